@@ -1,0 +1,64 @@
+# The front door of ec2-lab. `make help` lists every target from the comment on its line.
+#
+# Recipes interpolate nothing that a user gives: variables are exported, and each script reads its own from the
+# environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
+# make itself from expanding a $(shell …) in a value when it exports it.
+
+VARIABLES := EXP HOST REGISTRY JSON DEBUG
+$(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
+export $(VARIABLES)
+
+VENV := .venv
+READY := $(VENV)/ready
+READY_TO_TEST := $(VENV)/ready-to-test
+COMPILE = $(VENV)/bin/pip-compile pyproject.toml --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+RUN := @$(VENV)/bin/python -m
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help launch teardown status new local-cloud local-cloud-stop test lint types bench lock
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted
+	$(RUN) scripts.launch
+
+teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gone
+	$(RUN) scripts.teardown
+
+status: $(READY)  ## Show what lives: where, since when, which data is on it
+	$(RUN) scripts.status
+
+new: $(READY)  ## Write a commented experiments/EXP.toml to start from
+	$(RUN) scripts.new
+
+local-cloud: $(READY)  ## Start the local cloud (other targets start it when they need it)
+	$(RUN) scripts.local_cloud start
+
+local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
+	$(RUN) scripts.local_cloud stop
+
+test: $(READY_TO_TEST)  ## Run the tests
+	$(RUN) pytest
+
+lint: $(READY_TO_TEST)  ## Check style
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: $(READY_TO_TEST)  ## Check types
+	$(RUN) mypy
+
+bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry
+	$(RUN) bench
+
+lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
+	@$(COMPILE) --extra local --output-file requirements.lock
+	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+$(READY): requirements.lock scripts/environment.py
+	@$(PYTHON) scripts/environment.py $@ requirements.lock
+
+$(READY_TO_TEST): requirements-dev.lock $(READY)
+	@$(PYTHON) scripts/environment.py $@ requirements-dev.lock

@@ -1,0 +1,1 @@
+"""The scripts behind the Makefile: one concern each, run as `python -m scripts.NAME`."""

@@ -1,0 +1,30 @@
+"""The kinds and launch parts that come with the lab, registered as any plugin registers its own."""
+
+from __future__ import annotations
+
+from scripts.core.kind import Kind
+from scripts.core.launch_part import LaunchPart
+from scripts.core.plugins import hookimpl
+from scripts.kinds.instance import Instance
+from scripts.kinds.key_pair import KeyPair
+from scripts.kinds.security_group import SecurityGroup
+from scripts.kinds.snapshot import Snapshot
+from scripts.kinds.volume import Volume
+from scripts.parts.command import Command
+from scripts.parts.data_volumes import DataVolumes
+from scripts.parts.image import MachineImage
+from scripts.parts.machine import Machine
+from scripts.parts.members import Members
+from scripts.parts.network import LabNetwork
+
+
+@hookimpl
+def lab_kinds() -> list[Kind]:
+    """Return the built-in kinds."""
+    return [Instance(), Volume(), Snapshot(), SecurityGroup(), KeyPair()]
+
+
+@hookimpl
+def lab_launch_parts() -> list[LaunchPart]:
+    """Return the built-in launch parts."""
+    return [Machine(), MachineImage(), LabNetwork(), DataVolumes(), Members(), Command()]

@@ -1,0 +1,91 @@
+"""Clients for AWS, or for the local cloud: nothing outside this file knows which."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import ProfileNotFound
+
+from scripts.core.config import Lab
+from scripts.core.errors import LabError
+from scripts.core.local_server import ensure_running
+from scripts.core.recorder import Recorder
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+LOCAL_DIRECTORY = ".local-cloud"
+"""Where, beside lab.toml, the local cloud keeps its address and its log."""
+
+ADDRESS_SERVICE = "https://checkip.amazonaws.com"
+"""AWS's own answer to "from which address do I come?", one line of text."""
+
+
+class Cloud:
+    """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
+
+    def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
+        import boto3
+
+        self._url = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
+        try:
+            self._session = boto3.Session("local", "local") if self._url else boto3.Session(profile_name=lab.profile)
+        except ProfileNotFound as problem:
+            raise LabError(f"lab.toml: profile: {problem} (see `aws configure list-profiles`)") from problem
+        recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
+        self._clients: dict[tuple[str, str, int], Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def banner(self) -> str:
+        """One line that says where calls go, empty on AWS."""
+        return f"local cloud on {self._url}: nothing here is real and nothing is billed" if self._url else ""
+
+    def ec2(self, region: str) -> EC2Client:
+        """Return the EC2 client of a region; botocore retries throttling and lost answers by itself."""
+        client: EC2Client = self.client("ec2", region)
+        return client
+
+    def ec2_asking_once(self, region: str) -> EC2Client:
+        """Return an EC2 client that never retries, for calls that capacity may refuse.
+
+        A refusal for capacity comes as HTTP 500, which botocore would ask again of the same empty pool, up to four
+        times with growing pauses, before anyone above hears of it.
+        """
+        client: EC2Client = self.client("ec2", region, attempts=1)
+        return client
+
+    def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
+        """Return the client of a service in a region that sends each request up to `attempts` times."""
+        with self._lock:  # boto3 must not make two clients of one session at once
+            key = (service, region, attempts)
+            if key not in self._clients:
+                self._clients[key] = self._session.client(
+                    service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
+                    region_name=region,
+                    endpoint_url=self._url,
+                    config=Config(
+                        retries={"mode": "standard", "total_max_attempts": attempts},
+                        connect_timeout=10,
+                        read_timeout=60,
+                        proxies={} if self._url else None,  # a proxy has no way to our loopback
+                    ),
+                )
+            return self._clients[key]
+
+    def caller_address(self) -> str:
+        """Return the network that this machine's own address is, as AWS sees it: "203.0.113.7/32". Raises LabError."""
+        if self._url:
+            return "127.0.0.1/32"
+        try:
+            with urllib.request.urlopen(ADDRESS_SERVICE, timeout=10) as answer:
+                return f"{answer.read(64).decode('ascii').strip()}/32"
+        except (OSError, UnicodeDecodeError) as problem:
+            raise LabError(
+                f"lab.toml: network.ssh_from: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
+                'write the networks that ssh may come from: ssh_from = ["203.0.113.0/24"]'
+            ) from problem

@@ -1,0 +1,264 @@
+"""lab.toml, experiments/NAME.toml and members/NAME.toml as checked models.
+
+Every mistake is one line: which file, which key, what is wrong, what would be right.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from scripts.core.errors import LabError
+from scripts.core.names import NAME, NAME_RULE, closest
+from scripts.core.public_key import public_key
+from scripts.core.toml_file import load
+
+DEEP_LEARNING_IMAGE = (
+    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+)
+"""The current Deep Learning base GPU image for Ubuntu, by the public parameter that AWS keeps for it
+(https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html)."""
+
+SSM = "resolve:ssm:"
+
+
+class Strict(BaseModel):
+    """A section of a file: unknown keys are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _matching(pattern: str, right: str) -> AfterValidator:
+    """Return a validator that refuses text not wholly matched by `pattern`, saying what would be right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            message = f"{text!r} is not {right}"
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def _absolute(path: str) -> str:
+    if not PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or path == "/":
+        message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
+        raise ValueError(message)
+    if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
+        message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
+        raise ValueError(message)
+    return path
+
+
+def _duration(text: Any) -> Any:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
+        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
+        raise ValueError(message)
+    return timedelta(**{units[found[2]]: int(found[1])})
+
+
+def _networks(ssh_from: Any) -> Any:
+    if ssh_from == "auto":
+        return ssh_from
+    if not isinstance(ssh_from, list) or not ssh_from:
+        message = f'{ssh_from!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
+        raise ValueError(message)
+    for network in ssh_from:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as problem:
+            message = f'{problem} (try "203.0.113.7/32")'
+            raise ValueError(message) from problem
+    return ssh_from
+
+
+Region = Annotated[
+    str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", 'a region (try "us-east-1")'), Field(examples=["us-east-1"])
+]
+Zone = Annotated[
+    str,
+    _matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),
+    Field(examples=["us-east-1a"]),
+]
+InstanceType = Annotated[
+    str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
+]
+Market = Annotated[
+    str,
+    _matching(
+        r"on-demand|spot|reservation:cr-[0-9a-f]+|block:cr-[0-9a-f]+",
+        'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
+    ),
+    Field(examples=["on-demand"]),
+]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(examples=["6h"])]
+MountPoint = Annotated[str, AfterValidator(_absolute), Field(examples=["/data"])]
+Name = Annotated[str, _matching(NAME, NAME_RULE), Field(examples=["speech"])]
+Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
+
+
+class ImageByParameter(Strict):
+    """An SSM parameter that holds an image id, resolved by EC2 itself in the region of the launch."""
+
+    parameter: str
+
+
+class ImageByRegion(Strict):
+    """An image id for each region."""
+
+    ids: dict[Region, Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", 'an image id (try "ami-0123456789abcdef0")')]]
+
+
+class ImageByName(Strict):
+    """The newest image of an owner whose name matches a pattern with `*` and `?`."""
+
+    owner: Annotated[str, _matching(r"\d{12}|self|amazon", 'an owner (an account number, "self" or "amazon")')]
+    name: str
+
+
+def _image(image: Any) -> Any:
+    match image:
+        case str() if image.startswith(SSM) and len(image) > len(SSM):
+            return {"parameter": image}
+        case {"owner": _} | {"name": _}:
+            return ImageByName.model_validate(image)
+        case dict() if image and all(isinstance(value, str) for value in image.values()):
+            return ImageByRegion(ids=image)
+        case BaseModel():
+            return image
+    message = (
+        f'{image!r} is not an image (try "{SSM}/aws/service/…", '
+        '{ us-east-1 = "ami-…" } or { owner = "099720109477", name = "ubuntu/images/*" })'
+    )
+    raise ValueError(message)
+
+
+Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]
+
+
+class Root(Strict):
+    """The machine's own disk, always encrypted and deleted with the machine."""
+
+    device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$", examples=["/dev/sda1"])] = "/dev/sda1"
+    """The image's root device: /dev/sda1 on Ubuntu and Debian, /dev/xvda on Amazon Linux."""
+    gib: Gib | None = None
+    """Size; the image's own when left out."""
+
+
+class Network(Strict):
+    """Who may reach a machine, and where it stands."""
+
+    ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(_networks)] = "auto"
+    """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
+    subnets: dict[Region, list[str]] = {}
+    """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
+
+
+class Lab(Strict):
+    """lab.toml: the team."""
+
+    name: Name = "lab"
+    cloud: Literal["local", "aws"] = "local"
+    profile: str | None = None
+    """The profile of ~/.aws/config that calls are made with; the usual search when left out."""
+    regions: Annotated[list[Region], Field(min_length=1, examples=[["us-east-1", "us-west-2"]])]
+    registry: str = "registry.json"
+    image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
+    root: Root = Root()
+    network: Network = Network()
+    tags: dict[str, str] = {}
+    sudo: Literal["nopasswd", "password"] = "nopasswd"
+
+
+class Data(Strict):
+    """A data set's volume: made from the newest snapshot of the data set, or of the version that is named."""
+
+    dataset: Name
+    version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
+    mount: MountPoint
+    read_only: bool = False
+    gib: Gib | None = None
+    """Size; the snapshot's own when left out."""
+    type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1"] = "gp3"
+    iops: Annotated[int, Field(ge=100, le=256000)] | None = None
+    throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
+    """MiB/s, gp3 only."""
+    initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
+    """MiB/s at which EC2 loads the blocks ahead of their first reading; charged."""
+
+
+class Experiment(Strict):
+    """experiments/NAME.toml: what a machine for this experiment is."""
+
+    types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
+    markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = ["on-demand"]
+    regions: Annotated[list[Region], Field(min_length=1)] | None = None
+    zones: Annotated[list[Zone], Field(min_length=1)] | None = None
+    retry_for: Duration = timedelta(0)
+    """How long to go on asking for capacity; one round when left out."""
+    image: Image | None = None
+    root: Root | None = None
+    data: list[Data] = []
+    command: str | None = None
+    """Run by bash on the machine once its data is mounted."""
+    instance_profile: Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,128}$", examples=["speech-reader"])] | None = None
+    """The name of an IAM instance profile that the machine may use."""
+
+    @field_validator("data")
+    @classmethod
+    def _mounts_differ(cls, data: list[Data]) -> list[Data]:
+        mounts = [volume.mount for volume in data]
+        if len(set(mounts)) < len(mounts):
+            message = f"two volumes can't share a mount point: {', '.join(mounts)}"
+            raise ValueError(message)
+        return data
+
+
+class Member(Strict):
+    """members/NAME.toml: one teammate."""
+
+    keys: Annotated[
+        list[Annotated[str, AfterValidator(public_key)]],
+        Field(min_length=1, examples=[["ssh-ed25519 AAAA… alice@laptop"]]),
+    ]
+    groups: list[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]] = ["sudo", "docker"]
+    shell: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/._-]+$", examples=["/bin/bash"])] = "/bin/bash"
+
+
+def load_lab(directory: Path) -> Lab:
+    """Read lab.toml. Raises LabError."""
+    path = directory / "lab.toml"
+    if not path.exists():
+        raise LabError(f"{path}: not found; run make in the directory that holds lab.toml")
+    return load(path, Lab, shown_as="lab.toml")
+
+
+def load_experiment(directory: Path, name: str) -> Experiment:
+    """Read experiments/NAME.toml. Raises LabError, naming `make new` where there is none."""
+    path = directory / "experiments" / f"{name}.toml"
+    if not path.exists():
+        known = sorted(file.stem for file in path.parent.glob("*.toml"))
+        raise LabError(
+            f"experiments/{name}.toml: no such experiment{closest(name, known)}; "
+            f"`make new EXP={name}` writes one to start from"
+        )
+    return load(path, Experiment, shown_as=f"experiments/{name}.toml")
+
+
+def load_members(directory: Path) -> Mapping[str, Member]:
+    """Read members/*.toml, by name. Raises LabError."""
+    members = {}
+    for path in sorted((directory / "members").glob("*.toml")):
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", path.stem):
+            raise LabError(
+                f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)"
+            )
+        members[path.stem] = load(path, Member, shown_as=f"members/{path.name}")
+    return members

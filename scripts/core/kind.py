@@ -1,0 +1,133 @@
+"""What a kind of resource tells of itself, and nothing else in the lab knows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scripts.core.record import Event, Record
+from scripts.core.tagging import EXPERIMENT, requested_tags, tag_map
+
+if TYPE_CHECKING:
+    from scripts.core.cloud import Cloud
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One thing in AWS that somebody made."""
+
+    kind: str
+    id: str
+    region: str
+    experiment: str | None
+    since: str = ""
+    """RFC 3339 time of its making."""
+    state: str = ""
+    """AWS's own word, where known."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a person wants to see of it: type, zone, address, …"""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} ({self.region})"
+
+
+class Kind(ABC):
+    """A kind of AWS resource: how it appears in a record, how to look it up, how to delete it.
+
+    Teardown, status and tagging walk the kinds that are registered; none of them knows one by name.
+    """
+
+    name: ClassVar[str]
+    tag_type: ClassVar[str]
+    """Its ResourceType in TagSpecifications."""
+    created_by: ClassVar[Sequence[str]]
+    """The operations that create one."""
+    deleted_by: ClassVar[str]
+    """The operation that deletes one."""
+    deleted_with: ClassVar[str]
+    """The member of that operation's request that names what is deleted."""
+    deleted_after: ClassVar[Sequence[str]] = ()
+    """The names of the kinds that must be gone first."""
+    gone_codes: ClassVar[Sequence[str]]
+    """The error codes by which AWS says that there is no such thing."""
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Return the resource types that a creating call tags for this kind."""
+        del request
+        return (self.tag_type,) if operation in self.created_by else ()
+
+    def born_in(self, record: Record) -> Iterator[Resource]:
+        """Return what a record says was created."""
+        if record.event is Event.ANSWER and record.operation in self.created_by and record.response:
+            tags = requested_tags(record.request or {}, self.tag_type)
+            for found in self.created_in(record.response):
+                yield self.resource(found, record.region or "", tags, since=record.time)
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return the ids that a record says are gone, or on their way and no longer ours to delete."""
+        if record.operation != self.deleted_by or record.request is None:
+            return
+        named = record.request.get(self.deleted_with) or []
+        ids = [named] if isinstance(named, str) else list(named)
+        refused_as_gone = record.error and record.error["code"] in self.gone_codes and len(ids) == 1
+        if record.event is Event.ANSWER or refused_as_gone:
+            yield from ids
+
+    def resource(self, found: Mapping[str, Any], region: str, tags: Mapping[str, str], since: str = "") -> Resource:
+        """Return the Resource for one item of an AWS answer."""
+        return Resource(
+            kind=self.name,
+            id=self.id_in(found),
+            region=region,
+            experiment=tags.get(EXPERIMENT),
+            since=self.since_in(found) or since,
+            state=self.state_in(found),
+            details=self.details_in(found),
+        )
+
+    def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:
+        """Ask AWS for what carries a tag in a region and is not gone yet."""
+        found = self.find(cloud, region, [{"Name": f"tag:{key}", "Values": [value]}])
+        return [self.resource(item, region, tag_map(item.get("Tags"))) for item in found if not self.is_gone(item)]
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether what AWS still lists is gone all the same (a terminated instance is listed for an hour)."""
+        del found
+        return False
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether a resource is on its way out by itself, so that it is to be waited for and not deleted."""
+        del resource
+        return False
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return the RFC 3339 time at which AWS says it was made, or nothing."""
+        del found
+        return ""
+
+    def state_in(self, found: Mapping[str, Any]) -> str:
+        """Return AWS's word for its state, or nothing where the kind has none."""
+        return str(found.get("State", ""))
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a person wants to see of it."""
+        del found
+        return {}
+
+    @abstractmethod
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the items that a creating call's answer holds."""
+
+    @abstractmethod
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return an item's id."""
+
+    @abstractmethod
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Ask AWS for the items that match its filters."""
+
+    @abstractmethod
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Ask AWS to delete one. botocore's ClientError says why not."""

@@ -1,0 +1,92 @@
+"""The plugin registry: everything that can be added to the lab without changing it.
+
+Built-in kinds and launch parts are plugins like any other. More come from packages, through the entry point group
+`ec2_lab`, and from files that a teammate drops into `plugins/` beside lab.toml. A plugin is a module with functions
+of the names below, each marked by `@hookimpl`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from scripts.core.errors import LabError
+
+if TYPE_CHECKING:
+    from scripts.core.kind import Kind
+    from scripts.core.launch_part import LaunchPart
+
+PROJECT = "ec2_lab"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Hooks:
+    """What a plugin may add."""
+
+    @hookspec
+    def lab_kinds(self) -> Iterable[Kind]:  # type: ignore[empty-body]
+        """Return kinds of resource that the lab shall see, tag and tear down."""
+
+    @hookspec
+    def lab_launch_parts(self) -> Iterable[LaunchPart]:  # type: ignore[empty-body]
+        """Return parts that add their share to every launch."""
+
+
+class Plugins:
+    """All plugins of a lab, loaded once."""
+
+    def __init__(self, directory: Path) -> None:
+        """Load the built-in plugins, then packages', then the files in `directory`. Raises LabError."""
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+        self._manager.register(importlib.import_module("scripts.builtin"))
+        self._manager.load_setuptools_entrypoints(PROJECT)
+        for path in sorted(directory.glob("*.py")):
+            self._register_file(path)
+
+    def kinds(self) -> dict[str, Kind]:
+        """Return every kind by its name, those that must be deleted first in front."""
+        named = {kind.name: kind for kinds in self._manager.hook.lab_kinds() for kind in kinds}
+        return {kind.name: kind for kind in in_deletion_order(list(named.values()))}
+
+    def launch_parts(self) -> list[LaunchPart]:
+        """Return every launch part, in the order in which their shares are added up."""
+        parts = [part for parts in self._manager.hook.lab_launch_parts() for part in parts]
+        return sorted(parts, key=lambda part: (part.order, part.name))
+
+    def _register_file(self, path: Path) -> None:
+        try:
+            self._manager.register(_module(path), name=f"plugins/{path.name}")
+        except Exception as problem:  # a plugin may fail in any way; its author wants the file and the reason
+            raise LabError(f"plugins/{path.name}: can't be loaded: {type(problem).__name__}: {problem}") from problem
+
+
+def in_deletion_order(kinds: list[Kind]) -> list[Kind]:
+    """Return kinds so that each stands behind those named in its `deleted_after`. Raises LabError on a circle."""
+    ordered: list[Kind] = []
+    waiting = list(kinds)
+    names = {kind.name for kind in kinds}
+    while waiting:
+        done = {kind.name for kind in ordered}
+        free = [kind for kind in waiting if all(name in done or name not in names for name in kind.deleted_after)]
+        if not free:
+            circle = ", ".join(kind.name for kind in waiting)
+            raise LabError(f"plugins: {circle} each want to be deleted after another; mend their deleted_after")
+        ordered += free
+        waiting = [kind for kind in waiting if kind not in free]
+    return ordered
+
+
+def _module(path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"lab_plugin_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -1,0 +1,80 @@
+"""One line of the registry: what was asked of AWS, or what it answered."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+FORMAT = 1
+"""The version of this layout, written into every record; a reader refuses a newer one."""
+
+
+class Event(StrEnum):
+    """What a record says of its call."""
+
+    INTENT = "intent"
+    """About to be sent; on disk before the call leaves."""
+    ANSWER = "answer"
+    """AWS answered with success."""
+    ERROR = "error"
+    """AWS refused, or no answer came."""
+    REPEAT = "repeat"
+    """A poll gave the answer of the record named in `of` another `times` times, last at `time`."""
+    NOTE = "note"
+    """The lab's own word on what it decided, for the reader."""
+
+
+def new_id() -> str:
+    """Return a fresh record id: 32 hexadecimal digits, also fit to be a ClientToken (at most 64 ASCII characters)."""
+    return uuid.uuid4().hex
+
+
+def now() -> str:
+    """Return the time as the registry writes it: RFC 3339, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def actor() -> str:
+    """Return who acts: user@host:process."""
+    return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One registry record. Fields that do not apply are None and are left out of the file."""
+
+    event: Event
+    id: str = field(default_factory=new_id)
+    time: str = field(default_factory=now)
+    of: str | None = None
+    """The id of the intent that an answer or error closes, or of the answer that a repeat counts."""
+    experiment: str | None = None
+    script: str | None = None
+    actor: str | None = None
+    service: str | None = None
+    region: str | None = None
+    operation: str | None = None
+    request: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    """`code`, `message` and `http_status` (None where no answer came)."""
+    request_id: str | None = None
+    times: int | None = None
+    note: dict[str, Any] | None = None
+    format: int = FORMAT
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as it stands in the file, without empty fields."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def from_json(cls, loaded: dict[str, Any]) -> Record:
+        """Read a record back; fields of later versions are ignored. Raises KeyError or ValueError on anything else."""
+        known = {f.name: loaded[f.name] for f in fields(cls) if f.name in loaded}
+        return cls(**{**known, "event": Event(loaded["event"])})

@@ -1,0 +1,89 @@
+"""From the registry's records to what lives: computed each time, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from scripts.core.kind import Kind, Resource
+from scripts.core.record import Event, Record
+from scripts.core.recorder import changes_something
+
+GONE = "gone"
+"""The note by which the lab says that AWS was asked, and these ids are no more."""
+SETTLED = "settled"
+"""The note by which the lab says that what these intents may have made has been looked for."""
+
+NOT_DONE = range(400, 500)
+"""The HTTP statuses that are a plain no. After any other failure the call may have been carried out all the same,
+except where AWS refuses for capacity, which comes as a 500."""
+
+CAPACITY_MARK = "apacity"
+"""Part of the code of every refusal for capacity."""
+
+
+@dataclass
+class Holdings:
+    """What the registry says of one experiment, or of all."""
+
+    living: list[Resource] = field(default_factory=list)
+    unsettled: list[Record] = field(default_factory=list)
+    """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
+    regions: set[str] = field(default_factory=set)
+    """Where anything was ever asked to change."""
+    seen: bool = False
+    """Whether the registry holds any record of it."""
+
+
+def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
+    """Fold records into what lives, for one experiment or for all."""
+    born: dict[tuple[str, str], Resource] = {}
+    open_intents: dict[str, Record] = {}
+    found = Holdings()
+    for record in records:
+        if experiment is None or record.experiment == experiment:
+            _follow_intents(record, open_intents, found)
+        for kind in kinds.values():
+            for resource in kind.born_in(record):
+                born[kind.name, resource.id] = resource
+            for identity in kind.ended_by(record):
+                born.pop((kind.name, identity), None)
+        for identity in (record.note or {}).get(GONE, ()):
+            for name in kinds:
+                born.pop((name, identity), None)
+    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    found.living = [r for r in born.values() if experiment is None or r.experiment == experiment]
+    found.unsettled = [intent for intent in open_intents.values() if intent.operation in creating]
+    return found
+
+
+def _follow_intents(record: Record, open_intents: dict[str, Record], found: Holdings) -> None:
+    found.seen = found.seen or record.experiment is not None
+    if record.operation and record.region and changes_something(record.operation):
+        found.regions.add(record.region)
+    if record.event is Event.INTENT:
+        open_intents[record.id] = record
+    elif record.event is Event.ANSWER or outcome_is_known(record):
+        open_intents.pop(record.of or "", None)
+    for identity in (record.note or {}).get(SETTLED, ()):
+        open_intents.pop(identity, None)
+
+
+def outcome_is_known(record: Record) -> bool:
+    """Say whether an error record means that the call was surely not carried out.
+
+    One that botocore had sent more than once may have been, the first time, whatever was answered last.
+    """
+    if record.error is None:
+        return False
+    status, code = record.error.get("http_status"), str(record.error.get("code", ""))
+    if code in NEVER_SENT:
+        return True
+    return not record.error.get("retries") and status is not None and (status in NOT_DONE or CAPACITY_MARK in code)
+
+
+NEVER_SENT = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
+     "TokenRetrievalError", "SSOTokenLoadError"}
+)  # fmt: skip
+"""botocore's errors from before a request is on the wire."""

@@ -1,0 +1,79 @@
+"""The RunInstances request: the sum of the parts, at a pool, checked against what AWS would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.core.capacity import Pool
+from scripts.core.errors import LabError
+from scripts.core.launch_part import Share
+from scripts.core.render import cloud_init, user_data
+from scripts.core.tagging import checked, tag_specifications
+
+IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
+THROUGHPUT = {"gp3": (125, 2000)}
+"""MiB/s. The limits of the volume types
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
+
+
+def request_for(share: Share, pool: Pool) -> dict[str, Any]:
+    """Return the RunInstances request that asks a pool for one machine. Raises LabError."""
+    request = {
+        **share.request,
+        "InstanceType": pool.instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "UserData": user_data(cloud_init(share.cloud_init)),
+        **_place(pool),
+        **_market(pool),
+    }
+    if share.tags:
+        request["TagSpecifications"] = tag_specifications(checked(dict(share.tags)), "instance")
+    check_block_devices(request.get("BlockDeviceMappings", []))
+    return request
+
+
+def _place(pool: Pool) -> dict[str, Any]:
+    if pool.subnet:
+        return {"SubnetId": pool.subnet}
+    return {"Placement": {"AvailabilityZone": pool.zone}} if pool.zone else {}
+
+
+def _market(pool: Pool) -> dict[str, Any]:
+    kind, _, reservation = pool.market.partition(":")
+    target = {"CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": reservation}}}
+    match kind:
+        case "spot":
+            one_time = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+            return {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": one_time}}
+        case "reservation":
+            return target
+        case "block":
+            return {"InstanceMarketOptions": {"MarketType": "capacity-block"}, **target}
+    return {}
+
+
+def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
+    """Refuse what AWS would refuse of block device mappings. Raises LabError."""
+    names = [mapping["DeviceName"] for mapping in mappings]
+    for name in names:
+        if names.count(name) > 1:
+            raise LabError(f"volumes: {name} is asked for twice; is it the root device (root.device in lab.toml)?")
+    for mapping in mappings:
+        volume = mapping.get("Ebs", {})
+        kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
+        _within(where, "iops", volume.get("Iops"), kind, IOPS)
+        _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
+        if kind in ("io1", "io2") and volume.get("Iops") is None:
+            raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
+
+
+def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[str, tuple[int, int]]) -> None:
+    if value is None:
+        return
+    if kind not in limits:
+        raise LabError(f"{where}: {key} can't be set for {kind} (only for {', '.join(limits)})")
+    least, most = limits[kind]
+    if not least <= value <= most:
+        raise LabError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")

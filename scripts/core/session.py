@@ -1,0 +1,111 @@
+"""What a script works with: the lab's files, its registry, its plugins, and a recorded way to AWS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripts.core.aws_errors import in_words
+from scripts.core.cloud import Cloud
+from scripts.core.config import Experiment, Lab, Member, load_experiment, load_lab, load_members
+from scripts.core.experiment_lock import acting_alone
+from scripts.core.kind import Kind
+from scripts.core.launch_part import LaunchPart
+from scripts.core.plugins import Plugins
+from scripts.core.recorder import Recorder
+from scripts.core.registry import Registry
+from scripts.core.resources import Holdings, holdings
+from scripts.core.tagging import Tagger
+
+THREADS = 16
+"""How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+
+
+@dataclass
+class Session:
+    """One run of one script in one lab, acting on one experiment or on none."""
+
+    directory: Path
+    lab: Lab
+    script: str
+    experiment: str | None
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The lab's registry; REGISTRY in the environment names another."""
+        return Registry(self.directory / (os.environ.get("REGISTRY") or self.lab.registry))
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The lab's plugins."""
+        return Plugins(self.directory / "plugins")
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of resource that are known, in the order of their deletion."""
+        return self.plugins.kinds()
+
+    @cached_property
+    def launch_parts(self) -> list[LaunchPart]:
+        """The parts that a launch is the sum of."""
+        return self.plugins.launch_parts()
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What writes every call down."""
+        tagger = Tagger(self.kinds.values(), self.lab.tags, self.experiment)
+        return Recorder(self.registry, self.script, self.experiment, tagger)
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The way to AWS."""
+        return Cloud(self.lab, self.directory, self.recorder)
+
+    @cached_property
+    def threads(self) -> ThreadPoolExecutor:
+        """Threads for calls that need not wait for each other."""
+        return ThreadPoolExecutor(THREADS)
+
+    def experiment_file(self, name: str) -> Experiment:
+        """Read an experiment's file."""
+        return load_experiment(self.directory, name)
+
+    def members(self) -> Mapping[str, Member]:
+        """Read the members' files."""
+        return load_members(self.directory)
+
+    def holdings(self, experiment: str | None = None) -> Holdings:
+        """Compute from the registry what an experiment, or all, own."""
+        return holdings(self.registry.records(), self.kinds, experiment)
+
+    def close(self) -> None:
+        """Write what the recorder still counts, and let go of the threads."""
+        if "threads" in self.__dict__:
+            self.threads.shutdown(wait=True, cancel_futures=True)
+        if "recorder" in self.__dict__:
+            self.recorder.close()
+
+
+@contextmanager
+def open_session(script: str, experiment: str | None = None) -> Iterator[Session]:
+    """Open the lab in the current directory for a script that changes nothing. Raises LabError."""
+    directory = Path.cwd()
+    session = Session(directory, load_lab(directory), script, experiment)
+    try:
+        with in_words():
+            yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def acting_on(experiment: str, script: str) -> Iterator[Session]:
+    """Open the lab in the current directory for a script that acts on an experiment, alone. Raises LabError."""
+    with open_session(script, experiment) as session, acting_alone(session.registry.path, experiment, script):
+        yield session

@@ -1,0 +1,99 @@
+"""A TOML file into a model, and the model's complaints into one line."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from scripts.core.errors import LabError
+from scripts.core.names import closest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model], *, shown_as: str) -> Model:
+    """Read `path` as `model`. Raises LabError: `shown_as: key: what is wrong (what would be right)`."""
+    try:
+        loaded = tomllib.loads(path.read_text(encoding="utf-8"))
+        return model.model_validate(loaded)
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise LabError(f"{shown_as}: not a UTF-8 text file") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise LabError(f"{shown_as}: not TOML: {problem}") from problem
+    except ValidationError as problem:
+        raise LabError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
+
+
+def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
+    # A misspelt key is two complaints, unknown and missing: the unknown one tells more.
+    errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{_key(errors[0]['loc'])}: {_complaint(errors[0], model)}{more}"
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """Return `data[0].mount` for ("data", 0, "mount")."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+
+
+def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:
+    section = _section(model, error["loc"][:-1])
+    last = str(error["loc"][-1]) if error["loc"] else ""
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(section.model_fields) if section else []
+            return f"unknown key{closest(last, known) or _known(known)}"
+        case "missing":
+            return f"is missing{_example(section, last)}"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "too_short":
+            return f"is empty{_example(section, last)}"
+    wanted = error["msg"].removeprefix("Input ")
+    return f"{wanted[0].lower()}{wanted[1:]}, not {error['input']!r}{_example(section, last)}"
+
+
+def _known(keys: list[str]) -> str:
+    return f" (known here: {', '.join(keys)})" if keys else ""
+
+
+def _example(section: type[BaseModel] | None, key: str) -> str:
+    field = section.model_fields.get(key) if section else None
+    if field is None or not field.examples:
+        return ""
+    return f" (try {key} = {_toml(field.examples[0])})"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """Return the model of the section that `location` leads to, or None where it leads into something else."""
+    section: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part)
+        if field is None:
+            return None
+        section = _model_in(field.annotation)
+        if section is None:
+            return None
+    return section if isinstance(section, type) else None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the one model inside an annotation such as `list[Data]` or `Root | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [_model_in(argument) for argument in getattr(annotation, "__args__", ())]
+    return next((model for model in inner if model is not None), None)

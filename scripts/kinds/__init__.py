@@ -1,0 +1,1 @@
+"""The built-in kinds of resource, one file each, registered like any plugin's."""

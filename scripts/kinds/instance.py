@@ -1,0 +1,87 @@
+"""A machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from scripts.core.cloud import Cloud
+from scripts.core.kind import Kind, Resource
+from scripts.core.record import Record
+from scripts.core.tagging import DATA, tag_map
+
+
+class Instance(Kind):
+    """An EC2 instance, with the volumes and the network interface that its launch made."""
+
+    name = "instance"
+    tag_type = "instance"
+    created_by = ("RunInstances",)
+    deleted_by = "TerminateInstances"
+    deleted_with = "InstanceIds"
+    gone_codes = ("InvalidInstanceID.NotFound",)
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Tag the network interface too, and a spot request where there is one: they outlive a failed launch."""
+        if operation in self.created_by:
+            yield from ("instance", "network-interface")
+            if request.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
+                yield "spot-instances-request"
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return also the machines that a description shows as terminated."""
+        yield from super().ended_by(record)
+        if record.operation == "DescribeInstances" and record.response:
+            yield from (self.id_in(found) for found in _instances(record.response) if self.is_gone(found))
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the instances of a RunInstances answer."""
+        return list(response["Instances"])
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the instance id."""
+        return str(found["InstanceId"])
+
+    def state_in(self, found: Mapping[str, Any]) -> str:
+        """Return pending, running, …, and why where AWS says why."""
+        reason = found.get("StateReason", {}).get("Code", "")
+        state = str(found["State"]["Name"])
+        return f"{state} ({reason})" if reason and state != "pending" else state
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return the launch time."""
+        launched = found.get("LaunchTime", "")
+        return launched if isinstance(launched, str) else launched.isoformat()
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether it is terminated."""
+        return bool(found["State"]["Name"] == "terminated")
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether it is shutting down."""
+        return resource.state.startswith("shutting-down")
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return type, zone, market, address and data."""
+        details = {
+            "type": found.get("InstanceType"),
+            "zone": found.get("Placement", {}).get("AvailabilityZone"),
+            "market": found.get("InstanceLifecycle", "on-demand"),
+            "address": found.get("PublicIpAddress") or found.get("PrivateIpAddress"),
+            "data": tag_map(found.get("Tags")).get(DATA),
+        }
+        return {key: value for key, value in details.items() if value}
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the instances that match."""
+        for page in cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=filters):
+            yield from _instances(page)
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Terminate it."""
+        cloud.ec2(resource.region).terminate_instances(InstanceIds=[resource.id])
+
+
+def _instances(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for reservation in response.get("Reservations", ()):
+        yield from reservation["Instances"]

@@ -1,0 +1,40 @@
+"""A key pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.cloud import Cloud
+from scripts.core.kind import Kind, Resource
+
+
+class KeyPair(Kind):
+    """An EC2 key pair (members' own keys travel in user data and need none)."""
+
+    name = "key-pair"
+    tag_type = "key-pair"
+    created_by = ("CreateKeyPair", "ImportKeyPair")
+    deleted_by = "DeleteKeyPair"
+    deleted_with = "KeyPairId"
+    gone_codes = ("InvalidKeyPair.NotFound",)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the pair of a CreateKeyPair or ImportKeyPair answer."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the key pair id."""
+        return str(found["KeyPairId"])
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return its name."""
+        return {"name": str(found["KeyName"])}
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the pairs that match."""
+        return list(cloud.ec2(region).describe_key_pairs(Filters=filters)["KeyPairs"])
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it."""
+        cloud.ec2(resource.region).delete_key_pair(KeyPairId=resource.id)

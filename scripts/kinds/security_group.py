@@ -1,0 +1,38 @@
+"""A security group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.cloud import Cloud
+from scripts.core.kind import Kind, Resource
+
+
+class SecurityGroup(Kind):
+    """A security group. The region's own is the lab's and stays; one that an experiment made goes with it."""
+
+    name = "security-group"
+    tag_type = "security-group"
+    created_by = ("CreateSecurityGroup",)
+    deleted_by = "DeleteSecurityGroup"
+    deleted_with = "GroupId"
+    deleted_after = ("instance",)
+    gone_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the group of a CreateSecurityGroup answer."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the group id."""
+        return str(found["GroupId"])
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the groups that match."""
+        for page in cloud.ec2(region).get_paginator("describe_security_groups").paginate(Filters=filters):
+            yield from page["SecurityGroups"]
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it; no network interface may use it."""
+        cloud.ec2(resource.region).delete_security_group(GroupId=resource.id)

@@ -1,0 +1,59 @@
+"""A volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.cloud import Cloud
+from scripts.core.kind import Kind, Resource
+
+
+class Volume(Kind):
+    """An EBS volume. One that RunInstances made goes with its machine, and is deleted here only if it did not."""
+
+    name = "volume"
+    tag_type = "volume"
+    created_by = ("CreateVolume",)
+    deleted_by = "DeleteVolume"
+    deleted_with = "VolumeId"
+    deleted_after = ("instance",)
+    gone_codes = ("InvalidVolume.NotFound",)
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Tag the volumes that come with a machine too."""
+        return ("volume",) if operation == "RunInstances" else super().tagged_at_creation(operation, request)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the volume of a CreateVolume answer."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the volume id."""
+        return str(found["VolumeId"])
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether it is deleted."""
+        return found.get("State") == "deleted"
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether it is being deleted, or waits for its machine to let go of it."""
+        return resource.state in ("deleting", "in-use")
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return size, zone and the snapshot it was made from."""
+        details = {
+            "size": f"{found.get('Size', '?')} GiB",
+            "zone": str(found.get("AvailabilityZone", "")),
+            "snapshot": str(found.get("SnapshotId", "")),
+        }
+        return {key: value for key, value in details.items() if value}
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the volumes that match."""
+        for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
+            yield from page["Volumes"]
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it; it must not be attached."""
+        cloud.ec2(resource.region).delete_volume(VolumeId=resource.id)

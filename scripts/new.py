@@ -1,0 +1,34 @@
+"""Write a commented experiment file to start from."""
+
+from __future__ import annotations
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import ExperimentName, script
+
+app = script(__doc__)
+
+
+@app.command()
+def new(exp: ExperimentName = "") -> None:
+    """Write experiments/EXP.toml, unless there is one."""
+    from pathlib import Path
+
+    from scripts.core.config import load_lab
+    from scripts.core.render import render
+
+    load_lab(Path.cwd())
+    path = Path("experiments") / f"{exp}.toml"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(render("experiment.toml.j2", name=exp))
+    except FileExistsError as problem:
+        raise LabError(f"{path}: exists already; edit it, or take another name") from problem
+    except OSError as problem:
+        raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
+    Console().say(f"wrote {path}: edit it, then `make launch EXP={exp}`", "written", path=str(path))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,1 @@
+"""The built-in launch parts, one file each, registered like any plugin's."""

@@ -1,0 +1,165 @@
+"""The lab's security group in a region: ssh, from where the lab says, and nothing else."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
+from scripts.core.tagging import SHARED, tag_specifications
+
+VPC = "lab:vpc"
+"""The tag that says which network a group is for: a VPC's id, or `default`."""
+
+Rules = dict[str, str]
+"""Networks that ssh is admitted from -> the description of the rule."""
+
+
+class LabNetwork(LaunchPart):
+    """One security group for each region, made when the region is first used, and tagged as the lab's own."""
+
+    name = "network"
+    order = 40
+
+    def share(self, site: Site) -> Share:
+        """Return the group, or what makes or mends it."""
+        vpc = _vpc(site)
+        group = _group(site, vpc)
+        wanted = _wanted(site)
+        if group is None:
+            make = partial(_make, site, vpc, wanted)
+            return Share(
+                preparations=(Preparation(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
+            )
+        missing, surplus = difference(rules_in(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
+        if missing or surplus:
+            mend = partial(_mend, site, group["GroupId"], missing, surplus)
+            return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
+        return _share(group["GroupId"])
+
+
+def _share(group: str) -> Share:
+    return Share(request={"SecurityGroupIds": [group]})
+
+
+def _from(rules: Rules) -> str:
+    return ", ".join(rules)
+
+
+def _wanted(site: Site) -> Rules:
+    ssh_from = site.session.lab.network.ssh_from
+    if ssh_from != "auto":
+        return dict.fromkeys((str(ipaddress.ip_network(n)) for n in ssh_from), "ec2-lab: ssh_from of lab.toml")
+    return {site.session.cloud.caller_address(): mine()}
+
+
+def mine() -> str:
+    """Return the description of a rule for this user's own address, in the characters that AWS takes there
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html).
+    """  # noqa: D205
+    return re.sub(r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]", "_", f"ec2-lab: {getpass.getuser()}@{socket.gethostname()}")[
+        :255
+    ]
+
+
+def rules_in(group: Mapping[str, Any]) -> Rules:
+    """Return the networks that a described group admits ssh from."""
+    rules: Rules = {}
+    for permission in group["IpPermissions"]:
+        if permission["IpProtocol"] == "tcp" and permission["FromPort"] == permission["ToPort"] == 22:  # noqa: PLR2004
+            rules |= {r["CidrIp"]: r.get("Description", "") for r in permission.get("IpRanges", ())}
+            rules |= {r["CidrIpv6"]: r.get("Description", "") for r in permission.get("Ipv6Ranges", ())}
+    return rules
+
+
+def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules, Rules]:
+    """Return the rules to add, and those to take away.
+
+    With `only_mine`, other people's addresses stay: each takes away only the ones they had themselves before.
+    """
+    missing = {network: text for network, text in wanted.items() if network not in present}
+    surplus = {
+        network: text
+        for network, text in present.items()
+        if network not in wanted and (not only_mine or text in wanted.values())
+    }
+    return missing, surplus
+
+
+def _vpc(site: Site) -> str:
+    """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
+    subnets = site.session.lab.network.subnets
+    if not subnets:
+        return "default"
+    if site.region not in subnets:
+        raise RegionUnready(f"lab.toml: network.subnets names none for {site.region}")
+    try:
+        found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=subnets[site.region])["Subnets"]
+    except ClientError as refusal:
+        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+            raise
+        message = refusal.response["Error"]["Message"]
+        raise RegionUnready(f"lab.toml: network.subnets.{site.region}: {message}") from refusal
+    vpcs = {subnet["VpcId"] for subnet in found}
+    if len(vpcs) != 1:
+        raise RegionUnready(
+            f"lab.toml: network.subnets.{site.region}: all subnets must be in one VPC, not {sorted(vpcs)}"
+        )
+    return vpcs.pop()
+
+
+def _group(site: Site, vpc: str) -> Any:
+    tags = {SHARED: site.session.lab.name, VPC: vpc}
+    filters: Any = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+    found = site.session.cloud.ec2(site.region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    return found[0] if found else None
+
+
+def _make(site: Site, vpc: str, wanted: Rules) -> Share:
+    ec2 = site.session.cloud.ec2(site.region)
+    name = f"ec2-lab-{site.session.lab.name}"
+    tags = {"Name": name, SHARED: site.session.lab.name, VPC: vpc}
+    in_vpc: Any = {} if vpc == "default" else {"VpcId": vpc}
+    try:
+        group = ec2.create_security_group(
+            GroupName=name,
+            Description=f"ssh to the machines of ec2-lab {site.session.lab.name}",
+            TagSpecifications=tag_specifications(tags, "security-group"),  # type: ignore[arg-type]
+            **in_vpc,
+        )["GroupId"]
+    except ClientError as refusal:
+        # Another launch made it in the meantime.
+        if refusal.response["Error"]["Code"] != "InvalidGroup.Duplicate" or not (found := _group(site, vpc)):
+            raise
+        group = found["GroupId"]
+    return _mend(site, group, wanted, {})
+
+
+def _mend(site: Site, group: str, missing: Rules, surplus: Rules) -> Share:
+    ec2 = site.session.cloud.ec2(site.region)
+    try:
+        if missing:
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[_ssh(missing)])
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] != "InvalidPermission.Duplicate":
+            raise
+    if surplus:
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(surplus)])
+    return _share(group)
+
+
+def _ssh(rules: Rules) -> Any:
+    permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    for network, text in rules.items():
+        if ipaddress.ip_network(network).version == 4:  # noqa: PLR2004
+            permission.setdefault("IpRanges", []).append({"CidrIp": network, "Description": text})
+        else:
+            permission.setdefault("Ipv6Ranges", []).append({"CidrIpv6": network, "Description": text})
+    return permission

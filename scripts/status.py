@@ -1,0 +1,54 @@
+"""Show what lives: where, since when, and which data is on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, script
+
+if TYPE_CHECKING:
+    from scripts.core.kind import Resource
+
+app = script(__doc__)
+COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since", "address", "data")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show what the registry says lives, with the state that AWS gives it now."""
+    from scripts.core.session import open_session
+    from scripts.core.standing import standing
+
+    console = Console(as_json=as_json)
+    with open_session("status") as session:
+        resources = standing(session)
+        for resource in resources:
+            if as_json:
+                console.say("", "resource", **_as_fields(resource))
+        if not resources:
+            console.hint("nothing lives")
+            return
+        console.table(COLUMNS, [_row(resource) for resource in resources])
+        console.hint(session.cloud.banner)
+
+
+def _row(resource: Resource) -> list[str]:
+    details = resource.details
+    return [
+        resource.experiment or "", resource.kind, resource.id, resource.state,
+        details.get("zone", resource.region), details.get("type") or details.get("size", ""),
+        details.get("market", ""), resource.since[:16].replace("T", " "), details.get("address", ""),
+        details.get("data", ""),
+    ]  # fmt: skip
+
+
+def _as_fields(resource: Resource) -> dict[str, Any]:
+    return {
+        "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": resource.state,
+        "region": resource.region, "since": resource.since, **resource.details,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(app)

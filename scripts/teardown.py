@@ -1,0 +1,47 @@
+"""Delete everything that an experiment owns, and prove that it is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, ExperimentName, script
+
+if TYPE_CHECKING:
+    from scripts.core.kind import Resource
+
+app = script(__doc__)
+
+
+@app.command()
+def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
+    """Delete what EXP owns in every region that it touched.
+
+    Works from the registry alone, so it also cleans up after a launch that was killed and needs no experiment file.
+    Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
+    (a misspelt name must not look like a machine taken down).
+    """
+    from scripts.core.names import closest
+    from scripts.core.removal import remove_everything
+    from scripts.core.session import acting_on
+
+    console = Console(as_json=as_json)
+
+    def report(resource: Resource) -> None:
+        text = f"  deleting {resource} {resource.details.get('type', '')}".rstrip()
+        console.say(text, "deleting", kind=resource.kind, id=resource.id, region=resource.region)
+
+    with acting_on(exp, "teardown") as session:
+        if not session.holdings(exp).seen:
+            known = sorted({r.experiment for r in session.holdings().living if r.experiment})
+            lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
+            raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
+        with console.waiting(f"taking {exp} down"):
+            deleted = remove_everything(session, exp, report)
+        done = f"{exp}: deleted {len(deleted)}, and AWS shows nothing left" if deleted else f"{exp}: nothing was left"
+        console.say(done, "gone", style="green", experiment=exp, deleted=[resource.id for resource in deleted])
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,131 @@
+"""The order of asking, and what each refusal rules out."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.capacity import Pool, Search, Wishes
+from scripts.core.refusals import Meaning, Refusal, meaning_of
+
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+TYPES = ("p4d.24xlarge", "g5.12xlarge", "g4dn.xlarge")
+MARKETS = ("spot", "on-demand")
+ZONES = {region: [f"{region}{letter}" for letter in "abc"] for region in REGIONS}
+
+EMPTY = Refusal("InsufficientInstanceCapacity", "none", 500)
+QUOTA = Refusal("VcpuLimitExceeded", "your limit is 0", 400)
+NOT_HERE = Refusal("Unsupported", "not supported", 400)
+CLOSED = Refusal("OptInRequired", "opt in", 401)
+
+
+def offering(region):
+    return dict.fromkeys(TYPES, ZONES[region])
+
+
+def search(regions=REGIONS, types=TYPES, markets=("on-demand",), **more):
+    return Search(Wishes(regions, types, markets, **more), offering)
+
+
+def asked(search, answers):
+    """Run one round; `answers(pool)` is a refusal, or None for a machine. Returns the pools asked."""
+    pools = []
+    for pool in search.round():
+        pools.append(pool)
+        if (refusal := answers(pool)) is None:
+            break
+        search.refused(pool, refusal)
+    return pools
+
+
+def test_every_region_is_asked_by_preference_without_a_zone_before_any_zone_is_named():
+    pools = asked(search(types=TYPES[:2]), lambda _: EMPTY)
+    assert [(p.region, p.instance_type, p.zone) for p in pools[:6]] == [
+        (region, instance_type, None) for region in REGIONS for instance_type in TYPES[:2]
+    ]
+    assert all(pool.zone for pool in pools[6:])
+    assert len(pools) == 6 + 6 * 3
+
+
+def test_the_zones_that_a_refusal_names_are_asked_first_and_the_others_are_not_skipped():
+    hint = Refusal(
+        "InsufficientInstanceCapacity",
+        "We do not have sufficient capacity in the Availability Zone you requested (us-east-1a). You can currently get "
+        "capacity by not specifying an Availability Zone in your request or choosing us-east-1c.",
+        500,
+    )
+    pools = asked(search(REGIONS[:1], TYPES[:1]), lambda pool: EMPTY if pool.zone else hint)
+    assert [pool.zone for pool in pools] == [None, "us-east-1c", "us-east-1a", "us-east-1b"]
+
+
+def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothing_else():
+    looking = search(markets=MARKETS)
+    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), QUOTA)
+    assert looking.reason_against(Pool("us-east-1", "g4dn.xlarge", "spot", "us-east-1a"))
+    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "spot"))
+    assert not looking.reason_against(Pool("us-west-2", "g5.12xlarge", "spot"))
+
+
+def test_a_type_not_offered_in_a_zone_is_out_there_alone():
+    looking = search()
+    looking.refused(
+        Pool("us-east-1", "g5.12xlarge", "on-demand"), Refusal("Unsupported", "not supported in (us-east-1b)", 400)
+    )
+    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b"))
+    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1a"))
+    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+
+
+def test_named_zones_and_subnets_are_the_only_places_asked():
+    pools = asked(search(types=TYPES[:1], zones=["us-west-2b", "us-east-1a"]), lambda _: EMPTY)
+    assert [pool.zone for pool in pools] == ["us-east-1a", "us-west-2b"]
+    pools = asked(search(REGIONS[:1], TYPES[:1], subnets={"us-east-1": ["subnet-1", "subnet-2"]}), lambda _: EMPTY)
+    assert [(pool.zone, pool.subnet) for pool in pools] == [(None, "subnet-1"), (None, "subnet-2")]
+
+
+def test_the_next_round_leaves_out_what_is_out_for_good_and_asks_the_rest_again():
+    looking = search(REGIONS[:2], TYPES[:2])
+    asked(looking, lambda pool: {"us-east-1": EMPTY, "us-west-2": CLOSED}[pool.region])
+    again = asked(looking, lambda _: EMPTY)
+    assert {pool.region for pool in again} == {"us-east-1"}
+    asked(looking, lambda _: CLOSED)
+    assert looking.exhausted()
+    assert asked(looking, lambda _: EMPTY) == []
+
+
+refusals = st.sampled_from([EMPTY, QUOTA, NOT_HERE, CLOSED, Refusal("Server.InternalError", "", late=True)])
+weather = st.fixed_dictionaries(
+    {
+        (region, instance_type, market): st.one_of(st.none(), refusals)
+        for region in REGIONS
+        for instance_type in TYPES
+        for market in MARKETS
+    }
+)
+
+
+@given(weather, st.integers(1, 3))
+def test_what_can_be_had_is_found_unless_it_was_ruled_out_and_nobody_is_asked_twice(weather, rounds):
+    looking = search(markets=MARKETS)
+    for _ in range(rounds):
+        out_before = set(looking.ruled_out)
+        pools = asked(looking, lambda pool: weather[pool.region, pool.instance_type, pool.market])
+        assert len(set(pools)) == len(pools)
+        assert not any(scope.covers(pool) for pool in pools for scope in out_before)
+        got = bool(pools) and weather[pools[-1].region, pools[-1].instance_type, pools[-1].market] is None
+        there = [Pool(*key) for key, answer in weather.items() if answer is None]
+        assert got == any(not looking.reason_against(pool) for pool in there)
+        if got:
+            assert not any(weather[p.region, p.instance_type, p.market] is None for p in pools[:-1]), (
+                "the first that could be had is taken"
+            )
+            break
+
+
+@given(st.text(max_size=40), st.text(max_size=80), st.one_of(st.none(), st.integers(100, 599)))
+def test_an_unknown_code_never_rules_anything_out(code, message, status):
+    meaning = meaning_of(code, message, status)
+    if meaning is Meaning.STOP:
+        assert status is not None
+        assert status < 500
+    else:
+        assert meaning in Meaning

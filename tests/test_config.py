@@ -1,0 +1,77 @@
+"""Each mistake in a file is one line that names file and key and says what would be right."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.config import Experiment, Lab, Member
+from scripts.core.errors import LabError
+from scripts.core.public_key import public_key
+from scripts.core.toml_file import load
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
+MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
+
+
+def complaint(tmp_path, kind, text):
+    path = tmp_path / "file.toml"
+    path.write_text(text)
+    with pytest.raises(LabError) as caught:
+        load(path, MODELS[kind], shown_as="file.toml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("experiment", 'typse = ["g5.xlarge"]', 'file.toml: typse: unknown key (did you mean "types"?)'),
+        ("experiment", "", 'file.toml: types: is missing (try types = ["p4d.24xlarge", "g5.12xlarge"])'),
+        ("experiment", 'types = "g5.xlarge"', "file.toml: types: should be a valid list, not 'g5.xlarge' (try types ="),
+        ("experiment", "types = []", "file.toml: types: is empty (try types ="),
+        ("experiment", 'types = ["g5xlarge"]', "file.toml: types[0]: 'g5xlarge' is not an instance type"),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "data"',
+            "file.toml: data[0].mount: 'data' is not an absolute path (try \"/data\")",
+        ),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\n[[data]]\ndataset = "a"\nmount = "/d"\n[[data]]\ndataset = "b"\nmount = "/d"',
+            "file.toml: data: two volumes can't share a mount point",
+        ),
+        ("experiment", 'types = ["g5.xlarge"]\nretry_for = 3', 'file.toml: retry_for: 3 is not a duration (try "90s"'),
+        ("experiment", 'types = ["g5.xlarge"]\nimage = "ami-1"', "file.toml: image: 'ami-1' is not an image (try"),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\nroot = { gib = "big" }',
+            "file.toml: root.gib: should be a valid integer",
+        ),
+        ("lab", 'regions = ["us-east-1"]\ncloud = "awz"', "file.toml: cloud: should be 'local' or 'aws', not 'awz'"),
+        ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region (try \"us-east-1\")"),
+        (
+            "lab",
+            'regions = ["us-east-1"]\n[network]\nssh_from = ["1.2.3.4/8"]',
+            "file.toml: network.ssh_from: 1.2.3.4/8 has host bits set",
+        ),
+        ("lab", 'regions = ["us-east-1"', "file.toml: not TOML: Unclosed array"),
+        ("member", 'keys = ["command=\\"x\\" ssh-ed25519 AAAA"]', 'file.toml: keys[0]: \'command="x" ssh-ed25519'),
+        ("member", f'keys = ["{KEY}"]\ngroups = ["sudo; rm"]', "file.toml: groups[0]: string should match pattern"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_its_key_and_what_would_be_right(tmp_path, kind, text, said):
+    line = complaint(tmp_path, kind, text)
+    assert line.startswith(said)
+    assert "\n" not in line
+
+
+@given(st.text(max_size=60))
+def test_no_text_around_a_key_gets_into_authorized_keys(text):
+    kind, body, _ = KEY.split()
+    for candidate in (f"{text} {kind} {body}", f"{kind} {body}{text}", f"{kind} {body} {text}"):
+        try:
+            key = public_key(candidate)
+        except ValueError:
+            continue
+        assert key.startswith(f"{kind} {body}")
+        assert key.isprintable() or all(ord(character) > 31 for character in key)
+        assert len(key.splitlines()) <= 1 or not set("\n\r") & set(key)
