@@ -12,14 +12,11 @@ from botocore.exceptions import ProfileNotFound
 
 from scripts.core.config import Lab
 from scripts.core.errors import LabError
-from scripts.core.local_server import ensure_running
+from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running
 from scripts.core.recorder import Recorder
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
-
-LOCAL_DIRECTORY = ".local-cloud"
-"""Where, beside lab.toml, the local cloud keeps its address and its log."""
 
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """AWS's own answer to "from which address do I come?", one line of text."""

@@ -1,0 +1,111 @@
+"""The local cloud's process, from outside: found, started when needed, stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from scripts.core.errors import LabError
+
+LOCAL_DIRECTORY = ".local-cloud"
+"""Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds to wait until a started server answers."""
+
+
+def ensure_running(directory: Path) -> str:
+    """Return the URL of the local cloud of a directory, starting it if it does not run. Raises LabError."""
+    if url := running(directory):
+        return url
+    with _alone(directory):
+        return running(directory) or _started(directory)
+
+
+def running(directory: Path) -> str | None:
+    """Return the URL of the local cloud of a directory; None where it does not run."""
+    address = _address(directory)
+    if address is None:
+        return None
+    # A port is given out again once its server is dead, so the server must be the one that wrote the file.
+    return address["url"] if _health(address["url"]) == address["id"] else None
+
+
+def stop(directory: Path) -> bool:
+    """Stop the local cloud of a directory; False where it did not run."""
+    address = _address(directory)
+    if address is None or running(directory) is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(address["pid"], signal.SIGTERM)
+    while _health(address["url"]) == address["id"]:
+        time.sleep(0.01)
+    (directory / "server.json").unlink(missing_ok=True)
+    return True
+
+
+def _address(directory: Path) -> dict[str, Any] | None:
+    try:
+        address: dict[str, Any] = json.loads((directory / "server.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return address
+
+
+def _health(url: str) -> str | None:
+    """Return the identity of the server at a URL; None where none answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no way to our loopback
+    try:
+        with opener.open(f"{url}/lab/health", timeout=5) as answer:
+            return str(json.load(answer).get("id"))
+    except (OSError, ValueError, HTTPException):
+        return None
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as problem:
+        raise LabError(f"{directory}: can't be written: {problem.strerror}; the local cloud needs it") from problem
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _started(directory: Path) -> str:
+    if importlib.util.find_spec("moto") is None:
+        raise LabError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
+    log = directory / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.local_cloud", "serve", "--directory", str(directory.resolve())],
+            cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env=_environment(),
+        )  # fmt: skip
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        if url := running(directory):
+            return url
+        time.sleep(0.02)
+    last = (log.read_text().splitlines() or ["(its log is empty)"])[-1]
+    raise LabError(f"{log}: the local cloud did not start: {last}")
+
+
+def _environment() -> dict[str, str]:
+    """Return the server's environment: it must not find its caller's AWS settings, nor its interrupt."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}

@@ -1,0 +1,42 @@
+"""Start, serve or stop the local cloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running, stop
+from scripts.core.options import script
+
+app = script(__doc__)
+Directory = Annotated[Path, typer.Option("--directory", help="Where its address and its log are.")]
+
+
+@app.command(name="start")
+def start_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+    """Start the local cloud, unless it runs."""
+    url = ensure_running(directory)
+    Console().say(f"local cloud on {url}: nothing here is real and nothing is billed", "running", url=url)
+
+
+@app.command(name="stop")
+def stop_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+    """Stop the local cloud; what lived in it is gone."""
+    stopped = stop(directory)
+    text = "local cloud stopped; what lived in it is gone" if stopped else "no local cloud was running"
+    Console().say(text, "stopped", was_running=stopped)
+
+
+@app.command(name="serve")
+def serve_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+    """Serve in the foreground (what `start` starts)."""
+    from scripts.local_cloud.server import serve
+
+    serve(directory)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,72 @@
+"""Answers as AWS words them: a body, its HTTP status, and errors with the status that AWS gives each code."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+STATUS = {
+    "AuthFailure": 401,
+    "DryRunOperation": 412,
+    "InsufficientAddressCapacity": 500,
+    "InsufficientCapacity": 500,
+    "InsufficientHostCapacity": 500,
+    "InsufficientInstanceCapacity": 500,
+    "InsufficientReservedInstanceCapacity": 500,
+    "InsufficientVolumeCapacity": 500,
+    "InternalError": 500,
+    "InternalFailure": 500,
+    "OptInRequired": 401,
+    "RequestLimitExceeded": 503,
+    "ServerInternal": 500,
+    "ServiceUnavailable": 503,
+    "Unavailable": 503,
+    "UnauthorizedOperation": 403,
+}
+"""Every other code comes with 400 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
+
+CLIENT_ERROR = 400
+
+
+class Problem(Exception):
+    """An error that AWS would answer."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Disconnected(Exception):
+    """The connection is broken before an answer."""
+
+
+@dataclass
+class Answer:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/xml;charset=UTF-8"
+    code: str | None = None
+    """The error code, None for success."""
+    truncated: bool = False
+    """The connection is closed in the middle of the body."""
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+def error(problem: Problem) -> Answer:
+    """Return an error in EC2's form."""
+    answer = Answer(STATUS.get(problem.code, CLIENT_ERROR), b"", code=problem.code)
+    answer.body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Response><Errors><Error><Code>{escape(problem.code)}</Code><Message>{escape(problem.message)}</Message>"
+        f"</Error></Errors><RequestID>{answer.request_id}</RequestID></Response>"
+    ).encode()
+    return answer
+
+
+def error_page() -> Answer:
+    """Return what a load balancer says when nobody is behind it: no AWS error at all."""
+    return Answer(503, b"<html><body>503 Service Temporarily Unavailable</body></html>", "text/html", code="(page)")

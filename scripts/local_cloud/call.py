@@ -1,0 +1,71 @@
+"""One AWS call as it arrives: who asks which region for what."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+ACCOUNT = "123456789012"
+"""moto's one account."""
+
+
+@dataclass
+class Call:
+    """A call; `params` are those of the EC2 query protocol, flat: {"Placement.AvailabilityZone": …}."""
+
+    service: str
+    region: str
+    action: str
+    params: dict[str, str]
+    environ: dict[str, Any] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, environ: dict[str, Any]) -> Call:
+        """Read a call from a WSGI request."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        service, region = (scope["service"], scope["region"]) if scope else ("", "")
+        params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        return cls(service, region, target(environ) or params.get("Action", ""), params, environ, body)
+
+    def changes_something(self) -> bool:
+        """Say whether the call creates, changes or deletes."""
+        return not self.action.startswith(("Describe", "Get", "List"))
+
+    def numbered(self, prefix: str) -> list[dict[str, str]]:
+        """Return the items of a list parameter: `numbered("Filter")` -> [{"Name": …, "Value.1": …}, …]."""
+        items: dict[int, dict[str, str]] = {}
+        for key, value in self.params.items():
+            if found := re.fullmatch(rf"{re.escape(prefix)}\.(\d+)(?:\.(.+))?", key):
+                items.setdefault(int(found[1]), {})[found[2] or ""] = value
+        return [items[number] for number in sorted(items)]
+
+    def values(self, prefix: str) -> list[str]:
+        """Return the plain values of a list parameter: `values("SecurityGroupId")`."""
+        return [item[""] for item in self.numbered(prefix)]
+
+    def rewritten(self) -> dict[str, Any]:
+        """Return the WSGI request again, with `params` as they are now."""
+        import io
+
+        body = urlencode(self.params).encode() if self.params else self.body
+        return {**self.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+    def shown(self) -> dict[str, str]:
+        """Return the parameters without bodies and secrets."""
+        return {key: value for key, value in self.params.items() if key not in ("UserData", "Action", "Version")}
+
+
+def target(environ: dict[str, Any]) -> str:
+    """Return the operation of a JSON protocol call (SSM's), or nothing."""
+    return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as the body of an answer."""
+    return json.dumps(value).encode()

@@ -1,0 +1,89 @@
+"""The weather: what is scarce, what fails, how long things take. Set by tests, by the demo, or by hand."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Capacity(BaseModel):
+    """A rule on where machines can be had. The first that matches a pool holds; without one there is no end of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    region: str = "*"
+    zone: str = "*"
+    type: str = "*"
+    market: str = "*"
+    available: int = 0
+    """How many more machines may live there at once."""
+    calls: int | None = None
+    """How many calls are refused before the rule is over; None until the weather changes."""
+    code: str = "InsufficientInstanceCapacity"
+    message: str | None = None
+    late: bool = False
+    """The machine is made, and dies while pending."""
+
+    def covers(self, region: str, zone: str, instance_type: str, market: str) -> bool:
+        """Say whether the rule is about a pool."""
+        pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
+        return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
+
+
+class Fault(BaseModel):
+    """Calls that go wrong: with an error code, or on the wire."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: str = "*"
+    region: str = "*"
+    times: int | None = None
+    """How many calls; None until the weather changes."""
+    skip: int = 0
+    """How many calls go well first."""
+    code: str | None = None
+    message: str = "made so by the weather"
+    kind: Literal["reset-before", "reset-after", "truncated", "html-503", "hang-after"] | None = None
+    """`before` and `after` AWS did what was asked; `hang-after` holds the answer back until the caller gives up."""
+
+    def strikes(self, action: str, region: str) -> bool:
+        """Say whether this call goes wrong, and count it."""
+        if self.times == 0 or not (fnmatchcase(action, self.action) and fnmatchcase(region, self.region)):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class Weather(BaseModel):
+    """Everything that can be set; as it stands here, calm."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    latency: float | dict[str, float] = 0.0
+    """Seconds that every call takes, or for each region."""
+    pending: float = 0.0
+    """Seconds until a new machine runs."""
+    shutting_down: float = 0.0
+    """Seconds until a machine that is being terminated is gone."""
+    capacity: list[Capacity] = []
+    faults: list[Fault] = []
+
+    def latency_in(self, region: str) -> float:
+        """Return the seconds that a call to a region takes."""
+        return self.latency.get(region, 0.0) if isinstance(self.latency, dict) else self.latency
+
+    def fault_for(self, action: str, region: str) -> Fault | None:
+        """Return what goes wrong with a call, if anything."""
+        return next((fault for fault in self.faults if fault.strikes(action, region)), None)
+
+
+def of_the_demo() -> Weather:
+    """Return the weather of a newcomer's first launch: the best machine is scarce in the first region."""
+    scarce = Capacity(region="us-east-1", type="p4d.24xlarge", market="on-demand")
+    return Weather(pending=2.0, shutting_down=1.0, capacity=[scarce])

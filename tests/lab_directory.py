@@ -1,0 +1,79 @@
+"""A lab in a directory of its own, worked as a user works it: files, make's environment, the registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass
+class Ended:
+    """How a script ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def error(self) -> str:
+        """The one line that it failed with."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, f"one line was to be said, not:\n{self.err}"
+        return lines[0]
+
+
+@dataclass
+class LabDirectory:
+    """A directory with a lab.toml that uses the test's local cloud."""
+
+    path: Path
+
+    @property
+    def registry(self) -> Path:
+        return self.path / "registry.json"
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "EXP", "JSON"))}
+        return {**inherited, "PYTHONPATH": str(REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", **variables}
+
+    def start(self, script: str, **variables: str) -> subprocess.Popen:
+        """Start a script as its make target does: by module, its arguments in the environment."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"scripts.{script}"],
+            cwd=self.path, env=self.environment(**variables), text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, script: str, **variables: str) -> Ended:
+        process = self.start(script, **variables)
+        out, err = process.communicate(timeout=120)
+        return Ended(process.returncode, out, err)
+
+    def launch(self, exp: str = "demo", **variables: str) -> Ended:
+        return self.run("launch", EXP=exp, JSON="1", **variables)
+
+    def teardown(self, exp: str = "demo", **variables: str) -> Ended:
+        return self.run("teardown", EXP=exp, JSON="1", **variables)
+
+    def status(self) -> list[dict]:
+        return self.run("status", JSON="1").events
+
+    def records(self) -> list[dict]:
+        """What the registry holds, read as any program would: as one JSON document."""
+        return json.loads(self.registry.read_text())

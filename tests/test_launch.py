@@ -1,0 +1,211 @@
+"""The main job, against the local cloud over HTTP."""
+
+import os
+import signal
+
+import pytest
+
+from tests.living import living_in
+
+MUTATING = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress")
+
+
+def answers(cloud, action):
+    return [call["code"] for call in cloud.calls(action)]
+
+
+def events(ended, name):
+    return [event for event in ended.events if event["event"] == name]
+
+
+def test_the_demo_sees_one_refusal_and_then_a_machine_with_its_data(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    (refusal,) = events(ended, "refused")
+    assert (refusal["region"], refusal["type"], refusal["meaning"]) == ("us-east-1", "p4d.24xlarge", "POOL_EMPTY")
+    (lives,) = events(ended, "lives")
+    assert lives["type"] == "g5.12xlarge"
+    assert lives["data"] == "speech@1 on /data"
+    (instance,) = living_in(cloud, "us-east-1", "instance")
+    assert instance["InstanceId"] == lives["id"]
+    assert instance["State"]["Name"] == "running"
+
+
+def test_the_machine_is_one_mutating_call_and_the_regions_security_group_two_the_first_time_only(lab, cloud):
+    assert lab.launch().code == 0
+    assert [call["action"] for call in cloud.calls() if call["action"] in MUTATING] == [
+        "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances",
+    ]  # fmt: skip
+    assert lab.teardown().code == 0
+    assert lab.launch().code == 0
+    assert [call["action"] for call in cloud.calls() if call["action"] in MUTATING][3:] == ["RunInstances"]
+
+
+def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_machine(lab, cloud):
+    assert lab.launch().code == 0
+    (instance,) = living_in(cloud, "us-east-1", "instance")
+    tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+    assert tags["Name"] == tags["lab:experiment"] == "demo"
+    assert tags["lab:record"] == cloud.calls("RunInstances")[0]["params"]["ClientToken"]
+    assert instance["MetadataOptions"]["HttpTokens"] == "required"
+    assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
+    volumes = living_in(cloud, "us-east-1", "volume")
+    assert len(volumes) == 2
+    for volume in volumes:
+        assert {tag["Key"]: tag["Value"] for tag in volume["Tags"]}["lab:experiment"] == "demo"
+        assert volume["Encrypted"]
+        assert volume["Attachments"][0]["DeleteOnTermination"]
+    (group,) = cloud.client("ec2", "us-east-1").describe_security_groups(GroupNames=["ec2-lab-lab"])["SecurityGroups"]
+    (rule,) = group["IpPermissions"]
+    assert (rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) == (22, 22, "tcp")
+    assert [network["CidrIp"] for network in rule["IpRanges"]] == ["127.0.0.1/32"]
+
+
+def test_when_a_region_has_nothing_the_next_region_that_has_the_data_is_asked(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1"}])
+    ended = lab.launch()
+    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
+    assert [event["region"] for event in events(ended, "refused")] == ["us-east-1", "us-east-1"]
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_region_without_the_data_is_passed_over_and_said_so(lab, cloud):
+    lab.write("lab.toml", 'regions = ["eu-west-1", "us-west-2"]\n')
+    ended = lab.launch()
+    (passed_over,) = events(ended, "passed-over")
+    assert passed_over["region"] == "eu-west-1"
+    assert "speech is not in eu-west-1" in passed_over["reason"]
+    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
+
+
+def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "spech"\nmount = "/data"\n')
+    ended = lab.launch()
+    assert ended.code == 1
+    assert 'data set spech is not in us-east-1 (did you mean "speech"?)' in ended.error
+    assert not [call for call in cloud.calls() if call["action"] in MUTATING]
+
+
+def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True}])
+    ended = lab.launch()
+    (refusal,) = events(ended, "refused")
+    assert refusal["late"]
+    assert refusal["code"] == "Server.InsufficientInstanceCapacity"
+    (lives,) = events(ended, "lives")
+    assert lives["type"] == "g5.12xlarge"
+    assert [resource["id"] for resource in lab.status() if resource["kind"] == "instance"] == [lives["id"]]
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+    assert len(living_in(cloud, "us-east-1", "volume")) == 2
+
+
+def test_a_refusal_for_capacity_is_asked_exactly_once_on_the_wire(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+    assert lab.launch().code == 0
+    assert answers(cloud, "RunInstances") == ["InsufficientInstanceCapacity", None]
+
+
+def test_a_permission_error_stops_after_one_call_with_its_remedy_and_leaves_nothing(lab, cloud):
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "not allowed"}])
+    ended = lab.launch()
+    assert ended.code == 1
+    assert "us-east-1: UnauthorizedOperation: not allowed (docs/iam-policy.json" in ended.error
+    assert len(cloud.calls("RunInstances")) == 1
+
+
+@pytest.mark.parametrize("kind", ["reset-before", "reset-after", "truncated", "html-503"])
+def test_an_unclear_answer_is_asked_again_with_the_same_token_and_makes_one_machine(lab, cloud, kind):
+    cloud.weather(faults=[{"action": "RunInstances", "kind": kind, "times": 1}])
+    assert lab.launch().code == 0
+    assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) == 1
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+
+
+def test_throttling_is_waited_out_at_the_same_pool(lab, cloud):
+    cloud.weather(faults=[{"action": "RunInstances", "code": "RequestLimitExceeded", "times": 2}])
+    ended = lab.launch()
+    assert ended.code == 0
+    assert not events(ended, "refused")
+
+
+def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(lab, cloud):
+    first = events(lab.launch(), "lives")[0]
+    ended = lab.launch()
+    assert ended.code == 1
+    assert f"demo already lives: instance {first['id']} (us-east-1)" in ended.error
+    assert "make teardown EXP=demo" in ended.error
+    assert len(cloud.calls("RunInstances")) == 1
+
+
+def test_an_experiment_whose_machine_ended_by_itself_is_launched_again(lab, cloud):
+    first = events(lab.launch(), "lives")[0]
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[first["id"]])
+    assert lab.launch().code == 0
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending):
+    cloud.weather(pending=60)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while '"started"' not in process.stdout.readline():
+        assert process.poll() is None
+    os.kill(process.pid, ending)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted" in err
+    assert '"deleting"' in out
+    assert living_in(cloud, "us-east-1", "instance") == []
+    assert living_in(cloud, "us-east-1", "volume") == []
+
+
+def test_a_machine_killed_with_the_launch_before_the_answer_is_found_and_refused_then_torn_down(lab, cloud):
+    cloud.weather(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while not cloud.calls("RunInstances"):
+        assert process.poll() is None
+    while not living_in(cloud, "us-east-1", "instance"):
+        pass
+    process.kill()
+    process.communicate()
+    (instance,) = living_in(cloud, "us-east-1", "instance")
+    ended = lab.launch()
+    assert ended.code == 1
+    assert instance["InstanceId"] in ended.error
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_says_who_is_at_it(lab, cloud):
+    cloud.weather(pending=1)
+    both = [lab.start("launch", EXP="demo", JSON="1") for _ in range(2)]
+    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
+    assert sorted(code for _, code in ended) == [0, 1]
+    refused = next(err for err, code in ended if code)
+    assert "demo is being worked on by launch (" in refused
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+
+
+def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_user_data(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\ncommand = "echo a-word-of-the-command"\n')
+    assert lab.launch().code == 0
+    records = lab.records()
+    (intent,) = [r for r in records if r["event"] == "intent" and r["operation"] == "RunInstances"]
+    (answer,) = [r for r in records if r["event"] == "answer" and r["operation"] == "RunInstances"]
+    assert answer["of"] == intent["id"]
+    assert answer["request"] == intent["request"]
+    assert (answer["experiment"], answer["script"], answer["region"]) == ("demo", "launch", "us-east-1")
+    assert answer["response"]["Instances"][0]["InstanceId"].startswith("i-")
+    assert answer["request_id"]
+    assert set(answer["request"]["UserData"]) == {"bytes", "sha256"}
+    assert "a-word-of-the-command" not in lab.registry.read_text()
+
+
+def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
+    cloud.weather(pending=1)
+    assert lab.launch().code == 0
+    polls = [r for r in lab.records() if r["operation"] == "DescribeInstances"]
+    assert [r["event"] for r in polls] == ["answer", "repeat", "answer"]
+    assert polls[1]["of"] == polls[0]["id"]
+    assert polls[1]["times"] == len(cloud.calls("DescribeInstances")) - 2

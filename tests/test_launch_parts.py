@@ -1,0 +1,134 @@
+"""A launch is a sum of parts, and the sum is what AWS takes."""
+
+import pytest
+
+from scripts.core.capacity import Pool
+from scripts.core.config import Data
+from scripts.core.errors import LabError
+from scripts.core.launch_part import Preparation, RegionUnready, Share, total
+from scripts.core.run_request import check_block_devices, request_for
+from scripts.parts.data_volumes import mapping, snapshot_of
+from scripts.parts.network import difference
+
+POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
+
+
+def test_dictionaries_are_merged_and_lists_are_joined_in_order():
+    shares = [
+        Share(request={"Ebs": {"A": 1}, "Mappings": [1]}, cloud_init={"runcmd": [["a"]]}, tags={"x": "1"}),
+        Share(request={"Ebs": {"B": 2}, "Mappings": [1]}, cloud_init={"runcmd": [["b"]]}, tags={"y": "2"}),
+    ]
+    assert total(shares) == Share(
+        request={"Ebs": {"A": 1, "B": 2}, "Mappings": [1, 1]},
+        cloud_init={"runcmd": [["a"], ["b"]]},
+        tags={"x": "1", "y": "2"},
+    )
+
+
+def test_two_parts_that_set_one_key_differently_are_an_error_that_names_it():
+    with pytest.raises(LabError, match=r"RunInstances\.Placement\.Tenancy is set twice"):
+        total([Share(request={"Placement": {"Tenancy": t}}) for t in ("host", "default")])
+
+
+def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
+    made = []
+    preparation = Preparation("a group", lambda: made.append(1) or Share(request={"SecurityGroupIds": ["sg-1"]}))
+    share = total([Share(request={"ImageId": "ami-1"}), Share(preparations=(preparation,))])
+    assert not made
+    assert share.prepared().request == {"ImageId": "ami-1", "SecurityGroupIds": ["sg-1"]}
+    assert made == [1]
+
+
+@pytest.mark.parametrize(
+    ("pool", "added"),
+    [
+        (Pool("us-east-1", "g5.xlarge", "on-demand"), {}),
+        (Pool("us-east-1", "g5.xlarge", "on-demand", "us-east-1a"), {"Placement": {"AvailabilityZone": "us-east-1a"}}),
+        (Pool("us-east-1", "g5.xlarge", "on-demand", subnet="subnet-1"), {"SubnetId": "subnet-1"}),
+        (
+            Pool("us-east-1", "g5.xlarge", "spot"),
+            {
+                "InstanceMarketOptions": {
+                    "MarketType": "spot",
+                    "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
+                }
+            },
+        ),
+        (
+            Pool("us-east-1", "p5.48xlarge", "block:cr-0123"),
+            {
+                "InstanceMarketOptions": {"MarketType": "capacity-block"},
+                "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": "cr-0123"}},
+            },
+        ),
+    ],
+)
+def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
+    base = {"InstanceType": pool.instance_type, "MinCount": 1, "MaxCount": 1, "UserData": b"#cloud-config\n"}
+    assert request_for(Share(), pool) == base | added
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        ({"VolumeType": "gp3", "Throughput": 3000}, "throughput = 3000: gp3 takes 125 to 2000"),
+        ({"VolumeType": "st1", "Iops": 500}, "iops can't be set for st1"),
+        ({"VolumeType": "io2"}, "io2 wants iops"),
+    ],
+)
+def test_a_volume_that_aws_would_refuse_is_refused_before_the_call(volume, said):
+    with pytest.raises(LabError, match=said):
+        check_block_devices([{"DeviceName": "/dev/sdf", "Ebs": volume}])
+
+
+def test_a_device_that_is_already_the_roots_is_refused_before_the_call():
+    with pytest.raises(LabError, match="asked for twice"):
+        check_block_devices([{"DeviceName": "/dev/sda1", "Ebs": {}}, {"DeviceName": "/dev/sda1", "Ebs": {}}])
+
+
+def snapshot(identity, version, state="completed", day=1, **more):
+    tags = [{"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": version}]
+    return {"SnapshotId": identity, "State": state, "StartTime": f"2026-01-{day:02}", "Tags": tags, **more}
+
+
+def wanted(**more):
+    return Data(dataset="speech", mount="/data", **more)
+
+
+def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_another():
+    there = [snapshot("s1", "1", day=1), snapshot("s3", "3", "pending", 3), snapshot("s2", "2", day=2)]
+    assert snapshot_of(wanted(), there, "us-east-1")["SnapshotId"] == "s2"
+    assert snapshot_of(wanted(version="1"), there, "us-east-1")["SnapshotId"] == "s1"
+
+
+@pytest.mark.parametrize(
+    ("there", "version", "said"),
+    [
+        ([], None, "speech is not in us-east-1"),
+        ([snapshot("s1", "1")], "2", r"has no version 2 in us-east-1 \(1\)"),
+        ([snapshot("s1", "1", "pending", Progress="40%")], None, r"not complete yet in us-east-1 \(s1 40%\)"),
+    ],
+)
+def test_a_region_without_the_data_says_what_it_lacks(there, version, said):
+    with pytest.raises(RegionUnready, match=said):
+        snapshot_of(wanted(version=version), there, "us-east-1")
+
+
+def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_is_left_alone():
+    assert mapping(wanted(), snapshot("s1", "1", Encrypted=False), "/dev/sdf")["Ebs"]["Encrypted"] is True
+    assert "Encrypted" not in mapping(wanted(), snapshot("s1", "1", Encrypted=True), "/dev/sdf")["Ebs"]
+    assert mapping(wanted(), snapshot("s1", "1"), "/dev/sdf")["Ebs"]["DeleteOnTermination"] is True
+
+
+def test_my_new_address_takes_the_place_of_my_old_one_and_of_nobody_elses():
+    present = {"1.1.1.1/32": "ec2-lab: me@here", "2.2.2.2/32": "ec2-lab: you@there"}
+    wanted_rules = {"3.3.3.3/32": "ec2-lab: me@here"}
+    missing, surplus = difference(present, wanted_rules, only_mine=True)
+    assert missing == wanted_rules
+    assert set(surplus) == {"1.1.1.1/32"}
+
+
+def test_a_list_of_networks_is_brought_to_exactly_that():
+    missing, surplus = difference({"1.1.1.1/32": "x", "10.0.0.0/8": "y"}, {"10.0.0.0/8": "z"}, only_mine=False)
+    assert missing == {}
+    assert set(surplus) == {"1.1.1.1/32"}
