@@ -50,12 +50,12 @@ def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_mach
     assert tags["lab:record"] == cloud.calls("RunInstances")[0]["params"]["ClientToken"]
     assert instance["MetadataOptions"]["HttpTokens"] == "required"
     assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
+    assert all(mapping["Ebs"]["DeleteOnTermination"] for mapping in instance["BlockDeviceMappings"])
     volumes = living_in(cloud, "us-east-1", "volume")
     assert len(volumes) == 2
     for volume in volumes:
         assert {tag["Key"]: tag["Value"] for tag in volume["Tags"]}["lab:experiment"] == "demo"
         assert volume["Encrypted"]
-        assert volume["Attachments"][0]["DeleteOnTermination"]
     (group,) = cloud.client("ec2", "us-east-1").describe_security_groups(GroupNames=["ec2-lab-lab"])["SecurityGroups"]
     (rule,) = group["IpPermissions"]
     assert (rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) == (22, 22, "tcp")

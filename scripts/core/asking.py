@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.record import new_id
@@ -47,7 +48,7 @@ def ask(ec2: EC2Client, request: Mapping[str, Any], token: str) -> list[Instance
         time.sleep(pause)
         try:
             return list(ec2.run_instances(**request, ClientToken=token)["Instances"])
-        except (ClientError, BotoCoreError) as problem:
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
             refusal = refusal_in(problem)
         if refusal.meaning is Meaning.TOKEN_SPENT:
             token = new_id()
@@ -56,14 +57,14 @@ def ask(ec2: EC2Client, request: Mapping[str, Any], token: str) -> list[Instance
     raise LabError(f"RunInstances: asked {TRIES} times without a clear answer, the last was {refusal}")
 
 
-def refusal_in(problem: ClientError | BotoCoreError) -> Refusal:
+def refusal_in(problem: ClientError | BotoCoreError | ResponseParserError) -> Refusal:
     """Return the refusal that an exception of a call stands for. Errors from before anything is sent are raised."""
     if isinstance(problem, ClientError):
         error, metadata = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {})
         return Refusal(error.get("Code", "Unknown"), error.get("Message", ""), metadata.get("HTTPStatusCode"))
     if type(problem).__name__ in NOT_SENT:
         raise problem
-    return Refusal(type(problem).__name__, str(problem))
+    return Refusal(type(problem).__name__, str(problem).partition("\n")[0])
 
 
 NOT_SENT = frozenset(

@@ -15,6 +15,8 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from botocore.parsers import ResponseParserError
+
 from scripts.core.errors import LabError
 
 REMEDIES = {
@@ -51,8 +53,9 @@ def in_words() -> Iterator[None]:
         raise LabError(f"AWS: {problem}; is this machine online, and the region's name right?") from problem
     except ParamValidationError:
         raise  # a bug of ours, not the user's
-    except BotoCoreError as problem:
-        raise LabError(f"AWS: {problem}") from problem
+    except (BotoCoreError, ResponseParserError) as problem:
+        first_line = str(problem).partition("\n")[0]
+        raise LabError(f"AWS: {first_line}") from problem
 
 
 def described(refusal: ClientError) -> str:

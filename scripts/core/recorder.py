@@ -123,7 +123,9 @@ class Recorder:
         self._write_outcome(context[KEY], request_id=metadata.get("RequestId"), **outcome)
 
     def _write_failure(self, exception: Exception, context: Context, **_: Any) -> None:
-        error = {"code": type(exception).__name__, "message": str(exception), "http_status": None}
+        # Only the first line: behind it botocore quotes the answer that it could not read, secrets and all.
+        message = str(exception).partition("\n")[0]
+        error = {"code": type(exception).__name__, "message": message, "http_status": None}
         self._write_outcome(context[KEY], event=Event.ERROR, error=error)
 
     def _write_outcome(self, intent: Record, **outcome: Any) -> None:

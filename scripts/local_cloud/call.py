@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 ACCOUNT = "123456789012"
 """moto's one account."""
 
@@ -21,6 +21,8 @@ class Call:
     region: str
     action: str
     params: dict[str, str]
+    key: str = field(repr=False)
+    """The access key: who asks."""
     environ: dict[str, Any] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -29,9 +31,9 @@ class Call:
         """Read a call from a WSGI request."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        service, region = (scope["service"], scope["region"]) if scope else ("", "")
+        service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-        return cls(service, region, target(environ) or params.get("Action", ""), params, environ, body)
+        return cls(service, region, target(environ) or params.get("Action", ""), params, key, environ, body)
 
     def changes_something(self) -> bool:
         """Say whether the call creates, changes or deletes."""

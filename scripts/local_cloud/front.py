@@ -47,7 +47,7 @@ class Front:
         return answer
 
     def _logged(self, call: Call) -> dict[str, Any]:
-        entry: dict[str, Any] = {"time": time.time(), "service": call.service, "region": call.region}
+        entry: dict[str, Any] = {"time": time.time(), "key": call.key, "service": call.service, "region": call.region}
         entry |= {"action": call.action, "params": call.shown(), "status": None, "code": None}
         self.log.append(entry)
         return entry

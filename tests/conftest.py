@@ -1,0 +1,43 @@
+"""Fixtures named after what they give."""
+
+import signal
+
+import pytest
+from hypothesis import settings
+
+from scripts.core.local_server import ensure_running, stop
+from tests.lab_directory import REPOSITORY, LabDirectory
+from tests.local_cloud_client import LocalCloud
+
+settings.register_profile("lab", deadline=None)  # machines that run tests are noisy
+settings.load_profile("lab")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it, and its children
+
+
+@pytest.fixture(scope="session")
+def cloud_directory(tmp_path_factory):
+    """The directory of a local cloud that serves this test process."""
+    directory = tmp_path_factory.mktemp("local-cloud")
+    ensure_running(directory)
+    yield directory
+    stop(directory)
+
+
+@pytest.fixture
+def cloud(cloud_directory):
+    """A local cloud as it begins, in calm weather."""
+    local = LocalCloud(ensure_running(cloud_directory))
+    local.reset()
+    return local
+
+
+@pytest.fixture
+def lab(tmp_path, cloud, cloud_directory):
+    """A lab with the demo's files, on the test's local cloud."""
+    directory = tmp_path / "lab"
+    directory.mkdir()
+    (directory / ".local-cloud").symlink_to(cloud_directory)
+    made = LabDirectory(directory)
+    for name in ("lab.toml", "experiments/demo.toml"):
+        made.write(name, (REPOSITORY / name).read_text())
+    return made
