@@ -13,7 +13,7 @@ from scripts.core.capacity import Pool, Search, Wishes
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.launch_part import RegionUnready, Share
+from scripts.core.launch_part import RegionUnready
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
@@ -79,7 +79,7 @@ class Launch:
 
     def _try(self, pool: Pool) -> Instance | None:
         """Ask one pool; None where it refuses."""
-        if not self._is_ready(pool.region):
+        if not self._is_ready(pool):
             return None
         try:
             return self._machine_from(pool)
@@ -94,17 +94,19 @@ class Launch:
         self.shares.look_at(self.regions)
         return None
 
-    def _is_ready(self, region: str) -> bool:
+    def _is_ready(self, pool: Pool) -> bool:
+        """Have all at hand that a machine there needs; False where the region lacks something."""
         try:
-            self.shares.ready(region)
+            request_for(self.shares.plain(pool.region), pool)  # what AWS would refuse is refused before anything is made
+            self.shares.ready(pool.region)
         except RegionUnready as lack:
-            self.search.region_unready(region, str(lack))
-            self.listener.region_unready(region, str(lack))
+            self.search.region_unready(pool.region, str(lack))
+            self.listener.region_unready(pool.region, str(lack))
             return False
         return True
 
     def _machine_from(self, pool: Pool) -> Instance:
-        request = self.request(pool, self.shares.ready(pool.region))
+        request = request_for(self.shares.ready(pool.region), pool)
         self.listener.asking(pool)
         self._may_hold_something = True
         started = ask(self.session.cloud.ec2_asking_once(pool.region), request, token=new_id())[0]
@@ -112,10 +114,6 @@ class Launch:
         machine = wait_until_running(self.session.cloud.ec2(pool.region), started["InstanceId"])
         check_root(machine, request)
         return machine
-
-    def request(self, pool: Pool, share: Share) -> dict[str, Any]:
-        """Return what a pool is asked."""
-        return request_for(share, pool)
 
     @contextmanager
     def _taking_down_on_failure(self) -> Iterator[None]:

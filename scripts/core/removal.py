@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -71,14 +72,22 @@ class Removal:
         return []
 
     def _delete(self, resources: Iterable[Resource]) -> None:
-        """Ask for each resource's deletion once, in the order of the kinds."""
+        """Ask for each resource's deletion once, in the order of the kinds; what fails keeps nothing else alive."""
         order = list(self.session.kinds)
+        failures: list[Exception] = []
         for resource in sorted(resources, key=lambda resource: order.index(resource.kind)):
             if resource.id in self.deleted:
                 continue
-            if self.session.kinds[resource.kind].is_going(resource) or self._asked(resource):
+            try:
+                deleting = self.session.kinds[resource.kind].is_going(resource) or self._asked(resource)
+            except (ClientError, BotoCoreError, ResponseParserError) as failure:
+                failures.append(failure)
+                continue
+            if deleting:
                 self.deleted[resource.id] = resource
                 self.deleting(resource)
+        if failures:
+            raise failures[0]
 
     def _asked(self, resource: Resource) -> bool:
         """Ask AWS to delete; False where it says `not yet`. What is gone already counts as deleted."""

@@ -132,6 +132,10 @@ class Front:
         # moto ends a machine at once; where it is to shut down for a while, the layer ends it and moto only answers.
         if call.action == "TerminateInstances":
             return self._terminated(call)
+        if call.action == "DeleteKeyPair" and (identity := call.params.get("KeyPairId")):
+            # moto deletes by name alone, and says yes to anything.
+            pairs = machines.backend(call.region).key_pairs.values()
+            call.params["KeyName"] = next((pair.key_name for pair in pairs if pair.id == identity), identity)
         return self._by_moto(call)
 
     def _terminated(self, call: Call) -> Answer:

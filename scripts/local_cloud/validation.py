@@ -83,7 +83,7 @@ def _groups_and_key(call: Call) -> None:
     for group in call.values("SecurityGroupId"):
         if backend(call.region).get_security_group_from_id(group) is None:
             raise Problem("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
-    if (key := call.params.get("KeyName")) and key not in backend(call.region).keypairs:
+    if (key := call.params.get("KeyName")) and key not in backend(call.region).key_pairs:
         raise Problem("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
 
 

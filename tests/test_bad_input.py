@@ -1,0 +1,145 @@
+"""Bad input is one clear line, a non-zero exit, and nothing made in AWS."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.living import living_in
+
+EXPERIMENT = 'types = ["g5.xlarge"]\n'
+
+
+def refused(lab, cloud, ended):
+    """Return the line of a launch that was refused before anything was made."""
+    assert ended.code == 1, ended.out + ended.err
+    changing = [c["action"] for c in cloud.calls() if not c["action"].startswith(("Describe", "Get"))]
+    assert changing == []
+    assert living_in(cloud, "us-east-1", "instance") == []
+    return ended.error
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: typse: unknown key (did you mean "types"?)'),
+        ("types = 3\n", "error: experiments/foo.toml: types: should be a valid list, not 3"),
+        ("types = [\n", "error: experiments/foo.toml: not TOML"),
+        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: data set nothing"),
+        (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
+        (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self has none"),
+        (EXPERIMENT + 'root = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
+         "error: volumes: /dev/sdf is asked for twice"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_experiment_file(lab, cloud, text, said):
+    lab.write("experiments/foo.toml", text)
+    assert refused(lab, cloud, lab.launch("foo")).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b; c", "$(touch x)", "../demo", "-x", "Demo", "x" * 64, "a\nb"])
+def test_a_name_that_can_not_be_one(lab, cloud, name):
+    line = refused(lab, cloud, lab.launch(name))
+    assert line.startswith("error: EXP: ")
+    assert "is not a name of lower-case letters" in line
+
+
+def test_no_name_at_all(lab, cloud):
+    assert refused(lab, cloud, lab.run("launch")) == "error: EXP: which experiment? (make launch EXP=demo)"
+
+
+def test_an_unknown_experiment_names_the_closest_and_the_command_that_makes_one(lab, cloud):
+    line = refused(lab, cloud, lab.launch("dmo"))
+    assert line == (
+        'error: experiments/dmo.toml: no such experiment (did you mean "demo"?); '
+        "`make new EXP=dmo` writes one to start from"
+    )
+
+
+def test_a_directory_without_a_lab(tmp_path, lab, cloud):
+    (lab.path / "lab.toml").unlink()
+    assert "lab.toml: not found" in refused(lab, cloud, lab.launch())
+
+
+def test_a_wrong_tag_of_the_team(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[tags]\n"aws:team" = "x"\n')
+    ended = lab.launch()
+    assert ended.code == 1
+    assert "lab.toml: tags: 'aws:team'" in ended.error
+
+
+def test_a_member_file_with_options_in_front_of_the_key(lab, cloud):
+    lab.write("members/eve.toml", 'keys = ["command=\\"sh\\" ssh-ed25519 AAAA"]\n')
+    assert refused(lab, cloud, lab.launch()).startswith("error: members/eve.toml: keys[0]: ")
+
+
+def test_a_plugin_that_can_not_be_loaded(lab, cloud):
+    lab.write("plugins/broken.py", "import no_such_module\n")
+    assert refused(lab, cloud, lab.launch()).startswith("error: plugins/broken.py: can't be loaded: ModuleNotFoundError")
+
+
+def on_aws(lab, *lines):
+    lab.write("lab.toml", "\n".join(['cloud = "aws"', 'regions = ["us-east-1"]', *lines, "[network]", 'ssh_from = ["10.0.0.0/8"]']))
+
+
+def test_no_credentials(lab, cloud, tmp_path):
+    on_aws(lab)
+    ended = lab.launch(AWS_CONFIG_FILE=str(tmp_path / "none"), AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"))
+    line = refused(lab, cloud, ended)
+    assert "Unable to locate credentials" in line
+    assert "aws configure sso" in line
+
+
+def test_an_unknown_profile(lab, cloud, tmp_path):
+    on_aws(lab, 'profile = "nobody"')
+    ended = lab.launch(AWS_CONFIG_FILE=str(tmp_path / "none"), AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"))
+    assert "lab.toml: profile: The config profile (nobody) could not be found" in refused(lab, cloud, ended)
+
+
+def test_an_endpoint_that_can_not_be_reached(lab, cloud):
+    on_aws(lab)
+    ended = lab.launch(
+        AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_MAX_ATTEMPTS="1"
+    )
+    assert "Could not connect to the endpoint URL" in refused(lab, cloud, ended)
+
+
+def test_a_read_only_registry(lab, cloud):
+    """Root may write anything, so as root the script runs as somebody else."""
+    lab.registry.write_text("[\n]\n")
+    lab.registry.chmod(0o400)
+    lab.path.chmod(0o555)
+    user = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
+    for directory in [lab.path, *lab.path.parents]:
+        if os.getuid() == 0 and directory.stat().st_uid == 0 and not directory.stat().st_mode & 0o005:
+            directory.chmod(directory.stat().st_mode | 0o005)
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.launch"], cwd=lab.path, env=lab.environment(EXP="demo"),
+        capture_output=True, text=True, check=False, **user,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
+    assert cloud.calls("RunInstances") == []
+
+
+def test_a_disk_that_is_full(lab, cloud):
+    """A limit on the size of files stands for the disk: the registry can't grow beyond it."""
+    lab.registry.write_text("[\n]\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.launch"], cwd=lab.path, env=lab.environment(EXP="demo"),
+        capture_output=True, text=True, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)),
+    )  # fmt: skip
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "registry.json" in line
+    assert cloud.calls("RunInstances") == []
+    assert lab.records() == []
+
+
+def test_debug_shows_the_traceback_and_otherwise_there_is_none(lab):
+    assert "Traceback" not in lab.launch("dmo").err
+    assert "Traceback" in lab.launch("dmo", DEBUG="1").err

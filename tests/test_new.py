@@ -1,0 +1,28 @@
+"""`make new` writes a file to start from."""
+
+import tomllib
+
+from scripts.core.config import Experiment
+
+
+def test_it_writes_an_experiment_that_launches_as_it_stands(lab):
+    ended = lab.run("new", EXP="foo")
+    assert ended.code == 0
+    assert "experiments/foo.toml" in ended.out
+    assert lab.launch("foo").code == 0
+
+
+def test_every_key_that_it_comments_out_is_one_that_an_experiment_takes(lab):
+    lab.run("new", EXP="foo")
+    text = (lab.path / "experiments" / "foo.toml").read_text()
+    lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith(("# [[", "# ")) and (" = " in line or "[[" in line)]
+    keys = {line.partition(" = ")[0] for line in lines if " = " in line}
+    assert set(Experiment.model_fields) - {"data", "retry_for"} <= keys | set(tomllib.loads(text))
+
+
+def test_it_overwrites_nothing(lab):
+    before = (lab.path / "experiments" / "demo.toml").read_text()
+    ended = lab.run("new", EXP="demo")
+    assert ended.code == 1
+    assert ended.error.startswith("error: experiments/demo.toml: exists already")
+    assert (lab.path / "experiments" / "demo.toml").read_text() == before

@@ -1,0 +1,107 @@
+"""Teardown leaves nothing, whatever came before it."""
+
+import pytest
+
+from tests.living import living_in
+
+REGIONS = ("us-east-1", "us-west-2")
+
+
+def test_nothing_that_costs_is_left_and_the_regions_security_group_stays_for_the_next(lab, cloud):
+    lab.launch()
+    ended = lab.teardown()
+    assert ended.code == 0, ended.err
+    for region in REGIONS:
+        assert living_in(cloud, region, "instance") == []
+        assert living_in(cloud, region, "volume") == []
+    names = [g["GroupName"] for g in cloud.client("ec2", "us-east-1").describe_security_groups()["SecurityGroups"]]
+    assert "ec2-lab-lab" in names
+
+
+def test_it_says_what_it_deleted_and_waits_until_aws_shows_nothing(lab, cloud):
+    cloud.weather(shutting_down=0.6)
+    lab.launch()
+    ended = lab.teardown()
+    assert ended.events[0]["event"] == "deleting"
+    assert ended.events[0]["kind"] == "instance"
+    assert ended.events[-1]["event"] == "gone"
+    (machine,) = cloud.client("ec2", "us-east-1").describe_instances()["Reservations"]
+    assert machine["Instances"][0]["State"]["Name"] == "terminated"
+
+
+def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
+    lab.launch()
+    lab.teardown()
+    ended = lab.teardown()
+    assert ended.code == 0
+    assert ended.events == [{"event": "gone", "experiment": "demo", "deleted": []}]
+    assert len(cloud.calls("TerminateInstances")) == 1
+
+
+def test_an_experiment_never_launched_is_an_error_that_names_what_lives(lab):
+    lab.launch()
+    ended = lab.teardown("dmo")
+    assert ended.code == 1
+    assert ended.error == 'error: dmo: was never launched from this registry (did you mean "demo"?)'
+    assert lab.status()
+
+
+def test_it_needs_no_experiment_file(lab, cloud):
+    lab.launch()
+    (lab.path / "experiments" / "demo.toml").unlink()
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_what_another_script_made_for_the_experiment_goes_too_in_the_right_order(lab, cloud):
+    lab.launch()
+    lab.write(
+        "extra.py",
+        "from scripts.core.session import acting_on\n"
+        "with acting_on('demo', 'extra') as session:\n"
+        "    ec2 = session.cloud.ec2('us-west-2')\n"
+        "    volume = ec2.create_volume(AvailabilityZone='us-west-2a', Size=1)['VolumeId']\n"
+        "    ec2.create_snapshot(VolumeId=volume)\n"
+        "    ec2.create_security_group(GroupName='extra', Description='x')\n"
+        "    print(ec2.create_key_pair(KeyName='extra', KeyType='ed25519')['KeyMaterial'])\n",
+    )
+    private_key = lab.run_file("extra.py").out
+    assert "PRIVATE KEY" in private_key
+    assert private_key.splitlines()[1] not in lab.registry.read_text()
+    ended = lab.teardown()
+    kinds = [event["kind"] for event in ended.events if event["event"] == "deleting"]
+    assert set(kinds) == {"instance", "volume", "snapshot", "security-group", "key-pair"}
+    assert kinds.index("volume") < kinds.index("snapshot")
+    ec2 = cloud.client("ec2", "us-west-2")
+    assert living_in(cloud, "us-west-2", "volume") == []
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+    mine = [{"Name": "tag:lab:experiment", "Values": ["demo"]}]
+    assert ec2.describe_snapshots(Filters=mine)["Snapshots"] == []
+    assert ec2.describe_security_groups(Filters=mine)["SecurityGroups"] == []
+
+
+def test_a_machine_that_somebody_else_ended_counts_as_deleted(lab, cloud):
+    lab.launch()
+    cloud.reset()  # the cloud has forgotten everything
+    ended = lab.teardown()
+    assert ended.code == 0
+    assert ended.events[-1]["event"] == "gone"
+    assert lab.status() == []
+
+
+@pytest.mark.parametrize("kind", ["reset-after", "html-503"])
+def test_a_lost_answer_to_the_deletion_does_not_stop_it(lab, cloud, kind):
+    lab.launch()
+    cloud.weather(faults=[{"action": "TerminateInstances", "kind": kind, "times": 1}])
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_when_it_may_not_delete_it_says_why_and_the_next_try_goes_on(lab, cloud):
+    lab.launch()
+    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no", "times": 1}])
+    ended = lab.teardown()
+    assert ended.code == 1
+    assert "TerminateInstances: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
