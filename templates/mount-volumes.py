@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Mount the data volumes of an ec2-lab machine. Runs at the machine's first boot, as root, on any Python 3.6.
+"""Mount the data volumes of an ec2-lab machine. Runs at the machine's first boot, as root, on Python 3.7 or later.
 
     mount-volumes VOLUMES.json    [{"device": "/dev/sdf", "uuid": "…" or null, "mount": "/data", "read_only": false}]
 
@@ -7,6 +7,8 @@ A volume is found by its file system's UUID, or by the device name that it was a
 kernel names disks in any order, and each EBS disk tells in its NVMe identify page which name that was
 (https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html). Nothing is ever formatted.
 """
+
+from __future__ import annotations
 
 import ctypes
 import fcntl
@@ -53,37 +55,37 @@ class AdminCommand(ctypes.Structure):
     ]
 
 
-def requested_name(page):
+def requested_name(page: bytes) -> str:
     """Return the device name in an identify page, "sdf" for "/dev/sdf": EBS writes it with or without /dev/."""
     name = bytes(page[DEVICE_NAME]).split(b"\0")[0].decode("ascii", "replace").strip()
-    return name[len("/dev/"):] if name.startswith("/dev/") else name
+    return name.removeprefix("/dev/")
 
 
-def identify(controller):
+def identify(controller: str) -> bytes:
     """Return the identify page of an NVMe controller such as /dev/nvme1."""
     page = (ctypes.c_uint8 * 4096)()
     command = AdminCommand(
         opcode=IDENTIFY, address=ctypes.addressof(page), data_length=len(page), cdw10=IDENTIFY_CONTROLLER
     )
-    with open(controller, "rb", buffering=0) as device:
+    with pathlib.Path(controller).open("rb", buffering=0) as device:
         fcntl.ioctl(device, NVME_ADMIN_COMMAND, command)
     return bytes(page)
 
 
-def nvme_disk(device):
+def nvme_disk(device: str) -> pathlib.Path | None:
     """Return the NVMe disk of an EBS volume by its requested name; None where there is none (yet)."""
     for controller in sorted(pathlib.Path("/sys/class/nvme").glob("nvme*")):
         if (controller / "model").read_text().strip() != "Amazon Elastic Block Store":
             continue  # instance store: not ours to mount by guess
-        if requested_name(identify("/dev/" + controller.name)) == device[len("/dev/"):]:
+        if requested_name(identify("/dev/" + controller.name)) == device[len("/dev/") :]:
             disk = pathlib.Path("/dev/" + controller.name + "n1")
             return disk if disk.exists() else None
     return None
 
 
-def find(volume):
+def find(volume: dict) -> pathlib.Path | None:
     """Return the block device of a volume; None where it has not appeared (yet)."""
-    letter = volume["device"][len("/dev/sd"):]
+    letter = volume["device"][len("/dev/sd") :]
     named = [pathlib.Path(volume["device"]), pathlib.Path("/dev/xvd" + letter)]
     if volume.get("uuid"):
         named.insert(0, pathlib.Path("/dev/disk/by-uuid") / volume["uuid"])
@@ -91,7 +93,7 @@ def find(volume):
     return present or nvme_disk(volume["device"])
 
 
-def wait_for(volume):
+def wait_for(volume: dict) -> pathlib.Path:
     """Return the block device of a volume, or end with what is missing."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -99,44 +101,44 @@ def wait_for(volume):
         if device:
             return device
         time.sleep(1)
-    raise SystemExit("volume %(device)s for %(mount)s did not appear" % volume)
+    raise SystemExit(f"volume {volume['device']} for {volume['mount']} did not appear")
 
 
-def filesystem(device):
+def filesystem(device: pathlib.Path) -> tuple[str, str]:
     """Return (type, UUID) of the file system on a disk or on its one partition."""
     listed = subprocess.check_output(["lsblk", "--json", "--output", "FSTYPE,UUID", str(device)])
     found = [d for d in flat(json.loads(listed.decode())["blockdevices"]) if d.get("fstype") and d.get("uuid")]
     if len(found) != 1:
-        raise SystemExit("%s: %d file systems found, one is wanted; nothing is mounted" % (device, len(found)))
+        raise SystemExit(f"{device}: {len(found)} file systems found, one is wanted; nothing is mounted")
     return found[0]["fstype"], found[0]["uuid"]
 
 
-def flat(devices):
+def flat(devices: list[dict]) -> list[dict]:
     """Return lsblk's tree of devices as a list."""
-    return [inner for device in devices for inner in [device] + flat(device.get("children", []))]
+    return [inner for device in devices for inner in [device, *flat(device.get("children", []))]]
 
 
-def entry(volume, kind, uuid):
+def entry(volume: dict, kind: str, uuid: str) -> str:
     """Return the line of /etc/fstab: by UUID, and `nofail`, or a missing volume would keep the machine from booting."""
     options = ["defaults", "nofail", "x-systemd.device-timeout=30s"]
     options += ["ro"] if volume["read_only"] else []
     options += ["nouuid"] if kind == "xfs" else []  # XFS refuses a second volume of one snapshot otherwise
-    return "UUID=%s %s %s %s 0 2\n" % (uuid, volume["mount"], kind, ",".join(options))
+    return f"UUID={uuid} {volume['mount']} {kind} {','.join(options)} 0 2\n"
 
 
-def mount(volume, fstab):
+def mount(volume: dict, fstab: pathlib.Path) -> None:
     """Mount one volume, now and at every boot."""
     device = wait_for(volume)
     kind, uuid = filesystem(device)
-    os.makedirs(volume["mount"], exist_ok=True)
+    pathlib.Path(volume["mount"]).mkdir(parents=True, exist_ok=True)
     lines = [line for line in fstab.read_text().splitlines(True) if line.split()[1:2] != [volume["mount"]]]
     fstab.write_text("".join(lines) + entry(volume, kind, uuid))
     if not os.path.ismount(volume["mount"]):
         subprocess.check_call(["mount", volume["mount"]])
-    print("ec2-lab: %s (%s, UUID %s) is mounted on %s" % (device, kind, uuid, volume["mount"]), flush=True)
+    print(f"ec2-lab: {device} ({kind}, UUID {uuid}) is mounted on {volume['mount']}", flush=True)
 
 
-def main(path):
+def main(path: str) -> None:
     """Mount every volume that a file lists."""
     for volume in json.loads(pathlib.Path(path).read_text()):
         mount(volume, pathlib.Path("/etc/fstab"))

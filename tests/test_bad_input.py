@@ -27,9 +27,9 @@ def refused(lab, cloud, ended):
         ('typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: typse: unknown key (did you mean "types"?)'),
         ("types = 3\n", "error: experiments/foo.toml: types: should be a valid list, not 3"),
         ("types = [\n", "error: experiments/foo.toml: not TOML"),
-        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: data set nothing"),
+        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: data set"),
         (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
-        (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self has none"),
+        (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self"),
         (EXPERIMENT + 'root = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
          "error: volumes: /dev/sdf is asked for twice"),
     ],
@@ -77,11 +77,16 @@ def test_a_member_file_with_options_in_front_of_the_key(lab, cloud):
 
 def test_a_plugin_that_can_not_be_loaded(lab, cloud):
     lab.write("plugins/broken.py", "import no_such_module\n")
-    assert refused(lab, cloud, lab.launch()).startswith("error: plugins/broken.py: can't be loaded: ModuleNotFoundError")
+    assert refused(lab, cloud, lab.launch()).startswith(
+        "error: plugins/broken.py: can't be loaded: ModuleNotFoundError"
+    )
 
 
 def on_aws(lab, *lines):
-    lab.write("lab.toml", "\n".join(['cloud = "aws"', 'regions = ["us-east-1"]', *lines, "[network]", 'ssh_from = ["10.0.0.0/8"]']))
+    lab.write(
+        "lab.toml",
+        "\n".join(['cloud = "aws"', 'regions = ["us-east-1"]', *lines, "[network]", 'ssh_from = ["10.0.0.0/8"]']),
+    )
 
 
 def test_no_credentials(lab, cloud, tmp_path):

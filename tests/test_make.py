@@ -38,7 +38,8 @@ def test_make_alone_lists_every_target_with_its_comment():
 
 
 @pytest.mark.parametrize(
-    "value", ["a b; c", "$(shell touch pwned)", "`touch pwned`", "$(touch pwned)", "'; touch pwned; '", "$$HOME", "a#b", '"']
+    "value",
+    ["a b; c", "$(shell touch pwned)", "`touch pwned`", "$(touch pwned)", "'; touch pwned; '", "$$HOME", "a#b", '"'],
 )
 @pytest.mark.parametrize("given", ["argument", "environment"])
 def test_a_variable_reaches_the_script_as_one_string_and_nothing_in_it_is_run(hollow, value, given):

@@ -1,4 +1,4 @@
-"""The program that mounts data volumes on the machine, as far as it needs no machine (the real image is in tests/vm)."""
+"""The program that mounts data volumes on the machine, as far as no machine is needed."""
 
 import ctypes
 import importlib.util

@@ -15,7 +15,11 @@ def test_it_writes_an_experiment_that_launches_as_it_stands(lab):
 def test_every_key_that_it_comments_out_is_one_that_an_experiment_takes(lab):
     lab.run("new", EXP="foo")
     text = (lab.path / "experiments" / "foo.toml").read_text()
-    lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith(("# [[", "# ")) and (" = " in line or "[[" in line)]
+    lines = [
+        line.removeprefix("# ")
+        for line in text.splitlines()
+        if line.startswith(("# [[", "# ")) and (" = " in line or "[[" in line)
+    ]
     keys = {line.partition(" = ")[0] for line in lines if " = " in line}
     assert set(Experiment.model_fields) - {"data", "retry_for"} <= keys | set(tomllib.loads(text))
 

@@ -1,49 +1,12 @@
 """A plugin file that is dropped in is used."""
 
-PART = """
-from scripts.core.launch_part import LaunchPart, Share
-from scripts.core.plugins import hookimpl
+import base64
+import re
 
-class Motd(LaunchPart):
-    name = "motd"
-    order = 60
+from tests.lab_directory import REPOSITORY
 
-    def share(self, site):
-        return Share(cloud_init={"runcmd": [["wall", f"{site.name} in {site.region}"]]}, tags={"motd": site.name})
-
-@hookimpl
-def lab_launch_parts():
-    return [Motd()]
-"""
-
-KIND = """
-from scripts.core.kind import Kind
-from scripts.core.plugins import hookimpl
-
-class Address(Kind):
-    name = "address"
-    tag_type = "elastic-ip"
-    created_by = ("AllocateAddress",)
-    deleted_by = "ReleaseAddress"
-    deleted_with = "AllocationId"
-    gone_codes = ("InvalidAllocationID.NotFound",)
-
-    def created_in(self, response):
-        return [response]
-
-    def id_in(self, found):
-        return found["AllocationId"]
-
-    def find(self, cloud, region, filters):
-        return cloud.ec2(region).describe_addresses(Filters=filters)["Addresses"]
-
-    def delete(self, cloud, resource):
-        cloud.ec2(resource.region).release_address(AllocationId=resource.id)
-
-@hookimpl
-def lab_kinds():
-    return [Address()]
-"""
+_, PART, KIND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL)
+"""The examples of docs/plugins.md."""
 
 ALLOCATE = """
 from scripts.core.session import acting_on
@@ -55,12 +18,12 @@ with acting_on("demo", "allocate") as session:
 def test_a_launch_part_dropped_into_plugins_adds_its_share(lab, cloud):
     lab.write("plugins/motd.py", PART)
     assert lab.launch().code == 0
-    instances = [i for r in cloud.client("ec2", "us-east-1").describe_instances()["Reservations"] for i in r["Instances"]]
-    assert {"Key": "motd", "Value": "demo"} in instances[0]["Tags"]
-    user_data = cloud.client("ec2", "us-east-1").describe_instance_attribute(
-        InstanceId=instances[0]["InstanceId"], Attribute="userData"
-    )
-    assert "ZGVtbyBpbiB1cy1lYXN0LT" in user_data["UserData"]["Value"] or user_data["UserData"]["Value"]
+    ec2 = cloud.client("ec2", "us-east-1")
+    (instance,) = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
+    found = ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")["UserData"]
+    user_data = base64.b64decode(found["Value"]).decode()
+    assert user_data.startswith("#cloud-config\n")
+    assert '{"path": "/etc/motd", "content": "This is demo.\\n"}' in user_data
 
 
 def test_a_kind_dropped_into_plugins_is_tagged_shown_and_torn_down(lab, cloud):

@@ -14,7 +14,11 @@ from scripts.core.errors import LabError
 from scripts.core.render import UnquotedError, cloud_init, environment, user_data
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-plain_json = st.recursive(hostile | st.integers() | st.booleans() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(hostile, inner), max_leaves=8)  # fmt: skip
+plain_json = st.recursive(
+    hostile | st.integers() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner) | st.dictionaries(hostile, inner),
+    max_leaves=8,
+)
 
 
 def template(text: str) -> Environment:

@@ -99,7 +99,9 @@ def test_a_lost_answer_to_the_deletion_does_not_stop_it(lab, cloud, kind):
 
 def test_when_it_may_not_delete_it_says_why_and_the_next_try_goes_on(lab, cloud):
     lab.launch()
-    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no", "times": 1}])
+    cloud.weather(
+        faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no", "times": 1}]
+    )
     ended = lab.teardown()
     assert ended.code == 1
     assert "TerminateInstances: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error

@@ -14,7 +14,6 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-
 from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError

@@ -97,7 +97,9 @@ class Launch:
     def _is_ready(self, pool: Pool) -> bool:
         """Have all at hand that a machine there needs; False where the region lacks something."""
         try:
-            request_for(self.shares.plain(pool.region), pool)  # what AWS would refuse is refused before anything is made
+            request_for(
+                self.shares.plain(pool.region), pool
+            )  # what AWS would refuse is refused before anything is made
             self.shares.ready(pool.region)
         except RegionUnready as lack:
             self.search.region_unready(pool.region, str(lack))

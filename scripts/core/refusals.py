@@ -109,8 +109,8 @@ def meaning_of(code: str, message: str, status: int | None) -> Meaning:
 
 
 FAMILIES = {
-    "g": "G and VT", "gr": "G and VT", "vt": "G and VT", "p": "P", "trn": "Trn", "inf": "Inf", "dl": "DL", "f": "F", "x": "X",
-    "u": "High Memory", "hpc": "HPC",
+    "g": "G and VT", "gr": "G and VT", "vt": "G and VT", "p": "P", "trn": "Trn", "inf": "Inf", "dl": "DL", "f": "F",
+    "x": "X", "u": "High Memory", "hpc": "HPC",
 }  # fmt: skip
 """The quota that a type counts against, by the letters that it begins with; all others share one
 (https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html)."""

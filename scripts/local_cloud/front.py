@@ -152,7 +152,10 @@ class Front:
         caught: dict[str, Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
-            caught["status"], caught["type"] = int(status.split(maxsplit=1)[0]), dict(headers).get("Content-Type", "text/xml")
+            caught["status"], caught["type"] = (
+                int(status.split(maxsplit=1)[0]),
+                dict(headers).get("Content-Type", "text/xml"),
+            )
 
         body = b"".join(self.moto(call.rewritten(), start_response))
         answer = Answer(caught["status"], body, caught["type"])

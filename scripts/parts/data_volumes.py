@@ -29,7 +29,7 @@ class DataVolumes(LaunchPart):
     order = 20
 
     def share(self, site: Site) -> Share:
-        """Return the mappings, the mounts and the tag that names the data. Raises RegionUnready where data is missing."""
+        """Return the mappings, the mounts, the tag that names the data. Raises RegionUnready where some is missing."""
         volumes = site.experiment.data
         if not volumes:
             return Share()

@@ -1,0 +1,39 @@
+"""What the documents say is so."""
+
+import json
+import re
+
+import pytest
+
+from tests.lab_directory import REPOSITORY
+
+POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+
+
+def test_the_policy_allows_every_call_of_a_launch_with_failover_a_status_and_a_teardown(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1"}, {"region": "us-west-2", "calls": 2}])
+    assert lab.launch().code == 0
+    lab.status()
+    assert lab.teardown().code == 0
+    called = {f"{call['service']}:{call['action']}" for call in cloud.calls()}
+    assert "ec2:DescribeInstanceTypeOfferings" in called
+    assert called <= ALLOWED
+
+
+@pytest.mark.parametrize("document", ["README.md", *sorted(p.name for p in (REPOSITORY / "docs").glob("*.md"))])
+def test_every_make_target_and_every_file_that_a_document_names_exists(document):
+    path = next(p for p in (REPOSITORY / document, REPOSITORY / "docs" / document) if p.exists())
+    text = path.read_text()
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"(?:^|`|\$ )make ([a-z][a-z-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document} names make {target}"
+    for name in re.findall(r"`((?:scripts|docs|templates|tests|bench|members|experiments|plugins)/[\w./-]*)`", text):
+        assert (REPOSITORY / name).exists() or name == "experiments/foo.toml", f"{document} names {name}"
+
+
+def test_no_address_of_a_package_index_is_in_the_lock_files():
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (REPOSITORY / name).read_text()
+        assert "--hash=sha256:" in text
+        assert not re.search(r"https?:|file:/|--index|--find-links|--extra-index", text)

@@ -1,0 +1,36 @@
+"""A script that is only asked for help loads nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.lab_directory import REPOSITORY
+
+HEAVY = ("boto3", "botocore", "pydantic", "rich", "jinja2", "moto", "flask")
+SCRIPTS = ("launch", "teardown", "status", "new", "local_cloud")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_says_what_the_script_does_and_loads_neither_boto3_nor_anything_as_heavy(script):
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"scripts.{script}", "--help"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not loaded & set(HEAVY)
+    assert f"Usage: python -m scripts.{script}" in ended.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_misspelt_option_is_wrong_usage(script):
+    ended = subprocess.run(
+        [sys.executable, "-m", f"scripts.{script}", "--xep"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
