@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP HOST REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT REGISTRY JSON DEBUG
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
 export $(VARIABLES)
 
@@ -22,7 +22,7 @@ PYTHON ?= python3
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
-launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted
+launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted (COUNT=8 for several)
 	$(RUN) scripts.launch
 
 teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gone

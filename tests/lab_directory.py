@@ -49,7 +49,11 @@ class LabDirectory:
         return path
 
     def environment(self, **variables: str) -> dict[str, str]:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "EXP", "JSON"))}
+        inherited = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "EXP", "JSON", "COUNT", "MIN_COUNT", "REGISTRY", "DEBUG"))
+        }
         return {**inherited, "PYTHONPATH": str(REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", **variables}
 
     def start(self, script: str, **variables: str) -> subprocess.Popen:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -79,28 +80,53 @@ def _pauses() -> Iterator[float]:
         yield random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries))  # noqa: S311 - jitter is no secret
 
 
-def wait_until_running(ec2: EC2Client, instance: str) -> Instance:
-    """Return the description of a machine once it runs. Raises Refused when it ends instead, LabError when late."""
+@dataclass
+class Starting:
+    """Machines of one region between being made and running."""
+
+    ec2: EC2Client
+    pending: set[str]
+    running: list[Instance] = field(default_factory=list)
+    dead: list[tuple[str, Refusal]] = field(default_factory=list)
+    """Those that ended instead, and why: refusals that came late."""
+
+    def look(self) -> None:
+        """Ask once how all that are pending are."""
+        for found in _described(self.ec2, sorted(self.pending)):
+            identity, state = found["InstanceId"], found["State"]["Name"]
+            if state == "pending":
+                continue
+            self.pending.discard(identity)
+            if state == "running":
+                self.running.append(found)
+            else:
+                reason = found.get("StateReason", {})
+                refusal = Refusal(reason.get("Code", state), reason.get("Message", ""), late=True)
+                self.dead.append((identity, refusal))
+
+
+def wait_until_settled(all_starting: Sequence[Starting]) -> None:
+    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither."""
     deadline, poll = time.monotonic() + PATIENCE, FIRST_POLL
-    while time.monotonic() < deadline:
-        found = _described(ec2, instance)
-        state = found["State"]["Name"] if found else "pending"
-        if found and state == "running":
-            return found
-        if found and state != "pending":
-            reason = found.get("StateReason", {})
-            raise Refused(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
+    while True:
+        for starting in all_starting:
+            if starting.pending:
+                starting.look()
+        pending = sorted(identity for starting in all_starting for identity in starting.pending)
+        if not pending:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
         time.sleep(poll)
         poll = min(LONGEST_POLL, poll * 1.5)
-    raise LabError(f"{instance} is still pending after {PATIENCE // 60} minutes")
 
 
-def _described(ec2: EC2Client, instance: str) -> Instance | None:
-    """Describe a machine; None while AWS does not know it yet, which it may say for seconds after making it."""
+def _described(ec2: EC2Client, instances: list[str]) -> list[Instance]:
+    """Describe machines; none while AWS does not know one of them yet, as it may say for seconds after making it."""
     try:
-        reservations = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        pages = ec2.get_paginator("describe_instances").paginate(InstanceIds=instances)
+        return [found for page in pages for reservation in page["Reservations"] for found in reservation["Instances"]]
     except ClientError as refusal:
         if refusal.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
             raise
-        return None
-    return reservations[0]["Instances"][0] if reservations else None
+        return []

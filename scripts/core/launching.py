@@ -1,42 +1,49 @@
-"""One launch: the search asks pool after pool until a machine runs; what fails on the way is taken down again."""
+"""One launch: pool after pool is asked until the machines run; what fails on the way is taken down again."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any, Protocol
 
-from scripts.core.asking import Instance, Refused, ask, wait_until_running
+from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
 from scripts.core.aws_errors import in_one_line
 from scripts.core.capacity import Pool, Search, Wishes
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.launch_part import RegionUnready
+from scripts.core.living import refuse_if_living
+from scripts.core.offerings import zones_offering
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
-from scripts.core.removal import living, remove_everything
-from scripts.core.resources import GONE, SETTLED
-from scripts.core.run_request import request_for
+from scripts.core.removal import remove_everything
+from scripts.core.rounds import pauses
+from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
 
 
 class Listener(Protocol):
     """Who is told how a launch gets on."""
 
-    def asking(self, pool: Pool) -> None:
-        """A pool is about to be asked."""
-
     def refused(self, pool: Pool, refusal: Refusal) -> None:
-        """It refused, at once or late."""
+        """A pool refused, at once or late."""
 
     def region_unready(self, region: str, reason: str) -> None:
         """A region is passed over."""
 
-    def started(self, pool: Pool, machine: Instance) -> None:
-        """A machine was made, and is pending."""
+    def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
+        """Machines were made and are pending; so many are still missing."""
+
+    def next_round(self, seconds: float, left: float) -> None:
+        """All pools refused; they are asked again in so many seconds, and for so many more in all."""
+
+    def in_vain(self, search: Search) -> None:
+        """The search ended without what was wanted."""
 
     def taking_down(self) -> None:
         """The launch failed or was interrupted, what it made is being deleted."""
@@ -45,61 +52,80 @@ class Listener(Protocol):
         """AWS was asked to delete a resource."""
 
 
+@dataclass
 class Launch:
-    """The launch of one experiment's machine."""
+    """The launch of one experiment's machines: `count` of them, at the least `at_least`, or none."""
 
-    def __init__(self, session: Session, name: str, experiment: Experiment, listener: Listener) -> None:
-        self.session = session
-        self.name = name
-        self.experiment = experiment
-        self.listener = listener
-        self.shares = RegionShares(session, name, experiment)
-        self._may_hold_something = False
+    session: Session
+    name: str
+    experiment: Experiment
+    listener: Listener
+    count: int = 1
+    at_least: int = 1
+    running: list[Instance] = field(default_factory=list)
+    _starting: dict[Pool, Starting] = field(default_factory=dict)
+    _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
+    _may_hold_something: bool = False
+
+    @cached_property
+    def shares(self) -> RegionShares:
+        """What the launch needs in each region."""
+        return RegionShares(self.session, self.name, self.experiment)
 
     @cached_property
     def search(self) -> Search:
         """Where is asked, and in which order."""
         wanted, subnets = self.experiment, self.session.lab.network.subnets
         wishes = Wishes(self.regions, wanted.types, wanted.markets, wanted.zones or (), subnets)
-        return Search(wishes, self._zones_offering)
+        return Search(wishes, cache(lambda region: zones_offering(self.session.cloud.ec2(region), wanted.types)))
 
     @property
     def regions(self) -> Sequence[str]:
         """The regions that come into question, in the order of preference."""
         return self.experiment.regions or self.session.lab.regions
 
-    def run(self) -> Instance:
-        """Return the description of a running machine. Raises LabError where none is to be had, with nothing left."""
+    @property
+    def missing(self) -> int:
+        """How many machines are neither running nor starting."""
+        return self.count - len(self.running) - sum(len(starting.pending) for starting in self._starting.values())
+
+    def run(self) -> list[Instance]:
+        """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left."""
         refuse_if_living(self.session, self.name)
         with self._taking_down_on_failure():
-            for pool in self.search.round():
-                if machine := self._try(pool):
-                    return machine
-            raise LabError(self._in_vain())
+            self._rounds()
+            if len(self.running) < self.at_least:
+                self.listener.in_vain(self.search)
+                raise LabError(self._in_vain())
+        return self.running
 
-    def _try(self, pool: Pool) -> Instance | None:
-        """Ask one pool; None where it refuses."""
-        if not self._is_ready(pool):
-            return None
-        try:
-            return self._machine_from(pool)
-        except Refused as no:
-            self._may_hold_something = False
-            self.search.refused(pool, no.refusal)
-            self.listener.refused(pool, no.refusal)
-            if no.refusal.meaning is Meaning.STOP:
-                reason = in_one_line(no.refusal.code, no.refusal.message)
-                raise LabError(f"{pool.region}: {reason}") from no
-        # While this region is still being asked, the others can be looked at.
-        self.shares.look_at(self.regions)
-        return None
+    def _rounds(self) -> None:
+        """Ask in rounds until nothing is missing, nobody is left to ask, or the time is over."""
+        began = time.monotonic()
+        retry_for = self.experiment.retry_for.total_seconds()
+        self._round()
+        for pause in pauses(retry_for, lambda: time.monotonic() - began):
+            if not self.missing or self.search.exhausted():
+                return
+            self.listener.next_round(pause, retry_for - (time.monotonic() - began))
+            time.sleep(pause)
+            self._round()
+
+    def _round(self) -> None:
+        for pool in self.search.round():
+            if self._is_ready(pool):
+                self._ask(pool)
+            if not self.missing:
+                self._settle()
+            if not self.missing:
+                return
+        self._settle()
 
     def _is_ready(self, pool: Pool) -> bool:
         """Have all at hand that a machine there needs; False where the region lacks something."""
         try:
-            request_for(
-                self.shares.plain(pool.region), pool
-            )  # what AWS would refuse is refused before anything is made
+            # What AWS would refuse is refused here, before anything is made.
+            request_for(self.shares.plain(pool.region), pool)
             self.shares.ready(pool.region)
         except RegionUnready as lack:
             self.search.region_unready(pool.region, str(lack))
@@ -107,15 +133,39 @@ class Launch:
             return False
         return True
 
-    def _machine_from(self, pool: Pool) -> Instance:
-        request = request_for(self.shares.ready(pool.region), pool)
-        self.listener.asking(pool)
-        self._may_hold_something = True
-        started = ask(self.session.cloud.ec2_asking_once(pool.region), request, token=new_id())[0]
-        self.listener.started(pool, started)
-        machine = wait_until_running(self.session.cloud.ec2(pool.region), started["InstanceId"])
-        check_root(machine, request)
-        return machine
+    def _ask(self, pool: Pool) -> None:
+        """Ask a pool for all that is missing, and keep what it gives."""
+        request = request_for(self.shares.ready(pool.region), pool, self.missing)
+        held, self._may_hold_something = self._may_hold_something, True
+        try:
+            made = ask(self.session.cloud.ec2_asking_once(pool.region), request, token=new_id())
+        except Refused as no:
+            self._may_hold_something = held
+            self._refused(pool, no.refusal)
+            return
+        ids = {machine["InstanceId"] for machine in made}
+        self._starting[pool] = Starting(self.session.cloud.ec2(pool.region), ids)
+        self._requests[pool] = request
+        self.listener.started(pool, made, self.missing)
+
+    def _settle(self) -> None:
+        """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
+        wait_until_settled(list(self._starting.values()))
+        for pool, starting in self._starting.items():
+            for machine in starting.running:
+                check_root(machine, self._requests[pool])
+                self.running.append(machine)
+            for _, refusal in starting.dead:
+                self._refused(pool, refusal)
+        self._starting.clear()
+
+    def _refused(self, pool: Pool, refusal: Refusal) -> None:
+        self.search.refused(pool, refusal)
+        self.listener.refused(pool, refusal)
+        if refusal.meaning is Meaning.STOP:
+            raise LabError(f"{pool.region}: {in_one_line(refusal.code, refusal.message)}")
+        # While this region is still being asked, the others can be looked at.
+        self.shares.look_at(self.regions)
 
     @contextmanager
     def _taking_down_on_failure(self) -> Iterator[None]:
@@ -135,48 +185,9 @@ class Launch:
             how = f"run `make teardown EXP={self.name}`"
             raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
 
-    def _zones_offering(self, region: str) -> Mapping[str, Sequence[str]]:
-        zones: dict[str, list[str]] = {}
-        offers = self.session.cloud.ec2(region).get_paginator("describe_instance_type_offerings")
-        wanted: Any = [{"Name": "instance-type", "Values": list(self.experiment.types)}]
-        for page in offers.paginate(LocationType="availability-zone", Filters=wanted):
-            for offer in page["InstanceTypeOfferings"]:
-                zones.setdefault(offer["InstanceType"], []).append(offer["Location"])
-        return {instance_type: sorted(offered) for instance_type, offered in zones.items()}
-
     def _in_vain(self) -> str:
-        """Return why there is no machine, in one line."""
-        reasons = "; ".join(dict.fromkeys(self.search.ruled_out.values()))
+        """Return why there are too few machines, in one line."""
         if not self.search.refusals:
-            return f"{self.name}: no region will do: {reasons}"
-        return (
-            f"{self.name}: no machine to be had: {len(self.search.refusals)} pools refused"
-            f"{f' ({reasons})' if reasons else ''}; add types, markets or regions to "
-            f"experiments/{self.name}.toml, or try again later"
-        )
-
-
-def refuse_if_living(session: Session, name: str) -> None:
-    """Raise LabError, saying where, if an experiment owns anything; note in the registry what is gone by now.
-
-    What the registry takes for living, or for possibly made, is looked up in AWS, which has the last word.
-    """
-    known = session.holdings(name)
-    if not known.living and not known.unsettled:
-        return
-    regions = {r.region for r in known.living} | {str(intent.region) for intent in known.unsettled}
-    if found := living(session, name, regions):
-        shown = ", ".join(f"{r} {r.state}, since {r.since}".rstrip(" ,") for r in found)
-        raise LabError(f"{name} already lives: {shown}; `make teardown EXP={name}` ends it")
-    settled = [intent.id for intent in known.unsettled]
-    session.recorder.note(**{GONE: [r.id for r in known.living], SETTLED: settled})
-
-
-def check_root(machine: Instance, request: Mapping[str, Any]) -> None:
-    """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
-
-    A wrong root.device makes an empty extra volume, and leaves the root as the image has it: small and unencrypted.
-    """
-    named = request["BlockDeviceMappings"][0]["DeviceName"]
-    if (device := machine.get("RootDeviceName", named)) != named:
-        raise LabError(f'lab.toml: root.device: is {named}, the image has {device} (write root.device = "{device}")')
+            return f"{self.name}: no region will do: {'; '.join(dict.fromkeys(self.search.ruled_out.values()))}"
+        had = f"{len(self.running)} of {self.at_least} machines were" if self.running else "no machine was"
+        return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"

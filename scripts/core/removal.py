@@ -11,9 +11,9 @@ from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
+from scripts.core.living import living
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
-from scripts.core.tagging import EXPERIMENT
 
 PATIENCE = 20 * 60
 """Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
@@ -26,16 +26,6 @@ NOT_YET = frozenset(
 """Refusals that pass once what depends on the resource is gone."""
 
 Report = Callable[[Resource], None]
-
-
-def living(session: Session, experiment: str, regions: Iterable[str]) -> list[Resource]:
-    """Ask AWS, in all regions and for all kinds at once, what carries the experiment's tag and is not gone."""
-    asked = [
-        session.threads.submit(kind.tagged, session.cloud, region, EXPERIMENT, experiment)
-        for region in sorted(regions)
-        for kind in session.kinds.values()
-    ]
-    return [resource for answer in asked for resource in answer.result()]
 
 
 @dataclass

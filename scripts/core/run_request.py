@@ -17,13 +17,13 @@ THROUGHPUT = {"gp3": (125, 2000)}
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
 
 
-def request_for(share: Share, pool: Pool) -> dict[str, Any]:
-    """Return the RunInstances request that asks a pool for one machine. Raises LabError."""
+def request_for(share: Share, pool: Pool, most: int = 1) -> dict[str, Any]:
+    """Return the RunInstances request that asks a pool for one machine, and for up to `most`. Raises LabError."""
     request = {
         **share.request,
         "InstanceType": pool.instance_type,
         "MinCount": 1,
-        "MaxCount": 1,
+        "MaxCount": most,
         "UserData": user_data(cloud_init(share.cloud_init)),
         **_place(pool),
         **_market(pool),
@@ -67,6 +67,16 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
         if kind in ("io1", "io2") and volume.get("Iops") is None:
             raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
+
+
+def check_root(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
+
+    A wrong root.device makes an empty extra volume, and leaves the root as the image has it: small and unencrypted.
+    """
+    named = request["BlockDeviceMappings"][0]["DeviceName"]
+    if (device := machine.get("RootDeviceName", named)) != named:
+        raise LabError(f'lab.toml: root.device: is {named}, the image has {device} (write root.device = "{device}")')
 
 
 def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[str, tuple[int, int]]) -> None:
