@@ -17,7 +17,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status new local-cloud local-cloud-stop test lint types bench lock
+.PHONY: help launch teardown status plan watch new local-cloud local-cloud-stop test lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,12 @@ teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gon
 
 status: $(READY)  ## Show what lives: where, since when, which data is on it
 	$(RUN) scripts.status
+
+plan: $(READY)  ## Show what a launch of EXP would do: where, at what price, what is out and why
+	$(RUN) scripts.plan
+
+watch: $(READY)  ## Follow EXP; put back what AWS takes away, if the experiment says relaunch
+	$(RUN) scripts.watch
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new

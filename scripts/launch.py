@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, script
-
-if TYPE_CHECKING:
-    from scripts.core.asking import Instance
-    from scripts.core.capacity import Pool, Search
-    from scripts.core.config import Experiment
-    from scripts.core.kind import Resource
-    from scripts.core.refusals import Refusal
-    from scripts.core.session import Session
+from scripts.core.options import AsJson, Count, ExperimentName, script
 
 app = script(__doc__)
-Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
 MinCount = Annotated[
     int, typer.Option("--min-count", envvar="MIN_COUNT", min=0, max=1000, help="How few will do; COUNT if left out.")
 ]
@@ -36,113 +24,18 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
     Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again when the launch
     fails or is interrupted.
     """
+    from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch
     from scripts.core.session import acting_on
 
     if min_count > count:
         raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
     with acting_on(exp, "launch") as session:
-        report = Report(Console(as_json=as_json), exp)
+        report = LaunchReport(Console(as_json=as_json), exp)
         experiment = session.experiment_file(exp)
         report.begins(session, experiment, count)
         machines = Launch(session, exp, experiment, report, count, min_count or count).run()
         report.lives(session, machines)
-
-
-class Report:
-    """What the screen, or a program, is told of a launch."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self.console = console
-        self.name = name
-        self.since = time.monotonic()
-
-    def begins(self, session: Session, experiment: Experiment, count: int) -> None:
-        """Say what is wanted, and of whom."""
-        self.console.hint(session.cloud.banner)
-        data = ", ".join(f"{volume.dataset} on {volume.mount}" for volume in experiment.data) or "no data set"
-        many = f"{count} x " if count > 1 else ""
-        wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(experiment.markets)}, with {data}"
-        self.console.say(
-            wanted, "begins", experiment=self.name, types=experiment.types, markets=experiment.markets, count=count
-        )
-
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
-        """Say what a pool answered."""
-        late = " after it had started" if refusal.late else ""
-        self.console.say(
-            f"  {pool}  {refusal}{late}", "refused", style="yellow", **_fields(pool),
-            code=refusal.code, message=refusal.message, meaning=refusal.meaning.name, late=refusal.late,
-        )  # fmt: skip
-
-    def region_unready(self, region: str, reason: str) -> None:
-        """Say why a region is passed over."""
-        self.console.say(
-            f"  {region}  passed over: {reason}", "passed-over", style="yellow", region=region, reason=reason
-        )
-
-    def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
-        """Say which machines were made, and what is waited for."""
-        for machine in machines:
-            identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
-            text = f"  {pool}  {identity} starts in {zone}"
-            self.console.say(text, "started", style="green", **_fields(pool), instance=identity, placed_in=zone)
-        if missing:
-            self.console.hint(f"  {missing} more to be found")
-
-    def next_round(self, seconds: float, left: float) -> None:
-        """Say when all pools are asked again."""
-        at = f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
-        text = f"  all refused; asking again at {at}, for another {timedelta(seconds=round(left))}"
-        self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
-
-    def in_vain(self, search: Search) -> None:
-        """Show every pool with its last answer, and what would help."""
-        from scripts.core.advice import advice
-
-        rows = [
-            [p.region, p.subnet or p.zone or "any", p.instance_type, p.market, str(r)]
-            for p, r in search.refusals.items()
-        ]
-        if rows:
-            self.console.table(("region", "zone", "type", "market", "last answer"), rows)
-        helps = advice(search, self.name)
-        for line in helps:
-            self.console.hint(f"  {line}")
-        if self.console.as_json:
-            asked = [{**_fields(p), "code": r.code, "meaning": r.meaning.name} for p, r in search.refusals.items()]
-            self.console.say("", "in-vain", asked=asked, out=list(search.ruled_out.values()), advice=helps)
-
-    def taking_down(self) -> None:
-        """Say that what was made is deleted again."""
-        self.console.say("  taking down what was made", "taking-down", style="yellow")
-
-    def deleted(self, resource: Resource) -> None:
-        """Say what is being deleted."""
-        self.console.say(
-            f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region
-        )
-
-    def lives(self, session: Session, machines: Sequence[Instance]) -> None:
-        """Say what runs where, how to reach it, and what to do next."""
-        took = time.monotonic() - self.since
-        members = list(session.members())
-        for machine in machines:
-            found = session.kinds["instance"].resource(machine, machine["Placement"]["AvailabilityZone"][:-1], {})
-            self.console.say(
-                f"{self.name} runs after {took:.0f} s: {found.id}, {found.details['type']} in {found.details['zone']}",
-                "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,
-            )  # fmt: skip
-            address = found.details.get("address", "(no address)")
-            reach = f"ssh {members[0]}@{address}" if members else "nobody yet: members/ is empty, see members/README.md"
-            self.console.hint(f"  data    {found.details.get('data', 'none')}")
-            self.console.hint(f"  reach   {reach}")
-        self.console.hint(f"  next    make status    make teardown EXP={self.name}")
-
-
-def _fields(pool: Pool) -> dict[str, str | None]:
-    return {"region": pool.region, "zone": pool.zone, "subnet": pool.subnet, "type": pool.instance_type,
-            "market": pool.market}  # fmt: skip
 
 
 if __name__ == "__main__":

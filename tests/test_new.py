@@ -21,7 +21,7 @@ def test_every_key_that_it_comments_out_is_one_that_an_experiment_takes(lab):
         if line.startswith(("# [[", "# ")) and (" = " in line or "[[" in line)
     ]
     keys = {line.partition(" = ")[0] for line in lines if " = " in line}
-    assert set(Experiment.model_fields) - {"data", "retry_for"} <= keys | set(tomllib.loads(text))
+    assert set(Experiment.model_fields) - {"data"} <= keys | set(tomllib.loads(text))
 
 
 def test_it_overwrites_nothing(lab):

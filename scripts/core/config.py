@@ -203,6 +203,8 @@ class Experiment(Strict):
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
     retry_for: Duration = timedelta(0)
     """How long to go on asking for capacity; one round when left out."""
+    relaunch: bool = False
+    """Whether `make watch` puts a machine back that AWS took away."""
     image: Image | None = None
     root: Root | None = None
     data: list[Data] = []

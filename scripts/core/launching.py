@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from typing import Any, Protocol
 
 from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
+from scripts.core.authorization import in_words
 from scripts.core.aws_errors import in_one_line
 from scripts.core.capacity import Pool, Search, Wishes
 from scripts.core.config import Experiment
@@ -163,7 +164,8 @@ class Launch:
         self.search.refused(pool, refusal)
         self.listener.refused(pool, refusal)
         if refusal.meaning is Meaning.STOP:
-            raise LabError(f"{pool.region}: {in_one_line(refusal.code, refusal.message)}")
+            message = in_words(self.session.cloud, pool.region, refusal)
+            raise LabError(f"{pool.region}: {in_one_line(refusal.code, message)}")
         # While this region is still being asked, the others can be looked at.
         self.shares.look_at(self.regions)
 

@@ -32,7 +32,7 @@ class Holdings:
     regions: set[str] = field(default_factory=set)
     """Where anything was ever asked to change."""
     seen: bool = False
-    """Whether the registry holds any record of it."""
+    """Whether anything was ever asked to change for it."""
 
 
 def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
@@ -58,8 +58,10 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
 
 
 def _follow_intents(record: Record, open_intents: dict[str, Record], found: Holdings) -> None:
-    found.seen = found.seen or record.experiment is not None
+    if (record.request or {}).get("DryRun"):
+        return
     if record.operation and record.region and changes_something(record.operation):
+        found.seen = True
         found.regions.add(record.region)
     if record.event is Event.INTENT:
         open_intents[record.id] = record

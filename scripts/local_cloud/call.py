@@ -35,6 +35,11 @@ class Call:
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         return cls(service, region, target(environ) or params.get("Action", ""), params, key, environ, body)
 
+    @property
+    def json(self) -> Any:
+        """The parameters of a call in the JSON protocol."""
+        return json.loads(self.body or b"{}")
+
     def changes_something(self) -> bool:
         """Say whether the call creates, changes or deletes."""
         return not self.action.startswith(("Describe", "Get", "List"))

@@ -16,6 +16,7 @@ from scripts.local_cloud.call import Call
 from scripts.local_cloud.client_tokens import ClientTokens
 from scripts.local_cloud.machines import Machines
 from scripts.local_cloud.placement import Placed, Wanted, place
+from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.weather import Fault, Weather
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -75,6 +76,8 @@ class Front:
         with self.lock:
             self.machines.keep_appointments()
             try:
+                if answer := stand_in(call, self.weather.quotas):
+                    return answer
                 return self._by_ec2(call) if call.service == "ec2" else self._by_moto(call)
             except Problem as problem:
                 return error(problem)
@@ -136,7 +139,10 @@ class Front:
             # moto deletes by name alone, and says yes to anything.
             pairs = machines.backend(call.region).key_pairs.values()
             call.params["KeyName"] = next((pair.key_name for pair in pairs if pair.id == identity), identity)
-        return self._by_moto(call)
+        answer = self._by_moto(call)
+        if call.action == "DescribeSpotPriceHistory":
+            answer.body = with_spot_prices(answer.body)
+        return answer
 
     def _terminated(self, call: Call) -> Answer:
         known = machines.backend(call.region)

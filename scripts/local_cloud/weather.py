@@ -71,6 +71,8 @@ class Weather(BaseModel):
     """Seconds until a new machine runs."""
     shutting_down: float = 0.0
     """Seconds until a machine that is being terminated is gone."""
+    quotas: dict[str, float] = {}
+    """What Service Quotas says, by the quota's name, where it differs."""
     capacity: list[Capacity] = []
     faults: list[Fault] = []
 

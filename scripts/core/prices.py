@@ -1,0 +1,65 @@
+"""What a pool costs per hour, as far as AWS says; what it does not say is unknown, never zero."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.capacity import Pool
+from scripts.core.cloud import Cloud
+
+PRICING_REGION = "us-east-1"
+"""The Pricing API answers for all regions, and only here, in ap-south-1 and in eu-central-1
+(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html)."""
+
+LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
+
+Dollars = float | None
+
+
+def on_demand(cloud: Cloud, region: str, instance_type: str) -> Dollars:
+    """Return the list price of a type in a region, in dollars an hour."""
+    wanted = {"instanceType": instance_type, "regionCode": region, **LINUX}
+    filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
+    try:
+        found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode="AmazonEC2", Filters=filters)
+    except (ClientError, BotoCoreError):
+        return None  # not allowed, or out of reach: a price that is not known is shown as unknown
+    prices = [price for product in found["PriceList"] for price in _dollars(json.loads(product))]
+    return max(prices, default=None)
+
+
+def _dollars(product: Mapping[str, Any]) -> Iterable[float]:
+    for term in product["terms"].get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            yield float(dimension["pricePerUnit"]["USD"])
+
+
+def spot(cloud: Cloud, region: str, types: Iterable[str]) -> Mapping[str, float]:
+    """Return the lowest present spot price of each type over a region's zones, in dollars an hour."""
+    lowest: dict[str, float] = {}
+    pages = cloud.ec2(region).get_paginator("describe_spot_price_history")
+    try:
+        for page in pages.paginate(
+            InstanceTypes=list(types),  # type: ignore[arg-type]  # the types of the stubs are a closed list
+            ProductDescriptions=SPOT_PRODUCTS,
+            StartTime=datetime.now(UTC),
+        ):
+            for quote in page["SpotPriceHistory"]:
+                price = float(quote["SpotPrice"])
+                lowest[quote["InstanceType"]] = min(price, lowest.get(quote["InstanceType"], price))
+    except (ClientError, BotoCoreError):
+        return {}
+    return lowest
+
+
+def shown(pool: Pool, price: Dollars) -> str:
+    """Return a price for people."""
+    if pool.market not in ("on-demand", "spot"):
+        return "reserved"
+    return "unknown" if price is None else f"{price:.2f}"

@@ -1,0 +1,92 @@
+"""Show what a launch would do, without making anything."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, Count, ExperimentName, script
+
+if TYPE_CHECKING:
+    from scripts.core.planning import Candidate, Plan
+
+app = script(__doc__)
+
+
+@app.command()
+def plan(exp: ExperimentName = "", count: Count = 1, as_json: AsJson = False) -> None:
+    """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
+
+    AWS is asked by a dry run whether the request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if
+    the request is not allowed.
+    """
+    from scripts.core.errors import LabError
+    from scripts.core.planning import Plan
+    from scripts.core.session import open_session
+
+    console = Console(as_json=as_json)
+    with open_session("plan", exp) as session:
+        console.hint(session.cloud.banner)
+        planned = Plan(session, exp, session.experiment_file(exp), count)
+        candidates = planned.candidates()
+        show_candidates(console, candidates)
+        first = next((candidate for candidate in candidates if not candidate.out), None)
+        if first is None:
+            raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
+        show_request(console, planned, first)
+        show_permission(console, planned, first)
+
+
+def show_candidates(console: Console, candidates: list[Candidate]) -> None:
+    """Show the pools in the order of asking."""
+    from scripts.core.prices import shown
+
+    rows = []
+    for number, candidate in enumerate(candidates, start=1):
+        pool = candidate.pool
+        place = pool.subnet or pool.zone or "any"
+        rows.append([str(number), pool.region, place, pool.instance_type, pool.market,
+                     shown(pool, candidate.price), candidate.out or ""])  # fmt: skip
+        if console.as_json:
+            console.say("", "candidate", region=pool.region, zone=pool.zone, subnet=pool.subnet,
+                        type=pool.instance_type, market=pool.market, dollars_per_hour=candidate.price,
+                        out=candidate.out)  # fmt: skip
+    console.table(("", "region", "zone", "type", "market", "$/hour", "out, because"), rows)
+
+
+def show_request(console: Console, planned: Plan, first: Candidate) -> None:
+    """Show what the first pool would be asked, and the machine's cloud-init document."""
+    from scripts.core.redaction import without_secrets
+    from scripts.core.render import cloud_init
+    from scripts.core.run_request import request_for
+
+    share = planned.share(first.pool.region)
+    request = request_for(share, first.pool, planned.count)
+    request["TagSpecifications"] = planned.session.recorder.tags_of("RunInstances", request, "(the record's id)")
+    request = without_secrets(request)
+    document = cloud_init(share.cloud_init)
+    made_first = [preparation.what for preparation in share.preparations]
+    if console.as_json:
+        console.say("", "request", request=request, cloud_init=document, made_first=made_first)
+    for what in made_first:
+        console.hint(f"would be made first: {what}\n")
+    console.hint(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
+    console.hint(f"cloud-init:\n{document}")
+
+
+def show_permission(console: Console, planned: Plan, first: Candidate) -> None:
+    """Say whether AWS would allow the request. Raises LabError if not."""
+    from scripts.core.authorization import in_words
+    from scripts.core.aws_errors import in_one_line
+    from scripts.core.errors import LabError
+
+    refusal = planned.dry_run(first.pool)
+    if refusal:
+        message = in_words(planned.session.cloud, first.pool.region, refusal)
+        raise LabError(f"a dry run in {first.pool.region}: {in_one_line(refusal.code, message)}")
+    console.say(f"a dry run in {first.pool.region} says that it is allowed", "allowed", region=first.pool.region)
+
+
+if __name__ == "__main__":
+    run(app)

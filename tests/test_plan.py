@@ -1,0 +1,102 @@
+"""A plan shows what a launch would do, and makes nothing."""
+
+import base64
+import json
+
+from tests.living import living_in
+
+SPOT_TOO = 'types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'
+
+
+def plan(lab, **variables):
+    return lab.run("plan", EXP="demo", JSON="1", **variables)
+
+
+def candidates(ended):
+    return [event for event in ended.events if event["event"] == "candidate"]
+
+
+def test_the_candidates_are_what_a_launch_asks_in_the_order_in_which_it_asks(lab, cloud):
+    planned = [(c["region"], c["type"], c["market"], c["zone"]) for c in candidates(plan(lab))]
+    cloud.weather(capacity=[{}])
+    assert lab.launch().code == 1
+    asked = [
+        (c["region"], c["params"]["InstanceType"], "on-demand", c["params"].get("Placement.AvailabilityZone"))
+        for c in cloud.calls("RunInstances")
+        if "DryRun" not in c["params"]
+    ]
+    assert planned == asked
+
+
+def test_it_makes_nothing(lab, cloud):
+    ended = plan(lab)
+    assert ended.code == 0, ended.err
+    changing = [c for c in cloud.calls() if not c["action"].startswith(("Describe", "Get", "List"))]
+    assert [(c["action"], c["params"]["DryRun"], c["code"]) for c in changing] == [
+        ("RunInstances", "true", "DryRunOperation")
+    ]
+    assert living_in(cloud, "us-east-1", "instance") == []
+    ended = lab.teardown()
+    assert ended.code == 1
+    assert "never launched" in ended.error
+
+
+def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1"]\n')
+    lab.write("experiments/demo.toml", SPOT_TOO + '[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    cloud.weather(quotas={"Running On-Demand G and VT instances": 8})
+    out = {(c["region"], c["type"], c["market"]): c["out"] for c in candidates(plan(lab)) if not c["zone"]}
+    assert out["us-east-1", "p5.48xlarge", "spot"] == "quota: All P5 Spot Instance Requests: 0 vCPUs, 192 are wanted"
+    assert out["us-east-1", "g5.12xlarge", "spot"] is None
+    assert out["us-east-1", "g5.12xlarge", "on-demand"].startswith(
+        "quota: Running On-Demand G and VT instances: 8 vCPUs"
+    )
+    assert out["eu-west-1", "g5.12xlarge", "spot"] == "data set speech is not in eu-west-1"
+
+
+def test_a_price_that_is_not_known_is_unknown_and_not_zero(lab):
+    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge", "m5.large"]\n')
+    prices = {c["type"]: c["dollars_per_hour"] for c in candidates(plan(lab))}
+    assert prices == {"g5.12xlarge": 5.672, "m5.large": None}
+    assert "unknown" in lab.run("plan", EXP="demo").out
+
+
+def test_the_request_is_shown_with_its_tags_and_the_cloud_init_document(lab):
+    (request,) = [event for event in plan(lab, COUNT="3").events if event["event"] == "request"]
+    assert request["request"]["MaxCount"] == 3
+    tags = {t["Key"]: t["Value"] for t in request["request"]["TagSpecifications"][0]["Tags"]}
+    assert tags["lab:experiment"] == "demo"
+    assert request["cloud_init"].startswith("#cloud-config\n")
+    assert request["made_first"] == ["a security group in us-east-1, ssh from 127.0.0.1/32"]
+
+
+def test_a_request_that_is_not_allowed_fails_with_what_is_missing_in_words(lab, cloud):
+    decoded = {
+        "explicitDeny": False,
+        "context": {
+            "principal": {"arn": "arn:aws:iam::1:user/eve"},
+            "action": "ec2:RunInstances",
+            "resource": "arn:aws:ec2:us-east-1:1:instance/*",
+        },
+    }
+    encoded = base64.b64encode(json.dumps(decoded).encode()).decode()
+    message = f"You are not authorized. Encoded authorization failure message: {encoded}"
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
+    for ended in (plan(lab), lab.launch()):
+        assert ended.code == 1
+        assert "arn:aws:iam::1:user/eve may not ec2:RunInstances on arn:aws:ec2:us-east-1:1:instance/*" in ended.error
+        assert encoded not in ended.error
+
+
+def test_who_may_not_read_the_reason_is_told_so_and_spared_the_code(lab, cloud):
+    message = "You are not authorized. Encoded authorization failure message: bm90IGpzb24"
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message},
+                          {"action": "DecodeAuthorizationMessage", "code": "AccessDenied"}])  # fmt: skip
+    assert "sts:DecodeAuthorizationMessage would tell what is missing" in lab.launch().error
+
+
+def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):
+    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge"]\nzones = ["us-east-1e"]\n')
+    ended = plan(lab)
+    assert ended.code == 1
+    assert ended.error == "error: demo: no pool would be asked: p4d.24xlarge is not offered in us-east-1e"
