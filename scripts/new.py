@@ -12,6 +12,7 @@ app = script(__doc__)
 @app.command()
 def new(exp: ExperimentName = "") -> None:
     """Write experiments/EXP.toml, unless there is one."""
+    import os
     from pathlib import Path
 
     from scripts.core.config import load_lab
@@ -19,14 +20,17 @@ def new(exp: ExperimentName = "") -> None:
 
     load_lab(Path.cwd())
     path = Path("experiments") / f"{exp}.toml"
+    draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(render("experiment.toml.j2", name=exp))
+        draft.write_text(render("experiment.toml.j2", name=exp), encoding="utf-8")
+        os.link(draft, path)  # whole, and never over another
     except FileExistsError as problem:
         raise LabError(f"{path}: exists already; edit it, or take another name") from problem
     except OSError as problem:
         raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
+    finally:
+        draft.unlink(missing_ok=True)
     Console().say(f"wrote {path}: edit it, then `make launch EXP={exp}`", "written", path=str(path))
 
 

@@ -38,9 +38,11 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
             raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
         with console.waiting(f"taking {exp} down"):
-            deleted = remove_everything(session, exp, report)
-        done = f"{exp}: deleted {len(deleted)}, and AWS shows nothing left" if deleted else f"{exp}: nothing was left"
-        console.say(done, "gone", style="green", experiment=exp, deleted=[resource.id for resource in deleted])
+            removal = remove_everything(session, exp, report)
+        deleted, along = list(removal.deleted), list(removal.went_along)
+        with_it = f" (and {len(along)} that went with it)" if along else ""
+        done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
+        console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tests.local_cloud_client import LocalCloud
 
 settings.register_profile("lab", deadline=None)  # machines that run tests are noisy
 settings.load_profile("lab")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it, and its children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def test_a_name_that_can_not_be_one(lab, cloud, name):
 
 
 def test_no_name_at_all(lab, cloud):
-    assert refused(lab, cloud, lab.run("launch")) == "error: EXP: which experiment? (make launch EXP=demo)"
+    assert refused(lab, cloud, lab.run("launch")) == "error: EXP: which experiment? (EXP=demo, for one)"
 
 
 def test_an_unknown_experiment_names_the_closest_and_the_command_that_makes_one(lab, cloud):
@@ -101,6 +101,9 @@ def test_an_unknown_profile(lab, cloud, tmp_path):
     on_aws(lab, 'profile = "nobody"')
     ended = lab.launch(AWS_CONFIG_FILE=str(tmp_path / "none"), AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"))
     assert "lab.toml: profile: The config profile (nobody) could not be found" in refused(lab, cloud, ended)
+    on_aws(lab)
+    ended = lab.launch(AWS_PROFILE="nobody", AWS_CONFIG_FILE=str(tmp_path / "none"))
+    assert "AWS_PROFILE: The config profile (nobody)" in ended.error
 
 
 def test_an_endpoint_that_can_not_be_reached(lab, cloud):
@@ -148,3 +151,45 @@ def test_a_disk_that_is_full(lab, cloud):
 def test_debug_shows_the_traceback_and_otherwise_there_is_none(lab):
     assert "Traceback" not in lab.launch("dmo").err
     assert "Traceback" in lab.launch("dmo", DEBUG="1").err
+
+
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ("/", "error: REGISTRY: / is a directory"),
+        ("/nonexistent/r.json", "error: REGISTRY: /nonexistent does not exist"),
+    ],
+)
+def test_a_registry_that_can_not_be(lab, cloud, registry, said):
+    assert refused(lab, cloud, lab.launch(REGISTRY=registry)).startswith(said)
+
+
+@pytest.mark.parametrize("mount", ["//", "/.", "/etc", "/usr/local/data", "/home", "/data/../etc", "data", "/da ta"])
+def test_a_mount_point_that_can_not_be(lab, cloud, mount):
+    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "{mount}"\n')
+    assert refused(lab, cloud, lab.launch()).startswith("error: experiments/demo.toml: data[0].mount: ")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("gib = 10", "error: data set speech: gib = 10, its snapshot has 500"),
+        ("throughput = 2000", "error: volume /dev/sdf: throughput: gp3 gives 1 MiB/s for every 4 iops"),
+    ],
+)
+def test_a_volume_that_aws_would_refuse(lab, cloud, keys, said):
+    lab.write(
+        "experiments/demo.toml", f'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n{keys}\n'
+    )
+    assert refused(lab, cloud, lab.launch()).startswith(said)
+
+
+def test_more_volumes_than_a_machine_has_names_for(lab, cloud):
+    data = "".join(f'[[data]]\ndataset = "speech"\nmount = "/d{n}"\n' for n in range(12))
+    lab.write("experiments/demo.toml", EXPERIMENT + data)
+    assert "12 volumes; 11 fit a machine" in refused(lab, cloud, lab.launch())
+
+
+def test_zones_outside_the_regions(lab, cloud):
+    lab.write("experiments/demo.toml", EXPERIMENT + 'zones = ["eu-west-1a"]\n')
+    assert "zones: eu-west-1a is in none of its regions" in refused(lab, cloud, lab.launch())

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import yaml
 
 from tests.living import living_in
 
@@ -209,3 +210,97 @@ def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
     assert [r["event"] for r in polls] == ["answer", "repeat", "answer"]
     assert polls[1]["of"] == polls[0]["id"]
     assert polls[1]["times"] == len(cloud.calls("DescribeInstances")) - 2
+
+
+def test_a_reader_that_goes_away_does_not_stop_a_launch_nor_its_taking_down(lab, cloud):
+    cloud.weather(pending=1)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [resource["state"] for resource in lab.status()] == ["running"]
+    lab.teardown()
+
+    cloud.weather(pending=60)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while '"started"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.stdout.close()
+    process.stdout = None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_region_that_is_not_set_up_is_passed_over_and_the_next_is_asked(lab, cloud):
+    cloud.weather(faults=[{"action": "CreateSecurityGroup", "region": "us-east-1", "code": "VPCIdNotSpecified"}])
+    ended = lab.launch()
+    assert ended.code == 0
+    assert "VPCIdNotSpecified" in events(ended, "passed-over")[0]["reason"]
+    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
+
+
+def test_a_reservation_that_does_not_fit_is_out_and_the_next_market_is_asked(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
+    code = "InvalidCapacityReservationId.NotFound"
+    cloud.weather(faults=[{"action": "RunInstances", "code": code, "times": 1}])
+    ended = lab.launch()
+    assert ended.code == 0
+    assert [event["meaning"] for event in events(ended, "refused")] == ["RESERVATION_OUT"]
+
+
+def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with_what_to_write(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nroot = { device = "/dev/xvda", gib = 100 }\n')
+    ended = lab.launch()
+    assert ended.code == 1
+    assert 'root.device: is /dev/xvda, the image has /dev/sda1 (write root.device = "/dev/sda1")' in ended.error
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_the_commands_unit_runs_as_its_account_and_not_without_its_data(lab, cloud):
+    lab.write(
+        "experiments/demo.toml",
+        'types = ["g5.xlarge"]\ncommand = "echo \\"$HOME\\""\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
+    )
+    (request,) = [event for event in lab.run("plan", EXP="demo", JSON="1").events if event["event"] == "request"]
+    written = {file["path"]: file["content"] for file in yaml.safe_load(request["cloud_init"])["write_files"]}
+    unit = written["/etc/systemd/system/experiment.service"].splitlines()
+    assert "User=experiment" in unit
+    assert 'AssertPathIsMountPoint="/data"' in unit
+    assert written["/opt/ec2-lab/experiment"] == '#!/bin/bash\nset -euo pipefail\necho "$HOME"\n'
+
+
+def test_botocores_own_retries_are_on_for_every_other_call(lab, cloud):
+    cloud.weather(faults=[{"action": "DescribeSnapshots", "code": "RequestLimitExceeded", "times": 2}])
+    assert lab.launch().code == 0
+    assert answers(cloud, "DescribeSnapshots") == ["RequestLimitExceeded", "RequestLimitExceeded", None]
+
+
+def test_a_quota_rules_its_family_out_after_exactly_one_call(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge", "g4dn.xlarge", "p4d.24xlarge"]\n')
+    cloud.weather(capacity=[{"region": "us-east-1", "type": "g*", "code": "VcpuLimitExceeded"}])
+    assert lab.launch().code == 0
+    assert [c["params"]["InstanceType"] for c in cloud.calls("RunInstances")] == ["g5.12xlarge", "p4d.24xlarge"]
+
+
+def test_retry_for_goes_on_asking_until_there_is_capacity(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nzones = ["us-east-1a"]\nretry_for = "60s"\n')
+    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
+    ended = lab.launch()
+    assert ended.code == 0
+    assert len(events(ended, "next-round")) == 1
+    assert answers(cloud, "RunInstances") == ["InsufficientInstanceCapacity", None]
+
+
+def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
+    cloud.weather(capacity=[{"type": "p4d.24xlarge", "code": "VcpuLimitExceeded"}, {}])
+    ended = lab.launch()
+    assert ended.code == 1
+    (in_vain,) = events(ended, "in-vain")
+    assert len(in_vain["asked"]) == len(cloud.calls("RunInstances"))
+    assert in_vain["advice"][0].startswith("ask AWS for a higher quota: Running On-Demand P instances, in us-east-1")
+    shown = lab.run("launch", EXP="demo").out
+    assert "quota used up (VcpuLimitExceeded)" in shown
+    assert "retry_for" in shown

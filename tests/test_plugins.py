@@ -3,11 +3,14 @@
 import base64
 import re
 
+import pytest
+
 from tests.lab_directory import REPOSITORY
 
 _, PART, KIND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL)
 """The examples of docs/plugins.md."""
 
+HOOK = "from scripts.core.plugins import hookimpl\n@hookimpl\n"
 ALLOCATE = """
 from scripts.core.session import acting_on
 with acting_on("demo", "allocate") as session:
@@ -35,3 +38,30 @@ def test_a_kind_dropped_into_plugins_is_tagged_shown_and_torn_down(lab, cloud):
     assert [resource["kind"] for resource in lab.status()] == ["address"]
     assert lab.teardown().code == 0
     assert cloud.client("ec2", "us-east-1").describe_addresses()["Addresses"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_module", "can't be loaded: ModuleNotFoundError"),
+        ("raise SystemExit(3)", "can't be loaded: SystemExit: 3"),
+        (HOOK + "def lab_kind(): return []", "unknown hook 'lab_kind'"),
+        (HOOK + "def lab_kinds(session): return []", "can't be loaded: PluginValidationError"),
+        (HOOK + "def lab_kinds(): return ['volume']", "lab_kinds: 'volume' is not a Kind"),
+        (HOOK + "def lab_launch_parts(): return 1 / 0", "can't be loaded: ZeroDivisionError"),
+    ],
+)
+def test_a_plugin_that_is_wrong_is_named_in_one_line_and_nothing_is_launched(lab, cloud, text, said):
+    lab.write("plugins/wrong.py", text + "\n")
+    ended = lab.launch()
+    assert ended.code == 1
+    assert "plugins" in ended.error
+    assert said in ended.error
+    assert cloud.calls() == []
+
+
+def test_a_plugins_kind_takes_the_place_of_the_built_in_one_of_its_name(lab):
+    lab.write("plugins/mine.py", KIND.replace('name = "address"', 'name = "key-pair"'))
+    lab.write("allocate.py", ALLOCATE)
+    lab.run_file("allocate.py")
+    assert [resource["kind"] for resource in lab.status()] == ["key-pair"]

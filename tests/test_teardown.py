@@ -34,7 +34,7 @@ def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
     lab.teardown()
     ended = lab.teardown()
     assert ended.code == 0
-    assert ended.events == [{"event": "gone", "experiment": "demo", "deleted": []}]
+    assert ended.events == [{"event": "gone", "experiment": "demo", "deleted": [], "went_along": []}]
     assert len(cloud.calls("TerminateInstances")) == 1
 
 
@@ -99,11 +99,73 @@ def test_a_lost_answer_to_the_deletion_does_not_stop_it(lab, cloud, kind):
 
 def test_when_it_may_not_delete_it_says_why_and_the_next_try_goes_on(lab, cloud):
     lab.launch()
-    cloud.weather(
-        faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no", "times": 1}]
-    )
+    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
     ended = lab.teardown()
     assert ended.code == 1
     assert "TerminateInstances: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error
+    cloud.weather()
     assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_that_it_may_not_delete_a_machine_long_gone_does_not_matter(lab, cloud):
+    lab.launch()
+    cloud.reset()
+    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
+    assert lab.teardown().code == 0
+
+
+def test_a_machine_of_the_same_name_and_another_registry_is_left_alone(lab, cloud):
+    lab.launch()
+    assert lab.launch(REGISTRY="other.json").code == 0
+    assert len(living_in(cloud, "us-east-1", "instance")) == 2
+    assert lab.teardown(REGISTRY="other.json").code == 0
+    (left,) = living_in(cloud, "us-east-1", "instance")
+    assert [resource["id"] for resource in lab.status()] == [left["InstanceId"]]
+
+
+def test_a_volume_that_does_not_go_with_its_machine_is_deleted_after_it(lab, cloud):
+    cloud.weather(shutting_down=0.5)
+    lab.launch()
+    lab.write(
+        "keep.py",
+        "from scripts.core.session import acting_on\n"
+        "with acting_on('demo', 'keep') as session:\n"
+        "    ec2 = session.cloud.ec2('us-east-1')\n"
+        "    machine = session.holdings('demo').living[0].id\n"
+        "    volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=1)['VolumeId']\n"
+        "    ec2.attach_volume(VolumeId=volume, InstanceId=machine, Device='/dev/sdp')\n",
+    )
+    assert lab.run_file("keep.py").code == 0
+    assert len(living_in(cloud, "us-east-1", "volume")) == 3
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "volume") == []
+
+
+@pytest.mark.parametrize("script", ["teardown", "launch"])
+def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, script):
+    cloud.weather(invisible=0.8, faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while not cloud.calls("RunInstances"):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    (row,) = lab.status()
+    assert row["state"] == "perhaps made: make teardown EXP=demo"
+    ended = lab.run(script, EXP="demo")
+    if script == "launch":
+        assert "demo already lives: instance i-" in ended.error
+    else:
+        assert ended.code == 0
+        assert "deleting instance i-" in ended.out
+        assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_machine_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, cloud):
+    cloud.weather(invisible=0.8, pending=60)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while '"started"' not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(2)
+    process.communicate(timeout=60)
     assert living_in(cloud, "us-east-1", "instance") == []

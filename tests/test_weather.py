@@ -10,6 +10,7 @@ from scripts.core import launching
 from scripts.core.config import Experiment, load_lab
 from scripts.core.errors import LabError
 from scripts.core.launching import Launch
+from scripts.core.removal import remove_everything
 from scripts.core.session import Session
 from tests.living import living_in
 
@@ -81,6 +82,8 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
             gone_for_good.add((region, None))
         if call["code"] in ("VcpuLimitExceeded", "Unsupported"):
             gone_for_good.add((region, instance_type))
+    remove_everything(session, "demo", lambda _: None)
+    assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
     if machine is None:
         never = {(c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(launch, c)}
         assert never == set(itertools.product(REGIONS, TYPES)) - _unasked(launch), "who refused was asked"

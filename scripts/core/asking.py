@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
+from scripts.core.resources import NEVER_SENT
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -55,6 +56,8 @@ def ask(ec2: EC2Client, request: Mapping[str, Any], token: str) -> list[Instance
             token = new_id()
         elif refusal.meaning not in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME):
             raise Refused(refusal)
+    if refusal and refusal.meaning is Meaning.TOO_FAST:
+        raise Refused(refusal)
     raise LabError(f"RunInstances: asked {TRIES} times without a clear answer, the last was {refusal}")
 
 
@@ -63,15 +66,9 @@ def refusal_in(problem: ClientError | BotoCoreError | ResponseParserError) -> Re
     if isinstance(problem, ClientError):
         error, metadata = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {})
         return Refusal(error.get("Code", "Unknown"), error.get("Message", ""), metadata.get("HTTPStatusCode"))
-    if type(problem).__name__ in NOT_SENT:
+    if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
         raise problem
     return Refusal(type(problem).__name__, str(problem).partition("\n")[0])
-
-
-NOT_SENT = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ParamValidationError",
-     "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"}
-)  # fmt: skip
 
 
 def _pauses() -> Iterator[float]:
@@ -99,6 +96,8 @@ class Starting:
             self.pending.discard(identity)
             if state == "running":
                 self.running.append(found)
+            elif state in ("stopping", "stopped"):
+                raise LabError(f"{identity} was stopped by somebody while it started")
             else:
                 reason = found.get("StateReason", {})
                 refusal = Refusal(reason.get("Code", state), reason.get("Message", ""), late=True)

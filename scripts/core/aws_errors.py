@@ -22,6 +22,8 @@ REMEDIES = {
     "UnauthorizedOperation": "docs/iam-policy.json lists what the lab's role or user must be allowed",
     "AccessDenied": "docs/iam-policy.json lists what the lab's role or user must be allowed",
     "AccessDeniedException": "docs/iam-policy.json lists what the lab's role or user must be allowed",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody who may must once run "
+    "`aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`",
     "AuthFailure": "the credentials are not valid in this region, or this machine's clock is wrong",
     "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",
     "SignatureDoesNotMatch": "the secret key is not the access key's, or this machine's clock is wrong",

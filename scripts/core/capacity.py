@@ -149,6 +149,8 @@ def _ruled_out_by(pool: Pool, refusal: Refusal) -> Scope | None:
             return Scope(pool.region, pool.instance_type)
         case Meaning.QUOTA:
             return Scope(pool.region, family=quota_family(pool.instance_type), market=pool.market)
+        case Meaning.RESERVATION_OUT:
+            return Scope(pool.region, pool.instance_type, market=pool.market)
         case Meaning.REGION_OUT:
             return Scope(pool.region)
         case Meaning.NOT_IN_ZONE:

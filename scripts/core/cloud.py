@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import threading
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
 
@@ -18,6 +23,10 @@ from scripts.core.recorder import Recorder
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
+SETTLING_SECONDS, LOCAL_SETTLING_SECONDS = 60.0, 2.0
+"""AWS names no bound for its eventual consistency, and advises to try for minutes with growing pauses; what is seen in
+practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
+
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """AWS's own answer to "from which address do I come?", one line of text."""
 
@@ -26,16 +35,16 @@ class Cloud:
     """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
 
     def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
-        import boto3
-
         self._url = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
-        try:
-            self._session = boto3.Session("local", "local") if self._url else boto3.Session(profile_name=lab.profile)
-        except ProfileNotFound as problem:
-            raise LabError(f"lab.toml: profile: {problem} (see `aws configure list-profiles`)") from problem
+        self._session = _local_session() if self._url else _aws_session(lab.profile)
         recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
+
+    @property
+    def settling_seconds(self) -> float:
+        """For how long what was just made may not be seen yet by a description of it."""
+        return LOCAL_SETTLING_SECONDS if self._url else SETTLING_SECONDS
 
     @property
     def banner(self) -> str:
@@ -80,9 +89,24 @@ class Cloud:
             return "127.0.0.1/32"
         try:
             with urllib.request.urlopen(ADDRESS_SERVICE, timeout=10) as answer:
-                return f"{answer.read(64).decode('ascii').strip()}/32"
-        except (OSError, UnicodeDecodeError) as problem:
+                return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
+        except (OSError, HTTPException, ValueError) as problem:  # a hotel's log-in page is no address either
             raise LabError(
                 f"lab.toml: network.ssh_from: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
                 'write the networks that ssh may come from: ssh_from = ["203.0.113.0/24"]'
             ) from problem
+
+
+def _local_session() -> boto3.Session:
+    """Return a session that takes nothing from the user's AWS settings."""
+    nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    own = botocore.session.Session(session_vars=nothing)
+    return boto3.Session("local", "local", botocore_session=own)
+
+
+def _aws_session(profile: str | None) -> boto3.Session:
+    try:
+        return boto3.Session(profile_name=profile)
+    except ProfileNotFound as problem:
+        where = "lab.toml: profile" if profile else "AWS_PROFILE"
+        raise LabError(f"{where}: {problem} (see `aws configure list-profiles`)") from problem

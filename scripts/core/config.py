@@ -27,6 +27,10 @@ DEEP_LEARNING_IMAGE = (
 
 SSM = "resolve:ssm:"
 
+SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
+SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
+"""Where nothing may be mounted; below those of the second kind it may."""
+
 
 class Strict(BaseModel):
     """A section of a file: unknown keys are refused, nothing changes after reading."""
@@ -47,13 +51,19 @@ def _matching(pattern: str, right: str) -> AfterValidator:
 
 
 def _absolute(path: str) -> str:
-    if not PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or path == "/":
+    """Return a mount point in its normal form."""
+    parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
+    if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
         message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
         raise ValueError(message)
     if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
         message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
         raise ValueError(message)
-    return path
+    normal = "/" + "/".join(parts[1:])
+    if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
+        message = f'{path!r} is the system\'s own (try "/data")'
+        raise ValueError(message)
+    return normal
 
 
 def _duration(text: Any) -> Any:
@@ -174,7 +184,6 @@ class Lab(Strict):
     root: Root = Root()
     network: Network = Network()
     tags: dict[str, str] = {}
-    sudo: Literal["nopasswd", "password"] = "nopasswd"
 
 
 class Data(Strict):
@@ -258,7 +267,7 @@ def load_members(directory: Path) -> Mapping[str, Member]:
     """Read members/*.toml, by name. Raises LabError."""
     members = {}
     for path in sorted((directory / "members").glob("*.toml")):
-        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", path.stem):
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", path.stem) or path.stem in ("root", "experiment"):
             raise LabError(
                 f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)"
             )

@@ -30,14 +30,21 @@ class Console:
     def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
         """Print `text` (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
         if self.as_json:
-            typer.echo(json.dumps({"event": event, **fields}, default=str))
+            self._print(json.dumps({"event": event, **fields}, default=str))
         else:
-            typer.secho(text, fg=style)
+            self._print(text if style is None or "NO_COLOR" in os.environ else typer.style(text, fg=style))
 
     def hint(self, text: str) -> None:
         """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
         if text and not self.as_json:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
+        try:
             typer.echo(text)
+        except OSError:
+            _to_nowhere()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
@@ -49,8 +56,14 @@ class Console:
 
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
-            table.add_row(*map(Text, row))
-        self._rich().print(table)
+            table.add_row(*(Text(cell, no_wrap=True) for cell in row))
+        console = self._rich()
+        # An id that is cut is of no use: what is wider than the terminal runs over its edge.
+        console.width = max(console.width, console.measure(table).maximum)
+        try:
+            console.print(table)
+        except OSError:
+            _to_nowhere()
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
@@ -68,6 +81,11 @@ class Console:
         return RichConsole(width=None if sys.stdout.isatty() else 200)
 
 
+def _to_nowhere() -> None:
+    """Send standard output to nowhere, also what Python itself flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(app: typer.Typer) -> NoReturn:
     """Run a script and end the process: 0 done, 1 with one line of what the user can mend, 2 wrong usage, 130 Ctrl-C.
 
@@ -75,7 +93,8 @@ def run(app: typer.Typer) -> NoReturn:
     takes down what it made.
     """
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup
+            signal.signal(ending, signal.default_int_handler)
     try:
         app()
     except SystemExit as end:

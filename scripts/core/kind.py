@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.core.record import Event, Record
-from scripts.core.tagging import EXPERIMENT, requested_tags, tag_map
+from scripts.core.tagging import EXPERIMENT, RECORD, requested_tags, tag_map
 
 if TYPE_CHECKING:
     from scripts.core.cloud import Cloud
@@ -26,6 +26,8 @@ class Resource:
     """RFC 3339 time of its making."""
     state: str = ""
     """AWS's own word, where known."""
+    record: str | None = None
+    """Its lab:record tag: which call of whose registry made it."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What a person wants to see of it: type, zone, address, …"""
 
@@ -52,6 +54,8 @@ class Kind(ABC):
     """The names of the kinds that must be gone first."""
     gone_codes: ClassVar[Sequence[str]]
     """The error codes by which AWS says that there is no such thing."""
+    not_yet_codes: ClassVar[Sequence[str]] = ()
+    """Those by which it says that something else must be gone first."""
 
     def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Return the resource types that a creating call tags for this kind."""
@@ -66,14 +70,13 @@ class Kind(ABC):
                 yield self.resource(found, record.region or "", tags, since=record.time)
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Return the ids that a record says are gone, or on their way and no longer ours to delete."""
-        if record.operation != self.deleted_by or record.request is None:
-            return
-        named = record.request.get(self.deleted_with) or []
-        ids = [named] if isinstance(named, str) else list(named)
-        refused_as_gone = record.error and record.error["code"] in self.gone_codes and len(ids) == 1
-        if record.event is Event.ANSWER or refused_as_gone:
-            yield from ids
+        """Return the ids that a record says are gone, or on their way and no longer ours to delete.
+
+        An error that says `not found` proves nothing: AWS may say so of what it made a second ago.
+        """
+        if record.operation == self.deleted_by and record.event is Event.ANSWER and record.request:
+            named = record.request.get(self.deleted_with) or []
+            yield from [named] if isinstance(named, str) else named
 
     def resource(self, found: Mapping[str, Any], region: str, tags: Mapping[str, str], since: str = "") -> Resource:
         """Return the Resource for one item of an AWS answer."""
@@ -82,6 +85,7 @@ class Kind(ABC):
             id=self.id_in(found),
             region=region,
             experiment=tags.get(EXPERIMENT),
+            record=tags.get(RECORD),
             since=self.since_in(found) or since,
             state=self.state_in(found),
             details=self.details_in(found),
@@ -98,7 +102,7 @@ class Kind(ABC):
         return False
 
     def is_going(self, resource: Resource) -> bool:
-        """Say whether a resource is on its way out by itself, so that it is to be waited for and not deleted."""
+        """Say whether a resource is on its way out, or held until something else is: to be waited for, not deleted."""
         del resource
         return False
 

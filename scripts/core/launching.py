@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
 from scripts.core.authorization import in_words
 from scripts.core.aws_errors import in_one_line
-from scripts.core.capacity import Pool, Search, Wishes
+from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -26,6 +26,7 @@ from scripts.core.removal import remove_everything
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
+from scripts.core.wishes import wishes
 
 
 class Listener(Protocol):
@@ -76,9 +77,9 @@ class Launch:
     @cached_property
     def search(self) -> Search:
         """Where is asked, and in which order."""
-        wanted, subnets = self.experiment, self.session.lab.network.subnets
-        wishes = Wishes(self.regions, wanted.types, wanted.markets, wanted.zones or (), subnets)
-        return Search(wishes, cache(lambda region: zones_offering(self.session.cloud.ec2(region), wanted.types)))
+        cloud, types = self.session.cloud, self.experiment.types
+        wanted = wishes(self.session.lab, self.name, self.experiment)
+        return Search(wanted, cache(lambda region: zones_offering(cloud.ec2(region), types)))
 
     @property
     def regions(self) -> Sequence[str]:
@@ -179,8 +180,8 @@ class Launch:
             raise
 
     def _take_down(self, problem: BaseException) -> None:
-        self.listener.taking_down()
         try:
+            self.listener.taking_down()
             remove_everything(self.session, self.name, self.listener.deleted)
         except BaseException as failure:
             first, second = (str(error) or "interrupted" for error in (problem, failure))

@@ -15,7 +15,7 @@ NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter
 def experiment_name(name: str) -> str:
     """Return `name` if an experiment may be called so. Raises LabError."""
     if not name:
-        raise LabError("EXP: which experiment? (make launch EXP=demo)")
+        raise LabError("EXP: which experiment? (EXP=demo, for one)")
     if not re.fullmatch(NAME, name):
         raise LabError(f"EXP: {name!r} is not {NAME_RULE}")
     return name

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.core import prices
 from scripts.core.asking import Refused, ask
-from scripts.core.capacity import Pool, Scope, Search, Wishes
+from scripts.core.capacity import Pool, Scope, Search
 from scripts.core.config import Experiment
 from scripts.core.launch_part import RegionUnready, Share
 from scripts.core.offerings import zones_offering
@@ -18,6 +18,7 @@ from scripts.core.refusals import Refusal
 from scripts.core.region_shares import RegionShares
 from scripts.core.run_request import request_for
 from scripts.core.session import Session
+from scripts.core.wishes import wishes
 
 DRY_RUN_WORKED = "DryRunOperation"
 
@@ -51,6 +52,7 @@ class Plan:
 
     def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
         self.session = session
+        self.name = name
         self.experiment = experiment
         self.count = count
         self.regions = experiment.regions or session.lab.regions
@@ -61,9 +63,8 @@ class Plan:
 
     def candidates(self) -> list[Candidate]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
-        wanted, subnets = self.experiment, self.session.lab.network.subnets
-        wishes = Wishes(self.regions, wanted.types, wanted.markets, wanted.zones or (), subnets)
-        search = Search(wishes, lambda region: self.facts[region].zones)
+        wanted = wishes(self.session.lab, self.name, self.experiment)
+        search = Search(wanted, lambda region: self.facts[region].zones)
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:

@@ -8,10 +8,11 @@ of the names below, each marked by `@hookimpl`.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -45,26 +46,52 @@ class Plugins:
         """Load the built-in plugins, then packages', then the files in `directory`. Raises LabError."""
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
-        self._manager.register(importlib.import_module("scripts.builtin"))
-        self._manager.load_setuptools_entrypoints(PROJECT)
+        self._manager.register(importlib.import_module("scripts.builtin"), name="scripts.builtin")
+        with _blamed_on("a package"):
+            self._manager.load_setuptools_entrypoints(PROJECT)
         for path in sorted(directory.glob("*.py")):
-            self._register_file(path)
+            with _blamed_on(f"plugins/{path.name}"):
+                self._manager.register(_module(path), name=f"plugins/{path.name}")
+        with _blamed_on("plugins"):
+            self._manager.check_pending()  # a function marked as a hook that no hook is called
 
     def kinds(self) -> dict[str, Kind]:
-        """Return every kind by its name, those that must be deleted first in front."""
-        named = {kind.name: kind for kinds in self._manager.hook.lab_kinds() for kind in kinds}
+        """Return every kind by its name, those that must be deleted first in front.
+
+        A later plugin's kind takes the place of an earlier one of the same name.
+        """
+        from scripts.core.kind import Kind
+
+        named = {kind.name: kind for kind in self._all("lab_kinds", Kind)}
         return {kind.name: kind for kind in in_deletion_order(list(named.values()))}
 
     def launch_parts(self) -> list[LaunchPart]:
         """Return every launch part, in the order in which their shares are added up."""
-        parts = [part for parts in self._manager.hook.lab_launch_parts() for part in parts]
-        return sorted(parts, key=lambda part: (part.order, part.name))
+        from scripts.core.launch_part import LaunchPart
 
-    def _register_file(self, path: Path) -> None:
-        try:
-            self._manager.register(_module(path), name=f"plugins/{path.name}")
-        except Exception as problem:  # a plugin may fail in any way; its author wants the file and the reason
-            raise LabError(f"plugins/{path.name}: can't be loaded: {type(problem).__name__}: {problem}") from problem
+        named = {part.name: part for part in self._all("lab_launch_parts", LaunchPart)}
+        return sorted(named.values(), key=lambda part: (part.order, part.name))
+
+    def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
+        """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""
+        found: list[Any] = []
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            with _blamed_on(implementation.plugin_name):
+                given = list(implementation.function())
+            if strangers := [thing for thing in given if not isinstance(thing, wanted)]:
+                raise LabError(f"{implementation.plugin_name}: {hook}: {strangers[0]!r} is not a {wanted.__name__}")
+            found += given
+        return found
+
+
+@contextmanager
+def _blamed_on(plugin: str) -> Iterator[None]:
+    """Turn whatever goes wrong in a plugin into one line that names it: it may fail in any way."""
+    try:
+        yield
+    except (Exception, SystemExit) as problem:
+        reason = " ".join(f"{type(problem).__name__}: {problem}".split())
+        raise LabError(f"{plugin}: can't be loaded: {reason}") from problem
 
 
 def in_deletion_order(kinds: list[Kind]) -> list[Kind]:

@@ -40,9 +40,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def person() -> str:
+    """Return who is at work: user@host. In a container the user may have no name but a number."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
 def actor() -> str:
     """Return who acts: user@host:process."""
-    return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+    return f"{person()}:{os.getpid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

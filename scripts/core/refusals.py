@@ -21,6 +21,8 @@ class Meaning(Enum):
     """That type is out in that region, for good."""
     QUOTA = "quota used up"
     """That region, family and market are out, for this launch."""
+    RESERVATION_OUT = "reservation not usable here"
+    """It belongs to another region, zone or type, or is over: out there, for this launch."""
     REGION_OUT = "region not set up"
     """That region is out, for this launch."""
     TOO_FAST = "asked too fast"
@@ -103,6 +105,8 @@ def meaning_of(code: str, message: str, status: int | None) -> Meaning:
         return Meaning.NOT_IN_REGION
     if bare in MEANINGS:
         return MEANINGS[bare]
+    if "CapacityReservation" in bare:
+        return Meaning.RESERVATION_OUT
     if status is None or status >= SERVER_ERROR:
         return Meaning.UNKNOWN_OUTCOME
     return Meaning.STOP

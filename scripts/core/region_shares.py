@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 
+from botocore.exceptions import ClientError
+
+from scripts.core.asking import refusal_in
+from scripts.core.aws_errors import described
 from scripts.core.config import Experiment
-from scripts.core.launch_part import Share, Site, total
+from scripts.core.launch_part import RegionUnready, Share, Site, total
+from scripts.core.refusals import Meaning
 from scripts.core.session import Session
 
 
@@ -29,10 +35,24 @@ class RegionShares:
     def plain(self, region: str) -> Share:
         """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""
         self.look_at([region])
-        return total(look.result() for look in self._looks[region])
+        with _of_one_region():
+            return total(look.result() for look in self._looks[region])
 
     def ready(self, region: str) -> Share:
         """Return a region's share with everything made that it needs. Raises RegionUnready or LabError."""
         if region not in self._ready:
-            self._ready[region] = self.plain(region).prepared()
+            share = self.plain(region)
+            with _of_one_region():
+                self._ready[region] = share.prepared()
         return self._ready[region]
+
+
+@contextmanager
+def _of_one_region() -> Iterator[None]:
+    """Turn a refusal that speaks of this region alone (not opted in, no default VPC) into RegionUnready."""
+    try:
+        yield
+    except ClientError as problem:
+        if refusal_in(problem).meaning is not Meaning.REGION_OUT:
+            raise
+        raise RegionUnready(described(problem)) from problem

@@ -11,19 +11,13 @@ from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.living import living
+from scripts.core.living import is_young, living
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
 
 PATIENCE = 20 * 60
 """Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
-
-NOT_YET = frozenset(
-    {"DependencyViolation", "VolumeInUse", "IncorrectState", "IncorrectInstanceState", "InvalidSnapshot.InUse",
-     "ResourceInUse", "InvalidGroup.InUse"}
-)  # fmt: skip
-"""Refusals that pass once what depends on the resource is gone."""
 
 Report = Callable[[Resource], None]
 
@@ -35,69 +29,92 @@ class Removal:
     session: Session
     experiment: str
     deleting: Report
-    """Called for each resource that AWS was asked to delete."""
+    """Called for each resource once AWS has agreed to delete it."""
     deleted: dict[str, Resource] = field(default_factory=dict)
-    """By id, what AWS was asked to delete, or was seen on its way out."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """By id, why AWS would not delete it (yet)."""
+    """By id, what AWS has agreed to delete."""
+    went_along: dict[str, Resource] = field(default_factory=dict)
+    """By id, what went with something else, as a machine's volumes do."""
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """By id, why AWS will not delete it."""
 
-    def run(self, holdings: Holdings) -> list[Resource]:
+    def run(self) -> None:
         """Delete what the registry says lives, then whatever AWS still shows, until it shows nothing.
 
-        Returns what is left when patience ends; empty is the promise kept, and is noted in the registry.
+        Raises the refusal when all that is left is what AWS will not delete, LabError when patience ends.
         """
-        regions = holdings.regions | {resource.region for resource in holdings.living}
-        self._delete(holdings.living)
+        known = self.session.holdings(self.experiment)
+        if not known.seen:
+            return
         deadline, poll = time.monotonic() + PATIENCE, FIRST_POLL
-        while left := living(self.session, self.experiment, regions):
+        self._delete(known.living)
+        while (left := living(self.session, self.experiment, known)) or self._too_early(known):
+            self._delete({r.id: r for r in [*self._not_agreed(known), *left]}.values())
+            stuck = [resource for resource in left if not self._is_going(resource)]
+            if stuck and all(resource.id in self.failures for resource in stuck):
+                raise self.failures[stuck[0].id]
             if time.monotonic() > deadline:
-                return left
-            self._delete(left)
+                raise LabError(self._in_vain(left))
             time.sleep(poll)
             poll = min(LONGEST_POLL, poll * 1.5)
-        settled = [intent.id for intent in holdings.unsettled]
-        if holdings.living or self.deleted or settled:
-            gone = {*self.deleted, *(resource.id for resource in holdings.living)}
-            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled})
-        return []
+        self._note(known)
+
+    def _is_going(self, resource: Resource) -> bool:
+        return self.session.kinds[resource.kind].is_going(resource)
+
+    def _not_agreed(self, known: Holdings) -> list[Resource]:
+        return [resource for resource in known.living if resource.id not in self.deleted]
+
+    def _too_early(self, known: Holdings) -> bool:
+        """Say whether AWS may still have something that it does not show yet."""
+        made = [intent.time for intent in known.unsettled] + [resource.since for resource in self._not_agreed(known)]
+        return any(is_young(self.session, since) for since in made)
 
     def _delete(self, resources: Iterable[Resource]) -> None:
-        """Ask for each resource's deletion once, in the order of the kinds; what fails keeps nothing else alive."""
+        """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
         order = list(self.session.kinds)
-        failures: list[Exception] = []
         for resource in sorted(resources, key=lambda resource: order.index(resource.kind)):
-            if resource.id in self.deleted:
+            if self._is_going(resource):
+                self.went_along[resource.id] = resource
                 continue
+            self.failures.pop(resource.id, None)
             try:
-                deleting = self.session.kinds[resource.kind].is_going(resource) or self._asked(resource)
+                agreed = self._asked(resource)
             except (ClientError, BotoCoreError, ResponseParserError) as failure:
-                failures.append(failure)
+                # It counts only if AWS goes on showing the resource: of a machine long gone, AWS may say
+                # `not authorized`, because a condition on its tags can't be met any more.
+                self.failures[resource.id] = failure
                 continue
-            if deleting:
+            if agreed and resource.id not in self.deleted:
                 self.deleted[resource.id] = resource
                 self.deleting(resource)
-        if failures:
-            raise failures[0]
 
     def _asked(self, resource: Resource) -> bool:
-        """Ask AWS to delete; False where it says `not yet`. What is gone already counts as deleted."""
+        """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
         kind = self.session.kinds[resource.kind]
         try:
             kind.delete(self.session.cloud, resource)
         except ClientError as refusal:
             code = refusal.response["Error"]["Code"]
-            self.reasons[resource.id] = code
-            if code in NOT_YET:
+            if code in kind.not_yet_codes:
                 return False
             if code not in kind.gone_codes:
                 raise
+            return not is_young(self.session, resource.since)
         return True
 
+    def _note(self, known: Holdings) -> None:
+        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)}
+        settled = [intent.id for intent in known.unsettled]
+        if gone or settled:
+            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled})
 
-def remove_everything(session: Session, experiment: str, report: Report) -> list[Resource]:
-    """Delete what an experiment owns. Returns what was deleted; raises LabError naming what is left."""
+    def _in_vain(self, left: list[Resource]) -> str:
+        named = ", ".join(f"{resource} {resource.state}".rstrip() for resource in left)
+        return f"{self.experiment}: still there after {PATIENCE // 60} minutes: {named}; run make teardown again"
+
+
+def remove_everything(session: Session, experiment: str, report: Report) -> Removal:
+    """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why."""
     removal = Removal(session, experiment, report)
-    if left := removal.run(session.holdings(experiment)):
-        named = ", ".join(f"{r} {r.state} {removal.reasons.get(r.id, '')}".rstrip() for r in left)
-        raise LabError(f"{experiment}: still there after {PATIENCE // 60} minutes: {named}; run make teardown again")
-    return list(removal.deleted.values())
+    removal.run()
+    return removal

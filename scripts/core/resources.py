@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from scripts.core.kind import Kind, Resource
 from scripts.core.record import Event, Record
-from scripts.core.recorder import changes_something
 
 GONE = "gone"
 """The note by which the lab says that AWS was asked, and these ids are no more."""
@@ -30,42 +29,49 @@ class Holdings:
     unsettled: list[Record] = field(default_factory=list)
     """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
     regions: set[str] = field(default_factory=set)
-    """Where anything was ever asked to change."""
-    seen: bool = False
-    """Whether anything was ever asked to change for it."""
+    """Where anything was ever asked to be created."""
+    tokens: set[str] = field(default_factory=set)
+    """The lab:record tags of all that was ever asked to be created: what carries another is another registry's."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever asked to be created."""
+        return bool(self.tokens)
 
 
 def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
     """Fold records into what lives, for one experiment or for all."""
     born: dict[tuple[str, str], Resource] = {}
     open_intents: dict[str, Record] = {}
+    creating = {operation for kind in kinds.values() for operation in kind.created_by}
     found = Holdings()
     for record in records:
-        if experiment is None or record.experiment == experiment:
-            _follow_intents(record, open_intents, found)
+        if record.operation in creating and record.event is Event.INTENT and experiment in (None, record.experiment):
+            _note_intent(record, open_intents, found)
+        _close_intents(record, open_intents)
         for kind in kinds.values():
-            for resource in kind.born_in(record):
-                born[kind.name, resource.id] = resource
+            born |= {(kind.name, resource.id): resource for resource in kind.born_in(record)}
             for identity in kind.ended_by(record):
                 born.pop((kind.name, identity), None)
         for identity in (record.note or {}).get(GONE, ()):
             for name in kinds:
                 born.pop((name, identity), None)
-    creating = {operation for kind in kinds.values() for operation in kind.created_by}
     found.living = [r for r in born.values() if experiment is None or r.experiment == experiment]
-    found.unsettled = [intent for intent in open_intents.values() if intent.operation in creating]
+    found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
     return found
 
 
-def _follow_intents(record: Record, open_intents: dict[str, Record], found: Holdings) -> None:
-    if (record.request or {}).get("DryRun"):
+def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings) -> None:
+    request = intent.request or {}
+    if request.get("DryRun"):
         return
-    if record.operation and record.region and changes_something(record.operation):
-        found.seen = True
-        found.regions.add(record.region)
-    if record.event is Event.INTENT:
-        open_intents[record.id] = record
-    elif record.event is Event.ANSWER or outcome_is_known(record):
+    open_intents[intent.id] = intent
+    found.tokens.add(request.get("ClientToken", intent.id))
+    found.regions.add(intent.region or "")
+
+
+def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
+    if record.event is Event.ANSWER or outcome_is_known(record):
         open_intents.pop(record.of or "", None)
     for identity in (record.note or {}).get(SETTLED, ()):
         open_intents.pop(identity, None)

@@ -13,6 +13,7 @@ from scripts.core.tagging import checked, tag_specifications
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 THROUGHPUT = {"gp3": (125, 2000)}
+GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 """MiB/s. The limits of the volume types
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
 
@@ -65,6 +66,8 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
         _within(where, "iops", volume.get("Iops"), kind, IOPS)
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
+        if volume.get("Throughput", 0) > volume.get("Iops", GP3_IOPS) * GP3_THROUGHPUT_SHARE:
+            raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
         if kind in ("io1", "io2") and volume.get("Iops") is None:
             raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.core.aws_errors import in_words
 from scripts.core.cloud import Cloud
 from scripts.core.config import Experiment, Lab, Member, load_experiment, load_lab, load_members
+from scripts.core.errors import LabError
 from scripts.core.experiment_lock import acting_alone
 from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
@@ -38,8 +39,15 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        """The lab's registry; REGISTRY in the environment names another."""
-        return Registry(self.directory / (os.environ.get("REGISTRY") or self.lab.registry))
+        """The lab's registry; REGISTRY in the environment names another. Raises LabError where none can be."""
+        named = os.environ.get("REGISTRY")
+        path = self.directory / (named or self.lab.registry)
+        where = "REGISTRY" if named else "lab.toml: registry"
+        if path.is_dir():
+            raise LabError(f"{where}: {path} is a directory; name a file in it")
+        if not path.parent.is_dir():
+            raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
+        return Registry(path)
 
     @cached_property
     def plugins(self) -> Plugins:

@@ -20,9 +20,10 @@ class Instance(Kind):
     deleted_by = "TerminateInstances"
     deleted_with = "InstanceIds"
     gone_codes = ("InvalidInstanceID.NotFound",)
+    not_yet_codes = ("IncorrectInstanceState",)
 
     def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
-        """Tag the network interface too, and a spot request where there is one: they outlive a failed launch."""
+        """Tag the network interface too, and a spot request where there is one, for whoever looks at the account."""
         if operation in self.created_by:
             yield from ("instance", "network-interface")
             if request.get("InstanceMarketOptions", {}).get("MarketType") == "spot":

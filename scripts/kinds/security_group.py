@@ -19,6 +19,7 @@ class SecurityGroup(Kind):
     deleted_with = "GroupId"
     deleted_after = ("instance",)
     gone_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+    not_yet_codes = ("DependencyViolation", "InvalidGroup.InUse")
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the group of a CreateSecurityGroup answer."""

@@ -19,6 +19,7 @@ class Snapshot(Kind):
     deleted_with = "SnapshotId"
     deleted_after = ("volume",)
     gone_codes = ("InvalidSnapshot.NotFound",)
+    not_yet_codes = ("InvalidSnapshot.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the snapshot of a CreateSnapshot or CopySnapshot answer."""

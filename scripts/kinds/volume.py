@@ -19,6 +19,7 @@ class Volume(Kind):
     deleted_with = "VolumeId"
     deleted_after = ("instance",)
     gone_codes = ("InvalidVolume.NotFound",)
+    not_yet_codes = ("VolumeInUse", "IncorrectState")
 
     def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Tag the volumes that come with a machine too."""

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from moto.core.base_backend import BackendDict
-from moto.moto_api._internal import moto_api_backend
 from pydantic import ValidationError
 
 from scripts.local_cloud.answers import Answer
@@ -20,20 +19,16 @@ from scripts.local_cloud.weather import Weather
 
 def controlled(front: Front, identity: str, method: str, path: str, body: bytes) -> Answer:
     """Answer a request to /lab/…."""
-    match method, path:
-        case "GET", "/lab/health":
-            return _json({"id": identity, "local": True})
-        case "GET", "/lab/weather":
-            return _json(front.weather.model_dump())
-        case "POST", "/lab/weather":
-            return _change_weather(front, body)
-        case "GET", "/lab/calls":
-            return _json(list(front.log))
-        case "POST", "/lab/reset":
-            return _reset(front)
-        case "POST", "/lab/end":
-            return _end(front, json.loads(body))
-    return _json({"error": f"{method} {path}: not known here"}, 404)
+    doors = {
+        ("GET", "/lab/health"): lambda: _json({"id": identity, "local": True}),
+        ("GET", "/lab/weather"): lambda: _json(front.weather.model_dump()),
+        ("POST", "/lab/weather"): lambda: _change_weather(front, body),
+        ("GET", "/lab/calls"): lambda: _json(list(front.log)),
+        ("POST", "/lab/reset"): lambda: _reset(front),
+        ("POST", "/lab/end"): lambda: _end(front, json.loads(body)),
+    }
+    unknown = _json({"error": f"{method} {path}: not known here"}, 404)
+    return doors[method, path]() if (method, path) in doors else unknown
 
 
 def _json(value: Any, status: int = 200) -> Answer:
@@ -55,7 +50,6 @@ def _reset(front: Front) -> Answer:
     """Empty everything, and seed it anew; the weather is calm then."""
     with front.lock:
         BackendDict.reset()
-        moto_api_backend.reset()
         front.weather, front.machines, front.tokens = Weather(), Machines(), ClientTokens()
         front.log.clear()
         seed()

@@ -91,7 +91,13 @@ class Front:
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.earlier_answer(call, asked):
             return self._again(call, earlier)
-        answer = self._run_instances(call) if call.action == "RunInstances" else self._other(call)
+        if call.action == "RunInstances":
+            answer = self._run_instances(call)
+        elif call.action in ("DescribeInstances", "DescribeVolumes", "TerminateInstances"):
+            with self.machines.unseen_hidden(call.region):
+                answer = self._other(call)
+        else:
+            answer = self._other(call)
         if answer.code is None:
             self.tokens.remember(call, asked, answer)
         return answer

@@ -16,6 +16,7 @@ from scripts.local_cloud.machines import backend
 DEEP_LEARNING = "898082745236"
 CANONICAL = "099720109477"
 ROOT_GIB = 75
+MADE = datetime(2026, 10, 12, tzinfo=UTC)
 
 IMAGES = {
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id":
@@ -42,12 +43,12 @@ def seed_images(region: str) -> None:
         backend(region).amis[identity] = Ami(
             backend(region), identity, name=name, owner_id=owner, public=True, architecture="x86_64",
             virtualization_type="hvm", root_device_type="ebs", root_device_name="/dev/sda1",
-            creation_date=datetime(2026, 10, 12, tzinfo=UTC), region_name=f"{region}a",
+            creation_date=MADE, region_name=f"{region}a",
         )  # fmt: skip
         _parameters(region)[parameter].append(
-            Parameter(
+            Parameter(  # type: ignore[abstract]  # moto makes it so itself
                 account_id=ACCOUNT, name=parameter, value=identity, parameter_type="String", description=None,
-                allowed_pattern=None, keyid=None, last_modified_date=0, version=1, data_type="aws:ec2:image",
+                allowed_pattern=None, keyid=None, last_modified_date=MADE, version=1, data_type="aws:ec2:image",
             )
         )  # fmt: skip
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class Machines:
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _born: list[tuple[Any, str, str, str]] = field(default_factory=list)
     """(instance, region, type, market)."""
+    _unseen: list[tuple[float, str, Any]] = field(default_factory=list)
+    """(until when, region, instance)."""
 
     def keep_appointments(self) -> None:
         """Do what is due by now."""
@@ -64,6 +67,7 @@ class Machines:
             instance.launch_template_token = call.params.get("ClientToken")
             set_state(instance, "pending")
             self._born.append((instance, call.region, call.params["InstanceType"], market))
+            self._unseen.append((time.monotonic() + weather.invisible, call.region, instance))
             self._later(weather.pending, self._end_of_pending(call.region, instance, placed.late))
 
     def _end_of_pending(self, region: str, instance: Any, late: Capacity | None) -> Callable[[], None]:
@@ -105,6 +109,26 @@ class Machines:
         instance.terminate()
         for interface in interfaces:
             backend(region).enis.pop(interface.id, None)
+
+    @contextmanager
+    def unseen_hidden(self, region: str) -> Iterator[None]:
+        """Take what may not be seen yet out of moto while it answers: EC2 is eventually consistent."""
+        now = time.monotonic()
+        self._unseen = [entry for entry in self._unseen if entry[0] > now]
+        young = {instance.id for _, where, instance in self._unseen if where == region}
+        store = backend(region)
+        reservations, volumes = store.reservations, store.volumes
+        if young:
+            store.reservations = {
+                key: r for key, r in reservations.items() if not young & {instance.id for instance in r.instances}
+            }
+            store.volumes = {
+                key: v for key, v in volumes.items() if not (v.attachment and v.attachment.instance.id in young)
+            }
+        try:
+            yield
+        finally:
+            store.reservations, store.volumes = reservations, volumes
 
     def _later(self, seconds: float, change: Callable[[], None]) -> None:
         self._appointments.append((time.monotonic() + seconds, change))

@@ -89,8 +89,8 @@ def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
     if code == "Unsupported":
         return "The requested configuration is currently not supported. Please check the documentation."
     if not wanted.zone:
-        return f"We currently do not have sufficient {wanted.instance_type} capacity in zones with support for 'gp3' " \
-            f"volumes. {soon}"  # fmt: skip
+        where = "in zones with support for 'gp3' volumes"
+        return f"We currently do not have sufficient {wanted.instance_type} capacity {where}. {soon}"
     hint = f" or choosing {', '.join(elsewhere)}" if elsewhere else ""
     return (
         f"We currently do not have sufficient {wanted.instance_type} capacity in the Availability Zone you requested "

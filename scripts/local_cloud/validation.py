@@ -104,10 +104,11 @@ def check_volume(call: Call, volume: dict[str, str]) -> None:
     """Check the members of a volume, of RunInstances or of CreateVolume."""
     snapshot = _snapshot(call, volume.get("SnapshotId"))
     size = volume.get("VolumeSize") or volume.get("Size")
-    if snapshot is not None and size and int(size) < int(snapshot.volume.size):
+    least = snapshot.volume.size if snapshot is not None else 0
+    if size and int(size) < int(least):
         raise Problem(
             "InvalidBlockDeviceMapping",
-            f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {snapshot.volume.size}GB",
+            f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {least}GB",
         )
     if snapshot is None and not size:
         raise Problem("MissingParameter", "The request must contain the parameter size or snapshotId")

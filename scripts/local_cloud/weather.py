@@ -67,6 +67,8 @@ class Weather(BaseModel):
 
     latency: float | dict[str, float] = 0.0
     """Seconds that every call takes, or for each region."""
+    invisible: float = 0.0
+    """Seconds for which a new machine and its volumes are not shown or known, though they live."""
     pending: float = 0.0
     """Seconds until a new machine runs."""
     shutting_down: float = 0.0

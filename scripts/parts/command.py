@@ -8,7 +8,7 @@ from scripts.core.render import render
 SCRIPT = "/opt/ec2-lab/experiment"
 UNIT = "/etc/systemd/system/experiment.service"
 ACCOUNT = "experiment"
-"""The command's own account: it may use docker and nothing that asks for root."""
+"""The command's own account: not root, but with docker, which on its machine is as good."""
 
 
 class Command(LaunchPart):
@@ -21,7 +21,8 @@ class Command(LaunchPart):
         """Return the unit, the script and what starts them; nothing where the experiment has no command."""
         if site.experiment.command is None:
             return Share()
-        unit = render("experiment.service.j2", experiment=site.name, script=SCRIPT, account=ACCOUNT)
+        mounts = [data.mount for data in site.experiment.data]
+        unit = render("experiment.service.j2", experiment=site.name, script=SCRIPT, account=ACCOUNT, mounts=mounts)
         script = f"#!/bin/bash\nset -euo pipefail\n{site.experiment.command.rstrip()}\n"
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.config import Data
+from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, RegionUnready, Share, Site
 from scripts.core.names import closest
 from scripts.core.render import text_of
@@ -30,9 +31,11 @@ class DataVolumes(LaunchPart):
 
     def share(self, site: Site) -> Share:
         """Return the mappings, the mounts, the tag that names the data. Raises RegionUnready where some is missing."""
-        volumes = site.experiment.data
+        volumes = sorted(site.experiment.data, key=lambda data: data.mount)  # /data before /data/speech
         if not volumes:
             return Share()
+        if len(volumes) > len(DEVICES):
+            raise LabError(f"experiments/{site.name}.toml: data: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
         in_region = list(_snapshots(site))
         chosen = [snapshot_of(data, in_region, site.region) for data in volumes]
         mounted = list(zip(volumes, chosen, DEVICES, strict=False))
@@ -76,7 +79,12 @@ def snapshot_of(data: Data, snapshots: Sequence[Snapshot], region: str) -> Snaps
 
 
 def mapping(data: Data, snapshot: Snapshot, device: str) -> dict[str, Any]:
-    """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume."""
+    """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume.
+
+    Raises LabError where AWS would refuse it.
+    """
+    if data.gib is not None and data.gib < snapshot["VolumeSize"]:
+        raise LabError(f"data set {data.dataset}: gib = {data.gib}, its snapshot has {snapshot['VolumeSize']}")
     volume = {
         "SnapshotId": snapshot["SnapshotId"],
         "VolumeType": data.type,

@@ -18,15 +18,15 @@ class Members(LaunchPart):
     def share(self, site: Site) -> Share:
         """Return cloud-init's users: the image's own, which no key opens, and the members."""
         members = site.session.members()
-        sudo = site.session.lab.sudo
-        return Share(cloud_init={"users": ["default", *(account(name, m, sudo) for name, m in members.items())]})
+        return Share(cloud_init={"users": ["default", *(account(name, m) for name, m in members.items())]})
 
 
-def account(name: str, member: Member, sudo: str) -> Mapping[str, Any]:
+def account(name: str, member: Member) -> Mapping[str, Any]:
     """Return the cloud-init user of a member
     (https://docs.cloud-init.io/en/latest/reference/modules.html#users-and-groups).
     """  # noqa: D205
-    rights = {"sudo": "ALL=(ALL) NOPASSWD:ALL"} if sudo == "nopasswd" and "sudo" in member.groups else {}
+    # Nobody has a password, so whoever may use sudo needs none for it.
+    rights = {"sudo": "ALL=(ALL) NOPASSWD:ALL"} if "sudo" in member.groups else {}
     return {
         "name": name,
         "groups": list(member.groups),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import re
-import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
+from scripts.core.record import person
 from scripts.core.tagging import SHARED, tag_specifications
 
 VPC = "lab:vpc"
@@ -64,9 +64,7 @@ def mine() -> str:
     """Return the description of a rule for this user's own address, in the characters that AWS takes there
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html).
     """  # noqa: D205
-    return re.sub(r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]", "_", f"ec2-lab: {getpass.getuser()}@{socket.gethostname()}")[
-        :255
-    ]
+    return re.sub(r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]", "_", f"ec2-lab: {person()}")[:255]
 
 
 def rules_in(group: Mapping[str, Any]) -> Rules:
@@ -124,7 +122,8 @@ def _group(site: Site, vpc: str) -> Any:
 
 def _make(site: Site, vpc: str, wanted: Rules) -> Share:
     ec2 = site.session.cloud.ec2(site.region)
-    name = f"ec2-lab-{site.session.lab.name}"
+    # A group's name is its VPC's, and the default VPC may be named by its id one day.
+    name = f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
     tags = {"Name": name, SHARED: site.session.lab.name, VPC: vpc}
     in_vpc: Any = {} if vpc == "default" else {"VpcId": vpc}
     try:
@@ -136,30 +135,42 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
         )["GroupId"]
     except ClientError as refusal:
         # Another launch made it in the meantime.
-        if refusal.response["Error"]["Code"] != "InvalidGroup.Duplicate" or not (found := _group(site, vpc)):
+        if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _group(site, vpc)):
             raise
         group = found["GroupId"]
+    # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
+    ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
     return _mend(site, group, wanted, {})
 
 
 def _mend(site: Site, group: str, missing: Rules, surplus: Rules) -> Share:
+    """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
     ec2 = site.session.cloud.ec2(site.region)
-    try:
-        if missing:
-            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[_ssh(missing)])
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "InvalidPermission.Duplicate":
-            raise
-    if surplus:
-        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(surplus)])
+    for network, text in missing.items():
+        with _unless("InvalidPermission.Duplicate"):
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
+    for network, text in surplus.items():
+        with _unless("InvalidPermission.NotFound"):
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
     return _share(group)
 
 
-def _ssh(rules: Rules) -> Any:
+@contextmanager
+def _unless(code: str) -> Iterator[None]:
+    """Let a call be refused with this one code: what it was to do is done."""
+    try:
+        yield
+    except ClientError as refusal:
+        if _code(refusal) != code:
+            raise
+
+
+def _code(refusal: ClientError) -> str:
+    return str(refusal.response["Error"]["Code"])
+
+
+def _ssh(network: str, text: str) -> Any:
     permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
-    for network, text in rules.items():
-        if ipaddress.ip_network(network).version == 4:  # noqa: PLR2004
-            permission.setdefault("IpRanges", []).append({"CidrIp": network, "Description": text})
-        else:
-            permission.setdefault("Ipv6Ranges", []).append({"CidrIpv6": network, "Description": text})
-    return permission
+    if ipaddress.ip_network(network).version == 4:  # noqa: PLR2004
+        return permission | {"IpRanges": [{"CidrIp": network, "Description": text}]}
+    return permission | {"Ipv6Ranges": [{"CidrIpv6": network, "Description": text}]}
