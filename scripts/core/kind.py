@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.core.record import Event, Record
-from scripts.core.tagging import EXPERIMENT, RECORD, requested_tags, tag_map
+from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 
 if TYPE_CHECKING:
     from scripts.core.cloud import Cloud

@@ -9,7 +9,7 @@ from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
-from scripts.core.tagging import EXPERIMENT
+from scripts.core.tags import EXPERIMENT
 
 POLL = 0.5
 """Seconds between looks for what AWS may not show yet."""

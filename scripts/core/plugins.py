@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from scripts.core.launch_part import LaunchPart
 
 PROJECT = "ec2_lab"
+BUILT_IN = Path(__file__).parents[1] / "builtin.py"
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -46,14 +48,18 @@ class Plugins:
         """Load the built-in plugins, then packages', then the files in `directory`. Raises LabError."""
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
-        self._manager.register(importlib.import_module("scripts.builtin"), name="scripts.builtin")
+        self._register(BUILT_IN)
         with _blamed_on("a package"):
             self._manager.load_setuptools_entrypoints(PROJECT)
         for path in sorted(directory.glob("*.py")):
-            with _blamed_on(f"plugins/{path.name}"):
-                self._manager.register(_module(path), name=f"plugins/{path.name}")
+            self._register(path)
         with _blamed_on("plugins"):
             self._manager.check_pending()  # a function marked as a hook that no hook is called
+
+    def _register(self, path: Path) -> None:
+        name = f"{path.parent.name}/{path.name}"
+        with _blamed_on(name):
+            self._manager.register(_module(path), name=name)
 
     def kinds(self) -> dict[str, Kind]:
         """Return every kind by its name, those that must be deleted first in front.

@@ -9,7 +9,7 @@ from scripts.core.capacity import Pool
 from scripts.core.errors import LabError
 from scripts.core.launch_part import Share
 from scripts.core.render import cloud_init, user_data
-from scripts.core.tagging import checked, tag_specifications
+from scripts.core.tags import checked, tag_specifications
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 THROUGHPUT = {"gp3": (125, 2000)}

@@ -8,7 +8,7 @@ from scripts.core.kind import Resource
 from scripts.core.living import is_young
 from scripts.core.record import Record
 from scripts.core.session import Session
-from scripts.core.tagging import EXPERIMENT, tag_map
+from scripts.core.tags import EXPERIMENT, tag_map
 
 UNKNOWN_TO_AWS = "not in AWS any more"
 NOT_SHOWN_YET = "not shown by AWS yet"

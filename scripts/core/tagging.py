@@ -1,50 +1,13 @@
-"""The tags that say whose a resource is, put on by the call that creates it."""
+"""Whose a resource is, put on as tags by the very call that creates it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scripts.core.errors import LabError
-
-if TYPE_CHECKING:
-    from scripts.core.kind import Kind
-
-EXPERIMENT = "lab:experiment"
-RECORD = "lab:record"
-SHARED = "lab:shared"
-"""On what belongs to the whole lab and outlives experiments, such as a region's security group."""
-DATASET = "lab:dataset"
-VERSION = "lab:version"
-DATA = "lab:data"
-"""On an instance: which data sets are on it, for people who look at it in the AWS console."""
-
-Tags = list[dict[str, str]]
-
-
-def as_tags(tags: Mapping[str, str]) -> Tags:
-    """Return tags in the form that AWS wants them."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
-    """Return AWS's list of tags as a dictionary."""
-    return {tag["Key"]: tag["Value"] for tag in tags or ()}
-
-
-def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[dict[str, Any]]:
-    """Return TagSpecifications that put the same tags on each type of resource that a call creates."""
-    return [{"ResourceType": resource_type, "Tags": as_tags(tags)} for resource_type in resource_types]
-
-
-def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
-    """Return the tags that a call's request puts on `resource_type`."""
-    found: dict[str, str] = {}
-    for specification in request.get("TagSpecifications", ()):
-        if specification.get("ResourceType") == resource_type:
-            found |= tag_map(specification.get("Tags"))
-    return found
+from scripts.core.kind import Kind
+from scripts.core.tags import EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
 
 
 @dataclass(frozen=True)
@@ -70,20 +33,3 @@ class Tagger:
         if self.experiment and SHARED not in given:
             ours |= {"Name": self.experiment, EXPERIMENT: self.experiment}
         return checked({**self.team, **ours, **given, RECORD: record_id})
-
-
-def checked(tags: dict[str, str]) -> dict[str, str]:
-    """Return tags that AWS will take. Raises LabError.
-
-    At most 50, keys up to 128 and values up to 256 characters, no key beginning with `aws:`
-    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
-    """
-    for key, value in tags.items():
-        if key.lower().startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256:  # noqa: PLR2004
-            raise LabError(
-                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to 128 characters "
-                "that do not begin with aws:, and values of up to 256"
-            )
-    if len(tags) > 50:  # noqa: PLR2004
-        raise LabError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")
-    return tags

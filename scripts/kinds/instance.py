@@ -8,7 +8,7 @@ from typing import Any
 from scripts.core.cloud import Cloud
 from scripts.core.kind import Kind, Resource
 from scripts.core.record import Record
-from scripts.core.tagging import DATA, tag_map
+from scripts.core.tags import DATA, tag_map
 
 
 class Instance(Kind):

@@ -11,7 +11,7 @@ from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, RegionUnready, Share, Site
 from scripts.core.names import closest
 from scripts.core.render import text_of
-from scripts.core.tagging import DATA, DATASET, VERSION, tag_map
+from scripts.core.tags import DATA, DATASET, VERSION, tag_map
 
 DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
 """The names that AWS sets aside for data volumes

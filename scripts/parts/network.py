@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
 from scripts.core.record import person
-from scripts.core.tagging import SHARED, tag_specifications
+from scripts.core.tags import SHARED, tag_specifications
 
 VPC = "lab:vpc"
 """The tag that says which network a group is for: a VPC's id, or `default`."""
