@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from scripts.core.errors import LabError
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
 
+ADDRESS_FILE = "server.json"
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds to wait until a started server answers."""
@@ -41,38 +41,47 @@ def running(directory: Path) -> str | None:
     if address is None:
         return None
     # A port is given out again once its server is dead, so the server must be the one that wrote the file.
-    return address["url"] if _health(address["url"]) == address["id"] else None
+    return str(address["url"]) if _health(address) == address["id"] else None
 
 
 def stop(directory: Path) -> bool:
     """Stop the local cloud of a directory; False where it did not run."""
-    address = _address(directory)
-    if address is None or running(directory) is None:
+    if running(directory) is None:
         return False
-    with suppress(ProcessLookupError):
-        os.kill(address["pid"], signal.SIGTERM)
-    while _health(address["url"]) == address["id"]:
-        time.sleep(0.01)
-    (directory / "server.json").unlink(missing_ok=True)
-    return True
+    with _alone(directory):
+        address = _address(directory)
+        if address is None or _health(address) != address["id"]:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(address["pid"], signal.SIGTERM)
+        while _health(address) == address["id"]:
+            time.sleep(0.01)
+        (directory / ADDRESS_FILE).unlink(missing_ok=True)
+        return True
 
 
 def _address(directory: Path) -> dict[str, Any] | None:
     try:
-        address: dict[str, Any] = json.loads((directory / "server.json").read_text())
+        address = json.loads((directory / ADDRESS_FILE).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return address
+    except OSError as problem:
+        raise LabError(f"{directory / ADDRESS_FILE}: can't be read: {problem.strerror}") from problem
+    whole = isinstance(address, dict) and {"id", "pid", "port", "url"} <= address.keys()
+    return address if whole else None
 
 
-def _health(url: str) -> str | None:
-    """Return the identity of the server at a URL; None where none answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no way to our loopback
+def _health(address: dict[str, Any]) -> str | None:
+    """Return the identity of the server at an address; None where none answers."""
+    # http.client knows of no proxies, which have no way to our loopback.
+    connection = HTTPConnection("127.0.0.1", address["port"], timeout=5)
     try:
-        with opener.open(f"{url}/lab/health", timeout=5) as answer:
-            return str(json.load(answer).get("id"))
-    except (OSError, ValueError, HTTPException):
+        connection.request("GET", "/lab/health")
+        return str(json.loads(connection.getresponse().read()).get("id"))
+    except (OSError, ValueError, AttributeError, HTTPException):
         return None
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -97,19 +106,28 @@ def _started(directory: Path) -> str:
             cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env=_environment(),
         )  # fmt: skip
+    try:
+        if url := _up(directory, process):
+            return url
+    except BaseException:
+        process.kill()  # a caller that is interrupted must not leave a second server to the next one
+        raise
+    process.kill()
+    last = (log.read_text().splitlines() or ["(its log is empty)"])[-1]
+    raise LabError(f"{log}: the local cloud did not start: {last}")
+
+
+def _up(directory: Path, process: subprocess.Popen[bytes]) -> str | None:
+    """Return the URL of a server that is starting, once it answers; None where it does not."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         if url := running(directory):
             return url
         time.sleep(0.02)
-    last = (log.read_text().splitlines() or ["(its log is empty)"])[-1]
-    raise LabError(f"{log}: the local cloud did not start: {last}")
+    return None
 
 
 def _environment() -> dict[str, str]:
-    """Return the server's environment: without its caller's AWS settings, and without moto's own 1,300 images.
-
-    The local cloud seeds the images that it wants; moto's would cost each region a fifth of a second.
-    """
+    """Return the server's environment: ours is imported, and its caller's settings for AWS and moto are not found."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MOTO_"))}
-    return inherited | {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY)}

@@ -46,7 +46,7 @@ TOO_FAST = """RequestLimitExceeded Throttling ThrottlingException EC2ThrottledEx
 UNKNOWN_OUTCOME = "InternalError InternalFailure ServerInternal Unavailable ServiceUnavailable"
 REGION_OUT = """OptInRequired PendingVerification InvalidAMIID.NotFound InvalidAMIID.Unavailable
     InvalidAMIID.Malformed InvalidSnapshot.NotFound InvalidKeyPair.NotFound SnapshotCopyUnsupported.InterRegion
-    VPCIdNotSpecified DefaultVpcDoesNotExist InvalidGroup.NotFound InvalidSubnetID.NotFound"""
+    VPCIdNotSpecified DefaultVpcDoesNotExist InvalidGroup.NotFound InvalidSubnetID.NotFound SsmInvalidParameter"""
 
 MEANINGS = {
     **dict.fromkeys(POOL_EMPTY.split(), Meaning.POOL_EMPTY),

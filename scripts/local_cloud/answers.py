@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
+from typing import Literal
 from xml.sax.saxutils import escape
 
 STATUS = {
@@ -27,6 +29,8 @@ STATUS = {
 """Every other code comes with 400 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
 CLIENT_ERROR = 400
+Protocol = Literal["ec2", "query", "json"]
+"""Three ways to word an error: EC2's own, that of STS and IAM, and that of SSM."""
 
 
 class Problem(Exception):
@@ -56,14 +60,20 @@ class Answer:
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def error(problem: Problem) -> Answer:
-    """Return an error in EC2's form."""
+def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:
+    """Return an error in the form of a protocol."""
     answer = Answer(STATUS.get(problem.code, CLIENT_ERROR), b"", code=problem.code)
-    answer.body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Response><Errors><Error><Code>{escape(problem.code)}</Code><Message>{escape(problem.message)}</Message>"
-        f"</Error></Errors><RequestID>{answer.request_id}</RequestID></Response>"
-    ).encode()
+    detail = f"<Error><Code>{escape(problem.code)}</Code><Message>{escape(problem.message)}</Message></Error>"
+    if protocol == "json":
+        answer.content_type = "application/x-amz-json-1.1"
+        answer.body = json.dumps({"__type": problem.code, "message": problem.message}).encode()
+    elif protocol == "query":
+        answer.body = f"<ErrorResponse>{detail}<RequestId>{answer.request_id}</RequestId></ErrorResponse>".encode()
+    else:
+        answer.body = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f"<Response><Errors>{detail}</Errors><RequestID>{answer.request_id}</RequestID></Response>"
+        ).encode()
     return answer
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from scripts.local_cloud.answers import Protocol
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 ACCOUNT = "123456789012"
@@ -40,6 +43,13 @@ class Call:
         """The parameters of a call in the JSON protocol."""
         return json.loads(self.body or b"{}")
 
+    @property
+    def protocol(self) -> Protocol:
+        """How the caller expects errors to be worded."""
+        if target(self.environ):
+            return "json"
+        return "ec2" if self.service == "ec2" else "query"
+
     def changes_something(self) -> bool:
         """Say whether the call creates, changes or deletes."""
         return not self.action.startswith(("Describe", "Get", "List"))
@@ -58,8 +68,6 @@ class Call:
 
     def rewritten(self) -> dict[str, Any]:
         """Return the WSGI request again, with `params` as they are now."""
-        import io
-
         body = urlencode(self.params).encode() if self.params else self.body
         return {**self.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 

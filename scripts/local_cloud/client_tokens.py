@@ -34,9 +34,9 @@ class ClientTokens:
             return None
         if before[0] != asked:
             raise Problem(
-                "IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent with arguments "
-                f"used in previous request(s). (token {token})",
-            )  # fmt: skip
+                "IdempotentParameterMismatch",
+                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+            )
         return before[1]
 
     def remember(self, call: Call, asked: dict[str, str], answer: Answer) -> None:

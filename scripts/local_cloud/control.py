@@ -2,62 +2,87 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 from moto.core.base_backend import BackendDict
-from pydantic import ValidationError
+from moto.core.exceptions import ServiceException
+from moto.moto_api._internal.models import moto_api_backend
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scripts.local_cloud.answers import Answer
 from scripts.local_cloud.call import as_json
-from scripts.local_cloud.client_tokens import ClientTokens
 from scripts.local_cloud.front import Front
-from scripts.local_cloud.machines import Machines
-from scripts.local_cloud.seed import seed
 from scripts.local_cloud.weather import Weather
 
 
+class End(BaseModel):
+    """EC2 takes a machine away, as it does with spot instances."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+    region: str
+    code: str = "Server.SpotInstanceTermination"
+    message: str = "Server.SpotInstanceTermination: Spot instance termination"
+
+
 def controlled(front: Front, identity: str, method: str, path: str, body: bytes) -> Answer:
-    """Answer a request to /lab/…."""
-    doors = {
-        ("GET", "/lab/health"): lambda: _json({"id": identity, "local": True}),
-        ("GET", "/lab/weather"): lambda: _json(front.weather.model_dump()),
-        ("POST", "/lab/weather"): lambda: _change_weather(front, body),
-        ("GET", "/lab/calls"): lambda: _json(list(front.log)),
-        ("POST", "/lab/reset"): lambda: _reset(front),
-        ("POST", "/lab/end"): lambda: _end(front, json.loads(body)),
-    }
-    unknown = _json({"error": f"{method} {path}: not known here"}, 404)
-    return doors[method, path]() if (method, path) in doors else unknown
+    """Answer a request to /lab/…; one that makes no sense with 400 and what is wrong with it."""
+    if (method, path) == ("GET", "/lab/health"):
+        return _json({"id": identity, "local": True})
+    action = ACTIONS.get((method, path))
+    if action is None:
+        return _json({"error": f"{method} {path}: not known here"}, 404)
+    try:
+        return _json(action(front, body))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        return _json({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
+    except ServiceException as problem:
+        return _json({"error": str(problem)}, 400)
 
 
 def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, as_json(value), "application/json")
 
 
-def _change_weather(front: Front, body: bytes) -> Answer:
-    try:
-        weather = Weather.model_validate_json(body)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        return _json({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
+def _weather(front: Front, _: bytes) -> Any:
+    return front.weather.model_dump()
+
+
+def _calls(front: Front, _: bytes) -> Any:
+    return list(front.log)
+
+
+def _change_weather(front: Front, body: bytes) -> Any:
+    weather = Weather.model_validate_json(body)
     with front.lock:
-        front.weather = weather
-    return _json(weather.model_dump())
+        front.set_weather(weather)
+    return weather.model_dump()
 
 
-def _reset(front: Front) -> Answer:
+def _reset(front: Front, _: bytes) -> Any:
     """Empty everything, and seed it anew; the weather is calm then."""
     with front.lock:
         BackendDict.reset()
-        front.weather, front.machines, front.tokens = Weather(), Machines(), ClientTokens()
-        front.log.clear()
-        seed()
-    return _json({})
+        moto_api_backend.reset()
+        front.begin(Weather())
+    return {}
 
 
-def _end(front: Front, what: dict[str, str]) -> Answer:
-    """Let EC2 take a machine away, as it does with spot instances."""
+def _end(front: Front, body: bytes) -> Any:
+    end = End.model_validate_json(body)
     with front.lock:
-        front.machines.end(what["region"], what["instance"], what["code"], what["message"])
-    return _json({})
+        front.ec2.machines.keep_appointments()
+        front.ec2.machines.end(end.region, end.instance, end.code, end.message)
+    return {}
+
+
+ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
+    ("GET", "/lab/weather"): _weather,
+    ("POST", "/lab/weather"): _change_weather,
+    ("GET", "/lab/calls"): _calls,
+    ("POST", "/lab/reset"): _reset,
+    ("POST", "/lab/end"): _end,
+}

@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.ec2.models.amis import Ami
-from moto.ssm.models import Parameter, ssm_backends
+from moto.ssm import models as ssm
 
 from scripts.local_cloud.answers import Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.machines import backend
+from scripts.local_cloud.volumes import too_small
 
 DEEP_LEARNING = "898082745236"
 CANONICAL = "099720109477"
-ROOT_GIB = 75
-MADE = datetime(2026, 10, 12, tzinfo=UTC)
+AMAZON = "137112412989"
+ROOTS = {DEEP_LEARNING: ("/dev/sda1", 75), CANONICAL: ("/dev/sda1", 8), AMAZON: ("/dev/xvda", 8)}
+"""Owner -> root device, and the GiB of the image's snapshot: the smallest root volume made from it."""
 
 IMAGES = {
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id":
@@ -25,9 +27,12 @@ IMAGES = {
         (DEEP_LEARNING, "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04) 20261006"),
     "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id":
         (CANONICAL, "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20261012"),
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64":
+        (AMAZON, "al2023-ami-2023.9.20261005.0-kernel-6.1-x86_64"),
 }  # fmt: skip
 """Parameter -> owner and name of its image."""
 
+PUBLISHED = datetime(2026, 10, 12, tzinfo=UTC)
 RESOLVE = "resolve:ssm:"
 
 
@@ -38,17 +43,20 @@ def image_id(parameter: str, region: str) -> str:
 
 def seed_images(region: str) -> None:
     """Put the public images and their parameters into a region."""
-    for parameter, (owner, name) in IMAGES.items():
-        identity = image_id(parameter, region)
-        backend(region).amis[identity] = Ami(
+    parameter: Any = ssm.Parameter
+    for path, (owner, name) in IMAGES.items():
+        identity = image_id(path, region)
+        device, gib = ROOTS[owner]
+        image = backend(region).amis[identity] = Ami(
             backend(region), identity, name=name, owner_id=owner, public=True, architecture="x86_64",
-            virtualization_type="hvm", root_device_type="ebs", root_device_name="/dev/sda1",
-            creation_date=MADE, region_name=f"{region}a",
+            virtualization_type="hvm", root_device_type="ebs", root_device_name=device,
+            creation_date=PUBLISHED, region_name=f"{region}a",
         )  # fmt: skip
-        _parameters(region)[parameter].append(
-            Parameter(  # type: ignore[abstract]  # moto makes it so itself
-                account_id=ACCOUNT, name=parameter, value=identity, parameter_type="String", description=None,
-                allowed_pattern=None, keyid=None, last_modified_date=MADE, version=1, data_type="aws:ec2:image",
+        image.ebs_snapshot.volume.size = gib
+        _parameters(region)[path].append(
+            parameter(
+                account_id=ACCOUNT, name=path, value=identity, parameter_type="String", description=None,
+                allowed_pattern=None, keyid=None, last_modified_date=PUBLISHED, version=1, data_type="aws:ec2:image",
             )
         )  # fmt: skip
 
@@ -60,30 +68,31 @@ def resolve(call: Call) -> None:
         name = image.removeprefix(RESOLVE)
         versions = _parameters(call.region).get(name)
         if not versions:
-            raise Problem(
-                "InvalidParameterValue", f"Invalid value '{image}' for ImageId: the parameter does not exist."
-            )
+            raise Problem("SsmInvalidParameter", f"The following aliases are invalid: {name}")
         call.params["ImageId"] = versions[-1].value
     _complete_root(call)
 
 
 def _complete_root(call: Call) -> None:
     """Give the root volume the image's size where the request names none, and its mapping where that is missing."""
-    image = backend(call.region).amis.get(call.params["ImageId"])
+    image = backend(call.region).amis.get(call.params.get("ImageId", ""))
     if image is None:
         return
+    gib = image.ebs_snapshot.volume.size
     mappings = call.numbered("BlockDeviceMapping")
     for number, mapping in enumerate(mappings, start=1):
-        if mapping["DeviceName"] == image.root_device_name:
-            call.params.setdefault(f"BlockDeviceMapping.{number}.Ebs.VolumeSize", str(ROOT_GIB))
+        if mapping.get("DeviceName") == image.root_device_name:
+            size = call.params.setdefault(f"BlockDeviceMapping.{number}.Ebs.VolumeSize", str(gib))
+            if int(size) < gib:
+                raise Problem("InvalidBlockDeviceMapping", too_small(int(size), image.ebs_snapshot))
             return
     root = f"BlockDeviceMapping.{len(mappings) + 1}"
     call.params |= {
         f"{root}.DeviceName": image.root_device_name,
-        f"{root}.Ebs.VolumeSize": str(ROOT_GIB),
+        f"{root}.Ebs.VolumeSize": str(gib),
         f"{root}.Ebs.DeleteOnTermination": "true",
     }
 
 
 def _parameters(region: str) -> Any:
-    return ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001 - /aws/… can't be put through the API
+    return ssm.ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001 - /aws/… can't be put through the API

@@ -6,7 +6,6 @@ those that are due: no thread, and nothing moves while nobody looks.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +14,13 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from scripts.local_cloud.call import ACCOUNT, Call
-from scripts.local_cloud.placement import Placed
+from scripts.local_cloud.call import ACCOUNT
 from scripts.local_cloud.weather import Capacity, Weather
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html."""
 ENDED = ("shutting-down", "terminated")
+HOLDS_NO_CAPACITY = (*ENDED, "stopped")
 
 
 def backend(region: str) -> Any:
@@ -38,8 +38,9 @@ class Machines:
     """The machines between two states, and those that count against a rule of the weather."""
 
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-    _born: list[tuple[Any, str, str, str]] = field(default_factory=list)
-    """(instance, region, type, market)."""
+    _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
+    """Instance id -> the instance, and the rule of the weather that granted it."""
+
     _unseen: list[tuple[float, str, Any]] = field(default_factory=list)
     """(until when, region, instance)."""
 
@@ -52,23 +53,20 @@ class Machines:
             change()
 
     def alive_under(self, rule: Capacity) -> int:
-        """Count the living machines that a rule of the weather is about."""
+        """Count the machines that hold capacity which a rule of the weather granted."""
         return sum(
-            instance.state not in ENDED and rule.covers(region, instance.availability_zone, instance_type, market)
-            for instance, region, instance_type, market in self._born
+            granted_by is rule and instance.state not in HOLDS_NO_CAPACITY
+            for instance, granted_by in self._granted_by.values()
         )
 
-    def started(self, call: Call, ids: list[str], placed: Placed, weather: Weather) -> None:
-        """Let new machines be pending, and run or die when their time comes."""
-        market = call.params.get("InstanceMarketOptions.MarketType", "on-demand")
-        for identity in ids:
-            instance = backend(call.region).get_instance(identity)
-            instance.lifecycle = market if market != "on-demand" else None
-            instance.launch_template_token = call.params.get("ClientToken")
-            set_state(instance, "pending")
-            self._born.append((instance, call.region, call.params["InstanceType"], market))
-            self._unseen.append((time.monotonic() + weather.invisible, call.region, instance))
-            self._later(weather.pending, self._end_of_pending(call.region, instance, placed.late))
+    def started(self, region: str, instance: Any, granted_by: Capacity | None, weather: Weather) -> None:
+        """Let a machine be pending, and run or die when its time comes."""
+        set_state(instance, "pending")
+        self._unseen.append((time.monotonic() + weather.invisible, region, instance))
+        if granted_by:
+            self._granted_by[instance.id] = (instance, granted_by)
+        late = granted_by if granted_by and granted_by.late else None
+        self._later(weather.pending, self._end_of_pending(region, instance, late))
 
     def _end_of_pending(self, region: str, instance: Any, late: Capacity | None) -> Callable[[], None]:
         def change() -> None:
@@ -77,7 +75,7 @@ class Machines:
             if late is None:
                 set_state(instance, "running")
                 return
-            code = late.code if "." in late.code else f"Server.{late.code}"
+            code = late.code if late.code.startswith(("Client.", "Server.")) else f"Server.{late.code}"
             self.end(region, instance.id, code, late.message or f"{code}: the machine could not be started")
 
         return change
@@ -85,34 +83,26 @@ class Machines:
     def end(self, region: str, identity: str, code: str, message: str) -> None:
         """Let EC2 itself take a machine away."""
         instance = backend(region).get_instance(identity)
-        self._terminate_in_moto(region, instance)
+        if instance.state != "terminated":
+            _terminate_in_moto(region, instance)
         instance.state_reason.code, instance.state_reason.message = code, message
 
-    def terminate(self, call: Call, weather: Weather) -> None:
-        """Let machines shut down for a while before moto ends them; raises moto's error for an unknown one."""
-        for identity in call.values("InstanceId"):
-            instance = backend(call.region).get_instance(identity)
-            if instance.state in ENDED:
-                continue
-            if weather.shutting_down:
-                set_state(instance, "shutting-down")
-                self._later(weather.shutting_down, self._end_of_shutting_down(call.region, instance))
-            else:
-                self._terminate_in_moto(call.region, instance)
-
-    def _end_of_shutting_down(self, region: str, instance: Any) -> Callable[[], None]:
-        return lambda: self._terminate_in_moto(region, instance)
-
-    def _terminate_in_moto(self, region: str, instance: Any) -> None:
-        """End a machine with its network interfaces, which moto would keep."""
-        interfaces = list(instance.nics.values())
-        instance.terminate()
-        for interface in interfaces:
-            backend(region).enis.pop(interface.id, None)
+    def terminate(self, region: str, instance: Any, weather: Weather) -> None:
+        """Let a machine shut down for a while before moto ends it."""
+        if instance.state in ENDED:
+            return
+        if weather.shutting_down:
+            set_state(instance, "shutting-down")
+            self._later(weather.shutting_down, lambda: _end_of_shutting_down(region, instance))
+        else:
+            _terminate_in_moto(region, instance)
 
     @contextmanager
     def unseen_hidden(self, region: str) -> Iterator[None]:
-        """Take what may not be seen yet out of moto while it answers: EC2 is eventually consistent."""
+        """Take what may not be seen yet out of moto while it answers: EC2 is eventually consistent.
+
+        Only for calls that change nothing: what they would change is put back.
+        """
         now = time.monotonic()
         self._unseen = [entry for entry in self._unseen if entry[0] > now]
         young = {instance.id for _, where, instance in self._unseen if where == region}
@@ -134,11 +124,14 @@ class Machines:
         self._appointments.append((time.monotonic() + seconds, change))
 
 
-def ids_in(body: bytes) -> list[str]:
-    """Return the instance ids of an answer."""
-    return re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", body.decode())
+def _end_of_shutting_down(region: str, instance: Any) -> None:
+    if instance.state == "shutting-down":
+        _terminate_in_moto(region, instance)
 
 
-def without_block_devices(body: bytes) -> bytes:
-    """Return a RunInstances answer as EC2 gives it, while the volumes are not attached yet."""
-    return re.sub(rb"<blockDeviceMapping>.*?</blockDeviceMapping>", b"<blockDeviceMapping/>", body, flags=re.DOTALL)
+def _terminate_in_moto(region: str, instance: Any) -> None:
+    """End a machine with its network interfaces, which moto would keep."""
+    interfaces = list(instance.nics.values())
+    instance.terminate()
+    for interface in interfaces:
+        backend(region).enis.pop(interface.id, None)

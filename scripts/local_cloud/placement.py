@@ -9,7 +9,10 @@ from scripts.local_cloud.answers import Problem
 from scripts.local_cloud.weather import Capacity, Weather
 
 AliveUnder = Callable[[Capacity], int]
-"""How many living machines count against a rule."""
+"""How many living machines a rule of the weather granted."""
+
+NOT_SUPPORTED = "The requested configuration is currently not supported. Please check the documentation for supported \
+configurations."
 
 
 @dataclass(frozen=True)
@@ -20,42 +23,41 @@ class Wanted:
     instance_type: str
     market: str
     zone: str | None
-    least: int
-    most: int
+    least: int = 1
+    most: int = 1
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where it is granted, how much of it, and the rule under which it will die late."""
+    """Where it is granted, how much of it, and the rule that granted it."""
 
     zone: str
     count: int
-    late: Capacity | None = None
+    rule: Capacity | None
 
 
 def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: AliveUnder) -> Placed:
     """Grant a request in one zone, or raise the Problem that EC2 would answer."""
-    zones = _zones(wanted, offered)
-    refusals: list[Capacity] = []
-    for zone in zones:
+    refusing: list[Capacity] = []
+    for zone in _zones(wanted, offered):
         rule = _rule(wanted, zone, weather)
         room = _room(rule, wanted.most, alive_under)
         if room >= wanted.least:
-            return Placed(zone, min(room, wanted.most), rule if rule and rule.late else None)
-        if rule and rule not in refusals:
-            refusals.append(rule)
-    for rule in refusals:
-        if rule.calls:
-            rule.calls -= 1
+            if rule and rule.late:
+                rule.one_call_less()
+            return Placed(zone, min(room, wanted.most), rule)
+        if rule and not any(rule is other for other in refusing):
+            refusing.append(rule)
     elsewhere = [z for z in offered if _room(_rule(wanted, z, weather), wanted.most, alive_under) >= wanted.least]
-    raise Problem(refusals[0].code, refusals[0].message or _message(refusals[0].code, wanted, elsewhere))
+    for rule in refusing:
+        rule.one_call_less()
+    raise Problem(refusing[0].code, refusing[0].message or _message(refusing[0].code, wanted, elsewhere))
 
 
 def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
     """Return the zones that come into question. Raises Problem where the type is not offered."""
     if not offered:
-        raise Problem("Unsupported", "The requested configuration is currently not supported. Please check the "
-                      "documentation for supported configurations.")  # fmt: skip
+        raise Problem("Unsupported", NOT_SUPPORTED)
     if wanted.zone and wanted.zone not in offered:
         raise Problem(
             "Unsupported",
@@ -80,6 +82,8 @@ def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:
 def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
     """Return EC2's own words for a refusal."""
     soon = "Our system will be working on provisioning additional capacity."
+    instance_type = wanted.instance_type
+    lack = f"We currently do not have sufficient {instance_type}"
     if code == "VcpuLimitExceeded":
         return (
             "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket "
@@ -87,13 +91,14 @@ def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
             "to request an adjustment to this limit."
         )
     if code == "Unsupported":
-        return "The requested configuration is currently not supported. Please check the documentation."
+        return NOT_SUPPORTED
+    if not code.startswith("Insufficient"):
+        return f"The request was refused for {instance_type} in {wanted.zone or wanted.region}."
     if not wanted.zone:
-        where = "in zones with support for 'gp3' volumes"
-        return f"We currently do not have sufficient {wanted.instance_type} capacity {where}. {soon}"
-    hint = f" or choosing {', '.join(elsewhere)}" if elsewhere else ""
-    return (
-        f"We currently do not have sufficient {wanted.instance_type} capacity in the Availability Zone you requested "
-        f"({wanted.zone}). {soon} You can currently get {wanted.instance_type} capacity by not specifying an "
-        f"Availability Zone in your request{hint}."
+        return f"{lack} capacity in zones with support for 'gp3' volumes. {soon}"
+    hint = (
+        f" You can currently get {instance_type} capacity by not specifying an Availability Zone in your request or "
+        f"choosing {', '.join(elsewhere)}."
     )
+    refusal = f"{lack} capacity in the Availability Zone you requested ({wanted.zone}). {soon}"
+    return f"{refusal}{hint}" if elsewhere else refusal

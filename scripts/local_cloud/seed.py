@@ -1,12 +1,16 @@
-"""What the local cloud begins with: public images, and the demo's data set in two regions."""
+"""What the local cloud begins with: public images everywhere, and the demo's data set in two regions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+from moto.ec2.models import ec2_backends
+
+from scripts.local_cloud.call import ACCOUNT
 from scripts.local_cloud.images import seed_images
 from scripts.local_cloud.machines import backend
 
 DATA_SET_REGIONS = ("us-east-1", "us-west-2")
-IMAGE_REGIONS = (*DATA_SET_REGIONS, "us-east-2", "eu-west-1", "eu-central-1", "ap-northeast-1")
 DATA_SET = {
     "Name": "speech@1",
     "lab:dataset": "speech",
@@ -16,14 +20,33 @@ DATA_SET = {
     "lab:uuid": "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11",
 }
 DATA_SET_GIB = 500
+KEY = "2b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"
 
 
-def seed() -> None:
-    """Fill an empty cloud."""
-    for region in IMAGE_REGIONS:
+@dataclass
+class Seeded:
+    """The regions that have what they begin with; the demo's own at once, each other when it is first asked."""
+
+    _regions: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for region in DATA_SET_REGIONS:
+            self.have(region)
+
+    def have(self, region: str) -> None:
+        """Give a region what it begins with, unless it has it or is none."""
+        if region in self._regions or region not in ec2_backends[ACCOUNT]:
+            return
+        self._regions.add(region)
         seed_images(region)
-    for region in DATA_SET_REGIONS:
-        volume = backend(region).create_volume(size=DATA_SET_GIB, zone_name=f"{region}a", encrypted=True)
-        snapshot = backend(region).create_snapshot(volume.id, "The demo's data set")
-        snapshot.add_tags(DATA_SET)
-        backend(region).delete_volume(volume.id)
+        if region in DATA_SET_REGIONS:
+            _seed_data_set(region)
+
+
+def _seed_data_set(region: str) -> None:
+    # Without a key's name moto would generate an RSA key here, at every start and reset.
+    key = f"arn:aws:kms:{region}:{ACCOUNT}:key/{KEY}"
+    volume = backend(region).create_volume(DATA_SET_GIB, f"{region}a", encrypted=True, kms_key_id=key)
+    snapshot = backend(region).create_snapshot(volume.id, "The demo's data set")
+    snapshot.add_tags(DATA_SET)
+    backend(region).delete_volume(volume.id)

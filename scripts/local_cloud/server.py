@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from scripts.local_cloud.answers import Answer, Disconnected
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
-from scripts.local_cloud.seed import seed
 from scripts.local_cloud.weather import of_the_demo
 
 ADDRESS_FILE = "server.json"
@@ -37,6 +36,34 @@ class Handler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: GET /lab/calls tells more."""
+
+
+class Server(ThreadedWSGIServer):
+    """Ends by itself once its address is no longer on file, so that a deleted lab leaves no process behind."""
+
+    def __init__(self, application: Application, directory: Path) -> None:
+        super().__init__("127.0.0.1", 0, application, handler=Handler)
+        # A descriptor, because the lab's directory may be renamed while the server runs.
+        self.directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self.on_file: os.stat_result | None = None
+
+    def write_address(self, address: dict[str, Any]) -> None:
+        """Write the address at once as a whole, for nobody else's eyes."""
+        draft = f"{ADDRESS_FILE}.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=self.directory)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(address, file)
+        os.replace(draft, ADDRESS_FILE, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        self.on_file = os.stat(ADDRESS_FILE, dir_fd=self.directory)
+
+    def service_actions(self) -> None:
+        """End the process when the address is gone, or another server's. Called twice a second."""
+        try:
+            found = os.stat(ADDRESS_FILE, dir_fd=self.directory)
+        except FileNotFoundError:
+            os._exit(0)
+        if self.on_file and not os.path.samestat(found, self.on_file):
+            os._exit(0)
 
 
 class Application:
@@ -86,17 +113,12 @@ def _half(body: bytes, connection: socket.socket) -> Iterable[bytes]:
 def serve(directory: Path) -> None:
     """Serve until told to stop. The address is written to directory/server.json once calls are answered."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # moto's own images bring 1,300 snapshots that are nobody's; ours are in images.py.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    directory.mkdir(parents=True, exist_ok=True)
     identity = uuid.uuid4().hex
-    seed()
     front = Front(DomainDispatcherApplication(create_backend_app), of_the_demo())
-    server = make_server("127.0.0.1", 0, Application(front, identity), threaded=True, request_handler=Handler)
-    _write_address(directory, {"id": identity, "pid": os.getpid(), "port": server.port,
-                               "url": f"http://127.0.0.1:{server.port}"})  # fmt: skip
+    server = Server(Application(front, identity), directory)
+    url = f"http://127.0.0.1:{server.port}"
+    server.write_address({"id": identity, "pid": os.getpid(), "port": server.port, "url": url})
     server.serve_forever()
-
-
-def _write_address(directory: Path, address: dict[str, Any]) -> None:
-    draft = directory / f"{ADDRESS_FILE}.draft"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(address, file)
-    draft.replace(directory / ADDRESS_FILE)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
-from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+from moto.iam.models import iam_backends
 
 from scripts.local_cloud.answers import Problem
-from scripts.local_cloud.call import Call
-from scripts.local_cloud.machines import ENDED, backend
+from scripts.local_cloud.call import ACCOUNT, Call
+from scripts.local_cloud.machines import backend
+from scripts.local_cloud.states import (
+    check_attach_volume,
+    check_start_instances,
+    check_stop_instances,
+    check_terminate_instances,
+)
+from scripts.local_cloud.tags import check_tags
+from scripts.local_cloud.volumes import check_volume
 
 USER_DATA_LIMIT = 16384
-TAG_LIMITS = {"count": 50, "key": 128, "value": 256}
-VOLUME_LIMITS = {
-    "gp3": {"Iops": (3000, 80000), "Throughput": (125, 2000)},
-    "io1": {"Iops": (100, 64000)},
-    "io2": {"Iops": (100, 256000)},
-}
-"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html."""
-INITIALIZATION_RATE = (100, 300)
+"""Bytes, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html."""
 
 
 def check(call: Call) -> None:
@@ -30,29 +32,24 @@ def check(call: Call) -> None:
         CHECKS[call.action](call)
 
 
-def check_tags(call: Call) -> None:
-    """Check every tag that a call would put on."""
-    for specification in [*call.numbered("TagSpecification"), call.params]:
-        keys = {key: value for key, value in specification.items() if re.fullmatch(r"Tag\.\d+\.Key", key)}
-        if len(keys) > TAG_LIMITS["count"]:
-            raise Problem("TagLimitExceeded", "More than 50 tags specified")
-        for position, key in keys.items():
-            value = specification.get(position.removesuffix("Key") + "Value", "")
-            if key.lower().startswith("aws:"):
-                raise Problem(
-                    "InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved for internal use: {key}"
-                )
-            if not 0 < len(key) <= TAG_LIMITS["key"] or len(value) > TAG_LIMITS["value"]:
-                raise Problem("InvalidParameterValue", f"Tag key or value exceeds the maximum length: {key[:40]}")
-
-
 def check_run_instances(call: Call) -> None:
     """Check a RunInstances request."""
     _image(call)
     _instance_type(call)
+    _counts(call)
+    _zone(call)
     _user_data(call)
-    _groups_and_key(call)
+    _groups(call)
+    _profile(call)
+    _key_pair(call)
     _block_devices(call)
+
+
+def check_create_volume(call: Call) -> None:
+    """Check a CreateVolume request."""
+    if not (call.params.get("Size") or call.params.get("SnapshotId")):
+        raise Problem("MissingParameter", "The request must contain the parameter size or snapshotId")
+    check_volume(call.region, call.params, code="InvalidParameterValue")
 
 
 def offered_zones(region: str, instance_type: str) -> list[str]:
@@ -62,7 +59,9 @@ def offered_zones(region: str, instance_type: str) -> list[str]:
 
 
 def _image(call: Call) -> None:
-    image = call.params.get("ImageId", "")
+    image = call.params.get("ImageId")
+    if image is None:
+        raise Problem("MissingParameter", "The request must contain the parameter ImageId")
     if not re.fullmatch(r"ami-[0-9a-f]{8,17}", image):
         raise Problem("InvalidAMIID.Malformed", f'Invalid id: "{image}" (expecting "ami-...")')
     if image not in backend(call.region).amis:
@@ -74,105 +73,82 @@ def _instance_type(call: Call) -> None:
         raise Problem("InvalidParameterValue", f"Invalid value '{name}' for InstanceType.")
 
 
+def _counts(call: Call) -> None:
+    least, most = (int(call.params.get(key, "1")) for key in ("MinCount", "MaxCount"))
+    if not 1 <= least <= most:
+        raise Problem("InvalidParameterValue", f"MinCount {least} and MaxCount {most}: 1 <= MinCount <= MaxCount")
+
+
+def _zone(call: Call) -> None:
+    zone = call.params.get("Placement.AvailabilityZone")
+    if zone and zone not in [known.name for known in backend(call.region).describe_availability_zones()]:
+        raise Problem("InvalidParameterValue", f"Invalid availability zone: [{zone}]")
+
+
 def _user_data(call: Call) -> None:
-    if len(base64.b64decode(call.params.get("UserData", ""))) > USER_DATA_LIMIT:
-        raise Problem("InvalidParameterValue", "User data is limited to 16384 bytes")
+    try:
+        user_data = base64.b64decode(call.params.get("UserData", ""), validate=True)
+    except binascii.Error:
+        raise Problem("InvalidParameterValue", "Invalid BASE64 encoding of user data.") from None
+    if len(user_data) > USER_DATA_LIMIT:
+        raise Problem("InvalidParameterValue", f"User data is limited to {USER_DATA_LIMIT} bytes")
 
 
-def _groups_and_key(call: Call) -> None:
-    for group in call.values("SecurityGroupId"):
+def _groups(call: Call) -> None:
+    of_interfaces = [
+        group
+        for interface in call.numbered("NetworkInterface")
+        for key, group in interface.items()
+        if key.startswith("SecurityGroupId.")
+    ]
+    for group in [*call.values("SecurityGroupId"), *of_interfaces]:
         if backend(call.region).get_security_group_from_id(group) is None:
             raise Problem("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+    for name in call.values("SecurityGroup"):
+        if backend(call.region).get_security_group_from_name(name) is None:
+            raise Problem("InvalidGroup.NotFound", f"The security group '{name}' does not exist in default VPC")
+
+
+def _profile(call: Call) -> None:
+    name, arn = call.params.get("IamInstanceProfile.Name"), call.params.get("IamInstanceProfile.Arn")
+    known = iam_backends[ACCOUNT]["aws"].get_instance_profiles() if name or arn else []
+    if (name or arn) and not any(name == profile.name or arn == profile.arn for profile in known):
+        key = "name" if name else "arn"
+        raise Problem(
+            "InvalidParameterValue", f"Value ({name or arn}) for parameter iamInstanceProfile.{key} is invalid."
+        )
+
+
+def _key_pair(call: Call) -> None:
     if (key := call.params.get("KeyName")) and key not in backend(call.region).key_pairs:
         raise Problem("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
 
 
 def _block_devices(call: Call) -> None:
     mappings = call.numbered("BlockDeviceMapping")
-    names = [mapping["DeviceName"] for mapping in mappings]
+    names = [mapping.get("DeviceName", "") for mapping in mappings]
     if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
         raise Problem(
-            "InvalidBlockDeviceMapping",
-            f"The device '{max(names, key=names.count)}' is used in more than one block-device mapping",
+            "InvalidBlockDeviceMapping", f"The device '{twice}' is used in more than one block-device mapping"
         )
     for mapping in mappings:
         volume = {key.removeprefix("Ebs."): value for key, value in mapping.items() if key.startswith("Ebs.")}
-        check_volume(call, volume)
-
-
-def check_volume(call: Call, volume: dict[str, str]) -> None:
-    """Check the members of a volume, of RunInstances or of CreateVolume."""
-    snapshot = _snapshot(call, volume.get("SnapshotId"))
-    size = volume.get("VolumeSize") or volume.get("Size")
-    least = snapshot.volume.size if snapshot is not None else 0
-    if size and int(size) < int(least):
-        raise Problem(
-            "InvalidBlockDeviceMapping",
-            f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', expect size >= {least}GB",
-        )
-    if snapshot is None and not size:
-        raise Problem("MissingParameter", "The request must contain the parameter size or snapshotId")
-    if snapshot is not None and snapshot.encrypted and volume.get("Encrypted") == "false":
-        raise Problem("InvalidParameterDependency", "The parameter Encrypted can't be false for an encrypted snapshot")
-    _limits(volume, has_snapshot=snapshot is not None)
-
-
-def _snapshot(call: Call, identity: str | None) -> Any:
-    if identity is None:
-        return None
-    snapshot = backend(call.region).snapshots.get(identity)
-    if snapshot is None:
-        raise Problem("InvalidSnapshot.NotFound", f"The snapshot '{identity}' does not exist.")
-    if snapshot.status != "completed":
-        raise Problem("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
-    return snapshot
-
-
-def _limits(volume: dict[str, str], *, has_snapshot: bool) -> None:
-    limits = VOLUME_LIMITS.get(volume.get("VolumeType", "gp2"), {})
-    for key in ("Iops", "Throughput"):
-        if (value := volume.get(key)) is None:
-            continue
-        if key not in limits:
+        if not volume:
+            continue  # an instance store disk, or a device left out
+        if not (volume.get("VolumeSize") or volume.get("SnapshotId")):
             raise Problem(
-                "InvalidParameterCombination",
-                f"The parameter {key} is not supported for {volume.get('VolumeType', 'gp2')} volumes.",
+                "InvalidBlockDeviceMapping",
+                f"Either snapshot ID or volume size must be provided for: {mapping['DeviceName']}",
             )
-        least, most = limits[key]
-        if not least <= int(value) <= most:
-            raise Problem("InvalidParameterValue", f"Volume {key} of {value} is not in the range {least} to {most}.")
-    if rate := volume.get("VolumeInitializationRate"):
-        least, most = INITIALIZATION_RATE
-        if not has_snapshot or not least <= int(rate) <= most:
-            raise Problem("InvalidParameterCombination", "VolumeInitializationRate: 100 to 300, with a snapshot only")
-
-
-def check_attach_volume(call: Call) -> None:
-    """Refuse to attach across zones, or to what is dead."""
-    instance = backend(call.region).get_instance(call.params["InstanceId"])
-    volume = backend(call.region).get_volume(call.params["VolumeId"])
-    if instance.state in ENDED:
-        raise Problem("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
-    if volume.zone.name != instance.availability_zone:
-        raise Problem(
-            "InvalidVolume.ZoneMismatch",
-            f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'",
-        )
-
-
-def check_start_instances(call: Call) -> None:
-    """Refuse to start what is not stopped."""
-    for identity in call.values("InstanceId"):
-        instance = backend(call.region).get_instance(identity)
-        if instance.state not in ("stopped", "running", "pending"):
-            raise Problem(
-                "IncorrectInstanceState", f"The instance '{identity}' is not in a state from which it can be started."
-            )
+        check_volume(call.region, volume, code="InvalidBlockDeviceMapping")
 
 
 CHECKS = {
     "RunInstances": check_run_instances,
-    "CreateVolume": lambda call: check_volume(call, call.params),
+    "CreateVolume": check_create_volume,
     "AttachVolume": check_attach_volume,
     "StartInstances": check_start_instances,
+    "StopInstances": check_stop_instances,
+    "TerminateInstances": check_terminate_instances,
 }

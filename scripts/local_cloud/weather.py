@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(ge=0)]
+HowMany = Annotated[int, Field(ge=0)]
 
 
 class Capacity(BaseModel):
@@ -17,10 +20,10 @@ class Capacity(BaseModel):
     zone: str = "*"
     type: str = "*"
     market: str = "*"
-    available: int = 0
-    """How many more machines may live there at once."""
-    calls: int | None = None
-    """How many calls are refused before the rule is over; None until the weather changes."""
+    available: HowMany = 0
+    """How many machines it grants at once, beside those that lived there before."""
+    calls: HowMany | None = None
+    """How many calls it refuses (with `late`: launches it kills) and is then over; None until the weather changes."""
     code: str = "InsufficientInstanceCapacity"
     message: str | None = None
     late: bool = False
@@ -31,6 +34,11 @@ class Capacity(BaseModel):
         pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
         return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
 
+    def one_call_less(self) -> None:
+        """Count a call that had to do with the rule."""
+        if self.calls:
+            self.calls -= 1
+
 
 class Fault(BaseModel):
     """Calls that go wrong: with an error code, or on the wire."""
@@ -39,9 +47,9 @@ class Fault(BaseModel):
 
     action: str = "*"
     region: str = "*"
-    times: int | None = None
+    times: HowMany | None = None
     """How many calls; None until the weather changes."""
-    skip: int = 0
+    skip: HowMany = 0
     """How many calls go well first."""
     code: str | None = None
     message: str = "made so by the weather"
@@ -65,13 +73,13 @@ class Weather(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    latency: float | dict[str, float] = 0.0
+    latency: Seconds | dict[str, Seconds] = 0.0
     """Seconds that every call takes, or for each region."""
-    invisible: float = 0.0
+    invisible: Seconds = 0.0
     """Seconds for which a new machine and its volumes are not shown or known, though they live."""
-    pending: float = 0.0
+    pending: Seconds = 0.0
     """Seconds until a new machine runs."""
-    shutting_down: float = 0.0
+    shutting_down: Seconds = 0.0
     """Seconds until a machine that is being terminated is gone."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""

@@ -1,0 +1,154 @@
+"""EC2 in front of moto: each call is decided in the order in which EC2 itself would decide."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.local_cloud import images, launched, validation
+from scripts.local_cloud.answers import Answer, Problem
+from scripts.local_cloud.call import Call
+from scripts.local_cloud.client_tokens import ClientTokens
+from scripts.local_cloud.machines import CODES, Machines, backend
+from scripts.local_cloud.placement import Placed, Wanted, place
+from scripts.local_cloud.weather import Weather
+
+ON_DEMAND = "on-demand"
+SEES = ("TerminateInstances", "StopInstances", "AttachVolume")
+"""Calls that do not know what is too new to be seen."""
+
+
+@dataclass
+class Ec2:
+    """EC2's state beside moto's, and its decisions."""
+
+    ask_moto: Callable[[Call], Answer]
+    weather: Weather
+    machines: Machines = field(default_factory=Machines)
+    tokens: ClientTokens = field(default_factory=ClientTokens)
+
+    def answer(self, call: Call) -> Answer:
+        """Answer one call. Raises Problem."""
+        asked = {key: value for key, value in call.params.items() if key != "ClientToken"}
+        if call.action == "RunInstances":
+            images.resolve(call)
+        with self.machines.unseen_hidden(call.region) if call.action in SEES else nullcontext():
+            validation.check(call)
+        if call.params.get("DryRun") == "true" and call.changes_something():
+            raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        if earlier := self.tokens.earlier_answer(call, asked):
+            return _again(call, earlier)
+        answer = self._done(call)
+        if answer.code is None:
+            self.tokens.remember(call, asked, answer)
+        return answer
+
+    def _done(self, call: Call) -> Answer:
+        match call.action:
+            case "RunInstances":
+                return self._run_instances(call)
+            case "StartInstances":
+                return self._start_instances(call)
+            case "TerminateInstances":
+                return self._terminate_instances(call)
+            case "DescribeInstances" | "DescribeVolumes":
+                with self.machines.unseen_hidden(call.region):
+                    return self.ask_moto(call)
+            case "DeleteKeyPair":
+                _name_key_pair(call)
+        return self.ask_moto(call)
+
+    def _run_instances(self, call: Call) -> Answer:
+        placed = self._placed(call)
+        if not _subnet(call):
+            call.params["Placement.AvailabilityZone"] = placed.zone
+        call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
+        answer = self.ask_moto(call)
+        if answer.code is None:
+            machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
+            launched.complete(call, machines)
+            for machine in machines:
+                self.machines.started(call.region, machine, placed.rule, self.weather)
+            answer.body = launched.without_block_devices(answer.body)
+        return answer
+
+    def _placed(self, call: Call) -> Placed:
+        params = call.params
+        subnet = _subnet(call)
+        zone = backend(call.region).get_subnet(subnet).availability_zone if subnet else None
+        market = params.get("InstanceMarketOptions.MarketType", ON_DEMAND)
+        least, most = int(params.get("MinCount", "1")), int(params.get("MaxCount", "1"))
+        pinned = zone or params.get("Placement.AvailabilityZone")
+        return self._place(Wanted(call.region, params["InstanceType"], market, pinned, least, most))
+
+    def _place(self, wanted: Wanted) -> Placed:
+        offered = validation.offered_zones(wanted.region, wanted.instance_type)
+        return place(wanted, offered, self.weather, self.machines.alive_under)
+
+    def _start_instances(self, call: Call) -> Answer:
+        """Start stopped machines: each needs capacity anew, in the zone where its volumes are."""
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        placed = {}
+        for machine in found:
+            if machine.state == "stopped":
+                zone = machine.availability_zone
+                wanted = Wanted(call.region, machine.instance_type, machine.lifecycle or ON_DEMAND, zone)
+                placed[machine.id] = self._place(wanted)
+        answer = self.ask_moto(call)
+        for machine in found:
+            if machine.id in placed:
+                self.machines.started(call.region, machine, placed[machine.id].rule, self.weather)
+        return answer
+
+    def _terminate_instances(self, call: Call) -> Answer:
+        # moto ends a machine at once. Where it is to shut down for a while the layer ends it, so moto is not asked.
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        before = {machine.id: machine.state for machine in found}
+        for machine in found:
+            self.machines.terminate(call.region, machine, self.weather)
+        return _terminating(before, found)
+
+
+def _subnet(call: Call) -> str | None:
+    of_interfaces = [interface.get("SubnetId") for interface in call.numbered("NetworkInterface")]
+    return call.params.get("SubnetId") or next(filter(None, of_interfaces), None)
+
+
+def _name_key_pair(call: Call) -> None:
+    """Name the key pair to delete: moto deletes by name alone, and says yes to anything."""
+    if identity := call.params.get("KeyPairId"):
+        pairs = backend(call.region).key_pairs.values()
+        call.params["KeyName"] = next((pair.key_name for pair in pairs if pair.id == identity), identity)
+
+
+def _ids_in(answer: Answer) -> list[str]:
+    return re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", answer.body.decode())
+
+
+def _again(call: Call, earlier: Answer) -> Answer:
+    """Answer a repeated request as the first time, unless its machine is dead by now."""
+    for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
+        if backend(call.region).get_instance(identity).state == "terminated":
+            raise Problem(
+                "IdempotentInstanceTerminated", "The request token was used by an instance that is terminated."
+            )
+    return Answer(earlier.status, earlier.body)
+
+
+def _terminating(before: dict[str, str], found: list[Any]) -> Answer:
+    items = "".join(
+        f"<item><instanceId>{machine.id}</instanceId>"
+        f"<currentState><code>{CODES[machine.state]}</code><name>{machine.state}</name></currentState>"
+        f"<previousState><code>{CODES[before[machine.id]]}</code><name>{before[machine.id]}</name></previousState></item>"
+        for machine in found
+    )
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<TerminateInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<requestId>{uuid.uuid4()}</requestId><instancesSet>{items}</instancesSet></TerminateInstancesResponse>"
+    )
+    return Answer(200, body.encode())

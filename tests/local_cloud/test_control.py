@@ -1,0 +1,63 @@
+"""The local cloud's own door."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.local_cloud_client import OPENER
+
+
+def ask(cloud, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with OPENER.open(urllib.request.Request(f"{cloud.url}/lab/{path}", data, method=method)) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)
+
+
+def test_health_says_that_it_is_local(cloud):
+    status, health = ask(cloud, "GET", "health")
+    assert status == 200
+    assert health["local"] is True
+    assert health["id"]
+
+
+def test_the_weather_is_replaced_and_read_back(cloud):
+    ask(cloud, "POST", "weather", {"pending": 3, "capacity": [{"region": "us-*"}]})
+    ask(cloud, "POST", "weather", {"capacity": [{"region": "eu-*", "calls": 2}]})
+    weather = ask(cloud, "GET", "weather")[1]
+    assert weather["pending"] == 0
+    assert [(rule["region"], rule["calls"], rule["available"]) for rule in weather["capacity"]] == [("eu-*", 2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("weather", "named"),
+    [
+        ({"capactiy": []}, "capactiy"),
+        ({"capacity": [{"kind": "g5"}]}, "capacity.0.kind"),
+        ({"faults": [{"kind": "explosion"}]}, "faults.0.kind"),
+        ({"pending": -1}, "pending"),
+    ],
+)
+def test_what_it_does_not_know_it_refuses_by_name_and_keeps_its_weather(cloud, weather, named):
+    cloud.weather(pending=1)
+    status, answer = ask(cloud, "POST", "weather", weather)
+    assert status == 400
+    assert answer["error"].startswith(named)
+    assert ask(cloud, "GET", "weather")[1]["pending"] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{"region": "us-east-1"}, {"region": "us-east-1", "instance": "i-1", "code": "Server.X"}]
+)
+def test_an_end_that_makes_no_sense_is_refused(cloud, body):
+    status, answer = ask(cloud, "POST", "end", body)
+    assert status == 400
+    assert "instance" in answer["error"]
+
+
+def test_an_unknown_path_is_not_found(cloud):
+    assert ask(cloud, "GET", "wether")[0] == 404

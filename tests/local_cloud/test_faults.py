@@ -1,0 +1,106 @@
+"""Calls that go wrong, and calls that are counted."""
+
+import time
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
+from botocore.parsers import ResponseParserError
+
+from tests.local_cloud.asking import every_machine, refused, run
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("RequestLimitExceeded", 503), ("UnauthorizedOperation", 403), ("AuthFailure", 401), ("InternalError", 500)],
+)
+def test_each_code_comes_with_awss_own_status(cloud, ec2, code, status):
+    cloud.weather(faults=[{"action": "RunInstances", "code": code, "message": "why"}])
+    assert refused(code, run, ec2, status=status) == "why"
+
+
+def test_a_fault_skips_calls_strikes_some_and_is_over(cloud, ec2):
+    cloud.weather(faults=[{"action": "Describe*", "skip": 1, "times": 1, "code": "Unavailable"}])
+    ec2.describe_volumes()
+    refused("Unavailable", ec2.describe_volumes, status=503)
+    ec2.describe_volumes()
+
+
+def test_a_fault_is_of_one_region(cloud, ec2):
+    cloud.weather(faults=[{"region": "us-west-*", "code": "Unavailable"}])
+    ec2.describe_volumes()
+    refused("Unavailable", cloud.client("ec2", "us-west-2").describe_volumes, status=503)
+
+
+@pytest.mark.parametrize(
+    ("service", "ask"), [("ssm", lambda c: c.get_parameter(Name="x")), ("sts", lambda c: c.get_caller_identity())]
+)
+def test_each_service_words_its_errors_in_its_own_protocol(cloud, service, ask):
+    cloud.weather(faults=[{"code": "ThrottlingException", "message": "slower"}])
+    assert refused("ThrottlingException", ask, cloud.client(service, "us-east-1")) == "slower"
+
+
+@pytest.mark.parametrize(("kind", "made"), [("reset-before", 0), ("reset-after", 1)])
+def test_a_lost_connection_tells_nothing_of_what_was_done(cloud, ec2, kind, made):
+    cloud.weather(faults=[{"action": "RunInstances", "kind": kind, "times": 1}])
+    with pytest.raises(ConnectionClosedError):
+        run(ec2)
+    assert len(every_machine(ec2)) == made
+
+
+def test_a_truncated_answer_is_no_answer_and_the_machine_is_made(cloud, ec2):
+    cloud.weather(faults=[{"action": "RunInstances", "kind": "truncated", "times": 1}])
+    with pytest.raises((ResponseParserError, ResponseStreamingError)):
+        run(ec2)
+    assert len(every_machine(ec2)) == 1
+
+
+def test_a_page_is_no_aws_error(cloud, ec2):
+    cloud.weather(faults=[{"action": "RunInstances", "kind": "html-503", "times": 1}])
+    with pytest.raises((ResponseParserError, ClientError)) as caught:
+        run(ec2)
+    assert "InsufficientInstanceCapacity" not in str(caught.value)
+    assert every_machine(ec2) == []
+
+
+def test_what_moto_lacks_is_said_in_so_many_words(ec2):
+    what = ec2.get_spot_placement_scores
+    message = refused("UnsupportedOperation", what, TargetCapacity=1, InstanceTypes=["g5.xlarge"])
+    assert "ec2:GetSpotPlacementScores" in message
+    unknown = [{"Name": "block-device-mapping.volume-id", "Values": ["vol-1"]}]
+    run(ec2)
+    refused("UnsupportedOperation", ec2.describe_instances, Filters=unknown)
+
+
+def test_latency_is_of_a_region_and_holds_nobody_else_up(cloud, ec2):
+    far = cloud.client("ec2", "us-west-2")
+    far.describe_volumes(), ec2.describe_volumes()
+    cloud.weather(latency={"us-west-2": 0.15})
+    began = time.perf_counter()
+    far.describe_volumes()
+    assert time.perf_counter() - began >= 0.15
+    began = time.perf_counter()
+    ec2.describe_volumes()
+    assert time.perf_counter() - began < 0.15
+
+
+def test_every_call_is_counted_in_order_without_user_data(cloud, ec2):
+    before = len(cloud.calls(everyone=True))
+    ec2.describe_volumes()
+    run(ec2, UserData="secret")
+    cloud.client("ssm", "us-west-2").get_parameters(Names=["x"])
+    seen = cloud.calls(everyone=True)[before:]
+    assert [(c["service"], c["region"], c["action"], c["status"]) for c in seen] == [
+        ("ec2", "us-east-1", "DescribeVolumes", 200),
+        ("ec2", "us-east-1", "RunInstances", 200),
+        ("ssm", "us-west-2", "GetParameters", 200),
+    ]
+    assert seen[1]["params"]["InstanceType"] == "g5.xlarge"
+    assert "UserData" not in seen[1]["params"]
+    assert cloud.calls("RunInstances", everyone=True) == [seen[1]]
+
+
+def test_a_refused_call_is_counted_with_its_code(cloud, ec2):
+    cloud.weather(capacity=[{}])
+    refused("InsufficientInstanceCapacity", run, ec2, status=500)
+    last = cloud.calls(everyone=True)[-1]
+    assert (last["status"], last["code"]) == (500, "InsufficientInstanceCapacity")

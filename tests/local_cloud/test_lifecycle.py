@@ -1,0 +1,132 @@
+"""A machine's states as the clock goes, and what goes with it when it ends."""
+
+import time
+
+from tests.local_cloud.asking import look, refused, run, state
+
+SHORT = 0.1
+
+
+def test_run_instances_answers_pending_and_no_volumes_yet(ec2):
+    machine = run(ec2)[0]
+    assert machine["State"] == {"Code": 0, "Name": "pending"}
+    assert machine["BlockDeviceMappings"] == []
+
+
+def test_without_delay_the_next_look_finds_it_running_with_its_volumes(ec2):
+    machine = look(ec2, run(ec2)[0]["InstanceId"])
+    assert machine["State"] == {"Code": 16, "Name": "running"}
+    assert [mapping["DeviceName"] for mapping in machine["BlockDeviceMappings"]] == ["/dev/sda1"]
+
+
+def test_it_is_pending_until_its_time_is_over(cloud, ec2):
+    cloud.weather(pending=SHORT)
+    identity = run(ec2)[0]["InstanceId"]
+    assert state(ec2, identity) == "pending"
+    time.sleep(SHORT)
+    assert state(ec2, identity) == "running"
+
+
+def test_a_machine_ended_while_pending_never_runs(cloud, ec2):
+    cloud.weather(pending=SHORT)
+    identity = run(ec2)[0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[identity])
+    time.sleep(SHORT)
+    assert state(ec2, identity) == "terminated"
+
+
+def test_it_shuts_down_for_a_while_and_its_volumes_go_with_it_at_the_end(cloud, ec2, data_set):
+    cloud.weather(shutting_down=SHORT)
+    volume = {"SnapshotId": data_set, "DeleteOnTermination": True}
+    kept = {"VolumeSize": 1, "DeleteOnTermination": False}
+    mappings = [{"DeviceName": "/dev/sdf", "Ebs": volume}, {"DeviceName": "/dev/sdg", "Ebs": kept}]
+    identity = run(ec2, BlockDeviceMappings=mappings)[0]["InstanceId"]
+    answer = ec2.terminate_instances(InstanceIds=[identity])["TerminatingInstances"][0]
+    assert (answer["PreviousState"]["Name"], answer["CurrentState"]["Name"]) == ("running", "shutting-down")
+    assert state(ec2, identity) == "shutting-down"
+    assert len(ec2.describe_volumes()["Volumes"]) == 3
+    time.sleep(SHORT)
+    assert state(ec2, identity) == "terminated"
+    assert [(v["Size"], v["State"]) for v in ec2.describe_volumes()["Volumes"]] == [(1, "available")]
+
+
+def test_ending_what_is_ended_is_success(ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[identity])
+    answer = ec2.terminate_instances(InstanceIds=[identity])["TerminatingInstances"][0]
+    assert (answer["PreviousState"]["Name"], answer["CurrentState"]["Name"]) == ("terminated", "terminated")
+
+
+def test_one_unknown_machine_keeps_the_others_alive(ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    unknown = "i-0123456789abcdef0"
+    message = refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[identity, unknown])
+    assert message == f"The instance ID '{unknown}' does not exist"
+    assert state(ec2, identity) == "running"
+
+
+def test_a_protected_machine_is_not_ended(ec2):
+    identity = run(ec2, DisableApiTermination=True)[0]["InstanceId"]
+    refused("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[identity])
+    assert state(ec2, identity) == "running"
+
+
+def test_the_interfaces_of_the_dead_go_away(ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    assert len(ec2.describe_network_interfaces()["NetworkInterfaces"]) == 1
+    ec2.terminate_instances(InstanceIds=[identity])
+    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def test_ec2_takes_a_spot_machine_away(cloud, ec2):
+    identity = run(ec2, InstanceMarketOptions={"MarketType": "spot"})[0]["InstanceId"]
+    cloud.end(identity, "us-east-1", "Server.SpotInstanceTermination", "Server.SpotInstanceTermination: interrupted")
+    dead = look(ec2, identity)
+    assert dead["State"]["Name"] == "terminated"
+    assert dead["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+    assert ec2.describe_volumes()["Volumes"] == []
+
+
+def test_stop_and_start_pass_through_pending(cloud, ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    state(ec2, identity)
+    ec2.stop_instances(InstanceIds=[identity])
+    assert state(ec2, identity) == "stopped"
+    cloud.weather(pending=SHORT)
+    assert ec2.start_instances(InstanceIds=[identity])["StartingInstances"][0]["CurrentState"]["Name"] == "pending"
+    assert state(ec2, identity) == "pending"
+    time.sleep(SHORT)
+    assert state(ec2, identity) == "running"
+
+
+def test_a_terminated_machine_is_neither_started_nor_stopped(ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[identity])
+    refused("IncorrectInstanceState", ec2.start_instances, InstanceIds=[identity])
+    refused("IncorrectInstanceState", ec2.stop_instances, InstanceIds=[identity])
+
+
+def test_a_spot_machine_is_not_stopped(ec2):
+    identity = run(ec2, InstanceMarketOptions={"MarketType": "spot"})[0]["InstanceId"]
+    state(ec2, identity)
+    assert "one-time" in refused("UnsupportedOperation", ec2.stop_instances, InstanceIds=[identity])
+
+
+def test_every_machine_of_a_request_gets_the_profile(cloud, ec2):
+    iam = cloud.client("iam", "us-east-1")
+    iam.create_instance_profile(InstanceProfileName="lab")
+    for machine in run(ec2, count=2, IamInstanceProfile={"Name": "lab"}):
+        assert look(ec2, machine["InstanceId"])["IamInstanceProfile"]["Arn"].endswith("/lab")
+
+
+def test_a_new_machine_may_be_unknown_for_a_while_though_it_lives(cloud, ec2):
+    old = run(ec2)[0]["InstanceId"]
+    cloud.weather(invisible=SHORT)
+    identity = run(ec2)[0]["InstanceId"]
+    refused("InvalidInstanceID.NotFound", look, ec2, identity)
+    refused("InvalidInstanceID.NotFound", ec2.terminate_instances, InstanceIds=[identity])
+    assert len(ec2.describe_volumes()["Volumes"]) == 1
+    ec2.terminate_instances(InstanceIds=[old])
+    time.sleep(SHORT)
+    assert state(ec2, identity) == "running"
+    assert len(ec2.describe_volumes()["Volumes"]) == 1

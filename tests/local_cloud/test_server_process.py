@@ -1,0 +1,185 @@
+"""The local cloud's process: one for a directory, found, replaced when dead, ended."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from scripts.core import local_server
+from scripts.core.errors import LabError
+from scripts.core.local_server import REPOSITORY, ensure_running, running, stop
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A directory whose local cloud, if any, ends with the test."""
+    path = tmp_path / ".local-cloud"
+    yield path
+    stop(path)
+
+
+@pytest.fixture
+def address(directory):
+    """The address of a server that runs in the directory."""
+    ensure_running(directory)
+    return json.loads((directory / "server.json").read_text())
+
+
+@pytest.fixture
+def stranger():
+    """The port of somebody else's HTTP server."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'["hello"]')
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def ended(pid, patience=5.0):
+    """Wait for the end of a process that this one may have started: then it is a zombie."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                return True
+        except ChildProcessError:
+            return not Path(f"/proc/{pid}").exists()
+        time.sleep(0.02)
+    return False
+
+
+def script(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.local_cloud", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+
+
+def test_many_at_once_start_one_server(directory):
+    with ThreadPoolExecutor(4) as threads:
+        urls = set(threads.map(ensure_running, [directory] * 4))
+    assert len(urls) == 1
+    assert running(directory) in urls
+
+
+def test_the_address_is_for_its_owner_alone_and_nothing_else_lies_about(cloud_directory):
+    file = cloud_directory / "server.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()).keys() == {"id", "pid", "port", "url"}
+    assert {path.name for path in cloud_directory.iterdir()} == {"server.json", "server.log", "lock"}
+
+
+def test_finding_a_server_that_runs_is_cheap(cloud, cloud_directory):
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        assert ensure_running(cloud_directory) == cloud.url
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.005
+
+
+def test_a_proxy_of_the_environment_is_not_asked(cloud, cloud_directory, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert running(cloud_directory) == cloud.url
+
+
+def test_a_killed_server_is_replaced(directory, address):
+    os.kill(address["pid"], signal.SIGKILL)
+    assert ensure_running(directory) != address["url"]
+
+
+def test_a_port_that_is_somebody_elses_by_now_is_not_taken_for_ours(directory, stranger):
+    directory.mkdir()
+    stale = {"id": "0", "pid": os.getpid(), "port": stranger, "url": f"http://127.0.0.1:{stranger}"}
+    (directory / "server.json").write_text(json.dumps(stale))
+    assert running(directory) is None
+    assert stop(directory) is False  # our own process, whose id it names, lives on
+    assert ensure_running(directory) != stale["url"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
+def test_an_address_that_is_none_counts_as_no_server(directory, text):
+    directory.mkdir()
+    (directory / "server.json").write_text(text)
+    assert running(directory) is None
+
+
+def test_stop_ends_the_process_and_can_be_said_twice(directory, address):
+    assert stop(directory) is True
+    assert ended(address["pid"])
+    assert stop(directory) is False
+
+
+def test_stop_where_nothing_ever_ran_makes_nothing(directory):
+    assert stop(directory) is False
+    assert not directory.exists()
+
+
+def test_a_server_whose_directory_is_deleted_ends(directory, address):
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+    assert ended(address["pid"])
+
+
+def test_a_server_goes_on_where_its_directory_moves(directory, address):
+    moved = directory.with_name("elsewhere")
+    directory.rename(moved)
+    try:
+        assert running(moved) == address["url"]
+        assert ensure_running(moved) == address["url"]
+    finally:
+        stop(moved)
+
+
+def test_a_server_that_does_not_come_up_says_its_last_line(directory, monkeypatch):
+    monkeypatch.setattr(local_server, "REPOSITORY", directory.parent)
+    with pytest.raises(LabError, match=r"server\.log: the local cloud did not start: .*No module named"):
+        ensure_running(directory)
+    assert running(directory) is None
+
+
+def test_without_moto_it_says_how_to_mend_that(directory, monkeypatch):
+    monkeypatch.setattr(local_server.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LabError, match="needs moto"):
+        ensure_running(directory)
+
+
+def test_start_and_stop_can_each_be_said_twice_from_anywhere(tmp_path):
+    first, again = script("start", cwd=tmp_path), script("start", cwd=tmp_path)
+    assert first.stdout == again.stdout
+    assert first.stdout.startswith("local cloud on http://127.0.0.1:")
+    assert first.stdout.endswith("nothing here is real and nothing is billed\n")
+    assert first.stdout.count("\n") == 1
+    assert script("stop", cwd=tmp_path).stdout.startswith("local cloud stopped")
+    assert script("stop", cwd=tmp_path).stdout == "no local cloud was running\n"
+
+
+def test_it_starts_with_the_demos_weather(address, directory):
+    from tests.local_cloud_client import OPENER
+
+    with OPENER.open(f"{address['url']}/lab/weather") as answer:
+        weather = json.load(answer)
+    assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
+    scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
+    assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]

@@ -1,0 +1,208 @@
+"""What AWS refuses and moto accepts; nothing is left behind by a refusal."""
+
+import base64
+
+import pytest
+
+from tests.local_cloud.asking import every_machine, look, refused, run, run_in, state
+
+UNKNOWN_GROUP, UNKNOWN_SNAPSHOT = "sg-0123456789abcdef0", "snap-0123456789abcdef0"
+
+
+def mapping(device="/dev/sdf", **volume):
+    return {"DeviceName": device, "Ebs": volume}
+
+
+REFUSED = {
+    "an unknown image": ("InvalidAMIID.NotFound", {"ImageId": "ami-0123456789abcdef0"}),
+    "no image id": ("InvalidAMIID.Malformed", {"ImageId": "ubuntu"}),
+    "an empty image id": ("InvalidAMIID.Malformed", {"ImageId": ""}),
+    "an unknown type": ("InvalidParameterValue", {"InstanceType": "g99.huge"}),
+    "an unknown zone": ("InvalidParameterValue", {"Placement": {"AvailabilityZone": "us-east-1z"}}),
+    "a zone of another region": ("InvalidParameterValue", {"Placement": {"AvailabilityZone": "us-west-2a"}}),
+    "an unknown subnet": ("InvalidSubnetID.NotFound", {"SubnetId": "subnet-0123456789abcdef0"}),
+    "an unknown key pair": ("InvalidKeyPair.NotFound", {"KeyName": "nobody"}),
+    "an unknown group": ("InvalidGroup.NotFound", {"SecurityGroupIds": [UNKNOWN_GROUP]}),
+    "an unknown group's name": ("InvalidGroup.NotFound", {"SecurityGroups": ["nobody"]}),
+    "an interface's unknown group": (
+        "InvalidGroup.NotFound", {"NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [UNKNOWN_GROUP]}]},
+    ),
+    "too much user data": ("InvalidParameterValue", {"UserData": "x" * 16385}),
+    "an unknown snapshot": (
+        "InvalidSnapshot.NotFound", {"BlockDeviceMappings": [mapping(SnapshotId=UNKNOWN_SNAPSHOT)]},
+    ),
+    "a volume of nothing": ("InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping(DeleteOnTermination=True)]}),
+    "one device twice": ("InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping(VolumeSize=1)] * 2}),
+    "a root smaller than its image": (
+        "InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping("/dev/sda1", VolumeSize=4)]},
+    ),
+    "a long token": ("InvalidParameterValue", {"ClientToken": "t" * 65}),
+    "an unknown profile": ("InvalidParameterValue", {"IamInstanceProfile": {"Name": "nobody"}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_run_instances_refuses(ec2, case):
+    code, asked = REFUSED[case]
+    refused(code, run, ec2, **asked)
+    assert every_machine(ec2) == []
+    assert ec2.describe_volumes()["Volumes"] == []
+
+
+def test_more_at_least_than_at_most_is_refused(ec2):
+    refused("InvalidParameterValue", run, ec2, count=1, least=2)
+
+
+def test_a_zone_that_lacks_the_type_is_refused_with_those_that_have_it(ec2):
+    message = refused("Unsupported", run_in, ec2, "us-east-1e", InstanceType="p4d.24xlarge")
+    assert message.startswith(
+        "Your requested instance type (p4d.24xlarge) is not supported in your requested Availability Zone "
+        "(us-east-1e). Please retry your request by not specifying an Availability Zone or choosing us-east-1"
+    )
+
+
+def test_a_region_that_lacks_the_type_is_refused_and_names_no_zone(cloud):
+    message = refused("Unsupported", run, cloud.client("ec2", "eu-south-1"), InstanceType="p4d.24xlarge")
+    assert "eu-south-1" not in message
+
+
+def test_user_data_of_16_kib_is_taken(ec2):
+    identity = run(ec2, UserData="x" * 16384)[0]["InstanceId"]
+    told = ec2.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
+    assert base64.b64decode(told) == b"x" * 16384
+
+
+def test_a_volume_smaller_than_its_snapshot_is_refused_with_the_size_that_would_do(ec2, data_set):
+    small = [mapping(SnapshotId=data_set, VolumeSize=5)]
+    assert refused("InvalidBlockDeviceMapping", run, ec2, BlockDeviceMappings=small) == (
+        f"Volume of size 5GB is smaller than snapshot '{data_set}', expect size >= 500GB"
+    )
+    refused("InvalidParameterValue", ec2.create_volume, AvailabilityZone="us-east-1a", SnapshotId=data_set, Size=5)
+
+
+def test_a_snapshot_of_another_region_is_unknown(cloud, data_set):
+    there = cloud.client("ec2", "us-west-2")
+    refused("InvalidSnapshot.NotFound", run, there, BlockDeviceMappings=[mapping(SnapshotId=data_set)])
+
+
+def test_the_root_volume_is_made_where_only_data_is_mapped(ec2, data_set):
+    mappings = [mapping(SnapshotId=data_set, DeleteOnTermination=True)]
+    machine = look(ec2, run(ec2, BlockDeviceMappings=mappings)[0]["InstanceId"])
+    assert {m["DeviceName"] for m in machine["BlockDeviceMappings"]} == {"/dev/sda1", "/dev/sdf"}
+    assert sorted((v["Size"], v["Encrypted"]) for v in ec2.describe_volumes()["Volumes"]) == [(8, False), (500, True)]
+
+
+def test_a_root_without_a_size_has_its_images(ec2):
+    run(ec2, BlockDeviceMappings=[mapping("/dev/sda1", Encrypted=True, VolumeType="gp3")])
+    assert [(v["Size"], v["Encrypted"]) for v in ec2.describe_volumes()["Volumes"]] == [(8, True)]
+
+
+FAST = {"VolumeType": "gp3", "VolumeSize": 100}
+
+
+@pytest.mark.parametrize(
+    ("code", "volume"),
+    [
+        ("InvalidParameterValue", {**FAST, "Iops": 2999}),
+        ("InvalidParameterValue", {**FAST, "Iops": 80001}),
+        ("InvalidParameterValue", {**FAST, "Iops": 50001}),
+        ("InvalidParameterValue", {**FAST, "Throughput": 124}),
+        ("InvalidParameterValue", {**FAST, "Throughput": 751}),
+        ("InvalidParameterValue", {**FAST, "Iops": 8000, "Throughput": 2001}),
+        ("InvalidParameterCombination", {"VolumeType": "gp2", "VolumeSize": 100, "Iops": 3000}),
+        ("InvalidParameterCombination", {"VolumeType": "io2", "VolumeSize": 100, "Iops": 3000, "Throughput": 125}),
+        ("MissingParameter", {"VolumeType": "io2", "VolumeSize": 100}),
+        ("InvalidParameterValue", {"VolumeType": "st1", "VolumeSize": 100}),
+        ("InvalidParameterValue", {"VolumeType": "gp3", "VolumeSize": 65537}),
+        ("InvalidParameterCombination", {**FAST, "VolumeInitializationRate": 100}),
+    ],
+)
+def test_a_volume_outside_its_types_limits_is_refused(ec2, code, volume):
+    refused(code, run, ec2, BlockDeviceMappings=[mapping(**volume)])
+    assert every_machine(ec2) == []
+
+
+def test_a_volume_within_its_types_limits_has_the_speed_that_was_asked_for(ec2):
+    run(ec2, BlockDeviceMappings=[mapping(**FAST, Iops=8000, Throughput=2000)])
+    data = next(v for v in ec2.describe_volumes()["Volumes"] if v["Size"] == 100)
+    assert (data["Iops"], data["Throughput"]) == (8000, 2000)
+
+
+@pytest.mark.parametrize("rate", [99, 301])
+def test_an_initialization_rate_outside_its_limits_is_refused(ec2, data_set, rate):
+    mappings = [mapping(SnapshotId=data_set, VolumeInitializationRate=rate)]
+    refused("InvalidParameterValue", run, ec2, BlockDeviceMappings=mappings)
+
+
+def test_an_initialization_rate_comes_with_a_snapshot(ec2, data_set):
+    assert run(ec2, BlockDeviceMappings=[mapping(SnapshotId=data_set, VolumeInitializationRate=300)])
+
+
+@pytest.mark.parametrize(
+    ("code", "tags"),
+    [
+        ("InvalidParameterValue", {"aws:mine": "x"}),
+        ("InvalidParameterValue", {"k" * 129: "x"}),
+        ("InvalidParameterValue", {"k": "x" * 257}),
+        ("TagLimitExceeded", {f"k{n}": "x" for n in range(51)}),
+    ],
+)
+def test_tags_that_aws_does_not_take_are_refused_at_creation_and_later(ec2, code, tags):
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    refused(code, run, ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": listed}])
+    assert every_machine(ec2) == []
+    refused(code, ec2.create_tags, Resources=[run(ec2)[0]["InstanceId"]], Tags=listed)
+
+
+def test_fifty_tags_of_full_length_are_taken(ec2):
+    tags = [{"Key": f"{n:03}".ljust(128, "k"), "Value": "v" * 256} for n in range(50)]
+    machine = run(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])[0]
+    assert len(machine["Tags"]) == 50
+
+
+def test_a_dry_run_says_that_it_would_have_worked_or_why_not(ec2):
+    refused("DryRunOperation", run, ec2, DryRun=True, status=412)
+    refused("InvalidKeyPair.NotFound", run, ec2, DryRun=True, KeyName="nobody")
+    assert every_machine(ec2) == []
+
+
+@pytest.fixture
+def machine(ec2):
+    return look(ec2, run(ec2)[0]["InstanceId"])
+
+
+def volume_in(ec2, zone):
+    return ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+
+
+def attach(ec2, volume, machine, device="/dev/sdf"):
+    return ec2.attach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device=device)
+
+
+def test_a_volume_is_attached_in_its_own_zone_once_and_where_none_is(ec2, machine):
+    zone = machine["Placement"]["AvailabilityZone"]
+    volume = volume_in(ec2, zone)
+    assert attach(ec2, volume, machine)["State"] in ("attaching", "attached")
+    refused("VolumeInUse", attach, ec2, volume, machine, "/dev/sdg")
+    message = refused("InvalidParameterValue", attach, ec2, volume_in(ec2, zone), machine)
+    assert message == "Invalid value '/dev/sdf' for unixDevice. Attachment point /dev/sdf is already in use"
+    refused("InvalidVolume.ZoneMismatch", attach, ec2, volume_in(ec2, "us-east-1f"), machine, "/dev/sdg")
+
+
+def test_a_volume_is_not_attached_to_what_is_pending_or_dead(cloud, ec2, machine):
+    volume = volume_in(ec2, machine["Placement"]["AvailabilityZone"])
+    ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
+    refused("IncorrectState", attach, ec2, volume, machine)
+    cloud.weather(pending=60)
+    refused("IncorrectState", attach, ec2, volume, run(ec2)[0])
+
+
+def test_a_volume_or_machine_that_is_unknown_is_refused(ec2, machine):
+    refused("InvalidVolume.NotFound", attach, ec2, "vol-0123456789abcdef0", machine)
+    unknown = {"InstanceId": "i-0123456789abcdef0"}
+    refused("InvalidInstanceID.NotFound", attach, ec2, volume_in(ec2, "us-east-1a"), unknown)
+    assert state(ec2, machine["InstanceId"]) == "running"
+
+
+def test_an_image_may_be_named_by_its_id(ec2, machine):
+    assert run(ec2, ImageId=machine["ImageId"])
