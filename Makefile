@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS REGISTRY JSON DEBUG
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
 export $(VARIABLES)
 
@@ -17,7 +17,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status plan watch new local-cloud local-cloud-stop test lint types bench lock
+.PHONY: help launch teardown status plan watch snapshot-copy new local-cloud local-cloud-stop test lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ plan: $(READY)  ## Show what a launch of EXP would do: where, at what price, wha
 
 watch: $(READY)  ## Follow EXP; put back what AWS takes away, if the experiment says relaunch
 	$(RUN) scripts.watch
+
+snapshot-copy: $(READY)  ## Copy the snapshot of DATASET to REGIONS, so that launches find it there
+	$(RUN) scripts.snapshot_copy
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new

@@ -52,7 +52,9 @@ class LabDirectory:
         inherited = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("AWS_", "EXP", "JSON", "COUNT", "MIN_COUNT", "REGISTRY", "DEBUG"))
+            if not key.startswith(
+                ("AWS_", "EXP", "JSON", "COUNT", "MIN_COUNT", "DATASET", "VERSION", "REGIONS", "REGISTRY", "DEBUG")
+            )
         }
         return {**inherited, "PYTHONPATH": str(REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", **variables}
 

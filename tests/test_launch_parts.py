@@ -105,7 +105,7 @@ def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_a
     ("there", "version", "said"),
     [
         ([], None, "speech is not in us-east-1"),
-        ([snapshot("s1", "1")], "2", r"has no version 2 in us-east-1 \(1\)"),
+        ([snapshot("s1", "1")], "2", r"has no version 2 in us-east-1, only 1 \(`make snapshot-copy"),
         ([snapshot("s1", "1", "pending", Progress="40%")], None, r"not complete yet in us-east-1 \(s1 40%\)"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from tests.lab_directory import REPOSITORY
 
 HEAVY = ("boto3", "botocore", "pydantic", "rich", "jinja2", "moto", "flask")
-SCRIPTS = ("launch", "teardown", "status", "new", "local_cloud")
+SCRIPTS = ("launch", "teardown", "status", "plan", "watch", "snapshot_copy", "new", "local_cloud")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -70,12 +70,15 @@ def snapshot_of(data: Data, snapshots: Sequence[Snapshot], region: str) -> Snaps
         raise RegionUnready(f"data set {data.dataset} is not complete yet in {region} ({progress})")
     if of_data_set:
         versions = sorted({tag_map(s["Tags"]).get(VERSION, "?") for s in of_data_set})
+        command = f"`make snapshot-copy DATASET={data.dataset} VERSION={data.version} REGIONS={region}`"
         raise RegionUnready(
-            f"data set {data.dataset} has no version {data.version} in {region} ({', '.join(versions)})"
+            f"data set {data.dataset} has no version {data.version} in {region}, only {', '.join(versions)} "
+            f"({command} copies it there from another region)"
         )
-    known = sorted({tag_map(s["Tags"])[DATASET] for s in snapshots})
-    hint = closest(data.dataset, known) or (f" (there is: {', '.join(known)})" if known else "")
-    raise RegionUnready(f"data set {data.dataset} is not in {region}{hint}")
+    command = f"`make snapshot-copy DATASET={data.dataset} REGIONS={region}`"
+    hint = closest(data.dataset, {tag_map(s["Tags"])[DATASET] for s in snapshots})
+    copy = f" ({command} copies it there from another region)"
+    raise RegionUnready(f"data set {data.dataset} is not in {region}{hint or copy}")
 
 
 def mapping(data: Data, snapshot: Snapshot, device: str) -> dict[str, Any]:
