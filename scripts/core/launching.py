@@ -138,9 +138,12 @@ class Launch:
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
         request = request_for(self.shares.ready(pool.region), pool, self.missing)
+        ec2 = self.session.cloud.ec2_asking_once(pool.region)
+        # Should this pool refuse, the next region can be asked at once.
+        self.shares.warm_up(region for region in self.regions if region != pool.region)
         held, self._may_hold_something = self._may_hold_something, True
         try:
-            made = ask(self.session.cloud.ec2_asking_once(pool.region), request, token=new_id())
+            made = ask(ec2, request, token=new_id())
         except Refused as no:
             self._may_hold_something = held
             self._refused(pool, no.refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.refusals import Meaning
 from scripts.core.session import Session
 
+HEAD_START = 0.03
+"""Seconds that the call to be waited for gets to leave first: making a client keeps Python busy for 30 ms."""
+
 
 class RegionShares:
     """The shares of one launch, by region."""
@@ -24,6 +28,7 @@ class RegionShares:
         self._site: Callable[[str], Site] = lambda region: Site(session, name, experiment, region)
         self._looks: dict[str, list[Future[Share]]] = {}
         self._ready: dict[str, Share] = {}
+        self._warm: set[str] = set()
 
     def look_at(self, regions: Iterable[str]) -> None:
         """Begin to look regions up, all parts at the same time, without waiting for the answers."""
@@ -31,6 +36,20 @@ class RegionShares:
             if region not in self._looks:
                 parts, site = self._session.launch_parts, self._site(region)
                 self._looks[region] = [self._session.threads.submit(part.share, site) for part in parts]
+
+    def warm_up(self, regions: Iterable[str]) -> None:
+        """Make the clients of regions in a thread, while a call of another region is waited for; nothing is sent."""
+        cold = [region for region in regions if region not in self._warm]
+        self._warm.update(cold)
+        if cold:
+            self._session.threads.submit(self._make_clients, cold)
+
+    def _make_clients(self, regions: Iterable[str]) -> None:
+        time.sleep(HEAD_START)
+        for region in regions:
+            for make in (self._session.cloud.ec2, self._session.cloud.ec2_asking_once):
+                if not self._session.closing:
+                    make(region)
 
     def plain(self, region: str) -> Share:
         """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def only_quoted(value: Any) -> Quoted:
     raise UnquotedError(message)
 
 
+@cache
 def environment(directory: Path = TEMPLATES) -> Environment:
     """Return the Jinja environment of the templates in a directory."""
     made = Environment(

@@ -36,6 +36,8 @@ class Session:
     lab: Lab
     script: str
     experiment: str | None
+    closing: bool = False
+    """Whether it is over, and threads need not begin anything more."""
 
     @cached_property
     def registry(self) -> Registry:
@@ -94,6 +96,7 @@ class Session:
 
     def close(self) -> None:
         """Write what the recorder still counts, and let go of the threads."""
+        self.closing = True
         if "threads" in self.__dict__:
             self.threads.shutdown(wait=True, cancel_futures=True)
         if "recorder" in self.__dict__:
