@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
-COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since", "address", "data")
+COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "address", "data")
 
 
 @app.command()

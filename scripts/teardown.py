@@ -31,14 +31,14 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     def report(resource: Resource) -> None:
         text = f"  deleting {resource} {resource.details.get('type', '')}".rstrip()
         console.say(text, "deleting", kind=resource.kind, id=resource.id, region=resource.region)
+        console.progress("  waiting until AWS shows nothing left")
 
     with acting_on(exp, "teardown") as session:
         if not session.holdings(exp).seen:
             known = sorted({r.experiment for r in session.holdings().living if r.experiment})
             lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
             raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
-        with console.waiting(f"taking {exp} down"):
-            removal = remove_everything(session, exp, report)
+        removal = remove_everything(session, exp, report)
         deleted, along = list(removal.deleted), list(removal.went_along)
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +104,12 @@ class Starting:
                 self.dead.append((identity, refusal))
 
 
-def wait_until_settled(all_starting: Sequence[Starting]) -> None:
-    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither."""
-    deadline, poll = time.monotonic() + PATIENCE, FIRST_POLL
+def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[float], None]) -> None:
+    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
+
+    `waiting` hears after each look how many seconds it has been.
+    """
+    began, poll = time.monotonic(), FIRST_POLL
     while True:
         for starting in all_starting:
             if starting.pending:
@@ -114,7 +117,8 @@ def wait_until_settled(all_starting: Sequence[Starting]) -> None:
         pending = sorted(identity for starting in all_starting for identity in starting.pending)
         if not pending:
             return
-        if time.monotonic() > deadline:
+        waiting(time.monotonic() - began)
+        if time.monotonic() - began > PATIENCE:
             raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
         time.sleep(poll)
         poll = min(LONGEST_POLL, poll * 1.5)

@@ -6,19 +6,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
 
 from scripts.core.errors import LabError
 
-if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
+
+
+WIDEST = 1000
+"""Columns, more than any table has."""
 
 
 class Console:
@@ -26,6 +26,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
+        self._unfinished = False
 
     def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
         """Print `text` (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
@@ -39,10 +40,19 @@ class Console:
         if text and not self.as_json:
             self._print(text)
 
-    def _print(self, text: str) -> None:
+    def progress(self, text: str) -> None:
+        """Show on a terminal how far something is, in a line that the next one takes the place of."""
+        if not self.as_json and sys.stdout.isatty():
+            self._print(f"\r{text}\033[K", newline=False)
+            self._unfinished = True
+
+    def _print(self, text: str, *, newline: bool = True) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
-            typer.echo(text)
+            if self._unfinished and newline:
+                typer.echo("\r\033[K", nl=False)
+                self._unfinished = False
+            typer.echo(text, nl=newline)
         except OSError:
             _to_nowhere()
 
@@ -51,34 +61,20 @@ class Console:
         if self.as_json:
             return
         from rich import box
+        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
             table.add_row(*(Text(cell, no_wrap=True) for cell in row))
-        console = self._rich()
         # An id that is cut is of no use: what is wider than the terminal runs over its edge.
-        console.width = max(console.width, console.measure(table).maximum)
+        console = Console()
+        console.width = max(console.width, Console(width=WIDEST).measure(table).maximum)
         try:
             console.print(table)
         except OSError:
             _to_nowhere()
-
-    @contextmanager
-    def waiting(self, text: str) -> Iterator[None]:
-        """Show that something is being waited for, where a person is looking on."""
-        if self.as_json or not sys.stdout.isatty():
-            yield
-            return
-        with self._rich().status(text):
-            yield
-
-    def _rich(self) -> RichConsole:
-        from rich.console import Console as RichConsole
-
-        # Wide enough not to break lines where no terminal says how wide it is (a pipe, CI).
-        return RichConsole(width=None if sys.stdout.isatty() else 200)
 
 
 def _to_nowhere() -> None:

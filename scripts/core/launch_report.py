@@ -57,6 +57,10 @@ class LaunchReport:
         if missing:
             self.console.hint(f"  {missing} more to be found")
 
+    def waiting(self, seconds: float) -> None:
+        """Show how long it has been."""
+        self.console.progress(f"  waiting until it runs: {seconds:.0f} s")
+
     def next_round(self, seconds: float, left: float) -> None:
         """Say when all pools are asked again."""
         at = f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"

@@ -41,6 +41,9 @@ class Listener(Protocol):
     def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
         """Machines were made and are pending; so many are still missing."""
 
+    def waiting(self, seconds: float) -> None:
+        """Machines are still pending, after so many seconds."""
+
     def next_round(self, seconds: float, left: float) -> None:
         """All pools refused; they are asked again in so many seconds, and for so many more in all."""
 
@@ -155,7 +158,7 @@ class Launch:
 
     def _settle(self) -> None:
         """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
-        wait_until_settled(list(self._starting.values()))
+        wait_until_settled(list(self._starting.values()), self.listener.waiting)
         for pool, starting in self._starting.items():
             for machine in starting.running:
                 check_root(machine, self._requests[pool])

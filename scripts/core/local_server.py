@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scripts.core.errors import LabError
 
@@ -86,21 +86,24 @@ def _health(address: dict[str, Any]) -> str | None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / "lock").open("w")
-    except OSError as problem:
-        raise LabError(f"{directory}: can't be written: {problem.strerror}; the local cloud needs it") from problem
-    with lock:
+    with _writing(directory / "lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _writing(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as problem:
+        raise LabError(f"{path}: can't be written: {problem.strerror}; the local cloud needs it") from problem
 
 
 def _started(directory: Path) -> str:
     if importlib.util.find_spec("moto") is None:
         raise LabError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
     log = directory / "server.log"
-    with log.open("w") as output:
+    with _writing(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.local_cloud", "serve", "--directory", str(directory.resolve())],
             cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,

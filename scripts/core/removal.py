@@ -74,7 +74,8 @@ class Removal:
         order = list(self.session.kinds)
         for resource in sorted(resources, key=lambda resource: order.index(resource.kind)):
             if self._is_going(resource):
-                self.went_along[resource.id] = resource
+                if resource.id not in self.deleted:
+                    self.went_along[resource.id] = resource
                 continue
             self.failures.pop(resource.id, None)
             try:

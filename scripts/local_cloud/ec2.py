@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.local_cloud import images, launched, validation
 from scripts.local_cloud.answers import Answer, Problem
-from scripts.local_cloud.call import Call
+from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.client_tokens import ClientTokens
 from scripts.local_cloud.machines import CODES, Machines, backend
 from scripts.local_cloud.placement import Placed, Wanted, place
@@ -58,27 +58,32 @@ class Ec2:
             case "DescribeInstances" | "DescribeVolumes":
                 with self.machines.unseen_hidden(call.region):
                     return self.ask_moto(call)
+            case "DescribeSnapshots":
+                _name_owners(call)
             case "DeleteKeyPair":
                 _name_key_pair(call)
         return self.ask_moto(call)
 
     def _run_instances(self, call: Call) -> Answer:
         placed = self._placed(call)
-        if not _subnet(call):
+        if not validation.subnet(call):
             call.params["Placement.AvailabilityZone"] = placed.zone
         call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
+        before = launched.Inventory.of(call.region)
         answer = self.ask_moto(call)
-        if answer.code is None:
+        if answer.code is not None:
+            before.restore()
+        else:
             machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
             launched.complete(call, machines)
             for machine in machines:
                 self.machines.started(call.region, machine, placed.rule, self.weather)
-            answer.body = launched.without_block_devices(answer.body)
+            answer.body = launched.as_new(answer.body)
         return answer
 
     def _placed(self, call: Call) -> Placed:
         params = call.params
-        subnet = _subnet(call)
+        subnet = validation.subnet(call)
         zone = backend(call.region).get_subnet(subnet).availability_zone if subnet else None
         market = params.get("InstanceMarketOptions.MarketType", ON_DEMAND)
         least, most = int(params.get("MinCount", "1")), int(params.get("MaxCount", "1"))
@@ -113,9 +118,13 @@ class Ec2:
         return _terminating(before, found)
 
 
-def _subnet(call: Call) -> str | None:
-    of_interfaces = [interface.get("SubnetId") for interface in call.numbered("NetworkInterface")]
-    return call.params.get("SubnetId") or next(filter(None, of_interfaces), None)
+def _name_owners(call: Call) -> None:
+    """Ask for the snapshots of their owners by filter: moto shows everyone's."""
+    if owners := call.values("Owner"):
+        filtered = f"Filter.{len(call.numbered('Filter')) + 1}"
+        call.params[f"{filtered}.Name"] = "owner-id"
+        for number, owner in enumerate(owners, start=1):
+            call.params[f"{filtered}.Value.{number}"] = ACCOUNT if owner == "self" else owner
 
 
 def _name_key_pair(call: Call) -> None:
@@ -136,7 +145,10 @@ def _again(call: Call, earlier: Answer) -> Answer:
             raise Problem(
                 "IdempotentInstanceTerminated", "The request token was used by an instance that is terminated."
             )
-    return Answer(earlier.status, earlier.body)
+    again = Answer(earlier.status, earlier.body)
+    own = f"<requestId>{again.request_id}<".encode()
+    again.body = re.sub(rb"<requestId>[^<]*<", own, earlier.body)
+    return again
 
 
 def _terminating(before: dict[str, str], found: list[Any]) -> Answer:

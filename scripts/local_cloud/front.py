@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +98,9 @@ class Front:
                 return error(problem, call.protocol)
             except ServiceException as of_moto:  # what the layer itself asked moto about
                 return error(Problem(of_moto.code, of_moto.message), call.protocol)
+            except Exception:  # noqa: BLE001 - werkzeug would answer with a page
+                traceback.print_exc()
+                return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
 
     def _by_moto(self, call: Call) -> Answer:
         answer = ask(self.moto, call)

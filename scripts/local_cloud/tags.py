@@ -12,11 +12,44 @@ MOST_TAGS = 50
 LONGEST_KEY = 128
 LONGEST_VALUE = 256
 
+TAKES_TAGS_FOR = {
+    "RunInstances": ("instance", "volume", "network-interface", "spot-instances-request"),
+    "CreateVolume": ("volume",),
+    "CreateSnapshot": ("snapshot",),
+    "CopySnapshot": ("snapshot",),
+    "CreateKeyPair": ("key-pair",),
+    "ImportKeyPair": ("key-pair",),
+    "CreateSecurityGroup": ("security-group",),
+}
+"""Call -> what it can tag; of other calls nothing is known here."""
+
 
 def check_tags(call: Call) -> None:
     """Check every tag that a call would put on, on what it makes or on what there is. Raises Problem."""
-    for tags in [*call.numbered("TagSpecification"), call.params]:
+    specifications = call.numbered("TagSpecification")
+    _check_kinds(call.action, [one.get("ResourceType", "") for one in specifications])
+    for tags in [*specifications, call.params]:
         _check(tags)
+
+
+def tags_for(call: Call, kind: str) -> dict[str, str]:
+    """Return the tags that a call puts on what it makes of one kind."""
+    found = {}
+    for one in call.numbered("TagSpecification"):
+        for name, key in one.items() if one.get("ResourceType") == kind else ():
+            if re.fullmatch(r"Tag\.\d+\.Key", name):
+                found[key] = one.get(f"{name.removesuffix('Key')}Value", "")
+    return found
+
+
+def _check_kinds(action: str, kinds: list[str]) -> None:
+    if len(set(kinds)) < len(kinds):
+        raise Problem("InvalidParameterValue", "Tag specification resource type must have unique values")
+    for kind in kinds:
+        if kind not in TAKES_TAGS_FOR.get(action, kinds):
+            raise Problem(
+                "InvalidParameterValue", f"'{kind}' is not a valid taggable resource type for this operation."
+            )
 
 
 def _check(params: Mapping[str, str]) -> None:

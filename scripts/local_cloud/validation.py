@@ -37,7 +37,7 @@ def check_run_instances(call: Call) -> None:
     _image(call)
     _instance_type(call)
     _counts(call)
-    _zone(call)
+    _place(call)
     _user_data(call)
     _groups(call)
     _profile(call)
@@ -79,10 +79,18 @@ def _counts(call: Call) -> None:
         raise Problem("InvalidParameterValue", f"MinCount {least} and MaxCount {most}: 1 <= MinCount <= MaxCount")
 
 
-def _zone(call: Call) -> None:
+def subnet(call: Call) -> str | None:
+    """Return the subnet that a RunInstances request names, itself or for an interface."""
+    of_interfaces = [interface.get("SubnetId") for interface in call.numbered("NetworkInterface")]
+    return call.params.get("SubnetId") or next(filter(None, of_interfaces), None)
+
+
+def _place(call: Call) -> None:
     zone = call.params.get("Placement.AvailabilityZone")
     if zone and zone not in [known.name for known in backend(call.region).describe_availability_zones()]:
         raise Problem("InvalidParameterValue", f"Invalid availability zone: [{zone}]")
+    if named := subnet(call):
+        backend(call.region).get_subnet(named)
 
 
 def _user_data(call: Call) -> None:
@@ -127,6 +135,8 @@ def _key_pair(call: Call) -> None:
 def _block_devices(call: Call) -> None:
     mappings = call.numbered("BlockDeviceMapping")
     names = [mapping.get("DeviceName", "") for mapping in mappings]
+    if not all(names):
+        raise Problem("MissingParameter", "The request must contain the parameter deviceName")
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
         raise Problem(

@@ -44,6 +44,10 @@ def check_volume(region: str, volume: Mapping[str, str], code: str) -> None:
     size = int(volume.get("VolumeSize") or volume.get("Size") or (snapshot.volume.size if snapshot else 0))
     if snapshot is not None:
         _check_against(snapshot, volume, size, code)
+    if volume.get("KmsKeyId") and volume.get("Encrypted") != "true":
+        raise Problem(
+            "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted to be set."
+        )
     if volume.get("VolumeInitializationRate"):
         _check_initialization_rate(int(volume["VolumeInitializationRate"]), has_snapshot=snapshot is not None)
     name = volume.get("VolumeType", DEFAULT_TYPE)

@@ -1,6 +1,9 @@
 """Scarce capacity: which pool refuses, for how long, and in which words."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.local_cloud.asking import TYPE, every_machine, look, refused, run, run_in, state
 
@@ -146,3 +149,25 @@ def test_a_late_refusal_kills_the_machine_and_its_volumes_while_it_is_pending(cl
     assert dead["StateReason"]["Code"] == reason
     assert ec2.describe_volumes()["Volumes"] == []
     assert state(ec2, run(ec2)[0]["InstanceId"]) == "running"
+
+
+def test_many_at_once_get_no_more_than_there_is(cloud, ec2):
+    cloud.weather(capacity=[{"available": 3}])
+
+    def one(_):
+        try:
+            return run(ec2)[0]["InstanceId"]
+        except ClientError as refusal:
+            return refusal.response["Error"]["Code"]
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(one, range(8)))
+    assert answers.count(SCARCE) == 5
+    assert {machine["InstanceId"] for machine in every_machine(ec2)} == set(answers) - {SCARCE}
+
+
+def test_many_at_once_are_as_many_machines(ec2):
+    with ThreadPoolExecutor(8) as threads:
+        made = [machines[0]["InstanceId"] for machines in threads.map(lambda _: run(ec2), range(16))]
+    assert len(set(made)) == 16
+    assert {machine["InstanceId"] for machine in every_machine(ec2)} == set(made)

@@ -80,3 +80,23 @@ def test_a_volume_is_made_once_for_its_token(ec2):
     assert ec2.create_volume(**asked)["VolumeId"] == ec2.create_volume(**asked)["VolumeId"]
     refused("IdempotentParameterMismatch", ec2.create_volume, **{**asked, "Size": 11})
     assert len(ec2.describe_volumes()["Volumes"]) == 1
+
+
+def test_each_answer_has_a_request_id_of_its_own(ec2):
+    asked = {"AvailabilityZone": "us-east-1a", "Size": 1, "ClientToken": "t"}
+    answers = [ec2.create_volume(**asked)["ResponseMetadata"] for _ in range(2)]
+    ids = [answer["RequestId"] for answer in answers]
+    assert len(set(ids)) == 2
+    assert [answer["HTTPHeaders"]["x-amzn-requestid"] for answer in answers] == ids
+
+
+def test_a_request_that_makes_no_sense_leaves_its_token_free(ec2):
+    refused("InvalidKeyPair.NotFound", run, ec2, ClientToken="t", KeyName="nobody")
+    assert run(ec2, ClientToken="t")
+
+
+def test_a_token_belongs_to_the_count_and_the_tags_too(ec2):
+    run(ec2, ClientToken="t")
+    refused("IdempotentParameterMismatch", run, ec2, count=2, ClientToken="t")
+    tagged = [{"ResourceType": "instance", "Tags": [{"Key": "k", "Value": "v"}]}]
+    refused("IdempotentParameterMismatch", run, ec2, ClientToken="t", TagSpecifications=tagged)

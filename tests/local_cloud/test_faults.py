@@ -2,7 +2,9 @@
 
 import time
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 from botocore.parsers import ResponseParserError
 
@@ -104,3 +106,22 @@ def test_a_refused_call_is_counted_with_its_code(cloud, ec2):
     refused("InsufficientInstanceCapacity", run, ec2, status=500)
     last = cloud.calls(everyone=True)[-1]
     assert (last["status"], last["code"]) == (500, "InsufficientInstanceCapacity")
+
+
+def test_what_the_layer_itself_trips_over_is_an_error_of_awss(cloud):
+    careless = boto3.client(
+        "ec2", "us-east-1", endpoint_url=cloud.url, aws_access_key_id="testing", aws_secret_access_key="testing",
+        config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, proxies={}),
+    )  # fmt: skip
+    refused("InternalError", careless.attach_volume, VolumeId="vol-1", status=500)
+
+
+def test_each_answer_has_a_request_id_of_its_own(cloud, ec2):
+    cloud.weather(faults=[{"action": "RunInstances", "code": "Unavailable"}])
+    ids = [ec2.describe_volumes()["ResponseMetadata"]["RequestId"] for _ in range(2)]
+    for _ in range(2):
+        with pytest.raises(ClientError) as caught:
+            run(ec2)
+        ids.append(caught.value.response["ResponseMetadata"]["RequestId"])
+    assert all(ids)
+    assert len(set(ids)) == 4

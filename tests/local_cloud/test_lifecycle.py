@@ -130,3 +130,30 @@ def test_a_new_machine_may_be_unknown_for_a_while_though_it_lives(cloud, ec2):
     time.sleep(SHORT)
     assert state(ec2, identity) == "running"
     assert len(ec2.describe_volumes()["Volumes"]) == 1
+
+
+def test_a_public_address_is_known_with_the_next_look(cloud, ec2):
+    cloud.weather(pending=60)
+    machine = run(ec2)[0]
+    assert "PublicIpAddress" not in machine
+    assert not machine["PublicDnsName"]
+    assert "Association" not in machine["NetworkInterfaces"][0]
+    seen = look(ec2, machine["InstanceId"])
+    assert seen["PublicIpAddress"]
+    assert seen["PrivateIpAddress"] == machine["PrivateIpAddress"]
+
+
+def test_tags_are_on_the_machine_its_volumes_and_its_interface_from_the_beginning(ec2):
+    kinds = ("instance", "volume", "network-interface")
+    machine = run(ec2, TagSpecifications=[{"ResourceType": k, "Tags": [{"Key": "of", "Value": k}]} for k in kinds])[0]
+    of = [{"Name": "resource-id", "Values": [machine["InstanceId"]]}]
+    assert [tag["Value"] for tag in ec2.describe_tags(Filters=of)["Tags"]] == ["instance"]
+    assert [v["Tags"] for v in ec2.describe_volumes()["Volumes"]] == [[{"Key": "of", "Value": "volume"}]]
+    interfaces = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert [i["TagSet"] for i in interfaces] == [[{"Key": "of", "Value": "network-interface"}]]
+
+
+def test_a_machine_that_shuts_down_frees_its_capacity_at_once(cloud, ec2):
+    cloud.weather(shutting_down=60, capacity=[{"available": 1}])
+    ec2.terminate_instances(InstanceIds=[run(ec2)[0]["InstanceId"]])
+    assert run(ec2)

@@ -66,3 +66,12 @@ def test_reset_empties_everything_again_and_again(cloud, ec2):
         assert ec2.describe_key_pairs()["KeyPairs"] == []
         assert len(ec2.describe_snapshots(Filters=DATA_SET)["Snapshots"]) == 1
         assert len(cloud.calls(everyone=True)) == 3
+
+
+def test_an_accounts_own_snapshots_are_told_from_those_of_public_images(ec2, data_set):
+    of = {owner: ec2.describe_snapshots(OwnerIds=[owner])["Snapshots"] for owner in ("self", "898082745236")}
+    assert [snapshot["SnapshotId"] for snapshot in of["self"]] == [data_set]
+    assert {snapshot["OwnerId"] for snapshot in of["898082745236"]} == {"898082745236"}
+    both = [{"Name": "volume-size", "Values": ["500"]}]
+    assert len(ec2.describe_snapshots(OwnerIds=["self"], Filters=both)["Snapshots"]) == 1
+    assert ec2.describe_snapshots(OwnerIds=["898082745236"], Filters=both)["Snapshots"] == []

@@ -17,6 +17,8 @@ import pytest
 from scripts.core import local_server
 from scripts.core.errors import LabError
 from scripts.core.local_server import REPOSITORY, ensure_running, running, stop
+from tests.local_cloud.asking import every_machine, run
+from tests.local_cloud_client import OPENER, LocalCloud
 
 
 @pytest.fixture
@@ -176,10 +178,47 @@ def test_start_and_stop_can_each_be_said_twice_from_anywhere(tmp_path):
 
 
 def test_it_starts_with_the_demos_weather(address, directory):
-    from tests.local_cloud_client import OPENER
-
     with OPENER.open(f"{address['url']}/lab/weather") as answer:
         weather = json.load(answer)
     assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
     scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
     assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]
+
+
+def test_two_directories_are_two_clouds(cloud_directory, cloud, address):
+    assert address["url"] != cloud.url
+    run(cloud.client("ec2", "us-east-1"))
+    assert every_machine(LocalCloud(address["url"]).client("ec2", "us-east-1")) == []
+
+
+def test_two_commands_at_once_start_one_server(tmp_path):
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: script("start", cwd=tmp_path), range(2))
+    stop(tmp_path / ".local-cloud")
+    assert first.returncode == second.returncode == 0
+    assert first.stdout == second.stdout
+
+
+def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(tmp_path):
+    directory = tmp_path / ".local-cloud"
+    script("start", cwd=tmp_path)
+    try:
+        identity = run(LocalCloud(running(directory)).client("ec2", "us-east-1"))[0]["InstanceId"]
+        script("start", cwd=tmp_path)
+        machines = every_machine(LocalCloud(running(directory)).client("ec2", "us-east-1"))
+        assert [machine["InstanceId"] for machine in machines] == [identity]
+    finally:
+        stop(directory)
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LabError, match=r"/file/.*: can't be "):
+        ensure_running(tmp_path / "file" / ".local-cloud")
+
+
+@pytest.mark.parametrize("name", ["lock", "server.log"])
+def test_a_file_that_cannot_be_written_is_named(directory, name):
+    (directory / name).mkdir(parents=True)
+    with pytest.raises(LabError, match=rf"/{name}: can't be written: Is a directory"):
+        ensure_running(directory)

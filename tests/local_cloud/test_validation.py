@@ -13,6 +13,12 @@ def mapping(device="/dev/sdf", **volume):
     return {"DeviceName": device, "Ebs": volume}
 
 
+def assert_nothing_is_there(ec2):
+    assert every_machine(ec2) == []
+    assert ec2.describe_volumes()["Volumes"] == []
+    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+
+
 REFUSED = {
     "an unknown image": ("InvalidAMIID.NotFound", {"ImageId": "ami-0123456789abcdef0"}),
     "no image id": ("InvalidAMIID.Malformed", {"ImageId": "ubuntu"}),
@@ -32,6 +38,14 @@ REFUSED = {
         "InvalidSnapshot.NotFound", {"BlockDeviceMappings": [mapping(SnapshotId=UNKNOWN_SNAPSHOT)]},
     ),
     "a volume of nothing": ("InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping(DeleteOnTermination=True)]}),
+    "a volume without a device": ("MissingParameter", {"BlockDeviceMappings": [{"Ebs": {"VolumeSize": 1}}]}),
+    "a device without a volume": ("MissingParameter", {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf"}]}),
+    "a volume type that is none": (
+        "UnknownVolumeType", {"BlockDeviceMappings": [mapping(VolumeSize=1, VolumeType="gp9")]},
+    ),
+    "a key for what is not encrypted": (
+        "InvalidParameterDependency", {"BlockDeviceMappings": [mapping(VolumeSize=1, KmsKeyId="alias/mine")]},
+    ),
     "one device twice": ("InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping(VolumeSize=1)] * 2}),
     "a root smaller than its image": (
         "InvalidBlockDeviceMapping", {"BlockDeviceMappings": [mapping("/dev/sda1", VolumeSize=4)]},
@@ -45,8 +59,7 @@ REFUSED = {
 def test_run_instances_refuses(ec2, case):
     code, asked = REFUSED[case]
     refused(code, run, ec2, **asked)
-    assert every_machine(ec2) == []
-    assert ec2.describe_volumes()["Volumes"] == []
+    assert_nothing_is_there(ec2)
 
 
 def test_more_at_least_than_at_most_is_refused(ec2):
@@ -206,3 +219,37 @@ def test_a_volume_or_machine_that_is_unknown_is_refused(ec2, machine):
 
 def test_an_image_may_be_named_by_its_id(ec2, machine):
     assert run(ec2, ImageId=machine["ImageId"])
+
+
+def test_what_moto_refuses_half_way_leaves_nothing_behind(ec2):
+    template = {"LaunchTemplateId": "lt-0123456789abcdef0", "Version": "1"}
+    interfaces = [{"DeviceIndex": 0}, {"DeviceIndex": 1, "NetworkInterfaceId": "eni-0123456789abcdef0"}]
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "k", "Value": "v"}]}]
+    before = len(ec2.describe_tags()["Tags"])
+    refused("UnsupportedOperation", run, ec2, TagSpecifications=tags, LaunchTemplate=template)
+    refused("InvalidNetworkInterfaceID.NotFound", run, ec2, TagSpecifications=tags, NetworkInterfaces=interfaces)
+    assert_nothing_is_there(ec2)
+    assert len(ec2.describe_tags()["Tags"]) == before
+    assert run(ec2)
+
+
+def test_a_dry_run_knows_its_subnet(ec2):
+    refused("InvalidSubnetID.NotFound", run, ec2, DryRun=True, SubnetId="subnet-0123456789abcdef0")
+
+
+def test_each_kind_is_tagged_once_and_by_the_call_that_makes_it(ec2):
+    def of(*kinds):
+        return [{"ResourceType": kind, "Tags": [{"Key": "k", "Value": "v"}]} for kind in kinds]
+
+    message = refused("InvalidParameterValue", run, ec2, TagSpecifications=of("snapshot"))
+    assert message == "'snapshot' is not a valid taggable resource type for this operation."
+    refused("InvalidParameterValue", run, ec2, TagSpecifications=of("volume", "volume"))
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=of("volume"))["VolumeId"]
+    refused("InvalidParameterValue", ec2.create_snapshot, VolumeId=volume, TagSpecifications=of("volume"))
+    assert ec2.create_snapshot(VolumeId=volume, TagSpecifications=of("snapshot"))["Tags"]
+
+
+def test_more_than_fifty_tags_in_all_are_refused(ec2):
+    identity = run(ec2)[0]["InstanceId"]
+    ec2.create_tags(Resources=[identity], Tags=[{"Key": f"a{n}", "Value": ""} for n in range(50)])
+    refused("TagLimitExceeded", ec2.create_tags, Resources=[identity], Tags=[{"Key": "b", "Value": ""}])
