@@ -5,19 +5,19 @@ Every mistake is one line: which file, which key, what is wrong, what would be r
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from scripts.core.errors import LabError
-from scripts.core.names import NAME, NAME_RULE, closest
+from scripts.core.names import closest
 from scripts.core.public_key import public_key
 from scripts.core.toml_file import load
+from scripts.core.values import Duration, Gib, InstanceType, Market, MountPoint, Name, Region, Zone, matching, networks
 
 DEEP_LEARNING_IMAGE = (
     "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
@@ -27,91 +27,11 @@ DEEP_LEARNING_IMAGE = (
 
 SSM = "resolve:ssm:"
 
-SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
-SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
-"""Where nothing may be mounted; below those of the second kind it may."""
-
 
 class Strict(BaseModel):
     """A section of a file: unknown keys are refused, nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _matching(pattern: str, right: str) -> AfterValidator:
-    """Return a validator that refuses text not wholly matched by `pattern`, saying what would be right."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            message = f"{text!r} is not {right}"
-            raise ValueError(message)
-        return text
-
-    return AfterValidator(check)
-
-
-def _absolute(path: str) -> str:
-    """Return a mount point in its normal form."""
-    parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
-    if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
-        message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
-        raise ValueError(message)
-    if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
-        message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
-        raise ValueError(message)
-    normal = "/" + "/".join(parts[1:])
-    if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
-        message = f'{path!r} is the system\'s own (try "/data")'
-        raise ValueError(message)
-    return normal
-
-
-def _duration(text: Any) -> Any:
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
-        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
-        raise ValueError(message)
-    return timedelta(**{units[found[2]]: int(found[1])})
-
-
-def _networks(ssh_from: Any) -> Any:
-    if ssh_from == "auto":
-        return ssh_from
-    if not isinstance(ssh_from, list) or not ssh_from:
-        message = f'{ssh_from!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
-        raise ValueError(message)
-    for network in ssh_from:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as problem:
-            message = f'{problem} (try "203.0.113.7/32")'
-            raise ValueError(message) from problem
-    return ssh_from
-
-
-Region = Annotated[
-    str, _matching(r"[a-z]{2}(-[a-z]+)+-\d", 'a region (try "us-east-1")'), Field(examples=["us-east-1"])
-]
-Zone = Annotated[
-    str,
-    _matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),
-    Field(examples=["us-east-1a"]),
-]
-InstanceType = Annotated[
-    str, _matching(r"[a-z0-9-]+\.[a-z0-9-]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
-]
-Market = Annotated[
-    str,
-    _matching(
-        r"on-demand|spot|reservation:cr-[0-9a-f]+|block:cr-[0-9a-f]+",
-        'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
-    ),
-    Field(examples=["on-demand"]),
-]
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(examples=["6h"])]
-MountPoint = Annotated[str, AfterValidator(_absolute), Field(examples=["/data"])]
-Name = Annotated[str, _matching(NAME, NAME_RULE), Field(examples=["speech"])]
-Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
 
 
 class ImageByParameter(Strict):
@@ -123,13 +43,13 @@ class ImageByParameter(Strict):
 class ImageByRegion(Strict):
     """An image id for each region."""
 
-    ids: dict[Region, Annotated[str, _matching(r"ami-[0-9a-f]{8,17}", 'an image id (try "ami-0123456789abcdef0")')]]
+    ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-f]{8,17}", 'an image id (try "ami-0123456789abcdef0")')]]
 
 
 class ImageByName(Strict):
     """The newest image of an owner whose name matches a pattern with `*` and `?`."""
 
-    owner: Annotated[str, _matching(r"\d{12}|self|amazon", 'an owner (an account number, "self" or "amazon")')]
+    owner: Annotated[str, matching(r"\d{12}|self|amazon", 'an owner (an account number, "self" or "amazon")')]
     name: str
 
 
@@ -165,7 +85,7 @@ class Root(Strict):
 class Network(Strict):
     """Who may reach a machine, and where it stands."""
 
-    ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(_networks)] = "auto"
+    ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
     """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
     subnets: dict[Region, list[str]] = {}
     """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""

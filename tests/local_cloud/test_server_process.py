@@ -177,40 +177,6 @@ def test_start_and_stop_can_each_be_said_twice_from_anywhere(tmp_path):
     assert script("stop", cwd=tmp_path).stdout == "no local cloud was running\n"
 
 
-def test_it_starts_with_the_demos_weather(address, directory):
-    with OPENER.open(f"{address['url']}/lab/weather") as answer:
-        weather = json.load(answer)
-    assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
-    scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
-    assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]
-
-
-def test_two_directories_are_two_clouds(cloud_directory, cloud, address):
-    assert address["url"] != cloud.url
-    run(cloud.client("ec2", "us-east-1"))
-    assert every_machine(LocalCloud(address["url"]).client("ec2", "us-east-1")) == []
-
-
-def test_two_commands_at_once_start_one_server(tmp_path):
-    with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(lambda _: script("start", cwd=tmp_path), range(2))
-    stop(tmp_path / ".local-cloud")
-    assert first.returncode == second.returncode == 0
-    assert first.stdout == second.stdout
-
-
-def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(tmp_path):
-    directory = tmp_path / ".local-cloud"
-    script("start", cwd=tmp_path)
-    try:
-        identity = run(LocalCloud(running(directory)).client("ec2", "us-east-1"))[0]["InstanceId"]
-        script("start", cwd=tmp_path)
-        machines = every_machine(LocalCloud(running(directory)).client("ec2", "us-east-1"))
-        assert [machine["InstanceId"] for machine in machines] == [identity]
-    finally:
-        stop(directory)
-
-
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match=r"/file/.*: can't be "):
@@ -222,3 +188,37 @@ def test_a_file_that_cannot_be_written_is_named(directory, name):
     (directory / name).mkdir(parents=True)
     with pytest.raises(LabError, match=rf"/{name}: can't be written: Is a directory"):
         ensure_running(directory)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A directory in which a command, which is over, started a second local cloud."""
+    directory = tmp_path_factory.mktemp("elsewhere")
+    assert script("start", cwd=directory).returncode == 0
+    yield directory
+    stop(directory / ".local-cloud")
+
+
+def machines_of(directory):
+    return every_machine(LocalCloud(running(directory / ".local-cloud")).client("ec2", "us-east-1"))
+
+
+def test_it_starts_with_the_demos_weather(elsewhere):
+    with OPENER.open(f"{running(elsewhere / '.local-cloud')}/lab/weather") as answer:
+        weather = json.load(answer)
+    assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
+    scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
+    assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]
+
+
+def test_two_directories_are_two_clouds(elsewhere, cloud):
+    assert running(elsewhere / ".local-cloud") != cloud.url
+    identity = run(cloud.client("ec2", "us-east-1"))[0]["InstanceId"]
+    assert identity not in {machine["InstanceId"] for machine in machines_of(elsewhere)}
+
+
+def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(elsewhere):
+    url = running(elsewhere / ".local-cloud")
+    identity = run(LocalCloud(url).client("ec2", "us-east-1"))[0]["InstanceId"]
+    assert url in script("start", cwd=elsewhere).stdout
+    assert identity in {machine["InstanceId"] for machine in machines_of(elsewhere)}

@@ -1,0 +1,93 @@
+"""What values lab, experiment and member files may hold; each says what would be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from scripts.core.names import NAME, NAME_RULE
+
+SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
+SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
+"""Where nothing may be mounted; below those of the second kind it may."""
+
+
+def matching(pattern: str, right: str) -> AfterValidator:
+    """Return a validator that refuses text not wholly matched by `pattern`, saying what would be right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            message = f"{text!r} is not {right}"
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def mount_point(path: str) -> str:
+    """Return a mount point in its normal form."""
+    parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
+    if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
+        message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
+        raise ValueError(message)
+    if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
+        message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
+        raise ValueError(message)
+    normal = "/" + "/".join(parts[1:])
+    if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
+        message = f'{path!r} is the system\'s own (try "/data")'
+        raise ValueError(message)
+    return normal
+
+
+def duration(text: Any) -> Any:
+    """Return "90s", "30m", "6h" or "2d" as a timedelta."""
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
+        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
+        raise ValueError(message)
+    return timedelta(**{units[found[2]]: int(found[1])})
+
+
+def networks(ssh_from: Any) -> Any:
+    """Return "auto", or a list of networks."""
+    if ssh_from == "auto":
+        return ssh_from
+    if not isinstance(ssh_from, list) or not ssh_from:
+        message = f'{ssh_from!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
+        raise ValueError(message)
+    for network in ssh_from:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as problem:
+            message = f'{problem} (try "203.0.113.7/32")'
+            raise ValueError(message) from problem
+    return ssh_from
+
+
+Region = Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-\d", 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
+Zone = Annotated[
+    str,
+    matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),
+    Field(examples=["us-east-1a"]),
+]
+InstanceType = Annotated[
+    str, matching(r"[a-z0-9-]+\.[a-z0-9-]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
+]
+Market = Annotated[
+    str,
+    matching(
+        r"on-demand|spot|reservation:cr-[0-9a-f]+|block:cr-[0-9a-f]+",
+        'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
+    ),
+    Field(examples=["on-demand"]),
+]
+Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
+MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
+Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
+Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
