@@ -304,3 +304,43 @@ def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
     shown = lab.run("launch", EXP="demo").out
     assert "quota used up (VcpuLimitExceeded)" in shown
     assert "retry_for" in shown
+
+
+def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_in_their_vpc(lab, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    made = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for n, zone in enumerate("ab")
+    ]
+    named = f'types = ["g5.12xlarge"]\nsubnets = {{ us-east-1 = {made} }}\n'.replace("'", '"')
+    lab.write("experiments/demo.toml", named)
+    cloud.weather(capacity=[{"zone": "us-east-1a"}])
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    assert [call["params"]["SubnetId"] for call in cloud.calls("RunInstances")] == made
+    (instance,) = living_in(cloud, "us-east-1", "instance")
+    assert (instance["SubnetId"], instance["VpcId"]) == (made[1], vpc)
+    (group,) = ec2.describe_security_groups(GroupIds=[instance["SecurityGroups"][0]["GroupId"]])["SecurityGroups"]
+    assert group["VpcId"] == vpc
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('subnets = { us-east-1 = ["subnet-x"] }', "subnets.us-east-1[0]: 'subnet-x' is not a subnet"),
+        ('subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }\nzones = ["us-east-1a"]', "leave zones out"),
+        (
+            'subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }',
+            "no region will do: subnets: us-east-1: The subnet ID",
+        ),
+    ],
+)
+def test_a_subnet_that_can_not_be_is_one_line_and_nothing_is_made(lab, cloud, keys, said):
+    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{keys}\n')
+    ended = lab.launch()
+    assert ended.code == 1
+    assert said in ended.error
+    assert not [call for call in cloud.calls() if call["action"] in MUTATING]

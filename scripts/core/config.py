@@ -17,7 +17,19 @@ from scripts.core.errors import LabError
 from scripts.core.names import closest
 from scripts.core.public_key import public_key
 from scripts.core.toml_file import load
-from scripts.core.values import Duration, Gib, InstanceType, Market, MountPoint, Name, Region, Zone, matching, networks
+from scripts.core.values import (
+    Duration,
+    Gib,
+    InstanceType,
+    Market,
+    MountPoint,
+    Name,
+    Region,
+    Subnet,
+    Zone,
+    matching,
+    networks,
+)
 
 DEEP_LEARNING_IMAGE = (
     "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
@@ -87,7 +99,7 @@ class Network(Strict):
 
     ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
     """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
-    subnets: dict[Region, list[str]] = {}
+    subnets: dict[Region, list[Subnet]] = {}
     """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
 
 
@@ -130,6 +142,8 @@ class Experiment(Strict):
     markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = ["on-demand"]
     regions: Annotated[list[Region], Field(min_length=1)] | None = None
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
+    subnets: dict[Region, list[Subnet]] | None = None
+    """Only these subnets; the lab's when left out."""
     retry_for: Duration = timedelta(0)
     """How long to go on asking for capacity; one round when left out."""
     relaunch: bool = False

@@ -76,6 +76,11 @@ Zone = Annotated[
     matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),
     Field(examples=["us-east-1a"]),
 ]
+Subnet = Annotated[
+    str,
+    matching(r"subnet-[0-9a-f]{8,17}", 'a subnet (try "subnet-0123456789abcdef0")'),
+    Field(examples=["subnet-0123456789abcdef0"]),
+]
 InstanceType = Annotated[
     str, matching(r"[a-z0-9-]+\.[a-z0-9-]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]

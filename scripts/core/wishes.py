@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from scripts.core.capacity import Wishes
 from scripts.core.config import Experiment, Lab
 from scripts.core.errors import LabError
@@ -14,8 +16,14 @@ def wishes(lab: Lab, name: str, experiment: Experiment) -> Wishes:
         raise LabError(
             f"experiments/{name}.toml: zones: {strangers[0]} is in none of its regions ({', '.join(regions)})"
         )
-    if zones and lab.network.subnets:
+    subnets = subnets_of(lab, experiment)
+    if zones and subnets:
         raise LabError(
-            f"experiments/{name}.toml: zones: lab.toml names subnets, and a subnet is in one zone; leave zones out"
+            f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
         )
-    return Wishes(regions, experiment.types, experiment.markets, zones, lab.network.subnets)
+    return Wishes(regions, experiment.types, experiment.markets, zones, subnets)
+
+
+def subnets_of(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:
+    """Return the subnets that an experiment is bound to, by region; empty where EC2 may choose."""
+    return experiment.subnets if experiment.subnets is not None else lab.network.subnets

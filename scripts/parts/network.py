@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
 from scripts.core.record import person
 from scripts.core.tags import SHARED, tag_specifications
+from scripts.core.wishes import subnets_of
 
 VPC = "lab:vpc"
 """The tag that says which network a group is for: a VPC's id, or `default`."""
@@ -93,23 +94,21 @@ def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules
 
 def _vpc(site: Site) -> str:
     """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
-    subnets = site.session.lab.network.subnets
+    subnets = subnets_of(site.session.lab, site.experiment)
     if not subnets:
         return "default"
     if site.region not in subnets:
-        raise RegionUnready(f"lab.toml: network.subnets names none for {site.region}")
+        raise RegionUnready(f"subnets: none is named for {site.region}")
     try:
-        found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=subnets[site.region])["Subnets"]
+        found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=list(subnets[site.region]))["Subnets"]
     except ClientError as refusal:
         if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
             raise
         message = refusal.response["Error"]["Message"]
-        raise RegionUnready(f"lab.toml: network.subnets.{site.region}: {message}") from refusal
+        raise RegionUnready(f"subnets: {site.region}: {message}") from refusal
     vpcs = {subnet["VpcId"] for subnet in found}
     if len(vpcs) != 1:
-        raise RegionUnready(
-            f"lab.toml: network.subnets.{site.region}: all subnets must be in one VPC, not {sorted(vpcs)}"
-        )
+        raise RegionUnready(f"subnets: {site.region}: all subnets must be in one VPC, not {sorted(vpcs)}")
     return vpcs.pop()
 
 
