@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
+from scripts.core.polling import growing
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.resources import NEVER_SENT
@@ -45,18 +46,19 @@ def ask(ec2: EC2Client, request: Mapping[str, Any], token: str) -> list[Instance
 
     `ec2` must not retry by itself. Raises Refused; LabError where it stays unclear whether a machine was made.
     """
-    refusal = None
+    refusal, unclear = None, False
     for pause in [0.0, *_pauses()]:
         time.sleep(pause)
         try:
             return list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
             refusal = refusal_in(problem)
+        unclear = unclear or refusal.meaning is Meaning.UNKNOWN_OUTCOME
         if refusal.meaning is Meaning.TOKEN_SPENT:
             token = new_id()
         elif refusal.meaning not in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME):
             raise Refused(refusal)
-    if refusal and refusal.meaning is Meaning.TOO_FAST:
+    if refusal and not unclear:  # `too fast` to the last: nothing was made
         raise Refused(refusal)
     raise LabError(f"RunInstances: asked {TRIES} times without a clear answer, the last was {refusal}")
 
@@ -84,8 +86,8 @@ class Starting:
     ec2: EC2Client
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
-    dead: list[tuple[str, Refusal]] = field(default_factory=list)
-    """Those that ended instead, and why: refusals that came late."""
+    dead: list[Refusal] = field(default_factory=list)
+    """Why others ended instead: refusals that came late."""
 
     def look(self) -> None:
         """Ask once how all that are pending are."""
@@ -100,8 +102,7 @@ class Starting:
                 raise LabError(f"{identity} was stopped by somebody while it started")
             else:
                 reason = found.get("StateReason", {})
-                refusal = Refusal(reason.get("Code", state), reason.get("Message", ""), late=True)
-                self.dead.append((identity, refusal))
+                self.dead.append(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
 
 
 def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[float], None]) -> None:
@@ -109,8 +110,8 @@ def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[floa
 
     `waiting` hears after each look how many seconds it has been.
     """
-    began, poll = time.monotonic(), FIRST_POLL
-    while True:
+    began = time.monotonic()
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
         for starting in all_starting:
             if starting.pending:
                 starting.look()
@@ -120,8 +121,7 @@ def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[floa
         waiting(time.monotonic() - began)
         if time.monotonic() - began > PATIENCE:
             raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
-        time.sleep(poll)
-        poll = min(LONGEST_POLL, poll * 1.5)
+        time.sleep(pause)
 
 
 def _described(ec2: EC2Client, instances: list[str]) -> list[Instance]:

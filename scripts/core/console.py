@@ -16,7 +16,6 @@ from scripts.core.errors import LabError
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
 
-
 WIDEST = 1000
 """Columns, more than any table has."""
 

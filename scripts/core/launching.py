@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
 from scripts.core.authorization import in_words
 from scripts.core.aws_errors import in_one_line
-from scripts.core.capacity import Pool, Search
+from scripts.core.capacity import Pool, Search, Wishes
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -81,13 +81,12 @@ class Launch:
     def search(self) -> Search:
         """Where is asked, and in which order."""
         cloud, types = self.session.cloud, self.experiment.types
-        wanted = wishes(self.session.lab, self.name, self.experiment)
-        return Search(wanted, cache(lambda region: zones_offering(cloud.ec2(region), types)))
+        return Search(self.wishes, cache(lambda region: zones_offering(cloud.ec2(region), types)))
 
-    @property
-    def regions(self) -> Sequence[str]:
-        """The regions that come into question, in the order of preference."""
-        return self.experiment.regions or self.session.lab.regions
+    @cached_property
+    def wishes(self) -> Wishes:
+        """What the experiment would take."""
+        return wishes(self.session.lab, self.name, self.experiment)
 
     @property
     def missing(self) -> int:
@@ -143,7 +142,7 @@ class Launch:
         request = request_for(self.shares.ready(pool.region), pool, self.missing)
         ec2 = self.session.cloud.ec2_asking_once(pool.region)
         # Should this pool refuse, the next region can be asked at once.
-        self.shares.warm_up(region for region in self.regions if region != pool.region)
+        self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
         held, self._may_hold_something = self._may_hold_something, True
         try:
             made = ask(ec2, request, token=new_id())
@@ -163,7 +162,7 @@ class Launch:
             for machine in starting.running:
                 check_root(machine, self._requests[pool])
                 self.running.append(machine)
-            for _, refusal in starting.dead:
+            for refusal in starting.dead:
                 self._refused(pool, refusal)
         self._starting.clear()
 
@@ -174,7 +173,7 @@ class Launch:
             message = in_words(self.session.cloud, pool.region, refusal)
             raise LabError(f"{pool.region}: {in_one_line(refusal.code, message)}")
         # While this region is still being asked, the others can be looked at.
-        self.shares.look_at(self.regions)
+        self.shares.look_at(self.wishes.regions)
 
     @contextmanager
     def _taking_down_on_failure(self) -> Iterator[None]:

@@ -52,19 +52,17 @@ class Plan:
 
     def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
         self.session = session
-        self.name = name
+        self.wishes = wishes(session.lab, name, experiment)
         self.experiment = experiment
         self.count = count
-        self.regions = experiment.regions or session.lab.regions
         self.shares = RegionShares(session, name, experiment)
-        self.shares.look_at(self.regions)
-        asked = {region: session.threads.submit(self._facts, region) for region in self.regions}
+        self.shares.look_at(self.wishes.regions)
+        asked = {region: session.threads.submit(self._facts, region) for region in self.wishes.regions}
         self.facts = {region: answer.result() for region, answer in asked.items()}
 
     def candidates(self) -> list[Candidate]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
-        wanted = wishes(self.session.lab, self.name, self.experiment)
-        search = Search(wanted, lambda region: self.facts[region].zones)
+        search = Search(self.wishes, lambda region: self.facts[region].zones)
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:

@@ -12,6 +12,7 @@ from botocore.parsers import ResponseParserError
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.living import is_young, living
+from scripts.core.polling import growing
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
 
@@ -45,7 +46,7 @@ class Removal:
         known = self.session.holdings(self.experiment)
         if not known.seen:
             return
-        deadline, poll = time.monotonic() + PATIENCE, FIRST_POLL
+        deadline, pauses = time.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
         self._delete(known.living)
         while (left := living(self.session, self.experiment, known)) or self._too_early(known):
             self._delete({r.id: r for r in [*self._not_agreed(known), *left]}.values())
@@ -54,8 +55,7 @@ class Removal:
                 raise self.failures[stuck[0].id]
             if time.monotonic() > deadline:
                 raise LabError(self._in_vain(left))
-            time.sleep(poll)
-            poll = min(LONGEST_POLL, poll * 1.5)
+            time.sleep(next(pauses))
         self._note(known)
 
     def _is_going(self, resource: Resource) -> bool:

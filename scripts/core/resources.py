@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 
 from scripts.core.kind import Kind, Resource
 from scripts.core.record import Event, Record
+from scripts.core.refusals import Meaning, meaning_of
 
 GONE = "gone"
 """The note by which the lab says that AWS was asked, and these ids are no more."""
 SETTLED = "settled"
 """The note by which the lab says that what these intents may have made has been looked for."""
-
-NOT_DONE = range(400, 500)
-"""The HTTP statuses that are a plain no. After any other failure the call may have been carried out all the same,
-except where AWS refuses for capacity, which comes as a 500."""
-
-CAPACITY_MARK = "apacity"
-"""Part of the code of every refusal for capacity."""
 
 
 @dataclass
@@ -62,19 +56,31 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
 
 
 def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings) -> None:
-    request = intent.request or {}
-    if request.get("DryRun"):
+    if (intent.request or {}).get("DryRun"):
         return
     open_intents[intent.id] = intent
-    found.tokens.add(request.get("ClientToken", intent.id))
+    found.tokens.add(_token(intent))
     found.regions.add(intent.region or "")
 
 
+def _token(intent: Record) -> str:
+    """Return what an intent's resources are tagged with: its client token, or its own id where the call has none."""
+    return str((intent.request or {}).get("ClientToken", intent.id))
+
+
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
-    if record.event is Event.ANSWER or outcome_is_known(record):
-        open_intents.pop(record.of or "", None)
-    for identity in (record.note or {}).get(SETTLED, ()):
+    settled = set((record.note or {}).get(SETTLED, ()))
+    if record.of and (record.event is Event.ANSWER or outcome_is_known(record)):
+        settled.add(record.of)
+        if is_decisive(record) and (token := (record.request or {}).get("ClientToken")):
+            settled |= {intent.id for intent in open_intents.values() if _token(intent) == token}
+    for identity in settled:
         open_intents.pop(identity, None)
+
+
+def is_decisive(record: Record) -> bool:
+    """Say whether an answer speaks of its client token, and so of every earlier try with it: all but `too fast` do."""
+    return record.event is Event.ANSWER or _meaning(record) is not Meaning.TOO_FAST
 
 
 def outcome_is_known(record: Record) -> bool:
@@ -84,10 +90,14 @@ def outcome_is_known(record: Record) -> bool:
     """
     if record.error is None:
         return False
-    status, code = record.error.get("http_status"), str(record.error.get("code", ""))
-    if code in NEVER_SENT:
+    if record.error.get("code") in NEVER_SENT:
         return True
-    return not record.error.get("retries") and status is not None and (status in NOT_DONE or CAPACITY_MARK in code)
+    return not record.error.get("retries") and _meaning(record) is not Meaning.UNKNOWN_OUTCOME
+
+
+def _meaning(record: Record) -> Meaning:
+    error = record.error or {}
+    return meaning_of(str(error.get("code")), str(error.get("message")), error.get("http_status"))
 
 
 NEVER_SENT = frozenset(

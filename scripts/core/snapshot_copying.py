@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from scripts.core.asking import refusal_in
 from scripts.core.aws_errors import described
 from scripts.core.errors import LabError
+from scripts.core.polling import growing
 from scripts.core.refusals import Meaning
 from scripts.core.session import Session
 from scripts.core.tags import DATASET, RECORD, VERSION, tag_map, tag_specifications
@@ -76,7 +77,7 @@ def copied(session: Session, source: Source, regions: Sequence[str], report: Cal
     copies = [answer.result() for answer in begun]
     for copy in copies:
         report(copy)
-    for pause in _growing():
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
         waiting = [copy for copy in copies if copy.under_way]
         if not waiting:
             return copies
@@ -128,10 +129,3 @@ def _look(session: Session, copy: Copy, report: Callable[[Copy], None]) -> None:
         copy.failure = found.get("StateMessage") or "the copy failed"
     if before != (copy.state, copy.progress):
         report(copy)
-
-
-def _growing() -> Iterator[float]:
-    pause = FIRST_POLL
-    while True:
-        yield pause
-        pause = min(LONGEST_POLL, pause * 1.5)

@@ -1,0 +1,13 @@
+"""How often to look at what takes its time: often at first, then seldom enough to spare AWS's request buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def growing(first: float, longest: float) -> Iterator[float]:
+    """Yield the seconds to wait before each next look, half as long again each time, without end."""
+    pause = first
+    while True:
+        yield pause
+        pause = min(longest, pause * 1.5)

@@ -1,0 +1,41 @@
+"""When one pool's answer stays unclear to the last try, nobody else is asked."""
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from scripts.core import asking
+from scripts.core.errors import LabError
+
+TOO_FAST = ClientError(
+    {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"
+)
+LOST = ReadTimeoutError(endpoint_url="https://ec2.us-east-1.amazonaws.com")
+
+
+class Ec2:
+    """Answers as it is told, the last answer for ever."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.tokens = set()
+
+    def run_instances(self, ClientToken):  # noqa: N803 - boto3's own name
+        self.tokens.add(ClientToken)
+        raise self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(mocker):
+    mocker.patch.object(asking.time, "sleep")
+
+
+def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked():
+    with pytest.raises(asking.Refused):
+        asking.ask(Ec2(TOO_FAST), {}, "t")
+
+
+def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_launch_ends():
+    ec2 = Ec2(LOST, TOO_FAST)
+    with pytest.raises(LabError, match="without a clear answer"):
+        asking.ask(ec2, {}, "t")
+    assert ec2.tokens == {"t"}
