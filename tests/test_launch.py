@@ -135,7 +135,8 @@ def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(
     first = events(lab.launch(), "lives")[0]
     ended = lab.launch()
     assert ended.code == 1
-    assert f"demo already lives: instance {first['id']} (us-east-1)" in ended.error
+    assert f"demo already lives: instance {first['id']} (us-east-1) running since 20" in ended.error
+    assert ended.error.count("since") == 1, "a volume has no time of its own to tell"
     assert "make teardown EXP=demo" in ended.error
     assert len(cloud.calls("RunInstances")) == 1
 

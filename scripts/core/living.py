@@ -53,7 +53,7 @@ def refuse_if_living(session: Session, experiment: str) -> None:
             break
         time.sleep(POLL)
     if found:
-        shown = ", ".join(f"{r} {r.state}, since {r.since}".rstrip(" ,") for r in found)
+        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in found)
         raise LabError(f"{experiment} already lives: {shown}; `make teardown EXP={experiment}` ends it")
     settled = [intent.id for intent in known.unsettled]
     session.recorder.note(**{GONE: [r.id for r in known.living], SETTLED: settled})
