@@ -11,11 +11,11 @@ from scripts.kinds.security_group import SecurityGroup
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume
 from scripts.parts.command import Command
-from scripts.parts.data_volumes import DataVolumes
 from scripts.parts.image import MachineImage
 from scripts.parts.machine import Machine
 from scripts.parts.members import Members
 from scripts.parts.network import LabNetwork
+from scripts.parts.volumes import Volumes
 
 
 @hookimpl
@@ -27,4 +27,4 @@ def lab_kinds() -> list[Kind]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts."""
-    return [Machine(), MachineImage(), LabNetwork(), DataVolumes(), Members(), Command()]
+    return [Machine(), MachineImage(), LabNetwork(), Volumes(), Members(), Command()]

@@ -3,12 +3,13 @@
 import pytest
 
 from scripts.core.capacity import Pool
-from scripts.core.config import Data
+from scripts.core.config import Data, Scratch
+from scripts.core.data_sets import DataSnapshot, chosen
 from scripts.core.errors import LabError
 from scripts.core.launch_part import Preparation, RegionUnready, Share, total
 from scripts.core.run_request import check_block_devices, request_for
-from scripts.parts.data_volumes import mapping, snapshot_of
 from scripts.parts.network import difference
+from scripts.parts.volumes import mapping, on_machine
 
 POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
 
@@ -88,7 +89,8 @@ def test_a_device_that_is_already_the_roots_is_refused_before_the_call():
 
 def snapshot(identity, version, state="completed", day=1, **more):
     tags = [{"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": version}]
-    return {"SnapshotId": identity, "State": state, "StartTime": f"2026-01-{day:02}", "Tags": tags, **more}
+    found = {"SnapshotId": identity, "State": state, "StartTime": f"2026-01-{day:02}", "Tags": tags, "VolumeSize": 500}
+    return DataSnapshot.of({**found, "Encrypted": True, **more}, "us-east-1")
 
 
 def wanted(**more):
@@ -97,8 +99,8 @@ def wanted(**more):
 
 def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_another():
     there = [snapshot("s1", "1", day=1), snapshot("s3", "3", "pending", 3), snapshot("s2", "2", day=2)]
-    assert snapshot_of(wanted(), there, "us-east-1")["SnapshotId"] == "s2"
-    assert snapshot_of(wanted(version="1"), there, "us-east-1")["SnapshotId"] == "s1"
+    assert chosen("speech", None, there, "us-east-1").id == "s2"
+    assert chosen("speech", "1", there, "us-east-1").id == "s1"
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,28 @@ def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_a
 )
 def test_a_region_without_the_data_says_what_it_lacks(there, version, said):
     with pytest.raises(RegionUnready, match=said):
-        snapshot_of(wanted(version=version), there, "us-east-1")
+        chosen("speech", version, there, "us-east-1")
 
 
 def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_is_left_alone():
-    assert mapping(wanted(), snapshot("s1", "1", Encrypted=False), "/dev/sdf")["Ebs"]["Encrypted"] is True
-    assert "Encrypted" not in mapping(wanted(), snapshot("s1", "1", Encrypted=True), "/dev/sdf")["Ebs"]
-    assert mapping(wanted(), snapshot("s1", "1"), "/dev/sdf")["Ebs"]["DeleteOnTermination"] is True
+    assert mapping(wanted(), "/dev/sdf", snapshot("s1", "1", Encrypted=False))["Ebs"]["Encrypted"] is True
+    assert "Encrypted" not in mapping(wanted(), "/dev/sdf", snapshot("s1", "1"))["Ebs"]
+
+
+@pytest.mark.parametrize(("at_teardown", "goes"), [("delete", True), ("snapshot", False), ("keep", False)])
+def test_a_volume_goes_with_its_machine_unless_it_is_to_be_snapshotted_or_kept(at_teardown, goes):
+    volume = wanted(at_teardown=at_teardown)
+    assert mapping(volume, "/dev/sdf", snapshot("s1", "1"))["Ebs"]["DeleteOnTermination"] is goes
+
+
+def test_a_scratch_volume_is_made_empty_encrypted_and_is_formatted_on_the_machine():
+    scratch = Scratch(mount="/scratch", gib=100, filesystem="xfs", owner=":docker", mode="2775")
+    assert mapping(scratch, "/dev/sdg", None)["Ebs"] == {
+        "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True, "VolumeSize": 100
+    }  # fmt: skip
+    assert on_machine(scratch, "/dev/sdg", None) == {
+        "source": "ebs", "device": "/dev/sdg", "mount": "/scratch", "format": "xfs", "owner": ":docker", "mode": "2775"
+    }  # fmt: skip
 
 
 def test_my_new_address_takes_the_place_of_my_old_one_and_of_nobody_elses():

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scripts.core.errors import LabError
 from scripts.core.names import closest
@@ -20,10 +20,13 @@ from scripts.core.toml_file import load
 from scripts.core.values import (
     Duration,
     Gib,
+    GroupName,
     InstanceType,
+    LoginName,
     Market,
     MountPoint,
     Name,
+    Owner,
     Region,
     Subnet,
     Zone,
@@ -103,6 +106,33 @@ class Network(Strict):
     """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
 
 
+class Ssh(Strict):
+    """How machines are logged in to."""
+
+    wait: Duration | None = None
+    """How long a launch waits for the machine to boot and to finish its set-up; "0s" not at all."""
+    console_wait: Duration = timedelta(minutes=5)
+    """How long the host key is looked for on the machine's console before it is trusted on first use."""
+
+
+class Accounts(Strict):
+    """What members may do on a machine."""
+
+    sudo: Literal["nopasswd", "password"] = "nopasswd"
+    """Whether members of the group sudo use it without a password. Nobody has a password until one is given."""
+    administrators: list[LoginName] = []
+    """Members who need no password for sudo even so, or nobody could give the others theirs."""
+    make_groups: list[GroupName] = []
+    """Groups that are made where they do not exist; the others are joined where they do."""
+
+    @model_validator(mode="after")
+    def _somebody_can_begin(self) -> Accounts:
+        if self.sudo == "password" and not self.administrators:
+            message = 'sudo = "password" wants administrators = ["…"]: members who can give the others a password'
+            raise ValueError(message)
+        return self
+
+
 class Lab(Strict):
     """lab.toml: the team."""
 
@@ -115,24 +145,69 @@ class Lab(Strict):
     image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
     root: Root = Root()
     network: Network = Network()
+    ssh: Ssh = Ssh()
+    accounts: Accounts = Accounts()
+    kms_keys: dict[Region, str] = {}
+    """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
 
 
-class Data(Strict):
-    """A data set's volume: made from the newest snapshot of the data set, or of the version that is named."""
+AtTeardown = Literal["delete", "snapshot", "keep"]
+Filesystem = Literal["ext4", "xfs"]
 
-    dataset: Name
-    version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
+
+class Mounted(Strict):
+    """A file system on the machine, and whose it is there."""
+
     mount: MountPoint
-    read_only: bool = False
-    gib: Gib | None = None
-    """Size; the snapshot's own when left out."""
+    owner: Owner | None = None
+    """The mount point's owner and group, "alice:docker", as the machine knows them; left as they are when left out."""
+    mode: Annotated[str, matching(r"[0-7]{3,4}", 'an octal mode (try "2775")')] | None = None
+
+
+class Volume(Mounted):
+    """A volume that comes with the machine."""
+
     type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1"] = "gp3"
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
+    at_teardown: AtTeardown = "delete"
+    """What becomes of it: deleted with the machine; snapshotted first, as a new version of its data set; kept."""
+
+
+class Data(Volume):
+    """A data set's volume: made from the newest snapshot of the data set, or of the version that is named."""
+
+    dataset: Name
+    version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
+    read_only: bool = False
+    gib: Gib | None = None
+    """Size; the snapshot's own when left out."""
     initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
     """MiB/s at which EC2 loads the blocks ahead of their first reading; charged."""
+
+
+class Scratch(Volume):
+    """An empty volume, formatted at the machine's first boot."""
+
+    gib: Gib
+    filesystem: Filesystem = "ext4"
+    dataset: Name | None = None
+    """The data set that it becomes a version of, where at_teardown is "snapshot"."""
+
+    @model_validator(mode="after")
+    def _a_snapshot_has_a_name(self) -> Scratch:
+        if self.at_teardown == "snapshot" and self.dataset is None:
+            message = 'at_teardown = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
+            raise ValueError(message)
+        return self
+
+
+class InstanceStore(Mounted):
+    """The machine's own NVMe disks, RAID 0 over them if there are several; empty again after every stop."""
+
+    filesystem: Filesystem = "ext4"
 
 
 class Experiment(Strict):
@@ -151,19 +226,28 @@ class Experiment(Strict):
     image: Image | None = None
     root: Root | None = None
     data: list[Data] = []
+    scratch: list[Scratch] = []
+    instance_store: InstanceStore | None = None
     command: str | None = None
     """Run by bash on the machine once its data is mounted."""
     instance_profile: Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,128}$", examples=["speech-reader"])] | None = None
     """The name of an IAM instance profile that the machine may use."""
 
-    @field_validator("data")
-    @classmethod
-    def _mounts_differ(cls, data: list[Data]) -> list[Data]:
-        mounts = [volume.mount for volume in data]
+    on_failed_boot: Literal["keep", "teardown"] = "keep"
+    """What becomes of a machine whose cloud-init failed."""
+
+    @property
+    def mounted(self) -> list[Mounted]:
+        """All that is mounted on the machine."""
+        return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
+
+    @model_validator(mode="after")
+    def _mounts_differ(self) -> Experiment:
+        mounts = [volume.mount for volume in self.mounted]
         if len(set(mounts)) < len(mounts):
             message = f"two volumes can't share a mount point: {', '.join(mounts)}"
             raise ValueError(message)
-        return data
+        return self
 
 
 class Member(Strict):
@@ -173,8 +257,10 @@ class Member(Strict):
         list[Annotated[str, AfterValidator(public_key)]],
         Field(min_length=1, examples=[["ssh-ed25519 AAAA… alice@laptop"]]),
     ]
-    groups: list[Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]] = ["sudo", "docker"]
+    groups: list[GroupName] = ["sudo", "docker"]
     shell: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/._-]+$", examples=["/bin/bash"])] = "/bin/bash"
+    uid: Annotated[int, Field(ge=1000, le=60000)] | None = None
+    """The same number on every machine, so that files on kept volumes stay theirs."""
 
 
 def load_lab(directory: Path) -> Lab:

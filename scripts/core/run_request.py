@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.core.boot_commands import answering_for_all
 from scripts.core.capacity import Pool
 from scripts.core.errors import LabError
 from scripts.core.launch_part import Share
@@ -25,7 +26,7 @@ def request_for(share: Share, pool: Pool, most: int = 1) -> dict[str, Any]:
         "InstanceType": pool.instance_type,
         "MinCount": 1,
         "MaxCount": most,
-        "UserData": user_data(cloud_init(share.cloud_init)),
+        "UserData": user_data(cloud_init(_document(share))),
         **_place(pool),
         **_market(pool),
     }
@@ -33,6 +34,11 @@ def request_for(share: Share, pool: Pool, most: int = 1) -> dict[str, Any]:
         request["TagSpecifications"] = tag_specifications(checked(dict(share.tags)), "instance")
     check_block_devices(request.get("BlockDeviceMappings", []))
     return request
+
+
+def _document(share: Share) -> Mapping[str, Any]:
+    runcmd = answering_for_all(share.cloud_init.get("runcmd", []))
+    return {**share.cloud_init, "runcmd": runcmd} if runcmd else share.cloud_init
 
 
 def _place(pool: Pool) -> dict[str, Any]:

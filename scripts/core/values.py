@@ -96,3 +96,10 @@ Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
+LoginName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a login name (try "alice")'), Field(examples=["alice"])]
+GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]
+Owner = Annotated[
+    str,
+    matching(r"(?=.)([a-z_][a-z0-9_-]{0,31})?(:[a-z_][a-z0-9_-]{0,31})?", 'an owner (try "alice:docker" or ":docker")'),
+    Field(examples=["alice:docker"]),
+]

@@ -21,7 +21,7 @@ class Command(LaunchPart):
         """Return the unit, the script and what starts them; nothing where the experiment has no command."""
         if site.experiment.command is None:
             return Share()
-        mounts = [data.mount for data in site.experiment.data]
+        mounts = [data.mount for data in site.experiment.mounted]
         unit = render("experiment.service.j2", experiment=site.name, script=SCRIPT, account=ACCOUNT, mounts=mounts)
         script = f"#!/bin/bash\nset -euo pipefail\n{site.experiment.command.rstrip()}\n"
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}

@@ -1,0 +1,118 @@
+"""Volumes: data sets, made from their snapshots by the launch itself; scratch volumes; the machine's own disks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.config import Data, Experiment, Mounted, Scratch, Volume
+from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
+from scripts.core.errors import LabError
+from scripts.core.launch_part import LaunchPart, Share, Site
+from scripts.core.render import text_of
+from scripts.core.tags import AT_TEARDOWN, DATA
+
+DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
+"""The names that AWS sets aside for data volumes
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
+
+PROGRAM = "/opt/ec2-lab/mount-volumes"
+VOLUMES = "/etc/ec2-lab/volumes.json"
+TEMPLATE, UNIT = "volumes.service", "ec2-lab-volumes.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A volume of an experiment, the snapshot that it is made from, and the device name that it is asked for with."""
+
+    volume: Volume
+    snapshot: DataSnapshot | None
+    device: str
+
+
+class Volumes(LaunchPart):
+    """A block device mapping for each volume, and what mounts it on the machine."""
+
+    name = "volumes"
+    order = 20
+
+    def share(self, site: Site) -> Share:
+        """Return the mappings, the mounts, the tags that tell of them. Raises RegionUnready where a data set is missing."""
+        if not site.experiment.mounted:
+            return Share()
+        attached = list(_attached(site))
+        told = [on_machine(one.volume, one.device, one.snapshot) for one in attached]
+        if site.experiment.instance_store:
+            told.append({"source": "instance-store", **_mounted(site.experiment.instance_store)})
+        told.sort(key=lambda volume: str(volume["mount"]))  # /data before /data/speech
+        return Share(
+            request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
+            cloud_init={
+                "write_files": [
+                    {"path": PROGRAM, "permissions": "0755", "content": text_of("mount-volumes.py")},
+                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps(told)},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(TEMPLATE)},
+                ],
+                # A unit, because the machine's own disks are empty again after every stop.
+                "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNIT]],
+            },
+            tags=_tags(attached),
+        )
+
+
+def _attached(site: Site) -> Iterator[Attached]:
+    """Pair volumes with device names and snapshots. Raises RegionUnready, LabError."""
+    experiment: Experiment = site.experiment
+    volumes: list[Volume] = [*experiment.data, *experiment.scratch]
+    if len(volumes) > len(DEVICES):
+        raise LabError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
+    there = in_region(site.session.cloud, site.region) if experiment.data else []
+    for volume, device in zip(volumes, DEVICES, strict=False):
+        wanted = isinstance(volume, Data)
+        yield Attached(volume, chosen(volume.dataset, volume.version, there, site.region) if wanted else None, device)
+
+
+def _tags(attached: list[Attached]) -> dict[str, str]:
+    data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
+    ends = " ".join(f"{one.device}={one.volume.at_teardown}" for one in attached if one.volume.at_teardown != "delete")
+    return {key: value[:256] for key, value in ((DATA, data), (AT_TEARDOWN, ends)) if value}
+
+
+def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
+    """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume.
+
+    Raises LabError where AWS would refuse it.
+    """
+    gib = volume.gib if isinstance(volume, Data | Scratch) else None
+    if snapshot and gib is not None and gib < snapshot.gib:
+        raise LabError(f"data set {snapshot.dataset}: gib = {gib}, its snapshot has {snapshot.gib}")
+    asked = {
+        "SnapshotId": snapshot.id if snapshot else None,
+        "VolumeType": volume.type,
+        "DeleteOnTermination": volume.at_teardown == "delete",
+        # A volume of an encrypted snapshot is encrypted, and AWS refuses to be told so again.
+        "Encrypted": None if snapshot and snapshot.encrypted else True,
+        "VolumeSize": gib,
+        "Iops": volume.iops,
+        "Throughput": volume.throughput,
+        "VolumeInitializationRate": volume.initialization_rate if isinstance(volume, Data) else None,
+    }
+    return {"DeviceName": device, "Ebs": {key: value for key, value in asked.items() if value is not None}}
+
+
+def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
+    """Return what the machine is told of one volume."""
+    told: dict[str, Any] = {"source": "ebs", "device": device, **_mounted(volume)}
+    if isinstance(volume, Scratch):
+        return {**told, "format": volume.filesystem}
+    read_only = isinstance(volume, Data) and volume.read_only
+    return {**told, "uuid": snapshot.tags.get(UUID) if snapshot else None, "read_only": read_only}
+
+
+def _mounted(mounted: Mounted) -> dict[str, Any]:
+    told = {"mount": mounted.mount, "owner": mounted.owner, "mode": mounted.mode}
+    if filesystem := getattr(mounted, "filesystem", None):
+        told["format"] = filesystem
+    return {key: value for key, value in told.items() if value is not None}
