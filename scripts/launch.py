@@ -27,6 +27,7 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
     from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch
     from scripts.core.session import acting_on
+    from scripts.core.set_up import set_up
 
     if min_count > count:
         raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
@@ -36,6 +37,7 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
         report.begins(session, experiment, count)
         machines = Launch(session, exp, experiment, report, count, min_count or count).run()
         report.lives(session, machines)
+        report.reached(session, set_up(session, exp, experiment, machines, report.sets_up))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
     (a misspelt name must not look like a machine taken down).
     """
+    from scripts.core.hosts import ssh_files
     from scripts.core.names import closest
     from scripts.core.removal import remove_everything
     from scripts.core.session import acting_on
@@ -39,6 +40,7 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
             raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
         removal = remove_everything(session, exp, report)
+        ssh_files(session).remove(exp)
         deleted, along = list(removal.deleted), list(removal.went_along)
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"

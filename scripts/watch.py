@@ -66,12 +66,15 @@ def relaunch(session: Session, exp: str, console: Console) -> None:
     from scripts.core.experiment_lock import acting_alone
     from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch
+    from scripts.core.set_up import set_up
 
     with acting_alone(session.registry.path, exp, "watch"):
         report = LaunchReport(console, exp)
         experiment = session.experiment_file(exp)
         report.begins(session, experiment, count=1)
-        report.lives(session, Launch(session, exp, experiment, report).run())
+        machines = Launch(session, exp, experiment, report).run()
+        report.lives(session, machines)
+        report.reached(session, set_up(session, exp, experiment, machines, report.sets_up))
 
 
 if __name__ == "__main__":

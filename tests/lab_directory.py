@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
+VARIABLES = (REPOSITORY / "Makefile").read_text().partition("VARIABLES := ")[2].partition("\n")[0].split()
+"""What make hands to the scripts, and a test's own environment must not."""
 
 
 @dataclass
@@ -50,11 +52,7 @@ class LabDirectory:
 
     def environment(self, **variables: str) -> dict[str, str]:
         inherited = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(
-                ("AWS_", "EXP", "JSON", "COUNT", "MIN_COUNT", "DATASET", "VERSION", "REGIONS", "REGISTRY", "DEBUG")
-            )
+            key: value for key, value in os.environ.items() if not key.startswith("AWS_") and key not in VARIABLES
         }
         return {**inherited, "PYTHONPATH": str(REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", **variables}
 

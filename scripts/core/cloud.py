@@ -27,6 +27,9 @@ SETTLING_SECONDS, LOCAL_SETTLING_SECONDS = 60.0, 2.0
 """AWS names no bound for its eventual consistency, and advises to try for minutes with growing pauses; what is seen in
 practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 
+BOOT_SECONDS = 900.0
+"""A GPU machine answers after one to five minutes; the packages of its set-up take what they take."""
+
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """AWS's own answer to "from which address do I come?", one line of text."""
 
@@ -45,6 +48,11 @@ class Cloud:
     def settling_seconds(self) -> float:
         """For how long what was just made may not be seen yet by a description of it."""
         return LOCAL_SETTLING_SECONDS if self._url else SETTLING_SECONDS
+
+    @property
+    def boot_seconds(self) -> float:
+        """How long a new machine may take until its set-up is done; machines of the local cloud never boot."""
+        return 0.0 if self._url else BOOT_SECONDS
 
     @property
     def banner(self) -> str:

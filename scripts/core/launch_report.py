@@ -11,9 +11,11 @@ from scripts.core.asking import Instance
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
+from scripts.core.hosts import ssh_files
 from scripts.core.kind import Resource
 from scripts.core.refusals import Refusal
 from scripts.core.session import Session
+from scripts.core.ssh_files import Reach
 
 
 class LaunchReport:
@@ -95,18 +97,31 @@ class LaunchReport:
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """Say what runs where, how to reach it, and what to do next."""
         took = time.monotonic() - self.since
-        members = list(session.members())
         for machine in machines:
             found = session.kinds["instance"].resource(machine, machine["Placement"]["AvailabilityZone"][:-1], {})
             self.console.say(
                 f"{self.name} runs after {took:.0f} s: {found.id}, {found.details['type']} in {found.details['zone']}",
                 "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,
             )  # fmt: skip
-            address = found.details.get("address", "(no address)")
-            reach = f"ssh {members[0]}@{address}" if members else "nobody yet: members/ is empty, see members/README.md"
             self.console.hint(f"  data    {found.details.get('data', 'none')}")
-            self.console.hint(f"  reach   {reach}")
-        self.console.hint(f"  next    make status    make teardown EXP={self.name}")
+
+    def sets_up(self, said: str) -> None:
+        """Say how far a machine's set-up is."""
+        self.console.say(f"  {said}", "set-up", said=said)
+
+    def reached(self, session: Session, reaches: Sequence[Reach]) -> None:
+        """Say how the machines are reached, and what to do next."""
+        for reach in reaches:
+            self.console.say(
+                f"  reach   {reach.name} at {reach.address}", "reached", host=reach.name, address=reach.address
+            )
+        if not session.members():
+            self.console.hint("          by nobody yet: members/ is empty, `make user-add NAME=…` adds one")
+        which = f"EXP={self.name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
+        self.console.hint(f"  next    make ssh {which}    make status    make teardown EXP={self.name}")
+        self.console.hint(
+            f"          to ssh from anywhere: Include {ssh_files(session).hosts_pattern} in ~/.ssh/config"
+        )
 
 
 def _fields(pool: Pool) -> dict[str, str | None]:

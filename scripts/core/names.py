@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from scripts.core.errors import LabError
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
 
@@ -19,6 +20,21 @@ def experiment_name(name: str) -> str:
     if not re.fullmatch(NAME, name):
         raise LabError(f"EXP: {name!r} is not {NAME_RULE}")
     return name
+
+
+def data_set_name(name: str) -> str:
+    """Return `name` if a data set may be called so, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(NAME, name):
+        raise LabError(f"DATASET: {name!r} is not {NAME_RULE}")
+    return name
+
+
+def region_names(text: str) -> list[str]:
+    """Return the regions of a list with spaces, each once. Raises LabError."""
+    for region in text.split():
+        if not re.fullmatch(REGION, region):
+            raise LabError(f"REGIONS: {region!r} is not a region (try us-east-1)")
+    return list(dict.fromkeys(text.split()))
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.names import experiment_name
+from scripts.core.names import data_set_name, experiment_name
 
 ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
+]
+DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]
+Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Its version; the newest if left out.")]
+Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
+HostName = Annotated[
+    str, typer.Option("--host", envvar="HOST", help="An experiment, a machine of one, or an address; or several.")
 ]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
 AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON, one object a line, for programs.")]

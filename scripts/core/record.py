@@ -40,13 +40,17 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def person() -> str:
-    """Return who is at work: user@host. In a container the user may have no name but a number."""
+def local_user() -> str:
+    """Return the local user's name. In a container it may have none but a number."""
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+        return str(os.getuid())
+
+
+def person() -> str:
+    """Return who is at work: user@host."""
+    return f"{local_user()}@{socket.gethostname()}"
 
 
 def actor() -> str:

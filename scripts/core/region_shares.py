@@ -48,7 +48,7 @@ class RegionShares:
         time.sleep(HEAD_START)
         for region in regions:
             for make in (self._session.cloud.ec2, self._session.cloud.ec2_asking_once):
-                if not self._session.closing:
+                if not self._session.over.is_set():
                     make(region)
 
     def plain(self, region: str) -> Share:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 
 from scripts.core.aws_errors import in_words
 from scripts.core.cloud import Cloud
@@ -36,8 +37,8 @@ class Session:
     lab: Lab
     script: str
     experiment: str | None
-    closing: bool = False
-    """Whether it is over, and threads need not begin anything more."""
+    over: Event = field(default_factory=Event)
+    """Set when threads need not begin anything more."""
 
     @cached_property
     def registry(self) -> Registry:
@@ -94,9 +95,20 @@ class Session:
         """Compute from the registry what an experiment, or all, own."""
         return holdings(self.registry.records(), self.kinds, experiment)
 
+    @property
+    def boot_seconds(self) -> float:
+        """How long a machine may take to boot and set itself up, before it counts as not seen."""
+        wait = self.lab.ssh.wait
+        return self.cloud.boot_seconds if wait is None else wait.total_seconds()
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises LabError in a thread whose session is over meanwhile."""
+        if self.over.wait(seconds):
+            raise LabError("interrupted")
+
     def close(self) -> None:
         """Write what the recorder still counts, and let go of the threads."""
-        self.closing = True
+        self.over.set()
         if "threads" in self.__dict__:
             self.threads.shutdown(wait=True, cancel_futures=True)
         if "recorder" in self.__dict__:

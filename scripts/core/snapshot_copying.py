@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from scripts.core.asking import refusal_in
 from scripts.core.aws_errors import described
+from scripts.core.data_sets import DataSnapshot, in_region, in_regions, newest
+from scripts.core.earlier_attempts import wait_for_earlier_attempts
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
 from scripts.core.refusals import Meaning
 from scripts.core.session import Session
-from scripts.core.tags import DATASET, RECORD, VERSION, tag_map, tag_specifications
+from scripts.core.tags import tag_specifications
 
-Snapshot = Mapping[str, Any]
-BUSY_PAUSE = 15.0
-"""Seconds until a region is asked again that has as many copies under way as AWS allows (about 20)."""
+FIRST_BUSY, LONGEST_BUSY = 1.0, 60.0
+"""Seconds until a region is asked again that has as many copies on their way as AWS allows (about 20)."""
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
 """Seconds between looks at copies, which take minutes to hours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is copied."""
-
-    region: str
-    snapshot: Snapshot
-
-    @property
-    def name(self) -> str:
-        """The data set and its version: speech@1."""
-        tags = tag_map(self.snapshot["Tags"])
-        return f"{tags[DATASET]}@{tags.get(VERSION, '?')}"
+COPY = "CopySnapshot"
 
 
 @dataclass(slots=True)
 class Copy:
-    """One copy under way, done, or failed."""
+    """One copy on its way, done, or failed."""
 
     region: str
     id: str = ""
     state: str = ""
-    progress: str = ""
+    percent: float = 0.0
+    waits: str = ""
+    """Why AWS does not take it yet."""
     failure: str = ""
 
     @property
@@ -54,78 +44,101 @@ class Copy:
         return not self.failure and self.state != "completed"
 
 
-def source_of(session: Session, dataset: str, version: str | None) -> Source:
-    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has one."""
-    for region in session.lab.regions:
-        wanted = [{"Name": f"tag:{DATASET}", "Values": [dataset]}, {"Name": "status", "Values": ["completed"]}]
-        if version:
-            wanted.append({"Name": f"tag:{VERSION}", "Values": [version]})
-        if found := list(session.kinds["snapshot"].find(session.cloud, region, wanted)):
-            return Source(region, max(found, key=lambda snapshot: snapshot["StartTime"]))
-    named = f"{dataset}@{version}" if version else dataset
-    raise LabError(
-        f"DATASET: no region of the lab ({', '.join(session.lab.regions)}) has a completed snapshot of {named}"
-    )
+Report = Callable[[Copy], None]
 
 
-def copied(session: Session, source: Source, regions: Sequence[str], report: Callable[[Copy], None]) -> list[Copy]:
-    """Copy a snapshot to regions, and wait until each copy is complete or has failed; one's failure stops no other.
-
-    A copy that is there already, or on its way since an earlier try, is taken as it is. `report` hears every change.
-    """
-    begun = [session.threads.submit(_begin, session, source, region) for region in regions]
-    copies = [answer.result() for answer in begun]
-    for copy in copies:
-        report(copy)
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        waiting = [copy for copy in copies if copy.under_way]
-        if not waiting:
-            return copies
-        time.sleep(pause)
-        list(session.threads.map(lambda copy: _look(session, copy, report), waiting))
-    return copies
+def source_of(session: Session, dataset: str, version: str | None) -> DataSnapshot:
+    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it."""
+    there = in_regions(session.cloud, session.threads, session.lab.regions, dataset)
+    wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
+    if not (found := newest(wanted)):
+        named = f"{dataset}@{version}" if version else dataset
+        regions = ", ".join(session.lab.regions)
+        raise LabError(f"DATASET: no region of the lab ({regions}) has a completed snapshot of {named}")
+    same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
+    return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region))
 
 
-def _begin(session: Session, source: Source, region: str) -> Copy:
-    try:
-        if there := _present(session, source, region):
-            return Copy(region, there["SnapshotId"], there["State"], there.get("Progress", ""))
-        return Copy(region, _copy(session, source, region), "pending")
-    except ClientError as refusal:
-        return Copy(region, failure=described(refusal))
+@dataclass(frozen=True)
+class Copying:
+    """One snapshot on its way to several regions. `report` hears every change, from several threads."""
 
+    session: Session
+    source: DataSnapshot
+    report: Report
+    within: timedelta | None = None
+    """The time that AWS is paid to be done in; as it comes when left out."""
 
-def _present(session: Session, source: Source, region: str) -> Snapshot | None:
-    """Look for the copy before making one: CopySnapshot has no client token."""
-    tags = tag_map(source.snapshot["Tags"])
-    wanted = [{"Name": f"tag:{key}", "Values": [tags[key]]} for key in (DATASET, VERSION) if key in tags]
-    found = [s for s in session.kinds["snapshot"].find(session.cloud, region, wanted) if s["State"] != "error"]
-    return max(found, key=lambda snapshot: snapshot["StartTime"]) if found else None
+    def run(self, regions: Sequence[str]) -> list[Copy]:
+        """Copy to regions, each at its own pace, until each copy is complete or failed; one's failure stops no other.
 
+        A copy that is there already, or on its way since an earlier run, is taken as it is.
+        """
+        return list(self.session.threads.map(self._to, regions))
 
-def _copy(session: Session, source: Source, region: str) -> str:
-    """Begin a copy; while AWS has too many under way there, wait."""
-    tags = {key: value for key, value in tag_map(source.snapshot["Tags"]).items() if key != RECORD}
-    while True:
+    def _to(self, region: str) -> Copy:
+        copy = Copy(region)
         try:
-            return session.cloud.ec2(region).copy_snapshot(
-                SourceRegion=source.region,
-                SourceSnapshotId=source.snapshot["SnapshotId"],
-                Description=f"{source.name}, from {source.region}",
-                Encrypted=True,
-                TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
-            )["SnapshotId"]
+            self._begin(copy)
+            self._follow(copy)
         except ClientError as refusal:
-            if refusal_in(refusal).meaning is not Meaning.TOO_FAST:
-                raise
-        time.sleep(BUSY_PAUSE)
+            copy.failure = described(refusal)
+        self.report(copy)
+        return copy
 
+    def _begin(self, copy: Copy) -> None:
+        """Look for the copy before making one: CopySnapshot has no client token."""
+        tags = self.source.tags_to_carry()
+        wait_for_earlier_attempts(self.session, COPY, copy.region, tags)
+        there = in_region(self.session.cloud, copy.region, self.source.dataset)
+        same = [s for s in there if s.version == self.source.version and s.state != "error"]
+        if same:
+            self._show(copy, max(same, key=lambda snapshot: (snapshot.completed, snapshot.started)))
+        else:
+            copy.id, copy.state = self._copy(copy, tags), "pending"
 
-def _look(session: Session, copy: Copy, report: Callable[[Copy], None]) -> None:
-    found = session.cloud.ec2(copy.region).describe_snapshots(SnapshotIds=[copy.id])["Snapshots"][0]
-    before = (copy.state, copy.progress)
-    copy.state, copy.progress = found["State"], found.get("Progress", "")
-    if copy.state == "error":
-        copy.failure = found.get("StateMessage") or "the copy failed"
-    if before != (copy.state, copy.progress):
-        report(copy)
+    def _copy(self, copy: Copy, tags: dict[str, str]) -> str:
+        """Begin a copy; while AWS has too many on their way there, wait."""
+        request: dict[str, Any] = {
+            "SourceRegion": self.source.region,
+            "SourceSnapshotId": self.source.id,
+            "Description": f"{self.source.name}, from {self.source.region}",
+            "Encrypted": True,
+            "TagSpecifications": tag_specifications(tags, "snapshot"),
+        }
+        if key := self.session.lab.kms_keys.get(copy.region):
+            request["KmsKeyId"] = key
+        if self.within:
+            request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
+        for pause in growing(FIRST_BUSY, LONGEST_BUSY):
+            try:
+                return self.session.cloud.ec2(copy.region).copy_snapshot(**request)["SnapshotId"]
+            except ClientError as refusal:
+                if refusal_in(refusal).meaning is not Meaning.TOO_FAST:
+                    raise
+                copy.waits = "as many copies are on their way there as AWS allows; waiting"
+                self.report(copy)
+            self.session.pause(pause)
+        raise AssertionError("pauses never end")
+
+    def _follow(self, copy: Copy) -> None:
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            self.report(copy)
+            if not copy.under_way:
+                return
+            self.session.pause(pause)
+            ec2 = self.session.cloud.ec2(copy.region)
+            try:
+                found = ec2.describe_snapshots(SnapshotIds=[copy.id])["Snapshots"][0]
+            except ClientError as refusal:
+                if refusal.response["Error"]["Code"] != "InvalidSnapshot.NotFound":  # too new to be seen
+                    raise
+                continue
+            self._show(copy, DataSnapshot.of(found, copy.region))
+
+    def _show(self, copy: Copy, found: DataSnapshot) -> None:
+        copy.id, copy.state, copy.waits = found.id, found.state, ""
+        digits = found.progress.rstrip("%")
+        copy.percent = 100.0 if found.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
+        if found.state == "error":
+            copy.failure = found.failure or "the copy failed"

@@ -34,7 +34,8 @@ def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
     # A misspelt key is two complaints, unknown and missing: the unknown one tells more.
     errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{_key(errors[0]['loc'])}: {_complaint(errors[0], model)}{more}"
+    where = f"{key}: " if (key := _key(errors[0]["loc"])) else ""
+    return f"{where}{_complaint(errors[0], model)}{more}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from scripts.core.names import NAME, NAME_RULE
+from scripts.core.names import NAME, NAME_RULE, REGION
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
@@ -70,7 +70,7 @@ def networks(ssh_from: Any) -> Any:
     return ssh_from
 
 
-Region = Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-\d", 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
+Region = Annotated[str, matching(REGION, 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
 Zone = Annotated[
     str,
     matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),

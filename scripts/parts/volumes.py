@@ -39,7 +39,7 @@ class Volumes(LaunchPart):
     order = 20
 
     def share(self, site: Site) -> Share:
-        """Return the mappings, the mounts, the tags that tell of them. Raises RegionUnready where a data set is missing."""
+        """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a data set is missing."""
         if not site.experiment.mounted:
             return Share()
         attached = list(_attached(site))
@@ -70,8 +70,10 @@ def _attached(site: Site) -> Iterator[Attached]:
         raise LabError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
     there = in_region(site.session.cloud, site.region) if experiment.data else []
     for volume, device in zip(volumes, DEVICES, strict=False):
-        wanted = isinstance(volume, Data)
-        yield Attached(volume, chosen(volume.dataset, volume.version, there, site.region) if wanted else None, device)
+        snapshot = None
+        if isinstance(volume, Data):
+            snapshot = chosen(volume.dataset, volume.version, there, site.region)
+        yield Attached(volume, snapshot, device)
 
 
 def _tags(attached: list[Attached]) -> dict[str, str]:

@@ -1,0 +1,89 @@
+"""Between a machine that runs and a machine that can be used: its host key is pinned, its set-up ends well or not."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.host_keys import console_of
+from scripts.core.pinning import Pinning, Say
+from scripts.core.polling import growing
+from scripts.core.remote import Failed, Host, Unreachable
+from scripts.core.session import Session
+from scripts.core.ssh_files import Reach
+
+FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+OURS = "ec2-lab: "
+"""What the lab's own programs begin their lines with on the console."""
+
+
+class NotSeen(LabError):
+    """The machine runs, but nobody could log in within the time given."""
+
+
+class SetUpFailed(LabError):
+    """cloud-init ended with errors."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The arrival of one machine of an experiment."""
+
+    session: Session
+    experiment: str
+    reach: Reach
+    say: Say
+
+    def wait(self, seconds: float) -> Host:
+        """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        deadline = time.monotonic() + seconds
+        pinning = Pinning(self.session, self.experiment, self.reach, self.say)
+        host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
+        self._log_in(host, deadline)
+        host = pinning.after_first_login(host)
+        self._set_up(host)
+        return host
+
+    def _log_in(self, host: Host, deadline: float) -> None:
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                host.run("true")
+            except Unreachable as not_yet:
+                if time.monotonic() + pause > deadline:
+                    raise NotSeen(f"{not_yet}{self._from_console()}") from not_yet
+                self.session.pause(pause)
+            else:
+                return
+
+    def _set_up(self, host: Host) -> None:
+        """Wait for cloud-init. Raises SetUpFailed with its errors."""
+        self.say(f"{self.reach.name}: logged in; its set-up is waited for")
+        try:
+            # It ends with 1 for errors and 2 for warnings, and says more in words.
+            told = host.run("sh", "-c", "cloud-init status --wait --format json; true")
+        except Failed as failure:
+            raise SetUpFailed(str(failure)) from failure
+        if errors := errors_in(told):
+            raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
+
+    def _from_console(self) -> str:
+        """Return what the lab's own programs complained of on the console."""
+        console = console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+        ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
+        complaints = [line for line in dict.fromkeys(ours) if line.startswith(("FAILED", "NOT", "PROBLEM"))]
+        return f" (console: {'; '.join(complaints)})" if complaints else ""
+
+
+def errors_in(status: str) -> list[str]:
+    """Return the errors that `cloud-init status --format json` tells of
+    (https://docs.cloud-init.io/en/latest/howto/status.html).
+    """  # noqa: D205
+    try:
+        told: dict[str, Any] = json.loads(status)
+    except ValueError:
+        return [f"it says {status.strip()[:200]!r}"] if status.strip() else ["it says nothing of its status"]
+    errors = [str(error) for error in told.get("errors", [])]
+    return errors or ([f"status {told['status']}"] if told.get("status") not in ("done", "disabled") else [])

@@ -1,0 +1,125 @@
+"""Which hosts a person means: an experiment's machines, or whatever his own ssh configuration knows."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.living import living
+from scripts.core.names import closest
+from scripts.core.pinning import Pinning
+from scripts.core.record import local_user
+from scripts.core.remote import Host
+from scripts.core.session import Session
+from scripts.core.ssh_files import Reach, SshFiles
+
+DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
+
+
+def ssh_files(session: Session) -> SshFiles:
+    """Return the lab's ssh files."""
+    return SshFiles(session.directory)
+
+
+def login_name(session: Session) -> str | None:
+    """Return who logs in: MEMBER, or the member named as the local user; None where ssh's configuration is to say.
+
+    Raises LabError where MEMBER is none.
+    """
+    members = session.members()
+    if named := os.environ.get("MEMBER"):
+        if named not in members:
+            raise LabError(f"MEMBER: {named!r} is not in members/{closest(named, members)}")
+        return named
+    user = local_user()
+    return user if user in members else None
+
+
+def running_machines(session: Session, experiment: str) -> list[Mapping[str, Any]]:
+    """Describe the running machines of an experiment, the oldest first."""
+    found = [r for r in living(session, experiment, session.holdings(experiment)) if r.kind == "instance"]
+    described = [
+        machine
+        for region in sorted({resource.region for resource in found})
+        for machine in session.kinds["instance"].find(
+            session.cloud, region, [{"Name": "instance-id", "Values": [r.id for r in found if r.region == region]}]
+        )
+    ]
+    running = [machine for machine in described if machine["State"]["Name"] == "running"]
+    return sorted(running, key=lambda machine: (str(machine["LaunchTime"]), machine["InstanceId"]))
+
+
+def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[Reach]:
+    """Write how the machines of an experiment are reached, and return it."""
+    files = ssh_files(session)
+    reaches = reaches_of(experiment, machines, files.names(experiment))
+    files.write(experiment, reaches, login_name(session))
+    return reaches
+
+
+def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Reach]:
+    """Give each machine a name: the experiment's own where it is alone, else with a number.
+
+    A machine that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
+    """
+    free = (f"{experiment}-{number}" for number in range(1, len(machines) + len(names) + 1))
+    unused = (name for name in free if name not in names.values())
+    alone = len(machines) == 1
+    found = []
+    for machine in machines:
+        identity = machine["InstanceId"]
+        name = names.get(identity) or (experiment if alone else next(unused))
+        address = machine.get("PublicIpAddress") or machine["PrivateIpAddress"]
+        found.append(Reach(name, address, identity, machine["Placement"]["AvailabilityZone"][:-1]))
+    return found
+
+
+def hosts_named(session: Session, words: str) -> list[Host]:
+    """Return the hosts that HOST names: experiments (all their machines), machines of theirs, addresses.
+
+    Raises LabError where one is no name, or is an experiment that does not run.
+    """
+    if not words.split():
+        raise LabError("HOST: which host? (an experiment, or an address; several with spaces between)")
+    return [host for word in words.split() for host in _hosts(session, word)]
+
+
+def host_of(session: Session, experiment: str) -> Host:
+    """Return the one machine of an experiment. Raises LabError where it has none, or several."""
+    hosts = hosts_of(session, experiment)
+    if len(hosts) > 1:
+        raise LabError(f"{experiment}: has {len(hosts)} machines; say HOST={hosts[0].name}, for one")
+    return hosts[0]
+
+
+def hosts_of(session: Session, experiment: str) -> list[Host]:
+    """Return the running machines of an experiment. Raises LabError where it has none."""
+    machines = running_machines(session, experiment)
+    if not machines:
+        raise LabError(f"{experiment}: no machine of it runs; `make launch EXP={experiment}` makes one")
+    return [_known(session, experiment, reach) for reach in write_ssh_files(session, experiment, machines)]
+
+
+def _known(session: Session, experiment: str, reach: Reach) -> Host:
+    """Return a machine, its host key on file: from its console or, where that has none, as it shows it now."""
+    pinning = Pinning(session, experiment, reach, lambda said: print(said, file=sys.stderr))
+    host = pinning.from_console(seconds=0)
+    if host.trust_on_first_use:
+        host.run("true")
+    return pinning.after_first_login(host)
+
+
+def _hosts(session: Session, word: str) -> list[Host]:
+    if not re.fullmatch(DESTINATION, word):
+        raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
+    files = ssh_files(session)
+    if word in files.all_names():
+        return [Host(word, files.config)]
+    known = {resource.experiment for resource in session.holdings().living}
+    if word in known or (session.directory / "experiments" / f"{word}.toml").exists():
+        return hosts_of(session, word)
+    return [Host(word, files.config)]

@@ -1,0 +1,49 @@
+"""After a launch: ssh files are written, and each machine's set-up is seen to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scripts.core.arrival import Arrival, NotSeen, SetUpFailed
+from scripts.core.asking import Instance
+from scripts.core.config import Experiment
+from scripts.core.errors import LabError
+from scripts.core.hosts import login_name, write_ssh_files
+from scripts.core.pinning import Say
+from scripts.core.removal import remove_everything
+from scripts.core.session import Session
+from scripts.core.ssh_files import Reach
+
+
+def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], say: Say) -> list[Reach]:
+    """Write how the machines are reached, wait until their set-up has ended, and return how they are reached.
+
+    Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says. One
+    that nobody could look into in time is told of, and no failure.
+    """
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if not seconds:
+        return reaches
+    if not login_name(session):
+        say("nobody here is a member (members/), so the machines' set-up can't be looked at; MEMBER=name says who")
+        return reaches
+    arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+    failures = [failure for failure in session.threads.map(lambda a: _arrived(a, seconds, say), arrivals) if failure]
+    if failures and experiment.on_failed_boot == "teardown":
+        remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
+        raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
+    if failures:
+        raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
+    return reaches
+
+
+def _arrived(arrival: Arrival, seconds: float, say: Say) -> str:
+    """Wait for one machine; return why its set-up failed, or nothing."""
+    try:
+        arrival.wait(seconds)
+    except SetUpFailed as failure:
+        return str(failure)
+    except NotSeen as unseen:
+        say(f"not seen to the end of its set-up: {unseen}")
+    return ""

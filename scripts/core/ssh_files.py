@@ -1,0 +1,137 @@
+"""The project's own ssh configuration: a file for each experiment, with its machines and their pinned host keys.
+
+It lies in .ssh/ beside lab.toml, is written by launches and removed by teardowns, and turns no check off.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.core.errors import LabError
+
+DIRECTORY = ".ssh"
+HOST_BLOCK = """\
+Host {name}
+    HostName {address}
+    HostKeyAlias {alias}
+    UserKnownHostsFile {known_hosts}
+    GlobalKnownHostsFile none
+    StrictHostKeyChecking yes
+    HashKnownHosts no
+    CheckHostIP no
+    PasswordAuthentication no
+    KbdInteractiveAuthentication no
+    ForwardAgent no
+    ForwardX11 no
+    ServerAliveInterval 30
+"""
+BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How one machine is reached."""
+
+    name: str
+    """What ssh is told: the experiment's name, with a number where it has several machines."""
+    address: str
+    instance: str
+    """Its id, which its host key is filed under: an address may be another machine's tomorrow."""
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class SshFiles:
+    """The ssh files of a lab."""
+
+    lab: Path
+
+    @property
+    def directory(self) -> Path:
+        """Where they lie."""
+        return self.lab / DIRECTORY
+
+    @property
+    def config(self) -> Path:
+        """What `ssh -F` is given: the lab's machines first, then the user's own configuration."""
+        path = self.directory / "config"
+        own = Path("~/.ssh/config").expanduser()
+        included = [_quoted(self.hosts_pattern), *([_quoted(own)] if own.exists() else [])]
+        _write(path, "".join(f"Include {file}\n" for file in included))
+        return path
+
+    @property
+    def hosts_pattern(self) -> Path:
+        """What the user may include in his own configuration, to reach the lab's machines by name."""
+        return self.directory / "hosts" / "*"
+
+    def known_hosts(self, experiment: str) -> Path:
+        """Return where the host keys of an experiment's machines are pinned."""
+        return self.directory / "known_hosts" / experiment
+
+    def names(self, experiment: str) -> dict[str, str]:
+        """Return the names that an experiment's machines have, by their ids."""
+        path = self.directory / "hosts" / experiment
+        return {alias: name for name, alias in BLOCK.findall(path.read_text())} if path.exists() else {}
+
+    def all_names(self) -> set[str]:
+        """Return the names of all machines that are on file."""
+        files = [path for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
+        return {name for path in files for name in self.names(path.name).values()}
+
+    def write(self, experiment: str, machines: Sequence[Reach], user: str | None) -> None:
+        """Write an experiment's machines, in place of those that were there."""
+        known_hosts = _quoted(self.known_hosts(experiment))
+        blocks = [
+            HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts)
+            + (f"    User {user}\n" if user else "")
+            for m in machines
+        ]
+        _write(self.directory / "hosts" / experiment, "\n".join(blocks))
+
+    def pin(self, experiment: str, instance: str, keys: Sequence[str]) -> None:
+        """File a machine's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""
+        path = self.known_hosts(experiment)
+        others = [line for line in _lines(path) if line.split(" ", 1)[0] != instance]
+        _write(path, "".join(f"{line}\n" for line in [*others, *(f"{instance} {key}" for key in keys)]))
+
+    def pinned(self, experiment: str, instance: str) -> list[str]:
+        """Return the host keys that are on file for a machine."""
+        named = (line.split(" ", 1) for line in _lines(self.known_hosts(experiment)))
+        return [key for name, key in named if name == instance]
+
+    def remove(self, experiment: str) -> None:
+        """Forget an experiment's machines."""
+        for path in (self.directory / "hosts" / experiment, self.known_hosts(experiment)):
+            path.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if " " in line] if path.exists() else []
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole, for nobody else's eyes."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as problem:
+        draft.unlink(missing_ok=True)
+        raise LabError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as ssh's configuration takes it (ssh_config(5): TOKENS, ENVIRONMENT VARIABLES)."""
+    text = str(path)
+    if '"' in text or "${" in text or "\n" in text:
+        raise LabError(f"{text}: ssh's configuration can't name such a path; move the lab to one without quotes or ${{")
+    return f'"{text.replace("%", "%%")}"'
