@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status plan watch snapshot-copy new local-cloud local-cloud-stop test lint types bench lock
+.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,33 @@ watch: $(READY)  ## Follow EXP; put back what AWS takes away, if the experiment 
 
 snapshot-copy: $(READY)  ## Copy the snapshot of DATASET to REGIONS, so that launches find it there
 	$(RUN) scripts.snapshot_copy
+
+snapshot-create: $(READY)  ## Snapshot a volume of EXP or HOST (MOUNT or VOLUME) as a version of DATASET
+	$(RUN) scripts.snapshot_create
+
+datasets: $(READY)  ## List data sets: regions, versions, sizes, costs
+	$(RUN) scripts.datasets
+
+datasets-prune: $(READY)  ## Show what goes beyond the newest KEEP versions; YES=1 deletes it
+	$(RUN) scripts.datasets_prune
+
+volume-mount: $(READY)  ## Mount VOLUME, SNAPSHOT or DATASET on HOST at MOUNT
+	$(RUN) scripts.volume_mount
+
+volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and give its volume back
+	$(RUN) scripts.volume_unmount
+
+users: $(READY)  ## Bring HOST to exactly the members' accounts (CHECK=1 shows, PURGE=1 deletes old ones)
+	$(RUN) scripts.users
+
+user-add: $(READY)  ## Add member NAME (KEY=path.pub), with an account on HOST if named
+	$(RUN) scripts.user_add
+
+user-remove: $(READY)  ## Remove member NAME, and their account on HOST
+	$(RUN) scripts.user_remove
+
+ssh: $(READY)  ## Log in to EXP's machine, its host key pinned
+	$(RUN) scripts.ssh
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new

@@ -28,6 +28,7 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
     from scripts.core.launching import Launch
     from scripts.core.session import acting_on
     from scripts.core.set_up import set_up
+    from scripts.core.volume_ends import mark_volumes
 
     if min_count > count:
         raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
@@ -37,6 +38,7 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
         report.begins(session, experiment, count)
         machines = Launch(session, exp, experiment, report, count, min_count or count).run()
         report.lives(session, machines)
+        mark_volumes(session, machines)
         report.reached(session, set_up(session, exp, experiment, machines, report.sets_up))
 
 

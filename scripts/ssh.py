@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
-
-import typer
 
 from scripts.core.console import run
-from scripts.core.options import HostName, script
+from scripts.core.options import HostName, OptionalExperiment, script
 
 app = script(__doc__)
-Experiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment.")]
 
 
 @app.command()
-def ssh(exp: Experiment = "", host: HostName = "") -> None:
+def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
     """Log in to the machine of EXP, or to HOST (foo-2, where an experiment has several).
 
     As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
     """
-    from scripts.core.hosts import host_of, hosts_named
-    from scripts.core.names import experiment_name
+    from scripts.core.hosts import the_host
     from scripts.core.session import open_session
 
     with open_session("ssh") as session:
-        found = hosts_named(session, host)[0] if host else host_of(session, experiment_name(exp))
+        found = the_host(session, exp, host)
     os.execvp("ssh", ["ssh", "-F", str(found.config), "-o", "StrictHostKeyChecking=yes", "--", found.name])
 
 

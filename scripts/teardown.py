@@ -26,6 +26,7 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     from scripts.core.names import closest
     from scripts.core.removal import remove_everything
     from scripts.core.session import acting_on
+    from scripts.core.volume_ends import save_volumes
 
     console = Console(as_json=as_json)
 
@@ -39,6 +40,7 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             known = sorted({r.experiment for r in session.holdings().living if r.experiment})
             lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
             raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
+        save_volumes(session, exp, lambda said: console.say(f"  {said}", "saving", said=said))
         removal = remove_everything(session, exp, report)
         ssh_files(session).remove(exp)
         deleted, along = list(removal.deleted), list(removal.went_along)

@@ -67,6 +67,7 @@ def relaunch(session: Session, exp: str, console: Console) -> None:
     from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch
     from scripts.core.set_up import set_up
+    from scripts.core.volume_ends import mark_volumes
 
     with acting_alone(session.registry.path, exp, "watch"):
         report = LaunchReport(console, exp)
@@ -74,6 +75,7 @@ def relaunch(session: Session, exp: str, console: Console) -> None:
         report.begins(session, experiment, count=1)
         machines = Launch(session, exp, experiment, report).run()
         report.lives(session, machines)
+        mark_volumes(session, machines)
         report.reached(session, set_up(session, exp, experiment, machines, report.sets_up))
 
 

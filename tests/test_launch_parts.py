@@ -132,7 +132,7 @@ def test_a_scratch_volume_is_made_empty_encrypted_and_is_formatted_on_the_machin
     assert mapping(scratch, "/dev/sdg", None)["Ebs"] == {
         "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True, "VolumeSize": 100
     }  # fmt: skip
-    assert on_machine(scratch, "/dev/sdg", None) == {
+    assert on_machine(scratch, "/dev/sdg", None).as_dict() == {
         "source": "ebs", "device": "/dev/sdg", "mount": "/scratch", "format": "xfs", "owner": ":docker", "mode": "2775"
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scripts.core.errors import LabError
-from scripts.core.names import closest
+from scripts.core.names import LOGIN, RESERVED, closest
 from scripts.core.public_key import public_key
 from scripts.core.toml_file import load
 from scripts.core.values import (
@@ -287,9 +287,16 @@ def load_members(directory: Path) -> Mapping[str, Member]:
     """Read members/*.toml, by name. Raises LabError."""
     members = {}
     for path in sorted((directory / "members").glob("*.toml")):
-        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", path.stem) or path.stem in ("root", "experiment"):
+        if not re.fullmatch(LOGIN, path.stem) or path.stem in RESERVED:
             raise LabError(
                 f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)"
             )
-        members[path.stem] = load(path, Member, shown_as=f"members/{path.name}")
+        members[path.stem] = _member(path)
     return members
+
+
+def _member(path: Path) -> Member:
+    """Read a member's file; the keys may stand in a .pub file beside it."""
+    beside = path.with_suffix(".pub")
+    keys = [line for line in beside.read_text().splitlines() if line.strip()] if beside.exists() else []
+    return load(path, Member, shown_as=f"members/{path.name}", defaults={"keys": keys} if keys else {})

@@ -67,6 +67,12 @@ class DataSnapshot:
         return self.state == "completed"
 
     @property
+    def percent(self) -> float:
+        """How much of it is there, 0 to 100."""
+        digits = self.progress.rstrip("%")
+        return 100.0 if self.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
+
+    @property
     def size(self) -> int:
         """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume."""
         tagged = self.tags.get(BYTES, "")

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.living import living
-from scripts.core.names import closest
+from scripts.core.names import closest, experiment_name
 from scripts.core.pinning import Pinning
 from scripts.core.record import local_user
 from scripts.core.remote import Host
@@ -96,6 +96,16 @@ def host_of(session: Session, experiment: str) -> Host:
     return hosts[0]
 
 
+def the_host(session: Session, experiment: str, words: str) -> Host:
+    """Return the one host that EXP or HOST names. Raises LabError where they name none, or several."""
+    if not words:
+        return host_of(session, experiment_name(experiment))
+    hosts = hosts_named(session, words)
+    if len(hosts) > 1:
+        raise LabError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
+    return hosts[0]
+
+
 def hosts_of(session: Session, experiment: str) -> list[Host]:
     """Return the running machines of an experiment. Raises LabError where it has none."""
     machines = running_machines(session, experiment)
@@ -113,13 +123,18 @@ def _known(session: Session, experiment: str, reach: Reach) -> Host:
     return pinning.after_first_login(host)
 
 
+def experiment_of(session: Session, word: str) -> str | None:
+    """Return the experiment that HOST means or whose machine it means, by what the lab knows without asking AWS."""
+    known = {resource.experiment for resource in session.holdings().living}
+    if word in known or (session.directory / "experiments" / f"{word}.toml").exists():
+        return word
+    return ssh_files(session).experiment_of(word)
+
+
 def _hosts(session: Session, word: str) -> list[Host]:
     if not re.fullmatch(DESTINATION, word):
         raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
-    files = ssh_files(session)
-    if word in files.all_names():
-        return [Host(word, files.config)]
-    known = {resource.experiment for resource in session.holdings().living}
-    if word in known or (session.directory / "experiments" / f"{word}.toml").exists():
-        return hosts_of(session, word)
-    return [Host(word, files.config)]
+    if not (experiment := experiment_of(session, word)):
+        return [Host(word, ssh_files(session).config)]
+    hosts = hosts_of(session, experiment)
+    return hosts if word == experiment else [host for host in hosts if host.name == word]

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from scripts.core.errors import LabError
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+LOGIN = r"[a-z_][a-z0-9_-]{0,31}"
+RESERVED = ("root", "experiment")
+"""Accounts that machines have without us, or for the experiment's command."""
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
@@ -26,6 +29,22 @@ def data_set_name(name: str) -> str:
     """Return `name` if a data set may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):
         raise LabError(f"DATASET: {name!r} is not {NAME_RULE}")
+    return name
+
+
+def member_name(name: str) -> str:
+    """Return `name` if a member may be called so. Raises LabError."""
+    if not name:
+        raise LabError("NAME: which member? (NAME=alice)")
+    if not re.fullmatch(LOGIN, name) or name in RESERVED:
+        raise LabError(f"NAME: {name!r} can't be a login name (try lower-case letters and digits)")
+    return name
+
+
+def volume_id(name: str) -> str:
+    """Return `name` if it is a volume's id, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(r"vol-[0-9a-f]{8,17}", name):
+        raise LabError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
     return name
 
 

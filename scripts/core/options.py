@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.names import data_set_name, experiment_name
+from scripts.core.names import data_set_name, experiment_name, member_name, volume_id
 
 ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
 ]
+OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment whose machine is meant.")]
+MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
+VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
 DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]
 Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Its version; the newest if left out.")]
 Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
@@ -18,6 +21,12 @@ HostName = Annotated[
     str, typer.Option("--host", envvar="HOST", help="An experiment, a machine of one, or an address; or several.")
 ]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
+Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
+Check = Annotated[bool, typer.Option("--check", envvar="CHECK", help="Show what would change, and change nothing.")]
+Purge = Annotated[bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and homes, not only lock them.")]
+MemberName = Annotated[
+    str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
+]
 AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON, one object a line, for programs.")]
 
 

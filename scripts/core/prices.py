@@ -17,6 +17,8 @@ PRICING_REGION = "us-east-1"
 (https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html)."""
 
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+SNAPSHOT_USAGE = "EBS:SnapshotUsage"
+"""The usage type of what standard snapshots store; the archive's and others' end otherwise."""
 SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 Dollars = float | None
@@ -24,14 +26,24 @@ Dollars = float | None
 
 def on_demand(cloud: Cloud, region: str, instance_type: str) -> Dollars:
     """Return the list price of a type in a region, in dollars an hour."""
-    wanted = {"instanceType": instance_type, "regionCode": region, **LINUX}
+    return _list_price(cloud, {"instanceType": instance_type, "regionCode": region, **LINUX})
+
+
+def snapshot_gib_month(cloud: Cloud, region: str) -> Dollars:
+    """Return the list price of one GiB stored in a standard snapshot, in dollars a month."""
+    return _list_price(cloud, {"productFamily": "Storage Snapshot", "regionCode": region}, SNAPSHOT_USAGE)
+
+
+def _list_price(cloud: Cloud, wanted: Mapping[str, str], usage: str = "") -> Dollars:
+    """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
     try:
         found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode="AmazonEC2", Filters=filters)
     except (ClientError, BotoCoreError):
         return None  # not allowed, or out of reach: a price that is not known is shown as unknown
-    prices = [price for product in found["PriceList"] for price in _dollars(json.loads(product))]
-    return max(prices, default=None)
+    products = [json.loads(product) for product in found["PriceList"]]
+    meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
+    return max((price for product in meant for price in _dollars(product)), default=None)
 
 
 def _dollars(product: Mapping[str, Any]) -> Iterable[float]:

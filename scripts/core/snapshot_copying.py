@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.core.asking import refusal_in
 from scripts.core.aws_errors import described
 from scripts.core.data_sets import DataSnapshot, in_region, in_regions, newest
-from scripts.core.earlier_attempts import wait_for_earlier_attempts
 from scripts.core.errors import LabError
+from scripts.core.making_once import made_once
 from scripts.core.polling import growing
-from scripts.core.refusals import Meaning
+from scripts.core.refusals import Refusal
 from scripts.core.session import Session
-from scripts.core.tags import tag_specifications
+from scripts.core.tags import DATASET, VERSION, tag_specifications
 
-FIRST_BUSY, LONGEST_BUSY = 1.0, 60.0
-"""Seconds until a region is asked again that has as many copies on their way as AWS allows (about 20)."""
 FIRST_POLL, LONGEST_POLL = 0.2, 30.0
 """Seconds between looks at copies, which take minutes to hours."""
-COPY = "CopySnapshot"
 
 
 @dataclass(slots=True)
@@ -83,22 +79,30 @@ class Copying:
             self._follow(copy)
         except ClientError as refusal:
             copy.failure = described(refusal)
-        self.report(copy)
+            self.report(copy)
+        except LabError as problem:
+            copy.failure = str(problem)
+            self.report(copy)
         return copy
 
     def _begin(self, copy: Copy) -> None:
-        """Look for the copy before making one: CopySnapshot has no client token."""
         tags = self.source.tags_to_carry()
-        wait_for_earlier_attempts(self.session, COPY, copy.region, tags)
-        there = in_region(self.session.cloud, copy.region, self.source.dataset)
-        same = [s for s in there if s.version == self.source.version and s.state != "error"]
-        if same:
-            self._show(copy, max(same, key=lambda snapshot: (snapshot.completed, snapshot.started)))
-        else:
-            copy.id, copy.state = self._copy(copy, tags), "pending"
+        known = {DATASET: self.source.dataset, VERSION: self.source.version}
+        found, _ = made_once(
+            self.session,
+            ("CopySnapshot", copy.region, known),
+            lambda: self._there(copy.region),
+            lambda: self._copy(copy.region, tags),
+            lambda refusal: self._waits(copy, refusal),
+        )
+        self._show(copy, found)
 
-    def _copy(self, copy: Copy, tags: dict[str, str]) -> str:
-        """Begin a copy; while AWS has too many on their way there, wait."""
+    def _there(self, region: str) -> DataSnapshot | None:
+        there = in_region(self.session.cloud, region, self.source.dataset)
+        same = [s for s in there if s.version == self.source.version and s.state != "error"]
+        return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
+
+    def _copy(self, region: str, tags: dict[str, str]) -> DataSnapshot:
         request: dict[str, Any] = {
             "SourceRegion": self.source.region,
             "SourceSnapshotId": self.source.id,
@@ -106,20 +110,16 @@ class Copying:
             "Encrypted": True,
             "TagSpecifications": tag_specifications(tags, "snapshot"),
         }
-        if key := self.session.lab.kms_keys.get(copy.region):
+        if key := self.session.lab.kms_keys.get(region):
             request["KmsKeyId"] = key
         if self.within:
             request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
-        for pause in growing(FIRST_BUSY, LONGEST_BUSY):
-            try:
-                return self.session.cloud.ec2(copy.region).copy_snapshot(**request)["SnapshotId"]
-            except ClientError as refusal:
-                if refusal_in(refusal).meaning is not Meaning.TOO_FAST:
-                    raise
-                copy.waits = "as many copies are on their way there as AWS allows; waiting"
-                self.report(copy)
-            self.session.pause(pause)
-        raise AssertionError("pauses never end")
+        answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
+        return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
+
+    def _waits(self, copy: Copy, refusal: Refusal) -> None:
+        copy.waits = f"{refusal}; asked again soon"
+        self.report(copy)
 
     def _follow(self, copy: Copy) -> None:
         for pause in growing(FIRST_POLL, LONGEST_POLL):
@@ -137,8 +137,6 @@ class Copying:
             self._show(copy, DataSnapshot.of(found, copy.region))
 
     def _show(self, copy: Copy, found: DataSnapshot) -> None:
-        copy.id, copy.state, copy.waits = found.id, found.state, ""
-        digits = found.progress.rstrip("%")
-        copy.percent = 100.0 if found.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
+        copy.id, copy.state, copy.percent, copy.waits = found.id, found.state, found.percent, ""
         if found.state == "error":
             copy.failure = found.failure or "the copy failed"

@@ -78,10 +78,15 @@ class SshFiles:
         path = self.directory / "hosts" / experiment
         return {alias: name for name, alias in BLOCK.findall(path.read_text())} if path.exists() else {}
 
-    def all_names(self) -> set[str]:
-        """Return the names of all machines that are on file."""
-        files = [path for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
-        return {name for path in files for name in self.names(path.name).values()}
+    def experiment_of(self, name: str) -> str | None:
+        """Return the experiment that has a machine of that name on file."""
+        files = [path.name for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
+        return next((experiment for experiment in files if name in self.names(experiment).values()), None)
+
+    def instance_of(self, name: str) -> str | None:
+        """Return the id of the machine of that name, if one is on file."""
+        names = self.names(self.experiment_of(name) or name)
+        return next((instance for instance, of in names.items() if of == name), None)
 
     def write(self, experiment: str, machines: Sequence[Reach], user: str | None) -> None:
         """Write an experiment's machines, in place of those that were there."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.kind import Kind
-from scripts.core.tags import EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
+from scripts.core.tags import DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Tagger:
 
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
         ours = {RECORD: record_id}
-        if self.experiment and SHARED not in given:
+        # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
+        if self.experiment and SHARED not in given and DATASET not in given:
             ours |= {"Name": self.experiment, EXPERIMENT: self.experiment}
         return checked({**self.team, **ours, **given, RECORD: record_id})

@@ -14,9 +14,12 @@ SHARED = "lab:shared"
 DATASET = "lab:dataset"
 VERSION = "lab:version"
 AT_TEARDOWN = "lab:at-teardown"
-"""On an instance: what becomes of those of its volumes that are not deleted with it, by device name."""
+"""On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
+of. On an instance the same for each of its volumes, with the device name after the key: lab:at-teardown/dev/sdf."""
 KEPT = "lab:kept"
 """On a volume that outlives its machine: since when, and after whose teardown."""
+MOUNTED, MACHINE = "lab:mount", "lab:machine"
+"""On a volume that was made for a machine that ran already: where it is mounted, and on which."""
 DATA = "lab:data"
 """On an instance: which data sets are on it, for people who look at it in the AWS console."""
 

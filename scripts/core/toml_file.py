@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +16,14 @@ from scripts.core.names import closest
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(path: Path, model: type[Model], *, shown_as: str) -> Model:
-    """Read `path` as `model`. Raises LabError: `shown_as: key: what is wrong (what would be right)`."""
+def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str, Any] | None = None) -> Model:
+    """Read `path` as `model`, with `defaults` for keys that it has not.
+
+    Raises LabError: `shown_as: key: what is wrong (what would be right)`.
+    """
     try:
         loaded = tomllib.loads(path.read_text(encoding="utf-8"))
-        return model.model_validate(loaded)
+        return model.model_validate({**(defaults or {}), **loaded})
     except OSError as problem:
         raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:

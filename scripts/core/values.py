@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from scripts.core.names import NAME, NAME_RULE, REGION
+from scripts.core.names import LOGIN, NAME, NAME_RULE, REGION
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
@@ -96,7 +96,7 @@ Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
-LoginName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a login name (try "alice")'), Field(examples=["alice"])]
+LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]
 Owner = Annotated[
     str,

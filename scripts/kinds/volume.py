@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
 from scripts.core.kind import Kind, Resource
+from scripts.core.record import Event, Record
+from scripts.core.tags import KEPT, tag_map
 
 
 class Volume(Kind):
@@ -34,8 +36,15 @@ class Volume(Kind):
         return str(found["VolumeId"])
 
     def is_gone(self, found: Mapping[str, Any]) -> bool:
-        """Say whether it is deleted."""
-        return found.get("State") == "deleted"
+        """Say whether it is deleted, or kept: then it is no experiment's any more."""
+        return found.get("State") == "deleted" or KEPT in tag_map(found.get("Tags"))
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return also the volumes that are marked as kept."""
+        yield from super().ended_by(record)
+        request = record.request or {}
+        if record.operation == "CreateTags" and record.event is Event.ANSWER and KEPT in tag_map(request.get("Tags")):
+            yield from request["Resources"]
 
     def is_going(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or waits for its machine to let go of it."""

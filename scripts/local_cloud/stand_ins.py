@@ -22,6 +22,8 @@ PRICES = {
 }
 """Dollars an hour, on-demand Linux in us-east-1, of AWS's price list of 2026-07-28
 (https://aws.amazon.com/ec2/pricing/on-demand/); us-west-2 had the same."""
+SNAPSHOT_PRICES = {"EBS:SnapshotUsage": 0.05, "EBS:SnapshotArchiveStorage": 0.0125}
+"""Dollars a GiB and month (https://aws.amazon.com/ebs/pricing/, 2026-07-28)."""
 PRICED_REGIONS = ("us-east-1", "us-west-2")
 SPOT_SHARE = 0.4
 """A spot price is made up here: this share of the on-demand price."""
@@ -39,14 +41,21 @@ QUOTAS = {
 
 
 def get_products(call: Call, _: dict[str, float]) -> Any:
-    """Answer pricing:GetProducts for one type in one region."""
+    """Answer pricing:GetProducts for one type, or for snapshots, in one region."""
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
-    price = PRICES.get(wanted.get("instanceType", ""))
-    if price is None or wanted.get("regionCode") not in PRICED_REGIONS:
-        return {"FormatVersion": "aws_v1", "PriceList": []}
+    products = {}
+    if wanted.get("regionCode") in PRICED_REGIONS:
+        if wanted.get("productFamily") == "Storage Snapshot":
+            products = SNAPSHOT_PRICES
+        elif price := PRICES.get(wanted.get("instanceType", "")):
+            products = {f"BoxUsage:{wanted['instanceType']}": price}
+    return {"FormatVersion": "aws_v1", "PriceList": [_product(usage, price) for usage, price in products.items()]}
+
+
+def _product(usage: str, price: float) -> str:
     dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{price:.10f}"}}
     terms = {"OnDemand": {"TERM": {"priceDimensions": {"RATE": dimension}}}}
-    return {"FormatVersion": "aws_v1", "PriceList": [json.dumps({"terms": terms})]}
+    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
 
 
 def list_service_quotas(_: Call, quotas: dict[str, float]) -> Any:

@@ -1,37 +1,37 @@
-"""An account on the machine for every member, with their keys and no password."""
+"""An account on the machine for every member, with their keys and no password, and an sshd that takes keys alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from scripts.core.config import Member
+from scripts.core.accounts import DOCUMENT, HARDENING, PROGRAM, document
 from scripts.core.launch_part import LaunchPart, Share, Site
+from scripts.core.render import text_of
 
 
 class Members(LaunchPart):
     """One account for each file in members/."""
 
     name = "members"
-    order = 30
+    order = 15
+    """Before the volumes, whose mount points may belong to a member."""
 
     def share(self, site: Site) -> Share:
-        """Return cloud-init's users: the image's own, which no key opens, and the members."""
-        members = site.session.members()
-        return Share(cloud_init={"users": ["default", *(account(name, m) for name, m in members.items())]})
+        """Return the programs that make the accounts and harden sshd, and their document.
 
-
-def account(name: str, member: Member) -> Mapping[str, Any]:
-    """Return the cloud-init user of a member
-    (https://docs.cloud-init.io/en/latest/reference/modules.html#users-and-groups).
-    """  # noqa: D205
-    # Nobody has a password, so whoever may use sudo needs none for it.
-    rights = {"sudo": "ALL=(ALL) NOPASSWD:ALL"} if "sudo" in member.groups else {}
-    return {
-        "name": name,
-        "groups": list(member.groups),
-        "shell": member.shell,
-        "lock_passwd": True,
-        "ssh_authorized_keys": list(member.keys),
-        **rights,
-    }
+        They run last in cloud-init's order, so that a shell or a group that a package brings is there; until then
+        nobody can log in, the image's own account included, which no key opens.
+        """
+        accounts = document(site.session.members(), site.session.lab.accounts)
+        return Share(
+            cloud_init={
+                "users": ["default"],
+                "write_files": [
+                    {"path": PROGRAM, "permissions": "0755", "content": text_of("accounts.py")},
+                    {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
+                    {"path": HARDENING, "permissions": "0755", "content": text_of("sshd-hardening.py")},
+                ],
+                "runcmd": [
+                    [PROGRAM, "--console", DOCUMENT],
+                    *([[HARDENING, "--console", "apply"]] if accounts.members else []),
+                ],
+            }
+        )

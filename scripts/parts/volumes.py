@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.config import Data, Experiment, Mounted, Scratch, Volume
+from scripts.core.config import Data, Experiment, InstanceStore, Scratch, Volume
 from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
+from scripts.core.devices import DEVICES
 from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
+from scripts.core.volume_document import PROGRAM, VOLUMES, VolumeDocument
 
-DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
-"""The names that AWS sets aside for data volumes
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
-
-PROGRAM = "/opt/ec2-lab/mount-volumes"
-VOLUMES = "/etc/ec2-lab/volumes.json"
 TEMPLATE, UNIT = "volumes.service", "ec2-lab-volumes.service"
 
 
@@ -45,14 +41,14 @@ class Volumes(LaunchPart):
         attached = list(_attached(site))
         told = [on_machine(one.volume, one.device, one.snapshot) for one in attached]
         if site.experiment.instance_store:
-            told.append({"source": "instance-store", **_mounted(site.experiment.instance_store)})
-        told.sort(key=lambda volume: str(volume["mount"]))  # /data before /data/speech
+            told.append(_of_the_machine(site.experiment.instance_store))
+        told.sort(key=lambda volume: volume.mount)  # /data before /data/speech
         return Share(
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": text_of("mount-volumes.py")},
-                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps(told)},
+                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(TEMPLATE)},
                 ],
                 # A unit, because the machine's own disks are empty again after every stop.
@@ -78,8 +74,13 @@ def _attached(site: Site) -> Iterator[Attached]:
 
 def _tags(attached: list[Attached]) -> dict[str, str]:
     data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
-    ends = " ".join(f"{one.device}={one.volume.at_teardown}" for one in attached if one.volume.at_teardown != "delete")
-    return {key: value[:256] for key, value in ((DATA, data), (AT_TEARDOWN, ends)) if value}
+    ends = {f"{AT_TEARDOWN}{one.device}": _end(one.volume) for one in attached if one.volume.at_teardown != "delete"}
+    return ends | ({DATA: data[:256]} if data else {})
+
+
+def _end(volume: Volume) -> str:
+    named = volume.dataset if isinstance(volume, Data | Scratch) and volume.at_teardown == "snapshot" else ""
+    return f"{volume.at_teardown} {named}".strip()
 
 
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
@@ -104,17 +105,20 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
     return {"DeviceName": device, "Ebs": {key: value for key, value in asked.items() if value is not None}}
 
 
-def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
+def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeDocument:
     """Return what the machine is told of one volume."""
-    told: dict[str, Any] = {"source": "ebs", "device": device, **_mounted(volume)}
-    if isinstance(volume, Scratch):
-        return {**told, "format": volume.filesystem}
-    read_only = isinstance(volume, Data) and volume.read_only
-    return {**told, "uuid": snapshot.tags.get(UUID) if snapshot else None, "read_only": read_only}
+    return VolumeDocument(
+        mount=volume.mount,
+        device=device,
+        uuid=snapshot.tags.get(UUID) if snapshot else None,
+        read_only=volume.read_only if isinstance(volume, Data) else None,
+        format=volume.filesystem if isinstance(volume, Scratch) else None,
+        owner=volume.owner,
+        mode=volume.mode,
+    )
 
 
-def _mounted(mounted: Mounted) -> dict[str, Any]:
-    told = {"mount": mounted.mount, "owner": mounted.owner, "mode": mounted.mode}
-    if filesystem := getattr(mounted, "filesystem", None):
-        told["format"] = filesystem
-    return {key: value for key, value in told.items() if value is not None}
+def _of_the_machine(store: InstanceStore) -> VolumeDocument:
+    return VolumeDocument(
+        source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode
+    )

@@ -1,0 +1,93 @@
+"""Bringing a running host to the members' accounts, and its sshd to keys alone, without locking anybody out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scripts.core.accounts import AccountsDocument
+from scripts.core.errors import LabError
+from scripts.core.remote import Failed, Host, Unreachable
+from scripts.core.render import text_of
+
+CONFIRM_WITHIN = 60
+"""Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that was changed, or would be."""
+
+    host: str
+    member: str
+    """Or "sshd"."""
+    change: str
+    detail: str
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether it is something that could not be done."""
+        return self.change == "problem"
+
+
+Heard = Callable[[Change], None]
+
+
+@dataclass(frozen=True)
+class HostAccounts:
+    """The accounts of one host. `heard` is told of each change as it is made."""
+
+    host: Host
+    heard: Heard
+
+    def apply(self, document: AccountsDocument, *, check: bool = False, purge: bool = False) -> int:
+        """Bring the host to a document and return how many things changed, or would. Raises LabError on problems."""
+        options = [*(["--check"] if check else []), *(["--purge"] if purge else [])]
+        return self._run("accounts.py", *options, "-", given=document.as_json().encode())
+
+    def harden(self, *, check: bool = False) -> int:
+        """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back."""
+        if check:
+            return self._run("sshd-hardening.py", "--check", "apply")
+        changed = self._run("sshd-hardening.py", "apply", "--confirm-within", str(CONFIRM_WITHIN))
+        if changed:
+            try:
+                replace(self.host, fresh=True).run("true")
+            except Unreachable as locked_out:
+                raise LabError(
+                    f"{locked_out}; sshd's new settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
+                ) from locked_out
+            self._run("sshd-hardening.py", "confirm")
+        return changed
+
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
+        """Run a program of ours on the host; each of its lines is a change, the last one the sum."""
+        problems: list[Change] = []
+        total = 0
+
+        def line(text: str) -> None:
+            nonlocal total
+            told = _json(text)
+            if "member" in told:
+                change = Change(self.host.name, told["member"], told["change"], told.get("detail", ""))
+                problems.extend([change] if change.is_problem else [])
+                self.heard(change)
+            else:
+                total = int(told.get("changed", total))
+
+        try:
+            self.host.run_as_root(text_of(program), *arguments, given=given, heard=line)
+        except Failed as failure:
+            said = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
+            raise LabError(f"{self.host.name}: {said}" if said else str(failure)) from failure
+        return total
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

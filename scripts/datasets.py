@@ -1,0 +1,90 @@
+"""List the data sets: in which regions, which versions, how large, at what cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, DataSet, Regions, script
+
+if TYPE_CHECKING:
+    from scripts.core.data_set_costs import Costed
+
+app = script(__doc__)
+COLUMNS = (
+    "data set",
+    "version",
+    "region",
+    "state",
+    "snapshot",
+    "volume",
+    "stored",
+    "$ a month",
+    "fast restore",
+    "since",
+)
+
+
+@app.command()
+def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = False) -> None:
+    """List the snapshots of data sets, all or DATASET's, in the lab's regions or in REGIONS.
+
+    A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
+    is the most that it can be.
+    """
+    from scripts.core.data_set_costs import costed
+    from scripts.core.data_sets import in_regions
+    from scripts.core.names import region_names
+    from scripts.core.session import open_session
+    from scripts.core.volumes import regions_of_interest
+
+    console = Console(as_json=as_json)
+    with open_session("datasets") as session:
+        console.hint(session.cloud.banner)
+        places = region_names(regions) or regions_of_interest(session)
+        found = costed(session, in_regions(session.cloud, session.threads, places, dataset or None))
+        found.sort(key=lambda c: (c.snapshot.dataset, c.snapshot.started, places.index(c.snapshot.region)))
+        for one in found if as_json else ():
+            console.say("", "data-set", **_as_fields(one))
+        if not found:
+            console.hint(
+                f"no data set in {', '.join(places)}; `make snapshot-create` and `make dataset-build` make one"
+            )
+            return
+        console.table(COLUMNS, [_row(one) for one in found])
+        known = [one.dollars for one in found if one.dollars is not None]
+        more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
+        console.hint(f"at most {sum(known):.2f} dollars a month{more}")
+
+
+def _row(one: Costed) -> list[str]:
+    snapshot = one.snapshot
+    return [
+        snapshot.dataset, snapshot.version, snapshot.region,
+        snapshot.failure or (snapshot.state if snapshot.completed else f"{snapshot.state} {snapshot.progress}"),
+        snapshot.id, f"{snapshot.gib} GiB", _bytes(snapshot.size),
+        "unknown" if one.dollars is None else f"{one.dollars:.2f}", one.fast_restore or "off",
+        snapshot.started[:16].replace("T", " "),
+    ]  # fmt: skip
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _as_fields(one: Costed) -> dict[str, Any]:
+    snapshot = one.snapshot
+    return {
+        "dataset": snapshot.dataset, "version": snapshot.version, "region": snapshot.region, "state": snapshot.state,
+        "progress": snapshot.progress, "id": snapshot.id, "gib": snapshot.gib, "bytes": snapshot.size,
+        "dollars_a_month": one.dollars, "fast_restore": one.fast_restore, "started": snapshot.started,
+        "encrypted": snapshot.encrypted, "source": snapshot.tags.get("lab:source"),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,66 @@
+"""Make a version of a data set: a snapshot of a volume that is mounted on a host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
+
+if TYPE_CHECKING:
+    from scripts.core.refusals import Refusal
+
+app = script(__doc__)
+NewVersion = Annotated[
+    str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number if left out.")
+]
+
+
+@app.command()
+def snapshot_create(
+    dataset: DataSet = "", version: NewVersion = "", exp: OptionalExperiment = "", host: HostName = "",
+    volume: VolumeId = "", mount: MountPoint = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Snapshot a volume of EXP's machine, or of HOST, as a new version of DATASET; MOUNT or VOLUME says which.
+
+    The file system is frozen only while AWS takes the order, and is thawed whatever happens to this command. It may be
+    left (Ctrl-C) then; AWS goes on, and the same command shows how far it is.
+    """
+    from scripts.core.hosts import the_host
+    from scripts.core.mounted_volume import mounted_on, the_volume
+    from scripts.core.progress_bars import progress_bars
+    from scripts.core.session import open_session
+    from scripts.core.snapshot_creation import SnapshotCreation
+    from scripts.core.volumes import region_of
+
+    if not dataset:
+        raise LabError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
+    console = Console(as_json=as_json)
+
+    def waits(refusal: Refusal) -> None:
+        console.hint(f"  {refusal}; asked again soon")
+
+    with open_session("snapshot-create") as session:
+        console.hint(session.cloud.banner)
+        machine = the_host(session, exp, host)
+        found = the_volume(machine, mounted_on(machine), mount, volume)
+        region = region_of(session, found)
+        creation = SnapshotCreation(session, dataset, version or None, region, found, machine)
+        snapshot, made = creation.begin(waits)
+        began = f"of {found.id} on {found.mount}" if made else "which an earlier run began"
+        console.say(f"{snapshot.name}: {snapshot.id} in {region}, {began}", "snapshot", style="green",
+                    id=snapshot.id, region=region, dataset=dataset, version=snapshot.version, made=made)  # fmt: skip
+        console.hint("  Ctrl-C leaves it to AWS; the same command shows how far it is")
+        with progress_bars(console) as bars:
+            creation.follow(
+                snapshot, lambda s: bars.show(s.name, s.size * s.percent / 100, s.size, f"{s.percent:.0f}%")
+            )
+        console.say(f"{snapshot.name} is complete: the next launch with this data set gets it", "complete",
+                    style="green", id=snapshot.id)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,42 @@
+"""Remove a member: from members/, and from hosts."""
+
+from __future__ import annotations
+
+from scripts.core.console import Console, run
+from scripts.core.options import HostName, MemberName, Purge, script
+
+app = script(__doc__)
+
+
+@app.command()
+def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False) -> None:
+    """Take NAME's account on HOST away: locked and without keys, its home kept (PURGE=1 deletes both).
+
+    members/NAME.toml goes too, so that new machines do not have the account.
+    """
+    from scripts.core.accounts import AccountsDocument
+    from scripts.core.errors import LabError
+    from scripts.core.host_accounts import HostAccounts
+    from scripts.core.hosts import hosts_named
+    from scripts.core.member_files import remove
+    from scripts.core.session import open_session
+
+    console = Console()
+    with open_session("user-remove") as session:
+        removed = remove(session.directory, name)
+        if removed:
+            console.say(f"removed {', '.join(removed)}", "member", style="green", member=name, paths=removed)
+        if not host and not removed:
+            raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
+        going = AccountsDocument(members={}, only=[], removed=[name])
+        for machine in hosts_named(session, host) if host else ():
+            accounts = HostAccounts(machine, lambda c: console.hint(f"  {c.host}  {c.member}: {c.change} {c.detail}"))
+            changed = accounts.apply(going, purge=purge)
+            console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
+                        "host", host=machine.name, changed=changed)  # fmt: skip
+    if not host:
+        console.hint("  machines that run still have the account: `make users HOST=…` takes it off")
+
+
+if __name__ == "__main__":
+    run(app)

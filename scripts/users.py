@@ -1,0 +1,69 @@
+"""Bring hosts to exactly the members' accounts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, Check, HostName, Purge, script
+
+if TYPE_CHECKING:
+    from scripts.core.host_accounts import Change
+
+app = script(__doc__)
+Name = Annotated[str, typer.Option("--name", envvar="NAME", help="This member alone.")]
+Password = Annotated[
+    str, typer.Option("--password", envvar="PASSWORD", help='"ask": give NAME a password, to be changed at once.')
+]
+
+
+@app.command()
+def users(
+    host: HostName = "", name: Name = "", password: Password = "", check: Check = False, purge: Purge = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Bring HOST (an experiment, an address, or several) to the accounts of members/.
+
+    Accounts are made or mended; groups are added and never taken; keys are exactly those listed. Members no longer
+    listed are locked and lose their keys, PURGE=1 deletes them. sshd is brought to take keys alone, and the host takes
+    that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
+    """
+    from scripts.core.accounts import document
+    from scripts.core.host_accounts import HostAccounts
+    from scripts.core.hosts import hosts_named
+    from scripts.core.passwords import for_member
+    from scripts.core.session import open_session
+
+    console = Console(as_json=as_json)
+
+    def heard(change: Change) -> None:
+        style = "red" if change.is_problem else None
+        text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
+        console.say(text, "change", style=style, host=change.host, member=change.member, change=change.change,
+                    detail=change.detail)  # fmt: skip
+
+    failures = []
+    with open_session("users") as session:
+        wanted = document(session.members(), session.lab.accounts)
+        if not wanted.members:
+            raise LabError("members/: is empty; `make user-add NAME=alice` adds a member")
+        wanted = for_member(wanted, name, password)
+        for machine in hosts_named(session, host):
+            accounts = HostAccounts(machine, heard)
+            try:
+                changed = accounts.apply(wanted, check=check, purge=purge) + accounts.harden(check=check)
+            except LabError as failure:
+                failures.append(str(failure))
+                continue
+            would = "would change" if check else "changed"
+            said = f"{changed} {would}" if changed else "nothing to change"
+            console.say(f"{machine.name}: {said}", "host", style="green", host=machine.name, changed=changed)
+    if failures:
+        raise LabError("; ".join(failures))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,46 @@
+"""Mount a volume on a machine that runs already."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, DataSet, HostName, MountPoint, Version, VolumeId, script
+
+app = script(__doc__)
+SnapshotId = Annotated[str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Make the volume from snap-….")]
+
+
+@app.command()
+def volume_mount(
+    host: HostName = "", mount: MountPoint = "", volume: VolumeId = "", snapshot: SnapshotId = "",
+    dataset: DataSet = "", version: Version = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Mount VOLUME, or a new volume made from SNAPSHOT or from DATASET, on HOST at MOUNT.
+
+    A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
+    before it are undone.
+    """
+    from scripts.core.machines import acting_on_host, machine_of
+    from scripts.core.volume_mounting import VolumeMounting
+    from scripts.core.volume_sources import wanted
+
+    if len([source for source in (volume, snapshot, dataset) if source]) != 1:
+        raise LabError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")
+    console = Console(as_json=as_json)
+    with acting_on_host(host, "volume-mount") as session:
+        console.hint(session.cloud.banner)
+        machine = machine_of(session, host)
+        source = wanted(session, machine, mount, volume, snapshot, dataset, version or None)
+        mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        found = mounting.mount(source)
+        console.say(f"{found} is mounted on {source.mount} of {machine.host.name}", "mounted", style="green",
+                    volume=found, mount=source.mount, instance=machine.id, made=not volume)  # fmt: skip
+        console.hint(f"  `make volume-unmount HOST={host} MOUNT={source.mount}` is the way back")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,34 @@
+"""Unmount a volume of a machine that runs, and give it back."""
+
+from __future__ import annotations
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, HostName, MountPoint, VolumeId, script
+
+app = script(__doc__)
+
+
+@app.command()
+def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId = "", as_json: AsJson = False) -> None:
+    """Unmount and detach the volume at MOUNT of HOST (or VOLUME).
+
+    A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
+    """
+    from scripts.core.machines import acting_on_host, machine_of
+    from scripts.core.mounted_volume import mounted_on, the_volume
+    from scripts.core.volume_mounting import VolumeMounting
+
+    console = Console(as_json=as_json)
+    with acting_on_host(host, "volume-unmount") as session:
+        console.hint(session.cloud.banner)
+        machine = machine_of(session, host)
+        found = the_volume(machine.host, mounted_on(machine.host), mount, volume)
+        mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        deleted = mounting.unmount(found.mount, found.id)
+        became = "deleted, as it was made for this" if deleted else "detached; it goes on costing until it is deleted"
+        console.say(f"{found.id} is {became}", "unmounted", style="green", volume=found.id, mount=found.mount,
+                    deleted=deleted)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(app)

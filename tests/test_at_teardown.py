@@ -1,0 +1,99 @@
+"""What an experiment says of its volumes at teardown is what becomes of them."""
+
+import pytest
+
+VOLUMES = """
+types = ["g5.xlarge"]
+[[data]]
+dataset = "speech"
+mount = "/data"
+[[data]]
+dataset = "speech"
+mount = "/corpus"
+at_teardown = "{corpus}"
+[[scratch]]
+mount = "/scratch"
+gib = 10
+at_teardown = "{scratch}"
+{named}
+"""
+
+
+def write(lab, corpus="delete", scratch="delete"):
+    named = 'dataset = "results"' if scratch == "snapshot" else ""
+    lab.write("experiments/demo.toml", VOLUMES.format(corpus=corpus, scratch=scratch, named=named))
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n')
+
+
+def volumes(cloud):
+    return [v for v in cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] if v["State"] != "deleted"]
+
+
+def snapshots(cloud, dataset):
+    mine = [{"Name": "tag:lab:dataset", "Values": [dataset]}]
+    return cloud.client("ec2", "us-east-1").describe_snapshots(Filters=mine)["Snapshots"]
+
+
+def tags(found):
+    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+
+
+def test_three_volumes_are_one_mutating_call_and_are_all_gone_after_the_teardown(lab, cloud):
+    write(lab)
+    assert lab.launch().code == 0
+    changing = [call["action"] for call in cloud.calls() if not call["action"].startswith(("Describe", "Get"))]
+    assert [action for action in changing if "SecurityGroup" not in action] == ["RunInstances"]
+    assert len(volumes(cloud)) == 4
+    assert lab.teardown().code == 0
+    assert volumes(cloud) == []
+
+
+def test_a_kept_volume_outlives_its_machine_says_so_and_is_nobodys_any_more(lab, cloud):
+    write(lab, scratch="keep")
+    assert lab.launch().code == 0
+    assert lab.teardown().code == 0
+    (kept,) = volumes(cloud)
+    assert kept["Size"] == 10
+    assert tags(kept)["lab:kept"].endswith(" after demo")
+    assert lab.status() == []
+    assert lab.launch().code == 0, "a kept volume keeps no launch from its name"
+    assert lab.teardown().code == 0
+    assert len(volumes(cloud)) == 2, "the second launch's is kept too"
+
+
+def test_a_volume_is_snapshotted_once_its_machine_is_gone_and_deleted_when_that_is_complete(lab, cloud):
+    cloud.weather(shutting_down=0.5)
+    write(lab, corpus="snapshot", scratch="snapshot")
+    assert lab.launch().code == 0
+    ended = lab.teardown()
+    assert ended.code == 0, ended.err
+    assert volumes(cloud) == []
+    newest = max(snapshots(cloud, "speech"), key=lambda found: found["StartTime"])
+    assert tags(newest)["lab:version"] == "2"
+    assert tags(newest)["lab:uuid"] == "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11", "the file system is the same"
+    assert "lab:experiment" not in tags(newest), "a data set belongs to the lab"
+    (results,) = snapshots(cloud, "results")
+    assert tags(results)["Name"] == "results@1"
+    order = [
+        call["action"]
+        for call in cloud.calls()
+        if call["action"] in ("TerminateInstances", "CreateSnapshot", "DeleteVolume")
+    ]
+    assert order == ["TerminateInstances", "CreateSnapshot", "CreateSnapshot", "DeleteVolume", "DeleteVolume"]
+
+
+@pytest.mark.parametrize("fault", ["reset-after", "reset-before", "html-503"])
+def test_a_lost_answer_makes_no_second_snapshot(lab, cloud, fault):
+    write(lab, corpus="snapshot")
+    assert lab.launch().code == 0
+    cloud.weather(faults=[{"action": "CreateSnapshot", "kind": fault, "times": 1}])
+    assert lab.teardown().code == 0
+    assert len(snapshots(cloud, "speech")) == 2, "the demo's own, and one more"
+    assert volumes(cloud) == []
+
+
+def test_a_scratch_volume_that_is_to_be_snapshotted_wants_a_name(lab):
+    lab.write("experiments/demo.toml", VOLUMES.format(corpus="delete", scratch="snapshot", named=""))
+    ended = lab.launch()
+    assert ended.code == 1
+    assert 'scratch[0]: at_teardown = "snapshot" wants a name' in ended.err
