@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
-COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "address", "data")
+COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "address", "data", "loaded")
 
 
 @app.command()
@@ -39,7 +39,7 @@ def _row(resource: Resource) -> list[str]:
         resource.experiment or "", resource.kind, resource.id, resource.state,
         details.get("zone", resource.region), details.get("type") or details.get("size", ""),
         details.get("market", ""), resource.since[:16].replace("T", " "), details.get("address", ""),
-        details.get("data", ""),
+        details.get("data", ""), details.get("loaded", ""),
     ]  # fmt: skip
 
 

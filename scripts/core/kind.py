@@ -120,6 +120,11 @@ class Kind(ABC):
         del found
         return {}
 
+    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+        """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
+        del cloud, region, resources
+        return {}
+
     @abstractmethod
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the items that a creating call's answer holds."""

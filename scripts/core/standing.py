@@ -49,4 +49,5 @@ def _described(session: Session, kind_name: str, region: str) -> dict[str, Resou
     kind = session.kinds[kind_name]
     found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     resources = [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found]
-    return {resource.id: resource for resource in resources}
+    more = kind.looked_up(session.cloud, region, resources)
+    return {r.id: replace(r, details={**r.details, **more.get(r.id, {})}) for r in resources}

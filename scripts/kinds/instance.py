@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts.core.cloud import Cloud
 from scripts.core.kind import Kind, Resource
 from scripts.core.record import Record
@@ -70,8 +72,18 @@ class Instance(Kind):
             "market": found.get("InstanceLifecycle", "on-demand"),
             "address": found.get("PublicIpAddress") or found.get("PrivateIpAddress"),
             "data": tag_map(found.get("Tags")).get(DATA),
+            "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
         }
         return {key: value for key, value in details.items() if value}
+
+    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+        """Return how far the blocks of each machine's volumes are loaded from their snapshots: the least of them."""
+        volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
+        loaded: dict[str, int] = {}
+        for volume, percent in _loaded(cloud, region, sorted(volumes)).items():
+            machine = volumes[volume]
+            loaded[machine] = min(percent, loaded.get(machine, percent))
+        return {machine: {"loaded": f"{percent}%"} for machine, percent in loaded.items()}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the instances that match."""
@@ -81,6 +93,19 @@ class Instance(Kind):
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Terminate it."""
         cloud.ec2(resource.region).terminate_instances(InstanceIds=[resource.id])
+
+
+def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]:
+    """Return by volume how many percent of its blocks are loaded; nothing of those that were made empty."""
+    if not volumes:
+        return {}
+    try:
+        pages = cloud.ec2(region).get_paginator("describe_volume_status").paginate(VolumeIds=list(volumes))
+        found = [status for page in pages for status in page["VolumeStatuses"]]
+    except ClientError:
+        return {}  # not allowed, or a volume is just gone: the status is worth having without it
+    details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
+    return {volume: told["Progress"] for volume, told in details.items() if "Progress" in told}
 
 
 def _instances(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,0 +1,105 @@
+"""Data sets are listed with what they cost, and pruned only of what nobody uses."""
+
+import pytest
+
+DATA = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+
+
+def make_versions(cloud, region, *versions, dataset="speech"):
+    """Make versions of a data set, oldest first, and return their ids."""
+    ec2 = cloud.client("ec2", region)
+    volume = ec2.create_volume(AvailabilityZone=f"{region}a", Size=8)["VolumeId"]
+    ids = []
+    for version in versions:
+        tags = {"lab:dataset": dataset, "lab:version": version, "lab:bytes": str(4 << 30)}
+        tags = [{"Key": key, "Value": value} for key, value in tags.items()]
+        made = ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
+        ids.append(made["SnapshotId"])
+    return ids
+
+
+def listed(lab, **variables):
+    ended = lab.run("datasets", JSON="1", **variables)
+    assert ended.code == 0, ended.err
+    return ended.events
+
+
+def there(cloud, region, dataset="speech"):
+    mine = [{"Name": "tag:lab:dataset", "Values": [dataset]}]
+    return {s["SnapshotId"] for s in cloud.client("ec2", region).describe_snapshots(Filters=mine)["Snapshots"]}
+
+
+def test_every_version_is_listed_in_every_region_with_its_size_and_monthly_cost(lab, cloud):
+    (text,) = make_versions(cloud, "us-west-2", "2026-11", dataset="text")
+    found = {(one["dataset"], one["region"]): one for one in listed(lab)}
+    assert set(found) == {("speech", "us-east-1"), ("speech", "us-west-2"), ("text", "us-west-2")}
+    one = found["text", "us-west-2"]
+    assert (one["id"], one["version"], one["state"], one["bytes"]) == (text, "2026-11", "completed", 4 << 30)
+    assert one["dollars_a_month"] == pytest.approx(4 * 0.05)
+    assert one["fast_restore"] in ("", "?")
+
+
+def test_a_price_that_is_not_known_is_not_zero(lab, cloud):
+    make_versions(cloud, "eu-north-1", "1", dataset="text")
+    (one,) = listed(lab, REGIONS="eu-north-1")
+    assert one["dollars_a_month"] is None
+    assert "and 1 whose price is not known" in lab.run("datasets", REGIONS="eu-north-1").out
+
+
+def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
+    ids = make_versions(cloud, "us-east-1", "2", "3", "4")
+    shown = lab.run("datasets_prune", KEEP="2", JSON="1")
+    assert shown.code == 0, shown.err
+    assert len([e for e in shown.events if e["event"] == "goes"]) == 2
+    assert len(there(cloud, "us-east-1")) == 4
+    assert lab.run("datasets_prune", KEEP="2", YES="1").code == 0
+    assert there(cloud, "us-east-1") == set(ids[1:])
+    assert len(there(cloud, "us-west-2")) == 1, "the only version there stays"
+
+
+def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_deleted(lab, cloud):
+    lab.write("experiments/demo.toml", DATA)
+    assert lab.launch().code == 0
+    ids = make_versions(cloud, "us-east-1", "2", "3", "4")
+    lab.write("experiments/pinning.toml", DATA + 'version = "2"\n')
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    assert {e["why"] for e in pruned.events if e["event"] == "stays"} == {
+        "demo lives on it",
+        "experiments/pinning.toml pins it",
+    }
+    assert ids[1] not in there(cloud, "us-east-1")
+    assert {ids[0], ids[2]} < there(cloud, "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "said"),
+    [
+        ("datasets_prune", {}, "KEEP: how many versions of each data set are to stay?"),
+        ("datasets_prune", {"KEEP": "1", "DATASET": "A B"}, "DATASET: 'A B' is not a name"),
+        ("datasets", {"REGIONS": "europe"}, "REGIONS: 'europe' is not a region"),
+        (
+            "snapshot_copy",
+            {"DATASET": "speech", "REGIONS": "eu-west-1", "WITHIN": "20m"},
+            "WITHIN: 20m: AWS sells 15m to 2d",
+        ),
+        (
+            "snapshot_copy",
+            {"DATASET": "speech", "REGIONS": "eu-west-1", "WITHIN": "soon"},
+            "WITHIN: 'soon' is not a duration",
+        ),
+        ("snapshot_create", {"EXP": "demo"}, "DATASET: what is it to be a version of?"),
+        ("snapshot_create", {"DATASET": "speech", "EXP": "demo"}, "demo: no machine of it runs"),
+        ("volume_mount", {"HOST": "demo", "MOUNT": "/data"}, "VOLUME, SNAPSHOT, DATASET: one of them"),
+        ("volume_mount", {"HOST": "demo", "VOLUME": "data"}, "VOLUME: 'data' is not a volume's id"),
+        ("volume_unmount", {"HOST": "-oProxyCommand=x", "MOUNT": "/data"}, "HOST: '-oProxyCommand=x' is neither"),
+        ("ssh", {"EXP": "demo"}, "demo: no machine of it runs; `make launch EXP=demo` makes one"),
+        ("users", {"HOST": "demo"}, "members/: is empty; `make user-add NAME=alice`"),
+        ("user_add", {}, "NAME: which member?"),
+        ("user_add", {"NAME": "root"}, "NAME: 'root' can't be a login name"),
+        ("user_remove", {"NAME": "alice"}, "NAME: 'alice' is not in members/"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line_that_says_how_it_can(lab, script, variables, said):
+    ended = lab.run(script, **variables)
+    assert ended.code == 1, ended.out
+    assert said in ended.error
