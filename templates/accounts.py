@@ -10,8 +10,8 @@
      "removed": ["bob"],                 lock these, listed or not by `only`
      "passwords": {"alice": "…"}}        over standard input alone; to be changed at the first login
 
-Accounts made here are in the group ec2-lab: of that group, whoever is no longer listed is locked, his keys and sudo
-rule removed, his home kept (--purge deletes both). No other account is ever locked, and none of the system's changed.
+Accounts made here are in the group ec2-lab: of that group, whoever is no longer listed is locked, keys and sudo rule
+removed, the home kept (--purge deletes both). No other account is ever locked, and none of the system's changed.
 It prints one JSON object a line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
 for people. Exit 1 if there was a problem; one member's keeps no other from being done.
 """
@@ -36,7 +36,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator  # noqa: UP035 - as lean as collections.abc, and right on 3.9
+from typing import Any, Callable, Generator, Iterable, Iterator  # noqa: UP035 - as lean as collections.abc, and right on 3.9
 
 LAB = "ec2-lab"
 """The system group that says which accounts are the lab's."""
@@ -59,7 +59,7 @@ KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "ssh-rsa",
 )
-KEY = rf"({'|'.join(map(re.escape, KEY_TYPES))}) ([A-Za-z0-9+/]{{40,}}={{0,2}})(?: [^\x00-\x1f\x7f-\x9f]{{0,200}})?"
+KEY = rf"({'|'.join(map(re.escape, KEY_TYPES))}) ([A-Za-z0-9+/]{{40,}}={{0,2}})(?: .{{0,200}})?"
 KEY_IN_A_LINE = r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+(AAAA[A-Za-z0-9+/]+={0,2})"
 SHELL = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+"
 OWNER_ALONE, DIRECTORY_OWNER_ALONE, SUDO_RULE = 0o600, 0o700, 0o440
@@ -146,7 +146,7 @@ def read_document(text: str, *, secrets: bool) -> Document:
 
 
 def member(name: str, entry: object) -> Member:
-    """Return a member by his entry in the document. Raises Refused."""
+    """Return a member by the entry in the document. Raises Refused."""
     if not re.fullmatch(NAME, name):
         raise Refused("a login name is of lower-case letters, digits, - and _ (at most 32, a letter or _ first)")
     if not isinstance(entry, dict) or entry.keys() - {"keys", "groups", "shell", "uid", "sudo"}:
@@ -174,13 +174,13 @@ def names(given: object, where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(given))
 
 
-def public_key(line: object) -> str:
+def public_key(line: Any) -> str:
     """Return a public key if it is one of a strong type and nothing but it. Raises Refused.
 
     sshd obeys options in front of a key, so none are taken (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
     """
     found = re.fullmatch(KEY, line) if isinstance(line, str) else None
-    if not found:
+    if not found or not line.isprintable():
         raise Refused(f"{shown(line)} is no public key (type, base64 and a comment, without options)")
     try:
         fields = wire_strings(base64.b64decode(found[2], validate=True))
@@ -359,10 +359,10 @@ def processes() -> Iterator[tuple[int, int]]:
                 yield int(path.parent.name), int(status.split("\nUid:\t")[1].split()[0])
 
 
-# A user's own files are read and written as that user: whatever links he lays, they lead where he could go himself.
+# A user's own files are read and written as that user: whatever links are laid, they lead only where the user may go.
 
 
-def as_user(account: Account, work: Callable[[], object]) -> object:
+def as_user(account: Account, work: Callable[[], Any]) -> Any:
     """Return what `work` returns (JSON), done in a process of the user's own. Raises Failed."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -421,13 +421,13 @@ def inspect(home: pathlib.Path) -> dict[str, list[str]]:
     """Return the lines and faults of the authorized_keys files below a home; runs as its owner."""
     lines, faults = [], []
     if home.stat().st_mode & 0o022:
-        faults.append("his home could be written to by others")  # sshd would take no key from it
+        faults.append("the home could be written to by others")  # sshd would take no key from it
     directory = home / ".ssh"
     if directory.is_symlink():
         faults.append(".ssh was a symbolic link")
     elif directory.exists():
         if directory.stat().st_uid != os.geteuid() or stat.S_IMODE(directory.stat().st_mode) != DIRECTORY_OWNER_ALONE:
-            faults.append(".ssh was not his alone")
+            faults.append(".ssh was not its owner's alone")
         for name in ("authorized_keys", "authorized_keys2"):  # sshd reads both
             content, fault = read_plain(directory / name)
             lines += content.splitlines()
@@ -450,7 +450,7 @@ def read_plain(path: pathlib.Path) -> tuple[str, str]:
             return "", "was no plain file"
         content = file.read(1 << 20).decode(errors="replace")
     alone = info.st_uid == os.geteuid() and stat.S_IMODE(info.st_mode) == OWNER_ALONE and info.st_nlink == 1
-    return content, "" if alone else "was not his alone"
+    return content, "" if alone else "was not its owner's alone"
 
 
 def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
@@ -468,7 +468,7 @@ def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
     for path in [second, new] if keys else [file, second]:
         path.unlink(missing_ok=True)
     if keys:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w") as opened:  # noqa: PTH123
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w", encoding="utf-8") as opened:  # noqa: PTH123
             opened.write("".join(key + "\n" for key in keys))
             opened.flush()
             os.fsync(opened.fileno())
@@ -493,7 +493,7 @@ class Run:
             env={"PATH": PATH, "LC_ALL": "C"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )
@@ -515,7 +515,7 @@ class SetKeys:
         home = pathlib.Path(user.home)
         owner = home.stat().st_uid
         if owner != user.uid:
-            raise Failed(f"{home} belongs to uid {owner}, not to {self.name} ({user.uid}): chown it if it is his")
+            raise Failed(f"{home} belongs to uid {owner}, not to {self.name} ({user.uid}): chown it if that is right")
         give_back(home / ".ssh", user)
         as_user(user, lambda: replace(home, self.keys))
 
@@ -527,7 +527,7 @@ def local_account(name: str) -> Account:
 
 
 def give_back(directory: pathlib.Path, user: Account) -> None:
-    """Give a user his .ssh where root made it: only root can have laid a directory of root's there."""
+    """Give a user the .ssh that root made: only root can have laid a directory of root's there."""
     with contextlib.suppress(OSError):  # absent, or a link
         opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         if os.fstat(opened).st_uid == 0:
@@ -633,9 +633,7 @@ def settle(wanted: Member, machine: Machine, groups: Iterable[str], password: st
     elif account.expired:
         yield Change(wanted.name, "unlocked", "", unlocking(account))
     if wanted.uid not in (None, account.uid):
-        yield Change(
-            wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, as his files are under it"
-        )
+        yield Change(wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, files are owned by it")
     if wanted.shell and wanted.shell not in machine.shells:
         yield Change(wanted.name, "skipped", f"{wanted.shell} is not installed; {account.shell} stays")
     elif wanted.shell and wanted.shell != account.shell:
@@ -663,7 +661,7 @@ def obstacle_to(wanted: Member, account: Account | None, machine: Machine) -> st
     return "this account is the system's; not touched" if machine.is_protected(account) else None
 
 
-def making(wanted: Member, machine: Machine) -> Iterator[Change]:
+def making(wanted: Member, machine: Machine) -> Generator[Change, None, Account]:
     """Return the change that makes an account; gives the account as it will be."""
     shell = wanted.shell if wanted.shell in machine.shells else "/bin/bash"
     # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!".
@@ -751,7 +749,7 @@ def locking(account: Account, machine: Machine) -> Iterator[Change]:
         # Expired, or sshd would still take a key: a locked password alone keeps only passwords out.
         command = ("usermod", "--lock", "--expiredate", "1", "--", account.name)
         running = machine.processes.get(account.uid, 0)
-        told = f"; {running} processes of his still run (loginctl terminate-user {account.name})" if running else ""
+        told = f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
         yield Change(account.name, "locked", f"{account.home} is kept{told}", (Run(command),))
     yield from forgetting(account.name, machine)
     yield from key_changes(account, ())
@@ -817,7 +815,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("document", help="a file, or - for standard input")
     parser.add_argument("--check", action="store_true", help="say what would change, and change nothing")
-    parser.add_argument("--purge", action="store_true", help="delete who is no longer listed, with his home")
+    parser.add_argument("--purge", action="store_true", help="delete who is no longer listed, home included")
     parser.add_argument("--console", action="store_true", help="print lines for people")
     given = parser.parse_args(arguments)
     counts = {"changed": 0, "problems": 0}
@@ -830,8 +828,8 @@ def main(arguments: list[str]) -> int:
 
     try:
         over_stdin = given.document == "-"
-        text = sys.stdin.read() if over_stdin else pathlib.Path(given.document).read_text()
-        for change in apply(read_document(text, secrets=over_stdin), check=given.check, purge=given.purge):
+        content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
+        for change in apply(read_document(content.decode(), secrets=over_stdin), check=given.check, purge=given.purge):
             tell(change)
     except (Refused, OSError, UnicodeDecodeError) as problem:
         tell(Change(None, "problem", str(problem)))
