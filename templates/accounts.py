@@ -609,8 +609,7 @@ def plan(document: Document, machine: Machine, *, purge: bool) -> Iterator[Chang
     wanted_groups = dict.fromkeys([LAB, *document.make_groups])
     for group in wanted_groups:
         if group not in machine.groups:
-            system = ("--system",) if group == LAB else ()
-            yield Change(None, "group made", group, (Run(("groupadd", *system, group)),))
+            yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
     groups = machine.groups | wanted_groups.keys()
     for name in sorted(document.members.keys() | document.refused.keys()):
         if document.only is not None and name not in document.only:

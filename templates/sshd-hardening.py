@@ -29,6 +29,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 DROP_IN = pathlib.Path("/etc/ssh/sshd_config.d/00-ec2-lab.conf")
 """Sorted before the image's own, as sshd takes the first value that it reads (sshd_config(5))."""
@@ -114,8 +115,9 @@ def has_key(home: pathlib.Path) -> bool:
     """Say whether a home holds a key that opens it; sshd reads the same two files."""
     for name in ("authorized_keys", "authorized_keys2"):
         with contextlib.suppress(OSError):
-            content = (home / ".ssh" / name).read_text(errors="replace")
-            if re.search(r"^[^#\n]*(ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA", content, re.MULTILINE):
+            path = home / ".ssh" / name
+            lines = path.read_text(errors="replace") if path.is_file() else ""  # no pipe that never ends
+            if re.search(r"^[^#\n]*(ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA", lines, re.MULTILINE):
                 return True
     return False
 
@@ -218,7 +220,7 @@ def put() -> None:
         write_main(INCLUDE + main)
 
 
-def take_back(before: dict) -> None:
+def take_back(before: dict[str, Any]) -> None:
     """Bring the files back to what they were; of sshd_config only our line, as others may have edited it since."""
     if before["drop_in"] is None:
         DROP_IN.unlink(missing_ok=True)
