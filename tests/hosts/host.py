@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import time
@@ -83,7 +82,9 @@ class Host:
 
     def state(self) -> str:
         """Everything about files and accounts that a program could change."""
-        return self.run("sh", "-c", "cat /etc/shadow; ls -lanR --time-style=full-iso /etc /home /var/lib/ec2-lab 2>&1").stdout
+        return self.run(
+            "sh", "-ec", "cat /etc/shadow /etc/group; ls -lanR --time-style=full-iso /etc /home /opt /root"
+        ).stdout
 
     # The programs
 
@@ -176,7 +177,7 @@ class Login:
     def __init__(self, done: subprocess.CompletedProcess):
         """Tell a refused login (ssh's own 255) from a command's failure."""
         self.worked = done.returncode == 0
-        self.refused = done.returncode == 255 and "Permission denied" in done.stderr  # noqa: PLR2004
+        self.refused = done.returncode == 255 and "Permission denied" in done.stderr
         self.output = done.stdout
         self.text = done.stdout + done.stderr
 
@@ -189,8 +190,3 @@ def holds_within(seconds: float, condition) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def end(process: int) -> None:
-    """End a process that a test started."""
-    os.kill(process, signal.SIGKILL)
