@@ -1,0 +1,842 @@
+#!/usr/bin/env python3
+"""Bring a machine to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over ssh.
+
+    accounts [--check] [--purge] [--console] DOCUMENT.json|-
+
+    {"members": {"alice": {"keys": ["ssh-ed25519 AAAA… alice@laptop"], "groups": ["docker"], "shell": "/bin/zsh",
+                           "uid": 4001 or null, "sudo": "nopasswd", "password" or null}},
+     "make_groups": ["docker"],          made where they are absent; other absent groups are skipped
+     "only": ["alice"],                  apply to these alone, and lock nobody for not being listed
+     "removed": ["bob"],                 lock these, listed or not by `only`
+     "passwords": {"alice": "…"}}        over standard input alone; to be changed at the first login
+
+Accounts made here are in the group ec2-lab: of that group, whoever is no longer listed is locked, keys and sudo rule
+removed, the home kept (--purge deletes both). No other account is ever locked, and none of the system's changed.
+It prints one JSON object a line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
+for people. Exit 1 if there was a problem; one member's keeps no other from being done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import pwd
+import re
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Generator, Iterable, Iterator  # noqa: UP035 - as lean as collections.abc, and right on 3.9
+
+LAB = "ec2-lab"
+"""The system group that says which accounts are the lab's."""
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+SUDOERS = pathlib.Path("/etc/sudoers.d")
+LOCK = "/run/ec2-lab-accounts.lock"
+
+FIRST_UID = 1000
+NOBODY = {65534, 65535, 2**32 - 1}
+IMAGE_USERS = {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ubuntu"}
+"""Accounts that images come with, and the one that an experiment's command runs as."""
+
+NAME = r"[a-z_][a-z0-9_-]{0,31}"
+KEY_TYPES = (
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ssh-rsa",
+)
+KEY = rf"({'|'.join(map(re.escape, KEY_TYPES))}) ([A-Za-z0-9+/]{{40,}}={{0,2}})(?: .{{0,200}})?"
+KEY_IN_A_LINE = r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+(AAAA[A-Za-z0-9+/]+={0,2})"
+SHELL = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+"
+OWNER_ALONE, DIRECTORY_OWNER_ALONE, SUDO_RULE = 0o600, 0o700, 0o440
+"""Modes."""
+SMALLEST_RSA = 256
+"""Bytes of the modulus: 2048 bits."""
+LONGEST_PASSWORD = 500
+
+RULES = {"nopasswd": "{} ALL=(ALL:ALL) NOPASSWD: ALL\n", "password": "{} ALL=(ALL:ALL) ALL\n"}
+
+PATIENCE = 10
+"""Seconds for anything that waits for a user's home or processes."""
+
+
+class Refused(Exception):
+    """What the document says is not acceptable, and why."""
+
+
+class Failed(Exception):
+    """A step could not be taken, and why."""
+
+
+# The document
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a member's account shall be."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    shell: str | None = None
+    uid: int | None = None
+    sudo: str | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the machine's accounts shall be; `refused` says of listed names why nothing is done for them."""
+
+    members: dict[str, Member]
+    refused: dict[str, str]
+    make_groups: tuple[str, ...]
+    only: frozenset[str] | None
+    removed: tuple[str, ...]
+    passwords: dict[str, str] = field(repr=False)
+
+
+def read_document(text: str, *, secrets: bool) -> Document:
+    """Return the document in a JSON text; `secrets` says whether it may hold passwords. Raises Refused."""
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise Refused(f"the document is not JSON: {problem}") from problem
+    parts = {"members", "make_groups", "only", "removed", "passwords"}
+    if not isinstance(given, dict) or not isinstance(given.get("members"), dict) or given.keys() - parts:
+        raise Refused(f"the document is an object with `members`, and of {', '.join(sorted(parts - {'members'}))}")
+    passwords = given.get("passwords") or {}
+    if not isinstance(passwords, dict) or not all(map(is_password, passwords.values())):
+        raise Refused("`passwords` are lines of text by name")
+    if passwords and not secrets:
+        raise Refused("`passwords` may come over standard input only, never in a file")
+    only = given.get("only")
+    members, refused = {}, {}
+    for name, entry in given["members"].items():
+        try:
+            members[name] = member(name, entry)
+        except Refused as problem:
+            refused[name] = str(problem)
+    document = Document(
+        members,
+        refused,
+        make_groups=names(given.get("make_groups", []), "make_groups"),
+        only=None if only is None else frozenset(names(only, "only")),
+        removed=names(given.get("removed", []), "removed"),
+        passwords=passwords,
+    )
+    if unknown := sorted(({*passwords} | (document.only or set())) - given["members"].keys()):
+        raise Refused(f"{shown(unknown[0])} is named in `only` or `passwords`, and is no member")
+    if both := sorted(set(document.removed) & given["members"].keys()):
+        raise Refused(f"{shown(both[0])} is in `members` and in `removed`")
+    return document
+
+
+def member(name: str, entry: object) -> Member:
+    """Return a member by the entry in the document. Raises Refused."""
+    if not re.fullmatch(NAME, name):
+        raise Refused("a login name is of lower-case letters, digits, - and _ (at most 32, a letter or _ first)")
+    if not isinstance(entry, dict) or entry.keys() - {"keys", "groups", "shell", "uid", "sudo"}:
+        raise Refused("a member is an object of keys, groups, shell, uid and sudo")
+    keys, shell, uid, sudo = entry.get("keys", []), entry.get("shell"), entry.get("uid"), entry.get("sudo")
+    if not isinstance(keys, list):
+        raise Refused("`keys` is a list")
+    if shell is not None and not (isinstance(shell, str) and re.fullmatch(SHELL, shell)):
+        raise Refused(f"{shown(shell)} is no shell (an absolute path)")
+    if uid is not None and (type(uid) is not int or not FIRST_UID <= uid < 2**31 or uid in NOBODY):
+        raise Refused(f"{shown(uid)} is no uid of a person (a number from {FIRST_UID} on)")
+    if sudo is not None and not (isinstance(sudo, str) and sudo in RULES):
+        raise Refused(f"{shown(sudo)} is no policy for sudo ({', '.join(RULES)} or null)")
+    lines = {fingerprint(key): key for key in reversed([public_key(key) for key in keys])}
+    return Member(name, tuple(reversed(lines.values())), names(entry.get("groups", []), "groups"), shell, uid, sudo)
+
+
+def names(given: object, where: str) -> tuple[str, ...]:
+    """Return a list of the document if it holds names of users or groups, each once. Raises Refused."""
+    if not isinstance(given, list):
+        raise Refused(f"`{where}` is a list")
+    for name in given:
+        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+            raise Refused(f"{shown(name)} in `{where}` is no name of a user or group")
+    return tuple(dict.fromkeys(given))
+
+
+def public_key(line: Any) -> str:
+    """Return a public key if it is one of a strong type and nothing but it. Raises Refused.
+
+    sshd obeys options in front of a key, so none are taken (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+    """
+    found = re.fullmatch(KEY, line) if isinstance(line, str) else None
+    if not found or not line.isprintable():
+        raise Refused(f"{shown(line)} is no public key (type, base64 and a comment, without options)")
+    try:
+        fields = wire_strings(base64.b64decode(found[2], validate=True))
+    except ValueError as problem:
+        raise Refused(f"{shown(line)} is no public key: {problem}") from problem
+    if fields[0] != found[1].encode():
+        raise Refused(f"{shown(line)} is a key of another type than it says")
+    if found[1] == "ssh-rsa" and (len(fields) != 3 or len(fields[2].lstrip(b"\0")) < SMALLEST_RSA):  # noqa: PLR2004
+        raise Refused(f"{shown(line)} is an RSA key of less than 2048 bits")
+    return line
+
+
+def wire_strings(blob: bytes) -> list[bytes]:
+    """Return the strings that a key is made of (RFC 4253, section 6.6). Raises ValueError."""
+    found = []
+    while blob:
+        length = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + length:
+            raise ValueError("it is cut off")
+        found.append(blob[4 : 4 + length])
+        blob = blob[4 + length :]
+    return found
+
+
+def is_password(text: object) -> bool:
+    """Say whether chpasswd can take a text for a password: one line of it."""
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_PASSWORD and text.isprintable()
+
+
+def fingerprint(line: str) -> str | None:
+    """Return the fingerprint of the key in a line of authorized_keys as ssh-keygen -l shows it; None without a key."""
+    found = re.search(KEY_IN_A_LINE, line)
+    if not found or line.lstrip().startswith("#"):
+        return None
+    try:
+        digest = hashlib.sha256(base64.b64decode(found[2])).digest()
+    except ValueError:
+        return None
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def shown(value: object) -> str:
+    """Return a value of the document as an error may show it: short, and without control characters."""
+    return json.dumps(value)[:60]
+
+
+# The machine as it is
+
+
+@dataclass(frozen=True)
+class KeyFiles:
+    """What opens an account: the lines of its authorized_keys files, and what is wrong with the files themselves."""
+
+    lines: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    home: bool = True
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the machine; `password` is the field of /etc/shadow."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    password: str = field(default="*", repr=False)
+    expired: bool = False
+    groups: frozenset[str] = frozenset()
+    key_files: KeyFiles = KeyFiles()
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a password opens it."""
+        return not self.password.startswith(("!", "*"))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The facts that a plan is made from."""
+
+    accounts: dict[str, Account]
+    groups: frozenset[str]
+    rules: dict[str, str]
+    """The lab's sudo rules by account."""
+    shells: frozenset[str] = frozenset()
+    """Of the shells asked for, those installed."""
+    elsewhere: frozenset[str] = frozenset()
+    """Of the names asked for, those that a directory service has."""
+    mounts: tuple[str, ...] = ()
+    processes: dict[int, int] = field(default_factory=dict)
+    """How many processes a uid has."""
+    sudo: bool = True
+    caller: str | None = None
+
+    def is_ours(self, name: str) -> bool:
+        """Say whether an account is the lab's."""
+        account = self.accounts.get(name)
+        return account is not None and account.uid != 0 and LAB in account.groups
+
+    def is_protected(self, account: Account) -> bool:
+        """Say whether an account is the system's, not a person's."""
+        system = account.uid < FIRST_UID or account.uid in NOBODY or account.name in IMAGE_USERS
+        return account.uid == 0 or (system and not self.is_ours(account.name))
+
+
+def look(document: Document) -> Machine:
+    """Return the facts that a plan for the document needs."""
+    passwd = [line.split(":") for line in lines_of("/etc/passwd") if line.count(":") == 6]  # noqa: PLR2004
+    group = [line.split(":") for line in lines_of("/etc/group") if line.count(":") == 3]  # noqa: PLR2004
+    shadow = {line.split(":")[0]: line.split(":") for line in lines_of("/etc/shadow") if line.count(":") == 8}  # noqa: PLR2004
+    rules = {path.name[len(LAB) + 1 :]: rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
+    accounts = {}
+    for name, _, uid, gid, _, home, shell in passwd:
+        mine = frozenset(g for g, _, number, inside in group if number == gid or name in inside.split(","))
+        _, password, _, _, _, _, _, expires, _ = shadow.get(name, ["", "*", *[""] * 7])
+        past = expires.isdigit() and int(expires) * 86400 <= time.time()
+        account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine)
+        if name in document.members or LAB in mine:
+            account = Account(**{**vars(account), "key_files": key_files(account)})
+        accounts[name] = account
+    return Machine(
+        accounts,
+        groups=frozenset(g for g, *_ in group),
+        rules=rules,
+        shells=frozenset(m.shell for m in document.members.values() if m.shell and installed(m.shell)),
+        elsewhere=frozenset(name for name in document.members if name not in accounts and known(name)),
+        mounts=tuple(line.split()[4].encode().decode("unicode_escape") for line in lines_of("/proc/self/mountinfo")),
+        processes=process_counts(),
+        sudo=SUDOERS.is_dir() and shutil.which("visudo", path=PATH) is not None,
+        caller=os.environ.get("SUDO_USER"),
+    )
+
+
+def lines_of(path: str) -> list[str]:
+    """Return the lines of a file of the system's."""
+    return pathlib.Path(path).read_text(errors="surrogateescape").splitlines()
+
+
+def rule_in(path: pathlib.Path) -> str:
+    """Return a sudo rule, or nothing where its owner or mode is not what sudo asks for."""
+    info = path.lstat()
+    right = stat.S_ISREG(info.st_mode) and stat.S_IMODE(info.st_mode) == SUDO_RULE and info.st_uid == 0
+    return path.read_text(errors="replace") if right else ""
+
+
+def installed(shell: str) -> bool:
+    """Say whether a shell is there to be run."""
+    return os.path.isfile(shell) and os.access(shell, os.X_OK)  # noqa: PTH113
+
+
+def known(name: str) -> bool:
+    """Say whether the machine knows a user, from wherever."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def process_counts() -> dict[int, int]:
+    """Return how many processes each uid has."""
+    counts: dict[int, int] = {}
+    for _, uid in processes():
+        counts[uid] = counts.get(uid, 0) + 1
+    return counts
+
+
+def processes() -> Iterator[tuple[int, int]]:
+    """Return (process id, uid) of everything that runs; what ended and was not waited for does not."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            status = path.read_text(errors="replace")
+            if "\nState:\tZ" not in status:
+                yield int(path.parent.name), int(status.split("\nUid:\t")[1].split()[0])
+
+
+# A user's own files are read and written as that user: whatever links are laid, they lead only where the user may go.
+
+
+def as_user(account: Account, work: Callable[[], Any]) -> Any:
+    """Return what `work` returns (JSON), done in a process of the user's own. Raises Failed."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer: dict[str, object] = {"problem": "it failed"}
+        try:
+            os.initgroups(account.name, account.gid)
+            os.setgid(account.gid)
+            os.setuid(account.uid)
+            os.umask(0o077)
+            answer = {"value": work()}
+        except OSError as problem:
+            answer = {"problem": f"{problem.filename or ''}: {problem.strerror}"}
+        finally:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(json.dumps(answer).encode())
+            os._exit(0)
+    os.close(writing)
+    try:
+        answer = json.loads(read_within(reading, PATIENCE) or b'{"problem": "it was ended"}')
+    except TimeoutError as problem:
+        raise Failed(f"{account.home} does not answer") from problem
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+    if "problem" in answer:
+        raise Failed(answer["problem"])
+    return answer["value"]
+
+
+def read_within(pipe: int, seconds: float) -> bytes:
+    """Return everything from a pipe until its other end is closed. Raises TimeoutError."""
+    deadline, found = time.monotonic() + seconds, b""
+    while select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
+        piece = os.read(pipe, 65536)
+        if not piece:
+            return found
+        found += piece
+    raise TimeoutError
+
+
+def key_files(account: Account) -> KeyFiles:
+    """Return what is in a user's authorized_keys files."""
+    if not os.path.isdir(account.home):  # noqa: PTH112
+        return KeyFiles(home=False)
+    try:
+        found = as_user(account, lambda: inspect(pathlib.Path(account.home)))
+    except Failed as problem:
+        return KeyFiles(faults=(f"could not be read: {problem}",))
+    return KeyFiles(tuple(found["lines"]), tuple(found["faults"]))
+
+
+def inspect(home: pathlib.Path) -> dict[str, list[str]]:
+    """Return the lines and faults of the authorized_keys files below a home; runs as its owner."""
+    lines, faults = [], []
+    if home.stat().st_mode & 0o022:
+        faults.append("the home could be written to by others")  # sshd would take no key from it
+    directory = home / ".ssh"
+    if directory.is_symlink():
+        faults.append(".ssh was a symbolic link")
+    elif directory.exists():
+        if directory.stat().st_uid != os.geteuid() or stat.S_IMODE(directory.stat().st_mode) != DIRECTORY_OWNER_ALONE:
+            faults.append(".ssh was not its owner's alone")
+        for name in ("authorized_keys", "authorized_keys2"):  # sshd reads both
+            content, fault = read_plain(directory / name)
+            lines += content.splitlines()
+            faults += [f"{name} {fault}"] if fault else []
+            faults += ["authorized_keys2 was there"] if name.endswith("2") and content else []
+    return {"lines": lines, "faults": faults}
+
+
+def read_plain(path: pathlib.Path) -> tuple[str, str]:
+    """Return (content, what is wrong) of a file that should be plain and its owner's alone."""
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return "", ""
+    except OSError as problem:
+        return "", "was a symbolic link" if path.is_symlink() else f"could not be read ({problem.strerror})"
+    with open(opened, "rb") as file:  # noqa: PTH123
+        info = os.fstat(opened)
+        if not stat.S_ISREG(info.st_mode):
+            return "", "was no plain file"
+        content = file.read(1 << 20).decode(errors="replace")
+    alone = info.st_uid == os.geteuid() and stat.S_IMODE(info.st_mode) == OWNER_ALONE and info.st_nlink == 1
+    return content, "" if alone else "was not its owner's alone"
+
+
+def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
+    """Make the authorized_keys below a home hold these keys and nothing else; runs as its owner."""
+    if home.stat().st_mode & 0o022:
+        home.chmod(stat.S_IMODE(home.stat().st_mode) & ~0o022)
+    directory = home / ".ssh"
+    if directory.is_symlink():
+        directory.unlink()
+    if keys:
+        directory.mkdir(mode=DIRECTORY_OWNER_ALONE, exist_ok=True)
+    if directory.exists():
+        directory.chmod(DIRECTORY_OWNER_ALONE)
+    file, second, new = (directory / name for name in ("authorized_keys", "authorized_keys2", ".authorized_keys.new"))
+    for path in [second, new] if keys else [file, second]:
+        path.unlink(missing_ok=True)
+    if keys:
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w", encoding="utf-8") as opened:  # noqa: PTH123
+            opened.write("".join(key + "\n" for key in keys))
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(file)
+
+
+# What is done
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command; what it reads from standard input may be secret."""
+
+    command: tuple[str, ...]
+    text: str = field(default="", repr=False)
+
+    def take(self) -> None:
+        """Run it. Raises Failed with what it said."""
+        done = subprocess.run(
+            self.command,
+            input=self.text,
+            env={"PATH": PATH, "LC_ALL": "C"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if done.returncode:
+            said = " ".join(done.stdout.split()) or f"exit {done.returncode}"
+            raise Failed(f"{self.command[0]}: {said}")
+
+
+@dataclass(frozen=True)
+class SetKeys:
+    """These keys, and no other, open an account."""
+
+    name: str
+    keys: tuple[str, ...]
+
+    def take(self) -> None:
+        """Write the file. Raises Failed."""
+        user = local_account(self.name)
+        home = pathlib.Path(user.home)
+        owner = home.stat().st_uid
+        if owner != user.uid:
+            raise Failed(f"{home} belongs to uid {owner}, not to {self.name} ({user.uid}): chown it if that is right")
+        give_back(home / ".ssh", user)
+        as_user(user, lambda: replace(home, self.keys))
+
+
+def local_account(name: str) -> Account:
+    """Return an account as it is now."""
+    found = pwd.getpwnam(name)
+    return Account(name, found.pw_uid, found.pw_gid, found.pw_dir, found.pw_shell)
+
+
+def give_back(directory: pathlib.Path, user: Account) -> None:
+    """Give a user the .ssh that root made: only root can have laid a directory of root's there."""
+    with contextlib.suppress(OSError):  # absent, or a link
+        opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        if os.fstat(opened).st_uid == 0:
+            os.fchown(opened, user.uid, user.gid)
+        os.close(opened)
+
+
+@dataclass(frozen=True)
+class MakeHome:
+    """A home where there is none."""
+
+    name: str
+
+    def take(self) -> None:
+        """Make the directory."""
+        user = local_account(self.name)
+        os.mkdir(user.home, DIRECTORY_OWNER_ALONE)  # noqa: PTH102
+        os.chown(user.home, user.uid, user.gid, follow_symlinks=False)
+
+
+@dataclass(frozen=True)
+class SetRule:
+    """An account's sudo rule, checked before it counts; none removes it."""
+
+    name: str
+    rule: str | None
+
+    def take(self) -> None:
+        """Put it in place. Raises Failed."""
+        place = SUDOERS / f"{LAB}-{self.name}"
+        if self.rule is None:
+            place.unlink(missing_ok=True)
+            return
+        new = SUDOERS / f".{LAB}-{self.name}.new"  # sudo reads no file with a dot in its name
+        new.unlink(missing_ok=True)
+        try:
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SUDO_RULE), "w") as opened:  # noqa: PTH123
+                os.fchmod(opened.fileno(), SUDO_RULE)
+                opened.write(self.rule)
+            Run(("visudo", "-cf", str(new))).take()
+            new.replace(place)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class EndProcesses:
+    """Nothing of a user runs any more."""
+
+    uid: int
+
+    def take(self) -> None:
+        """End all of it. Raises Failed."""
+        deadline = time.monotonic() + PATIENCE
+        while running := [process for process, uid in processes() if uid == self.uid]:
+            if time.monotonic() > deadline:
+                raise Failed(f"process {running[0]} does not end")
+            for process in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+# The plan: the least that gets the machine from the facts to the document
+
+
+@dataclass(frozen=True)
+class Change:
+    """A line of what is told, and the steps behind it."""
+
+    member: str | None
+    change: str
+    detail: str = ""
+    steps: tuple[Run | SetKeys | MakeHome | SetRule | EndProcesses, ...] = ()
+
+
+def plan(document: Document, machine: Machine, *, purge: bool) -> Iterator[Change]:
+    """Return the changes that bring the machine to the document."""
+    wanted_groups = dict.fromkeys([LAB, *document.make_groups])
+    for group in wanted_groups:
+        if group not in machine.groups:
+            yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
+    groups = machine.groups | wanted_groups.keys()
+    for name in sorted(document.members.keys() | document.refused.keys()):
+        if document.only is not None and name not in document.only:
+            continue
+        if name in document.refused:
+            yield Change(name[:32], "problem", document.refused[name])
+        else:
+            yield from settle(document.members[name], machine, groups, document.passwords.get(name))
+    yield from departures(document, machine, purge=purge)
+
+
+def settle(wanted: Member, machine: Machine, groups: Iterable[str], password: str | None) -> Iterator[Change]:
+    """Return the changes that bring one member's account to what is wanted."""
+    account = machine.accounts.get(wanted.name)
+    if obstacle := obstacle_to(wanted, account, machine):
+        yield Change(wanted.name, "problem", obstacle)
+        return
+    if account is None:
+        account = yield from making(wanted, machine)
+    elif account.expired:
+        yield Change(wanted.name, "unlocked", "", unlocking(account))
+    if wanted.uid not in (None, account.uid):
+        yield Change(wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, files are owned by it")
+    if wanted.shell and wanted.shell not in machine.shells:
+        yield Change(wanted.name, "skipped", f"{wanted.shell} is not installed; {account.shell} stays")
+    elif wanted.shell and wanted.shell != account.shell:
+        command = ("usermod", "--shell", wanted.shell, "--", wanted.name)
+        yield Change(wanted.name, "shell set", f"{wanted.shell} (was {account.shell})", (Run(command),))
+    yield from joining(wanted, account, groups)
+    yield from key_changes(account, wanted.keys)
+    yield from sudo_change(wanted, machine)
+    if password:
+        steps = Run(("chpasswd",), f"{wanted.name}:{password}\n"), Run(("chage", "-d", "0", "--", wanted.name))
+        yield Change(wanted.name, "password set", "to be changed at the first login", steps)
+    elif wanted.sudo == "password" and not account.has_password:
+        yield Change(wanted.name, "skipped", "sudo asks for a password, and there is none yet")
+
+
+def obstacle_to(wanted: Member, account: Account | None, machine: Machine) -> str | None:
+    """Return why nothing can be done for a member; None if something can."""
+    if wanted.name in machine.elsewhere:
+        return "this name comes from a directory service, not from /etc/passwd"
+    if account is None:
+        holder = next((other.name for other in machine.accounts.values() if other.uid == wanted.uid), None)
+        if holder:
+            return f"uid {wanted.uid} is {holder}'s; not made"
+        return "this name is the system's; not made" if wanted.name in IMAGE_USERS else None
+    return "this account is the system's; not touched" if machine.is_protected(account) else None
+
+
+def making(wanted: Member, machine: Machine) -> Generator[Change, None, Account]:
+    """Return the change that makes an account; gives the account as it will be."""
+    shell = wanted.shell if wanted.shell in machine.shells else "/bin/bash"
+    # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!".
+    command = ["useradd", "--create-home", "--user-group", "--groups", LAB, "--shell", shell, "--password", "*"]
+    command += ["--uid", str(wanted.uid)] if wanted.uid is not None else []
+    told = f"{shell}, uid {wanted.uid}" if wanted.uid is not None else shell
+    yield Change(wanted.name, "made", told, (Run((*command, "--", wanted.name)),))
+    uid = -1 if wanted.uid is None else wanted.uid
+    return Account(wanted.name, uid, -1, "", shell, groups=frozenset({LAB}))
+
+
+def unlocking(account: Account) -> tuple[Run, ...]:
+    """Return the commands that open a locked account again, with the password it had, if any."""
+    steps = [Run(("usermod", "--expiredate", "", "--", account.name))]
+    if account.password.startswith("!") and account.password.strip("!"):
+        steps.append(Run(("usermod", "--unlock", "--", account.name)))
+    return tuple(steps)
+
+
+def joining(wanted: Member, account: Account, groups: Iterable[str]) -> Iterator[Change]:
+    """Return the changes that add an account to the groups it lacks; none is taken from it."""
+    for group in dict.fromkeys([LAB, *wanted.groups]):
+        if group not in groups:
+            yield Change(wanted.name, "skipped", f"there is no group {group}")
+        elif group not in account.groups:
+            command = ("usermod", "--append", "--groups", group, "--", wanted.name)
+            yield Change(wanted.name, "group added", group, (Run(command),))
+
+
+def key_changes(account: Account, keys: tuple[str, ...]) -> Iterator[Change]:
+    """Return the changes that make these keys, and no others, open an account. The first holds the step for all."""
+    files = account.key_files
+    if not files.home and not keys:
+        return
+    if not files.home:
+        yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
+    before = dict.fromkeys(filter(None, map(fingerprint, files.lines)))
+    after = dict.fromkeys(filter(None, map(fingerprint, keys)))
+    told = [("key added", key) for key in after if key not in before]
+    told += [("key removed", key) for key in before if key not in after]
+    told += [("keys mended", fault) for fault in files.faults]
+    if not told and files.lines != keys:
+        told = [("keys mended", "authorized_keys had other lines, options or comments")]
+    for number, (change, detail) in enumerate(told):
+        yield Change(account.name, change, detail, () if number else (SetKeys(account.name, keys),))
+
+
+def sudo_change(wanted: Member, machine: Machine) -> Iterator[Change]:
+    """Return the change of a member's sudo rule."""
+    rule = RULES[wanted.sudo].format(wanted.name) if wanted.sudo else None
+    if rule and not machine.sudo:
+        yield Change(wanted.name, "problem", "sudo is not installed")
+    elif rule != machine.rules.get(wanted.name):
+        yield Change(wanted.name, "sudo", wanted.sudo or "taken away", (SetRule(wanted.name, rule),))
+
+
+def departures(document: Document, machine: Machine, *, purge: bool) -> Iterator[Change]:
+    """Return the changes that take the machine from whoever is no member any more."""
+    listed = document.members.keys() | document.refused.keys()  # a mistyped key locks nobody out
+    leaving = set(document.removed)
+    if document.only is None:
+        leaving |= {name for name in machine.accounts if machine.is_ours(name)} - listed
+        leaving |= machine.rules.keys() - machine.accounts.keys() - listed
+    for name in sorted(leaving):
+        if name not in machine.accounts:
+            yield from forgetting(name, machine) or [Change(name, "skipped", "there is no such account")]
+        elif not machine.is_ours(name):
+            yield Change(name, "skipped", "this account is not the lab's; not touched")
+        elif name == machine.caller:
+            yield Change(name, "problem", "this runs from that very account; not locked")
+        elif purge:
+            yield from purging(machine.accounts[name], machine)
+        else:
+            yield from locking(machine.accounts[name], machine)
+
+
+def forgetting(name: str, machine: Machine) -> list[Change]:
+    """Return the change that removes a sudo rule: it would be the next one's who gets the name."""
+    return [Change(name, "sudo", "taken away", (SetRule(name, None),))] if name in machine.rules else []
+
+
+def locking(account: Account, machine: Machine) -> Iterator[Change]:
+    """Return the changes that close an account and keep its home."""
+    if account.has_password or not account.expired:
+        # Expired, or sshd would still take a key: a locked password alone keeps only passwords out.
+        command = ("usermod", "--lock", "--expiredate", "1", "--", account.name)
+        running = machine.processes.get(account.uid, 0)
+        told = f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
+        yield Change(account.name, "locked", f"{account.home} is kept{told}", (Run(command),))
+    yield from forgetting(account.name, machine)
+    yield from key_changes(account, ())
+
+
+def purging(account: Account, machine: Machine) -> Iterator[Change]:
+    """Return the changes that delete an account and its home, or close it where that would delete more."""
+    inside = [path for path in machine.mounts if f"{path}/".startswith(account.home.rstrip("/") + "/")]
+    twins = [other.name for other in machine.accounts.values() if other.uid == account.uid and other != account]
+    if inside or twins:
+        yield from locking(account, machine)
+        why = f"{inside[0]} is mounted there: unmount it first" if inside else f"{twins[0]} has the same uid"
+        yield Change(account.name, "problem", f"not purged: {why}")
+        return
+    steps = (
+        Run(("usermod", "--lock", "--expiredate", "1", "--", account.name)),
+        EndProcesses(account.uid),
+        Run(("userdel", "--remove", "--", account.name)),
+        SetRule(account.name, None),
+    )
+    yield Change(account.name, "purged", f"the account and {account.home}", steps)
+
+
+# The program
+
+
+def carry_out(changes: Iterable[Change], *, check: bool) -> Iterator[Change]:
+    """Take the steps of each change and return what came of it; what needs an account that was not made is left."""
+    missing = set()
+    for change in changes:
+        if change.member in missing:
+            continue
+        try:
+            for step in () if check else change.steps:
+                step.take()
+        except (Failed, OSError, KeyError) as problem:
+            missing |= {change.member} if change.change == "made" else set()
+            yield Change(change.member, "problem", f"{change.change}: {problem}")
+        else:
+            yield change
+
+
+def people_line(change: Change) -> str:
+    """Return a change as a line of a console log."""
+    line = f"ec2-lab: {change.member or 'accounts'}: {change.change} {change.detail}".rstrip()
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def apply(document: Document, *, check: bool, purge: bool) -> Iterator[Change]:
+    """Bring the machine to the document and return the changes. Raises Refused where it can't be done at all."""
+    absent = [tool for tool in ("useradd", "usermod", "userdel", "groupadd") if not shutil.which(tool, path=PATH)]
+    if absent:
+        raise Refused(f"{', '.join(absent)}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
+    if os.geteuid() != 0:
+        raise Refused("only root can change accounts")
+    with open(LOCK, "w") as lock:  # noqa: PTH123
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from carry_out(list(plan(document, look(document), purge=purge)), check=check)
+
+
+def main(arguments: list[str]) -> int:
+    """Apply a document and tell what changed; 1 if there was a problem."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("document", help="a file, or - for standard input")
+    parser.add_argument("--check", action="store_true", help="say what would change, and change nothing")
+    parser.add_argument("--purge", action="store_true", help="delete who is no longer listed, home included")
+    parser.add_argument("--console", action="store_true", help="print lines for people")
+    given = parser.parse_args(arguments)
+    counts = {"changed": 0, "problems": 0}
+
+    def tell(change: Change) -> None:
+        what = {"member": change.member, "change": change.change, "detail": change.detail}
+        print(people_line(change) if given.console else json.dumps(what), flush=True)
+        if change.change != "skipped":
+            counts["problems" if change.change == "problem" else "changed"] += 1
+
+    try:
+        over_stdin = given.document == "-"
+        content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
+        for change in apply(read_document(content.decode(), secrets=over_stdin), check=given.check, purge=given.purge):
+            tell(change)
+    except (Refused, OSError, UnicodeDecodeError) as problem:
+        tell(Change(None, "problem", str(problem)))
+    would = "would be " if given.check else ""
+    summary = f"ec2-lab: accounts: {counts['changed']} {would}changed, {counts['problems']} problems"
+    print(summary if given.console else json.dumps(counts), flush=True)
+    return 1 if counts["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""Fixtures named after what they give."""
+
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.hosts.host import Host
+
+
+class KeyPair(NamedTuple):
+    """An ssh key: its private file, its public line."""
+
+    file: Path
+    line: str
+
+    @property
+    def fingerprint(self):
+        """The key as ssh-keygen names it."""
+        listed = subprocess.run(["ssh-keygen", "-lf", self.file], capture_output=True, text=True, check=True)
+        return listed.stdout.split()[1]
+
+
+@pytest.fixture(scope="session")
+def debian():
+    """A small Debian root."""
+    return Path("/tmp/root-try")
+
+
+@pytest.fixture
+def host(debian, tmp_path):
+    """A fresh machine on which nothing runs yet."""
+    directory = tmp_path / "host"
+    directory.mkdir()
+    made = Host(debian, directory)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def host_with_sshd(host):
+    """A fresh machine with sshd, as its image configures it."""
+    host.start_sshd()
+    return host
+
+
+@pytest.fixture(scope="session")
+def key_pairs(tmp_path_factory):
+    """Makes key pairs, one for each name."""
+    directory = tmp_path_factory.mktemp("keys")
+
+    def make(name):
+        file = directory / name
+        if not file.exists():
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@laptop", "-f", file]
+            subprocess.run(command, check=True)
+        return KeyPair(file, file.with_suffix(".pub").read_text().strip())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def alice_key(key_pairs):
+    """Alice's key."""
+    return key_pairs("alice")
+
+
+@pytest.fixture(scope="session")
+def bob_key(key_pairs):
+    """Bob's key."""
+    return key_pairs("bob")

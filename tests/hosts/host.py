@@ -1,0 +1,192 @@
+"""A machine as the host programs see it: a Debian root of its own, in namespaces, with a real sshd on loopback."""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from scripts.core.render import TEMPLATES
+
+BEGIN = """
+set -e
+mount -t tmpfs -o mode=0755 host "$2"
+mkdir "$2/upper" "$2/work" "$2/root"
+mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" host "$2/root"
+mount --rbind /dev "$2/root/dev"
+mount -t proc proc "$2/root/proc"
+mount -t tmpfs -o mode=0755 run "$2/root/run"
+mkdir -p "$2/root/run/sshd" "$2/root/run/lock"
+exec chroot "$2/root" /bin/bash -c 'echo ready; sleep infinity & wait'
+"""
+"""bash is process 1 there: it waits for what other processes leave behind, as init does."""
+
+PROGRAMS = {"accounts": "accounts.py", "sshd-hardening": "sshd-hardening.py"}
+PATIENCE = 20
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+
+
+class Host:
+    """A running machine; what it writes is gone when it stops."""
+
+    def __init__(self, debian: Path, directory: Path):
+        """Start it from a Debian root, which is only read."""
+        self.directory = directory
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
+        self.process = subprocess.Popen(
+            [*unshare, "sh", "-c", BEGIN, "sh", debian, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        if self.process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the machine did not start; what it said stands above")
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.first = int(children.read_text().split()[0])
+        self.port = 0
+        for name, template in PROGRAMS.items():
+            self.write(f"/opt/ec2-lab/{name}", (TEMPLATES / template).read_text(), mode=0o755)
+
+    def stop(self) -> None:
+        """End everything that runs there."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def path(self, inside: str) -> Path:
+        """Where a file of the machine is seen from outside."""
+        return Path(f"/proc/{self.first}/root") / inside.lstrip("/")
+
+    def write(self, inside: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the machine's as root."""
+        path = self.path(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def run(self, *command: str, text: str = "", check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run a command there as root."""
+        enter = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--root", "--wd=/"]
+        return subprocess.run(
+            [*enter, *command],
+            input=text,
+            env={**ENVIRONMENT, **environment},
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+        )
+
+    def as_user(self, name: str, script: str) -> None:
+        """Run a shell script there as a user."""
+        self.run("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "sh", "-ec", script)
+
+    def state(self) -> str:
+        """Everything about files and accounts that a program could change."""
+        return self.run(
+            "sh", "-ec", "cat /etc/shadow /etc/group; ls -lanR --time-style=full-iso /etc /home /opt /root"
+        ).stdout
+
+    # The programs
+
+    def accounts(self, document: dict | str, *options: str, **environment: str) -> "Told":
+        """Bring the machine's accounts to a document given on standard input."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        return Told(self.run("/opt/ec2-lab/accounts", *options, "-", text=text, check=False, **environment))
+
+    def harden(self, *arguments: str) -> "Told":
+        """Run sshd-hardening."""
+        return Told(self.run("/opt/ec2-lab/sshd-hardening", *arguments, check=False))
+
+    # Logging in
+
+    def start_sshd(self) -> None:
+        """Start sshd at a free port of 127.0.0.1, and pin its key."""
+        for _ in range(5):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1")
+            if holds_within(PATIENCE, self.listens) and self.path("/run/sshd.pid").exists():
+                break
+        key = self.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        (self.directory.parent / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
+
+    def listens(self) -> bool:
+        """Say whether sshd takes connections."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def ssh(self, user: str, *command: str, key: Path | None = None, password: str | None = None) -> "Login":
+        """Log in with a key or a password, as a fresh client would, and run a command."""
+        options = {
+            "UserKnownHostsFile": self.directory.parent / "known_hosts",
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "IdentityFile": key or "none",
+            "ConnectTimeout": "10",
+            "ConnectionAttempts": "5",  # sshd does not listen for a moment while it reloads
+            "NumberOfPasswordPrompts": "1",
+            "PreferredAuthentications": "publickey" if password is None else "password,keyboard-interactive",
+            "BatchMode": "yes" if password is None else "no",
+        }
+        settings = [f"-o{name}={value}" for name, value in options.items()]
+        environment = {**os.environ, **self.asking(password or "")}
+        line = ["ssh", "-F/dev/null", *settings, f"-p{self.port}", f"{user}@127.0.0.1", shlex.join(command)]
+        return Login(subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=60))
+
+    def asking(self, password: str) -> dict[str, str]:
+        """The environment in which ssh gets its password from a program."""
+        program = self.directory.parent / "askpass"
+        program.write_text('#!/bin/sh\nprintf "%s\\n" "$ANSWER"\n')
+        program.chmod(0o700)
+        return {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "ANSWER": password, "DISPLAY": "none"}
+
+
+class Told:
+    """What a host program printed."""
+
+    def __init__(self, done: subprocess.CompletedProcess):
+        """Read it: JSON objects, a line each, the last one the summary."""
+        self.code = done.returncode
+        self.text = done.stdout + done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if not lines:
+            raise AssertionError(self.text)
+        *self.lines, self.summary = lines
+
+    @property
+    def changes(self) -> list[tuple]:
+        """(member, change, detail) of each line."""
+        return [(line.get("member"), line["change"], line["detail"]) for line in self.lines]
+
+    def of(self, member: str | None) -> list[str]:
+        """The changes of one member."""
+        return [change for name, change, _ in self.changes if name == member]
+
+    def detail(self, member: str | None, change: str) -> str:
+        """The detail of a member's one change of a kind."""
+        (detail,) = [d for name, c, d in self.changes if (name, c) == (member, change)]
+        return detail
+
+
+class Login:
+    """How a login went."""
+
+    def __init__(self, done: subprocess.CompletedProcess):
+        """Tell a refused login (ssh's own 255) from a command's failure."""
+        self.worked = done.returncode == 0
+        self.refused = done.returncode == 255 and "Permission denied" in done.stderr
+        self.output = done.stdout
+        self.text = done.stdout + done.stderr
+
+
+def holds_within(seconds: float, condition) -> bool:
+    """Wait until a condition holds; False if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,260 @@
+"""Members' accounts on a machine: made, mended, the same twice."""
+
+import json
+
+import pytest
+
+
+def members(**entries):
+    return {"members": entries}
+
+
+def mode_and_owner(host, path):
+    return host.run("stat", "-c", "%a %U", path).stdout.strip()
+
+
+def account(host, name):
+    return host.run("getent", "passwd", name).stdout.strip().split(":")
+
+
+def groups(host, name):
+    return set(host.run("id", "-nG", name).stdout.split())
+
+
+def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_sshd, alice_key):
+    host = host_with_sshd
+    entry = {
+        "keys": [alice_key.line],
+        "groups": ["sudo", "docker"],
+        "shell": "/bin/zsh",
+        "uid": 4001,
+        "sudo": "nopasswd",
+    }
+    told = host.accounts({"members": {"alice": entry}, "make_groups": ["docker"]})
+
+    assert told.code == 0
+    assert told.summary == {"changed": 7, "problems": 0}
+    assert told.of("alice") == ["made", "group added", "group added", "key added", "sudo"]
+    assert told.detail("alice", "key added") == alice_key.fingerprint
+    _, _, uid, _, _, home, shell = account(host, "alice")
+    assert (uid, home, shell) == ("4001", "/home/alice", "/bin/zsh")
+    assert {"alice", "sudo", "docker", "ec2-lab"} == groups(host, "alice")
+    assert mode_and_owner(host, "/home/alice/.ssh") == "700 alice"
+    assert mode_and_owner(host, "/home/alice/.ssh/authorized_keys") == "600 alice"
+    assert mode_and_owner(host, "/etc/sudoers.d/ec2-lab-alice") == "440 root"
+    assert host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
+
+
+def test_a_second_run_changes_nothing_and_says_so(host, alice_key, bob_key):
+    document = members(
+        alice={"keys": [alice_key.line], "groups": ["sudo"], "shell": "/bin/zsh", "uid": None, "sudo": "nopasswd"},
+        bob={"keys": [bob_key.line, alice_key.line], "sudo": "password"},
+    )
+    host.accounts(document)
+    before = host.state()
+    told = host.accounts(document)
+    assert told.summary == {"changed": 0, "problems": 0}
+    assert set(told.of("alice") + told.of("bob")) <= {"skipped"}
+    assert host.state() == before
+
+
+def test_a_check_tells_what_a_run_would_and_changes_nothing(host, alice_key, bob_key):
+    host.accounts(members(bob={"keys": [bob_key.line], "sudo": "nopasswd"}))
+    document = {**members(alice={"keys": [alice_key.line], "sudo": "nopasswd"}), "make_groups": ["docker"]}
+    before = host.state()
+    foretold = host.accounts(document, "--check")
+    assert host.state() == before
+    assert host.accounts(document).changes == foretold.changes
+    assert foretold.of("bob") == ["locked", "sudo", "key removed"]
+
+
+def test_groups_are_added_and_never_replaced_and_absent_ones_are_skipped(host, alice_key):
+    host.accounts(members(alice={"keys": [alice_key.line], "groups": ["sudo"]}))
+    host.run("usermod", "-aG", "video", "alice")
+    told = host.accounts(members(alice={"keys": [alice_key.line], "groups": ["audio", "docker"]}))
+    assert groups(host, "alice") == {"alice", "ec2-lab", "sudo", "video", "audio"}
+    assert told.detail("alice", "group added") == "audio"
+    assert told.detail("alice", "skipped") == "there is no group docker"
+
+
+def test_authorized_keys_holds_the_listed_keys_and_nothing_else(host, alice_key, bob_key, key_pairs):
+    host.accounts(members(alice={"keys": [alice_key.line, bob_key.line]}))
+    new = key_pairs("new")
+    host.as_user("alice", f"echo 'no-pty {key_pairs('own').line}' >> ~alice/.ssh/authorized_keys")
+    host.as_user("alice", f"echo '{key_pairs('second').line}' > ~alice/.ssh/authorized_keys2")
+    told = host.accounts(members(alice={"keys": [alice_key.line, new.line]}))
+    assert [c[1:] for c in told.changes if c[1] == "key added"] == [("key added", new.fingerprint)]
+    assert {c[2] for c in told.changes if c[1] == "key removed"} == {
+        bob_key.fingerprint,
+        key_pairs("own").fingerprint,
+        key_pairs("second").fingerprint,
+    }
+    assert host.path("/home/alice/.ssh/authorized_keys").read_text() == f"{alice_key.line}\n{new.line}\n"
+    assert not host.path("/home/alice/.ssh/authorized_keys2").exists()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "chmod 644 .ssh/authorized_keys",
+        "chmod 755 .ssh",
+        "chmod 777 .",
+        "rm -r .ssh",
+        "sed -i 's/^/command=\"true\" /' .ssh/authorized_keys",
+        "echo '# a comment' >> .ssh/authorized_keys",
+        "chmod 000 .ssh",
+    ],
+)
+def test_keys_that_sshd_would_not_take_are_mended(host_with_sshd, alice_key, harm):
+    host = host_with_sshd
+    document = members(alice={"keys": [alice_key.line]})
+    host.accounts(document)
+    host.as_user("alice", f"cd ~alice; {harm}")
+    told = host.accounts(document)
+    assert set(told.of("alice")) <= {"keys mended", "key added"}
+    assert told.summary["problems"] == 0
+    assert host.path("/home/alice/.ssh/authorized_keys").read_text() == f"{alice_key.line}\n"
+    assert mode_and_owner(host, "/home/alice/.ssh") == "700 alice"
+    assert mode_and_owner(host, "/home/alice/.ssh/authorized_keys") == "600 alice"
+    assert host.ssh("alice", "echo", "in", key=alice_key.file).output == "in\n"
+    assert host.accounts(document).summary == {"changed": 0, "problems": 0}
+
+
+def test_a_home_that_is_gone_and_keys_that_root_made_are_mended(host_with_sshd, alice_key, bob_key):
+    host = host_with_sshd
+    document = members(alice={"keys": [alice_key.line]}, bob={"keys": [bob_key.line]})
+    host.accounts(document)
+    host.run("rm", "-r", "/home/alice")
+    host.run("chown", "-R", "root:root", "/home/bob/.ssh")
+    told = host.accounts(document)
+    assert told.of("alice") == ["home made", "key added"]
+    assert told.summary["problems"] == 0
+    for name, key in (("alice", alice_key), ("bob", bob_key)):
+        assert host.ssh(name, "echo", "in", key=key.file).output == "in\n"
+
+
+def test_a_shell_that_is_not_installed_is_told_and_the_current_one_kept(host, alice_key):
+    told = host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/fish"}))
+    assert told.detail("alice", "skipped") == "/usr/bin/fish is not installed; /bin/bash stays"
+    told = host.accounts(members(alice={"keys": [alice_key.line], "shell": "/bin/zsh"}))
+    assert told.detail("alice", "shell set") == "/bin/zsh (was /bin/bash)"
+    host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/fish"}))
+    assert account(host, "alice")[-1] == "/bin/zsh"
+
+
+def test_a_uid_that_is_taken_or_differs_is_a_problem_and_changes_nothing(host, alice_key, bob_key):
+    host.accounts(members(alice={"keys": [alice_key.line], "uid": 4001}))
+    told = host.accounts(
+        members(alice={"keys": [alice_key.line], "uid": 4002}, bob={"keys": [bob_key.line], "uid": 4001})
+    )
+    assert told.code == 1
+    assert "has uid 4001, not 4002" in told.detail("alice", "problem")
+    assert told.detail("bob", "problem") == "uid 4001 is alice's; not made"
+    assert account(host, "alice")[2] == "4001"
+    assert host.run("getent", "passwd", "bob", check=False).returncode != 0
+
+
+def test_sudo_follows_the_policy(host_with_sshd, alice_key):
+    host = host_with_sshd
+
+    def sudo(policy):
+        document = members(alice={"keys": [alice_key.line], "groups": ["sudo"], "sudo": policy})
+        told = host.accounts(document)
+        return told, host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file)
+
+    host.write("/etc/sudoers.d/90-cloud-init-users", "alice ALL=(ALL) NOPASSWD:ALL\n", mode=0o440)
+    told, tried = sudo("password")
+    assert told.detail("alice", "sudo") == "password"
+    assert told.detail("alice", "skipped") == "sudo asks for a password, and there is none yet"
+    assert "a password is required" in tried.text
+    host.path("/etc/sudoers.d/90-cloud-init-users").unlink()
+    assert sudo("nopasswd")[1].output == "0\n"
+    told, tried = sudo(None)
+    assert told.detail("alice", "sudo") == "taken away"
+    assert not tried.worked
+    assert not host.path("/etc/sudoers.d/ec2-lab-alice").exists()
+
+
+def test_a_sudo_rule_of_another_mode_or_content_is_put_right(host, alice_key):
+    document = members(alice={"keys": [alice_key.line], "sudo": "password"})
+    host.accounts(document)
+    host.write("/etc/sudoers.d/ec2-lab-alice", "alice ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+    assert "sudo" in host.accounts(document).of("alice")
+    host.path("/etc/sudoers.d/ec2-lab-alice").chmod(0o666)
+    assert "sudo" in host.accounts(document).of("alice")
+    assert mode_and_owner(host, "/etc/sudoers.d/ec2-lab-alice") == "440 root"
+    assert "NOPASSWD" not in host.path("/etc/sudoers.d/ec2-lab-alice").read_text()
+    assert host.run("visudo", "-c").returncode == 0
+
+
+def test_an_account_that_was_there_becomes_the_labs_and_one_of_the_systems_does_not(host, alice_key):
+    host.run("useradd", "--create-home", "--groups", "video", "alice")
+    host.run("useradd", "--create-home", "ubuntu")
+    before = account(host, "www-data"), account(host, "ubuntu")
+    entry = {"keys": [alice_key.line], "shell": "/bin/zsh", "sudo": "nopasswd"}
+    told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, **{"www-data": entry}))
+    assert groups(host, "alice") == {"alice", "video", "ec2-lab"}
+    for name in ("root", "ubuntu", "www-data"):
+        assert told.detail(name, "problem") == "this account is the system's; not touched"
+    assert (account(host, "www-data"), account(host, "ubuntu")) == before
+    assert told.summary["problems"] == 3
+
+
+def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alice_key, bob_key):
+    host = host_with_sshd
+    host.run("groupadd", "aaron")  # useradd makes no account whose group is there
+    host.write("/home/berta/theirs", "")
+    told = host.accounts(
+        members(
+            aaron={"keys": [alice_key.line], "sudo": "nopasswd"},
+            berta={"keys": [alice_key.line]},
+            bob={"keys": [bob_key.line]},
+            **{"eve; reboot": {"keys": [alice_key.line]}},
+            mallory={"keys": ['command="reboot" ' + alice_key.line]},
+        )
+    )
+    assert told.code == 1
+    assert told.of("aaron") == ["problem"]
+    assert "group aaron exists" in told.detail("aaron", "problem")
+    assert "/home/berta belongs to uid 0" in told.detail("berta", "problem")
+    assert "is no public key" in told.detail("mallory", "problem")
+    assert told.of("eve; reboot") == ["problem"]
+    assert not host.path("/etc/sudoers.d/ec2-lab-aaron").exists()
+    assert host.ssh("bob", "echo", "in", key=bob_key.file).output == "in\n"
+
+
+def test_only_applies_to_these_alone_and_locks_nobody(host, alice_key, bob_key):
+    both = members(alice={"keys": [alice_key.line]}, bob={"keys": [bob_key.line]})
+    told = host.accounts({**both, "only": ["alice"]})
+    assert {member for member, *_ in told.changes} == {None, "alice"}
+    told = host.accounts({**members(bob={"keys": [bob_key.line]}), "only": ["bob"]})
+    assert told.of("alice") == []
+    assert account(host, "bob")
+
+
+def test_lines_for_people_come_out_on_the_console(host, alice_key):
+    document = json.dumps(members(alice={"keys": [alice_key.line]}, **{"e\x1b[2Jve": {}}))
+    lines = host.run("/opt/ec2-lab/accounts", "--console", "-", text=document, check=False).stdout.splitlines()
+    assert f"ec2-lab: alice: key added {alice_key.fingerprint}" in lines
+    assert lines[-1] == "ec2-lab: accounts: 3 changed, 1 problems"
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_file_serves_as_well_but_may_hold_no_password(host, alice_key):
+    document = members(alice={"keys": [alice_key.line]})
+    host.write("/root/members.json", json.dumps(document))
+    assert host.run("/opt/ec2-lab/accounts", "/root/members.json").returncode == 0
+    host.write("/root/members.json", json.dumps({**document, "passwords": {"alice": "Tr0ub4dor"}}))
+    refused = host.run("/opt/ec2-lab/accounts", "/root/members.json", check=False)
+    assert refused.returncode == 1
+    assert "over standard input only" in refused.stdout
+    assert "Tr0ub4dor" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("tool", ["useradd", "visudo"])
+def test_a_tool_that_is_not_installed_is_named(host, alice_key, tool):
+    host.path(f"/usr/sbin/{tool}").unlink()
+    told = host.accounts(members(alice={"keys": [alice_key.line], "sudo": "nopasswd"}))
+    assert told.code == 1
+    (problem,) = [detail for _, change, detail in told.changes if change == "problem"]
+    assert ("Alpine: apk add shadow" if tool == "useradd" else "sudo is not installed") in problem
