@@ -40,6 +40,9 @@ EBS, INSTANCE_STORE = "Amazon Elastic Block Store", "Amazon EC2 NVMe Instance St
 ARRAY = pathlib.Path("/dev/md/ec2-lab")
 LABEL_LENGTH = 12
 """Characters of a file system's label that XFS holds; ext4 holds 16."""
+FILESYSTEMS = ("ext4", "xfs", "ext3", "btrfs")
+NOTHING_FOUND = 2
+"""blkid's exit code."""
 GIB = 1 << 30
 
 
@@ -111,7 +114,7 @@ class Disk:
 def requested_name(page: bytes) -> str:
     """Return the device name in an identify page, "sdf" for "/dev/sdf": EBS writes it with or without /dev/."""
     name = bytes(page[DEVICE_NAME]).split(b"\0")[0].decode("ascii", "replace").strip()
-    return name[len("/dev/") :] if name.startswith("/dev/") else name
+    return name.removeprefix("/dev/")
 
 
 def identify(disk: str) -> bytes:
@@ -164,11 +167,10 @@ def find(volume: Volume, candidates: list, taken: set) -> Disk | None:
     named = [disk for disk in candidates if disk.model != INSTANCE_STORE and disk.name in names]
     if named:
         return named[0]
-    for column, value in (("uuid", volume.uuid), ("label", volume.label)):
-        same = [d["path"] for d in lsblk("PATH", "UUID", "LABEL") if value and d[column] == value]
-        free = [disk for disk in candidates if disk.path in same and disk.path not in taken]
+    for key, value in (("UUID", volume.uuid), ("LABEL", volume.label)):
+        free = [disk for disk in candidates if value and disk.path not in taken and value in carried(disk.path, key)]
         if len(free) > 1:
-            raise NotMounted(f"{' and '.join(disk.path for disk in free)} have the same {column} {value}")
+            raise NotMounted(f"{' and '.join(disk.path for disk in free)} have the same {key} {value}")
         if free:
             return free[0]
     return None
@@ -188,9 +190,9 @@ def wait_for(volume: Volume, taken: set) -> Disk:
 def instance_store() -> str:
     """Return the machine's own disk, or the array over them if there are several; made again after every stop."""
     own = sorted(disk.path for disk in disks() if disk.model == INSTANCE_STORE)
-    if len(own) < 2:
-        if not own:
-            raise NotMounted("this type of machine has no disks of its own")
+    if not own:
+        raise NotMounted("this type of machine has no disks of its own")
+    if len(own) == 1:
         return own[0]
     if not ARRAY.exists():
         subprocess.call(["mdadm", "--assemble", str(ARRAY), *own], stderr=subprocess.DEVNULL)
@@ -205,27 +207,45 @@ def instance_store() -> str:
 # File systems
 
 
-def signatures(path: str) -> list:
-    """Return what a disk carries: file systems, partition tables, members of arrays."""
-    told = subprocess.check_output(["wipefs", "--no-act", "--json", path]).decode()
-    return [found["type"] for found in json.loads(told)["signatures"]] if told.strip() else []
+def probe(path: str) -> dict:
+    """Return what a device itself carries (TYPE, UUID, LABEL, PTTYPE; blkid(8)), not what udev remembers of it."""
+    told = subprocess.run(["blkid", "-p", "-o", "export", path], stdout=subprocess.PIPE, check=False)
+    if told.returncode not in (0, NOTHING_FOUND):
+        raise NotMounted(f"{path} carries more than one thing (`wipefs {path}` shows what)")
+    return dict(line.split("=", 1) for line in told.stdout.decode().splitlines() if "=" in line)
+
+
+def parts(path: str) -> list:
+    """Return a disk and its partitions."""
+    told = subprocess.check_output(["lsblk", "--json", "--output", "PATH", path])
+    return [device["path"] for device in flat(json.loads(told.decode())["blockdevices"])]
+
+
+def carried(path: str, key: str) -> list:
+    """Return the UUIDs or labels of the file systems on a disk and on its partitions."""
+    found = [probe(part) for part in parts(path)]
+    return [told[key] for told in found if told.get("TYPE") in FILESYSTEMS and key in told]
 
 
 def refuse_unless_empty(path: str) -> None:
-    """Raise NotMounted where a disk carries anything."""
-    if carried := signatures(path):
-        raise NotMounted(f"{path} carries {', '.join(carried)}; it is not formatted")
+    """Raise NotMounted where a disk carries anything: a file system, a partition table, a member of an array."""
+    told = probe(path)
+    if carries := told.get("TYPE") or told.get("PTTYPE") or (len(parts(path)) > 1 and "partitions"):
+        raise NotMounted(f"{path} carries {carries}; it is not formatted")
 
 
 def filesystem(path: str) -> tuple:
-    """Return (device, type, UUID, label) of the file system on a disk, or on its one partition; None if it is empty."""
-    tree = json.loads(subprocess.check_output(["lsblk", "--json", "--output", "PATH,FSTYPE,UUID,LABEL", path]).decode())
-    found = [d for d in flat(tree["blockdevices"]) if d["fstype"] in ("ext4", "xfs", "ext3", "btrfs")]
-    if len(found) == 1:
-        return found[0]["path"], found[0]["fstype"], found[0]["uuid"], found[0]["label"] or ""
-    if found or signatures(path):
-        raise NotMounted(f"{path} carries {len(found)} file systems ({', '.join(signatures(path))}); one is wanted")
-    return None
+    """Return (device, type, UUID, label) of the file system on a disk, or on its one partition; None if there is none.
+
+    Raises NotMounted where there are several.
+    """
+    found = [(part, told) for part in parts(path) for told in [probe(part)] if told.get("TYPE") in FILESYSTEMS]
+    if len(found) > 1:
+        raise NotMounted(f"{path} carries {len(found)} file systems; one is wanted")
+    if not found:
+        return None
+    device, told = found[0]
+    return device, told["TYPE"], told["UUID"], told.get("LABEL", "")
 
 
 def make_filesystem(path: str, kind: str, mount: str) -> None:
@@ -234,14 +254,17 @@ def make_filesystem(path: str, kind: str, mount: str) -> None:
     label = mount.strip("/").replace("/", "-")[:LABEL_LENGTH]
     options = ["-q", "-K"] if kind == "xfs" else ["-q", "-E", "nodiscard"]
     subprocess.check_call([f"mkfs.{kind}", *options, "-L", label, path])
-    subprocess.call(["udevadm", "settle"])
 
 
 def grow(device: str, kind: str, mount: str) -> str:
     """Let a file system fill its device, and say so where it has become larger."""
     before = os.statvfs(mount)
     command = {"xfs": ["xfs_growfs", mount], "btrfs": ["btrfs", "filesystem", "resize", "max", mount]}
-    subprocess.check_output(command.get(kind, ["resize2fs", device]), stderr=subprocess.STDOUT)
+    run = command.get(kind, ["resize2fs", device])
+    done = subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip().splitlines()[-2:]
+        raise NotMounted(f"it is mounted, but could not be grown: {run[0]}: {'; '.join(said)}")
     after = os.statvfs(mount)
     if after.f_blocks <= before.f_blocks:
         return ""
@@ -259,7 +282,7 @@ def give(volume: Volume) -> str:
     if volume.owner:
         os.chown(volume.mount, uid, gid)
     if volume.mode:
-        os.chmod(volume.mount, int(volume.mode, 8))
+        pathlib.Path(volume.mount).chmod(int(volume.mode, 8))
     return f", owner {volume.owner}" if volume.owner else ""
 
 
@@ -268,7 +291,7 @@ def give(volume: Volume) -> str:
 
 def source(device: str, uuid: str) -> str:
     """Return what /etc/fstab names a volume by: its UUID, or where two have the same, the volume's id."""
-    same = [d for d in lsblk("PATH", "UUID") if d["uuid"] == uuid]
+    same = [disk for disk in disks() if uuid in carried(disk.path, "UUID")]
     if len(same) == 1:
         return f"UUID={uuid}"
     links = sorted(pathlib.Path("/dev/disk/by-id").glob("nvme-Amazon_Elastic_Block_Store_vol*"))
@@ -311,12 +334,13 @@ def mount(volume: Volume, taken: set, fstab: pathlib.Path) -> dict:
     taken.add(disk)
     found, made = filesystem(disk), ""
     if not found and not volume.format:
+        refuse_unless_empty(disk)
         raise NotMounted(f"{disk} is empty; nothing is formatted without being told")
     if not found:
         make_filesystem(disk, volume.format, volume.mount)
         found, made = filesystem(disk), ", formatted"
     device, kind, uuid, label = found
-    os.makedirs(volume.mount, exist_ok=True)
+    pathlib.Path(volume.mount).mkdir(parents=True, exist_ok=True)
     write_fstab(fstab, volume.mount, fstab_line(volume, kind, source(device, uuid)))
     if not os.path.ismount(volume.mount):
         subprocess.check_call(["mount", volume.mount])
@@ -378,7 +402,7 @@ def holders(mount_point: str) -> list:
     found = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            held = [os.readlink(link) for link in [process / "cwd", *(process / "fd").iterdir()]]
+            held = [str(link.readlink()) for link in [process / "cwd", *(process / "fd").iterdir()]]
             name = (process / "comm").read_text().strip()
         except OSError:  # it has ended meanwhile
             continue
@@ -390,17 +414,17 @@ def holders(mount_point: str) -> list:
 def describe() -> int:
     """Tell of what is mounted from disks."""
     serials = {disk.path: disk.volume for disk in disks()}
-    for d in lsblk("PATH", "PKNAME", "FSTYPE", "UUID", "LABEL", "MOUNTPOINT"):
+    for d in lsblk("PATH", "PKNAME", "MOUNTPOINT"):
         if not d["mountpoint"] or not os.path.ismount(d["mountpoint"]):
             continue
-        room = os.statvfs(d["mountpoint"])
+        room, carries = os.statvfs(d["mountpoint"]), probe(d["path"])
         told = {
             "mount": d["mountpoint"],
             "device": d["path"],
             "id": serials.get(d["path"]) or serials.get(f"/dev/{d['pkname']}", ""),
-            "filesystem": d["fstype"] or "",
-            "uuid": d["uuid"] or "",
-            "label": d["label"] or "",
+            "filesystem": carries.get("TYPE", ""),
+            "uuid": carries.get("UUID", ""),
+            "label": carries.get("LABEL", ""),
             "read_only": bool(room.f_flag & os.ST_RDONLY),
             "bytes_used": (room.f_blocks - room.f_bfree) * room.f_frsize,
             "bytes_total": room.f_blocks * room.f_frsize,

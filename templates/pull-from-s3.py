@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Pull everything under an S3 prefix into a directory, and prove that it is all there. Python 3.9 or later.
 
     pull-from-s3 s3://bucket/prefix /data
@@ -56,9 +55,7 @@ def main(source: str, directory: str) -> int:
         path = target / name
         if not path.is_file() or path.stat().st_size != size:
             wrong.append(name)
-    there = sum(len(files) for _, _, files in os.walk(target) if files)
-    lost = os.path.join(directory, "lost+found")
-    there -= sum(len(files) for _, _, files in os.walk(lost))
+    there = sum(len(files) for path, _, files in os.walk(target) if "lost+found" not in path)
     for name in wrong[:20]:
         print(f"ec2-lab: PROBLEM: {name} is missing or not of its size", flush=True)
     print(f"ec2-lab: {count} objects, {total} bytes in {source}; {there} files, {len(wrong)} wrong", flush=True)

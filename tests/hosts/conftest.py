@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.hosts.debian_root import CanNotBuild, debian_root
 from tests.hosts.host import Host
 
 
@@ -22,10 +23,16 @@ class KeyPair(NamedTuple):
         return listed.stdout.split()[1]
 
 
+PACKAGES = ["openssh-server", "sudo", "python3-minimal", "zsh", "e2fsprogs", "xfsprogs", "mdadm", "udev"]
+
+
 @pytest.fixture(scope="session")
 def debian():
     """A small Debian root."""
-    return Path("/tmp/root-try")
+    try:
+        return debian_root(PACKAGES)
+    except CanNotBuild as why:
+        pytest.skip(f"hosts are not tested: {why}")
 
 
 @pytest.fixture

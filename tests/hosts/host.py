@@ -16,6 +16,7 @@ mount -t tmpfs -o mode=0755 host "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" host "$2/root"
 mount --rbind /dev "$2/root/dev"
+mount --rbind /sys "$2/root/sys"
 mount -t proc proc "$2/root/proc"
 mount -t tmpfs -o mode=0755 run "$2/root/run"
 mkdir -p "$2/root/run/sshd" "$2/root/run/lock"
@@ -23,7 +24,7 @@ exec chroot "$2/root" /bin/bash -c 'echo ready; sleep infinity & wait'
 """
 """bash is process 1 there: it waits for what other processes leave behind, as init does."""
 
-PROGRAMS = {"accounts": "accounts.py", "sshd-hardening": "sshd-hardening.py"}
+PROGRAMS = {name: f"{name}.py" for name in ("accounts", "sshd-hardening", "mount-volumes")}
 PATIENCE = 20
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 

@@ -1,0 +1,198 @@
+"""Volumes on a machine: found, formatted only when empty, mounted, grown, given away, and given back."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def disks(host, tmp_path):
+    """Makes disks of the machine's: loop devices on files, empty or with a file system."""
+    attached = []
+
+    def make(mib=64, filesystem=None, larger=0, **options):
+        image = tmp_path / f"disk{len(attached)}.img"
+        with image.open("wb") as file:
+            file.truncate((300 if filesystem == "xfs" else mib) * MIB)
+        if filesystem:
+            flags = [word for name, value in options.items() for word in (f"-{name}", value)]
+            subprocess.run([f"mkfs.{filesystem}", "-q", *flags, image], check=True)
+        if larger:
+            with image.open("ab") as file:
+                file.truncate(larger * MIB)
+        device = subprocess.run(["losetup", "--find", "--show", image], check=True, capture_output=True, text=True)
+        attached.append(device.stdout.strip())
+        return attached[-1]
+
+    yield make
+    host.run("sh", "-c", "umount -a -t ext4,xfs", check=False)
+    for device in attached:
+        subprocess.run(["losetup", "--detach", device], check=False)
+
+
+def mount(host, *volumes, check=False, patience=2):
+    host.run("sed", "-i", f"s/^PATIENCE = .*/PATIENCE = {patience}/", "/opt/ec2-lab/mount-volumes")
+    host.write("/etc/ec2-lab/volumes.json", json.dumps(list(volumes)))
+    return host.run("/opt/ec2-lab/mount-volumes", check=check)
+
+
+def uuid(device):
+    return subprocess.run(
+        ["blkid", "-p", "-o", "value", "-s", "UUID", device], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def mounted(host):
+    """What is mounted, by mount point."""
+    told = host.run("/opt/ec2-lab/mount-volumes", "--describe").stdout.splitlines()
+    return {one["mount"]: one for one in map(json.loads, told)}
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
+def test_a_data_set_is_found_by_its_uuid_and_mounted_by_it_also_after_a_boot(host, disks, filesystem):
+    disks(filesystem="ext4")
+    device = disks(filesystem=filesystem)
+    done = mount(host, {"mount": "/data", "uuid": uuid(device), "device": "/dev/sdf"})
+    assert done.returncode == 0, done.stdout
+    assert f"ec2-lab: {device} ({filesystem}, UUID {uuid(device)}) is mounted on /data, read-write" in done.stdout
+    assert mounted(host)["/data"]["device"] == device
+    (line,) = [line for line in host.path("/etc/fstab").read_text().splitlines() if " /data " in line]
+    assert line.startswith(f"UUID={uuid(device)} /data {filesystem} defaults,nofail,")
+    host.run("umount", "/data")
+    host.run("mount", "/data")
+
+
+def test_the_second_run_changes_nothing(host, disks):
+    device = disks(filesystem="ext4")
+    volume = {"mount": "/data", "uuid": uuid(device), "owner": "nobody:nogroup", "mode": "2775"}
+    assert mount(host, volume).returncode == 0
+    before = host.path("/etc/fstab").read_text()
+    assert mount(host, volume).returncode == 0
+    assert host.path("/etc/fstab").read_text() == before
+
+
+def test_an_empty_disk_is_formatted_only_where_that_is_said_and_never_a_second_time(host, disks):
+    device = disks()
+    named = {"mount": "/scratch/a", "device": device}
+    refused = mount(host, named)
+    assert refused.returncode == 1
+    assert f"NOT MOUNTED: /scratch/a: {device} is empty; nothing is formatted without being told" in refused.stdout
+    made = mount(host, {**named, "format": "ext4", "owner": ":games", "mode": "2775"})
+    assert "formatted, owner :games" in made.stdout
+    assert host.run("stat", "-c", "%G %a", "/scratch/a").stdout == "games 2775\n"
+    host.run("sh", "-c", "echo precious > /scratch/a/file; umount /scratch/a")
+    again = mount(host, {**named, "format": "xfs"})
+    assert again.returncode == 0
+    assert "formatted" not in again.stdout
+    assert host.run("cat", "/scratch/a/file").stdout == "precious\n"
+
+
+PARTITION_TABLE = bytes(446) + bytes([0, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0]) + bytes(48) + b"\x55\xaa"
+ENCRYPTED = b"LUKS\xba\xbe\x00\x01" + b"aes".ljust(32, b"\0") + b"xts-plain64".ljust(32, b"\0") + bytes(520)
+
+
+@pytest.mark.parametrize("carried", [PARTITION_TABLE, ENCRYPTED], ids=["a partition table", "an encrypted disk"])
+def test_a_disk_that_carries_anything_is_never_formatted(host, disks, carried):
+    device = disks()
+    with Path(device).open("r+b") as disk:
+        disk.write(carried)
+    before = host.run("sha256sum", device).stdout
+    refused = mount(host, {"mount": "/scratch", "device": device, "format": "ext4"})
+    assert refused.returncode == 1
+    assert f"NOT MOUNTED: /scratch: {device} carries " in refused.stdout
+    assert host.run("sha256sum", device).stdout == before
+
+
+def test_a_file_system_grows_to_a_volume_that_is_larger_than_its_snapshot(host, disks):
+    device = disks(filesystem="xfs", larger=1024)  # ext4 grows in tests/vm: containers may not resize it
+    done = mount(host, {"mount": "/data", "uuid": uuid(device)})
+    assert ", grown from 0.2 to 0.9 GiB" in done.stdout
+    assert mounted(host)["/data"]["bytes_total"] > 900 * MIB
+
+
+def test_read_only_is_read_only_and_neither_grown_nor_given_away(host, disks):
+    device = disks(filesystem="ext4", larger=128)
+    done = mount(host, {"mount": "/data", "uuid": uuid(device), "read_only": True, "owner": "nobody"})
+    assert "is mounted on /data, read-only\n" in done.stdout
+    assert host.run("touch", "/data/x", check=False).returncode == 1
+    assert mounted(host)["/data"]["read_only"] is True
+
+
+def test_two_disks_with_one_uuid_are_told_apart_by_name_and_are_an_error_without(host, disks):
+    same = {"U": "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"}
+    first, second = disks(filesystem="ext4", **same), disks(filesystem="ext4", **same)
+    ambiguous = mount(host, {"mount": "/data", "uuid": same["U"]})
+    assert ambiguous.returncode == 1
+    assert "have the same UUID" in ambiguous.stdout
+    done = mount(host, {"mount": "/a", "device": second}, {"mount": "/b", "uuid": same["U"]})
+    assert done.returncode == 0, done.stdout
+    assert (mounted(host)["/a"]["device"], mounted(host)["/b"]["device"]) == (second, first)
+
+
+def test_an_owner_that_is_not_there_is_said_and_the_volume_is_mounted_all_the_same(host, disks):
+    device = disks(filesystem="ext4")
+    done = mount(host, {"mount": "/data", "uuid": uuid(device), "owner": "nosuchuser"})
+    assert done.returncode == 1
+    assert "it is mounted, but its owner is not set" in done.stdout
+    assert "/data" in mounted(host)
+
+
+def test_one_volume_that_is_missing_keeps_no_other_from_being_mounted(host, disks):
+    device = disks(filesystem="ext4")
+    host.run("sed", "-i", "s/^PATIENCE = .*/PATIENCE = 0/", "/opt/ec2-lab/mount-volumes")
+    done = mount(host, {"mount": "/a", "volume": "vol-0123456789abcdef0"}, {"mount": "/b", "device": device})
+    assert done.returncode == 1
+    assert "NOT MOUNTED: /a: its volume vol-0123456789abcdef0 did not appear" in done.stdout
+    assert "/b" in mounted(host)
+
+
+def test_a_volume_is_added_on_a_running_machine_listed_for_the_next_boot_and_given_back(host, disks):
+    device = disks(filesystem="ext4", L="speech")
+    entry = json.dumps({"mount": "/data", "device": device})
+    added = host.run("/opt/ec2-lab/mount-volumes", "--add", "-", text=entry, check=False)
+    assert added.returncode == 0, added.stdout + added.stderr
+    assert json.loads(added.stdout.splitlines()[-1]) == {
+        "mount": "/data", "device": device, "filesystem": "ext4", "uuid": uuid(device), "label": "speech"
+    }  # fmt: skip
+    assert json.loads(host.path("/etc/ec2-lab/volumes.json").read_text()) == [json.loads(entry)]
+    host.run("/opt/ec2-lab/mount-volumes", "--unmount", "/data")
+    assert json.loads(host.path("/etc/ec2-lab/volumes.json").read_text()) == []
+    assert "/data" not in host.path("/etc/fstab").read_text()
+    assert "/data" not in mounted(host)
+
+
+def test_what_can_not_be_added_leaves_nothing_behind(host, disks):
+    before = host.path("/etc/fstab").read_text()
+    entry = json.dumps({"mount": "/data", "device": disks()})
+    assert host.run("/opt/ec2-lab/mount-volumes", "--add", "-", text=entry, check=False).returncode == 1
+    assert host.path("/etc/fstab").read_text() == before
+    assert not host.path("/etc/ec2-lab/volumes.json").exists()
+
+
+def test_who_is_at_work_on_a_volume_is_named_when_it_can_not_be_unmounted(host, disks):
+    device = disks(filesystem="ext4")
+    mount(host, {"mount": "/data", "device": device})
+    working = subprocess.Popen(
+        [
+            "nsenter",
+            f"--target={host.first}",
+            "--mount",
+            "--pid",
+            "--root",
+            "--wd=/",
+            "sh",
+            "-c",
+            "cd /data && echo in && exec sleep 60",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    working.stdout.readline()
+    refused = host.run("/opt/ec2-lab/mount-volumes", "--unmount", "/data", check=False)
+    working.kill()
+    working.wait()
+    assert refused.returncode == 1
+    assert "PROBLEM: /data is in use by sleep (" in refused.stdout
