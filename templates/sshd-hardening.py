@@ -41,7 +41,7 @@ BEFORE = STATE / "before.json"
 WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
-"""What systemd-tmpfiles removes at boot, before sshd starts: a machine that is rebooted unconfirmed lets in as before."""
+"""What systemd-tmpfiles removes at boot, before sshd starts: a machine rebooted unconfirmed lets in as before."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SETTINGS = {

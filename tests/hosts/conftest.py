@@ -1,12 +1,18 @@
 """Fixtures named after what they give."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.hosts.debian_root import debian_root
 from tests.hosts.host import Host
+
+TOOLS = {"mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux", "mount": "mount"}
+"""Commands that the tests run, and the packages that have them."""
 
 
 class KeyPair(NamedTuple):
@@ -25,7 +31,11 @@ class KeyPair(NamedTuple):
 @pytest.fixture(scope="session")
 def debian():
     """A small Debian root."""
-    return Path("/tmp/root-try")
+    if os.geteuid():
+        pytest.skip("only root can make a machine of namespaces: run the tests as root")
+    if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
+        pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
+    return debian_root(["openssh-server", "passwd", "procps", "python3", "sudo", "zsh"])
 
 
 @pytest.fixture

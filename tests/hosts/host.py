@@ -34,7 +34,7 @@ class Host:
 
     def __init__(self, debian: Path, directory: Path):
         """Start it from a Debian root, which is only read."""
-        self.directory = directory
+        self.directory, self.root = directory, directory / "root"
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
         self.process = subprocess.Popen(
             [*unshare, "sh", "-c", BEGIN, "sh", debian, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -76,6 +76,10 @@ class Host:
             check=check,
             timeout=60,
         )
+
+    def run_outside(self, *command: str) -> None:
+        """Run a command of this machine's that is to work on the other's files, below `root`."""
+        subprocess.run(["nsenter", f"--target={self.first}", "--mount", *command], check=True, timeout=60)
 
     def as_user(self, name: str, script: str) -> None:
         """Run a shell script there as a user."""

@@ -1,5 +1,7 @@
 """sshd that takes keys alone, and nobody locked out by it."""
 
+import shutil
+
 import pytest
 
 from tests.hosts.host import PATIENCE, SSHD_LOG, holds_within
@@ -172,3 +174,21 @@ def test_the_first_boot_needs_no_running_sshd(host, alice_key):
     assert done.stdout == "ec2-lab: sshd: applied keys alone open alice; sshd does not run yet; it begins so\n"
     host.start_sshd()
     assert host.ssh("alice", "true", key=alice_key.file).worked
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="needs systemd-tmpfiles (apt-get install systemd)")
+def test_unconfirmed_it_does_not_outlive_a_reboot(peopled):
+    before = files(peopled)
+    peopled.harden("apply", "--confirm-within", "60")
+    at_boot = peopled.path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
+    peopled.run_outside(
+        "systemd-tmpfiles", "--boot", "--remove", f"--root={peopled.root}", "/etc/tmpfiles.d/ec2-lab-sshd.conf"
+    )
+    assert files(peopled) == before
+    assert not at_boot.exists()
+    assert peopled.harden("status").changes == [(None, "unchanged", "not in place")]
+
+    peopled.harden("apply", "--confirm-within", "60")
+    assert at_boot.exists()
+    peopled.harden("confirm")
+    assert not at_boot.exists()
