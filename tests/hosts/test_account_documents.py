@@ -21,7 +21,7 @@ ANYTHING = st.recursive(
 )
 PART = st.sampled_from(["keys", "groups", "shell", "uid", "sudo"])
 HOSTILE = st.sampled_from(
-    ['"', "'", "\n", ";", "$(reboot)", "`id`", "\0", "\r", ":", "{{ 7 }}", "../", "-", "\x1b[2J", "\x85"]
+    ['"', "'", "\n", ";", "$(reboot)", "`id`", "\0", "\r", ":", "{{ 7 }}", "/../", "-", "\x1b[2J", "\x85"]
 )
 
 

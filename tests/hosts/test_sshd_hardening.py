@@ -181,9 +181,7 @@ def test_unconfirmed_it_does_not_outlive_a_reboot(peopled):
     before = files(peopled)
     peopled.harden("apply", "--confirm-within", "60")
     at_boot = peopled.path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
-    peopled.run_outside(
-        "systemd-tmpfiles", "--boot", "--remove", f"--root={peopled.root}", "/etc/tmpfiles.d/ec2-lab-sshd.conf"
-    )
+    peopled.run_outside("systemd-tmpfiles", "--boot", "--remove", f"--root={peopled.root}", "ec2-lab-sshd.conf")
     assert files(peopled) == before
     assert not at_boot.exists()
     assert peopled.harden("status").changes == [(None, "unchanged", "not in place")]
