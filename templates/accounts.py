@@ -35,8 +35,9 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Generator, Iterable, Iterator  # noqa: UP035 - as lean as collections.abc, and right on 3.9
+from typing import Any
 
 LAB = "ec2-lab"
 """The system group that says which accounts are the lab's."""

@@ -40,6 +40,8 @@ STATE = pathlib.Path("/var/lib/ec2-lab/sshd")
 BEFORE = STATE / "before.json"
 WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
+AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
+"""What systemd-tmpfiles removes at boot, before sshd starts: a machine rebooted unconfirmed lets in as before."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SETTINGS = {
@@ -238,6 +240,7 @@ def arm(seconds: int) -> None:
     """Have everything taken back in some seconds unless someone confirms."""
     token = secrets.token_hex(8)
     write(WAITING, token, 0o600)
+    write(AT_BOOT, "".join(f"r! {path}\n" for path in (DROP_IN, WAITING, AT_BOOT)))
     command = [sys.executable, os.path.abspath(__file__), "rollback", "--if-waiting", token]  # noqa: PTH100
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
         subprocess.run(["systemctl", "stop", f"{SWITCH}.timer"], env=ENVIRONMENT, capture_output=True, check=False)
@@ -256,7 +259,8 @@ def arm(seconds: int) -> None:
 
 def disarm() -> None:
     """Let nothing be taken back any more."""
-    WAITING.unlink(missing_ok=True)
+    for path in (WAITING, AT_BOOT):
+        path.unlink(missing_ok=True)
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
         subprocess.run(["systemctl", "stop", f"{SWITCH}.timer"], env=ENVIRONMENT, capture_output=True, check=False)
 
@@ -308,9 +312,7 @@ def rollback(given: argparse.Namespace) -> tuple[str, str]:
     take_back(json.loads(BEFORE.read_text()))
     done = reload_sshd()
     BEFORE.unlink()
-    if not given.if_waiting:
-        disarm()
-    WAITING.unlink(missing_ok=True)  # not the timer: this may run from it
+    disarm()
     return "rolled back", done
 
 

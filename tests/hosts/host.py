@@ -24,7 +24,8 @@ exec chroot "$2/root" /bin/bash -c 'echo ready; sleep infinity & wait'
 """
 """bash is process 1 there: it waits for what other processes leave behind, as init does."""
 
-PROGRAMS = {name: f"{name}.py" for name in ("accounts", "sshd-hardening", "mount-volumes")}
+PROGRAMS = {name: f"{name}.py" for name in ("accounts", "mount-volumes", "sshd-hardening")}
+SSHD_LOG = "/var/log/sshd.log"
 PATIENCE = 20
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 
@@ -34,7 +35,7 @@ class Host:
 
     def __init__(self, debian: Path, directory: Path):
         """Start it from a Debian root, which is only read."""
-        self.directory = directory
+        self.directory, self.root = directory, directory / "root"
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
         self.process = subprocess.Popen(
             [*unshare, "sh", "-c", BEGIN, "sh", debian, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -77,6 +78,10 @@ class Host:
             timeout=60,
         )
 
+    def run_outside(self, *command: str) -> None:
+        """Run a command of this machine's that is to work on the other's files, below `root`."""
+        subprocess.run(["nsenter", f"--target={self.first}", "--mount", *command], check=True, timeout=60)
+
     def as_user(self, name: str, script: str) -> None:
         """Run a shell script there as a user."""
         self.run("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "sh", "-ec", script)
@@ -106,7 +111,7 @@ class Host:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
-            self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1")
+            self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1", "-E", SSHD_LOG)
             if holds_within(PATIENCE, self.listens) and self.path("/run/sshd.pid").exists():
                 break
         key = self.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
@@ -119,6 +124,16 @@ class Host:
 
     def ssh(self, user: str, *command: str, key: Path | None = None, password: str | None = None) -> "Login":
         """Log in with a key or a password, as a fresh client would, and run a command."""
+        environment = {**os.environ, **self.asking(password or "")}
+        line = [*self.ssh_line(user, key, password), shlex.join(command)]
+        return Login(subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=60))
+
+    def dialogue(self, user: str, key: Path) -> "Dialogue":
+        """Log in with a key on a terminal there."""
+        return Dialogue([*self.ssh_line(user, key), "-tt"])
+
+    def ssh_line(self, user: str, key: Path | None, password: str | None = None) -> list[str]:
+        """Return the command that logs in, without what shall run."""
         options = {
             "UserKnownHostsFile": self.directory.parent / "known_hosts",
             "GlobalKnownHostsFile": "/dev/null",
@@ -133,9 +148,7 @@ class Host:
             "BatchMode": "yes" if password is None else "no",
         }
         settings = [f"-o{name}={value}" for name, value in options.items()]
-        environment = {**os.environ, **self.asking(password or "")}
-        line = ["ssh", "-F/dev/null", *settings, f"-p{self.port}", f"{user}@127.0.0.1", shlex.join(command)]
-        return Login(subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=60))
+        return ["ssh", "-F/dev/null", *settings, f"-p{self.port}", f"{user}@127.0.0.1"]
 
     def asking(self, password: str) -> dict[str, str]:
         """The environment in which ssh gets its password from a program."""
@@ -181,6 +194,30 @@ class Login:
         self.refused = done.returncode == 255 and "Permission denied" in done.stderr
         self.output = done.stdout
         self.text = done.stdout + done.stderr
+
+
+class Dialogue:
+    """A login that asks questions."""
+
+    def __init__(self, line: list[str]):
+        """Begin it."""
+        self.process = subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+        )
+
+    def answer(self, question: str, answer: str) -> None:
+        """Wait for a question and answer it."""
+        heard = b""
+        while question.encode() not in heard:
+            piece = self.process.stdout.read(1)
+            if not piece:
+                raise AssertionError(heard.decode(errors="replace"))
+            heard += piece
+        self.process.stdin.write(answer.encode() + b"\n")
+
+    def rest(self) -> str:
+        """Return what else is said until it ends."""
+        return self.process.communicate(timeout=PATIENCE)[0].decode(errors="replace")
 
 
 def holds_within(seconds: float, condition) -> bool:

@@ -1,0 +1,186 @@
+"""What a document may say, and what is planned from it: no machine is needed."""
+
+import base64
+import contextlib
+import json
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.config import Member
+from tests.hosts.program import program
+
+accounts = program("accounts")
+KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + b"k" * 32).decode()
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+PART = st.sampled_from(["keys", "groups", "shell", "uid", "sudo"])
+HOSTILE = st.sampled_from(
+    ['"', "'", "\n", ";", "$(reboot)", "`id`", "\0", "\r", ":", "{{ 7 }}", "/../", "-", "\x1b[2J", "\x85"]
+)
+
+
+def read(document):
+    return accounts.read_document(json.dumps(document), secrets=True)
+
+
+def machine(*there, **more):
+    return accounts.Machine({one.name: one for one in there}, groups=frozenset({"ec2-lab", "sudo"}), rules={}, **more)
+
+
+def steps(change):
+    return [list(step.command) if isinstance(step, accounts.Run) else step for step in change.steps]
+
+
+@given(st.text() | ANYTHING.map(json.dumps))
+def test_any_text_is_read_or_refused(text):
+    with contextlib.suppress(accounts.Refused):
+        accounts.read_document(text, secrets=True)
+
+
+@given(st.dictionaries(st.text() | st.just("alice"), st.dictionaries(PART, ANYTHING) | ANYTHING, max_size=3))
+def test_every_listed_name_is_read_or_refused_by_name(members):
+    document = read({"members": members})
+    assert document.members.keys() | document.refused.keys() == members.keys()
+    assert not document.members.keys() & document.refused.keys()
+
+
+@given(st.text(max_size=5), HOSTILE, st.text(max_size=5))
+def test_names_groups_shells_and_policies_hold_nothing_but_plain_characters(before, hostile, after):
+    text = before + hostile + after
+    entries = {
+        "eve" + text: {},
+        "g": {"groups": [f"g{text}"]},
+        "s": {"shell": f"/bin/{text}"},
+        "p": {"sudo": text},
+        "k": {"keys": [text + KEY]},
+        "l": {"keys": [KEY.replace(" ", hostile)]},
+    }
+    document = read({"members": entries})
+    # Only "-" is among these a character that a name or shell may have.
+    assert document.members.keys() <= ({"g", "s", "eve" + text} if hostile == "-" else set())
+
+
+@given(st.text(max_size=60))
+def test_a_comment_keeps_its_key_on_one_line(comment):
+    document = read({"members": {"alice": {"keys": [f"{KEY} {comment}"]}}})
+    for member in document.members.values():
+        (line,) = member.keys
+        assert len(line.splitlines()) == 1
+        assert accounts.fingerprint(line) == accounts.fingerprint(KEY)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'command="reboot" {KEY}',
+        f"no-pty {KEY}",
+        f"{KEY} a\n{KEY} b",
+        f"{KEY} a\rb",
+        f" {KEY}",
+        f"# {KEY}",
+        KEY.replace("ed25519 ", "rsa "),
+        KEY.replace("ssh-ed25519", "ssh-dss"),
+        KEY[:-8],
+        "ssh-ed25519",
+        "",
+    ],
+)
+def test_what_is_not_one_plain_key_is_refused(line):
+    assert read({"members": {"alice": {"keys": [line]}}}).refused.keys() == {"alice"}
+
+
+@pytest.mark.parametrize(("bits", "taken"), [("1024", False), ("2048", True)])
+def test_a_weak_rsa_key_is_refused(tmp_path, bits, taken):
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", bits, "-N", "", "-f", tmp_path / "key"], check=True)
+    document = read({"members": {"alice": {"keys": [(tmp_path / "key.pub").read_text().strip()]}}})
+    assert (document.members.keys() == {"alice"}) is taken
+
+
+def test_whatever_key_a_member_file_may_hold_the_program_takes(alice_key):
+    member = Member(keys=[alice_key.line])
+    assert read({"members": {"alice": {"keys": member.keys, "groups": member.groups, "shell": member.shell}}}).members
+
+
+def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(alice_key):
+    assert accounts.fingerprint(alice_key.line) == alice_key.fingerprint
+    assert accounts.fingerprint(f'command="x y",no-pty {alice_key.line}') == alice_key.fingerprint
+    assert accounts.fingerprint(f"# {alice_key.line}") is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"members": []},
+        {"members": {}, "member": {}},
+        {"members": {}, "only": ["alice"]},
+        {"members": {"alice": {}}, "removed": ["alice"]},
+        {"members": {}, "removed": ["a;b"]},
+        {"members": {}, "make_groups": ["docker\nroot"]},
+        {"members": {}, "make_groups": "docker"},
+        {"members": {"alice": {}}, "passwords": {"alice": "a\nroot:b"}},
+        {"members": {}, "passwords": {"root": "toor"}},
+    ],
+)
+def test_a_document_that_is_not_clear_is_refused_as_a_whole(document):
+    with pytest.raises(accounts.Refused):
+        read(document)
+
+
+@pytest.mark.parametrize("uid", [0, 999, 65534, -1, 2**31, "1000", True, 1000.0])
+def test_a_uid_of_the_systems_is_refused(uid):
+    assert read({"members": {"alice": {"uid": uid}}}).refused
+
+
+def test_the_plan_for_a_new_member_is_the_commands_that_make_one():
+    document = read({"members": {"alice": {"keys": [KEY], "groups": ["sudo"], "uid": 4001, "sudo": "nopasswd"}}})
+    made, group, keys, sudo = accounts.plan(document, machine(), purge=False)
+    (command,) = steps(made)
+    assert command[:2] == ["useradd", "--create-home"]
+    assert command[-4:] == ["--uid", "4001", "--", "alice"]
+    assert steps(group) == [["usermod", "--append", "--groups", "sudo", "--", "alice"]]
+    assert steps(keys) == [accounts.SetKeys("alice", (KEY,))]
+    assert steps(sudo) == [accounts.SetRule("alice", "alice ALL=(ALL:ALL) NOPASSWD: ALL\n")]
+
+
+def test_a_password_is_in_no_representation_of_a_plan():
+    document = read({"members": {"alice": {}}, "passwords": {"alice": "Tr0ub4dor"}})
+    planned = list(accounts.plan(document, machine(), purge=False))
+    assert [step.text for change in planned for step in change.steps if isinstance(step, accounts.Run) and step.text]
+    assert "Tr0ub4dor" not in repr((document, planned))
+
+
+@pytest.mark.parametrize("name", ["root", "toor", "ubuntu", "ec2-user", "daemon", "nobody"])
+def test_an_account_of_the_systems_is_in_no_plan(name):
+    uid = {"root": 0, "toor": 0, "daemon": 1, "nobody": 65534}.get(name, 1000)
+    there = accounts.Account(name, uid, uid, f"/home/{name}", "/bin/bash", groups=frozenset({"users"}))
+    settled = list(accounts.plan(read({"members": {name: {"sudo": "nopasswd"}}}), machine(there), purge=True))
+    removed = list(accounts.plan(read({"members": {}, "removed": [name]}), machine(there), purge=True))
+    assert [change.change for change in settled + removed] == ["problem", "skipped"]
+
+
+def test_not_even_the_labs_group_makes_a_second_root_the_labs():
+    toor = accounts.Account("toor", 0, 0, "/root", "/bin/sh", groups=frozenset({"ec2-lab"}))
+    (change,) = accounts.plan(read({"members": {}, "removed": ["toor"]}), machine(toor), purge=True)
+    assert change.change == "skipped"
+
+
+def test_two_accounts_of_one_uid_are_not_purged():
+    twins = [
+        accounts.Account(name, 1001, 1001, f"/home/{name}", "/bin/sh", groups=frozenset({g}))
+        for name, g in [("bob", "ec2-lab"), ("carol", "users")]
+    ]
+    planned = list(accounts.plan(read({"members": {}}), machine(*twins), purge=True))
+    assert [change.change for change in planned] == ["locked", "problem"]
+    assert planned[1].detail == "not purged: carol has the same uid"
+
+
+def test_a_name_of_a_directory_service_is_a_problem():
+    (change,) = accounts.plan(read({"members": {"dora": {}}}), machine(elsewhere=frozenset({"dora"})), purge=False)
+    assert change.change == "problem"
