@@ -40,6 +40,8 @@ def users(
     console = Console(as_json=as_json)
 
     def heard(change: Change) -> None:
+        if change.change == "unchanged":
+            return
         style = "red" if change.is_problem else None
         text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
         console.say(text, "change", style=style, host=change.host, member=change.member, change=change.change,
@@ -54,7 +56,8 @@ def users(
         for machine in hosts_named(session, host):
             accounts = HostAccounts(machine, heard)
             try:
-                changed = accounts.apply(wanted, check=check, purge=purge) + accounts.harden(check=check)
+                changed = accounts.apply(wanted, check=check, purge=purge)
+                changed += not accounts.is_hardened() if check else accounts.harden()
             except LabError as failure:
                 failures.append(str(failure))
                 continue

@@ -10,7 +10,6 @@ from typing import Literal
 from scripts.core.config import Accounts, Member
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
-HARDENING = "/opt/ec2-lab/sshd-hardening"
 
 Sudo = Literal["nopasswd", "password"]
 

@@ -22,7 +22,7 @@ class Change:
 
     host: str
     member: str
-    """Or "sshd"."""
+    """Or "accounts" for all of them, or "sshd"."""
     change: str
     detail: str
 
@@ -45,13 +45,11 @@ class HostAccounts:
     def apply(self, document: AccountsDocument, *, check: bool = False, purge: bool = False) -> int:
         """Bring the host to a document and return how many things changed, or would. Raises LabError on problems."""
         options = [*(["--check"] if check else []), *(["--purge"] if purge else [])]
-        return self._run("accounts.py", *options, "-", given=document.as_json().encode())
+        return self._run("accounts", *options, "-", given=document.as_json().encode())
 
-    def harden(self, *, check: bool = False) -> int:
+    def harden(self) -> int:
         """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back."""
-        if check:
-            return self._run("sshd-hardening.py", "--check", "apply")
-        changed = self._run("sshd-hardening.py", "apply", "--confirm-within", str(CONFIRM_WITHIN))
+        changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN))
         if changed:
             try:
                 replace(self.host, fresh=True).run("true")
@@ -59,8 +57,18 @@ class HostAccounts:
                 raise LabError(
                     f"{locked_out}; sshd's new settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
                 ) from locked_out
-            self._run("sshd-hardening.py", "confirm")
+            self._run("sshd-hardening", "confirm")
         return changed
+
+    def is_hardened(self) -> bool:
+        """Say whether sshd takes keys alone already, changing nothing."""
+        told: list[Change] = []
+        replace(self, heard=told.append).status()
+        return any(change.detail.startswith("in place") for change in told)
+
+    def status(self) -> None:
+        """Have told how sshd's settings are."""
+        self._run("sshd-hardening", "status")
 
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
         """Run a program of ours on the host; each of its lines is a change, the last one the sum."""
@@ -70,15 +78,18 @@ class HostAccounts:
         def line(text: str) -> None:
             nonlocal total
             told = _json(text)
-            if "member" in told:
-                change = Change(self.host.name, told["member"], told["change"], told.get("detail", ""))
+            if "change" in told:
+                member = told.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
+                change = Change(self.host.name, member, told["change"], told.get("detail", ""))
                 problems.extend([change] if change.is_problem else [])
                 self.heard(change)
             else:
                 total = int(told.get("changed", total))
 
         try:
-            self.host.run_as_root(text_of(program), *arguments, given=given, heard=line)
+            text, path = text_of(f"{program}.py"), f"/opt/ec2-lab/{program}"
+            # It stays there: sshd's settings are taken back by the host itself.
+            self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path)
         except Failed as failure:
             said = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
             raise LabError(f"{self.host.name}: {said}" if said else str(failure)) from failure

@@ -18,8 +18,19 @@ from scripts.core.errors import LabError
 
 CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS); any other is that of the command."""
-PROGRAM = "import sys; n = int(sys.argv.pop(1)); exec(compile(sys.stdin.buffer.read(n), 'ec2-lab', 'exec'))"
-"""What python3 runs on the host: the program comes first on its standard input, and then what the program reads."""
+PROGRAM = """
+import os, sys
+size, __file__ = int(sys.argv.pop(1)), sys.argv.pop(1)
+text = sys.stdin.buffer.read(size)
+if __file__:
+    os.makedirs(os.path.dirname(__file__), exist_ok=True)
+    with open(__file__ + ".new", "wb") as file:
+        file.write(text)
+    os.chmod(__file__ + ".new", 0o755)
+    os.replace(__file__ + ".new", __file__)
+exec(compile(text, __file__ or "ec2-lab", "exec"))
+"""
+"""What python3 runs on the host: a program comes first on its standard input, and then what the program reads."""
 
 
 class Unreachable(LabError):
@@ -61,15 +72,20 @@ class Host:
         return "".join(printed)
 
     def run_as_root(
-        self, program: str, *arguments: str, given: bytes = b"", heard: Callable[[str], None] | None = None
+        self,
+        program: str,
+        *arguments: str,
+        given: bytes = b"",
+        heard: Callable[[str], None] | None = None,
+        left_at: str = "",
     ) -> str:
-        """Run a Python program on the host as root, with `given` as its standard input; nothing is left there.
+        """Run a Python program on the host as root, with `given` as its standard input.
 
-        Where sudo wants a password it is asked for on the terminal, and goes through standard input alone.
-        Raises Unreachable and Failed.
+        Nothing is left there, unless `left_at` names a path for the program. Where sudo wants a password it is asked
+        for on the terminal, and goes through standard input alone. Raises Unreachable and Failed.
         """
         text = program.encode()
-        command = ("python3", "-I", "-c", PROGRAM, str(len(text)), *arguments)
+        command = ("python3", "-I", "-c", PROGRAM, str(len(text)), left_at, *arguments)
         if self._sudo_is_free():
             return self.run("sudo", "-n", "--", *command, given=text + given, heard=heard)
         password = _password_of(self.name).encode() + b"\n"
@@ -87,7 +103,7 @@ class Host:
         heard: queue.Queue[str] = queue.Queue()
         text = program.encode()
         given.put(text)
-        command = ("sudo", "-n", "--", "python3", "-I", "-u", "-c", PROGRAM, str(len(text)), *arguments)
+        command = ("sudo", "-n", "--", "python3", "-I", "-u", "-c", PROGRAM, str(len(text)), "", *arguments)
         process = _ssh()(
             *self.arguments(command), _in=given, _out=heard.put, _tty_out=False, _bg=True, _bg_exc=False,
             _done=lambda *_: heard.put(""),

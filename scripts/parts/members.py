@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scripts.core.accounts import DOCUMENT, HARDENING, PROGRAM, document
+from scripts.core.accounts import DOCUMENT, PROGRAM, document
+from scripts.core.host_programs import compact, sshd_drop_in
 from scripts.core.launch_part import LaunchPart, Share, Site
-from scripts.core.render import text_of
 
 
 class Members(LaunchPart):
@@ -15,23 +15,22 @@ class Members(LaunchPart):
     """Before the volumes, whose mount points may belong to a member."""
 
     def share(self, site: Site) -> Share:
-        """Return the programs that make the accounts and harden sshd, and their document.
+        """Return the program that makes the accounts with its document, and sshd's drop-in.
 
-        They run last in cloud-init's order, so that a shell or a group that a package brings is there; until then
+        It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
         nobody can log in, the image's own account included, which no key opens.
         """
         accounts = document(site.session.members(), site.session.lab.accounts)
+        drop_in, settings = sshd_drop_in()
         return Share(
             cloud_init={
                 "users": ["default"],
                 "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": text_of("accounts.py")},
+                    # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
+                    {"path": drop_in, "permissions": "0644", "content": settings},
+                    {"path": PROGRAM, "permissions": "0755", "content": compact("accounts.py")},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
-                    {"path": HARDENING, "permissions": "0755", "content": text_of("sshd-hardening.py")},
                 ],
-                "runcmd": [
-                    [PROGRAM, "--console", DOCUMENT],
-                    *([[HARDENING, "--console", "apply"]] if accounts.members else []),
-                ],
+                "runcmd": [[PROGRAM, "--console", DOCUMENT]],
             }
         )

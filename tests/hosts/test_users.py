@@ -1,0 +1,110 @@
+"""make users, user-add and user-remove bring a real host to the members' accounts, over ssh."""
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def at_home(host_with_sshd, lab, tmp_path, key_pairs):
+    """A lab whose user may log in to a host as the administrator carol, by his own ssh configuration, as `there`."""
+    carol = key_pairs("carol")
+    host_with_sshd.accounts({"members": {"carol": {"keys": [carol.line], "sudo": "nopasswd", "shell": "/bin/bash"}}})
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    (tmp_path / "home/.ssh/config").write_text(
+        f"Host there\n  HostName 127.0.0.1\n  Port {host_with_sshd.port}\n  User carol\n  IdentityFile {carol.file}\n"
+        f"  UserKnownHostsFile {tmp_path / 'known_hosts'}\n  ConnectionAttempts 5\n"
+    )
+    lab.write("members/carol.toml", f'keys = ["{carol.line}"]\ngroups = ["sudo"]\n')
+    lab.home = str(tmp_path / "home")
+    return lab
+
+
+def run(lab, script, **variables):
+    return lab.run(script, HOME=lab.home, **variables)
+
+
+def users(lab, **variables):
+    ended = run(lab, "users", HOST="there", JSON="1", **variables)
+    assert ended.code == 0, ended.err
+    return [(e["member"], e["change"]) for e in ended.events if e["event"] == "change"]
+
+
+def test_a_second_run_changes_nothing_and_says_so(at_home, host_with_sshd, alice_key):
+    at_home.write(
+        "members/alice.toml", f'keys = ["{alice_key.line}"]\nshell = "/bin/zsh"\ngroups = ["sudo", "docker"]\n'
+    )
+    first = users(at_home)
+    assert ("alice", "made") in first
+    assert ("alice", "skipped") in first, "there is no group docker"
+    assert ("sshd", "applied") in first
+    assert ("sshd", "confirmed") in first
+    assert host_with_sshd.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
+    again = run(at_home, "users", HOST="there")
+    assert "there: nothing to change" in again.out
+    assert host_with_sshd.harden("status").detail(None, "unchanged") == "in place"
+
+
+def test_check_shows_the_same_and_changes_nothing(at_home, host_with_sshd, alice_key):
+    at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
+    before = host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout
+    shown = users(at_home, CHECK="1")
+    assert ("alice", "made") in shown
+    assert host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout == before
+    assert host_with_sshd.harden("status").detail(None, "unchanged") == "not in place"
+
+
+def test_who_is_no_longer_listed_is_locked_out_and_may_come_back(at_home, host_with_sshd, alice_key):
+    at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
+    users(at_home)
+    (at_home.path / "members/alice.toml").unlink()
+    assert ("alice", "locked") in users(at_home)
+    assert not host_with_sshd.ssh("alice", "true", key=alice_key.file).worked
+    assert host_with_sshd.path("/home/alice").is_dir()
+    assert ("alice", "purged") in users(at_home, PURGE="1")
+    assert not host_with_sshd.path("/home/alice").exists()
+
+
+def test_a_member_is_added_with_a_key_pair_of_their_own_and_removed(at_home, host_with_sshd):
+    added = run(at_home, "user_add", NAME="dave", HOST="there")
+    assert added.code == 0, added.err
+    private = at_home.home + "/.ssh/ec2-lab-dave"
+    assert f"made {private}, dave's private key" in added.out
+    assert oct(shutil.os.stat(private).st_mode & 0o777) == "0o600"
+    assert not [f for f in at_home.path.rglob("*") if f.is_file() and b"PRIVATE KEY" in f.read_bytes()], "never in the lab"
+    assert host_with_sshd.ssh("dave", "id", "-un", key=private).output == "dave\n"
+    assert "wrote" not in run(at_home, "user_add", NAME="dave", HOST="there").out
+    removed = run(at_home, "user_remove", NAME="dave", HOST="there")
+    assert removed.code == 0, removed.err
+    assert "removed members/dave.toml" in removed.out
+    assert not host_with_sshd.ssh("dave", "true", key=private).worked
+    assert host_with_sshd.path("/home/carol/.ssh/authorized_keys").exists(), "nobody else is touched"
+
+
+def test_a_host_whose_key_is_not_known_is_not_logged_in_to(at_home, tmp_path):
+    (tmp_path / "known_hosts").write_text("")
+    ended = run(at_home, "users", HOST="there")
+    assert ended.code == 1
+    assert "there: its host key is not known; log in once by hand (`ssh there`)" in ended.error
+
+
+def test_a_host_that_shows_another_key_is_not_logged_in_to(at_home, tmp_path, host_with_sshd, alice_key):
+    (tmp_path / "known_hosts").write_text(f"[127.0.0.1]:{host_with_sshd.port} {alice_key.line}\n")
+    ended = run(at_home, "users", HOST="there")
+    assert ended.code == 1
+    assert "its host key is not" in ended.error
+
+
+def test_one_host_that_fails_keeps_no_other_from_being_done(at_home):
+    ended = run(at_home, "users", HOST="127.0.0.2 there", JSON="1")
+    assert ended.code == 1
+    assert "127.0.0.2: " in ended.error
+    assert [e["host"] for e in ended.events if e["event"] == "host"] == ["there"]
+
+
+def test_hostile_members_are_refused_before_anything_is_sent(at_home):
+    at_home.write("members/eve.toml", json.dumps({"x": 1}))
+    ended = run(at_home, "users", HOST="there")
+    assert ended.code == 1
+    assert "members/eve.toml" in ended.error
