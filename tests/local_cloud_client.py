@@ -32,6 +32,10 @@ class LocalCloud:
         """Let EC2 take a machine away."""
         self._send("end", {"instance": instance, "region": region, "code": code, "message": message})
 
+    def host(self, instance: str, region: str, address: str, console: Any) -> None:
+        """Let a machine be a real host."""
+        self._send("host", {"instance": instance, "region": region, "address": address, "console": str(console)})
+
     def calls(self, action: str | None = None, *, everyone: bool = False) -> list[dict[str, Any]]:
         """Return the calls on the wire: the lab's, or everyone's, this test's own clients among them."""
         with OPENER.open(f"{self.url}/lab/calls") as answer:

@@ -30,7 +30,10 @@ def test_it_asks_aws_once_for_each_region_where_something_lives(lab, cloud):
     lab.launch()
     before = len(cloud.calls())
     lab.status()
-    assert [(c["action"], c["region"]) for c in cloud.calls()[before:]] == [("DescribeInstances", "us-west-2")]
+    assert [(c["action"], c["region"]) for c in cloud.calls()[before:]] == [
+        ("DescribeInstances", "us-west-2"),
+        ("DescribeVolumeStatus", "us-west-2"),
+    ]
 
 
 def test_a_spot_machine_that_aws_took_is_shown_with_its_reason(lab, cloud):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from moto.core.base_backend import BackendDict
@@ -25,6 +26,17 @@ class End(BaseModel):
     region: str
     code: str = "Server.SpotInstanceTermination"
     message: str = "Server.SpotInstanceTermination: Spot instance termination"
+
+
+class Host(BaseModel):
+    """A machine is a real host, reached at an address, that writes its console to a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+    region: str
+    address: str
+    console: Path
 
 
 def controlled(front: Front, identity: str, method: str, path: str, body: bytes) -> Answer:
@@ -79,10 +91,18 @@ def _end(front: Front, body: bytes) -> Any:
     return {}
 
 
+def _host(front: Front, body: bytes) -> Any:
+    host = Host.model_validate_json(body)
+    with front.lock:
+        front.ec2.hosts.attach(host.region, host.instance, host.address, host.console)
+    return {}
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/weather"): _weather,
     ("POST", "/lab/weather"): _change_weather,
     ("GET", "/lab/calls"): _calls,
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/end"): _end,
+    ("POST", "/lab/host"): _host,
 }

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from scripts.local_cloud import images, launched, validation
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.client_tokens import ClientTokens
+from scripts.local_cloud.hosts import Hosts
 from scripts.local_cloud.machines import CODES, Machines, backend
 from scripts.local_cloud.placement import Placed, Wanted, place
+from scripts.local_cloud.snapshots import Snapshots
+from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
 
 ON_DEMAND = "on-demand"
@@ -30,6 +35,8 @@ class Ec2:
     weather: Weather
     machines: Machines = field(default_factory=Machines)
     tokens: ClientTokens = field(default_factory=ClientTokens)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    hosts: Hosts = field(default_factory=Hosts)
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Problem."""
@@ -38,6 +45,8 @@ class Ec2:
             images.resolve(call)
         with self.machines.unseen_hidden(call.region) if call.action in SEES else nullcontext():
             validation.check(call)
+        if call.action == "CopySnapshot":
+            self.snapshots.check_copy(call, self.weather)
         if call.params.get("DryRun") == "true" and call.changes_something():
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.earlier_answer(call, asked):
@@ -48,21 +57,26 @@ class Ec2:
         return answer
 
     def _done(self, call: Call) -> Answer:
-        match call.action:
-            case "RunInstances":
-                return self._run_instances(call)
-            case "StartInstances":
-                return self._start_instances(call)
-            case "TerminateInstances":
-                return self._terminate_instances(call)
-            case "DescribeInstances" | "DescribeVolumes":
-                with self.machines.unseen_hidden(call.region):
-                    return self.ask_moto(call)
-            case "DescribeSnapshots":
-                _name_owners(call)
-            case "DeleteKeyPair":
-                _name_key_pair(call)
-        return self.ask_moto(call)
+        decided: dict[str, Callable[[Call], Answer]] = {
+            "RunInstances": self._run_instances,
+            "StartInstances": self._start_instances,
+            "TerminateInstances": self._terminate_instances,
+            "DescribeInstances": self._described,
+            "DescribeVolumes": self._described,
+            "GetConsoleOutput": self._console,
+            "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
+            "CreateSnapshot": self._take_snapshot,
+            "CopySnapshot": self._take_snapshot,
+        }
+        if call.action == "DescribeSnapshots":
+            _name_owners(call)
+        elif call.action == "DeleteKeyPair":
+            _name_key_pair(call)
+        return decided.get(call.action, self.ask_moto)(call)
+
+    def _described(self, call: Call) -> Answer:
+        with self.machines.unseen_hidden(call.region):
+            return self.ask_moto(call)
 
     def _run_instances(self, call: Call) -> Answer:
         placed = self._placed(call)
@@ -77,8 +91,20 @@ class Ec2:
             machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
             launched.complete(call, machines)
             for machine in machines:
+                self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)
             answer.body = launched.as_new(answer.body)
+        return answer
+
+    def _console(self, call: Call) -> Answer:
+        machine = backend(call.region).get_instance(call.params["InstanceId"])
+        age = time.time() - datetime.fromisoformat(str(machine.launch_time)).timestamp()
+        return self.hosts.console(call, self.weather, age)
+
+    def _take_snapshot(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        if answer.code is None:
+            self.snapshots.begun(call, answer, self.weather)
         return answer
 
     def _placed(self, call: Call) -> Placed:
@@ -106,6 +132,7 @@ class Ec2:
         answer = self.ask_moto(call)
         for machine in found:
             if machine.id in placed:
+                self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed[machine.id].rule, self.weather)
         return answer
 

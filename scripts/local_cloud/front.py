@@ -89,6 +89,7 @@ class Front:
     def _carried_out(self, call: Call) -> Answer:
         with self.lock:
             self.ec2.machines.keep_appointments()
+            self.ec2.snapshots.keep_appointments()
             self.seeded.have(call.region)
             try:
                 if answer := stand_in(call, self.weather.quotas):

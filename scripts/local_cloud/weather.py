@@ -81,6 +81,16 @@ class Weather(BaseModel):
     """Seconds until a new machine runs."""
     shutting_down: Seconds = 0.0
     """Seconds until a machine that is being terminated is gone."""
+    snapshot_seconds: Seconds | dict[str, Seconds] = 0.0
+    """Seconds until a snapshot is completed, or for each region."""
+    copy_seconds: Seconds | dict[str, Seconds] = 0.0
+    """Seconds until a copy is completed, or for each region that it goes to."""
+    concurrent_copies: HowMany = 20
+    """How many copies may be on their way to a region."""
+    initialization_seconds: Seconds = 0.0
+    """Seconds until all blocks of a volume are loaded from its snapshot."""
+    console_seconds: Seconds = 0.0
+    """Seconds until a machine's console can be read."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
     capacity: list[Capacity] = []
@@ -89,6 +99,11 @@ class Weather(BaseModel):
     def latency_in(self, region: str) -> float:
         """Return the seconds that a call to a region takes."""
         return self.latency.get(region, 0.0) if isinstance(self.latency, dict) else self.latency
+
+    def seconds_of(self, action: str, region: str) -> float:
+        """Return the seconds that a snapshot or a copy takes in a region."""
+        taken = self.copy_seconds if action == "CopySnapshot" else self.snapshot_seconds
+        return taken.get(region, 0.0) if isinstance(taken, dict) else taken
 
     def fault_for(self, action: str, region: str) -> Fault | None:
         """Return what goes wrong with a call, if anything."""

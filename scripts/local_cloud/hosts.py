@@ -1,0 +1,69 @@
+"""What a machine shows of itself: an address that is nobody else's, and its console.
+
+The local cloud's machines do not run. A test may attach a real host to one: then its address is the host's, and its
+console what the host has written to a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from scripts.local_cloud.answers import Answer, Problem
+from scripts.local_cloud.call import Call
+from scripts.local_cloud.machines import backend
+from scripts.local_cloud.weather import Weather
+
+CONSOLE_BYTES = 64 * 1024
+"""What EC2 keeps of a console."""
+OF_ITSELF = "This machine of the local cloud does not run: it has no console.\n"
+XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
+"""Types from before Nitro, which give their latest console output only some time after they boot."""
+
+
+def loopback_addresses() -> Iterator[str]:
+    """Yield addresses of this computer alone: moto's own would be strangers' machines."""
+    for number in itertools.count(1):
+        yield f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
+
+
+@dataclass
+class Hosts:
+    """The addresses and consoles of machines."""
+
+    _addresses: Iterator[str] = field(default_factory=loopback_addresses)
+    _consoles: dict[str, Path] = field(default_factory=dict)
+
+    def give_address(self, machine: Any) -> None:
+        """Give a new machine, or one that starts again, a public address, if it is to have one."""
+        for interface in machine.nics.values():
+            if interface.public_ip:
+                interface.public_ip = next(self._addresses)
+
+    def attach(self, region: str, identity: str, address: str, console: Path) -> None:
+        """Let a machine be a real host."""
+        machine = backend(region).get_instance(identity)
+        for interface in machine.nics.values():
+            interface.public_ip = address
+        self._consoles[identity] = console
+
+    def console(self, call: Call, weather: Weather, age: float) -> Answer:
+        """Answer GetConsoleOutput for a machine of some seconds' age."""
+        machine = backend(call.region).get_instance(call.params["InstanceId"])
+        if call.params.get("Latest") == "true" and machine.instance_type.startswith(XEN):
+            raise Problem(
+                "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
+            )
+        file = self._consoles.get(machine.id)
+        text = file.read_bytes()[-CONSOLE_BYTES:] if file and file.exists() else OF_ITSELF.encode()
+        output = base64.b64encode(text).decode() if age >= weather.console_seconds else ""
+        body = (
+            '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
+            f"<instanceId>{escape(machine.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
+        )
+        return Answer(200, body.encode())
