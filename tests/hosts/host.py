@@ -106,20 +106,18 @@ class Host:
 
     def start_sshd(self) -> None:
         """Start sshd at a free port of 127.0.0.1, and pin its key."""
-        for _ in range(5):
+        running, log = self.path("/run/sshd.pid"), self.path(SSHD_LOG)
+        while not running.exists():
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
+            log.write_text("")
             self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1", "-E", SSHD_LOG)
-            if holds_within(PATIENCE, self.listens) and self.path("/run/sshd.pid").exists():
-                break
+            # It writes its process id once it listens; another process may have taken the port meanwhile.
+            if not holds_within(PATIENCE, lambda: running.exists() or "Cannot bind" in log.read_text()):
+                raise RuntimeError(f"sshd did not start: {log.read_text()}")
         key = self.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
         (self.directory.parent / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
-
-    def listens(self) -> bool:
-        """Say whether sshd takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def ssh(self, user: str, *command: str, key: Path | None = None, password: str | None = None) -> "Login":
         """Log in with a key or a password, as a fresh client would, and run a command."""

@@ -45,6 +45,13 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
     assert host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
 
 
+def test_a_key_opens_an_account_without_a_password_even_where_sshd_asks_no_pam(host, alice_key):
+    host.write("/etc/ssh/sshd_config.d/50-cloud-init.conf", "UsePAM no\n")
+    host.start_sshd()
+    host.accounts(members(alice={"keys": [alice_key.line]}))
+    assert host.ssh("alice", "echo", "in", key=alice_key.file).output == "in\n"
+
+
 def test_a_second_run_changes_nothing_and_says_so(host, alice_key, bob_key):
     document = members(
         alice={"keys": [alice_key.line], "groups": ["sudo"], "shell": "/bin/zsh", "uid": None, "sudo": "nopasswd"},

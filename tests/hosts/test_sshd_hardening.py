@@ -125,7 +125,7 @@ def test_it_is_refused_where_it_would_lock_everyone_out(peopled, alice_key, bob_
     peopled.accounts({"members": {"bob": {"keys": [bob_key.line]}}, "only": ["bob"], "removed": ["alice"]})
     told = peopled.harden("apply", "--account", "alice")
     assert "alice can't log in with a key" in told.detail(None, "problem")
-    peopled.accounts({"members": {}})
+    peopled.run("usermod", "--expiredate", "1", "bob")  # the key stays, and opens nothing
     assert "no account but root could log in" in peopled.harden("apply").detail(None, "problem")
     assert files(peopled) == before
 
@@ -158,6 +158,8 @@ def test_a_switch_that_another_apply_set_takes_nothing_back(peopled):
     peopled.harden("apply", "--confirm-within", "60")
     assert peopled.harden(*switch).of(None) == ["unchanged"]
     assert peopled.harden(*switch_of(peopled)).of(None) == ["rolled back"]
+    peopled.harden("apply")
+    assert peopled.harden("status").changes == [(None, "unchanged", "in place")]
 
 
 def switch_of(host):
