@@ -120,6 +120,22 @@ def test_what_sshd_would_not_obey_is_taken_back(peopled, rule, said):
     assert files(peopled) == before
 
 
+def test_an_apply_that_was_killed_is_finished_by_the_next(peopled):
+    before = files(peopled)
+    sshd, real = peopled.path("/usr/sbin/sshd"), peopled.path("/usr/sbin/sshd.real")
+    sshd.rename(real)
+    peopled.write("/usr/sbin/sshd", '#!/bin/sh\ncase "$*" in *-C*) kill -9 $PPID ;; esac\nexec "$0.real" "$@"\n', 0o755)
+    assert peopled.run("/opt/ec2-lab/sshd-hardening", "apply", check=False).stdout == ""
+    real.rename(sshd)
+    assert files(peopled) != before
+
+    assert peopled.harden("apply").of(None) == ["applied"]
+    assert holds_within(PATIENCE, lambda: peopled.ssh("alice", "true", password=PASSWORD).refused)
+    assert peopled.harden("apply").of(None) == ["unchanged"]
+    peopled.harden("rollback")
+    assert files(peopled) == before
+
+
 def test_it_is_refused_where_it_would_lock_everyone_out(peopled, alice_key, bob_key):
     before = files(peopled)
     peopled.accounts({"members": {"bob": {"keys": [bob_key.line]}}, "only": ["bob"], "removed": ["alice"]})
