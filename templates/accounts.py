@@ -291,9 +291,8 @@ class Machine:
 
 def look(document: Document) -> Machine:
     """Return the facts that a plan for the document needs."""
-    passwd = [line.split(":") for line in lines_of("/etc/passwd") if line.count(":") == 6]  # noqa: PLR2004
-    group = [line.split(":") for line in lines_of("/etc/group") if line.count(":") == 3]  # noqa: PLR2004
-    shadow = {line.split(":")[0]: line.split(":") for line in lines_of("/etc/shadow") if line.count(":") == 8}  # noqa: PLR2004
+    passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
+    shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
     rules = {path.name[len(LAB) + 1 :]: rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
     accounts = {}
     for name, _, uid, gid, _, home, shell in passwd:
@@ -320,6 +319,12 @@ def look(document: Document) -> Machine:
 def lines_of(path: str) -> list[str]:
     """Return the lines of a file of the system's."""
     return pathlib.Path(path).read_text(errors="surrogateescape").splitlines()
+
+
+def entries(path: str, fields: int) -> list[list[str]]:
+    """Return the entries of a table of the system's, without those that refer to a directory service."""
+    found = (line.split(":") for line in lines_of(path) if not line.startswith(("+", "-")))
+    return [entry for entry in found if len(entry) == fields]
 
 
 def rule_in(path: pathlib.Path) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from scripts.core.host_program import bare
 from scripts.core.render import TEMPLATES
 
 BEGIN = """
@@ -45,7 +46,7 @@ class Host:
         self.first = int(children.read_text().split()[0])
         self.port = 0
         for name, template in PROGRAMS.items():
-            self.write(f"/opt/ec2-lab/{name}", (TEMPLATES / template).read_text(), mode=0o755)
+            self.write(f"/opt/ec2-lab/{name}", bare((TEMPLATES / template).read_text()), mode=0o755)
 
     def stop(self) -> None:
         """End everything that runs there."""

@@ -1,6 +1,7 @@
 """Members' accounts on a machine: made, mended, the same twice."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -237,6 +238,20 @@ def test_only_applies_to_these_alone_and_locks_nobody(host, alice_key, bob_key):
     told = host.accounts({**members(bob={"keys": [bob_key.line]}), "only": ["bob"]})
     assert told.of("alice") == []
     assert account(host, "bob")
+
+
+def test_two_runs_at_once_wait_for_each_other(host, alice_key, bob_key):
+    document = members(alice={"keys": [alice_key.line], "sudo": "nopasswd"}, bob={"keys": [bob_key.line]})
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(host.accounts, [document, document])
+    assert sorted([first.summary["changed"], second.summary["changed"]]) == [0, 6]
+    assert first.code == second.code == 0
+
+
+def test_entries_of_a_directory_service_are_none_of_the_machines(host, alice_key):
+    for path, entry in (("/etc/passwd", "+::::::"), ("/etc/group", "+:::"), ("/etc/shadow", "+::::::::")):
+        host.run("sh", "-ec", f"echo {entry} >> {path}")
+    assert host.accounts(members(alice={"keys": [alice_key.line]})).summary == {"changed": 3, "problems": 0}
 
 
 def test_lines_for_people_come_out_on_the_console(host, alice_key):
