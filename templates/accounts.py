@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -291,9 +292,8 @@ class Machine:
 
 def look(document: Document) -> Machine:
     """Return the facts that a plan for the document needs."""
-    passwd = [line.split(":") for line in lines_of("/etc/passwd") if line.count(":") == 6]  # noqa: PLR2004
-    group = [line.split(":") for line in lines_of("/etc/group") if line.count(":") == 3]  # noqa: PLR2004
-    shadow = {line.split(":")[0]: line.split(":") for line in lines_of("/etc/shadow") if line.count(":") == 8}  # noqa: PLR2004
+    passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
+    shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
     rules = {path.name[len(LAB) + 1 :]: rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
     accounts = {}
     for name, _, uid, gid, _, home, shell in passwd:
@@ -302,7 +302,7 @@ def look(document: Document) -> Machine:
         past = expires.isdigit() and int(expires) * 86400 <= time.time()
         account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine)
         if name in document.members or LAB in mine:
-            account = Account(**{**vars(account), "key_files": key_files(account)})
+            account = dataclasses.replace(account, key_files=key_files(account))
         accounts[name] = account
     return Machine(
         accounts,
@@ -310,7 +310,7 @@ def look(document: Document) -> Machine:
         rules=rules,
         shells=frozenset(m.shell for m in document.members.values() if m.shell and installed(m.shell)),
         elsewhere=frozenset(name for name in document.members if name not in accounts and known(name)),
-        mounts=tuple(line.split()[4].encode().decode("unicode_escape") for line in lines_of("/proc/self/mountinfo")),
+        mounts=tuple(unescaped(line.split()[4]) for line in lines_of("/proc/self/mountinfo")),
         processes=process_counts(),
         sudo=SUDOERS.is_dir() and shutil.which("visudo", path=PATH) is not None,
         caller=os.environ.get("SUDO_USER"),
@@ -319,7 +319,18 @@ def look(document: Document) -> Machine:
 
 def lines_of(path: str) -> list[str]:
     """Return the lines of a file of the system's."""
-    return pathlib.Path(path).read_text(errors="surrogateescape").splitlines()
+    return pathlib.Path(path).read_text(encoding="utf-8", errors="surrogateescape").strip("\n").split("\n")
+
+
+def unescaped(path: str) -> str:
+    """Return a path of mountinfo as it is: blanks are written as octal numbers there (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
+def entries(path: str, fields: int) -> list[list[str]]:
+    """Return the entries of a table of the system's, without those that refer to a directory service."""
+    found = (line.split(":") for line in lines_of(path) if not line.startswith(("+", "-")))
+    return [entry for entry in found if len(entry) == fields]
 
 
 def rule_in(path: pathlib.Path) -> str:

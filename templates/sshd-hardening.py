@@ -38,6 +38,7 @@ INCLUDE = f"Include {DROP_IN}\n"
 """The line at the top of sshd_config, where that reads no drop-ins before anything else."""
 STATE = pathlib.Path("/var/lib/ec2-lab/sshd")
 BEFORE = STATE / "before.json"
+UNFINISHED = STATE / "unfinished"
 WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
@@ -222,6 +223,16 @@ def put() -> None:
         write_main(INCLUDE + main)
 
 
+def remember() -> dict[str, Any]:
+    """Return what the files are before anything is changed, also if an earlier `apply` was killed half way."""
+    if not UNFINISHED.exists():
+        before = {"drop_in": content(DROP_IN), "included": (content(MAIN) or "").startswith(INCLUDE)}
+        write(BEFORE, json.dumps(before), 0o600)
+        write(UNFINISHED, "")
+    remembered: dict[str, Any] = json.loads(BEFORE.read_text())
+    return remembered
+
+
 def take_back(before: dict[str, Any]) -> None:
     """Bring the files back to what they were; of sshd_config only our line, as others may have edited it since."""
     if before["drop_in"] is None:
@@ -271,12 +282,11 @@ def disarm() -> None:
 def apply(given: argparse.Namespace) -> tuple[str, str]:
     """Put the drop-in in place, and see that sshd obeys it."""
     able = expect_a_way_in(given.account)
-    if in_place():
+    if in_place() and not UNFINISHED.exists():
         expect_obedience(able)
         return ("unchanged", "waits to be confirmed") if WAITING.exists() else ("unchanged", "")
     sshd("-t")  # what is broken already is not ours to mend
-    before = {"drop_in": content(DROP_IN), "included": (content(MAIN) or "").startswith(INCLUDE)}
-    write(BEFORE, json.dumps(before), 0o600)
+    before = remember()
     try:
         put()
         sshd("-t")
@@ -288,7 +298,9 @@ def apply(given: argparse.Namespace) -> tuple[str, str]:
         disarm()
         take_back(before)
         reload_sshd()
+        UNFINISHED.unlink()
         raise Failed(f"{problem}; everything is as it was") from problem
+    UNFINISHED.unlink()
     waits = f"; taken back in {given.confirm_within} s unless confirmed" if given.confirm_within else ""
     return "applied", f"keys alone open {', '.join(able)}; {done}{waits}"
 
@@ -312,6 +324,7 @@ def rollback(given: argparse.Namespace) -> tuple[str, str]:
     take_back(json.loads(BEFORE.read_text()))
     done = reload_sshd()
     BEFORE.unlink()
+    UNFINISHED.unlink(missing_ok=True)
     disarm()
     return "rolled back", done
 

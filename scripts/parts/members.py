@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.core.accounts import DOCUMENT, PROGRAM, document
-from scripts.core.host_programs import compact, sshd_drop_in
+from scripts.core.host_program import sent, sshd_drop_in
 from scripts.core.launch_part import LaunchPart, Share, Site
 
 
@@ -28,7 +28,7 @@ class Members(LaunchPart):
                 "write_files": [
                     # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
                     {"path": drop_in, "permissions": "0644", "content": settings},
-                    {"path": PROGRAM, "permissions": "0755", "content": compact("accounts.py")},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py")},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
                 ],
                 "runcmd": [[PROGRAM, "--console", DOCUMENT]],

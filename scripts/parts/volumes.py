@@ -11,7 +11,7 @@ from scripts.core.config import Data, Experiment, InstanceStore, Scratch, Volume
 from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
 from scripts.core.devices import DEVICES
 from scripts.core.errors import LabError
-from scripts.core.host_programs import compact
+from scripts.core.host_program import sent
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
@@ -48,7 +48,7 @@ class Volumes(LaunchPart):
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": compact("mount-volumes.py")},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py")},
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(TEMPLATE)},
                 ],

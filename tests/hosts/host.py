@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from scripts.core.host_program import bare
 from scripts.core.render import TEMPLATES
 
 BEGIN = """
@@ -46,7 +47,7 @@ class Host:
         self.first = int(children.read_text().split()[0])
         self.port = 0
         for name, template in PROGRAMS.items():
-            self.write(f"/opt/ec2-lab/{name}", (TEMPLATES / template).read_text(), mode=0o755)
+            self.write(f"/opt/ec2-lab/{name}", bare((TEMPLATES / template).read_text()), mode=0o755)
 
     def stop(self) -> None:
         """End everything that runs there."""
@@ -107,20 +108,18 @@ class Host:
 
     def start_sshd(self) -> None:
         """Start sshd at a free port of 127.0.0.1, and pin its key."""
-        for _ in range(5):
+        running, log = self.path("/run/sshd.pid"), self.path(SSHD_LOG)
+        while not running.exists():
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
+            log.write_text("")
             self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1", "-E", SSHD_LOG)
-            if holds_within(PATIENCE, self.listens) and self.path("/run/sshd.pid").exists():
-                break
+            # It writes its process id once it listens; another process may have taken the port meanwhile.
+            if not holds_within(PATIENCE, lambda: running.exists() or "Cannot bind" in log.read_text()):
+                raise RuntimeError(f"sshd did not start: {log.read_text()}")
         key = self.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text()
         (self.directory.parent / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}")
-
-    def listens(self) -> bool:
-        """Say whether sshd takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def ssh(self, user: str, *command: str, key: Path | None = None, password: str | None = None) -> "Login":
         """Log in with a key or a password, as a fresh client would, and run a command."""

@@ -1,6 +1,7 @@
 """Members' accounts on a machine: made, mended, the same twice."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,6 +44,13 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
     assert mode_and_owner(host, "/home/alice/.ssh/authorized_keys") == "600 alice"
     assert mode_and_owner(host, "/etc/sudoers.d/ec2-lab-alice") == "440 root"
     assert host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
+
+
+def test_a_key_opens_an_account_without_a_password_even_where_sshd_asks_no_pam(host, alice_key):
+    host.write("/etc/ssh/sshd_config.d/50-cloud-init.conf", "UsePAM no\n")
+    host.start_sshd()
+    host.accounts(members(alice={"keys": [alice_key.line]}))
+    assert host.ssh("alice", "echo", "in", key=alice_key.file).output == "in\n"
 
 
 def test_a_second_run_changes_nothing_and_says_so(host, alice_key, bob_key):
@@ -230,6 +238,20 @@ def test_only_applies_to_these_alone_and_locks_nobody(host, alice_key, bob_key):
     told = host.accounts({**members(bob={"keys": [bob_key.line]}), "only": ["bob"]})
     assert told.of("alice") == []
     assert account(host, "bob")
+
+
+def test_two_runs_at_once_wait_for_each_other(host, alice_key, bob_key):
+    document = members(alice={"keys": [alice_key.line], "sudo": "nopasswd"}, bob={"keys": [bob_key.line]})
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(host.accounts, [document, document])
+    assert sorted([first.summary["changed"], second.summary["changed"]]) == [0, 6]
+    assert first.code == second.code == 0
+
+
+def test_entries_of_a_directory_service_are_none_of_the_machines(host, alice_key):
+    for path, entry in (("/etc/passwd", "+::::::"), ("/etc/group", "+:::"), ("/etc/shadow", "+::::::::")):
+        host.run("sh", "-ec", f"echo {entry} >> {path}")
+    assert host.accounts(members(alice={"keys": [alice_key.line]})).summary == {"changed": 3, "problems": 0}
 
 
 def test_lines_for_people_come_out_on_the_console(host, alice_key):

@@ -26,6 +26,7 @@ def guarded_state(host):
 
 LINKS = [f"rm .ssh/authorized_keys; ln -s {secret} .ssh/authorized_keys" for secret in SECRETS] + [
     "rm .ssh/authorized_keys; ln -s /root/secret/new .ssh/authorized_keys",
+    "mv .ssh/authorized_keys mine; ln -s ../mine .ssh/authorized_keys",
     "rm -r .ssh; ln -s /root/.ssh .ssh",
     "rm -r .ssh; ln -s /nowhere .ssh",
     "rm .ssh/authorized_keys; mkfifo .ssh/authorized_keys",
@@ -43,6 +44,7 @@ def test_links_and_pipes_are_replaced_and_never_followed_also_when_the_member_le
     told = guarded.accounts(document)
     assert told.summary["problems"] == 0
     assert guarded_state(guarded) == before
+    assert not guarded.path("/home/alice/.ssh/authorized_keys").is_symlink()
     assert guarded.path("/home/alice/.ssh/authorized_keys").read_text() == f"{alice_key.line}\n"
     assert guarded.ssh("alice", "echo", "in", key=alice_key.file).output == "in\n"
 

@@ -91,11 +91,15 @@ def test_what_still_runs_is_told(settled, entries):
 
 
 def test_a_home_with_a_volume_in_it_is_not_purged(settled, entries):
-    settled.run("sh", "-ec", "mkdir /home/bob/data && mount -t tmpfs data /home/bob/data && touch /home/bob/data/set")
+    settled.run(
+        "sh",
+        "-ec",
+        "mkdir '/home/bob/my data' && mount -t tmpfs data '/home/bob/my data' && touch '/home/bob/my data/set'",
+    )
     told = settled.accounts(without_bob(entries), "--purge")
-    assert told.detail("bob", "problem") == "not purged: /home/bob/data is mounted there: unmount it first"
+    assert told.detail("bob", "problem") == "not purged: /home/bob/my data is mounted there: unmount it first"
     assert "locked" in told.of("bob")
-    assert settled.run("ls", "/home/bob/data").stdout == "set\n"
+    assert settled.run("ls", "/home/bob/my data").stdout == "set\n"
 
 
 def test_removed_names_are_locked_though_only_others_are_applied(settled, entries, bob_key):

@@ -120,12 +120,28 @@ def test_what_sshd_would_not_obey_is_taken_back(peopled, rule, said):
     assert files(peopled) == before
 
 
+def test_an_apply_that_was_killed_is_finished_by_the_next(peopled):
+    before = files(peopled)
+    sshd, real = peopled.path("/usr/sbin/sshd"), peopled.path("/usr/sbin/sshd.real")
+    sshd.rename(real)
+    peopled.write("/usr/sbin/sshd", '#!/bin/sh\ncase "$*" in *-C*) kill -9 $PPID ;; esac\nexec "$0.real" "$@"\n', 0o755)
+    assert peopled.run("/opt/ec2-lab/sshd-hardening", "apply", check=False).stdout == ""
+    real.rename(sshd)
+    assert files(peopled) != before
+
+    assert peopled.harden("apply").of(None) == ["applied"]
+    assert holds_within(PATIENCE, lambda: peopled.ssh("alice", "true", password=PASSWORD).refused)
+    assert peopled.harden("apply").of(None) == ["unchanged"]
+    peopled.harden("rollback")
+    assert files(peopled) == before
+
+
 def test_it_is_refused_where_it_would_lock_everyone_out(peopled, alice_key, bob_key):
     before = files(peopled)
     peopled.accounts({"members": {"bob": {"keys": [bob_key.line]}}, "only": ["bob"], "removed": ["alice"]})
     told = peopled.harden("apply", "--account", "alice")
     assert "alice can't log in with a key" in told.detail(None, "problem")
-    peopled.accounts({"members": {}})
+    peopled.run("usermod", "--expiredate", "1", "bob")  # the key stays, and opens nothing
     assert "no account but root could log in" in peopled.harden("apply").detail(None, "problem")
     assert files(peopled) == before
 
@@ -150,6 +166,51 @@ def test_confirmed_it_stays(peopled, alice_key):
     assert peopled.harden("status").changes == [(None, "unchanged", "in place")]
 
 
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> /root/systemctl
+case "$*" in
+    "is-active --quiet sshd.service") ;;
+    "reload sshd.service") kill -HUP "$(cat /run/sshd.pid)" ;;
+    "stop ec2-lab-sshd-rollback.timer") pkill -f '[f]or-systemd' ;;
+    *) exit 3 ;;
+esac
+"""
+SYSTEMD_RUN = """#!/bin/sh
+echo "$@" >> /root/systemd-run
+while [ "${1#--}" != "$1" ]; do
+    case "$1" in --on-active=*) seconds="${1#*=}" ;; esac
+    shift
+done
+setsid sh -c 'sleep "$0"; exec "$@"; : for-systemd' "$seconds" "$@" > /dev/null 2>&1 &
+"""
+
+
+@pytest.fixture
+def with_systemd(peopled):
+    """A machine with stand-ins for systemd, which no machine of namespaces can run; tests/vm has the real one."""
+    peopled.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
+    peopled.write("/usr/bin/systemd-run", SYSTEMD_RUN, mode=0o755)
+    peopled.run("mkdir", "-p", "/run/systemd/system")
+    return peopled
+
+
+def test_where_systemd_is_it_reloads_the_service_and_a_timer_takes_all_back(with_systemd):
+    before = files(with_systemd)
+    told = with_systemd.harden("apply", "--confirm-within", "1")
+    assert "; sshd.service reloaded; " in told.detail(None, "applied")
+    assert "--unit=ec2-lab-sshd-rollback" in with_systemd.path("/root/systemd-run").read_text()
+    assert holds_within(PATIENCE, lambda: files(with_systemd) == before)
+    assert holds_within(PATIENCE, lambda: with_systemd.ssh("alice", "true", password=PASSWORD).worked)
+
+
+def test_where_systemd_is_the_timer_of_a_confirmed_change_is_stopped(with_systemd):
+    with_systemd.harden("apply", "--confirm-within", "60")
+    assert with_systemd.run("pgrep", "-f", "for-systemd").stdout
+    assert with_systemd.harden("confirm").of(None) == ["confirmed"]
+    assert not with_systemd.run("pgrep", "-f", "for-systemd", check=False).stdout
+    assert with_systemd.harden("status").changes == [(None, "unchanged", "in place")]
+
+
 def test_a_switch_that_another_apply_set_takes_nothing_back(peopled):
     peopled.harden("apply", "--confirm-within", "60")
     switch = switch_of(peopled)
@@ -158,6 +219,8 @@ def test_a_switch_that_another_apply_set_takes_nothing_back(peopled):
     peopled.harden("apply", "--confirm-within", "60")
     assert peopled.harden(*switch).of(None) == ["unchanged"]
     assert peopled.harden(*switch_of(peopled)).of(None) == ["rolled back"]
+    peopled.harden("apply")
+    assert peopled.harden("status").changes == [(None, "unchanged", "in place")]
 
 
 def switch_of(host):

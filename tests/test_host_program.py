@@ -1,0 +1,45 @@
+"""Programs as they are sent to a machine."""
+
+import ast
+import gzip
+
+import pytest
+
+from scripts.core.host_program import bare, sent, sshd_drop_in
+from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
+
+PROGRAMS = sorted(TEMPLATES.glob("*.py"))
+
+
+def without_texts(source):
+    """What a program does, without its docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+            node.body = node.body or [ast.Pass()]
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_a_bare_program_does_what_the_program_does(program):
+    source = program.read_text()
+    assert without_texts(bare(source)) == without_texts(source)
+    assert bare(source).splitlines()[0] == source.splitlines()[0] or not source.startswith("#!")
+    assert '"""' not in bare(source)
+    assert bare(bare(source)) == bare(source)
+
+
+def test_strings_that_look_like_comments_stay():
+    assert bare('a = "# b"  # c\n\n\nclass D:\n    """E."""\n# f\n') == 'a = "# b"\nclass D:\n    pass\n'
+
+
+def test_the_programs_of_a_launch_leave_room_in_the_user_data():
+    programs = sent("accounts.py") + sent("mount-volumes.py")
+    assert len(gzip.compress(programs.encode(), 9)) < USER_DATA_LIMIT * 0.85
+
+
+def test_the_drop_in_of_the_launch_is_that_of_the_program():
+    path, content = sshd_drop_in()
+    assert path == "/etc/ssh/sshd_config.d/00-ec2-lab.conf"
+    assert "PasswordAuthentication no\n" in content
