@@ -40,6 +40,8 @@ class LabDirectory:
 
     path: Path
 
+    python = sys.executable
+
     @property
     def registry(self) -> Path:
         return self.path / "registry.json"

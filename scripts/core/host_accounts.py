@@ -47,9 +47,13 @@ class HostAccounts:
         options = [*(["--check"] if check else []), *(["--purge"] if purge else [])]
         return self._run("accounts", *options, "-", given=document.as_json().encode())
 
-    def harden(self) -> int:
-        """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back."""
-        changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN))
+    def harden(self, account: str | None = None) -> int:
+        """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back.
+
+        Refused by the host where `account`, or else nobody, could log in then.
+        """
+        named = ["--account", account] if account else []
+        changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
         if changed:
             try:
                 replace(self.host, fresh=True).run("true")

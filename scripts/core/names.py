@@ -10,8 +10,10 @@ from scripts.core.errors import LabError
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 LOGIN = r"[a-z_][a-z0-9_-]{0,31}"
-RESERVED = ("root", "experiment")
-"""Accounts that machines have without us, or for the experiment's command."""
+RESERVED = frozenset(
+    {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ubuntu"}
+)
+"""Accounts that images have without us, or that the experiment's command runs as."""
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"
 NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 

@@ -40,8 +40,9 @@ class Pinning:
 
     def from_console(self, seconds: float) -> Host:
         """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
-        if not self.keys and (keys := self._on_console(seconds)):
-            self.files.pin(self.experiment, self.reach.instance, keys)
+        if not self.keys:
+            # Without any, the file is there all the same, for ssh to write the first one into.
+            self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
         trusting = not self.keys
         if trusting:
             self.say(f"{self.reach.name}: no host key on its console; the first that it shows will be trusted")

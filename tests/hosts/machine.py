@@ -1,0 +1,23 @@
+"""A launched machine of the local cloud that is a real host, and the user who may log in to it."""
+
+from pathlib import Path
+
+
+def be_the_machine(cloud, lab, host, member, key):
+    """Let a host be the machine of a launched experiment, with its host key on the console and a member's account.
+
+    The user's own ssh configuration says at which port it listens, and which key opens it.
+    """
+    (machine,) = lab.status()
+    key_line = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
+    console = Path(lab.path.parent, "console")
+    console.write_text(f"-----BEGIN SSH HOST KEY KEYS-----\n{key_line}\n-----END SSH HOST KEY KEYS-----\nlogin: ")
+    cloud.host(machine["id"], machine["region"], "127.0.0.1", console)
+    host.accounts({"members": {member: {"keys": [key.line], "sudo": "nopasswd", "shell": "/bin/bash"}}})
+    home = lab.path.parent / "home"
+    (home / ".ssh").mkdir(parents=True, exist_ok=True)
+    (home / ".ssh/config").write_text(
+        f"Match host 127.0.0.1\n  Port {host.port}\n  IdentityFile {key.file}\n  ConnectionAttempts 5\n"
+    )
+    lab.write(f"members/{member}.toml", f'keys = ["{key.line}"]\n')
+    return {"HOME": str(home), "MEMBER": member}, machine["id"], machine["region"]

@@ -1,0 +1,211 @@
+"""Data sets and volumes on a machine that runs: snapshotted from a frozen file system, mounted, given back."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.hosts.machine import be_the_machine
+from tests.hosts.test_mount_volumes import disks, mounted, uuid  # noqa: F401 - a fixture
+
+SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
+"""The UUID of the demo's data set."""
+
+
+@pytest.fixture
+def machine(cloud, lab, host_with_sshd, alice_key):
+    """(lab, variables that log in to its machine, the machine's id, its host)."""
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n')
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    assert lab.launch().code == 0
+    variables, identity, _ = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    return lab, variables, identity, host_with_sshd
+
+
+def data_volume(cloud, instance):
+    """The id of the machine's data volume."""
+    found = cloud.client("ec2", "us-east-1").describe_instances(InstanceIds=[instance])
+    (described,) = found["Reservations"][0]["Instances"]
+    (volume,) = [m["Ebs"]["VolumeId"] for m in described["BlockDeviceMappings"] if m["DeviceName"] == "/dev/sdf"]
+    return volume
+
+
+def versions(cloud):
+    mine = [{"Name": "tag:lab:dataset", "Values": ["speech"]}]
+    found = cloud.client("ec2", "us-east-1").describe_snapshots(Filters=mine)["Snapshots"]
+    return {tag["Value"]: s for s in found for tag in s["Tags"] if tag["Key"] == "lab:version"}
+
+
+def frozen(host, mount):
+    """Whether a write to a file system waits: a freeze of a frozen one fails."""
+    tried = host.run("fsfreeze", "--freeze", mount, check=False)
+    if tried.returncode == 0:
+        host.run("fsfreeze", "--unfreeze", mount)
+    return tried.returncode != 0
+
+
+@pytest.fixture
+def data(machine, disks, cloud):  # noqa: F811
+    """The machine with its data mounted; (lab, variables, host, volume)."""
+    lab, variables, identity, host = machine
+    device = disks(filesystem="ext4", L="speech")
+    host.write("/etc/ec2-lab/volumes.json", json.dumps([{"mount": "/data", "device": device}]))
+    host.run("/opt/ec2-lab/mount-volumes")
+    return lab, variables, host, data_volume(cloud, identity), device
+
+
+def test_a_version_is_made_with_what_a_later_launch_needs_to_mount_it(data, cloud):
+    lab, variables, host, volume, device = data
+    ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", MOUNT="/data", VOLUME=volume, **variables)
+    assert ended.code == 0, ended.err
+    assert "speech@2 is complete" in ended.out
+    tags = {tag["Key"]: tag["Value"] for tag in versions(cloud)["2"]["Tags"]}
+    assert (tags["lab:uuid"], tags["lab:label"], tags["lab:filesystem"]) == (uuid(device), "speech", "ext4")
+    assert (tags["lab:source"], tags["Name"]) == (volume, "speech@2")
+    assert int(tags["lab:bytes"]) > 0
+    assert "lab:experiment" not in tags
+    assert not frozen(host, "/data")
+
+
+def test_the_file_system_is_frozen_for_the_call_alone(data, cloud):
+    lab, variables, host, volume, _ = data
+    cloud.weather(latency=1.0, snapshot_seconds=3.0)
+    running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
+    deadline = time.monotonic() + 60
+    while not cloud.calls("CreateSnapshot") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    seen_frozen = frozen(host, "/data")
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert seen_frozen
+    assert not frozen(host, "/data")
+
+
+def test_killed_while_it_is_frozen_it_is_thawed_and_the_next_run_takes_the_snapshot_up(data, cloud):
+    lab, variables, host, volume, _ = data
+    cloud.weather(
+        latency={"us-east-1": 0.5},
+        snapshot_seconds=4.0,
+        faults=[{"action": "CreateSnapshot", "kind": "hang-after", "times": 1}],
+    )
+    running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
+    deadline = time.monotonic() + 60
+    while not cloud.calls("CreateSnapshot") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    cloud.weather(snapshot_seconds=4.0)
+    while frozen(host, "/data") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not frozen(host, "/data")
+    again = lab.run("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
+    assert again.code == 0, again.err
+    assert set(versions(cloud)) == {"1", "2"}
+    assert "which an earlier run began" in again.out
+
+
+def test_a_volume_that_can_not_be_frozen_is_not_snapshotted(data, cloud):
+    lab, variables, host, volume, _ = data
+    host.run("fsfreeze", "--freeze", "/data")
+    ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
+    host.run("fsfreeze", "--unfreeze", "/data")
+    assert ended.code == 1
+    assert cloud.calls("CreateSnapshot") == []
+
+
+def test_which_volume_is_meant_is_asked_where_it_is_not_clear(data):
+    lab, variables, _, _, _ = data
+    ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", MOUNT="/nowhere", **variables)
+    assert ended.code == 1
+    assert "MOUNT=/nowhere names 0 of its volumes (it has " in ended.error
+
+
+def attachments(cloud, instance):
+    found = cloud.client("ec2", "us-east-1").describe_instances(InstanceIds=[instance])
+    (described,) = found["Reservations"][0]["Instances"]
+    return {m["DeviceName"]: m["Ebs"] for m in described["BlockDeviceMappings"]}
+
+
+def volumes(cloud):
+    return cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"]
+
+
+def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disks, cloud):  # noqa: F811
+    lab, variables, identity, host = machine
+    disks(filesystem="ext4", U=SEEDED)
+    before = len(volumes(cloud))
+    ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    assert ended.code == 0, ended.out + ended.err
+    assert mounted(host)["/more"]["uuid"] == SEEDED
+    attached = attachments(cloud, identity)["/dev/sdg"]
+    assert attached["DeleteOnTermination"] is True
+    assert len(volumes(cloud)) == before + 1
+    back = lab.run("volume_unmount", HOST="demo", MOUNT="/more", VOLUME=attached["VolumeId"], **variables)
+    assert back.code == 0, back.err
+    assert "is deleted, as it was made for this" in back.out
+    assert "/more" not in mounted(host)
+    assert len(volumes(cloud)) == before
+
+
+def test_what_was_made_is_undone_when_the_mount_fails(machine, cloud):
+    lab, variables, identity, host = machine
+    host.write("/data2/file", "x")
+    before, there = len(volumes(cloud)), attachments(cloud, identity)
+    host.run("mount", "-t", "tmpfs", "none", "/data2")
+    ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/data2", **variables)
+    assert ended.code == 1
+    assert "something is mounted there already" in ended.out
+    assert len(volumes(cloud)) == before
+    assert attachments(cloud, identity).keys() == there.keys()
+
+
+@pytest.mark.parametrize("action", ["AttachVolume", "ModifyInstanceAttribute", "CreateVolume"])
+def test_what_was_made_is_undone_when_aws_refuses_a_step(machine, cloud, action):
+    lab, variables, identity, _ = machine
+    before, there = len(volumes(cloud)), attachments(cloud, identity)
+    cloud.weather(faults=[{"action": action, "code": "UnauthorizedOperation"}])
+    ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    assert ended.code == 1
+    assert len(volumes(cloud)) == before
+    assert attachments(cloud, identity).keys() == there.keys()
+
+
+def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks, cloud):  # noqa: F811
+    lab, variables, _, _ = machine
+    disks(filesystem="ext4", U=SEEDED)
+    before = len(volumes(cloud))
+    cloud.weather(faults=[{"action": "AttachVolume", "kind": "hang-after", "times": 1}])
+    running = lab.start("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    deadline = time.monotonic() + 60
+    while not cloud.calls("AttachVolume") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    again = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    assert again.code == 0, again.err
+    assert len(volumes(cloud)) == before + 1
+    assert lab.teardown().code == 0
+    assert volumes(cloud) == []
+
+
+def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
+    lab, variables, identity, _ = machine
+    process = subprocess.run(
+        [lab.python, "-m", "scripts.ssh"], cwd=lab.path, env=lab.environment(EXP="demo", **variables), input="id -un\n",
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert process.stdout.strip().endswith("alice"), process.stderr
+    known = (lab.path / ".ssh/known_hosts/demo").read_text()
+    assert known.startswith(f"{identity} ssh-ed25519 ")
+
+
+def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(machine, cloud, tmp_path):
+    lab, variables, identity, _ = machine
+    cloud.host(identity, "us-east-1", "127.0.0.1", tmp_path / "none")
+    lab.run("users", HOST="demo", CHECK="1", **variables)
+    shown = lab.run("users", HOST="demo", CHECK="1", **variables)
+    assert shown.code == 0, shown.err
+    (note,) = [r["note"] for r in lab.records() if "trusted-on-first-use" in r.get("note", {})]
+    assert note["trusted-on-first-use"]["instance"] == identity
+    assert note["trusted-on-first-use"]["fingerprints"][0].startswith("SHA256:")
