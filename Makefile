@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test lint types bench lock
+.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,12 @@ snapshot-copy: $(READY)  ## Copy the snapshot of DATASET to REGIONS, so that lau
 
 snapshot-create: $(READY)  ## Snapshot a volume of EXP or HOST (MOUNT or VOLUME) as a version of DATASET
 	$(RUN) scripts.snapshot_create
+
+dataset-build: $(READY)  ## Build a version of DATASET from FROM: a directory, tarball, image or s3://bucket/prefix
+	$(RUN) scripts.dataset_build
+
+dataset-verify: $(READY)  ## Read DATASET back and compare it with what was built
+	$(RUN) scripts.dataset_verify
 
 datasets: $(READY)  ## List data sets: regions, versions, sizes, costs
 	$(RUN) scripts.datasets
@@ -80,6 +86,9 @@ local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
 
 test: $(READY_TO_TEST)  ## Run the tests
 	$(RUN) pytest
+
+test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works)
+	$(RUN) pytest -m vm -n 0 --timeout 1800 tests/vm
 
 lint: $(READY_TO_TEST)  ## Check style
 	$(RUN) ruff check

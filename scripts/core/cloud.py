@@ -86,6 +86,7 @@ class Cloud:
                         retries={"mode": "standard", "total_max_attempts": attempts},
                         connect_timeout=10,
                         read_timeout=60,
+                        max_pool_connections=32,
                         proxies={} if self._url else None,  # a proxy has no way to our loopback
                     ),
                 )

@@ -133,6 +133,17 @@ class Accounts(Strict):
         return self
 
 
+class Build(Strict):
+    """The throw-away machine that builds a data set from a bucket."""
+
+    types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
+    """Much network for their price; no GPU."""
+    instance_profile: str | None = None
+    """The IAM instance profile that may read the bucket."""
+    iops: int = 16000
+    throughput: int = 1000
+
+
 class Lab(Strict):
     """lab.toml: the team."""
 
@@ -147,6 +158,7 @@ class Lab(Strict):
     network: Network = Network()
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
+    build: Build = Build()
     kms_keys: dict[Region, str] = {}
     """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
@@ -195,6 +207,8 @@ class Scratch(Volume):
     filesystem: Filesystem = "ext4"
     dataset: Name | None = None
     """The data set that it becomes a version of, where at_teardown is "snapshot"."""
+    version: Annotated[str, Field(pattern=r"^\S{1,64}$")] | None = None
+    """What that version is called; the next number when left out."""
 
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:

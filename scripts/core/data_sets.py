@@ -18,6 +18,8 @@ from scripts.core.tags import DATASET, RECORD, VERSION, tag_map
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
 """What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+BLOCKS = "lab:blocks"
+"""One digest for all its blocks, where the lab wrote them itself."""
 GIB = 1 << 30
 
 
@@ -138,6 +140,6 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     """
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
         raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
-    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source"}
+    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source", BLOCKS: "blocks"}
     told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
     return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts.core.accounts import AccountsDocument
 from scripts.core.errors import LabError
+from scripts.core.polling import growing
 from scripts.core.remote import Failed, Host, Unreachable
 from scripts.core.render import text_of
 
+FIRST_POLL, LONGEST_POLL = 0.5, 5.0
 CONFIRM_WITHIN = 60
 """Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
 
@@ -55,14 +58,25 @@ class HostAccounts:
         named = ["--account", account] if account else []
         changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
         if changed:
+            self._log_in_anew()
+            self._run("sshd-hardening", "confirm")
+        return changed
+
+    def _log_in_anew(self) -> None:
+        """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises LabError."""
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
             try:
                 replace(self.host, fresh=True).run("true")
             except Unreachable as locked_out:
-                raise LabError(
-                    f"{locked_out}; sshd's new settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
-                ) from locked_out
-            self._run("sshd-hardening", "confirm")
-        return changed
+                if waited > CONFIRM_WITHIN / 3:
+                    raise LabError(
+                        f"{locked_out}; sshd's settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
+                    ) from locked_out
+                time.sleep(pause)
+                waited += pause
+            else:
+                return
 
     def is_hardened(self) -> bool:
         """Say whether sshd takes keys alone already, changing nothing."""

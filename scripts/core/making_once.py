@@ -17,9 +17,9 @@ from scripts.core.living import POLL, is_young
 from scripts.core.polling import growing
 from scripts.core.record import Event, Record
 from scripts.core.refusals import Meaning, Refusal
-from scripts.core.resources import outcome_is_known
+from scripts.core.resources import outcome_is_known, token_of
 from scripts.core.session import Session
-from scripts.core.tags import RECORD, requested_tags
+from scripts.core.tags import RECORD, requested_tags, tag_map
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
@@ -79,7 +79,8 @@ def attempts(records: Iterable[Record], operation: str, region: str, tags: Mappi
         if record.event is Event.INTENT and (record.operation, record.region) == (operation, region):
             request = record.request or {}
             asked = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
-            if any(tags.items() <= requested_tags(request, kind).items() for kind in asked):
+            put = [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
+            if any(tags.items() <= found_tags.items() for found_tags in put):
                 found[record.id] = record
         elif record.of in found and outcome_is_known(record):
             del found[record.of]
@@ -88,7 +89,7 @@ def attempts(records: Iterable[Record], operation: str, region: str, tags: Mappi
 
 def _shown(session: Session, intent: Record) -> bool:
     return any(
-        kind.tagged(session.cloud, str(intent.region), RECORD, intent.id)
+        kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
         for kind in session.kinds.values()
         if intent.operation in kind.created_by
     )

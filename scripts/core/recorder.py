@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter")
 """Operations that change nothing begin so; any other is taken to change something."""
 
+TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
+"""Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
+
 Context = dict[str, Any]
 """botocore's own dictionary for one call; what we keep there lies under ID and KEY."""
 ID = "ec2_lab_record_id"
@@ -61,11 +64,19 @@ class Recorder:
         """Record every call of every client that `session` creates from now on."""
         events = session.get_component("event_emitter")
         # First, so that botocore's own random ClientToken finds ours already there.
-        events.register_first("before-parameter-build", self._name_and_tag)
-        events.register_last("before-parameter-build", self._keep_request)
-        events.register_last("before-call", self._write_intent)
-        events.register("after-call", self._write_answer)
-        events.register("after-call-error", self._write_failure)
+        events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
+        events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
+        events.register_last("before-call", self._unless_transfer(self._write_intent))
+        events.register("after-call", self._unless_transfer(self._write_answer))
+        events.register("after-call-error", self._unless_transfer(self._write_failure))
+
+    @staticmethod
+    def _unless_transfer(hook: Callable[..., None]) -> Callable[..., None]:
+        def hooked(event_name: str, **given: Any) -> None:
+            if event_name.rpartition(".")[2] not in TRANSFERS:
+                hook(event_name=event_name, **given)
+
+        return hooked
 
     def note(self, **note: Any) -> None:
         """Write the lab's own word into the registry."""

@@ -59,11 +59,11 @@ def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holding
     if (intent.request or {}).get("DryRun"):
         return
     open_intents[intent.id] = intent
-    found.tokens.add(_token(intent))
+    found.tokens.add(token_of(intent))
     found.regions.add(intent.region or "")
 
 
-def _token(intent: Record) -> str:
+def token_of(intent: Record) -> str:
     """Return what an intent's resources are tagged with: its client token, or its own id where the call has none."""
     return str((intent.request or {}).get("ClientToken", intent.id))
 
@@ -73,7 +73,7 @@ def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
     if record.of and (record.event is Event.ANSWER or outcome_is_known(record)):
         settled.add(record.of)
         if is_decisive(record) and (token := (record.request or {}).get("ClientToken")):
-            settled |= {intent.id for intent in open_intents.values() if _token(intent) == token}
+            settled |= {intent.id for intent in open_intents.values() if token_of(intent) == token}
     for identity in settled:
         open_intents.pop(identity, None)
 

@@ -28,7 +28,7 @@ class Ending:
     volume: str
     region: str
     end: str
-    """ "keep", or "snapshot" and a data set."""
+    """ "keep", or "snapshot", a data set, and a version if that was chosen."""
     snapshot: str
     """What it was made from, if from anything."""
     attached: bool
@@ -36,7 +36,12 @@ class Ending:
     @property
     def dataset(self) -> str:
         """The data set that it becomes a version of; empty where it is kept."""
-        return self.end.partition(" ")[2]
+        return self.end.split()[1] if " " in self.end else ""
+
+    @property
+    def version(self) -> str | None:
+        """What that version is to be called, if that was chosen."""
+        return self.end.split()[2] if self.end.count(" ") > 1 else None
 
 
 def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
@@ -138,7 +143,7 @@ def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
 
 def _snapshot(session: Session, one: Ending) -> DataSnapshot:
     regions = regions_of_interest(session)
-    version = next_version(one.dataset, in_regions(session.cloud, session.threads, regions, one.dataset))
+    version = one.version or next_version(one.dataset, in_regions(session.cloud, session.threads, regions, one.dataset))
     before = _tags_of_snapshot(session, one)
     told = {"label": before.get(LABEL), "uuid": before.get(UUID), "filesystem": before.get(FILESYSTEM)}
     tags = tags_of(one.dataset, version, source=one.volume, **told)

@@ -14,7 +14,7 @@ class Snapshot(Kind):
 
     name = "snapshot"
     tag_type = "snapshot"
-    created_by = ("CreateSnapshot", "CopySnapshot")
+    created_by = ("CreateSnapshot", "CopySnapshot", "StartSnapshot")
     deleted_by = "DeleteSnapshot"
     deleted_with = "SnapshotId"
     deleted_after = ("volume",)
@@ -22,7 +22,7 @@ class Snapshot(Kind):
     not_yet_codes = ("InvalidSnapshot.InUse",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return the snapshot of a CreateSnapshot or CopySnapshot answer."""
+        """Return the snapshot of an answer to any of the three."""
         return [response]
 
     def id_in(self, found: Mapping[str, Any]) -> str:

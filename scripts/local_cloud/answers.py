@@ -58,6 +58,7 @@ class Answer:
     truncated: bool = False
     """The connection is closed in the middle of the body."""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:

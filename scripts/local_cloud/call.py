@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from scripts.local_cloud.answers import Protocol
+from scripts.local_cloud.rest import route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 ACCOUNT = "123456789012"
@@ -35,6 +36,9 @@ class Call:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
+        if service == "ebs":  # a REST protocol; a body may be a block
+            action, _ = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return cls(service, region, action, {}, key, environ, body)
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         return cls(service, region, target(environ) or params.get("Action", ""), params, key, environ, body)
 
@@ -46,7 +50,7 @@ class Call:
     @property
     def protocol(self) -> Protocol:
         """How the caller expects errors to be worded."""
-        if target(self.environ):
+        if target(self.environ) or self.service == "ebs":
             return "json"
         return "ec2" if self.service == "ec2" else "query"
 

@@ -13,6 +13,7 @@ from moto.core.exceptions import ServiceException
 
 from scripts.local_cloud.answers import Answer, Disconnected, Problem, error, error_page
 from scripts.local_cloud.call import Call
+from scripts.local_cloud.direct_snapshots import DirectSnapshots
 from scripts.local_cloud.ec2 import Ec2
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
@@ -35,6 +36,7 @@ class Front:
     """moto is not made for many threads."""
     ec2: Ec2 = field(init=False)
     seeded: Seeded = field(init=False)
+    direct_snapshots: DirectSnapshots = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin(self.weather)
@@ -43,6 +45,7 @@ class Front:
         """Begin anew, on an empty moto."""
         self.ec2 = Ec2(self._by_moto, weather)
         self.seeded = Seeded()
+        self.direct_snapshots = DirectSnapshots()
         self.set_weather(weather)
         self.log.clear()
 
@@ -94,6 +97,8 @@ class Front:
             try:
                 if answer := stand_in(call, self.weather.quotas):
                     return answer
+                if call.service == "ebs":
+                    return self.direct_snapshots.answer(call)
                 return self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
             except Problem as problem:
                 return error(problem, call.protocol)

@@ -85,6 +85,7 @@ class Application:
             ("Content-Type", answer.content_type),
             ("Content-Length", str(length)),
             ("x-amzn-requestid", answer.request_id),
+            *answer.headers.items(),
         ]
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         if answer.truncated:

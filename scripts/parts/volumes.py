@@ -80,8 +80,11 @@ def _tags(attached: list[Attached]) -> dict[str, str]:
 
 
 def _end(volume: Volume) -> str:
-    named = volume.dataset if isinstance(volume, Data | Scratch) and volume.at_teardown == "snapshot" else ""
-    return f"{volume.at_teardown} {named}".strip()
+    """Return what becomes of a volume: "keep", or "snapshot", its data set, and the version if that is chosen."""
+    if volume.at_teardown != "snapshot" or not isinstance(volume, Data | Scratch):
+        return volume.at_teardown
+    version = volume.version if isinstance(volume, Scratch) else None  # a data set's own is the one it began with
+    return " ".join(filter(None, ("snapshot", volume.dataset, version)))
 
 
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:

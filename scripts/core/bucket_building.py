@@ -1,0 +1,58 @@
+"""Building a version of a data set from a bucket: a launch with parts, whose scratch volume becomes the snapshot."""
+
+from __future__ import annotations
+
+import shlex
+
+from scripts.core.config import Experiment, Scratch
+from scripts.core.console import Console
+from scripts.core.errors import LabError
+from scripts.core.experiment_run import wait_for_command
+from scripts.core.host_program import sent
+from scripts.core.hosts import host_of
+from scripts.core.launch_report import LaunchReport
+from scripts.core.launching import Launch
+from scripts.core.removal import remove_everything
+from scripts.core.session import Session
+from scripts.core.set_up import set_up
+from scripts.core.volume_ends import mark_volumes, save_volumes
+
+MOUNT = "/build"
+ACCOUNT = "experiment"
+
+
+def build_from_bucket(
+    session: Session, console: Console, dataset: str, source: str, gib: int, version: str | None
+) -> None:
+    """Launch a machine that pulls and compares, snapshot its volume, and take it down. Raises LabError.
+
+    Where the pull fails, everything is taken down and no version is made.
+    """
+    name = f"build-{dataset}"
+    experiment = _experiment(session, dataset, source, gib, version)
+    report = LaunchReport(console, name)
+    report.begins(session, experiment, 1)
+    machines = Launch(session, name, experiment, report).run()
+    report.lives(session, machines)
+    mark_volumes(session, machines)
+    report.reached(session, set_up(session, name, experiment, machines, report.sets_up))
+    failure = wait_for_command(host_of(session, name), lambda said: console.progress(f"  {said}"))
+    if failure is None:
+        save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
+    remove_everything(session, name, report.deleted)
+    if failure is not None:
+        raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
+    console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)
+
+
+def _experiment(session: Session, dataset: str, source: str, gib: int, version: str | None) -> Experiment:
+    build = session.lab.build
+    scratch = Scratch(
+        mount=MOUNT, gib=gib, dataset=dataset, version=version, at_teardown="snapshot", owner=ACCOUNT,
+        iops=build.iops, throughput=build.throughput,
+    )  # fmt: skip
+    command = f"python3 - {shlex.quote(source)} {MOUNT} <<'END_OF_PROGRAM'\n{sent('pull-from-s3.py')}END_OF_PROGRAM\n"
+    return Experiment(
+        types=build.types, scratch=[scratch], command=command, instance_profile=build.instance_profile,
+        on_failed_boot="teardown",
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""Build a version of a data set: from a directory, a tarball or a disk image here, or from a bucket."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, DataSet, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+app = script(__doc__)
+From = Annotated[
+    str, typer.Option("--from", envvar="FROM", help="./directory, file.tar, disk.img or s3://bucket/prefix.")
+]
+Size = Annotated[str, typer.Option("--size", envvar="SIZE", help="Of the volume: 500G, 2T; as large as it must be.")]
+NewVersion = Annotated[str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number.")]
+Regions = Annotated[
+    str, typer.Option("--regions", envvar="REGIONS", help="The region it is built in; the lab's first.")
+]
+BUCKET = "s3://"
+
+
+@app.command()
+def dataset_build(
+    dataset: DataSet = "", source: From = "", size: Size = "", version: NewVersion = "", regions: Regions = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Build a new version of DATASET from FROM.
+
+    What lies here needs no machine: a file system image is made of it, and its blocks are sent to a snapshot; only
+    those that differ from the last version's. It may be left (Ctrl-C) and run again: what was sent is not sent twice.
+    From a bucket, a throw-away machine pulls everything onto a fresh volume, compares, and is snapshotted.
+    """
+    from pathlib import Path
+
+    from scripts.core.names import region_names
+
+    if not dataset or not source:
+        raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")
+    console, gib, places = Console(as_json=as_json), gibibytes(size), region_names(regions)
+    if source.startswith(BUCKET):
+        from_bucket(console, dataset, source, gib, version or None)
+    else:
+        from_here(console, dataset, Path(source).expanduser(), gib, version or None, places)
+
+
+def gibibytes(size: str) -> int | None:
+    """Return SIZE in GiB, None where there is none. Raises LabError."""
+    if not size:
+        return None
+    if not (found := re.fullmatch(r"([1-9]\d*)([GT])", size.upper())):
+        raise LabError(f"SIZE: {size!r} is not a size (try 500G or 2T)")
+    return int(found[1]) * (1024 if found[2] == "T" else 1)
+
+
+def from_here(
+    console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
+) -> None:
+    """Build from what lies on this computer."""
+    from scripts.core.data_set_building import DataSetBuilding
+    from scripts.core.disk_image import disk_image
+    from scripts.core.progress_bars import progress_bars
+    from scripts.core.session import open_session
+
+    with open_session("dataset-build") as session, progress_bars(console) as bars:
+        console.hint(session.cloud.banner)
+        work = session.directory / ".datasets"
+        work.mkdir(exist_ok=True)
+        region = places[0] if places else session.lab.regions[0]
+        building = DataSetBuilding(session, dataset, version, region, work, lambda said: console.hint(f"  {said}"))
+        with disk_image(source, dataset, work, gib) as image:
+            snapshot, sent = building.build(
+                image, str(source.resolve()), lambda done, total: bars.show("blocks", done, total, "")
+            )
+    if not sent:
+        console.say(f"{snapshot.name} has the same content: nothing to do", "same", style="green", id=snapshot.id)
+        return
+    console.say(f"{snapshot.name}: {snapshot.id} in {region} is complete; {sent} blocks of 512 KiB were sent",
+                "complete", style="green", id=snapshot.id, region=region, version=snapshot.version,
+                blocks=sent)  # fmt: skip
+    console.hint(f"  `make snapshot-copy DATASET={dataset} REGIONS=…` copies it to other regions")
+
+
+def from_bucket(console: Console, dataset: str, source: str, gib: int | None, version: str | None) -> None:
+    """Build from a bucket, on a machine."""
+    from scripts.core.bucket_building import build_from_bucket
+    from scripts.core.session import acting_on
+
+    if gib is None:
+        raise LabError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
+    with acting_on(f"build-{dataset}", "dataset-build") as session:
+        console.hint(session.cloud.banner)
+        build_from_bucket(session, console, dataset, source, gib, version)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,58 @@
+"""Read a version of a data set back, block by block, and compare it with what was built."""
+
+from __future__ import annotations
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, DataSet, Regions, Version, script
+
+app = script(__doc__)
+
+
+@app.command()
+def dataset_verify(
+    dataset: DataSet = "", version: Version = "", regions: Regions = "", as_json: AsJson = False
+) -> None:
+    """Read DATASET (its newest version, or VERSION) back from REGIONS, the lab's when left out; exit 1 if any differs.
+
+    Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
+    as a tag.
+    """
+    from scripts.core.data_sets import BLOCKS, in_regions, newest
+    from scripts.core.direct_snapshot import DirectSnapshots
+    from scripts.core.names import region_names
+    from scripts.core.progress_bars import progress_bars
+    from scripts.core.session import open_session
+    from scripts.core.snapshot_blocks import whole
+
+    if not dataset:
+        raise LabError("DATASET: which data set? (DATASET=speech)")
+    console, failed = Console(as_json=as_json), []
+    with open_session("dataset-verify") as session:
+        console.hint(session.cloud.banner)
+        places = region_names(regions) or session.lab.regions
+        there = in_regions(session.cloud, session.threads, places, dataset)
+        meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
+        found = [snapshot for snapshot in meant if snapshot]
+        if not found:
+            raise LabError(f"DATASET: {dataset}{f'@{version}' if version else ''} is in none of {', '.join(places)}")
+        for snapshot in found:
+            if not (built := snapshot.tags.get(BLOCKS)):
+                raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
+            with progress_bars(console) as bars:
+                read = DirectSnapshots(session, snapshot.region).digests(
+                    snapshot,
+                    lambda done, total: bars.show(snapshot.region, done, total, ""),  # noqa: B023 - at once
+                )
+            same = whole(read) == built
+            failed += [] if same else [f"{snapshot.id} in {snapshot.region}"]
+            said = "is what was built" if same else "is NOT what was built"
+            console.say(f"{snapshot.name} in {snapshot.region} {said}: {len(read)} blocks", "verified",
+                        style="green" if same else "red", id=snapshot.id, region=snapshot.region, same=same,
+                        blocks=len(read))  # fmt: skip
+    if failed:
+        raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,22 @@
+"""The operations of REST protocols, which are told by method and path."""
+
+from __future__ import annotations
+
+import re
+
+ROUTES = {
+    ("POST", r"/snapshots"): "StartSnapshot",
+    ("PUT", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "PutSnapshotBlock",
+    ("POST", r"/snapshots/completion/(?P<snapshot>[^/]+)"): "CompleteSnapshot",
+    ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks"): "ListSnapshotBlocks",
+    ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "GetSnapshotBlock",
+}
+"""https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.html, but for ListChangedBlocks."""
+
+
+def route(method: str, path: str) -> tuple[str, dict[str, str]]:
+    """Return the operation that a request is, and what its path names."""
+    for (wanted, pattern), action in ROUTES.items():
+        if method == wanted and (found := re.fullmatch(pattern, path)):
+            return action, found.groupdict()
+    return "", {}

@@ -1,0 +1,138 @@
+"""Fixtures named after what they give."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.core.local_server import ensure_running, stop
+from tests.hosts.debian_root import CanNotBuild
+from tests.lab_directory import Ended, LabDirectory
+from tests.local_cloud_client import LocalCloud
+from tests.vm.image import machine_image
+from tests.vm.machine import Disk, Machine, data_disk
+
+DATA_SET = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
+"""The UUID of the demo's data set."""
+LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
+PATIENCE = 60
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image():
+    """The machine image; its making is not a test's time."""
+    try:
+        return machine_image()
+    except CanNotBuild as why:
+        pytest.fail(f"machines can't be made here: {why}", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """A directory with the private keys of alice and bob."""
+    directory = tmp_path_factory.mktemp("keys")
+    for name in ("alice", "bob"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@laptop", "-f", directory / name]
+        subprocess.run(command, check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory, keys):
+    """A lab with its own local cloud, and alice and bob for members."""
+    directory = tmp_path_factory.mktemp("lab")
+    url = ensure_running(directory / ".local-cloud")
+    lab = Laboratory(LabDirectory(directory), LocalCloud(url), keys, tmp_path_factory.mktemp("home"))
+    lab.cloud.reset()
+    lab.directory.write("lab.toml", LAB)
+    alice, bob = ((keys / f"{name}.pub").read_text().strip() for name in ("alice", "bob"))
+    lab.directory.write("members/alice.toml", f'keys = ["{alice}"]\nshell = "/bin/zsh"\nuid = 4001\n')
+    lab.directory.write("members/bob.toml", f'keys = ["{bob}"]\ngroups = []\n')
+    yield lab
+    for machine in lab.machines:
+        machine.close()
+    stop(directory / ".local-cloud")
+
+
+@dataclass
+class Laboratory:
+    """A lab whose machines run."""
+
+    directory: LabDirectory
+    cloud: LocalCloud
+    keys: Path
+    home: Path
+
+    def __post_init__(self) -> None:
+        self.machines: list[Machine] = []
+        (self.home / ".ssh").mkdir()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What make would hand over for alice."""
+        return {"HOME": str(self.home), "MEMBER": "alice"}
+
+    def run(self, script: str, **variables: str) -> Ended:
+        """Run a script as alice."""
+        process = self.directory.start(script, **self.variables, **variables)
+        out, err = process.communicate(timeout=900)
+        return Ended(process.returncode, out, err)
+
+    def launch(self, experiment: str, disks=lambda _: []) -> tuple[Machine, Ended]:
+        """Launch an experiment, boot a machine with the user data that the launch sent, and wait for the launch.
+
+        `disks` is told the ids of the machine's volumes by device name, and returns its data disks.
+        """
+        launching = self.directory.start("launch", EXP=experiment, **self.variables)
+        described = self._described(experiment)
+        machine = self._machine(described, disks)
+        self.cloud.host(machine.instance, "us-east-1", machine.address, machine.console_file)
+        out, err = launching.communicate(timeout=1500)
+        return machine, Ended(launching.returncode, out, err)
+
+    def _described(self, experiment: str) -> dict:
+        ec2 = self.cloud.client("ec2", "us-east-1")
+        wanted = [
+            {"Name": "tag:lab:experiment", "Values": [experiment]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for reservation in ec2.describe_instances(Filters=wanted)["Reservations"]:
+                return reservation["Instances"][0]
+            time.sleep(0.2)
+        raise AssertionError(f"{experiment} was not launched")
+
+    def _machine(self, described: dict, disks) -> Machine:
+        identity = described["InstanceId"]
+        ec2 = self.cloud.client("ec2", "us-east-1")
+        sent = ec2.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
+        volumes = {m["DeviceName"]: m["Ebs"]["VolumeId"] for m in described["BlockDeviceMappings"]}
+        machine = Machine(
+            self.home / identity, base64.b64decode(sent), disks(volumes), identity, address=described["PublicIpAddress"]
+        )
+        self.machines.append(machine)
+        (self.home / ".ssh/config").write_text(
+            f"Match host {machine.address}\n  Port {machine.port}\n  IdentityFile {self.keys}/alice\n"
+        )
+        return machine.boot()
+
+    def ssh(
+        self, experiment: str, command: str, *, user: str = "alice", login: str = ""
+    ) -> subprocess.CompletedProcess:
+        """Log in to a machine with a member's key, by the project's ssh configuration."""
+        words = ["-F", self.directory.path / ".ssh/config", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+        return subprocess.run(
+            ["ssh", *words, "-i", self.keys / user, "-l", login or user, experiment, command],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+
+def disk(directory: Path, volume: str, **options) -> Disk:
+    """Make the disk of a volume."""
+    return Disk(volume, data_disk(directory / f"{volume}.img", **options))

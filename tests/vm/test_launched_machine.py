@@ -1,0 +1,160 @@
+"""A launched machine, as a person meets it: booted from a real image with the very user data that the launch sent."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.vm.conftest import DATA_SET, disk
+
+pytestmark = pytest.mark.vm
+
+EXPERIMENT = """
+types = ["g5.xlarge"]
+command = "echo ran as $(id -un) for $EXPERIMENT > /data/result"
+[[data]]
+dataset = "speech"
+mount = "/data"
+owner = ":users"
+mode = "2777"
+"""
+OTHER = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture(scope="module")
+def booted(laboratory, tmp_path_factory):
+    """A launched machine and how the launch ended; an older disk of somebody else's comes before the data's."""
+    files = tmp_path_factory.mktemp("files")
+    (files / "sample").write_text("data\n")
+    laboratory.directory.write("experiments/demo.toml", EXPERIMENT)
+
+    def disks(volumes):
+        other = disk(files.parent, "vol-0aaaaaaaaaaaaaaaa", kind="ext4", U=OTHER)
+        data = disk(files.parent, volumes["/dev/sdf"], mib=96, kind="ext4", U=DATA_SET, files=files)
+        with data.file.open("ab") as grown:  # the volume is larger than its snapshot
+            grown.truncate(256 << 20)
+        return [other, data]
+
+    return laboratory.launch("demo", disks)
+
+
+@pytest.fixture
+def on_machine(booted, laboratory):
+    """Runs a command there as alice and returns what it prints."""
+
+    def run(command):
+        done = laboratory.ssh("demo", command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+def test_the_launch_saw_the_set_up_to_its_end(booted):
+    machine, ended = booted
+    assert ended.code == 0, ended.err + machine.console[-3000:]
+    assert "demo: logged in; its set-up is waited for" in ended.out
+    assert "trusted on first use" not in ended.out
+
+
+def test_cloud_init_found_ec2_and_its_tokens_and_did_all_without_error(booted, on_machine):
+    machine, _ = booted
+    assert on_machine("cloud-id") == "aws"
+    assert "status: done" in on_machine("cloud-init status --long")
+    assert on_machine("cloud-init query instance_id") == machine.instance
+    asking = "import urllib.request; urllib.request.urlopen('http://169.254.169.254/latest/user-data')"
+    assert "HTTP Error 401" in on_machine(f"python3 -c {shlex.quote(asking)} 2>&1 || true")
+
+
+def test_the_host_key_on_the_console_is_the_one_that_is_pinned(booted, laboratory):
+    machine, _ = booted
+    shown = re.findall(r"ssh-ed25519 (\S+)", machine.console)
+    pinned = (laboratory.directory.path / ".ssh/known_hosts/demo").read_text()
+    assert f"{machine.instance} ssh-ed25519 {shown[-1]}" in pinned
+
+
+def test_members_have_their_accounts_shells_groups_and_sudo(on_machine):
+    assert on_machine("getent passwd alice") == "alice:x:4001:4001::/home/alice:/bin/zsh"
+    assert on_machine("sudo -n id -un") == "root"
+    assert "sudo" in on_machine("id -Gn").split()
+    assert on_machine("stat -c '%a %U' ~/.ssh/authorized_keys ~/.ssh") == "600 alice\n700 alice"
+    assert on_machine("sudo grep ^alice: /etc/shadow | cut -d: -f2").startswith(("*", "!"))
+
+
+def test_a_member_without_sudo_has_none_and_nobody_logs_in_as_root(laboratory):
+    assert laboratory.ssh("demo", "id -un", user="bob").stdout == "bob\n"
+    assert laboratory.ssh("demo", "sudo -n true", user="bob").returncode != 0
+    refused = laboratory.ssh("demo", "true", user="alice", login="root")
+    assert refused.returncode == 255
+    assert "Permission denied (publickey)" in refused.stderr, "passwords are not even offered"
+
+
+def test_the_images_own_drop_in_lets_passwords_in_and_ours_comes_first(on_machine):
+    assert "PasswordAuthentication" in on_machine("cat /etc/ssh/sshd_config.d/50-cloud-init.conf")
+    effective = on_machine("sudo /usr/sbin/sshd -T").splitlines()
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no", "permitrootlogin no"} <= set(effective)
+
+
+def test_the_data_is_mounted_from_the_right_disk_grown_and_given_away(booted, on_machine):
+    machine, _ = booted
+    assert on_machine("cat /data/sample") == "data"
+    assert on_machine("stat -c '%G %a' /data") == "users 2777"
+    assert on_machine("findmnt -no UUID /data") == DATA_SET
+    assert int(on_machine("df --output=size -BM /data | tail -1").strip("M ")) > 200
+    assert re.search(
+        r"ec2-lab: /dev/nvme1n1 \(ext4, UUID 6f1c0a3e\S+\) is mounted on /data, read-write, grown from", machine.console
+    )
+
+
+def test_the_experiments_command_ran_as_its_own_account(on_machine):
+    assert on_machine("cat /data/result") == "ran as experiment for demo"
+
+
+def test_make_users_twice_changes_nothing_the_second_time(booted, laboratory):
+    first = laboratory.run("users", HOST="demo")
+    assert first.code == 0, first.err
+    second = laboratory.run("users", HOST="demo")
+    assert "demo: nothing to change" in second.out
+
+
+def test_a_removed_member_is_kept_out_and_the_others_are_not(booted, laboratory):
+    removed = laboratory.run("user_remove", NAME="bob", HOST="demo")
+    assert removed.code == 0, removed.err
+    assert laboratory.ssh("demo", "true", user="bob").returncode == 255
+    assert laboratory.ssh("demo", "true").returncode == 0
+
+
+def test_sshd_takes_its_settings_back_when_no_fresh_login_confirms_them(booted, laboratory, on_machine):
+    # In one login: sshd takes no new one for a moment while it reloads.
+    on_machine(
+        "sudo rm /etc/ssh/sshd_config.d/00-ec2-lab.conf; sudo systemctl reload ssh; "
+        "sudo /opt/ec2-lab/sshd-hardening apply --confirm-within 3; "
+        "for i in $(seq 60); do test -e /etc/ssh/sshd_config.d/00-ec2-lab.conf || exit 0; sleep 1; done; exit 1"
+    )
+    assert "passwordauthentication yes" in on_machine("sudo /usr/sbin/sshd -T")
+    confirmed = laboratory.run("users", HOST="demo")
+    assert confirmed.code == 0, confirmed.err
+    assert "sshd: confirmed" in confirmed.out
+    assert "passwordauthentication no" in on_machine("sudo /usr/sbin/sshd -T")
+
+
+def test_a_snapshot_is_made_of_the_frozen_data_and_a_volume_is_mounted_while_it_runs(booted, laboratory, tmp_path):
+    machine, _ = booted
+    made = laboratory.run("snapshot_create", DATASET="speech", EXP="demo", MOUNT="/data")
+    assert made.code == 0, made.err
+    assert f"of {machine.disks[1].volume} on /data" in made.out
+
+
+def test_after_a_reboot_with_its_disks_in_another_order_all_is_as_before(booted, laboratory, on_machine):
+    machine, _ = booted
+    on_machine("echo kept | sudo tee /data/kept; sudo sync")
+    laboratory.ssh("demo", "sudo systemctl reboot")
+    machine.wait_until_off()
+    machine.disks.reverse()
+    logins = machine.console.count("login:")
+    machine.boot()
+    machine.wait_for_console("login:", times=logins + 1)
+    assert on_machine("cat /data/kept; findmnt -no SOURCE,UUID /data") == f"kept\n/dev/nvme0n1 {DATA_SET}"
+    assert on_machine("systemctl is-active ec2-lab-volumes") == "active"
+    assert on_machine("sudo blkid -s UUID -o value /dev/nvme1n1") == OTHER, "the other disk is as it was"
+    assert "status: done" in on_machine("cloud-init status")
