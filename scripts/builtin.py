@@ -15,6 +15,7 @@ from scripts.parts.image import MachineImage
 from scripts.parts.machine import Machine
 from scripts.parts.members import Members
 from scripts.parts.network import LabNetwork
+from scripts.parts.time_to_live import TimeToLive
 from scripts.parts.volumes import Volumes
 
 
@@ -27,4 +28,4 @@ def lab_kinds() -> list[Kind]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts."""
-    return [Machine(), MachineImage(), LabNetwork(), Volumes(), Members(), Command()]
+    return [Machine(), MachineImage(), LabNetwork(), Volumes(), TimeToLive(), Members(), Command()]

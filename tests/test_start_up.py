@@ -8,7 +8,11 @@ import pytest
 from tests.lab_directory import REPOSITORY
 
 HEAVY = ("boto3", "botocore", "pydantic", "rich", "jinja2", "moto", "flask")
-SCRIPTS = ("launch", "teardown", "status", "plan", "watch", "snapshot_copy", "new", "local_cloud")
+SCRIPTS = (
+    "launch", "teardown", "status", "plan", "watch", "snapshot_copy", "snapshot_create", "datasets", "datasets_prune",
+    "dataset_build", "dataset_verify", "volume_mount", "volume_unmount", "users", "user_add", "user_remove", "ssh",
+    "new", "local_cloud",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -235,6 +235,8 @@ class Experiment(Strict):
     """Only these subnets; the lab's when left out."""
     retry_for: Duration = timedelta(0)
     """How long to go on asking for capacity; one round when left out."""
+    ttl: Duration | None = None
+    """How long a machine lives; it ends by itself then, with no server."""
     relaunch: bool = False
     """Whether `make watch` puts a machine back that AWS took away."""
     image: Image | None = None

@@ -13,6 +13,7 @@ from scripts.local_cloud.answers import Protocol
 from scripts.local_cloud.rest import route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+REST = ("ebs", "s3")
 ACCOUNT = "123456789012"
 """moto's one account."""
 
@@ -36,7 +37,7 @@ class Call:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
-        if service == "ebs":  # a REST protocol; a body may be a block
+        if service in REST:  # a body is data there
             action, _ = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return cls(service, region, action, {}, key, environ, body)
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -17,7 +17,7 @@ from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
 from scripts.core.volume_document import PROGRAM, VOLUMES, VolumeDocument
 
-TEMPLATE, UNIT = "volumes.service", "ec2-lab-volumes.service"
+UNIT = "ec2-lab-volumes.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Volumes(LaunchPart):
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py")},
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
-                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(TEMPLATE)},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(UNIT)},
                 ],
                 # A unit, because the machine's own disks are empty again after every stop.
                 "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNIT]],

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from scripts.core.local_server import ensure_running, stop
+from scripts.core.snapshot_blocks import BLOCK
 from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.vm.image import machine_image
 from tests.vm.machine import Disk, Machine, data_disk
 
-DATA_SET = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
-"""The UUID of the demo's data set."""
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
 PATIENCE = 60
 
@@ -94,6 +93,18 @@ class Laboratory:
         self.cloud.host(machine.instance, "us-east-1", machine.address, machine.console_file)
         out, err = launching.communicate(timeout=1500)
         return machine, Ended(launching.returncode, out, err)
+
+    def read_back(self, dataset: str, version: str, path: Path) -> None:
+        """Write what a volume made from a version of a data set would hold."""
+        wanted = [{"Name": "tag:lab:dataset", "Values": [dataset]}, {"Name": "tag:lab:version", "Values": [version]}]
+        (snapshot,) = self.cloud.client("ec2", "us-east-1").describe_snapshots(Filters=wanted)["Snapshots"]
+        ebs = self.cloud.client("ebs", "us-east-1")
+        with path.open("wb") as file:
+            file.truncate(snapshot["VolumeSize"] << 30)
+            for listed in ebs.list_snapshot_blocks(SnapshotId=snapshot["SnapshotId"])["Blocks"]:
+                place = {"BlockIndex": listed["BlockIndex"], "BlockToken": listed["BlockToken"]}
+                file.seek(listed["BlockIndex"] * BLOCK)
+                file.write(ebs.get_snapshot_block(SnapshotId=snapshot["SnapshotId"], **place)["BlockData"].read())
 
     def _described(self, experiment: str) -> dict:
         ec2 = self.cloud.client("ec2", "us-east-1")

@@ -2,10 +2,13 @@
 
 import re
 import shlex
+import uuid
 
 import pytest
 
-from tests.vm.conftest import DATA_SET, disk
+from scripts.core.disk_image import NAMESPACE
+from tests.vm.conftest import disk
+from tests.vm.machine import Disk
 
 pytestmark = pytest.mark.vm
 
@@ -18,6 +21,8 @@ mount = "/data"
 owner = ":users"
 mode = "2777"
 """
+DATA_SET = str(uuid.uuid5(NAMESPACE, "speech"))
+"""The UUID of the file system that dataset-build made."""
 OTHER = "11111111-2222-3333-4444-555555555555"
 
 
@@ -27,12 +32,15 @@ def booted(laboratory, tmp_path_factory):
     files = tmp_path_factory.mktemp("files")
     (files / "sample").write_text("data\n")
     laboratory.directory.write("experiments/demo.toml", EXPERIMENT)
+    built = laboratory.run("dataset_build", DATASET="speech", FROM=str(files), VERSION="uploaded")
+    assert built.code == 0, built.err
 
     def disks(volumes):
         other = disk(files.parent, "vol-0aaaaaaaaaaaaaaaa", kind="ext4", U=OTHER)
-        data = disk(files.parent, volumes["/dev/sdf"], mib=96, kind="ext4", U=DATA_SET, files=files)
+        data = Disk(volumes["/dev/sdf"], files.parent / "data.img")
+        laboratory.read_back("speech", "uploaded", data.file)
         with data.file.open("ab") as grown:  # the volume is larger than its snapshot
-            grown.truncate(256 << 20)
+            grown.truncate(1280 << 20)
         return [other, data]
 
     return laboratory.launch("demo", disks)
@@ -100,9 +108,9 @@ def test_the_data_is_mounted_from_the_right_disk_grown_and_given_away(booted, on
     assert on_machine("cat /data/sample") == "data"
     assert on_machine("stat -c '%G %a' /data") == "users 2777"
     assert on_machine("findmnt -no UUID /data") == DATA_SET
-    assert int(on_machine("df --output=size -BM /data | tail -1").strip("M ")) > 200
+    assert int(on_machine("df --output=size -BM /data | tail -1").strip("M ")) > 1100
     assert re.search(
-        r"ec2-lab: /dev/nvme1n1 \(ext4, UUID 6f1c0a3e\S+\) is mounted on /data, read-write, grown from", machine.console
+        r"ec2-lab: /dev/nvme1n1 \(ext4, UUID \S+\) is mounted on /data, read-write, grown from", machine.console
     )
 
 

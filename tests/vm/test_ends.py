@@ -1,4 +1,4 @@
-"""A machine whose set-up fails is reported as such, and kept or taken down as the experiment says."""
+"""A machine whose set-up fails, and one whose time is over, end as their experiments say."""
 
 import pytest
 
@@ -37,3 +37,12 @@ def test_a_failing_command_is_reported_with_its_words_and_the_machine_is_taken_d
     assert "taken down, as experiments/failing.toml says" in ended.error
     assert laboratory.directory.status() == []
     assert "FAILED: touch" not in machine.console, "what came after it ran"
+
+
+def test_a_machine_powers_itself_off_when_its_time_is_over(laboratory):
+    laboratory.directory.write("experiments/short.toml", 'types = ["g5.xlarge"]\nttl = "40s"\n')
+    (laboratory.directory.path / "plugins/failing.py").unlink(missing_ok=True)
+    machine, ended = laboratory.launch("short")
+    assert ended.code == 0, ended.err
+    machine.wait_until_off()
+    assert "ec2-lab: the time to live is over, this machine ends" in machine.console
