@@ -36,7 +36,14 @@ def test_every_version_is_listed_in_every_region_with_its_size_and_monthly_cost(
     one = found["text", "us-west-2"]
     assert (one["id"], one["version"], one["state"], one["bytes"]) == (text, "2026-11", "completed", 4 << 30)
     assert one["dollars_a_month"] == pytest.approx(4 * 0.05)
-    assert one["fast_restore"] in ("", "?")
+    assert one["fast_restore"] == ""
+
+
+def test_where_fast_restore_is_on_is_told(lab, cloud):
+    (one, *_) = listed(lab, REGIONS="us-east-1")
+    ec2 = cloud.client("ec2", "us-east-1")
+    ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[one["id"]], AvailabilityZones=["us-east-1a", "us-east-1b"])
+    assert listed(lab, REGIONS="us-east-1")[0]["fast_restore"] == "us-east-1a, us-east-1b"
 
 
 def test_a_price_that_is_not_known_is_not_zero(lab, cloud):

@@ -1,5 +1,6 @@
 """`make new` writes a file to start from."""
 
+import re
 import tomllib
 
 from scripts.core.config import Experiment
@@ -21,7 +22,8 @@ def test_every_key_that_it_comments_out_is_one_that_an_experiment_takes(lab):
         if line.startswith(("# [[", "# ")) and (" = " in line or "[[" in line)
     ]
     keys = {line.partition(" = ")[0] for line in lines if " = " in line}
-    assert set(Experiment.model_fields) - {"data"} <= keys | set(tomllib.loads(text))
+    sections = set(re.findall(r"^# \[+([a-z_]+)\]+$", text, re.MULTILINE))
+    assert set(Experiment.model_fields) <= keys | sections | set(tomllib.loads(text))
 
 
 def test_it_overwrites_nothing(lab):

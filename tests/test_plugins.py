@@ -1,6 +1,7 @@
 """A plugin file that is dropped in is used."""
 
 import base64
+import gzip
 import re
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_launch_part_dropped_into_plugins_adds_its_share(lab, cloud):
     ec2 = cloud.client("ec2", "us-east-1")
     (instance,) = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
     found = ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")["UserData"]
-    user_data = base64.b64decode(found["Value"]).decode()
+    user_data = gzip.decompress(base64.b64decode(found["Value"])).decode()
     assert user_data.startswith("#cloud-config\n")
     assert '{"path": "/etc/motd", "content": "This is demo.\\n"}' in user_data
 

@@ -14,9 +14,11 @@ from scripts.core.errors import LabError
 from scripts.core.render import UnquotedError, cloud_init, environment, user_data
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
+"""A key of more than 1,024 characters, escapes counted, is none to a YAML reader."""
 plain_json = st.recursive(
     hostile | st.integers() | st.booleans() | st.none(),
-    lambda inner: st.lists(inner) | st.dictionaries(hostile, inner),
+    lambda inner: st.lists(inner) | st.dictionaries(keys, inner),
     max_leaves=8,
 )
 

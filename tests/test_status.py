@@ -53,3 +53,12 @@ def test_what_aws_does_not_know_any_more_is_said_so_once_it_must_know(lab, cloud
         lab.registry.write_text(re.sub(r'"2\d\d\d-', f'"{year}-', lab.registry.read_text()))
         (resource,) = lab.status()
         assert resource["state"] == state
+
+
+def test_how_far_the_blocks_of_the_data_are_loaded_is_shown(lab, cloud):
+    cloud.weather(initialization_seconds=3600)
+    assert lab.launch().code == 0
+    (resource,) = lab.status()
+    assert int(resource["loaded"].rstrip("%")) < 5
+    cloud.weather()
+    assert lab.status()[0]["loaded"] == "100%"

@@ -17,7 +17,12 @@ def answering_for_all(commands: Sequence[Command]) -> list[str]:
     return [*(_watched(command) for command in commands), "exit ${failed:-0}"] if commands else []
 
 
+def _quoted(word: str) -> str:
+    """Return a word in quotes, always: without, a shell would take `else` for its own."""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
 def _watched(command: Command) -> str:
-    run = f"{{ {command}\n}}" if isinstance(command, str) else shlex.join(str(word) for word in command)
+    run = f"{{ {command}\n}}" if isinstance(command, str) else " ".join(_quoted(str(word)) for word in command)
     named = command if isinstance(command, str) else shlex.join(str(word) for word in command)
     return f"{run} || {{ failed=1; echo {shlex.quote(f'ec2-lab: FAILED: {named}')}; }}"

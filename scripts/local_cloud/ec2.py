@@ -66,6 +66,8 @@ class Ec2:
             "GetConsoleOutput": self._console,
             "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
             "CreateSnapshot": self._take_snapshot,
+            "EnableFastSnapshotRestores": self.snapshots.enable_fast_restores,
+            "DescribeFastSnapshotRestores": self.snapshots.describe_fast_restores,
             "CopySnapshot": self._take_snapshot,
         }
         if call.action == "DescribeSnapshots":

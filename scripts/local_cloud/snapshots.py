@@ -41,6 +41,8 @@ class Snapshots:
     """The snapshots that are on their way."""
 
     _pending: list[SlowSnapshot] = field(default_factory=list)
+    _fast: set[tuple[str, str, str]] = field(default_factory=set)
+    """(region, snapshot, zone) where fast restore is on."""
 
     def keep_appointments(self) -> None:
         """Complete what is due by now; what AWS could not encrypt is given up."""
@@ -66,6 +68,20 @@ class Snapshots:
                 answer.body = answer.body.replace(b"<status>completed<", b"<status>pending<")
                 answer.body = answer.body.replace(b"<progress>100%<", b"<progress>0%<")
 
+    def enable_fast_restores(self, call: Call) -> Answer:
+        """Answer EnableFastSnapshotRestores: moto has none."""
+        asked = [(call.region, s, z) for s in call.values("SourceSnapshotId") for z in call.values("AvailabilityZone")]
+        if unknown := [s for _, s, _ in asked if s not in backend(call.region).snapshots]:
+            raise Problem("InvalidSnapshot.NotFound", f"The snapshot '{unknown[0]}' does not exist.")
+        self._fast |= set(asked)
+        return _fast_restores("EnableFastSnapshotRestores", "successful", asked)
+
+    def describe_fast_restores(self, call: Call) -> Answer:
+        """Answer DescribeFastSnapshotRestores, by snapshot."""
+        wanted = {value for item in call.numbered("Filter") for key, value in item.items() if key.startswith("Value")}
+        found = [f for f in sorted(self._fast) if f[0] == call.region and (not wanted or f[1] in wanted)]
+        return _fast_restores("DescribeFastSnapshotRestores", "fastSnapshotRestoreSet", found)
+
     def check_copy(self, call: Call, weather: Weather) -> None:
         """Refuse a copy as its destination would."""
         source = backend(call.params["SourceRegion"]).snapshots.get(call.params["SourceSnapshotId"])
@@ -85,6 +101,18 @@ class Snapshots:
             raise Problem(
                 "ResourceLimitExceeded", "Too many snapshot copies in progress. Wait until some are complete."
             )
+
+
+def _fast_restores(operation: str, name: str, found: list[tuple[str, str, str]]) -> Answer:
+    items = "".join(
+        f"<item><snapshotId>{s}</snapshotId><availabilityZone>{z}</availabilityZone><state>enabled</state></item>"
+        for _, s, z in found
+    )
+    body = (
+        f'<{operation}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
+        f"<{name}>{items}</{name}></{operation}Response>"
+    )
+    return Answer(200, body.encode())
 
 
 def _encrypt(call: Call, snapshot: Any) -> None:

@@ -88,11 +88,15 @@ class Laboratory:
         `disks` is told the ids of the machine's volumes by device name, and returns its data disks.
         """
         launching = self.directory.start("launch", EXP=experiment, **self.variables)
-        described = self._described(experiment)
-        machine = self._machine(described, disks)
-        self.cloud.host(machine.instance, "us-east-1", machine.address, machine.console_file)
+        machine = self.boot(experiment, disks)
         out, err = launching.communicate(timeout=1500)
         return machine, Ended(launching.returncode, out, err)
+
+    def boot(self, experiment: str, disks) -> Machine:
+        """Boot what is being launched for an experiment, with the user data that was sent."""
+        machine = self._machine(self._described(experiment), disks)
+        self.cloud.host(machine.instance, "us-east-1", machine.address, machine.console_file)
+        return machine
 
     def read_back(self, dataset: str, version: str, path: Path) -> None:
         """Write what a volume made from a version of a data set would hold."""
