@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from scripts.core.config import Experiment, Scratch
+from scripts.core.config import Experiment
 from scripts.core.console import Console
 from scripts.core.errors import LabError
 from scripts.core.experiment_run import wait_for_command
@@ -15,6 +15,7 @@ from scripts.core.launching import Launch
 from scripts.core.removal import remove_everything
 from scripts.core.session import Session
 from scripts.core.set_up import set_up
+from scripts.core.volume_config import Scratch
 from scripts.core.volume_ends import mark_volumes, save_volumes
 
 MOUNT = "/build"

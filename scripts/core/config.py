@@ -9,92 +9,29 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scripts.core.errors import LabError
+from scripts.core.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
 from scripts.core.names import LOGIN, RESERVED, closest
 from scripts.core.public_key import public_key
+from scripts.core.strict import Strict
 from scripts.core.toml_file import load
 from scripts.core.values import (
     Duration,
-    Gib,
     GroupName,
     InstanceType,
     LoginName,
     Market,
-    MountPoint,
     Name,
-    Owner,
     Region,
     Subnet,
     Zone,
-    matching,
     networks,
 )
-
-DEEP_LEARNING_IMAGE = (
-    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
-)
-"""The current Deep Learning base GPU image for Ubuntu, by the public parameter that AWS keeps for it
-(https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html)."""
-
-SSM = "resolve:ssm:"
-
-
-class Strict(BaseModel):
-    """A section of a file: unknown keys are refused, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ImageByParameter(Strict):
-    """An SSM parameter that holds an image id, resolved by EC2 itself in the region of the launch."""
-
-    parameter: str
-
-
-class ImageByRegion(Strict):
-    """An image id for each region."""
-
-    ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-f]{8,17}", 'an image id (try "ami-0123456789abcdef0")')]]
-
-
-class ImageByName(Strict):
-    """The newest image of an owner whose name matches a pattern with `*` and `?`."""
-
-    owner: Annotated[str, matching(r"\d{12}|self|amazon", 'an owner (an account number, "self" or "amazon")')]
-    name: str
-
-
-def _image(image: Any) -> Any:
-    match image:
-        case str() if image.startswith(SSM) and len(image) > len(SSM):
-            return {"parameter": image}
-        case {"owner": _} | {"name": _}:
-            return ImageByName.model_validate(image)
-        case dict() if image and all(isinstance(value, str) for value in image.values()):
-            return ImageByRegion(ids=image)
-        case BaseModel():
-            return image
-    message = (
-        f'{image!r} is not an image (try "{SSM}/aws/service/…", '
-        '{ us-east-1 = "ami-…" } or { owner = "099720109477", name = "ubuntu/images/*" })'
-    )
-    raise ValueError(message)
-
-
-Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]
-
-
-class Root(Strict):
-    """The machine's own disk, always encrypted and deleted with the machine."""
-
-    device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$", examples=["/dev/sda1"])] = "/dev/sda1"
-    """The image's root device: /dev/sda1 on Ubuntu and Debian, /dev/xvda on Amazon Linux."""
-    gib: Gib | None = None
-    """Size; the image's own when left out."""
+from scripts.core.volume_config import Data, InstanceStore, Mounted, Scratch
 
 
 class Network(Strict):
@@ -162,66 +99,6 @@ class Lab(Strict):
     kms_keys: dict[Region, str] = {}
     """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
-
-
-AtTeardown = Literal["delete", "snapshot", "keep"]
-Filesystem = Literal["ext4", "xfs"]
-
-
-class Mounted(Strict):
-    """A file system on the machine, and whose it is there."""
-
-    mount: MountPoint
-    owner: Owner | None = None
-    """The mount point's owner and group, "alice:docker", as the machine knows them; left as they are when left out."""
-    mode: Annotated[str, matching(r"[0-7]{3,4}", 'an octal mode (try "2775")')] | None = None
-
-
-class Volume(Mounted):
-    """A volume that comes with the machine."""
-
-    type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1"] = "gp3"
-    iops: Annotated[int, Field(ge=100, le=256000)] | None = None
-    throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
-    """MiB/s, gp3 only."""
-    at_teardown: AtTeardown = "delete"
-    """What becomes of it: deleted with the machine; snapshotted first, as a new version of its data set; kept."""
-
-
-class Data(Volume):
-    """A data set's volume: made from the newest snapshot of the data set, or of the version that is named."""
-
-    dataset: Name
-    version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
-    read_only: bool = False
-    gib: Gib | None = None
-    """Size; the snapshot's own when left out."""
-    initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
-    """MiB/s at which EC2 loads the blocks ahead of their first reading; charged."""
-
-
-class Scratch(Volume):
-    """An empty volume, formatted at the machine's first boot."""
-
-    gib: Gib
-    filesystem: Filesystem = "ext4"
-    dataset: Name | None = None
-    """The data set that it becomes a version of, where at_teardown is "snapshot"."""
-    version: Annotated[str, Field(pattern=r"^\S{1,64}$")] | None = None
-    """What that version is called; the next number when left out."""
-
-    @model_validator(mode="after")
-    def _a_snapshot_has_a_name(self) -> Scratch:
-        if self.at_teardown == "snapshot" and self.dataset is None:
-            message = 'at_teardown = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
-            raise ValueError(message)
-        return self
-
-
-class InstanceStore(Mounted):
-    """The machine's own NVMe disks, RAID 0 over them if there are several; empty again after every stop."""
-
-    filesystem: Filesystem = "ext4"
 
 
 class Experiment(Strict):

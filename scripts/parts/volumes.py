@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.config import Data, Experiment, InstanceStore, Scratch, Volume
+from scripts.core.config import Experiment
 from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
 from scripts.core.devices import DEVICES
 from scripts.core.errors import LabError
@@ -15,6 +15,7 @@ from scripts.core.host_program import sent
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
+from scripts.core.volume_config import Data, InstanceStore, Scratch, Volume
 from scripts.core.volume_document import PROGRAM, VOLUMES, VolumeDocument
 
 UNIT = "ec2-lab-volumes.service"
