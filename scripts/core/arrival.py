@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.host_keys import console_of
@@ -16,6 +16,7 @@ from scripts.core.session import Session
 from scripts.core.ssh_files import Reach
 
 FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
 OURS = "ec2-lab: "
 """What the lab's own programs begin their lines with on the console."""
 
@@ -62,8 +63,8 @@ class Arrival:
         """Wait for cloud-init. Raises SetUpFailed with its errors."""
         self.say(f"{self.reach.name}: logged in; its set-up is waited for")
         try:
-            # It ends with 1 for errors and 2 for warnings, and says more in words.
-            told = host.run("sh", "-c", "cloud-init status --wait --format json; true")
+            # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
+            told = host.run("sh", "-c", f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true")
         except Failed as failure:
             raise SetUpFailed(str(failure)) from failure
         if errors := errors_in(told):
@@ -78,12 +79,19 @@ class Arrival:
 
 
 def errors_in(status: str) -> list[str]:
-    """Return the errors that `cloud-init status --format json` tells of
+    """Return the errors that `cloud-init status` tells of, in JSON or in words
     (https://docs.cloud-init.io/en/latest/howto/status.html).
     """  # noqa: D205
-    try:
-        told: dict[str, Any] = json.loads(status)
-    except ValueError:
-        return [f"it says {status.strip()[:200]!r}"] if status.strip() else ["it says nothing of its status"]
+    if not status.lstrip().startswith("{"):
+        return _errors_in_words(status)
+    told, _ = json.JSONDecoder().raw_decode(status.lstrip())
     errors = [str(error) for error in told.get("errors", [])]
-    return errors or ([f"status {told['status']}"] if told.get("status") not in ("done", "disabled") else [])
+    return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
+
+
+def _errors_in_words(status: str) -> list[str]:
+    found = re.search(r"^status: (\w+)", status, re.MULTILINE)
+    if found and found[1] in WELL:
+        return []
+    _, _, detail = status.partition("detail:")
+    return [" ".join((detail or status).split())[:300] or "it says nothing of its status"]

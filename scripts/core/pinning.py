@@ -45,7 +45,9 @@ class Pinning:
             self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
         trusting = not self.keys
         if trusting:
-            self.say(f"{self.reach.name}: no host key on its console; the first that it shows will be trusted")
+            self.say(
+                f"{self.reach.name}: no host key on its console{self._end}; the first that it shows will be trusted"
+            )
         return Host(self.reach.name, self.files.config, trust_on_first_use=trusting)
 
     def after_first_login(self, host: Host) -> Host:
@@ -56,11 +58,19 @@ class Pinning:
             self.session.recorder.note(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
         return Host(host.name, host.config)
 
+    @property
+    def _end(self) -> str:
+        """What the console ends with, if it has anything."""
+        lines = [line.strip() for line in self._console().splitlines() if line.strip()]
+        return f" (which ends: {lines[-1][-100:]})" if lines else ""
+
+    def _console(self) -> str:
+        return console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+
     def _on_console(self, seconds: float) -> list[str]:
-        ec2 = self.session.cloud.ec2(self.reach.region)
         waited = 0.0
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            keys = host_keys_in(console_of(ec2, self.reach.instance))
+            keys = host_keys_in(self._console())
             if keys or waited + pause > seconds:
                 return keys
             self.session.pause(pause)

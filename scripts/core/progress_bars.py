@@ -32,7 +32,7 @@ class ProgressBars:
         self._progress.update(self._tasks[name], completed=done, total=total, said=said)
 
     def _line(self, name: str, said: str) -> None:
-        if self._said.get(name) != said:
+        if said and self._said.get(name) != said:
             self._said[name] = said
             self._console.hint(f"  {name}  {said}")
 

@@ -1,0 +1,28 @@
+"""What cloud-init says of itself is understood, whichever version says it."""
+
+import pytest
+
+from scripts.core.arrival import errors_in
+
+
+@pytest.mark.parametrize(
+    ("said", "errors"),
+    [
+        ('{"status": "done", "errors": [], "extended_status": "done"}', []),
+        ('{"status": "done", "errors": [], "recoverable_errors": {"WARNING": ["x"]}}\nstatus: done\n', []),
+        (
+            '{"status": "error", "errors": ["Runparts: 1 failures (runcmd)"]}\nstatus: error\n',
+            ["Runparts: 1 failures (runcmd)"],
+        ),
+        ('{"status": "error"}', ["status error"]),
+        ("status: done\ntime: Thu, 01 Jan 1970\ndetail:\nDataSourceEc2Local\n", []),
+        (
+            "\nstatus: error\ntime: x\ndetail:\n('scripts-user', RuntimeError('1 failures'))\n",
+            ["('scripts-user', RuntimeError('1 failures'))"],
+        ),
+        ("", ["it says nothing of its status"]),
+        ("sh: 1: cloud-init: not found\n", ["sh: 1: cloud-init: not found"]),
+    ],
+)
+def test_errors_are_told_and_nothing_else_counts_as_one(said, errors):
+    assert errors_in(said) == errors
