@@ -95,7 +95,6 @@ def from_bucket(console: Console, dataset: str, source: str, gib: int | None, ve
     if gib is None:
         raise LabError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
     with acting_on(f"build-{dataset}", "dataset-build") as session:
-        console.hint(session.cloud.banner)
         build_from_bucket(session, console, dataset, source, gib, version)
 
 

@@ -20,6 +20,8 @@ from scripts.core.volume_ends import mark_volumes, save_volumes
 
 MOUNT = "/build"
 ACCOUNT = "experiment"
+LEAST_IOPS, IOPS_PER_GIB = 3000, 500
+"""https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
 
 
 def build_from_bucket(
@@ -48,9 +50,11 @@ def build_from_bucket(
 
 def _experiment(session: Session, dataset: str, source: str, gib: int, version: str | None) -> Experiment:
     build = session.lab.build
+    # gp3 has at most 500 iops for a GiB, and a MiB/s for every 4 iops.
+    iops = max(LEAST_IOPS, min(build.iops, IOPS_PER_GIB * gib))
     scratch = Scratch(
         mount=MOUNT, gib=gib, dataset=dataset, version=version, at_teardown="snapshot", owner=ACCOUNT,
-        iops=build.iops, throughput=build.throughput,
+        iops=iops, throughput=min(build.throughput, iops // 4),
     )  # fmt: skip
     command = f"python3 - {shlex.quote(source)} {MOUNT} <<'END_OF_PROGRAM'\n{sent('pull-from-s3.py')}END_OF_PROGRAM\n"
     return Experiment(

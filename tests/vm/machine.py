@@ -59,6 +59,7 @@ class Machine:
             probe.bind((self.address, 0))
             self.port = probe.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self.attached = 0
 
     def boot(self) -> Machine:
         """Start it; each boot's console is added to the file."""
@@ -96,7 +97,8 @@ class Machine:
 
     def attach(self, disk: Disk) -> None:
         """Attach a disk while it runs, as EC2 attaches a volume."""
-        number = len(self.disks)
+        self.attached += 1
+        number = 100 + self.attached
         self.disks.append(disk)
         self._order(
             "blockdev-add",
