@@ -22,7 +22,7 @@ def launch(exp: ExperimentName = "", count: Count = 1, min_count: MinCount = 0, 
 
     Asks pool after pool (region, type, market) until all run, in rounds for as long as the experiment's retry_for.
     Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again when the launch
-    fails or is interrupted.
+    fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
     """
     from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch

@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 
 def fetch(source: str, target: pathlib.Path) -> None:
@@ -23,11 +24,12 @@ def fetch(source: str, target: pathlib.Path) -> None:
         command = ["s5cmd", "sync", "--size-only", source.rstrip("/") + "/*", str(target) + "/"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return
-    settings = target.parent / ".aws-crt-client"
-    settings.write_text("[default]\ns3 =\n    preferred_transfer_client = crt\n")
-    environment = {**os.environ, "AWS_CONFIG_FILE": os.environ.get("AWS_CONFIG_FILE", str(settings))}
-    command = ["aws", "s3", "sync", "--size-only", "--only-show-errors", source, str(target)]
-    subprocess.run(command, check=True, env=environment)
+    with tempfile.NamedTemporaryFile("w", prefix="aws-config-") as settings:
+        settings.write("[default]\ns3 =\n    preferred_transfer_client = crt\n")
+        settings.flush()
+        environment = {"AWS_CONFIG_FILE": settings.name, **os.environ}
+        command = ["aws", "s3", "sync", "--size-only", "--only-show-errors", source, str(target)]
+        subprocess.run(command, check=True, env=environment)
 
 
 def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:

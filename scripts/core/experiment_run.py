@@ -24,7 +24,7 @@ def wait_for_command(host: Host, say: Callable[[str], None]) -> str | None:
             case "active":  # it remains so once its command has ended well
                 return None
             case "failed":
-                last = host.run("sudo", "-n", "journalctl", "-u", UNIT, "-n", "5", "-o", "cat", "--no-pager")
+                last = host.run("sudo", "-n", "journalctl", "-u", UNIT, "--no-pager", "-n", "5", "-o", "cat")
                 return f"{told.get('Result')} {told.get('ExecMainStatus')}: {'; '.join(last.splitlines())}"
         say(f"{host.name}: its command is {told.get('ActiveState', 'unknown')}")
         sleep(pause)

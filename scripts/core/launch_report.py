@@ -50,6 +50,12 @@ class LaunchReport:
             f"  {region}  passed over: {reason}", "passed-over", style="yellow", region=region, reason=reason
         )
 
+    def taken_up(self, machines: Sequence[Resource]) -> None:
+        """Say that an earlier launch was cut off, and what it had made."""
+        for machine in machines:
+            text = f"  {machine.region}  {machine.id} was made by a launch that was cut off; it is taken up"
+            self.console.say(text, "taken-up", style="green", instance=machine.id, region=machine.region)
+
     def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
         """Say which machines were made, and what is waited for."""
         for machine in machines:

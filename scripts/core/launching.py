@@ -17,12 +17,12 @@ from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.launch_part import RegionUnready
-from scripts.core.living import refuse_if_living
 from scripts.core.offerings import zones_offering
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
 from scripts.core.removal import remove_everything
+from scripts.core.resuming import LAUNCHED, left_by_a_launch, requests_of
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
@@ -37,6 +37,9 @@ class Listener(Protocol):
 
     def region_unready(self, region: str, reason: str) -> None:
         """A region is passed over."""
+
+    def taken_up(self, machines: Sequence[Resource]) -> None:
+        """Machines of an earlier run, which was cut off, are gone on with."""
 
     def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
         """Machines were made and are pending; so many are still missing."""
@@ -94,14 +97,36 @@ class Launch:
         return self.count - len(self.running) - sum(len(starting.pending) for starting in self._starting.values())
 
     def run(self) -> list[Instance]:
-        """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left."""
-        refuse_if_living(self.session, self.name)
+        """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left.
+
+        A launch that was cut off (a crash, a power cut) is gone on with: what it made is taken up, and only what is
+        missing is looked for.
+        """
+        left = left_by_a_launch(self.session, self.name)
         with self._taking_down_on_failure():
-            self._rounds()
+            self._take_up(left)
+            if self.missing > 0:
+                self._rounds()
             if len(self.running) < self.at_least:
                 self.listener.in_vain(self.search)
                 raise LabError(self._in_vain())
+            self.session.recorder.note(**{LAUNCHED: [machine["InstanceId"] for machine in self.running]})
         return self.running
+
+    def _take_up(self, left: Sequence[Resource]) -> None:
+        """Wait for machines that an earlier run made as for those of this one."""
+        if not left:
+            return
+        self._may_hold_something = True
+        self.listener.taken_up(left)
+        requests = requests_of(self.session, left)
+        for region in sorted({machine.region for machine in left}):
+            ids = {machine.id for machine in left if machine.region == region}
+            request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
+            pool = Pool(region, str(request.get("InstanceType", "")), "earlier")
+            self._starting[pool] = Starting(self.session.cloud.ec2(region), ids)
+            self._requests[pool] = request
+        self._settle()
 
     def _rounds(self) -> None:
         """Ask in rounds until nothing is missing, nobody is left to ask, or the time is over."""
@@ -160,7 +185,8 @@ class Launch:
         wait_until_settled(list(self._starting.values()), self.listener.waiting)
         for pool, starting in self._starting.items():
             for machine in starting.running:
-                check_root(machine, self._requests[pool])
+                if request := self._requests[pool]:
+                    check_root(machine, request)
                 self.running.append(machine)
             for refusal in starting.dead:
                 self._refused(pool, refusal)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.resources import GONE, SETTLED, Holdings
+from scripts.core.resources import GONE, SETTLED, Holdings, token_of
 from scripts.core.session import Session
 from scripts.core.tags import EXPERIMENT
 
@@ -38,22 +37,27 @@ def is_young(session: Session, since: str) -> bool:
     return age < session.cloud.settling_seconds
 
 
-def refuse_if_living(session: Session, experiment: str) -> None:
-    """Raise LabError, saying where, if an experiment owns anything; note in the registry what is gone by now.
+def settled(session: Session, experiment: str) -> list[Resource]:
+    """Return what of an experiment is alive, once AWS can be expected to know; note what came of the rest.
 
-    What the registry takes for living, or for possibly made, is looked up in AWS, which has the last word, but not
-    before it can be expected to know.
+    Every intent without an answer is settled by that: what it made is shown by now, or it made nothing.
     """
     known = session.holdings(experiment)
     if not known.living and not known.unsettled:
-        return
-    while not (found := living(session, experiment, known)):
-        made = [intent.time for intent in known.unsettled] + [resource.since for resource in known.living]
-        if not any(is_young(session, since) for since in made):
-            break
+        return []
+    while _may_hide_something(session, known, found := living(session, experiment, known)):
         time.sleep(POLL)
-    if found:
-        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in found)
-        raise LabError(f"{experiment} already lives: {shown}; `make teardown EXP={experiment}` ends it")
-    settled = [intent.id for intent in known.unsettled]
-    session.recorder.note(**{GONE: [r.id for r in known.living], SETTLED: settled})
+    shown = {resource.id for resource in found}
+    gone = [resource.id for resource in known.living if resource.id not in shown]
+    answered = [intent.id for intent in known.unsettled]
+    if gone or answered:
+        session.recorder.note(**{GONE: gone, SETTLED: answered, "found": sorted(shown)})
+    return found
+
+
+def _may_hide_something(session: Session, known: Holdings, found: list[Resource]) -> bool:
+    """Say whether AWS may have something that it does not show yet."""
+    records, shown = {resource.record for resource in found}, {resource.id for resource in found}
+    missing = [intent.time for intent in known.unsettled if token_of(intent) not in records]
+    missing += [resource.since for resource in known.living if resource.id not in shown]
+    return any(is_young(session, since) for since in missing)

@@ -1,0 +1,52 @@
+"""A launch that was cut off is told from one that ended, by the registry alone; what it made is taken up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.kind import Resource
+from scripts.core.living import settled
+from scripts.core.record import Event, Record
+from scripts.core.resources import token_of
+from scripts.core.session import Session
+
+LAUNCHED = "launched"
+"""The note by which a launch says that it ended well, with these machines."""
+
+
+def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
+    """Say whether the last launch of an experiment asked for machines and never came to its end."""
+    cut_off = False
+    for record in records:
+        if record.experiment == experiment:
+            if record.operation == "RunInstances" and record.event is Event.INTENT:
+                cut_off = True
+            elif record.event is Event.NOTE and LAUNCHED in (record.note or {}):
+                cut_off = False
+    return cut_off
+
+
+def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
+    """Return the machines that a launch made before it was cut off; none where nothing lives.
+
+    What it made and did not live to hear of is found by its tag, and its intent is settled. Raises LabError, saying
+    where, if the experiment lives because its launch ended well.
+    """
+    found = settled(session, experiment)
+    if found and not was_cut_off(session.registry.records(), experiment):
+        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in found)
+        raise LabError(f"{experiment} already lives: {shown}; `make teardown EXP={experiment}` ends it")
+    kind = session.kinds["instance"]
+    return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]
+
+
+def requests_of(session: Session, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
+    """Return the RunInstances request that each machine was made by, by its id."""
+    made_by = {
+        token_of(record): record.request or {}
+        for record in session.registry.records()
+        if record.operation == "RunInstances" and record.event is Event.INTENT
+    }
+    return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}
