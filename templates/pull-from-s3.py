@@ -17,6 +17,9 @@ import subprocess
 import sys
 import tempfile
 
+SKIPPED = 2
+"""The AWS CLI's exit code when it passed something over, as it does lost+found; what is missing is seen below."""
+
 
 def fetch(source: str, target: pathlib.Path) -> None:
     """Fetch what is not there yet."""
@@ -29,7 +32,9 @@ def fetch(source: str, target: pathlib.Path) -> None:
         settings.flush()
         environment = {"AWS_CONFIG_FILE": settings.name, **os.environ}
         command = ["aws", "s3", "sync", "--size-only", "--only-show-errors", source, str(target)]
-        subprocess.run(command, check=True, env=environment)
+        done = subprocess.run(command, check=False, env=environment)
+    if done.returncode not in (0, SKIPPED):
+        raise subprocess.CalledProcessError(done.returncode, command)
 
 
 def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:
