@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm lint types bench lock
+.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -89,6 +89,9 @@ test: $(READY_TO_TEST)  ## Run the tests
 
 test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works)
 	$(RUN) pytest -m vm -n 0 --timeout 1800 tests/vm
+
+test-crash: $(READY_TO_TEST)  ## Kill launch and teardown at every boundary of their work, one run each
+	$(RUN) pytest -m crash -rP tests/crash
 
 lint: $(READY_TO_TEST)  ## Check style
 	$(RUN) ruff check

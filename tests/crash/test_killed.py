@@ -10,6 +10,8 @@ import pytest
 
 from tests.lab_directory import REPOSITORY
 
+pytestmark = pytest.mark.crash
+
 REGIONS = ("us-east-1", "us-west-2")
 SHARES = 6
 """The boundaries are shared out over so many tests, which run at the same time."""
