@@ -43,7 +43,7 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
         console.hint(session.cloud.banner)
         places = region_names(regions) or regions_of_interest(session)
         found = costed(session, in_regions(session.cloud, session.threads, places, dataset or None))
-        found.sort(key=lambda c: (c.snapshot.dataset, c.snapshot.started, places.index(c.snapshot.region)))
+        found.sort(key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region)))
         for one in found if as_json else ():
             console.say("", "data-set", **_as_fields(one))
         if not found:
@@ -64,7 +64,7 @@ def _row(one: Costed) -> list[str]:
         snapshot.failure or (snapshot.state if snapshot.completed else f"{snapshot.state} {snapshot.progress}"),
         snapshot.id, f"{snapshot.gib} GiB", _bytes(snapshot.size),
         "unknown" if one.dollars is None else f"{one.dollars:.2f}", one.fast_restore or "off",
-        snapshot.started[:16].replace("T", " "),
+        snapshot.made[:16].replace("T", " "),
     ]  # fmt: skip
 
 

@@ -97,3 +97,18 @@ def test_a_scratch_volume_that_is_to_be_snapshotted_wants_a_name(lab):
     ended = lab.launch()
     assert ended.code == 1
     assert 'scratch[0]: at_teardown = "snapshot" wants a name' in ended.err
+
+
+def test_an_earlier_snapshot_of_the_volume_does_not_stand_for_the_one_at_the_teardown(lab, cloud):
+    write(lab, scratch="snapshot")
+    assert lab.launch().code == 0
+    (scratch,) = [volume["VolumeId"] for volume in volumes(cloud) if volume["Size"] == 10]
+    mine = [
+        {"Key": "lab:dataset", "Value": "results"},
+        {"Key": "lab:version", "Value": "1"},
+        {"Key": "lab:source", "Value": scratch},
+    ]
+    specification = [{"ResourceType": "snapshot", "Tags": mine}]
+    cloud.client("ec2", "us-east-1").create_snapshot(VolumeId=scratch, TagSpecifications=specification)
+    assert lab.teardown().code == 0
+    assert sorted(tags(found)["lab:version"] for found in snapshots(cloud, "results")) == ["1", "2"]

@@ -163,7 +163,7 @@ def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending)
     assert living_in(cloud, "us-east-1", "volume") == []
 
 
-def test_a_machine_killed_with_the_launch_before_the_answer_is_found_and_refused_then_torn_down(lab, cloud):
+def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_next_and_torn_down(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
     process = lab.start("launch", EXP="demo", JSON="1")
     while not cloud.calls("RunInstances"):
@@ -174,10 +174,27 @@ def test_a_machine_killed_with_the_launch_before_the_answer_is_found_and_refused
     process.communicate()
     (instance,) = living_in(cloud, "us-east-1", "instance")
     ended = lab.launch()
-    assert ended.code == 1
-    assert instance["InstanceId"] in ended.error
+    assert ended.code == 0
+    assert [e["instance"] for e in ended.events if e["event"] == "taken-up"] == [instance["InstanceId"]]
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+    assert lab.launch().code == 1, "the launch has come to its end now"
     assert lab.teardown().code == 0
     assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others_are_looked_for(lab, cloud):
+    cloud.weather(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=30)
+    process = lab.start("launch", EXP="demo", COUNT="3", JSON="1")
+    while len(living_in(cloud, "us-east-1", "instance") + living_in(cloud, "us-west-2", "instance")) < 3:
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    cloud.weather()
+    ended = lab.run("launch", EXP="demo", COUNT="4", JSON="1")
+    assert ended.code == 0, ended.err
+    assert len([e for e in ended.events if e["event"] == "taken-up"]) == 3
+    assert len([e for e in ended.events if e["event"] == "lives"]) == 4
+    assert lab.teardown().code == 0
 
 
 def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_says_who_is_at_it(lab, cloud):
@@ -208,7 +225,7 @@ def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_us
 def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
     cloud.weather(pending=1)
     assert lab.launch().code == 0
-    polls = [r for r in lab.records() if r["operation"] == "DescribeInstances"]
+    polls = [r for r in lab.records() if r.get("operation") == "DescribeInstances"]
     assert [r["event"] for r in polls] == ["answer", "repeat", "answer"]
     assert polls[1]["of"] == polls[0]["id"]
     assert polls[1]["times"] == len(cloud.calls("DescribeInstances")) - 2

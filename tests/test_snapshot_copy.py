@@ -66,3 +66,17 @@ def test_what_can_not_be_copied_is_one_line_and_nothing_is_copied(lab, cloud, va
     assert ended.code == 1
     assert said in ended.error
     assert cloud.calls("CopySnapshot") == []
+
+
+def test_an_older_version_that_is_copied_later_does_not_become_the_newest(lab, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=8)["VolumeId"]
+    tags = [{"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": "2"}]
+    ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
+    assert copy(lab, "eu-west-1", VERSION="2").code == 0
+    assert copy(lab, "eu-west-1", VERSION="1").code == 0
+    lab.write("lab.toml", 'regions = ["eu-west-1"]\n')
+    lab.write("experiments/demo.toml", DATA)
+    assert lab.launch().code == 0
+    (machine,) = lab.status()
+    assert machine["data"] == "speech@2 on /data"

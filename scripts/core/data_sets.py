@@ -14,10 +14,13 @@ from scripts.core.cloud import Cloud
 from scripts.core.errors import LabError
 from scripts.core.launch_part import RegionUnready
 from scripts.core.names import closest
+from scripts.core.record import now
 from scripts.core.tags import DATASET, RECORD, VERSION, tag_map
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
 """What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+MADE = "lab:made"
+"""When the version was made: a copy of it begins later, and so does not become the newest."""
 BLOCKS = "lab:blocks"
 """One digest for all its blocks, where the lab wrote them itself."""
 GIB = 1 << 30
@@ -69,6 +72,11 @@ class DataSnapshot:
         return self.state == "completed"
 
     @property
+    def made(self) -> str:
+        """When the version was made, RFC 3339, which orders versions: their names are only names."""
+        return self.tags.get(MADE) or self.started
+
+    @property
     def percent(self) -> float:
         """How much of it is there, 0 to 100."""
         digits = self.progress.rstrip("%")
@@ -82,7 +90,8 @@ class DataSnapshot:
 
     def tags_to_carry(self) -> dict[str, str]:
         """Return the tags that go with a copy: all but whose call made it."""
-        return {key: value for key, value in self.tags.items() if key != RECORD and not key.startswith("aws:")}
+        own = {key: value for key, value in self.tags.items() if key != RECORD and not key.startswith("aws:")}
+        return {**own, MADE: self.made}
 
 
 def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
@@ -102,8 +111,8 @@ def in_regions(
 
 
 def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
-    """Return the completed snapshot that was begun last; versions are words, and time is what orders them."""
-    return max((s for s in snapshots if s.completed), key=lambda s: s.started, default=None)
+    """Return the completed snapshot whose version was made last."""
+    return max((s for s in snapshots if s.completed), key=lambda s: s.made, default=None)
 
 
 def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str) -> DataSnapshot:
@@ -142,4 +151,4 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
         raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source", BLOCKS: "blocks"}
     told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
-    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}
+    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, MADE: now(), **told}

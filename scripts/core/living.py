@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from scripts.core.kind import Resource
-from scripts.core.resources import GONE, SETTLED, Holdings, token_of
+from scripts.core.resources import FOUND, GONE, SETTLED, Holdings, as_note, token_of
 from scripts.core.session import Session
 from scripts.core.tags import EXPERIMENT
 
@@ -50,8 +50,10 @@ def settled(session: Session, experiment: str) -> list[Resource]:
     shown = {resource.id for resource in found}
     gone = [resource.id for resource in known.living if resource.id not in shown]
     answered = [intent.id for intent in known.unsettled]
-    if gone or answered:
-        session.recorder.note(**{GONE: gone, SETTLED: answered, "found": sorted(shown)})
+    known_before = {resource.id for resource in known.living}
+    new = [as_note(resource) for resource in found if resource.id not in known_before]
+    if gone or answered or new:
+        session.recorder.note(**{GONE: gone, SETTLED: answered, FOUND: new})
     return found
 
 

@@ -18,7 +18,7 @@ def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
 
     What is still pending counts for none and is not returned: it may be the version that somebody waits for.
     """
-    complete = sorted((s for s in snapshots if s.completed), key=lambda s: (s.dataset, s.region, s.started))
+    complete = sorted((s for s in snapshots if s.completed), key=lambda s: (s.dataset, s.region, s.made))
     going = []
     for _, group in groupby(complete, key=lambda s: (s.dataset, s.region)):
         newest_first = list(group)[::-1]

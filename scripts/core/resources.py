@@ -11,6 +11,8 @@ from scripts.core.refusals import Meaning, meaning_of
 
 GONE = "gone"
 """The note by which the lab says that AWS was asked, and these ids are no more."""
+FOUND = "found"
+"""The note by which the lab says that AWS was asked, and these resources are what intents without an answer made."""
 SETTLED = "settled"
 """The note by which the lab says that what these intents may have made has been looked for."""
 
@@ -47,12 +49,20 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
             born |= {(kind.name, resource.id): resource for resource in kind.born_in(record)}
             for identity in kind.ended_by(record):
                 born.pop((kind.name, identity), None)
+        for told in (record.note or {}).get(FOUND, ()):
+            born[told["kind"], told["id"]] = Resource(experiment=record.experiment, **told)
         for identity in (record.note or {}).get(GONE, ()):
             for name in kinds:
                 born.pop((name, identity), None)
     found.living = [r for r in born.values() if experiment is None or r.experiment == experiment]
     found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
     return found
+
+
+def as_note(resource: Resource) -> dict[str, str | None]:
+    """Return a resource as a note holds it: what it takes to look it up and to delete it."""
+    names = ("kind", "id", "region", "since", "record")
+    return {name: getattr(resource, name) for name in names}
 
 
 def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings) -> None:

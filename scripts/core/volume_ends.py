@@ -18,6 +18,8 @@ from scripts.core.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, ta
 from scripts.core.volumes import regions_of_interest
 
 FIRST_POLL, LONGEST_POLL = 0.5, 30.0
+SAVED = "saved"
+"""On a snapshot: that it was made at the teardown, of a file system that nobody writes to any more."""
 Say = Callable[[str], None]
 
 
@@ -116,7 +118,7 @@ def _save(session: Session, one: Ending, say: Say) -> None:
     """Snapshot a volume as the next version of its data set, and wait until that is complete."""
     made, _ = made_once(
         session,
-        ("CreateSnapshot", one.region, {SOURCE: one.volume}),
+        ("CreateSnapshot", one.region, {SOURCE: one.volume, AT_TEARDOWN: SAVED}),
         lambda: _made_earlier(session, one),
         lambda: _snapshot(session, one),
         lambda refusal: say(f"{refusal}; asked again soon"),
@@ -136,7 +138,9 @@ def _save(session: Session, one: Ending, say: Say) -> None:
 
 
 def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
-    wanted = [{"Name": f"tag:{SOURCE}", "Values": [one.volume]}]
+    # Not any snapshot of the volume: `make snapshot-create` may have made one while it was still written to.
+    known = {SOURCE: one.volume, AT_TEARDOWN: SAVED}
+    wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
     there = session.kinds["snapshot"].find(session.cloud, one.region, wanted)
     return next((DataSnapshot.of(s, one.region) for s in there if s["State"] != "error"), None)
 
@@ -146,7 +150,7 @@ def _snapshot(session: Session, one: Ending) -> DataSnapshot:
     version = one.version or next_version(one.dataset, in_regions(session.cloud, session.threads, regions, one.dataset))
     before = _tags_of_snapshot(session, one)
     told = {"label": before.get(LABEL), "uuid": before.get(UUID), "filesystem": before.get(FILESYSTEM)}
-    tags = tags_of(one.dataset, version, source=one.volume, **told)
+    tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
     answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(
         VolumeId=one.volume,
         Description=f"{one.dataset}@{version}, from {one.volume} at its teardown",
