@@ -21,6 +21,29 @@ def test_the_policy_allows_every_call_of_a_launch_with_failover_a_status_and_a_t
     assert called <= ALLOWED
 
 
+def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, cloud):
+    lab.write("files/a.txt", "a")
+    lab.write(
+        "experiments/demo.toml",
+        'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\nat_teardown = "snapshot"\n'
+        '[[scratch]]\nmount = "/scratch"\ngib = 4\nat_teardown = "keep"\n',
+    )
+    for script, variables in (
+        ("launch", {"EXP": "demo"}),
+        ("teardown", {"EXP": "demo"}),
+        ("dataset_build", {"DATASET": "talks", "FROM": "./files"}),
+        ("dataset_verify", {"DATASET": "talks"}),
+        ("snapshot_copy", {"DATASET": "talks", "REGIONS": "eu-west-1"}),
+        ("datasets", {}),
+        ("datasets_prune", {"KEEP": "1", "YES": "1"}),
+    ):
+        ended = lab.run(script, **variables)
+        assert ended.code == 0, f"{script}: {ended.err}"
+    called = {f"{call['service']}:{call['action']}" for call in cloud.calls()}
+    assert {"ec2:CreateTags", "ec2:CreateSnapshot", "ec2:DeleteSnapshot", "ebs:PutSnapshotBlock"} <= called
+    assert called <= ALLOWED
+
+
 @pytest.mark.parametrize("document", ["README.md", *sorted(p.name for p in (REPOSITORY / "docs").glob("*.md"))])
 def test_every_make_target_and_every_file_that_a_document_names_exists(document):
     path = next(p for p in (REPOSITORY / document, REPOSITORY / "docs" / document) if p.exists())
