@@ -20,6 +20,7 @@ from tests.vm.machine import Disk, Machine, data_disk
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
 PATIENCE = 60
+PEOPLE = ("alice", "bob", "carol")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,9 +34,9 @@ def image():
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """A directory with the private keys of alice and bob."""
+    """A directory with the private keys of alice, bob and carol."""
     directory = tmp_path_factory.mktemp("keys")
-    for name in ("alice", "bob"):
+    for name in PEOPLE:
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@laptop", "-f", directory / name]
         subprocess.run(command, check=True)
     return directory
@@ -43,15 +44,16 @@ def keys(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory, keys):
-    """A lab with its own local cloud, and alice and bob for members."""
+    """A lab with its own local cloud, and alice, bob and carol for members."""
     directory = tmp_path_factory.mktemp("lab")
     url = ensure_running(directory / ".local-cloud")
     lab = Laboratory(LabDirectory(directory), LocalCloud(url), keys, tmp_path_factory.mktemp("home"))
     lab.cloud.reset()
     lab.directory.write("lab.toml", LAB)
-    alice, bob = ((keys / f"{name}.pub").read_text().strip() for name in ("alice", "bob"))
+    alice, bob, carol = ((keys / f"{name}.pub").read_text().strip() for name in PEOPLE)
     lab.directory.write("members/alice.toml", f'keys = ["{alice}"]\nshell = "/bin/zsh"\nuid = 4001\n')
     lab.directory.write("members/bob.toml", f'keys = ["{bob}"]\ngroups = []\n')
+    lab.directory.write("members/carol.toml", f'keys = ["{carol}"]\n')
     yield lab
     for machine in lab.machines:
         machine.close()
