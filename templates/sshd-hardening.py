@@ -29,6 +29,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 DROP_IN = pathlib.Path("/etc/ssh/sshd_config.d/00-ec2-lab.conf")
@@ -43,6 +44,8 @@ WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
 """What systemd-tmpfiles removes at boot, before sshd starts: a machine rebooted unconfirmed lets in as before."""
+LONGEST_RELOAD = 10.0
+"""Seconds until sshd that does not listen again is looked after."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SETTINGS = {
@@ -163,18 +166,51 @@ def sshd(*arguments: str) -> str:
 
 def reload_sshd() -> str:
     """Make a running sshd read its configuration; return what was done. Raises Failed."""
-    if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
-        for unit in ("ssh.service", "sshd.service"):
-            active = subprocess.run(["systemctl", "is-active", "--quiet", unit], env=ENVIRONMENT, check=False)
-            if active.returncode == 0:
-                run("systemctl", "reload", unit)
-                return f"{unit} reloaded"
-        return "sshd does not run yet; it begins so"  # socket-activated, or early at boot
     pid_file = pathlib.Path(settings_in(sshd("-T"))["pidfile"])
+    if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
+        unit = next((unit for unit in ("ssh.service", "sshd.service") if is_active(unit)), None)
+        if not unit:
+            return "sshd does not run yet; it begins so"  # socket-activated, or early at boot
+        wait_for(pid_file.exists)
+        if not reloaded(pid_file, lambda: run("systemctl", "reload", unit)) and not is_active(unit):
+            run("systemctl", "restart", unit)
+        return f"{unit} reloaded"
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        os.kill(int(pid_file.read_text()), signal.SIGHUP)
+        process = int(pid_file.read_text())
+        reloaded(pid_file, lambda: os.kill(process, signal.SIGHUP))
         return "sshd reloaded"
     return "sshd does not run yet; it begins so"
+
+
+def is_active(unit: str) -> bool:
+    """Say whether systemd has a service running."""
+    return subprocess.run(["systemctl", "is-active", "--quiet", unit], env=ENVIRONMENT, check=False).returncode == 0
+
+
+def reloaded(pid_file: pathlib.Path, ask: Callable[[], object]) -> bool:
+    """Ask sshd to begin anew, and say whether it has."""
+    before = written(pid_file)
+    ask()
+    return wait_for(lambda: written(pid_file) not in (0, before))
+
+
+def written(pid_file: pathlib.Path) -> int:
+    """Return when sshd last wrote its process id: once it listens; 0 while it begins anew.
+
+    On SIGHUP it removes the file, starts itself again, and ignores another SIGHUP until then (sighup_restart in
+    sshd.c), which would be a setting that it never reads.
+    """
+    return pid_file.stat().st_mtime_ns if pid_file.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    """Say whether something came to hold in time."""
+    deadline = time.monotonic() + LONGEST_RELOAD
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def expect_obedience(accounts: list[str]) -> None:

@@ -147,7 +147,7 @@ def test_sshd_takes_its_settings_back_when_no_fresh_login_confirms_them(booted, 
         "echo PasswordAuthentication yes | sudo tee /etc/ssh/sshd_config.d/50-cloud-init.conf; "
         "sudo rm /etc/ssh/sshd_config.d/00-ec2-lab.conf; sudo systemctl reload ssh; "
         "sudo /opt/ec2-lab/sshd-hardening apply --confirm-within 3; "
-        "for i in $(seq 60); do test -e /etc/ssh/sshd_config.d/00-ec2-lab.conf || exit 0; sleep 1; done; exit 1"
+        "for i in $(seq 60); do test -e /var/lib/ec2-lab/sshd/before.json || exit 0; sleep 1; done; exit 1"
     )
     assert "passwordauthentication yes" in on_machine("sudo /usr/sbin/sshd -T")
     confirmed = laboratory.run("users", HOST="demo")
