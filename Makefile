@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
+.PHONY: help launch teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted (COUNT=
 
 teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gone
 	$(RUN) scripts.teardown
+
+stop: $(READY)  ## Stop EXP's machines; their volumes stay (YES=1 where something would be lost)
+	$(RUN) scripts.stop
+
+start: $(READY)  ## Start EXP's stopped machines again, asking for capacity as long as retry_for
+	$(RUN) scripts.start
 
 status: $(READY)  ## Show what lives: where, since when, which data is on it
 	$(RUN) scripts.status

@@ -9,9 +9,9 @@ from tests.lab_directory import REPOSITORY
 
 HEAVY = ("boto3", "botocore", "pydantic", "rich", "jinja2", "moto", "flask")
 SCRIPTS = (
-    "launch", "teardown", "status", "plan", "watch", "snapshot_copy", "snapshot_create", "datasets", "datasets_prune",
-    "dataset_build", "dataset_verify", "volume_mount", "volume_unmount", "users", "user_add", "user_remove", "ssh",
-    "new", "local_cloud",
+    "launch", "teardown", "stop", "start", "status", "plan", "watch", "snapshot_copy", "snapshot_create", "datasets",
+    "datasets_prune", "dataset_build", "dataset_verify", "volume_mount", "volume_unmount", "users", "user_add",
+    "user_remove", "ssh", "new", "local_cloud",
 )  # fmt: skip
 
 

@@ -40,13 +40,17 @@ class Arrival:
 
     def wait(self, seconds: float) -> Host:
         """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        host = self.wait_for_login(seconds)
+        self._set_up(host)
+        return host
+
+    def wait_for_login(self, seconds: float) -> Host:
+        """Return the host once it lets somebody in, within so many seconds. Raises NotSeen."""
         deadline = time.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
         self._log_in(host, deadline)
-        host = pinning.after_first_login(host)
-        self._set_up(host)
-        return host
+        return pinning.after_first_login(host)
 
     def _log_in(self, host: Host, deadline: float) -> None:
         for pause in growing(FIRST_POLL, LONGEST_POLL):

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.living import living
-from scripts.core.names import closest, experiment_name
+from scripts.core.names import REGION, closest, experiment_name
 from scripts.core.pinning import Pinning
 from scripts.core.record import local_user
 from scripts.core.remote import Host
@@ -41,6 +41,19 @@ def login_name(session: Session) -> str | None:
 
 def running_machines(session: Session, experiment: str) -> list[Mapping[str, Any]]:
     """Describe the running machines of an experiment, the oldest first."""
+    return [machine for machine in machines_of(session, experiment) if machine["State"]["Name"] == "running"]
+
+
+def region_of(machine: Mapping[str, Any]) -> str:
+    """Return the region of a described machine (a local zone's name, us-west-2-lax-1a, begins with it too)."""
+    found = re.match(REGION, machine["Placement"]["AvailabilityZone"])
+    if not found:
+        raise LabError(f"{machine['InstanceId']}: its zone is not told")
+    return found[0]
+
+
+def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
+    """Describe the machines of an experiment that are not gone, the oldest first."""
     found = [r for r in living(session, experiment, session.holdings(experiment)) if r.kind == "instance"]
     described = [
         machine
@@ -49,8 +62,8 @@ def running_machines(session: Session, experiment: str) -> list[Mapping[str, Any
             session.cloud, region, [{"Name": "instance-id", "Values": [r.id for r in found if r.region == region]}]
         )
     ]
-    running = [machine for machine in described if machine["State"]["Name"] == "running"]
-    return sorted(running, key=lambda machine: (str(machine["LaunchTime"]), machine["InstanceId"]))
+    there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
+    return sorted(there, key=lambda machine: (str(machine["LaunchTime"]), machine["InstanceId"]))
 
 
 def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[Reach]:
@@ -74,7 +87,7 @@ def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Ma
         identity = machine["InstanceId"]
         name = names.get(identity) or (experiment if alone else next(unused))
         address = machine.get("PublicIpAddress") or machine["PrivateIpAddress"]
-        found.append(Reach(name, address, identity, machine["Placement"]["AvailabilityZone"][:-1]))
+        found.append(Reach(name, address, identity, region_of(machine)))
     return found
 
 
@@ -110,7 +123,9 @@ def hosts_of(session: Session, experiment: str) -> list[Host]:
     """Return the running machines of an experiment. Raises LabError where it has none."""
     machines = running_machines(session, experiment)
     if not machines:
-        raise LabError(f"{experiment}: no machine of it runs; `make launch EXP={experiment}` makes one")
+        stopped = machines_of(session, experiment)
+        helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
+        raise LabError(f"{experiment}: no machine of it runs; {helps}")
     return [_known(session, experiment, reach) for reach in write_ssh_files(session, experiment, machines)]
 
 

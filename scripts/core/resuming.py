@@ -37,9 +37,14 @@ def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
     found = settled(session, experiment)
     if found and not was_cut_off(session.registry.records(), experiment):
         shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in found)
-        raise LabError(f"{experiment} already lives: {shown}; `make teardown EXP={experiment}` ends it")
+        raise LabError(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
     kind = session.kinds["instance"]
     return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]
+
+
+def _helps(found: Sequence[Resource], experiment: str) -> str:
+    stopped = any(resource.state.startswith("stop") for resource in found)
+    return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 
 
 def requests_of(session: Session, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:

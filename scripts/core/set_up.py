@@ -38,6 +38,23 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     return reaches
 
 
+def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> list[Reach]:
+    """Write how machines that were started again are reached, and wait until they let somebody in."""
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if seconds and login_name(session):
+        arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+        list(session.threads.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
+    return reaches
+
+
+def _let_in(arrival: Arrival, seconds: float, say: Say) -> None:
+    try:
+        arrival.wait_for_login(seconds)
+    except NotSeen as unseen:
+        say(f"nobody could log in yet: {unseen}")
+
+
 def _arrived(arrival: Arrival, seconds: float, say: Say) -> str:
     """Wait for one machine; return why its set-up failed, or nothing."""
     try:

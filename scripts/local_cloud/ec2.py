@@ -60,6 +60,7 @@ class Ec2:
         decided: dict[str, Callable[[Call], Answer]] = {
             "RunInstances": self._run_instances,
             "StartInstances": self._start_instances,
+            "StopInstances": self._stop_instances,
             "TerminateInstances": self._terminate_instances,
             "DescribeInstances": self._described,
             "DescribeVolumes": self._described,
@@ -135,7 +136,22 @@ class Ec2:
         for machine in found:
             if machine.id in placed:
                 self.hosts.give_address(machine)
-                self.machines.started(call.region, machine, placed[machine.id].rule, self.weather)
+                self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
+        return answer
+
+    def _stop_instances(self, call: Call) -> Answer:
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        for machine in found:
+            if machine.lifecycle == "spot":
+                raise Problem(
+                    "UnsupportedOperation",
+                    f"You can't stop the Spot Instance '{machine.id}' because it is associated with a one-time Spot "
+                    "Instance request. You can only stop Spot Instances associated with persistent Spot requests.",
+                )
+        running = [machine for machine in found if machine.state in ("pending", "running")]
+        answer = self.ask_moto(call)
+        for machine in running:
+            self.machines.stopped(machine, self.weather)
         return answer
 
     def _terminate_instances(self, call: Call) -> Answer:

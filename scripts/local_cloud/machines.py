@@ -59,16 +59,19 @@ class Machines:
             for instance, granted_by in self._granted_by.values()
         )
 
-    def started(self, region: str, instance: Any, granted_by: Capacity | None, weather: Weather) -> None:
-        """Let a machine be pending, and run or die when its time comes."""
+    def started(
+        self, region: str, instance: Any, granted_by: Capacity | None, weather: Weather, *, again: bool = False
+    ) -> None:
+        """Let a machine be pending, and run or die when its time comes; one that starts `again` only stops anew."""
         set_state(instance, "pending")
-        self._unseen.append((time.monotonic() + weather.invisible, region, instance))
+        if not again:
+            self._unseen.append((time.monotonic() + weather.invisible, region, instance))
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
         late = granted_by if granted_by and granted_by.late else None
-        self._later(weather.pending, self._end_of_pending(region, instance, late))
+        self._later(weather.pending, self._end_of_pending(region, instance, late, again=again))
 
-    def _end_of_pending(self, region: str, instance: Any, late: Capacity | None) -> Callable[[], None]:
+    def _end_of_pending(self, region: str, instance: Any, late: Capacity | None, *, again: bool) -> Callable[[], None]:
         def change() -> None:
             if instance.state != "pending":
                 return
@@ -76,7 +79,12 @@ class Machines:
                 set_state(instance, "running")
                 return
             code = late.code if late.code.startswith(("Client.", "Server.")) else f"Server.{late.code}"
-            self.end(region, instance.id, code, late.message or f"{code}: the machine could not be started")
+            message = late.message or f"{code}: the machine could not be started"
+            if again:
+                instance.stop()
+                instance.state_reason.code, instance.state_reason.message = code, message
+            else:
+                self.end(region, instance.id, code, message)
 
         return change
 
@@ -96,6 +104,12 @@ class Machines:
             self._later(weather.shutting_down, lambda: _end_of_shutting_down(region, instance))
         else:
             _terminate_in_moto(region, instance)
+
+    def stopped(self, instance: Any, weather: Weather) -> None:
+        """Let a machine be on its way down for a while before it is stopped."""
+        if weather.shutting_down:
+            set_state(instance, "stopping")
+            self._later(weather.shutting_down, lambda: _end_of_stopping(instance))
 
     @contextmanager
     def unseen_hidden(self, region: str) -> Iterator[None]:
@@ -127,6 +141,11 @@ class Machines:
 def _end_of_shutting_down(region: str, instance: Any) -> None:
     if instance.state == "shutting-down":
         _terminate_in_moto(region, instance)
+
+
+def _end_of_stopping(instance: Any) -> None:
+    if instance.state == "stopping":
+        set_state(instance, "stopped")
 
 
 def _terminate_in_moto(region: str, instance: Any) -> None:

@@ -8,8 +8,19 @@ from scripts.core.render import text_of
 DIRECTORY = "/etc/systemd/system"
 UNITS = ("ec2-lab-time-to-live.timer", "ec2-lab-time-to-live.service")
 DEADLINE = f"{DIRECTORY}/{UNITS[0]}.d/deadline.conf"
-SET = 'mkdir -p "${0%/*}" && printf "[Timer]\\nOnCalendar=@%s\\n" "$(($(date +%s) + $1))" > "$0"'
-"""The deadline is a moment, so that a reboot does not put it off."""
+SET = """\
+now=$(date +%s)
+ends=0
+[ -e "$0" ] && ends=$(sed -n 's/OnCalendar=@//p' "$0")
+[ "$ends" -gt "$now" ] && exit
+mkdir -p "${0%/*}"
+printf '[Timer]\\nOnCalendar=@%s\\n' "$((now + $2))" > "$0"
+[ -e "${0%.d/*}" ] || exit 0
+systemctl daemon-reload
+systemctl --no-block restart "$1"
+"""
+"""The deadline is a moment, so that a reboot does not put it off. A machine that was stopped, and started when it had
+passed, would never meet it: its time begins anew. Run at each boot, the first before there is a timer."""
 
 
 class TimeToLive(LaunchPart):
@@ -29,10 +40,7 @@ class TimeToLive(LaunchPart):
                 "write_files": [
                     {"path": f"{DIRECTORY}/{unit}", "permissions": "0644", "content": text_of(unit)} for unit in UNITS
                 ],
-                "runcmd": [
-                    ["sh", "-c", SET, DEADLINE, seconds],
-                    ["systemctl", "daemon-reload"],
-                    ["systemctl", "enable", "--now", UNITS[0]],
-                ],
+                "bootcmd": [["sh", "-c", SET, DEADLINE, UNITS[0], seconds]],
+                "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNITS[0]]],
             }
         )

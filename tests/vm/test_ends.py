@@ -4,6 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.vm
 
+OVER = "ec2-lab: the time to live is over, this machine ends"
 PLUGIN = """
 from scripts.core.launch_part import LaunchPart, Share
 from scripts.core.plugins import hookimpl
@@ -45,4 +46,7 @@ def test_a_machine_powers_itself_off_when_its_time_is_over(laboratory):
     machine, ended = laboratory.launch("short")
     assert ended.code == 0, ended.err
     machine.wait_until_off()
-    assert "ec2-lab: the time to live is over, this machine ends" in machine.console
+    assert machine.console.count(OVER) == 1
+    machine.boot()  # as a machine that was stopped and is started when its time has passed
+    machine.wait_until_off()
+    assert machine.console.count(OVER) == 2, "its time began anew"

@@ -1,0 +1,45 @@
+"""Start an experiment's stopped machines again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, ExperimentName, script
+
+if TYPE_CHECKING:
+    from scripts.core.session import Session
+
+app = script(__doc__)
+
+
+@app.command()
+def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
+    """Start EXP's stopped machines, asking for capacity for as long as the experiment's retry_for.
+
+    Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. One that a
+    start did not get stays stopped, with exit 1.
+    """
+    from scripts.core.session import acting_on
+    from scripts.core.set_up import wait_for_logins
+    from scripts.core.start_report import StartReport
+    from scripts.core.starting import StartingAgain
+
+    console = Console(as_json=as_json)
+    with acting_on(exp, "start") as session:
+        console.hint(session.cloud.banner)
+        report = StartReport(console, exp)
+        machines = StartingAgain(session, exp, patience_for(session, exp), report).run()
+        report.runs(machines)
+        report.reached(wait_for_logins(session, exp, machines, report.says))
+
+
+def patience_for(session: Session, exp: str) -> timedelta:
+    """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
+    path = session.directory / "experiments" / f"{exp}.toml"
+    return session.experiment_file(exp).retry_for if path.exists() else timedelta(0)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,46 @@
+"""Stop an experiment's machines: their volumes stay and cost, nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, ExperimentName, Yes, script
+
+app = script(__doc__)
+
+
+@app.command()
+def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Stop EXP's machines; `make start` starts them again, at another address, if there is capacity then.
+
+    What is on a machine's own disks (instance store) would be lost: that is said, and done only with YES=1. A spot
+    machine can't be stopped.
+    """
+    from scripts.core.session import acting_on
+    from scripts.core.stopping import Stopping, state_of
+
+    console = Console(as_json=as_json)
+
+    def waiting(machine: Any) -> None:
+        console.progress(f"  {machine['InstanceId']} is {state_of(machine)}")
+
+    with acting_on(exp, "stop") as session:
+        console.hint(session.cloud.banner)
+        stopping = Stopping(session, exp)
+        machines = stopping.machines()
+        losses = stopping.losses(machines)
+        for line in losses:
+            console.say(f"  {line}", "loses", style="yellow", loses=line)
+        if losses and not yes:
+            raise LabError(f"{exp}: runs on: nothing was stopped; YES=1 stops it all the same")
+        stopping.run(machines, waiting)
+        ids = [machine["InstanceId"] for machine in machines]
+        done = f"{', '.join(ids)} stopped" if ids else "was stopped already"
+        console.say(f"{exp}: {done}; its volumes stay, and cost", "stopped", style="green", experiment=exp, ids=ids)
+        console.hint(f"  next    make start EXP={exp}    make teardown EXP={exp}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,120 @@
+"""Stopping and starting: what would be lost is said, what can't be had is asked for again, nothing is left behind."""
+
+import pytest
+
+PLAIN = 'types = ["c6i.large"]\nretry_for = "{retry_for}"\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+
+
+@pytest.fixture
+def running(lab, cloud):
+    """A lab whose experiment runs on a machine without disks of its own."""
+    lab.write("experiments/demo.toml", PLAIN.format(retry_for="0s"))
+    assert lab.launch().code == 0
+    return lab
+
+
+def state(lab):
+    (machine,) = [line for line in lab.status() if line["kind"] == "instance"]
+    return machine["state"].split()[0]
+
+
+def address(lab):
+    text = (lab.path / ".ssh/hosts/demo").read_text()
+    return text.partition("HostName ")[2].split()[0]
+
+
+def test_a_stopped_machine_is_started_at_another_address_that_ssh_then_has(running, cloud):
+    before = address(running)
+    stopped = running.run("stop", EXP="demo")
+    assert stopped.code == 0, stopped.err
+    assert "its volumes stay, and cost" in stopped.out
+    assert state(running) == "stopped"
+    started = running.run("start", EXP="demo")
+    assert started.code == 0, started.err
+    assert state(running) == "running"
+    assert address(running) != before
+    assert address(running) in started.out
+    assert len(cloud.calls("RunInstances")) == 1
+
+
+def test_a_stop_waits_until_the_machine_is_down(running, cloud):
+    cloud.weather(shutting_down=0.7)
+    assert running.run("stop", EXP="demo").code == 0
+    assert state(running) == "stopped"
+
+
+def test_a_second_stop_and_a_second_start_change_nothing(running, cloud):
+    assert running.run("start", EXP="demo").code == 0
+    assert cloud.calls("StartInstances") == []
+    assert running.run("stop", EXP="demo").code == 0
+    again = running.run("stop", EXP="demo")
+    assert again.code == 0
+    assert "was stopped already" in again.out
+    assert len(cloud.calls("StopInstances")) == 1
+
+
+def test_what_is_on_its_own_disks_is_lost_only_after_a_yes(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    assert lab.launch().code == 0
+    refused = lab.run("stop", EXP="demo")
+    assert refused.code == 1
+    assert "g5.xlarge: what is on its own disks (250 GB of instance store) is lost" in refused.out
+    assert "YES=1" in refused.error
+    assert state(lab) == "running"
+    assert lab.run("stop", EXP="demo", YES="1").code == 0
+    assert state(lab) == "stopped"
+
+
+def test_a_spot_machine_is_not_asked_to_stop(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["c6i.large"]\nmarkets = ["spot"]\n')
+    assert lab.launch().code == 0
+    refused = lab.run("stop", EXP="demo")
+    assert refused.code == 1
+    assert "is a spot machine, which AWS can only end: `make teardown EXP=demo`" in refused.error
+    assert cloud.calls("StopInstances") == []
+
+
+def test_where_capacity_is_gone_a_start_says_so_and_the_machine_stays_stopped(running, cloud):
+    assert running.run("stop", EXP="demo").code == 0
+    cloud.weather(capacity=[{}])
+    refused = running.run("start", EXP="demo")
+    assert refused.code == 1
+    assert "c6i.large can't be had in us-east-1" in refused.error
+    assert "no capacity now (InsufficientInstanceCapacity)" in refused.error
+    assert len(cloud.calls("StartInstances")) == 1, "asked once: botocore's own repetitions ask the same empty pool"
+    assert state(running) == "stopped"
+    assert running.teardown().code == 0
+    assert running.status() == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, cloud, late):
+    running.write("experiments/demo.toml", PLAIN.format(retry_for="1m"))
+    assert running.run("stop", EXP="demo").code == 0
+    cloud.weather(capacity=[{"calls": 1, "late": late}])
+    started = running.run("start", EXP="demo")
+    assert started.code == 0, started.err
+    assert "InsufficientInstanceCapacity" in started.out
+    assert "asking again at" in started.out
+    assert len(cloud.calls("StartInstances")) == 2
+
+
+def test_a_lost_answer_is_asked_again(running, cloud):
+    running.write("experiments/demo.toml", PLAIN.format(retry_for="1m"))
+    assert running.run("stop", EXP="demo").code == 0
+    cloud.weather(faults=[{"action": "StartInstances", "kind": "reset-after", "times": 1}])
+    started = running.run("start", EXP="demo")
+    assert started.code == 0, started.err
+    assert state(running) == "running"
+
+
+def test_a_launch_of_what_is_stopped_names_the_start(running):
+    assert running.run("stop", EXP="demo").code == 0
+    refused = running.launch()
+    assert refused.code == 1
+    assert "`make start EXP=demo` starts it" in refused.error
+
+
+def test_what_was_never_launched_can_be_neither_stopped_nor_started(lab):
+    assert "no machine of it lives" in lab.run("stop", EXP="demo").error
+    assert "`make launch EXP=demo` makes it" in lab.run("start", EXP="demo").error
