@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FROM SIZE NAME KEY MEMBER PURGE CHECK PASSWORD REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SIZE NAME KEY MEMBER PURGE CHECK PASSWORD REGISTRY JSON DEBUG
 # Some shells, and WSL, export these as the name of the machine that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
+.PHONY: help launch teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit registry-rebuild new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,12 @@ user-remove: $(READY)  ## Remove member NAME, and their account on HOST
 
 ssh: $(READY)  ## Log in to EXP's machine, its host key pinned
 	$(RUN) scripts.ssh
+
+audit: $(READY)  ## Search all regions for what costs money and nobody remembers (FIX=1 deletes your orphans)
+	$(RUN) scripts.audit
+
+registry-rebuild: $(READY)  ## Take into the registry what carries the lab's tags and is not in it (YES=1)
+	$(RUN) scripts.registry_rebuild
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new

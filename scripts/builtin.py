@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import hookimpl
+from scripts.kinds.address import Address
 from scripts.kinds.instance import Instance
 from scripts.kinds.key_pair import KeyPair
 from scripts.kinds.security_group import SecurityGroup
@@ -22,7 +23,7 @@ from scripts.parts.volumes import Volumes
 @hookimpl
 def lab_kinds() -> list[Kind]:
     """Return the built-in kinds."""
-    return [Instance(), Volume(), Snapshot(), SecurityGroup(), KeyPair()]
+    return [Instance(), Volume(), Snapshot(), SecurityGroup(), KeyPair(), Address()]
 
 
 @hookimpl

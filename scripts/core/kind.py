@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.core.record import Event, Record
@@ -12,6 +13,8 @@ from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 
 if TYPE_CHECKING:
     from scripts.core.cloud import Cloud
+    from scripts.core.price_book import PriceBook
+    from scripts.core.prices import Dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Resource:
     experiment: str | None
     since: str = ""
     """RFC 3339 time of its making."""
+    recorded: str = ""
+    """When the registry heard of it, by this machine's own clock, which AWS's may differ from by minutes."""
     state: str = ""
     """AWS's own word, where known."""
     record: str | None = None
@@ -67,7 +72,8 @@ class Kind(ABC):
         if record.event is Event.ANSWER and record.operation in self.created_by and record.response:
             tags = requested_tags(record.request or {}, self.tag_type)
             for found in self.created_in(record.response):
-                yield self.resource(found, record.region or "", tags, since=record.time)
+                resource = self.resource(found, record.region or "", tags, since=record.time)
+                yield replace(resource, recorded=record.time)
 
     def ended_by(self, record: Record) -> Iterator[str]:
         """Return the ids that a record says are gone, or on their way and no longer ours to delete.
@@ -120,6 +126,16 @@ class Kind(ABC):
         del found
         return {}
 
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what one costs a month as it is now, in dollars; None where that is not known."""
+        del found, region, prices
+        return 0.0
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""
+        del found
+        return ""
+
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
         """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
         del cloud, region, resources
@@ -140,3 +156,8 @@ class Kind(ABC):
     @abstractmethod
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Ask AWS to delete one. botocore's ClientError says why not."""
+
+
+def as_text(moment: datetime | str | None) -> str:
+    """Return a time as RFC 3339: botocore gives datetimes, records hold text."""
+    return moment.isoformat() if isinstance(moment, datetime) else moment or ""

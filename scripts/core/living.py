@@ -15,7 +15,7 @@ POLL = 0.5
 
 
 def living(session: Session, experiment: str, holdings: Holdings) -> list[Resource]:
-    """Ask AWS, in all regions that the experiment touched and for all kinds at once, what of it is not gone.
+    """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
 
     Only what this registry asked for counts: what carries the experiment's name and another registry's record is a
     teammate's.
@@ -25,6 +25,7 @@ def living(session: Session, experiment: str, holdings: Holdings) -> list[Resour
         session.threads.submit(kind.tagged, session.cloud, region, EXPERIMENT, experiment)
         for region in sorted(regions)
         for kind in session.kinds.values()
+        if kind.name in holdings.kinds
     ]
     return [resource for answer in asked for resource in answer.result() if resource.record in holdings.tokens]
 
@@ -35,6 +36,11 @@ def is_young(session: Session, since: str) -> bool:
         return False
     age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
     return age < session.cloud.settling_seconds
+
+
+def is_new(session: Session, resource: Resource) -> bool:
+    """Say whether a resource is so new that AWS may not show it yet, by the clock of this machine where that knows."""
+    return is_young(session, resource.recorded or resource.since)
 
 
 def settled(session: Session, experiment: str) -> list[Resource]:
@@ -60,6 +66,6 @@ def settled(session: Session, experiment: str) -> list[Resource]:
 def _may_hide_something(session: Session, known: Holdings, found: list[Resource]) -> bool:
     """Say whether AWS may have something that it does not show yet."""
     records, shown = {resource.record for resource in found}, {resource.id for resource in found}
-    missing = [intent.time for intent in known.unsettled if token_of(intent) not in records]
-    missing += [resource.since for resource in known.living if resource.id not in shown]
-    return any(is_young(session, since) for since in missing)
+    intents = [intent for intent in known.unsettled if token_of(intent) not in records]
+    missing = [resource for resource in known.living if resource.id not in shown]
+    return any(is_young(session, i.time) for i in intents) or any(is_new(session, r) for r in missing)

@@ -20,6 +20,7 @@ Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regio
 HostName = Annotated[
     str, typer.Option("--host", envvar="HOST", help="An experiment, a machine of one, or an address; or several.")
 ]
+Of = Annotated[str, typer.Option("--of", envvar="OF", help="Whose: user@host, or everyone; yours if left out.")]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
 Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
 Check = Annotated[bool, typer.Option("--check", envvar="CHECK", help="Show what would change, and change nothing.")]

@@ -1,10 +1,11 @@
-"""What a pool costs per hour, as far as AWS says; what it does not say is unknown, never zero."""
+"""What things cost, as far as AWS says; what it does not say is unknown, never zero."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +25,17 @@ SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 Dollars = float | None
 
 
+class VolumePart(StrEnum):
+    """What of a volume is paid for, as its usage types are named (a region is in front, the volume type behind)."""
+
+    SIZE = "EBS:VolumeUsage"
+    """By GiB and month."""
+    IOPS = "EBS:VolumeP-IOPS"
+    """By operation a second and month; of io2 the first 32,000, what is beyond costs less."""
+    THROUGHPUT = "EBS:VolumeP-Throughput"
+    """By GiB/s and month."""
+
+
 def on_demand(cloud: Cloud, region: str, instance_type: str) -> Dollars:
     """Return the list price of a type in a region, in dollars an hour."""
     return _list_price(cloud, {"instanceType": instance_type, "regionCode": region, **LINUX})
@@ -34,11 +46,24 @@ def snapshot_gib_month(cloud: Cloud, region: str) -> Dollars:
     return _list_price(cloud, {"productFamily": "Storage Snapshot", "regionCode": region}, SNAPSHOT_USAGE)
 
 
-def _list_price(cloud: Cloud, wanted: Mapping[str, str], usage: str = "") -> Dollars:
+def volume(cloud: Cloud, region: str, volume_type: str, part: VolumePart) -> Dollars:
+    """Return the list price of a part of a volume, in dollars a month."""
+    named = {"io1": ".piops", "standard": ""}.get(volume_type, f".{volume_type}")
+    return _list_price(cloud, {"volumeApiName": volume_type, "regionCode": region}, f"{part}{named}")
+
+
+def address(cloud: Cloud, region: str, *, used: bool) -> Dollars:
+    """Return the list price of a public IPv4 address, in dollars an hour."""
+    usage = "PublicIPv4:InUseAddress" if used else "PublicIPv4:IdleAddress"
+    wanted = {"group": "VPCPublicIPv4Address", "regionCode": region}
+    return _list_price(cloud, wanted, usage, service="AmazonVPC")
+
+
+def _list_price(cloud: Cloud, wanted: Mapping[str, str], usage: str = "", service: str = "AmazonEC2") -> Dollars:
     """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
     try:
-        found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode="AmazonEC2", Filters=filters)
+        found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode=service, Filters=filters)
     except (ClientError, BotoCoreError):
         return None  # not allowed, or out of reach: a price that is not known is shown as unknown
     products = [json.loads(product) for product in found["PriceList"]]

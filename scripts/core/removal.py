@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.living import is_young, living
+from scripts.core.living import is_new, is_young, living
 from scripts.core.polling import growing
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
@@ -25,12 +25,16 @@ Report = Callable[[Resource], None]
 
 @dataclass
 class Removal:
-    """The removal of one experiment's resources."""
+    """The removal of what somebody owns."""
 
     session: Session
-    experiment: str
+    name: str
     deleting: Report
     """Called for each resource once AWS has agreed to delete it."""
+    known: Holdings
+    """What the registry says of it."""
+    look: Callable[[], list[Resource]]
+    """Asks AWS what of it is alive."""
     deleted: dict[str, Resource] = field(default_factory=dict)
     """By id, what AWS has agreed to delete."""
     went_along: dict[str, Resource] = field(default_factory=dict)
@@ -43,12 +47,12 @@ class Removal:
 
         Raises the refusal when all that is left is what AWS will not delete, LabError when patience ends.
         """
-        known = self.session.holdings(self.experiment)
+        known = self.known
         if not known.seen:
             return
         deadline, pauses = time.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
         self._delete(known.living)
-        while (left := living(self.session, self.experiment, known)) or self._too_early(known):
+        while (left := self.look()) or self._too_early(known):
             self._delete({r.id: r for r in [*self._not_agreed(known), *left]}.values())
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
@@ -66,8 +70,10 @@ class Removal:
 
     def _too_early(self, known: Holdings) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
-        made = [intent.time for intent in known.unsettled] + [resource.since for resource in self._not_agreed(known)]
-        return any(is_young(self.session, since) for since in made)
+        missing = self._not_agreed(known)
+        return any(is_young(self.session, i.time) for i in known.unsettled) or any(
+            is_new(self.session, resource) for resource in missing
+        )
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
@@ -100,7 +106,7 @@ class Removal:
                 return False
             if code not in kind.gone_codes:
                 raise
-            return not is_young(self.session, resource.since)
+            return not is_new(self.session, resource)
         return True
 
     def _note(self, known: Holdings) -> None:
@@ -111,11 +117,12 @@ class Removal:
 
     def _in_vain(self, left: list[Resource]) -> str:
         named = ", ".join(f"{resource} {resource.state}".rstrip() for resource in left)
-        return f"{self.experiment}: still there after {PATIENCE // 60} minutes: {named}; run make teardown again"
+        return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
 
 
 def remove_everything(session: Session, experiment: str, report: Report) -> Removal:
     """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why."""
-    removal = Removal(session, experiment, report)
+    known = session.holdings(experiment)
+    removal = Removal(session, experiment, report, known, lambda: living(session, experiment, known))
     removal.run()
     return removal

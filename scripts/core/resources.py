@@ -28,6 +28,8 @@ class Holdings:
     """Where anything was ever asked to be created."""
     tokens: set[str] = field(default_factory=set)
     """The lab:record tags of all that was ever asked to be created: what carries another is another registry's."""
+    kinds: set[str] = field(default_factory=set)
+    """The names of the kinds that were ever asked for: of others nothing can live."""
 
     @property
     def seen(self) -> bool:
@@ -43,14 +45,20 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
     found = Holdings()
     for record in records:
         if record.operation in creating and record.event is Event.INTENT and experiment in (None, record.experiment):
-            _note_intent(record, open_intents, found)
+            _note_intent(record, open_intents, found, kinds)
         _close_intents(record, open_intents)
         for kind in kinds.values():
             born |= {(kind.name, resource.id): resource for resource in kind.born_in(record)}
             for identity in kind.ended_by(record):
                 born.pop((kind.name, identity), None)
         for told in (record.note or {}).get(FOUND, ()):
-            born[told["kind"], told["id"]] = Resource(experiment=record.experiment, **told)
+            resource = born[told["kind"], told["id"]] = Resource(
+                experiment=record.experiment, recorded=record.time, **told
+            )
+            if experiment in (None, record.experiment) and resource.record:
+                found.tokens.add(resource.record)
+                found.regions.add(resource.region)
+                found.kinds.add(resource.kind)
         for identity in (record.note or {}).get(GONE, ()):
             for name in kinds:
                 born.pop((name, identity), None)
@@ -65,12 +73,16 @@ def as_note(resource: Resource) -> dict[str, str | None]:
     return {name: getattr(resource, name) for name in names}
 
 
-def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings) -> None:
+def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
     if (intent.request or {}).get("DryRun"):
         return
     open_intents[intent.id] = intent
     found.tokens.add(token_of(intent))
     found.regions.add(intent.region or "")
+    operation, request = str(intent.operation), intent.request or {}
+    found.kinds |= {
+        kind.name for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))
+    }
 
 
 def token_of(intent: Record) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scripts.core.kind import Resource
-from scripts.core.living import is_young
+from scripts.core.living import is_new
 from scripts.core.record import Record
 from scripts.core.session import Session
 from scripts.core.tags import EXPERIMENT, tag_map
@@ -42,7 +42,7 @@ def perhaps(session: Session, intent: Record) -> Resource:
 
 
 def _not_described(session: Session, resource: Resource) -> Resource:
-    return replace(resource, state=NOT_SHOWN_YET if is_young(session, resource.since) else UNKNOWN_TO_AWS)
+    return replace(resource, state=NOT_SHOWN_YET if is_new(session, resource) else UNKNOWN_TO_AWS)
 
 
 def _described(session: Session, kind_name: str, region: str) -> dict[str, Resource]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.kind import Kind
-from scripts.core.tags import DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
+from scripts.core.record import person
+from scripts.core.tags import BY, DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
+
+REFUSED = r"[^\w +\-=.:/@]"
+"""What some services do not take in a tag's value
+(https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Tagger:
         ]
 
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
-        ours = {RECORD: record_id}
+        ours = {RECORD: record_id, BY: re.sub(REFUSED, "_", person())[:256]}
         # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
         if self.experiment and SHARED not in given and DATASET not in given:
             ours |= {"Name": self.experiment, EXPERIMENT: self.experiment}

@@ -9,6 +9,8 @@ from scripts.core.errors import LabError
 
 EXPERIMENT = "lab:experiment"
 RECORD = "lab:record"
+BY = "lab:by"
+"""Who asked for it: user@host."""
 SHARED = "lab:shared"
 """On what belongs to the whole lab and outlives experiments, such as a region's security group."""
 DATASET = "lab:dataset"

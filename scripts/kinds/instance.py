@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from scripts.core.cloud import Cloud
-from scripts.core.kind import Kind, Resource
+from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.price_book import PriceBook, total
+from scripts.core.prices import Dollars
 from scripts.core.record import Record
 from scripts.core.tags import DATA, tag_map
 
@@ -53,8 +56,7 @@ class Instance(Kind):
 
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return the launch time."""
-        launched = found.get("LaunchTime", "")
-        return launched if isinstance(launched, str) else launched.isoformat()
+        return as_text(found.get("LaunchTime"))
 
     def is_gone(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is terminated."""
@@ -75,6 +77,20 @@ class Instance(Kind):
             "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
         }
         return {key: value for key, value in details.items() if value}
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what it costs while it runs, with its address; its volumes cost by themselves."""
+        if found["State"]["Name"] not in ("pending", "running"):
+            return 0.0
+        machine = prices.machine(region, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
+        return total([machine, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is stopped, and when that was where AWS says it."""
+        if found["State"]["Name"] != "stopped":
+            return ""
+        when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
+        return f"stopped since {when[0]}" if when else "stopped"
 
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
         """Return how far the blocks of each machine's volumes are loaded from their snapshots: the least of them."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
-from scripts.core.kind import Kind, Resource
+from scripts.core.kind import Kind, Resource, as_text
 
 
 class KeyPair(Kind):
@@ -30,6 +30,10 @@ class KeyPair(Kind):
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return its name."""
         return {"name": str(found["KeyName"])}
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateTime"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the pairs that match."""

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from scripts.core.cloud import Cloud
-from scripts.core.kind import Kind, Resource
+from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.price_book import PriceBook
+from scripts.core.prices import Dollars
+
+GIB = 1 << 30
+OLD = 90
+"""Days after which a snapshot that nobody in the lab made is worth a look."""
 
 
 class Snapshot(Kind):
@@ -28,6 +35,19 @@ class Snapshot(Kind):
     def id_in(self, found: Mapping[str, Any]) -> str:
         """Return the snapshot id."""
         return str(found["SnapshotId"])
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was begun."""
+        return as_text(found.get("StartTime"))
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return the most that it can cost: what it shares with others is not told."""
+        return prices.stored(region, (found.get("FullSnapshotSizeInBytes") or found["VolumeSize"] * GIB) / GIB)
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is old."""
+        days = (datetime.now(UTC) - datetime.fromisoformat(self.since_in(found))).days
+        return f"{days} days old" if days >= OLD else ""
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe this account's snapshots that match."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
-from scripts.core.kind import Kind, Resource
+from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.price_book import PriceBook
+from scripts.core.prices import Dollars
 from scripts.core.record import Event, Record
 from scripts.core.tags import KEPT, tag_map
 
@@ -49,6 +51,18 @@ class Volume(Kind):
     def is_going(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or waits for its machine to let go of it."""
         return resource.state in ("deleting", "in-use")
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateTime"))
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what its size, iops and throughput cost, attached or not."""
+        return prices.volume(region, found)
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is attached to nothing."""
+        return "attached to nothing" if found["State"] == "available" else ""
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return size, zone and the snapshot it was made from."""

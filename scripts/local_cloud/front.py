@@ -12,12 +12,13 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 from scripts.local_cloud.answers import Answer, Disconnected, Problem, error, error_page
-from scripts.local_cloud.call import Call
+from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
 from scripts.local_cloud.ec2 import Ec2
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.store import Wsgi, ask
+from scripts.local_cloud.trail import Trail
 from scripts.local_cloud.weather import Fault, Weather
 
 LONGEST_HANG = 60.0
@@ -37,6 +38,7 @@ class Front:
     ec2: Ec2 = field(init=False)
     seeded: Seeded = field(init=False)
     direct_snapshots: DirectSnapshots = field(init=False)
+    trail: Trail = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin(self.weather)
@@ -46,6 +48,7 @@ class Front:
         self.ec2 = Ec2(self._by_moto, weather)
         self.seeded = Seeded()
         self.direct_snapshots = DirectSnapshots()
+        self.trail = Trail()
         self.set_weather(weather)
         self.log.clear()
 
@@ -95,11 +98,7 @@ class Front:
             self.ec2.snapshots.keep_appointments()
             self.seeded.have(call.region)
             try:
-                if answer := stand_in(call, self.weather.quotas):
-                    return answer
-                if call.service == "ebs":
-                    return self.direct_snapshots.answer(call)
-                return self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
+                return self._decided(call)
             except Problem as problem:
                 return error(problem, call.protocol)
             except ServiceException as of_moto:  # what the layer itself asked moto about
@@ -107,6 +106,17 @@ class Front:
             except Exception:  # noqa: BLE001 - werkzeug would answer with a page
                 traceback.print_exc()
                 return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
+
+    def _decided(self, call: Call) -> Answer:
+        if answer := stand_in(call, self.weather.quotas):
+            return answer
+        if call.service == "ebs":
+            return self.direct_snapshots.answer(call)
+        if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
+            return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
+        answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
+        self.trail.write(call, answer)
+        return answer
 
     def _by_moto(self, call: Call) -> Answer:
         answer = ask(self.moto, call)

@@ -24,6 +24,15 @@ PRICES = {
 (https://aws.amazon.com/ec2/pricing/on-demand/); us-west-2 had the same."""
 SNAPSHOT_PRICES = {"EBS:SnapshotUsage": 0.05, "EBS:SnapshotArchiveStorage": 0.0125}
 """Dollars a GiB and month (https://aws.amazon.com/ebs/pricing/, 2026-07-28)."""
+VOLUME_PRICES: dict[str, dict[str, float]] = {
+    "gp2": {"EBS:VolumeUsage.gp2": 0.10},
+    "gp3": {"EBS:VolumeUsage.gp3": 0.08, "EBS:VolumeP-IOPS.gp3": 0.005, "EBS:VolumeP-Throughput.gp3": 40.96},
+    "io2": {"EBS:VolumeUsage.io2": 0.125, "EBS:VolumeP-IOPS.io2": 0.065},
+    "st1": {"EBS:VolumeUsage.st1": 0.045},
+}
+"""Dollars a GiB, an operation a second, a GiB/s, each a month (https://aws.amazon.com/ebs/pricing/, 2026-07-28)."""
+ADDRESS_PRICES = {"PublicIPv4:InUseAddress": 0.005, "PublicIPv4:IdleAddress": 0.005}
+"""Dollars an hour (https://aws.amazon.com/vpc/pricing/, 2026-07-28)."""
 PRICED_REGIONS = ("us-east-1", "us-west-2")
 SPOT_SHARE = 0.4
 """A spot price is made up here: this share of the on-demand price."""
@@ -41,12 +50,16 @@ QUOTAS = {
 
 
 def get_products(call: Call, _: dict[str, float]) -> Any:
-    """Answer pricing:GetProducts for one type, or for snapshots, in one region."""
+    """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region."""
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
     products = {}
     if wanted.get("regionCode") in PRICED_REGIONS:
         if wanted.get("productFamily") == "Storage Snapshot":
             products = SNAPSHOT_PRICES
+        elif wanted.get("group") == "VPCPublicIPv4Address":
+            products = ADDRESS_PRICES
+        elif volume_type := wanted.get("volumeApiName"):
+            products = VOLUME_PRICES.get(volume_type, {})
         elif price := PRICES.get(wanted.get("instanceType", "")):
             products = {f"BoxUsage:{wanted['instanceType']}": price}
     return {"FormatVersion": "aws_v1", "PriceList": [_product(usage, price) for usage, price in products.items()]}

@@ -1,0 +1,72 @@
+"""Orphans, deleted or taken into the registry: whose they are decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from scripts.core.audit import Finding
+from scripts.core.errors import LabError
+from scripts.core.kind import Resource
+from scripts.core.record import person
+from scripts.core.removal import Removal, Report
+from scripts.core.resources import FOUND, GONE, Holdings, as_note
+from scripts.core.session import Session
+from scripts.core.tagging import REFUSED
+from scripts.core.tags import tag_map
+
+EVERYONE = "everyone"
+
+
+def of_whom(named: str) -> str:
+    """Return whose orphans are meant: the caller's own unless OF names another. Raises LabError."""
+    if named and named != EVERYONE and "@" not in named:
+        raise LabError(f"OF: {named!r} is nobody; say OF=user@host as `make audit` shows it, or OF={EVERYONE}")
+    return named or re.sub(REFUSED, "_", person())
+
+
+def meant(found: Iterable[Finding], whose: str) -> list[Finding]:
+    """Return the findings that are somebody's own; what says of nobody whose it is counts as everyone's."""
+    return [f for f in found if whose in (EVERYONE, f.by) or not f.by]
+
+
+def delete_orphans(session: Session, found: Sequence[Finding], report: Report) -> list[str]:
+    """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
+    going = [finding.resource for finding in found]
+    wanted = {resource.id for resource in going}
+    known = Holdings(living=going, tokens={str(resource.record) for resource in going})
+
+    def left() -> list[Resource]:
+        places = {(resource.kind, resource.region) for resource in going}
+        asked = [session.threads.submit(_alive, session, kind, region) for kind, region in sorted(places)]
+        return [resource for answer in asked for resource in answer.result() if resource.id in wanted]
+
+    removal = Removal(session, "orphans", report, known, left)
+    removal.run()
+    return [*removal.deleted, *removal.went_along]
+
+
+def forget(session: Session, ghosts: Sequence[Finding]) -> None:
+    """Strike out of the registry what AWS does not know any more."""
+    if ghosts:
+        session.recorder.note(**{GONE: [ghost.resource.id for ghost in ghosts]})
+
+
+def _alive(session: Session, kind_name: str, region: str) -> list[Resource]:
+    kind = session.kinds[kind_name]
+    tagged = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": ["lab:*"]}])
+    return [kind.resource(found, region, tag_map(found.get("Tags"))) for found in tagged if not kind.is_gone(found)]
+
+
+def take_in(session: Session, found: Sequence[Finding]) -> None:
+    """Write orphans into the registry as things that were found, each under its experiment."""
+
+    def experiment_of(resource: Resource) -> str:
+        return resource.experiment or ""
+
+    resources = sorted((finding.resource for finding in found), key=experiment_of)
+    for experiment, group in groupby(resources, key=experiment_of):
+        recorder = replace(session.recorder, experiment=experiment or None)
+        recorder.note(**{FOUND: [as_note(resource) for resource in group]})

@@ -1,0 +1,224 @@
+"""The account against the registry: what is forgotten is found, priced, and deleted only where it is ours."""
+
+import getpass
+import json
+import socket
+
+import pytest
+
+ME = f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+@pytest.fixture
+def running(lab):
+    """A lab whose experiment runs."""
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    assert lab.launch().code == 0
+    return lab
+
+
+def audit(lab, **variables):
+    """The exit code, the sum, and the findings by kind and id."""
+    ended = lab.run("audit", JSON="1", **variables)
+    events = ended.events if ended.out else []
+    (summary,) = [e for e in events if e["event"] == "audit"] or [None]
+    return ended.code, summary, [e for e in events if e["event"] == "finding"]
+
+
+def lose_registry(lab):
+    lab.registry.rename(lab.path / "lost.json")
+
+
+def machines(cloud, region="us-east-1"):
+    found = cloud.client("ec2", region).describe_instances()["Reservations"]
+    return [i["InstanceId"] for r in found for i in r["Instances"] if i["State"]["Name"] != "terminated"]
+
+
+def test_nothing_is_forgotten_where_all_that_lives_is_in_the_registry(running):
+    code, summary, found = audit(running)
+    assert (code, found) == (0, [])
+    assert {"us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1"} <= set(summary["regions"])
+    assert summary["unseen"] == {}
+
+
+def test_orphans_are_found_with_their_price_and_their_maker(running):
+    lose_registry(running)
+    code, summary, found = audit(running)
+    assert code == 3
+    assert {f["finding"] for f in found} == {"orphan"}
+    by_kind = {f["kind"]: f for f in found if f["dollars_a_month"] > 20}
+    # 1.006 and 0.005 dollars an hour for 730 hours; 500 GiB of gp3 at 0.08 a month.
+    assert by_kind["instance"]["dollars_a_month"] == pytest.approx((1.006 + 0.005) * 730)
+    assert by_kind["volume"]["dollars_a_month"] == pytest.approx(40.0)
+    assert {f["made_by"] for f in found} == {ME}
+    assert summary["dollars_a_month"] == pytest.approx(sum(f["dollars_a_month"] for f in found), abs=0.01)
+    assert summary["counts"]["orphan"] == len(found) == 3
+
+
+def test_orphans_are_deleted_after_they_were_shown(running, cloud):
+    lose_registry(running)
+    assert audit(running)[0] == 3
+    assert machines(cloud) != []
+    ended = running.run("audit", FIX="1")
+    assert ended.code == 0, ended.err
+    assert ended.out.index("orphan") < ended.out.index("deleting instance")
+    assert machines(cloud) == []
+    assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []
+    assert audit(running) == (0, audit(running)[1], [])
+
+
+def test_a_teammates_are_shown_and_left_alone_until_they_are_named(running, cloud):
+    (machine,) = machines(cloud)
+    ec2 = cloud.client("ec2", "us-east-1")
+    ids = [machine, *(v["VolumeId"] for v in ec2.describe_volumes()["Volumes"])]
+    ec2.create_tags(Resources=ids, Tags=[{"Key": "lab:by", "Value": "bob@laptop"}])
+    lose_registry(running)
+    ended = running.run("audit", FIX="1")
+    assert ended.code == 3
+    assert "made by bob@laptop: OF=bob@laptop means it" in ended.out
+    assert machines(cloud) == [machine]
+    assert running.run("audit", FIX="1", OF="bob@laptop").code == 0
+    assert machines(cloud) == []
+
+
+def test_who_is_meant_must_be_somebody(lab):
+    assert "OF: 'bob' is nobody" in lab.run("audit", FIX="1", OF="bob").error
+
+
+def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(lab, cloud):
+    ec2 = cloud.client("ec2", "us-west-2")
+    tags = {"lab:experiment": "old", "lab:record": "0" * 32, "lab:at-teardown": "keep"}
+    marked = [{"ResourceType": "volume", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
+    ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3", TagSpecifications=marked)
+    ended = lab.run("audit", FIX="1")
+    assert ended.code == 3
+    assert "marked keep at teardown" in ended.out
+    assert len(ec2.describe_volumes()["Volumes"]) == 1
+
+
+def test_ghosts_are_found_and_struck_out(running, cloud):
+    (machine,) = machines(cloud)
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
+    cloud.weather()
+    lines = running.registry.read_text().replace(json.dumps(machine), json.dumps("i-0123456789abcdef0"))
+    running.registry.write_text(lines)  # as old as a registry whose machine AWS does not even list any more
+    age(running)
+    code, _, found = audit(running)
+    assert (code, [(f["finding"], f["id"]) for f in found]) == (3, [("ghost", "i-0123456789abcdef0")])
+    assert audit(running, FIX="1")[0] == 0
+    assert audit(running)[0] == 0
+    assert running.status() == []
+
+
+def age(lab):
+    """Let all that the registry tells be from another day."""
+    records = lab.records()
+    for record in records:
+        record["time"] = f"2026-01-01{record['time'][10:]}"
+    lab.registry.write_text(json.dumps(records))
+
+
+def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, cloud):
+    (machine,) = machines(cloud)
+    note = {
+        "format": 1,
+        "event": "note",
+        "id": "f" * 32,
+        "time": "2026-11-23T00:00:00.000Z",
+        "note": {"gone": [machine]},
+    }
+    running.registry.write_text(json.dumps([*running.records(), note]))
+    ended = running.run("audit")
+    assert ended.code == 3
+    assert "unfinished: `make teardown EXP=demo` ends it" in ended.out
+    assert running.teardown().code == 0
+    assert machines(cloud) == []
+    assert audit(running)[0] == 0
+
+
+def test_strangers_that_look_forgotten_are_shown_and_never_touched(lab, cloud):
+    ec2 = cloud.client("ec2", "eu-central-1")
+    volume = ec2.create_volume(AvailabilityZone="eu-central-1a", Size=100, VolumeType="gp3", Iops=4000)["VolumeId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    (stopped,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="c6i.large")["Instances"]
+    ec2.stop_instances(InstanceIds=[stopped["InstanceId"]])
+    code, _, found = audit(lab)
+    assert code == 0, "strangers may be meant so"
+    shown = {f["id"]: f for f in found}
+    assert {f["finding"] for f in found} == {"stranger"}
+    assert shown[volume]["why"] == "attached to nothing"
+    assert shown[address]["why"] == "not in use"
+    assert shown[stopped["InstanceId"]]["why"].startswith("stopped")
+    assert shown[volume]["dollars_a_month"] is None, "no price is listed there: unknown, not zero"
+    assert shown[volume]["made_by"] == "testing", "CloudTrail knows"
+    assert lab.run("audit", FIX="1").code == 0
+    assert len(ec2.describe_addresses()["Addresses"]) == 1
+
+
+def test_what_a_volume_costs_is_its_size_and_what_it_has_beyond_what_comes_with_it(lab, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    ec2.create_volume(AvailabilityZone="us-east-1a", Size=100, VolumeType="gp3", Iops=5000, Throughput=625)
+    ec2.create_volume(AvailabilityZone="us-east-1a", Size=100, VolumeType="io2", Iops=1000)
+    ec2.allocate_address(Domain="vpc")
+    _, summary, found = audit(lab)
+    # 100 x 0.08 + 2,000 x 0.005 + 500 x 0.04;  100 x 0.125 + 1,000 x 0.065;  730 x 0.005
+    assert sorted(f["dollars_a_month"] for f in found) == pytest.approx([3.65, 38.0, 77.5])
+    assert summary["dollars_a_month"] == pytest.approx(119.15)
+
+
+def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
+    lab.write(
+        "experiments/demo.toml",
+        'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/scratch"\ngib = 100\nat_teardown = "keep"\n',
+    )
+    assert lab.launch().code == 0
+    assert lab.teardown().code == 0
+    code, _, found = audit(lab)
+    assert (code, [(f["finding"], f["dollars_a_month"]) for f in found]) == (0, [("kept", 8.0)])
+
+
+def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, cloud):
+    lose_registry(running)
+    cloud.weather(faults=[{"region": "eu-*", "code": "UnauthorizedOperation"}])
+    code, summary, found = audit(running)
+    assert code == 3
+    assert len(found) == 3
+    assert "UnauthorizedOperation" in summary["unseen"]["eu-west-1"]
+    assert "eu-west-1" not in summary["regions"]
+
+
+def test_where_cloudtrail_may_not_be_asked_the_audit_is_made_without_it(lab, cloud):
+    cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
+    cloud.weather(faults=[{"action": "LookupEvents", "code": "AccessDeniedException"}])
+    code, _, (found,) = audit(lab)
+    assert (code, found["made_by"]) == (0, "")
+
+
+def test_a_lost_registry_is_rebuilt_from_the_tags_and_teardown_works_from_it(running, cloud):
+    lose_registry(running)
+    shown = running.run("registry_rebuild")
+    assert shown.code == 1
+    assert "3 would be written into registry.json; YES=1 does it" in shown.error
+    assert not running.registry.exists() or running.status() == []
+    rebuilt = running.run("registry_rebuild", YES="1")
+    assert rebuilt.code == 0, rebuilt.err
+    assert "3 written into the registry, of demo" in rebuilt.out
+    assert {line["id"] for line in running.status()} >= set(machines(cloud))
+    assert audit(running)[0] == 0
+    assert "0 written" in running.run("registry_rebuild", YES="1").out
+    refused = running.launch()
+    assert "demo already lives" in refused.error
+    assert running.teardown().code == 0
+    assert machines(cloud) == []
+    assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []
+
+
+def test_a_machine_that_is_being_launched_meanwhile_is_no_orphan(lab, cloud):
+    cloud.weather(latency=0.2, pending=1.0)
+    launching = lab.start("launch", EXP="demo")
+    for _ in range(3):
+        code, _, found = audit(lab)
+        assert (code, found) == (0, [])
+    _, err = launching.communicate(timeout=60)
+    assert launching.returncode == 0, err
