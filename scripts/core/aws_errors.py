@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -38,6 +40,11 @@ REMEDIES = {
 }
 """What mends a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
+CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
+"""Codes behind which a wrong clock may be; AWS bears five minutes."""
+NOTICEABLE = 60
+"""Seconds."""
+
 
 @contextmanager
 def in_words() -> Iterator[None]:
@@ -62,7 +69,19 @@ def in_words() -> Iterator[None]:
 def described(refusal: ClientError) -> str:
     """Return `RunInstances: UnauthorizedOperation: message (remedy)`."""
     error = refusal.response.get("Error", {})
-    return f"{refusal.operation_name}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
+    told = f"{refusal.operation_name}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
+    return f"{told}{_by_the_clock(refusal) if error.get('Code') in CLOCK else ''}"
+
+
+def _by_the_clock(refusal: ClientError) -> str:
+    """Return how far this machine's clock is off, by the date of AWS's answer."""
+    date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not date:
+        return ""
+    seconds = round(datetime.now(UTC).timestamp() - parsedate_to_datetime(date).timestamp())
+    if abs(seconds) < NOTICEABLE:
+        return ""
+    return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
 
 
 def in_one_line(code: str, message: str) -> str:

@@ -7,10 +7,12 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Disconnected, Problem, error, error_page
 from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
@@ -55,15 +57,16 @@ class Front:
     def set_weather(self, weather: Weather) -> None:
         """Let the weather be another from the next call on."""
         self.weather = self.ec2.weather = weather
+        self.chance = Random(weather.seed)  # noqa: S311 - a test's weather is no secret
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
         entry = self._logged(call)
         time.sleep(self.weather.latency_in(call.region))
         with self.lock:
-            fault = self.weather.fault_for(call.action, call.region)
+            fault = self.weather.fault_for(call.action, call.region, self.chance)
         entry["fault"] = fault and (fault.kind or fault.code)
-        answer = self._faulty(call, fault) if fault else self._carried_out(call)
+        answer = self._faulty(call, fault) if fault else self._in_time(call)
         entry |= {"status": answer.status, "code": answer.code}
         return answer
 
@@ -72,6 +75,13 @@ class Front:
         entry |= {"action": call.action, "params": call.shown(), "status": None, "code": None}
         self.log.append(entry)
         return entry
+
+    def _in_time(self, call: Call) -> Answer:
+        """Answer by the cloud's own clock, if the caller's does not differ too much."""
+        skew = self.weather.clock_skew
+        if problem := clock.refusal(call, skew):
+            return clock.ahead(error(problem, call.protocol), skew)
+        return clock.ahead(self._carried_out(call), skew)
 
     def _faulty(self, call: Call, fault: Fault) -> Answer:
         match fault.kind:

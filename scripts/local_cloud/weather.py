@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from random import Random
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,14 +52,18 @@ class Fault(BaseModel):
     """How many calls; None until the weather changes."""
     skip: HowMany = 0
     """How many calls go well first."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of a call that it is about; which calls, the weather's seed decides."""
     code: str | None = None
     message: str = "made so by the weather"
     kind: Literal["reset-before", "reset-after", "truncated", "html-503", "hang-after"] | None = None
     """`before` and `after` AWS did what was asked; `hang-after` holds the answer back until the caller gives up."""
 
-    def strikes(self, action: str, region: str) -> bool:
+    def strikes(self, action: str, region: str, chance: Random) -> bool:
         """Say whether this call goes wrong, and count it."""
         if self.times == 0 or not (fnmatchcase(action, self.action) and fnmatchcase(region, self.region)):
+            return False
+        if chance.random() >= self.probability:
             return False
         if self.skip:
             self.skip -= 1
@@ -91,6 +96,10 @@ class Weather(BaseModel):
     """Seconds until all blocks of a volume are loaded from its snapshot."""
     console_seconds: Seconds = 0.0
     """Seconds until a machine's console can be read."""
+    clock_skew: float = 0.0
+    """Seconds by which the cloud's clock is ahead of this machine's; beyond five minutes no call is taken."""
+    seed: int = 0
+    """Of what probabilities decide."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
     capacity: list[Capacity] = []
@@ -105,9 +114,9 @@ class Weather(BaseModel):
         taken = self.copy_seconds if action == "CopySnapshot" else self.snapshot_seconds
         return taken.get(region, 0.0) if isinstance(taken, dict) else taken
 
-    def fault_for(self, action: str, region: str) -> Fault | None:
+    def fault_for(self, action: str, region: str, chance: Random) -> Fault | None:
         """Return what goes wrong with a call, if anything."""
-        return next((fault for fault in self.faults if fault.strikes(action, region)), None)
+        return next((fault for fault in self.faults if fault.strikes(action, region, chance)), None)
 
 
 def of_the_demo() -> Weather:
