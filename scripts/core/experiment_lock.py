@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.record import actor, now
+from scripts.core.registry_file import explained
 
 
 @contextmanager
 def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]:
     """Hold an experiment for one script, or raise LabError that names who holds it, where and since when.
 
-    The lock is the operating system's: whoever dies lets go of it.
+    The lock is the operating system's: whoever dies lets go of it, and what he left written is overwritten. A file
+    system without locks is refused by name, as two could act there at once.
     """
     directory = registry.with_name(f"{registry.name}.locks")
-    try:
+    with explained(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
-        file = (directory / experiment).open("a+")
-    except OSError as problem:
-        raise LabError(
-            f"{directory}: can't be written: {problem.strerror}; the registry's directory must be"
-        ) from problem
+        file = (directory / experiment).open("a+b", buffering=0)
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise LabError(
-                f"{experiment} is being worked on by {holder}; wait for it to end, then try again"
-            ) from problem
-        file.truncate(0)
-        file.write(f"{script} ({actor()}, since {now()})")
-        file.flush()
+        _hold(directory, file.fileno(), experiment)
+        with explained(directory):
+            file.truncate(0)
+            file.write(f"{script} ({actor()}, since {now()})".encode())
         yield
         file.truncate(0)
+
+
+def _hold(directory: Path, descriptor: int, experiment: str) -> None:
+    holder = ""
+    with explained(directory):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
+    if holder:
+        raise LabError(f"{experiment} is being worked on by {holder}; wait for it to end, then try again")

@@ -44,8 +44,8 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     found = Holdings()
     for record in records:
-        if record.operation in creating and record.event is Event.INTENT and experiment in (None, record.experiment):
-            _note_intent(record, open_intents, found, kinds)
+        if record.operation in creating and experiment in (None, record.experiment):
+            _note_request(record, open_intents, found, kinds)
         _close_intents(record, open_intents)
         for kind in kinds.values():
             born |= {(kind.name, resource.id): resource for resource in kind.born_in(record)}
@@ -73,21 +73,23 @@ def as_note(resource: Resource) -> dict[str, str | None]:
     return {name: getattr(resource, name) for name in names}
 
 
-def _note_intent(intent: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
-    if (intent.request or {}).get("DryRun"):
+def _note_request(record: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
+    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file."""
+    if record.event not in (Event.INTENT, Event.ANSWER) or (record.request or {}).get("DryRun"):
         return
-    open_intents[intent.id] = intent
-    found.tokens.add(token_of(intent))
-    found.regions.add(intent.region or "")
-    operation, request = str(intent.operation), intent.request or {}
+    if record.event is Event.INTENT:
+        open_intents[record.id] = record
+    found.tokens.add(token_of(record))
+    found.regions.add(record.region or "")
+    operation, request = str(record.operation), record.request or {}
     found.kinds |= {
         kind.name for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))
     }
 
 
-def token_of(intent: Record) -> str:
-    """Return what an intent's resources are tagged with: its client token, or its own id where the call has none."""
-    return str((intent.request or {}).get("ClientToken", intent.id))
+def token_of(record: Record) -> str:
+    """Return what a call's resources are tagged with: its client token, or its intent's id where the call has none."""
+    return str((record.request or {}).get("ClientToken", record.of or record.id))
 
 
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:

@@ -1,0 +1,188 @@
+"""Whatever befalls the registry in the middle of a launch: a defined end, and no acknowledged record lost."""
+
+import json
+import signal
+import threading
+import time
+
+import pytest
+
+from scripts.core.registry import Registry
+from tests.lab_directory import REPOSITORY
+from tests.living import living_in
+
+EXPERIMENT = 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+SAID = {
+    "ENOSPC": "no space left on the device, the record was not written; free some space",
+    "EIO": "the disk reports an error; move the registry to a sound disk",
+    "EROFS": "the file system is read-only",
+    "ENOLCK": "its file system cannot lock files (flock); keep the registry on a local disk",
+}
+
+
+@pytest.fixture
+def small(lab):
+    """A lab with an experiment that one call launches."""
+    lab.write("experiments/demo.toml", EXPERIMENT)
+    return lab
+
+
+def on_failing_disk(lab, script, fails):
+    path = f"{REPOSITORY / 'tests/faulty_disk'}:{REPOSITORY}"
+    return lab.run(script, EXP="demo", DISK_FAILS=fails, PYTHONPATH=path)
+
+
+def alive(cloud):
+    return [thing for kind in ("instance", "volume") for thing in living_in(cloud, "us-east-1", kind)]
+
+
+@pytest.mark.parametrize("first", [2, 4, 6, 8, 10, 11, 12])
+@pytest.mark.parametrize(("call", "code"), [("pwrite", "ENOSPC"), ("fdatasync", "EIO")])
+def test_a_disk_that_fails_in_the_midst_of_a_launch_loses_nothing_that_was_written(small, cloud, call, code, first):
+    ended = on_failing_disk(small, "launch", f"{call} {code} {first}")
+    if ended.code == 0:
+        pytest.skip("the launch wrote less often than that")
+    assert ended.code == 1
+    assert SAID[code] in ended.err
+    before = acknowledged(small)
+    asked = [call for call in cloud.calls("RunInstances") if call["code"] is None]
+    intents = [r for r in before if r.operation == "RunInstances" and r.event == "intent"]
+    assert len(asked) <= len(intents), "no call left before its intent was on disk"
+    if intents:
+        assert small.teardown().code == 0
+        assert acknowledged(small)[: len(before)] == before
+        assert isinstance(small.records(), list), "one JSON document again"
+    assert alive(cloud) == []
+
+
+def acknowledged(lab):
+    """The whole records; a disk that failed may have left no end behind them, which the next record mends."""
+    return list(Registry(lab.registry).records())
+
+
+@pytest.mark.parametrize("code", ["EROFS", "EIO"])
+def test_where_the_registry_can_not_be_opened_nothing_is_asked_of_aws(small, cloud, code):
+    ended = on_failing_disk(small, "launch", f"pwrite {code} 1")
+    assert ended.code == 1
+    assert SAID[code] in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def test_where_the_file_system_has_no_locks_nothing_is_begun(small, cloud):
+    ended = on_failing_disk(small, "launch", "flock ENOLCK 1")
+    assert ended.code == 1
+    assert SAID["ENOLCK"] in ended.error
+    assert cloud.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("garbage", "is not a registry (a JSON array of records); nothing was changed"),
+        ('{"a": 1}', "is not a registry"),
+        ('[\n{"event":"note","format":99,"id":"1"}\n]\n', "has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"),
+        ('[\n{"event":"note","id":"1"},\n{"event":"no\n{"event":"note","id":"2"}\n]\n', "is damaged; nothing was ch"),
+    ],
+)
+@pytest.mark.parametrize("script", ["launch", "teardown", "status"])
+def test_a_registry_that_can_not_be_read_is_named_and_never_written_over(small, cloud, content, said, script):
+    small.registry.write_text(content)
+    ended = small.run(script, EXP="demo") if script != "status" else small.run(script)
+    assert ended.code == 1
+    assert said in ended.error
+    assert small.registry.read_text() == content
+    assert cloud.calls("RunInstances") == []
+
+
+def launching(lab, cloud):
+    """A launch whose machine is pending, its RunInstances answered and recorded."""
+    cloud.weather(pending=3.0)
+    process = lab.start("launch", EXP="demo")
+    deadline = time.monotonic() + 30
+    while not _answered(lab) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process
+
+
+def _answered(lab):
+    text = lab.registry.read_text() if lab.registry.exists() else ""
+    return '"operation":"RunInstances"' in text and '"event":"answer"' in text.rpartition('"RunInstances"')[0][-400:]
+
+
+def test_a_registry_that_is_removed_meanwhile_begins_anew_and_the_audit_finds_what_it_forgot(small, cloud):
+    process = launching(small, cloud)
+    small.registry.unlink()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    cloud.weather()
+    if small.run("teardown", EXP="demo").code:
+        assert small.run("audit", FIX="1").code == 0
+    assert alive(cloud) == []
+
+
+def test_one_that_is_replaced_by_garbage_meanwhile_is_left_as_it_is_and_its_copy_put_back_ends_all(small, cloud):
+    process = launching(small, cloud)
+    copy = small.registry.read_text()
+    small.registry.write_text("garbage\n")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is not a registry" in err
+    assert small.registry.read_text() == "garbage\n"
+    cloud.weather()
+    small.registry.write_text(copy)
+    assert small.teardown().code == 0
+    assert alive(cloud) == []
+
+
+def test_one_that_was_laid_out_by_hand_is_read_and_goes_on(small, cloud):
+    assert small.launch().code == 0
+    before = small.records()
+    small.registry.write_text(json.dumps(before, indent=4))
+    assert small.teardown().code == 0
+    assert small.records()[: len(before)] == before
+    assert alive(cloud) == []
+
+
+def test_eight_launches_at_once_lose_no_record_of_each_other(lab, cloud):
+    for number in range(8):
+        lab.write(f"experiments/e{number}.toml", EXPERIMENT)
+    ended = [None] * 8
+
+    def launch(number):
+        ended[number] = lab.run("launch", EXP=f"e{number}")
+
+    threads = [threading.Thread(target=launch, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.code for one in ended] == [0] * 8, [one.err for one in ended]
+    lived = {line["experiment"] for line in lab.status()}
+    assert lived == {f"e{number}" for number in range(8)}
+    records = lab.records()
+    for event in ("intent", "answer"):
+        asked = [r for r in records if r.get("operation") == "RunInstances" and r["event"] == event]
+        assert {r["experiment"] for r in asked} == lived
+
+
+def test_a_second_actor_is_told_who_acts_where_and_since_when(small, cloud):
+    process = launching(small, cloud)
+    refused = small.run("teardown", EXP="demo")
+    assert refused.code == 1
+    holder = rf"{process.pid}, since 20"
+    assert "demo is being worked on by launch (" in refused.error
+    assert holder in refused.error
+    assert "@" in refused.error
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_who_died_holds_nothing(small, cloud):
+    process = launching(small, cloud)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert "launch (" in (small.path / "registry.json.locks/demo").read_text(), "he left his name"
+    cloud.weather()
+    ended = small.teardown()
+    assert ended.code == 0, ended.err
+    assert alive(cloud) == []
