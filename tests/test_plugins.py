@@ -12,10 +12,11 @@ _, PART, KIND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugi
 """The examples of docs/plugins.md."""
 
 HOOK = "from scripts.core.plugins import hookimpl\n@hookimpl\n"
-ALLOCATE = """
+CREATE = """
 from scripts.core.session import acting_on
-with acting_on("demo", "allocate") as session:
-    session.cloud.ec2("us-east-1").allocate_address(Domain="vpc")
+with acting_on("demo", "create") as session:
+    data = {"InstanceType": "g5.xlarge"}
+    session.cloud.ec2("us-east-1").create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
 """
 
 
@@ -31,14 +32,14 @@ def test_a_launch_part_dropped_into_plugins_adds_its_share(lab, cloud):
 
 
 def test_a_kind_dropped_into_plugins_is_tagged_shown_and_torn_down(lab, cloud):
-    lab.write("plugins/address.py", KIND)
-    lab.write("allocate.py", ALLOCATE)
-    assert lab.run_file("allocate.py").code == 0
-    (address,) = cloud.client("ec2", "us-east-1").describe_addresses()["Addresses"]
-    assert {"Key": "lab:experiment", "Value": "demo"} in address["Tags"]
-    assert [resource["kind"] for resource in lab.status()] == ["address"]
+    lab.write("plugins/launch_template.py", KIND)
+    lab.write("create.py", CREATE)
+    assert lab.run_file("create.py").code == 0
+    (template,) = cloud.client("ec2", "us-east-1").describe_launch_templates()["LaunchTemplates"]
+    assert {"Key": "lab:experiment", "Value": "demo"} in template["Tags"]
+    assert [resource["kind"] for resource in lab.status()] == ["launch-template"]
     assert lab.teardown().code == 0
-    assert cloud.client("ec2", "us-east-1").describe_addresses()["Addresses"] == []
+    assert cloud.client("ec2", "us-east-1").describe_launch_templates()["LaunchTemplates"] == []
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_plugin_that_is_wrong_is_named_in_one_line_and_nothing_is_launched(lab
 
 
 def test_a_plugins_kind_takes_the_place_of_the_built_in_one_of_its_name(lab):
-    lab.write("plugins/mine.py", KIND.replace('name = "address"', 'name = "key-pair"'))
-    lab.write("allocate.py", ALLOCATE)
-    lab.run_file("allocate.py")
+    lab.write("plugins/mine.py", KIND.replace('name = "launch-template"', 'name = "key-pair"'))
+    lab.write("create.py", CREATE)
+    lab.run_file("create.py")
     assert [resource["kind"] for resource in lab.status()] == ["key-pair"]

@@ -36,7 +36,8 @@ def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
     """
     found = settled(session, experiment)
     if found and not was_cut_off(session.registry.records(), experiment):
-        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in found)
+        named = [resource for resource in found if resource.kind == "instance"] or found
+        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)
         raise LabError(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
     kind = session.kinds["instance"]
     return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]

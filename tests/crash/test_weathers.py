@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from tests.crash.test_killed import alive, registry_is_valid
+from tests.crash.killing import alive, registry_is_valid
 
 pytestmark = pytest.mark.crash
 
