@@ -19,6 +19,7 @@ from scripts.core.config import Lab
 from scripts.core.errors import LabError
 from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running
 from scripts.core.recorder import Recorder
+from scripts.core.whole_answers import WholeAnswers
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -78,7 +79,7 @@ class Cloud:
         with self._lock:  # boto3 must not make two clients of one session at once
             key = (service, region, attempts)
             if key not in self._clients:
-                self._clients[key] = self._session.client(
+                client = self._session.client(
                     service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
                     region_name=region,
                     endpoint_url=self._url,
@@ -90,6 +91,9 @@ class Cloud:
                         proxies={} if self._url else None,  # a proxy has no way to our loopback
                     ),
                 )
+                endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
+                endpoint.http_session = WholeAnswers(endpoint.http_session)
+                self._clients[key] = client
             return self._clients[key]
 
     def caller_address(self) -> str:

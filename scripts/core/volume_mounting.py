@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from scripts.core.aws_errors import described
 from scripts.core.data_sets import UUID
 from scripts.core.devices import free_device
 from scripts.core.errors import LabError
@@ -79,7 +80,7 @@ class VolumeMounting:
         """
         with ExitStack() as undoing:
             volume = wanted.volume or self._make(wanted, undoing)
-            device = self._attach(volume, undoing)
+            device = self._attach(volume, undoing, ours=not wanted.volume)
             if not wanted.volume:
                 # A volume that was there before outlives the machine; one made for it goes with it.
                 self._delete_with_machine(volume, device)
@@ -124,7 +125,7 @@ class VolumeMounting:
             lambda: str(self.session.cloud.ec2_asking_once(self.machine.region).create_volume(**request)["VolumeId"]),
             lambda refusal: self.say(f"{refusal}; asked again soon"),
         )
-        undoing.callback(self._delete, volume)
+        undoing.callback(self._undo, self._delete, volume)
         self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.machine.zone}")
         self._wait_until(volume, lambda found: found["State"] in ("available", "in-use"), "available")
         return volume
@@ -137,11 +138,16 @@ class VolumeMounting:
         ]
         return str(mine[0]["VolumeId"]) if mine else None
 
-    def _attach(self, volume: str, undoing: ExitStack) -> str:
-        """Attach a volume and return its device name; one that is attached here already stays as it is."""
+    def _attach(self, volume: str, undoing: ExitStack, *, ours: bool) -> str:
+        """Attach a volume and return its device name; one that is attached here already stays as it is.
+
+        Unless it is `ours`, made by an earlier run that was cut off: then undoing detaches it too.
+        """
         for attachment in self._described(volume).get("Attachments", ()):
             if attachment["InstanceId"] != self.machine.id:
                 raise LabError(f"VOLUME: {volume} is attached to {attachment['InstanceId']}; detach it there first")
+            if ours:
+                undoing.callback(self._undo, self._detach, volume)
             return str(attachment["Device"])
         device = free_device(self.machine.description)
         try:
@@ -150,7 +156,7 @@ class VolumeMounting:
             # Repeated by botocore after a lost answer, the call says that the volume is in use: here, by itself.
             if refusal.response["Error"]["Code"] != "VolumeInUse" or not self._is_attached(volume):
                 raise
-        undoing.callback(self._detach, volume)
+        undoing.callback(self._undo, self._detach, volume)
         self.say(f"{volume} is attached as {device}")
         self._wait_until(volume, lambda found: _attachment(found) == "attached", "attached")
         return device
@@ -173,6 +179,14 @@ class VolumeMounting:
                 raise
         self._wait_until(volume, lambda found: found["State"] == "available", "detached")
         self.say(f"{volume} is detached")
+
+    def _undo(self, step: Callable[[str], None], volume: str) -> None:
+        """Take a step back; where that fails too, say so, and let the first failure be the one that is told."""
+        try:
+            step(volume)
+        except (ClientError, BotoCoreError, LabError) as problem:
+            told = described(problem) if isinstance(problem, ClientError) else str(problem)
+            self.say(f"{volume} could not be given back: {told}; the same command again goes on from here")
 
     def _delete(self, volume: str) -> None:
         self.ec2.delete_volume(VolumeId=volume)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
-from email.utils import formatdate
 
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
@@ -30,7 +29,6 @@ def refusal(call: Call, skew: float) -> Problem | None:
 def ahead(answer: Answer, skew: float) -> Answer:
     """Return an answer with its times as the cloud's clock has them."""
     if skew:
-        answer.headers["Date"] = formatdate(time.time() + skew, usegmt=True)
         answer.body = TIMES.sub(lambda found: found[1] + _shifted(found[2], skew) + found[3], answer.body)
     return answer
 

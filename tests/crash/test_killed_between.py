@@ -7,7 +7,7 @@ import pytest
 from tests.crash.killing import killed, registry_is_valid, run
 from tests.hosts.host import PATIENCE, holds_within
 from tests.hosts.machine import be_the_machine
-from tests.hosts.test_data import SEEDED, data_volume, frozen
+from tests.hosts.test_data import data_volume, frozen
 from tests.hosts.test_mount_volumes import mounted
 
 pytestmark = pytest.mark.crash
@@ -98,9 +98,9 @@ def test_a_snapshot_killed_anywhere_is_made_once_and_nothing_stays_frozen(machin
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(machine, disks, cloud, share):
+def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(machine, disks, cloud, speech, share):
     lab, variables, _, host = machine
-    disks(filesystem="ext4", U=SEEDED)
+    disks(filesystem="ext4", U=speech)
     wanted = {"HOST": "demo", "DATASET": "speech", **variables}
     number = killed(lab, "volume_mount", 0, MOUNT="/first", **wanted)
     run(lab, "volume_unmount", HOST="demo", MOUNT="/first", VOLUME=added(cloud), **variables)
@@ -108,7 +108,7 @@ def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(machine, d
         killed(lab, "volume_mount", at, MOUNT=f"/m{at}", **wanted)
         run(lab, "volume_mount", MOUNT=f"/m{at}", **wanted)
         volume = added(cloud)
-        assert mounted(host)[f"/m{at}"]["uuid"] == SEEDED, f"boundary {at}"
+        assert mounted(host)[f"/m{at}"]["uuid"] == speech, f"boundary {at}"
         run(lab, "volume_unmount", HOST="demo", MOUNT=f"/m{at}", VOLUME=volume, **variables)
         assert registry_is_valid(lab), f"boundary {at}"
     run(lab, "teardown", EXP="demo")

@@ -3,14 +3,12 @@
 import json
 import subprocess
 import time
+from uuid import uuid4
 
 import pytest
 
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_mount_volumes import disks, mounted, uuid  # noqa: F401 - a fixture
-
-SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
-"""The UUID of the demo's data set."""
 
 
 @pytest.fixture
@@ -21,6 +19,17 @@ def machine(cloud, lab, host_with_sshd, alice_key):
     assert lab.launch().code == 0
     variables, identity, _ = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
     return lab, variables, identity, host_with_sshd
+
+
+@pytest.fixture
+def speech(cloud):
+    """The UUID of the demo's data set: another in each test, as all tests' disks are seen by all."""
+    own = str(uuid4())
+    for region in ("us-east-1", "us-west-2"):
+        ec2 = cloud.client("ec2", region)
+        for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
+            ec2.create_tags(Resources=[snapshot["SnapshotId"]], Tags=[{"Key": "lab:uuid", "Value": own}])
+    return own
 
 
 def data_volume(cloud, instance):
@@ -131,13 +140,13 @@ def volumes(cloud):
     return cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"]
 
 
-def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disks, cloud):  # noqa: F811
+def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disks, cloud, speech):  # noqa: F811
     lab, variables, identity, host = machine
-    disks(filesystem="ext4", U=SEEDED)
+    disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     assert ended.code == 0, ended.out + ended.err
-    assert mounted(host)["/more"]["uuid"] == SEEDED
+    assert mounted(host)["/more"]["uuid"] == speech
     attached = attachments(cloud, identity)["/dev/sdg"]
     assert attached["DeleteOnTermination"] is True
     assert len(volumes(cloud)) == before + 1
@@ -171,9 +180,9 @@ def test_what_was_made_is_undone_when_aws_refuses_a_step(machine, cloud, action)
     assert attachments(cloud, identity).keys() == there.keys()
 
 
-def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks, cloud):  # noqa: F811
+def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks, cloud, speech):  # noqa: F811
     lab, variables, _, _ = machine
-    disks(filesystem="ext4", U=SEEDED)
+    disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
     cloud.weather(faults=[{"action": "AttachVolume", "kind": "hang-after", "times": 1}])
     running = lab.start("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)

@@ -1,0 +1,123 @@
+"""docs/iam-policy.json allows what the lab calls, and nothing else: every script is run, and the calls are counted."""
+
+import json
+
+import pytest
+
+from scripts.core.recorder import changes_something
+from tests.hosts.machine import be_the_machine
+from tests.hosts.test_data import speech  # noqa: F401 - a fixture
+from tests.hosts.test_mount_volumes import disks  # noqa: F401 - a fixture
+from tests.lab_directory import REPOSITORY
+
+POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+NOT_CALLED = {
+    "iam:PassRole": "asked by RunInstances, for an instance profile",
+    "ssm:GetParameters": "asked by RunInstances, for an image that is named by a parameter",
+    "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot machine",
+    **dict.fromkeys(
+        ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext",
+         "kms:ReEncryptFrom", "kms:ReEncryptTo"], "asked by EC2, for volumes under a key of one's own"
+    ),
+}  # fmt: skip
+"""What AWS asks for on its own while it carries out another call."""
+UNCONDITIONED = {
+    "ec2:CopySnapshot": "AWS asks it of the source too, which was made elsewhere",
+    "iam:PassRole": "conditioned on the service", "iam:CreateServiceLinkedRole": "conditioned on the service",
+    **dict.fromkeys(
+        (action for action in NOT_CALLED if action.startswith("kms:") and action != "kms:DescribeKey"),
+        "conditioned on EC2's asking",
+    ),
+}  # fmt: skip
+LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["{network}"]\n{more}\n'
+EXPERIMENT = """
+types = ["c6i.large"]
+[[data]]
+dataset = "speech"
+mount = "/data"
+at_teardown = "snapshot"
+[[scratch]]
+mount = "/scratch"
+gib = 4
+at_teardown = "keep"
+"""
+
+
+def statements():
+    """(action, statement) for each action of each statement."""
+    for statement in POLICY["Statement"]:
+        actions = statement["Action"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            yield action, statement
+
+
+def test_every_call_that_changes_something_is_conditioned_on_the_labs_own_tag():
+    changing = {action for action, _ in statements() if changes_something(action.partition(":")[2])}
+    tagged = {action for action, statement in statements() if "/lab:record" in json.dumps(statement.get("Condition"))}
+    assert changing - tagged == set(UNCONDITIONED)
+    assert "ec2:TerminateInstances" in tagged
+
+
+def orphan(cloud, kind, make, **request):
+    """Make a thing that carries the lab's tags and is in no registry."""
+    tags = [{"Key": "lab:experiment", "Value": "lost"}, {"Key": "lab:record", "Value": "f" * 32}]
+    getattr(cloud.client("ec2", "us-east-1"), make)(TagSpecifications=[{"ResourceType": kind, "Tags": tags}], **request)
+
+
+@pytest.fixture
+def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
+    """The calls of a lab in which everything was done once."""
+
+    def run(script, code=0, **variables):
+        ended = lab.run(script, MEMBER="alice", HOME=home, **variables)
+        assert ended.code == code, f"{script}: {ended.out} {ended.err}"
+
+    home = str(lab.path.parent / "home")
+    lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
+    lab.write("experiments/demo.toml", EXPERIMENT)
+    lab.write("experiments/spot.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.write("members/alice.toml", f'keys = ["{alice_key.line}"]\n')
+    lab.write("files/a.txt", "a")
+    (subnet, *_) = cloud.client("ec2", "us-east-1").describe_subnets()["Subnets"]
+    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
+    run("launch", EXP="demo")
+    run("plan", EXP="spot")
+    (machine,) = lab.status()
+    region = machine["region"]
+    be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    disks(filesystem="ext4", U=speech)
+    run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more")
+    mounted = [{"Name": "tag-key", "Values": ["lab:mount"]}]
+    (volume,) = cloud.client("ec2", region).describe_volumes(Filters=mounted)["Volumes"]
+    run("snapshot_create", HOST="demo", DATASET="more", VOLUME=volume["VolumeId"], MOUNT="/more")
+    run("users", HOST="demo", CHECK="1")
+    run("volume_unmount", HOST="demo", MOUNT="/more", VOLUME=volume["VolumeId"])
+    run("stop", EXP="demo")
+    run("start", EXP="demo")
+    run("teardown", EXP="demo")
+    more = f'[network.subnets]\nus-east-1 = ["{subnet["SubnetId"]}"]\n[image]\nowner = "amazon"\nname = "*"\n'
+    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=more))
+    run("plan", 1, EXP="demo")
+    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=""))
+    run("launch", EXP="demo")
+    run("dataset_build", DATASET="talks", FROM="./files")
+    run("dataset_verify", DATASET="talks")
+    run("snapshot_copy", DATASET="talks", REGIONS="eu-west-1")
+    run("datasets")
+    run("datasets_prune", KEEP="1", YES="1")
+    orphan(cloud, "elastic-ip", "allocate_address", Domain="vpc")
+    orphan(cloud, "key-pair", "create_key_pair", KeyName="lost")
+    orphan(cloud, "security-group", "create_security_group", GroupName="lost", Description="lost")
+    cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
+    run("audit", FIX="1", OF="everyone")
+    encoded = "Encoded authorization failure message: eyJhbGxvd2VkIjpmYWxzZX0="
+    run("teardown", EXP="demo")
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
+    run("launch", 1, EXP="demo")
+    return {f"{call['service']}:{call['action']}" for call in cloud.calls()}
+
+
+def test_the_policy_allows_exactly_what_the_lab_calls(used):
+    allowed = {action for action, _ in statements()}
+    assert used - allowed == set(), "called, and not allowed"
+    assert allowed - used == set(NOT_CALLED), "allowed, and never called"

@@ -1,0 +1,25 @@
+"""A clock that is wrong: by minutes it does no harm, by more it is named."""
+
+import pytest
+
+from tests.living import living_in
+
+
+@pytest.mark.parametrize(("skew", "told"), [(400, "400 s behind AWS's"), (-4000, "4000 s ahead of AWS's")])
+def test_a_clock_that_is_too_wrong_is_named_with_how_much(lab, cloud, skew, told):
+    cloud.weather(clock_skew=skew)
+    ended = lab.launch()
+    assert ended.code == 1
+    assert "RequestExpired" in ended.error
+    seconds, *words = told.split(" ", 1)
+    around = [f"this machine's clock is {int(seconds) + more} {words[0]}" for more in (-2, -1, 0, 1, 2)]
+    assert any(one in ended.error for one in around), ended.error
+
+
+@pytest.mark.parametrize("skew", [-280, 280])
+def test_one_that_is_off_by_minutes_delays_nothing_and_forgets_nothing(lab, cloud, skew):
+    cloud.weather(clock_skew=skew, invisible=1.0)
+    assert lab.launch().code == 0
+    cloud.weather(clock_skew=skew)
+    assert lab.teardown().code == 0
+    assert [living_in(cloud, "us-east-1", kind) for kind in ("instance", "volume")] == [[], []]
