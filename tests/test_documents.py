@@ -57,6 +57,16 @@ def test_every_make_target_and_every_file_that_a_document_names_exists(document)
         )
 
 
+def test_every_failure_that_is_told_of_is_held_by_a_test_that_exists():
+    rows = [line for line in (REPOSITORY / "docs/failures.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if not row.startswith("| What happens")]
+    assert len(rows) > 30
+    for row in rows:
+        held_by = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.split("|")[-2].strip())
+        assert held_by, f"no test is named: {row}"
+        assert f"\ndef {held_by[2]}(" in (REPOSITORY / held_by[1]).read_text(), row
+
+
 def test_no_address_of_a_package_index_is_in_the_lock_files():
     for name in ("requirements.lock", "requirements-dev.lock"):
         text = (REPOSITORY / name).read_text()
