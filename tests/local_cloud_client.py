@@ -42,6 +42,11 @@ class LocalCloud:
             seen = json.load(answer)
         return [c for c in seen if (everyone or c["key"] != "testing") and action in (None, c["action"])]
 
+    def inventory(self) -> list[dict[str, Any]]:
+        """Return all that there is in all regions: kind, id, region, state and tags."""
+        with OPENER.open(f"{self.url}/lab/inventory") as answer:
+            return json.load(answer)
+
     def client(self, service: str, region: str) -> Any:
         """Return a boto3 client that asks each thing once."""
         return _client(self.url, service, region)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scripts.local_cloud.answers import Answer
 from scripts.local_cloud.call import as_json
 from scripts.local_cloud.front import Front
+from scripts.local_cloud.inventory import inventory
 from scripts.local_cloud.weather import Weather
 
 
@@ -98,10 +99,17 @@ def _host(front: Front, body: bytes) -> Any:
     return {}
 
 
+def _inventory(front: Front, _: bytes) -> Any:
+    with front.lock:
+        front.ec2.machines.keep_appointments()
+        return inventory()
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/weather"): _weather,
     ("POST", "/lab/weather"): _change_weather,
     ("GET", "/lab/calls"): _calls,
+    ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/end"): _end,
     ("POST", "/lab/host"): _host,

@@ -4,7 +4,9 @@ import json
 
 from tests.lab_directory import REPOSITORY
 
-REGIONS = ("us-east-1", "us-west-2")
+KINDS = ("instance", "volume", "snapshot", "security-group", "key-pair", "address", "network-interface")
+GONE = {kind: [] for kind in KINDS if kind != "security-group"}
+"""What is left after a teardown, beside the lab's own groups."""
 PLUGIN = "plugins/kill.py"
 
 
@@ -33,18 +35,21 @@ def run(lab, script, **variables):
 
 
 def alive(cloud):
-    """What lives in all regions, by kind."""
-    found = {"instances": [], "volumes": [], "groups": [], "results": []}
-    for region in REGIONS:
-        ec2 = cloud.client("ec2", region)
-        machines = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
-        found["instances"] += [i["InstanceId"] for i in machines if i["State"]["Name"] != "terminated"]
-        found["volumes"] += [v["VolumeId"] for v in ec2.describe_volumes()["Volumes"]]
-        ours = [{"Name": "tag-key", "Values": ["lab:record"]}]
-        found["groups"] += [g["GroupId"] for g in ec2.describe_security_groups(Filters=ours)["SecurityGroups"]]
-        results = [{"Name": "tag:lab:dataset", "Values": ["results"]}]
-        found["results"] += [s["SnapshotId"] for s in ec2.describe_snapshots(Filters=results)["Snapshots"]]
+    """What there is in all regions, by kind; data sets that the cloud began with are not the commands' doing."""
+    found = {kind: [] for kind in KINDS}
+    for thing in cloud.inventory():
+        ours = "lab:record" in thing["tags"] or thing["kind"] != "snapshot"
+        if ours and thing["state"] != "terminated":
+            found[thing["kind"]].append(thing["id"])
     return found
+
+
+def gone(cloud, **more):
+    """Whether nothing is left in any region but one group of the lab's in each that was used, and `more`."""
+    found = alive(cloud)
+    groups = found.pop("security-group")
+    assert found == {**GONE, **more}, found
+    return len(groups)
 
 
 def registry_is_valid(lab):

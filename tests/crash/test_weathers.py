@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from tests.crash.killing import alive, registry_is_valid
+from tests.crash.killing import alive, gone, registry_is_valid
 
 pytestmark = pytest.mark.crash
 
@@ -69,17 +69,13 @@ def test_a_launch_gives_its_machine_or_nothing_and_a_teardown_leaves_nothing(lab
         there = alive(cloud)
         expected = 1 if launched.code == 0 else 0
         assert launched.code in (0, 1), f"{named}: {launched.err}"
-        assert len(there["instances"]) <= expected, f"{named}: more than one, or one of a launch that failed"
-        assert launched.code == 1 or len(there["instances"]) == 1, named
-        assert len(there["volumes"]) == 2 * len(there["instances"]), named
+        told = "could not be taken down" in launched.err
+        assert len(there["instance"]) == expected or told, f"{named}: {len(there['instance'])}; {launched.err}"
+        assert len(there["instance"]) <= 1, named
+        assert len(there["volume"]) == 2 * len(there["instance"]), named
         cloud.weather(**weather, seed=seed + 1000)
-        for _ in range(3):  # what AWS does not let through may be told of with 1: then it is run again
-            ended = lab.run("teardown", EXP="demo")
-            if ended.code == 0:
-                break
+        ended = lab.run("teardown", EXP="demo")
         assert ended.code == 0 or "was never launched" in ended.err, f"{named}: {ended.err}"
         cloud.weather()
-        found = alive(cloud)
-        assert (found["instances"], found["volumes"]) == ([], []), named
-        assert len(found["groups"]) <= 2, f"{named}: one for each region"
+        assert gone(cloud) <= 2, f"{named}: one group for each region"
         assert registry_is_valid(lab), named
