@@ -29,10 +29,9 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     you made, or that say of nobody who did; OF=user@host, or OF=everyone, says whose otherwise.
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts or unfinished things.
     """
-    from scripts.core.account_survey import survey
-    from scripts.core.audit import ALARMING, findings
+    from scripts.core.audit import ALARMING
     from scripts.core.audit_report import AuditReport
-    from scripts.core.living import is_young
+    from scripts.core.examination import examined
     from scripts.core.names import region_names
     from scripts.core.orphans import of_whom
     from scripts.core.owners import with_owners
@@ -42,9 +41,7 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     whose = of_whom(of)
     with open_session("audit") as session:
         report.begins(session)
-        before = session.holdings()
-        seen = survey(session, region_names(regions))
-        found = findings(seen, before, session.holdings(), lambda time: is_young(session, time))
+        seen, found = examined(session, region_names(regions))
         found = with_owners(session, found)
         report.found(seen, found)
         if fix:

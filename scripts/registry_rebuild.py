@@ -16,10 +16,9 @@ def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_js
     Yours, and those that say of nobody whose they are; OF=user@host or OF=everyone takes others'. From then on status
     shows them and teardown ends them. What they were asked with is not to be found out any more.
     """
-    from scripts.core.account_survey import survey
-    from scripts.core.audit import Verdict, findings
+    from scripts.core.audit import Verdict
     from scripts.core.audit_report import AuditReport
-    from scripts.core.living import is_young
+    from scripts.core.examination import examined
     from scripts.core.names import region_names
     from scripts.core.orphans import meant, of_whom, take_in
     from scripts.core.session import open_session
@@ -29,9 +28,7 @@ def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_js
     whose = of_whom(of)
     with open_session("registry-rebuild") as session:
         report.begins(session)
-        before = session.holdings()
-        seen = survey(session, region_names(regions))
-        found = findings(seen, before, session.holdings(), lambda time: is_young(session, time))
+        seen, found = examined(session, region_names(regions))
         orphans = [finding for finding in found if finding.verdict is Verdict.ORPHAN]
         report.found(seen, orphans)
         mine = meant(orphans, whose)

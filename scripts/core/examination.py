@@ -1,0 +1,17 @@
+"""One look at the whole account, held against the registry before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scripts.core.account_survey import Survey, survey
+from scripts.core.audit import Finding, findings
+from scripts.core.living import is_young
+from scripts.core.session import Session
+
+
+def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
+    """Return what lives in regions, all if none is named, and what is the matter with it."""
+    before = session.holdings()
+    seen = survey(session, regions)
+    return seen, findings(seen, before, session.holdings(), lambda time: is_young(session, time))
