@@ -364,25 +364,36 @@ def mount_all(volumes: list, fstab: pathlib.Path) -> int:
 
 
 def add(entry: dict, fstab: pathlib.Path) -> int:
-    """Mount a volume and list it; where that fails, nothing of it stays."""
+    """Mount a volume and list it; where that fails, nothing of it stays. One that is mounted there already stays so."""
     volume = Volume.read(entry)
-    before = fstab.read_text()
-    if os.path.ismount(volume.mount):
+    before, was_there = fstab.read_text(), os.path.ismount(volume.mount)
+    if was_there and not is_mounted(volume):
         say(f"NOT MOUNTED: {volume.mount}: something is mounted there already")
         return 1
     listed = [other for other in entries() if other["mount"] != volume.mount]
+    taken = {d["path"] for d in lsblk("PATH", "MOUNTPOINT") if d["mountpoint"] not in (None, volume.mount)}
     try:
-        told = mount(volume, {d["path"] for d in lsblk("PATH", "MOUNTPOINT") if d["mountpoint"]}, fstab)
+        told = mount(volume, taken, fstab)
         VOLUMES.parent.mkdir(parents=True, exist_ok=True)
         write(VOLUMES, json.dumps([*listed, entry], indent=1))
     except (NotMounted, OSError, subprocess.CalledProcessError) as problem:
-        if os.path.ismount(volume.mount):
+        if os.path.ismount(volume.mount) and not was_there:
             subprocess.call(["umount", volume.mount])
         write(fstab, before)
         say(f"NOT MOUNTED: {volume.mount}: {problem}")
         return 1
     print(json.dumps(told), flush=True)
     return 0
+
+
+def is_mounted(volume: Volume) -> bool:
+    """Say whether it is this very volume that is mounted where it is to be."""
+    serials = {disk.path: disk.volume for disk in disks()}
+    for d in lsblk("PATH", "PKNAME", "MOUNTPOINT"):
+        if d["mountpoint"] == volume.mount:
+            identity = serials.get(d["path"]) or serials.get(f"/dev/{d['pkname']}", "")
+            return identity == volume.volume if identity else probe(d["path"]).get("UUID") == volume.uuid
+    return False
 
 
 def unmount(mount_point: str, fstab: pathlib.Path) -> int:

@@ -80,7 +80,7 @@ class VolumeMounting:
         """
         with ExitStack() as undoing:
             volume = wanted.volume or self._make(wanted, undoing)
-            device = self._attach(volume, undoing, ours=not wanted.volume)
+            device = self._attach(volume, undoing)
             if not wanted.volume:
                 # A volume that was there before outlives the machine; one made for it goes with it.
                 self._delete_with_machine(volume, device)
@@ -138,16 +138,15 @@ class VolumeMounting:
         ]
         return str(mine[0]["VolumeId"]) if mine else None
 
-    def _attach(self, volume: str, undoing: ExitStack, *, ours: bool) -> str:
-        """Attach a volume and return its device name; one that is attached here already stays as it is.
+    def _attach(self, volume: str, undoing: ExitStack) -> str:
+        """Attach a volume and return its device name; one that is attached here already stays so, come what may.
 
-        Unless it is `ours`, made by an earlier run that was cut off: then undoing detaches it too.
+        It may be in use: an earlier run got as far as that, or further.
         """
         for attachment in self._described(volume).get("Attachments", ()):
             if attachment["InstanceId"] != self.machine.id:
                 raise LabError(f"VOLUME: {volume} is attached to {attachment['InstanceId']}; detach it there first")
-            if ours:
-                undoing.callback(self._undo, self._detach, volume)
+            undoing.pop_all()
             return str(attachment["Device"])
         device = free_device(self.machine.description)
         try:

@@ -198,6 +198,17 @@ def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks,
     assert volumes(cloud) == []
 
 
+def test_a_second_mount_of_the_same_finds_it_done(machine, disks, cloud, speech):  # noqa: F811
+    lab, variables, _, host = machine
+    disks(filesystem="ext4", U=speech)
+    before = len(volumes(cloud))
+    for _ in range(2):
+        ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+        assert ended.code == 0, ended.out + ended.err
+    assert len(volumes(cloud)) == before + 1
+    assert mounted(host)["/more"]["uuid"] == speech
+
+
 def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
     lab, variables, identity, _ = machine
     process = subprocess.run(

@@ -1,6 +1,7 @@
 """Volumes on a machine: found, formatted only when empty, mounted, grown, given away, and given back."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -195,4 +196,5 @@ def test_who_is_at_work_on_a_volume_is_named_when_it_can_not_be_unmounted(host, 
     working.kill()
     working.wait()
     assert refused.returncode == 1
-    assert "PROBLEM: /data is in use by sleep (" in refused.stdout
+    # Between saying `in` and becoming sleep it is a shell for a moment.
+    assert re.search(r"PROBLEM: /data is in use by (sh|sleep) \(", refused.stdout)
