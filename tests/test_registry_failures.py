@@ -36,12 +36,10 @@ def alive(cloud):
     return [thing for kind in ("instance", "volume") for thing in living_in(cloud, "us-east-1", kind)]
 
 
-@pytest.mark.parametrize("first", [2, 4, 6, 8, 10, 11, 12])
+@pytest.mark.parametrize("first", [2, 3, 4, 5, 6, 7, 8])
 @pytest.mark.parametrize(("call", "code"), [("pwrite", "ENOSPC"), ("fdatasync", "EIO")])
 def test_a_disk_that_fails_in_the_midst_of_a_launch_loses_nothing_that_was_written(small, cloud, call, code, first):
     ended = on_failing_disk(small, "launch", f"{call} {code} {first}")
-    if ended.code == 0:
-        pytest.skip("the launch wrote less often than that")
     assert ended.code == 1
     assert SAID[code] in ended.err
     before = acknowledged(small)
