@@ -34,7 +34,7 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
         for line in losses:
             console.say(f"  {line}", "loses", style="yellow", loses=line)
         if losses and not yes:
-            raise LabError(f"{exp}: runs on: nothing was stopped; YES=1 stops it all the same")
+            raise LabError(f"{exp}: runs on; save what is to be kept, then YES=1 stops it")
         stopping.run(machines, waiting)
         ids = [machine["InstanceId"] for machine in machines]
         done = f"{', '.join(ids)} stopped" if ids else "was stopped already"
