@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from scripts.core.record import Event, Record
-from scripts.core.registry import Registry
-from scripts.core.registry_file import flush
-from scripts.core.registry_mending import as_line
+from scripts.registries.file_access import flush
+from scripts.registries.file_form import as_line
+from scripts.registries.file_registry import FileRegistry
 
 APPENDS = 500
 MANY = 100_000
@@ -25,14 +25,14 @@ def record_of(size: int) -> Record:
     return Record(event=Event.NOTE, note={"text": "x" * (size - len(as_line(empty.as_json())))})
 
 
-def registry_with(path: Path, count: int, size: int) -> Registry:
+def registry_with(path: Path, count: int, size: int) -> FileRegistry:
     """Return a registry of `count` records, written at once."""
     if count:
         line = as_line(record_of(size).as_json())
         path.write_bytes(b"[\n" + b",\n".join([line] * count) + b"\n]\n")
         path.chmod(0o600)
         os.sync()
-    return Registry(path)
+    return FileRegistry(path)
 
 
 def bare_append(path: Path, size: int) -> Callable[[], None]:

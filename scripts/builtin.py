@@ -1,10 +1,11 @@
-"""The kinds and launch parts that come with the lab, registered as any plugin registers its own."""
+"""The kinds, launch parts and registries that come with the lab, registered as any plugin registers its own."""
 
 from __future__ import annotations
 
 from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import hookimpl
+from scripts.core.registry_backend import RegistryBackend
 from scripts.kinds.address import Address
 from scripts.kinds.instance import Instance
 from scripts.kinds.key_pair import KeyPair
@@ -18,6 +19,7 @@ from scripts.parts.members import Members
 from scripts.parts.network import LabNetwork
 from scripts.parts.time_to_live import TimeToLive
 from scripts.parts.volumes import Volumes
+from scripts.registries.backends import DynamoDb, File
 
 
 @hookimpl
@@ -30,3 +32,9 @@ def lab_kinds() -> list[Kind]:
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts."""
     return [Machine(), MachineImage(), LabNetwork(), Volumes(), TimeToLive(), Members(), Command()]
+
+
+@hookimpl
+def lab_registry_backends() -> list[RegistryBackend]:
+    """Return the built-in places for a registry."""
+    return [File(), DynamoDb()]

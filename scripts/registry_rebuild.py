@@ -34,7 +34,7 @@ def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_js
         mine = meant(orphans, whose)
         report.spares([finding for finding in orphans if finding not in mine])
         if mine and not yes:
-            raise LabError(f"{len(mine)} would be written into {session.registry.path.name}; YES=1 does it")
+            raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
         take_in(session, mine)
         experiments = sorted({finding.resource.experiment for finding in mine if finding.resource.experiment})
         named = f", of {', '.join(experiments)}" if experiments else ""

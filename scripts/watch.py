@@ -63,13 +63,12 @@ def taken_by_aws(machine: Resource) -> bool:
 
 def relaunch(session: Session, exp: str, console: Console) -> None:
     """Launch an experiment again, alone on it; the file is read anew, so that it can be mended meanwhile."""
-    from scripts.core.experiment_lock import acting_alone
     from scripts.core.launch_report import LaunchReport
     from scripts.core.launching import Launch
     from scripts.core.set_up import set_up
     from scripts.core.volume_ends import mark_volumes
 
-    with acting_alone(session.registry.path, exp, "watch"):
+    with session.registry.acting_alone(exp, "watch"):
         report = LaunchReport(console, exp)
         experiment = session.experiment_file(exp)
         report.begins(session, experiment, count=1)

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from scripts.core.record import Event, Record
-from scripts.core.registry import Registry
+from scripts.registries.file_registry import FileRegistry
 
 
 def main(path: str, count: str, size: str) -> None:
-    registry = Registry(Path(path))
+    registry = FileRegistry(Path(path))
     for _ in range(int(count)):
         record = Record(event=Event.NOTE, note={"padding": "é" * int(size)})
         registry.append(record)

@@ -20,7 +20,7 @@ from pytest_mock import MockerFixture
 
 from scripts.core.errors import LabError
 from scripts.core.record import FORMAT, Event, Record
-from scripts.core.registry import Registry
+from scripts.registries.file_registry import FileRegistry
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 65534
@@ -36,12 +36,12 @@ def ids_in(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "registry.json")
+def registry(tmp_path: Path) -> FileRegistry:
+    return FileRegistry(tmp_path / "registry.json")
 
 
 @pytest.fixture
-def three(registry: Registry) -> list[Record]:
+def three(registry: FileRegistry) -> list[Record]:
     """Three records that the registry holds."""
     records = [note(number=number) for number in range(3)]
     for record in records:
@@ -56,7 +56,7 @@ def ids(records: list[Record]) -> list[str]:
 # What is written is what is read.
 
 
-def test_a_record_is_read_back_as_it_was_written(registry: Registry) -> None:
+def test_a_record_is_read_back_as_it_was_written(registry: FileRegistry) -> None:
     record = Record(
         event=Event.ANSWER, of="1", experiment="größe", region="eu-north-1", response={"a": [1, None, {"b": "☃"}]}
     )
@@ -68,7 +68,7 @@ def test_a_record_is_read_back_as_it_was_written(registry: Registry) -> None:
 @given(text=st.text(st.characters()))
 def test_any_text_is_kept_even_lone_surrogates_and_newlines(text: str) -> None:
     with TemporaryDirectory() as directory:
-        registry = Registry(Path(directory, "registry.json"))
+        registry = FileRegistry(Path(directory, "registry.json"))
         registry.append(note(text=text))
         registry.append(note(text="\ud800\n\x85\u2028"))
         first, second = registry.records()
@@ -77,7 +77,7 @@ def test_any_text_is_kept_even_lone_surrogates_and_newlines(text: str) -> None:
         assert len(registry.path.read_bytes().splitlines()) == 4
 
 
-def test_the_file_is_one_json_document_with_a_record_per_line(registry: Registry, three: list[Record]) -> None:
+def test_the_file_is_one_json_document_with_a_record_per_line(registry: FileRegistry, three: list[Record]) -> None:
     first, *lines, last = registry.path.read_text().split("\n")[:-1]
     assert (first, last) == ("[", "]")
     assert [json.loads(line.removesuffix(","))["id"] for line in lines] == ids(three) == ids_in(registry.path)
@@ -85,20 +85,20 @@ def test_the_file_is_one_json_document_with_a_record_per_line(registry: Registry
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_json_has_not_is_refused_and_changes_nothing(
-    registry: Registry, three: list[Record], number: float
+    registry: FileRegistry, three: list[Record], number: float
 ) -> None:
     with pytest.raises(ValueError):
         registry.append(note(number=number))
     assert ids_in(registry.path) == ids(three)
 
 
-def test_a_registry_that_does_not_exist_is_empty_and_is_not_made_by_reading(registry: Registry) -> None:
+def test_a_registry_that_does_not_exist_is_empty_and_is_not_made_by_reading(registry: FileRegistry) -> None:
     assert list(registry.records()) == []
     assert not registry.path.exists()
 
 
 def test_records_are_those_of_the_moment_of_the_call_and_no_lock_is_held_meanwhile(
-    registry: Registry, three: list[Record]
+    registry: FileRegistry, three: list[Record]
 ) -> None:
     records = registry.records()
     registry.append(note())
@@ -107,7 +107,7 @@ def test_records_are_those_of_the_moment_of_the_call_and_no_lock_is_held_meanwhi
     assert [first, *records] == three
 
 
-def test_threads_of_one_process_may_append_at_once(registry: Registry) -> None:
+def test_threads_of_one_process_may_append_at_once(registry: FileRegistry) -> None:
     records = [note(number=number) for number in range(200)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(registry.append, records))
@@ -119,7 +119,7 @@ def test_an_append_reads_and_writes_as_much_in_a_big_registry_as_in_a_small_one(
     tmp_path: Path, mocker: MockerFixture, size: int
 ) -> None:
     def cost_after(count: int) -> tuple[int, int]:
-        registry = Registry(tmp_path / f"{count}.json")
+        registry = FileRegistry(tmp_path / f"{count}.json")
         registry.append(note())
         document = registry.path.read_bytes()
         line = document.splitlines()[1]
@@ -137,7 +137,7 @@ def test_an_append_reads_and_writes_as_much_in_a_big_registry_as_in_a_small_one(
 # Where it lies.
 
 
-def test_a_new_registry_is_private_and_one_that_others_can_read_becomes_so(registry: Registry) -> None:
+def test_a_new_registry_is_private_and_one_that_others_can_read_becomes_so(registry: FileRegistry) -> None:
     registry.append(note())
     assert stat.S_IMODE(registry.path.stat().st_mode) == 0o600
     registry.path.chmod(0o644)
@@ -145,25 +145,25 @@ def test_a_new_registry_is_private_and_one_that_others_can_read_becomes_so(regis
     assert stat.S_IMODE(registry.path.stat().st_mode) == 0o600
 
 
-def test_a_symbolic_link_is_followed_and_stays(registry: Registry, three: list[Record]) -> None:
+def test_a_symbolic_link_is_followed_and_stays(registry: FileRegistry, three: list[Record]) -> None:
     link = registry.path.with_name("link.json")
     link.symlink_to(registry.path)
     registry.path.write_text(json.dumps(json.loads(registry.path.read_text()), indent=2))
     last = note()
-    Registry(link).append(last)
+    FileRegistry(link).append(last)
     assert link.is_symlink()
     assert ids_in(registry.path) == [*ids(three), last.id]
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "missing" / "registry.json")
+    registry = FileRegistry(tmp_path / "missing" / "registry.json")
     assert list(registry.records()) == []
     with pytest.raises(LabError, match=r"missing/registry\.json: its directory does not exist; make it"):
         registry.append(note())
 
 
 def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
-    for use in (Registry(tmp_path).records, lambda: Registry(tmp_path).append(note())):
+    for use in (FileRegistry(tmp_path).records, lambda: FileRegistry(tmp_path).append(note())):
         with pytest.raises(LabError, match="is a directory; move it away"):
             use()
 
@@ -171,12 +171,12 @@ def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
 def test_a_device_is_refused_and_keeps_its_mode() -> None:
     mode = Path("/dev/null").stat().st_mode
     with pytest.raises(LabError, match="is not a regular file"):
-        Registry(Path("/dev/null")).append(note())
+        FileRegistry(Path("/dev/null")).append(note())
     assert Path("/dev/null").stat().st_mode == mode
 
 
 def test_a_file_renamed_over_the_registry_while_waiting_for_the_lock_is_the_one_that_is_written(
-    registry: Registry, three: list[Record], mocker: MockerFixture
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
     archived = registry.path.with_name("archived.json")
     flock = fcntl.flock
@@ -195,7 +195,7 @@ def test_a_file_renamed_over_the_registry_while_waiting_for_the_lock_is_the_one_
 
 
 def test_a_file_removed_while_waiting_for_the_lock_is_made_anew(
-    registry: Registry, three: list[Record], mocker: MockerFixture
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
     doomed = [registry.path]
     flock = fcntl.flock
@@ -219,7 +219,7 @@ records = st.builds(note, words=plain)
 
 
 def appended(path: Path, record: Record) -> bytes:
-    Registry(path).append(record)
+    FileRegistry(path).append(record)
     return path.read_bytes()
 
 
@@ -246,9 +246,9 @@ def test_whatever_a_torn_append_leaves_every_acknowledged_record_stays_and_the_n
         begin = len(before) - 3
         cut = begin + 1 + int(where * (len(after) - begin - 1))
         path.write_bytes(after[:cut] + (rest or before[cut:]))
-        found = [record.id for record in Registry(path).records()]
+        found = [record.id for record in FileRegistry(path).records()]
         last = note()
-        Registry(path).append(last)
+        FileRegistry(path).append(last)
         assert found[: len(acknowledged)] == ids(acknowledged)
         assert ids_in(path) == [*found, last.id]
         assert len(path.read_bytes().splitlines()) == len(found) + 3
@@ -260,7 +260,7 @@ def test_an_append_torn_at_any_byte_is_mended(tmp_path: Path, acknowledged: int)
     path.write_bytes(b"[\n]\n")
     kept = [note(text="ü]\n") for _ in range(acknowledged)]
     for record in kept:
-        Registry(path).append(record)
+        FileRegistry(path).append(record)
     before = path.read_bytes()
     begin = len(before) - 3
     after = appended(path, note(list=[1, "]", "é"]))
@@ -268,11 +268,11 @@ def test_an_append_torn_at_any_byte_is_mended(tmp_path: Path, acknowledged: int)
     for cut in range(begin, len(after)):
         for missing in (before[cut:], bytes(len(after) - cut), bytes(10), b"stale" if acknowledged else b"\0stale"):
             path.write_bytes(after[:cut] + missing)
-            Registry(path).append(last)
+            FileRegistry(path).append(last)
             assert [each for each in ids_in(path) if each in ids([*kept, last])] == ids([*kept, last])
 
 
-def test_missing_blocks_before_a_perfect_end_are_noticed(registry: Registry, three: list[Record]) -> None:
+def test_missing_blocks_before_a_perfect_end_are_noticed(registry: FileRegistry, three: list[Record]) -> None:
     whole = appended(registry.path, note(text="x" * 10_000))
     registry.path.write_bytes(whole[:-9000] + bytes(4096) + whole[-4904:])
     assert list(registry.records()) == three
@@ -282,7 +282,7 @@ def test_missing_blocks_before_a_perfect_end_are_noticed(registry: Registry, thr
 
 
 def test_a_first_block_that_is_missing_leaves_the_old_closing_and_is_noticed(
-    registry: Registry, three: list[Record]
+    registry: FileRegistry, three: list[Record]
 ) -> None:
     before = registry.path.read_bytes()
     after = appended(registry.path, note(text="x" * 10_000))
@@ -292,7 +292,7 @@ def test_a_first_block_that_is_missing_leaves_the_old_closing_and_is_noticed(
     assert ids_in(registry.path) == [*ids(three), last.id]
 
 
-def test_reading_a_torn_registry_leaves_the_file_alone(registry: Registry, three: list[Record]) -> None:
+def test_reading_a_torn_registry_leaves_the_file_alone(registry: FileRegistry, three: list[Record]) -> None:
     torn = registry.path.read_bytes()[:-20]
     registry.path.write_bytes(torn)
     assert list(registry.records()) == three[:2]
@@ -301,7 +301,7 @@ def test_reading_a_torn_registry_leaves_the_file_alone(registry: Registry, three
 
 @pytest.mark.parametrize("content", ["", "\n", "[", "[\n", "[]", "[]\n", "[\n]\n", "[ \n\n ]", '[\n{"eve', "[\n{\n"])
 def test_a_registry_begun_and_without_a_record_is_empty_and_can_be_appended_to(
-    registry: Registry, content: str
+    registry: FileRegistry, content: str
 ) -> None:
     registry.path.write_text(content)
     assert list(registry.records()) == []
@@ -325,7 +325,7 @@ def test_a_registry_begun_and_without_a_record_is_empty_and_can_be_appended_to(
     ids=["jq", "no indentation", "tabs and sorted", "jq -c"],
 )
 def test_another_layout_is_read_and_put_back_to_a_record_per_line(
-    registry: Registry, three: list[Record], layout: Callable[[Any], str]
+    registry: FileRegistry, three: list[Record], layout: Callable[[Any], str]
 ) -> None:
     registry.path.write_text(layout(json.loads(registry.path.read_text())))
     assert list(registry.records()) == three
@@ -338,7 +338,7 @@ def test_another_layout_is_read_and_put_back_to_a_record_per_line(
 
 @pytest.mark.parametrize("closing", ["\n]", "", "\n", ",\n", ",\n]\n", "\r\n]\r\n"])
 def test_a_closing_that_is_missing_or_mistyped_is_put_right(
-    registry: Registry, three: list[Record], closing: str
+    registry: FileRegistry, three: list[Record], closing: str
 ) -> None:
     registry.path.write_bytes(registry.path.read_bytes()[:-3] + closing.encode())
     last = note()
@@ -346,7 +346,7 @@ def test_a_closing_that_is_missing_or_mistyped_is_put_right(
     assert ids_in(registry.path) == [*ids(three), last.id]
 
 
-def refused(registry: Registry, message: str) -> None:
+def refused(registry: FileRegistry, message: str) -> None:
     """Expect that neither reading nor appending accepts the file, and that its bytes stay."""
     before = registry.path.read_bytes()
     for use in (lambda: list(registry.records()), lambda: registry.append(note())):
@@ -371,18 +371,18 @@ def refused(registry: Registry, message: str) -> None:
         b"\xff\xfe[\0\n\0",
     ],
 )
-def test_what_is_not_a_registry_is_refused_and_not_touched(registry: Registry, content: bytes) -> None:
+def test_what_is_not_a_registry_is_refused_and_not_touched(registry: FileRegistry, content: bytes) -> None:
     registry.path.write_bytes(content)
     refused(registry, "is not a registry .* nothing was changed; move it away")
 
 
 @pytest.mark.parametrize("content", [b"[1]", b'[\n{"name":"x"}\n]\n', b"[[]]", b'[{"event":"unknown"}]'])
-def test_an_array_of_something_else_is_refused_and_not_touched(registry: Registry, content: bytes) -> None:
+def test_an_array_of_something_else_is_refused_and_not_touched(registry: FileRegistry, content: bytes) -> None:
     registry.path.write_bytes(content)
     refused(registry, "record .*is not a registry record; nothing was changed")
 
 
-def test_a_record_of_a_newer_version_asks_for_an_upgrade(registry: Registry, three: list[Record]) -> None:
+def test_a_record_of_a_newer_version_asks_for_an_upgrade(registry: FileRegistry, three: list[Record]) -> None:
     last = json.dumps({**three[-1].as_json(), "format": FORMAT + 1, "event": "from the future"})
     registry.path.write_bytes(registry.path.read_bytes()[:-3] + f",\n{last}\n]\n".encode())
     refused(registry, f"record .*has format {FORMAT + 1}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
@@ -390,7 +390,7 @@ def test_a_record_of_a_newer_version_asks_for_an_upgrade(registry: Registry, thr
 
 @pytest.mark.parametrize("line", [2, 3, 4])
 def test_a_slip_in_an_editor_is_refused_with_its_line_and_never_cut_off(
-    registry: Registry, three: list[Record], line: int
+    registry: FileRegistry, three: list[Record], line: int
 ) -> None:
     lines = registry.path.read_bytes().split(b"\n")
     lines[line - 1] = lines[line - 1].replace(b'"event":', b'"event"')
@@ -402,7 +402,7 @@ def test_a_slip_in_an_editor_is_refused_with_its_line_and_never_cut_off(
     assert registry.path.read_bytes() == before
 
 
-def test_two_registries_in_one_file_are_not_read(registry: Registry, three: list[Record]) -> None:
+def test_two_registries_in_one_file_are_not_read(registry: FileRegistry, three: list[Record]) -> None:
     registry.path.write_bytes(registry.path.read_bytes() * 2)
     with pytest.raises(LabError, match="line 6 is damaged"):
         registry.records()
@@ -410,7 +410,7 @@ def test_two_registries_in_one_file_are_not_read(registry: Registry, three: list
 
 
 def test_a_damaged_last_line_and_a_torn_tail_behind_a_damaged_line_are_not_appended_to(
-    registry: Registry, three: list[Record]
+    registry: FileRegistry, three: list[Record]
 ) -> None:
     whole = registry.path.read_bytes()
     registry.path.write_bytes(whole[:-4] + b"oops" + whole[-4:])
@@ -433,8 +433,8 @@ def in_a_child(path: Path, restriction: str) -> str:
     """Return how an append in a process of its own ended, once restricted."""
     program = (
         "import os, resource, signal, sys; from pathlib import Path; from scripts.core.errors import LabError\n"
-        "from scripts.core.record import Record; from scripts.core.registry import Registry\n"
-        "record = Record(event='note', note={'text': 'x' * 5000}); registry = Registry(Path(sys.argv[1]))\n"
+        "from scripts.core.record import Record; from scripts.registries.file_registry import FileRegistry\n"
+        "record = Record(event='note', note={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
     )
@@ -444,7 +444,7 @@ def in_a_child(path: Path, restriction: str) -> str:
 
 
 def test_a_write_that_the_limit_of_file_size_cuts_short_leaves_the_registry_as_it_was(
-    registry: Registry, three: list[Record]
+    registry: FileRegistry, three: list[Record]
 ) -> None:
     before = registry.path.read_bytes()
     limit = len(before) + 1000
@@ -458,22 +458,22 @@ UNPRIVILEGED = f"os.geteuid() or (os.setgroups([]), os.setgid({NOBODY}), os.setu
 
 
 @pytest.fixture
-def reachable() -> Iterator[Registry]:
+def reachable() -> Iterator[FileRegistry]:
     """An empty registry in a directory that everybody may enter, as pytest's own are not."""
     with TemporaryDirectory(dir="/tmp") as directory:
         path = Path(directory, "registry.json")
         path.parent.chmod(0o755)
         path.write_text("[]")
-        yield Registry(path)
+        yield FileRegistry(path)
 
 
-def test_a_read_only_file_is_named_and_stays(reachable: Registry) -> None:
+def test_a_read_only_file_is_named_and_stays(reachable: FileRegistry) -> None:
     reachable.path.chmod(0o444)
     assert "registry.json: permission denied" in in_a_child(reachable.path, UNPRIVILEGED)
     assert reachable.path.read_text() == "[]"
 
 
-def test_a_read_only_directory_is_named(reachable: Registry) -> None:
+def test_a_read_only_directory_is_named(reachable: FileRegistry) -> None:
     reachable.path.unlink()
     reachable.path.parent.chmod(0o555)
     assert "registry.json: permission denied" in in_a_child(reachable.path, UNPRIVILEGED)
@@ -481,14 +481,14 @@ def test_a_read_only_directory_is_named(reachable: Registry) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can own a file that another may write")
-def test_a_registry_of_somebody_else_that_cannot_be_made_private_is_refused(reachable: Registry) -> None:
+def test_a_registry_of_somebody_else_that_cannot_be_made_private_is_refused(reachable: FileRegistry) -> None:
     reachable.path.chmod(0o666)
     assert "registry.json: it is not yours" in in_a_child(reachable.path, UNPRIVILEGED)
     assert reachable.path.read_text() == "[]"
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_record_leaves_the_registry_as_it_was(
-    registry: Registry, three: list[Record], mocker: MockerFixture
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
     before = registry.path.read_bytes()
     pwrite = os.pwrite
@@ -506,9 +506,9 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_record_leaves_the_registry_as_i
 
 
 def test_a_record_that_did_not_reach_the_disk_does_not_count(
-    registry: Registry, three: list[Record], mocker: MockerFixture
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
-    mocker.patch("scripts.core.registry_file.flush", side_effect=OSError(errno.EIO, "Input/output error"))
+    mocker.patch("scripts.registries.file_access.flush", side_effect=OSError(errno.EIO, "Input/output error"))
     with pytest.raises(LabError, match=r"registry\.json: the disk reports an error"):
         registry.append(note())
     assert ids_in(registry.path) == ids(three)
@@ -516,7 +516,7 @@ def test_a_record_that_did_not_reach_the_disk_does_not_count(
 
 @pytest.mark.parametrize("reason", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_named_and_nothing_is_written(
-    registry: Registry, three: list[Record], mocker: MockerFixture, reason: int
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture, reason: int
 ) -> None:
     before = registry.path.read_bytes()
     mocker.patch("fcntl.flock", side_effect=OSError(reason, os.strerror(reason)))
@@ -531,7 +531,7 @@ def test_a_file_system_without_locks_is_named_and_nothing_is_written(
 
 @pytest.mark.parametrize(("part", "kept"), [(50, False), (None, True)])
 def test_an_interrupt_tears_nothing(
-    registry: Registry, three: list[Record], mocker: MockerFixture, part: int | None, kept: bool
+    registry: FileRegistry, three: list[Record], mocker: MockerFixture, part: int | None, kept: bool
 ) -> None:
     record = note()
     if part:
@@ -546,7 +546,7 @@ def test_an_interrupt_tears_nothing(
 
         mocker.patch("os.pwrite", interrupted)
     else:
-        mocker.patch("scripts.core.registry_file.flush", side_effect=KeyboardInterrupt)
+        mocker.patch("scripts.registries.file_access.flush", side_effect=KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         registry.append(record)
     assert ids_in(registry.path) == [*ids(three), *([record.id] if kept else [])]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scripts.core.registry import Registry
+from scripts.registries.file_registry import FileRegistry
 from tests.lab_directory import REPOSITORY
 from tests.living import living_in
 
@@ -55,7 +55,7 @@ def test_a_disk_that_fails_in_the_midst_of_a_launch_loses_nothing_that_was_writt
 
 def acknowledged(lab):
     """The whole records; a disk that failed may have left no end behind them, which the next record mends."""
-    return list(Registry(lab.registry).records())
+    return list(FileRegistry(lab.registry).records())
 
 
 @pytest.mark.parametrize("code", ["EROFS", "EIO"])

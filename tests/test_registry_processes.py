@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core.record import Event, Record
-from scripts.core.registry import Registry
+from scripts.registries.file_registry import FileRegistry
 
 ROOT = Path(__file__).parents[1]
 Writer = subprocess.Popen[bytes]
@@ -67,8 +67,8 @@ def test_what_was_acknowledged_outlives_writers_killed_at_any_moment(path: Path,
         writer.kill()
     ids += acknowledged_by(doomed) + acknowledged_by(lucky)
     last = Record(event=Event.NOTE)
-    Registry(path).append(last)
+    FileRegistry(path).append(last)
     found = {each["id"] for each in json.loads(path.read_bytes())}
     assert {*ids, last.id} <= found
-    assert found == {record.id for record in Registry(path).records()}
+    assert found == {record.id for record in FileRegistry(path).records()}
     assert len(found) == len(lines_of(path)) - 2

@@ -45,7 +45,7 @@ class Silent:
 
 @pytest.fixture
 def session(lab):
-    made = Session(lab.path, load_lab(lab.path), "launch", "demo")
+    made = Session(lab.path, load_lab(lab.path), "launch")
     yield made
     made.close()
 

@@ -39,8 +39,7 @@ class Cloud:
     """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
 
     def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
-        self._url = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
-        self._session = _local_session() if self._url else _aws_session(lab.profile)
+        self._url, self._session = _way(lab, directory)
         recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
@@ -79,21 +78,7 @@ class Cloud:
         with self._lock:  # boto3 must not make two clients of one session at once
             key = (service, region, attempts)
             if key not in self._clients:
-                client = self._session.client(
-                    service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
-                    region_name=region,
-                    endpoint_url=self._url,
-                    config=Config(
-                        retries={"mode": "standard", "total_max_attempts": attempts},
-                        connect_timeout=10,
-                        read_timeout=60,
-                        max_pool_connections=32,
-                        proxies={} if self._url else None,  # a proxy has no way to our loopback
-                    ),
-                )
-                endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
-                endpoint.http_session = WholeAnswers(endpoint.http_session)
-                self._clients[key] = client
+                self._clients[key] = _client(self._session, self._url, service, region, attempts)
             return self._clients[key]
 
     def caller_address(self) -> str:
@@ -108,6 +93,36 @@ class Cloud:
                 f"lab.toml: network.ssh_from: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
                 'write the networks that ssh may come from: ssh_from = ["203.0.113.0/24"]'
             ) from problem
+
+
+def unrecorded_client(lab: Lab, directory: Path, service: str, region: str) -> Any:
+    """Return a client whose calls are not written down: the registry's own, which would be by themselves."""
+    url, session = _way(lab, directory)
+    return _client(session, url, service, region, attempts=8)
+
+
+def _way(lab: Lab, directory: Path) -> tuple[str | None, boto3.Session]:
+    """Return the local cloud's URL, where calls go there, and a session."""
+    url = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
+    return url, _local_session() if url else _aws_session(lab.profile)
+
+
+def _client(session: boto3.Session, url: str | None, service: str, region: str, attempts: int) -> Any:
+    client = session.client(
+        service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
+        region_name=region,
+        endpoint_url=url,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=32,
+            proxies={} if url else None,  # a proxy has no way to our loopback
+        ),
+    )
+    endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
+    endpoint.http_session = WholeAnswers(endpoint.http_session)
+    return client
 
 
 def _local_session() -> boto3.Session:

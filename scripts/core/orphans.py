@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from scripts.core.audit import Finding
+from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.record import person
@@ -68,5 +68,5 @@ def take_in(session: Session, found: Sequence[Finding]) -> None:
 
     resources = sorted((finding.resource for finding in found), key=experiment_of)
     for experiment, group in groupby(resources, key=experiment_of):
-        recorder = replace(session.recorder, experiment=experiment or None)
-        recorder.note(**{FOUND: [as_note(resource) for resource in group]})
+        with working_on(experiment or None):
+            session.recorder.note(**{FOUND: [as_note(resource) for resource in group]})

@@ -21,6 +21,7 @@ from scripts.core.errors import LabError
 if TYPE_CHECKING:
     from scripts.core.kind import Kind
     from scripts.core.launch_part import LaunchPart
+    from scripts.core.registry_backend import RegistryBackend
 
 PROJECT = "ec2_lab"
 BUILT_IN = Path(__file__).parents[1] / "builtin.py"
@@ -39,6 +40,10 @@ class Hooks:
     @hookspec
     def lab_launch_parts(self) -> Iterable[LaunchPart]:  # type: ignore[empty-body]
         """Return parts that add their share to every launch."""
+
+    @hookspec
+    def lab_registry_backends(self) -> Iterable[RegistryBackend]:  # type: ignore[empty-body]
+        """Return places where a registry can be kept, each by the scheme of its address."""
 
 
 class Plugins:
@@ -77,6 +82,12 @@ class Plugins:
 
         named = {part.name: part for part in self._all("lab_launch_parts", LaunchPart)}
         return sorted(named.values(), key=lambda part: (part.order, part.name))
+
+    def registry_backends(self) -> dict[str, RegistryBackend]:
+        """Return the places where a registry can be kept, by scheme."""
+        from scripts.core.registry_backend import RegistryBackend
+
+        return {backend.scheme: backend for backend in self._all("lab_registry_backends", RegistryBackend)}
 
     def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
         """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from scripts.core.current_experiment import current_experiment
 from scripts.core.errors import LabError
 from scripts.core.record import Event, Record, actor, new_id, now
 from scripts.core.redaction import without_secrets
@@ -48,11 +49,10 @@ class _Poll:
 
 @dataclass
 class Recorder:
-    """Writes the calls of one script, acting on one experiment or on none."""
+    """Writes the calls of one script, each for the experiment that is worked on."""
 
     registry: Registry
     script: str
-    experiment: str | None = None
     tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
     """(operation, request, record id) -> TagSpecifications for what the call creates."""
 
@@ -89,7 +89,7 @@ class Recorder:
                 self._count(self._polls.pop(question))
 
     def _record(self, event: Event, **fields: Any) -> Record:
-        return Record(event=event, experiment=self.experiment, script=self.script, actor=actor(), **fields)
+        return Record(event=event, experiment=current_experiment(), script=self.script, actor=actor(), **fields)
 
     def _name_and_tag(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
         """Give a creating call our record's id as its ClientToken and as a tag of what it creates."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +13,11 @@ from threading import Event
 from scripts.core.aws_errors import in_words
 from scripts.core.cloud import Cloud
 from scripts.core.config import Experiment, Lab, Member, load_experiment, load_lab, load_members
+from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
-from scripts.core.experiment_lock import acting_alone
 from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
+from scripts.core.needed_records import needed_records
 from scripts.core.plugins import Plugins
 from scripts.core.recorder import Recorder
 from scripts.core.registry import Registry
@@ -31,12 +31,11 @@ THREADS = 16
 
 @dataclass
 class Session:
-    """One run of one script in one lab, acting on one experiment or on none."""
+    """One run of one script in one lab."""
 
     directory: Path
     lab: Lab
     script: str
-    experiment: str | None
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
 
@@ -44,13 +43,15 @@ class Session:
     def registry(self) -> Registry:
         """The lab's registry; REGISTRY in the environment names another. Raises LabError where none can be."""
         named = os.environ.get("REGISTRY")
-        path = self.directory / (named or self.lab.registry)
-        where = "REGISTRY" if named else "lab.toml: registry"
-        if path.is_dir():
-            raise LabError(f"{where}: {path} is a directory; name a file in it")
-        if not path.parent.is_dir():
-            raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
-        return Registry(path)
+        return self.registry_at(named or self.lab.registry, "REGISTRY" if named else "lab.toml: registry")
+
+    def registry_at(self, address: str, where: str) -> Registry:
+        """Return the registry at a path or an address; `where` is who named it, for the error. Raises LabError."""
+        scheme = address.partition("://")[0] if "://" in address else "file"
+        backends = self.plugins.registry_backends()
+        if scheme not in backends:
+            raise LabError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
+        return backends[scheme].open(self, address, where)
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -70,8 +71,7 @@ class Session:
     @cached_property
     def recorder(self) -> Recorder:
         """What writes every call down."""
-        tagger = Tagger(self.kinds.values(), self.lab.tags, self.experiment)
-        return Recorder(self.registry, self.script, self.experiment, tagger)
+        return Recorder(self.registry, self.script, Tagger(self.kinds.values(), self.lab.tags))
 
     @cached_property
     def cloud(self) -> Cloud:
@@ -79,9 +79,9 @@ class Session:
         return Cloud(self.lab, self.directory, self.recorder)
 
     @cached_property
-    def threads(self) -> ThreadPoolExecutor:
+    def threads(self) -> Threads:
         """Threads for calls that need not wait for each other."""
-        return ThreadPoolExecutor(THREADS)
+        return Threads(THREADS)
 
     def experiment_file(self, name: str) -> Experiment:
         """Read an experiment's file."""
@@ -93,7 +93,15 @@ class Session:
 
     def holdings(self, experiment: str | None = None) -> Holdings:
         """Compute from the registry what an experiment, or all, own."""
-        return holdings(self.registry.records(), self.kinds, experiment)
+        return holdings(self.registry.records(experiment), self.kinds, experiment)
+
+    def holdings_ever(self, experiment: str | None = None) -> Holdings:
+        """Compute the same from the archive too, so that what was ever asked for is known."""
+        return holdings(self.registry.history(experiment), self.kinds, experiment)
+
+    def put_away(self) -> int:
+        """Put into the registry's archive what nothing is computed from any more; return how many records."""
+        return self.registry.archive(lambda records: needed_records(records, self.kinds))
 
     @property
     def boot_seconds(self) -> float:
@@ -113,16 +121,20 @@ class Session:
             self.threads.shutdown(wait=True, cancel_futures=True)
         if "recorder" in self.__dict__:
             self.recorder.close()
+        if "registry" in self.__dict__:
+            self.registry.close()
 
 
 @contextmanager
 def open_session(script: str, experiment: str | None = None) -> Iterator[Session]:
     """Open the lab in the current directory for a script that changes nothing. Raises LabError."""
     directory = Path.cwd()
-    session = Session(directory, load_lab(directory), script, experiment)
+    session = Session(directory, load_lab(directory), script)
     try:
-        with in_words():
+        with in_words(), working_on(experiment):
             yield session
+            if "registry" in session.__dict__ and session.registry.is_overgrown():
+                session.put_away()
     finally:
         session.close()
 
@@ -130,5 +142,5 @@ def open_session(script: str, experiment: str | None = None) -> Iterator[Session
 @contextmanager
 def acting_on(experiment: str, script: str) -> Iterator[Session]:
     """Open the lab in the current directory for a script that acts on an experiment, alone. Raises LabError."""
-    with open_session(script, experiment) as session, acting_alone(session.registry.path, experiment, script):
+    with open_session(script, experiment) as session, session.registry.acting_alone(experiment, script):
         yield session

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.core.current_experiment import current_experiment
 from scripts.core.kind import Kind
 from scripts.core.record import person
 from scripts.core.tags import BY, DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
@@ -23,7 +24,6 @@ class Tagger:
     kinds: Iterable[Kind]
     team: Mapping[str, str]
     """The tags of lab.toml."""
-    experiment: str | None
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
         """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
@@ -37,6 +37,6 @@ class Tagger:
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
         ours = {RECORD: record_id, BY: re.sub(REFUSED, "_", person())[:256]}
         # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
-        if self.experiment and SHARED not in given and DATASET not in given:
-            ours |= {"Name": self.experiment, EXPERIMENT: self.experiment}
+        if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
+            ours |= {"Name": experiment, EXPERIMENT: experiment}
         return checked({**self.team, **ours, **given, RECORD: record_id})

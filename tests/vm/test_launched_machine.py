@@ -99,7 +99,7 @@ def test_members_have_their_accounts_shells_groups_and_sudo(on_machine):
     assert on_machine("sudo grep ^alice: /etc/shadow | cut -d: -f2").startswith(("*", "!"))
 
 
-def test_a_member_without_sudo_has_none_and_nobody_logs_in_as_root(laboratory):
+def test_a_member_without_sudo_has_none_and_nobody_logs_in_as_root(booted, laboratory):
     assert laboratory.ssh("demo", "id -un", user="bob").stdout == "bob\n"
     assert laboratory.ssh("demo", "sudo -n true", user="bob").returncode != 0
     refused = laboratory.ssh("demo", "true", user="alice", login="root")

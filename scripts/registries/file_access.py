@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.registry_mending import CLOSING, EMPTY
+from scripts.registries.file_form import CLOSING, EMPTY
 
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 
@@ -142,6 +142,16 @@ def flush_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a new private file in the place of the one at `path`, at once as a whole."""
+    draft = path.with_name(f"{path.name}.mending")
+    with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+        write_whole(descriptor, content, 0)
+        flush(descriptor)
+    draft.replace(path)
+    flush_directory(path)
 
 
 def read_whole(descriptor: int) -> bytes:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.record import actor, now
-from scripts.core.registry_file import explained
+from scripts.registries.file_access import explained
+
+LOOKS, LOOK = 20, 0.05
+"""How often, and after how many seconds again, a lock is looked at whose holder has not yet written who he is."""
 
 
 @contextmanager
@@ -34,11 +38,16 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
 
 
 def _hold(directory: Path, descriptor: int, experiment: str) -> None:
-    holder = ""
-    with explained(directory):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip() or "another process"
-    if holder:
-        raise LabError(f"{experiment} is being worked on by {holder}; wait for it to end, then try again")
+    for _ in range(LOOKS):
+        with explained(directory):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+            else:
+                return
+        if holder:
+            break
+        time.sleep(LOOK)
+    who = holder or "another process"
+    raise LabError(f"{experiment} is being worked on by {who}; wait for it to end, then try again")

@@ -1,0 +1,38 @@
+"""Which experiment the work at hand is for: a sweep works on many at once, each in threads of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+_current: ContextVar[str | None] = ContextVar("experiment", default=None)
+
+
+def current_experiment() -> str | None:
+    """Return the experiment that is worked on; None where it is none."""
+    return _current.get()
+
+
+@contextmanager
+def working_on(experiment: str | None) -> Iterator[None]:
+    """Have all calls and notes of this thread, and of what it submits to `Threads`, be an experiment's."""
+    before = _current.set(experiment)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads that work on what their caller works on."""
+
+    def submit(self, function: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Future[Result]:
+        """Run a function in a thread, for the caller's experiment."""
+        context = copy_context()
+        return super().submit(lambda: context.run(function, *given, **named))

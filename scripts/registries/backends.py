@@ -1,0 +1,64 @@
+"""The built-in places for a registry: a file beside lab.toml, and a DynamoDB table."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from scripts.core.errors import LabError
+from scripts.core.names import REGION
+from scripts.core.registry import Registry
+from scripts.core.registry_backend import RegistryBackend
+from scripts.core.values import Duration
+
+if TYPE_CHECKING:
+    from scripts.core.session import Session
+
+TABLE = r"[A-Za-z0-9_.-]{3,255}"
+"""What a table may be called
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
+LEASE = "60s"
+"""How long who died holds an experiment, where nobody can tell that he did."""
+
+
+class File(RegistryBackend):
+    """`registry = "registry.json"`: for one person, or for a team on one machine."""
+
+    scheme = "file"
+
+    def open(self, session: Session, address: str, where: str) -> Registry:
+        """Return the registry at a path, seen from the lab's directory. Raises LabError."""
+        from scripts.registries.file_registry import FileRegistry
+
+        path = session.directory / address.removeprefix("file://")
+        if path.is_dir():
+            raise LabError(f"{where}: {path} is a directory; name a file in it")
+        if not path.parent.is_dir():
+            raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
+        return FileRegistry(path)
+
+
+class DynamoDb(RegistryBackend):
+    """`registry = "dynamodb://us-east-1/lab"`: for a team; `?lease=5m` after it makes leases longer."""
+
+    scheme = "dynamodb"
+
+    def open(self, session: Session, address: str, where: str) -> Registry:
+        """Return the registry in a table, which is made when it is first used. Raises LabError."""
+        from scripts.core.cloud import unrecorded_client
+        from scripts.registries.dynamodb_registry import DynamoDbRegistry
+
+        parts = urlsplit(address)
+        region, table = parts.netloc, parts.path.removeprefix("/")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if not re.fullmatch(REGION, region) or not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
+            raise LabError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
+        try:
+            lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
+        except ValidationError as problem:
+            raise LabError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
+        client = unrecorded_client(session.lab, session.directory, "dynamodb", region)
+        return DynamoDbRegistry(client, address, table, lease.total_seconds())

@@ -1,0 +1,159 @@
+"""Leases: one experiment, one actor, wherever the actors are.
+
+A lease ends by itself by AWS's clock, which the Date of its answers tells, so that nobody's own clock matters. Whoever
+lost one can write no intent any more: each is written together with the condition that the lease is still his.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.record import actor, new_id, now
+from scripts.registries.dynamodb_table import ConditionFailed, Table
+
+CLOCK_STEP = 1.0
+"""Seconds: the Date of an answer has no fractions."""
+TRIES = 5
+MINE = "#token = :mine"
+
+
+@dataclass
+class Leases:
+    """The leases that this process holds in a table."""
+
+    table: Table
+    seconds: float
+    held: dict[str, str] = field(default_factory=dict)
+    """Experiment -> the token by which its lease is ours."""
+    _over: threading.Event = field(default_factory=threading.Event)
+    _renewing: threading.Thread | None = None
+
+    @contextmanager
+    def holding(self, experiment: str, script: str) -> Iterator[None]:
+        """Hold an experiment. Raises LabError that names who holds it, where and since when."""
+        token = self._take(experiment, script)
+        self.held[experiment] = token
+        self._renew_in_time()
+        try:
+            yield
+        finally:
+            del self.held[experiment]
+            with suppress(ConditionFailed, LabError):  # it is another's by now, or ends by itself
+                self.table.delete(_key(experiment), **_condition(MINE, mine=token))
+
+    def condition_check(self, experiment: str) -> dict[str, Any]:
+        """Return what a transaction is conditioned on, so that it is done only while an experiment is held."""
+        return {"ConditionCheck": {"Key": _key(experiment), **_condition(MINE, mine=self.held[experiment])}}
+
+    def close(self) -> None:
+        """End the renewing."""
+        self._over.set()
+        if self._renewing:
+            self._renewing.join()
+
+    def _take(self, experiment: str, script: str) -> str:
+        token = new_id()
+        for _ in range(TRIES):
+            found = self.table.get(_key(experiment))
+            if found and found["token"]["S"] == token:
+                return token  # the answer to an earlier try was lost
+            if found and not self._is_over(found):
+                raise _held(experiment, found)
+            item = {
+                **_key(experiment),
+                "token": {"S": token},
+                "until": {"N": self._until()},
+                "holder": {"S": f"{script} ({actor()}, since {now()})"},
+                "process": {"S": process_identity()},
+            }
+            unchanged = (
+                _condition("#token = :mine AND #until = :until", mine=found["token"]["S"], until=found["until"])
+                if found
+                else {"ConditionExpression": "attribute_not_exists(place)"}
+            )
+            try:
+                self.table.put(item, **unchanged)
+            except ConditionFailed:
+                continue  # somebody was faster, or it lives after all: look again
+            return token
+        raise LabError(f"{experiment} is wanted by many at once; try again")
+
+    def _is_over(self, found: dict[str, Any]) -> bool:
+        return self.table.server_time() > float(found["until"]["N"]) or is_dead(found["process"]["S"])
+
+    def _until(self) -> str:
+        return f"{self.table.server_time() + self.seconds + CLOCK_STEP:.3f}"
+
+    def _renew_in_time(self) -> None:
+        if self._renewing is None:
+            self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
+            self._renewing.start()
+
+    def _renew(self) -> None:
+        while not self._over.wait(self.seconds / 3):
+            for experiment, token in list(self.held.items()):
+                # Where a lease is lost or can't be renewed now, the next intent says so.
+                with suppress(ConditionFailed, LabError):
+                    self.table.update(
+                        _key(experiment), UpdateExpression="SET #until = :until",
+                        **_condition(MINE, mine=token, until={"N": self._until()}, names=("#until",)),
+                    )  # fmt: skip
+
+
+def _key(experiment: str) -> dict[str, Any]:
+    return {"place": {"S": "lease"}, "id": {"S": experiment}}
+
+
+def _condition(expression: str, *, mine: str, until: dict[str, str] | None = None, names: tuple[str, ...] = ()) -> Any:
+    """Return a condition with its values and the names in it; `token` and `until` are no words of ours alone."""
+    values = {":mine": {"S": mine}, **({":until": until} if until else {})}
+    used = {name: name[1:] for name in ("#token", "#until") if name in expression or name in names}
+    return {
+        "ConditionExpression": expression,
+        "ExpressionAttributeNames": used,
+        "ExpressionAttributeValues": values,
+    }
+
+
+def _held(experiment: str, found: dict[str, Any]) -> LabError:
+    return LabError(f"{experiment} is being worked on by {found['holder']['S']}; wait for it to end, then try again")
+
+
+def process_identity() -> str:
+    """Return what names this process and no other on any machine, or nothing where the system does not tell.
+
+    The boot's id, the namespace of process numbers, the number, and when it began (man 5 proc).
+    """
+    if sys.platform != "linux":
+        return ""
+    return f"{_place()} {os.getpid()} {_began(os.getpid())}"
+
+
+def is_dead(identity: str) -> bool:
+    """Say whether a process is surely over: it was of this boot and namespace, and is not there any more."""
+    place, _, process = identity.rpartition(" ")[0].rpartition(" ")
+    if sys.platform != "linux" or not place or place != _place():
+        return False
+    return _began(int(process)) != identity.rpartition(" ")[2]
+
+
+def _place() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+
+
+def _began(process: int) -> str:
+    """Return the clock tick in which a process began; nothing where there is none."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return told.rpartition(")")[2].split()[19]

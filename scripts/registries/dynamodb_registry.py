@@ -1,0 +1,131 @@
+"""A registry in a DynamoDB table, for a team.
+
+The promises are those of the file. An append is one write; what is at hand is one partition, read as it is now; what is
+over is moved out of it by transactions, so that a record is in one place at every moment.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.record import Event, Record
+from scripts.core.registry import GROWTH, Needed, Registry
+from scripts.registries.dynamodb_items import LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
+from scripts.registries.dynamodb_lease import Leases
+from scripts.registries.dynamodb_table import ConditionFailed, Table
+
+MOVES, MOVED_BYTES = 50, 2_000_000
+"""What one transaction moves at most: AWS takes 100 actions and 4 MB
+(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
+"""The item that says how many bytes were kept when something was last put away."""
+
+
+class DynamoDbRegistry(Registry):
+    """The registry in a table, which need not exist yet."""
+
+    def __init__(self, client: Any, address: str, table: str, lease: float) -> None:
+        self._table = Table(client, address, table)
+        self._leases = Leases(self._table, lease)
+        self._at = 0
+        self._bytes_at_hand = 0
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The table's address."""
+        return self._table.address
+
+    def append(self, record: Record) -> None:
+        """Write the record; an intent only while its experiment is still held. Raises LabError."""
+        item = packed(record, self._next())
+        if item.parts:
+            # Before the record itself: one that is there is whole.
+            for part in item.part_items():
+                self._table.put(part)
+        if record.event is Event.INTENT and record.experiment in self._leases.held:
+            self._append_if_held(item, record.experiment)
+        else:
+            self._table.put(item.attributes())
+
+    def _append_if_held(self, item: Item, experiment: str) -> None:
+        try:
+            self._table.transact([self._leases.condition_check(experiment), {"Put": {"Item": item.attributes()}}])
+        except ConditionFailed as lost:
+            raise LabError(
+                f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
+            ) from lost
+
+    def records(self, experiment: str | None = None) -> Iterator[Record]:
+        """Return the records at hand, or those of one experiment alone, in the order of their writing."""
+        items = self._items(self._table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        if experiment is None:
+            self._bytes_at_hand = sum(len(item.body) for item in items)
+        return iter([item.record for item in items])
+
+    def archived(self, experiment: str | None = None) -> Iterator[Record]:
+        """Return what is over, of all experiments or of one."""
+        found = self._table.query(history_of(experiment)) if experiment else self._table.scan("history/")
+        return iter([item.record for item in self._items(found)])
+
+    def archive(self, needed: Needed) -> int:
+        """Move what is over, some records at a time; who does so at the same time does no harm."""
+        items = self._items(self._table.query(LIVE))
+        stays = needed([item.record for item in items])
+        over = [item for item in items if item.record.id not in stays]
+        for some in _in_transactions(over):
+            self._table.transact([move for item in some for move in _moves(item)])
+        kept = sum(len(item.body) for item in items if item.record.id in stays)
+        self._table.put({**KEPT, "bytes": {"N": str(kept)}})
+        return len(over)
+
+    def is_overgrown(self) -> bool:
+        """Compare what was last read with what was kept when something was last put away."""
+        if self._bytes_at_hand <= GROWTH:
+            return False
+        kept = self._table.get(KEPT) or {"bytes": {"N": "0"}}
+        return self._bytes_at_hand > GROWTH + 2 * int(kept["bytes"]["N"])
+
+    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
+        """Hold an experiment by a lease that is renewed."""
+        return self._leases.holding(experiment, script)
+
+    def close(self) -> None:
+        """End the renewing of leases."""
+        self._leases.close()
+
+    def _next(self) -> int:
+        """Return where the next record stands: behind all that was read, whatever this machine's clock says."""
+        with self._lock:
+            self._at = max(self._at + 1, time.time_ns() // 1000)
+            return self._at
+
+    def _items(self, found: Iterable[Attributes]) -> list[Item]:
+        items = [unpacked(attributes, self._parts(attributes), self.name) for attributes in found]
+        with self._lock:
+            self._at = max([self._at, *(item.at for item in items)])
+        return sorted(items, key=lambda item: item.at)
+
+    def _parts(self, attributes: Attributes) -> list[Attributes]:
+        return list(self._table.query(f"part/{attributes['record']['S']}")) if "parts" in attributes else []
+
+
+def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield as many items at a time as one transaction takes."""
+    some: list[Item] = []
+    for item in items:
+        if some and (len(some) == MOVES or sum(len(one.body) for one in some) + len(item.body) > MOVED_BYTES):
+            yield some
+            some = []
+        some.append(item)
+    if some:
+        yield some
+
+
+def _moves(item: Item) -> list[dict[str, Any]]:
+    return [{"Put": {"Item": item.in_history().attributes()}}, {"Delete": {"Key": item.key}}]

@@ -1,0 +1,172 @@
+"""The DynamoDB table under a registry: made when it is first used, its refusals explained, its clock read."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.aws_errors import described
+from scripts.core.errors import LabError
+from scripts.core.tags import SHARED, as_tags
+
+TRIES = 10
+"""How often what collides with somebody else's transaction is tried."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+BACKUP_PATIENCE = 120
+"""Seconds after which a new table can be backed up, at the latest."""
+
+Answer = dict[str, Any]
+
+
+class ConditionFailed(Exception):
+    """What a write was conditioned on is not so."""
+
+
+class Table:
+    """One table, with a partition key `place` and a sort key `id`."""
+
+    def __init__(self, client: Any, address: str, name: str) -> None:
+        self.client = client
+        self.address = address
+        self.name = name
+        self._ahead = 0.0
+        """Seconds by which AWS's clock is ahead of this machine's monotonic one."""
+
+    def server_time(self) -> float:
+        """Return the time by AWS's clock, which all holders of leases share; to a second, by the last answer."""
+        return time.monotonic() + self._ahead
+
+    def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return an item as it is now."""
+        found: dict[str, Any] | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
+        return found
+
+    def put(self, item: Mapping[str, Any], **condition: Any) -> None:
+        """Write an item. Raises ConditionFailed."""
+        self._call("put_item", Item=item, **condition)
+
+    def update(self, key: Mapping[str, Any], **change: Any) -> None:
+        """Change an item. Raises ConditionFailed."""
+        self._call("update_item", Key=key, **change)
+
+    def delete(self, key: Mapping[str, Any], **condition: Any) -> None:
+        """Delete an item. Raises ConditionFailed."""
+        self._call("delete_item", Key=key, **condition)
+
+    def transact(self, writes: list[dict[str, Any]]) -> None:
+        """Do all of some writes or none. Raises ConditionFailed."""
+        for write in writes:
+            next(iter(write.values()))["TableName"] = self.name
+        self._call("transact_write_items", named=False, TransactItems=writes)
+
+    def query(self, place: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the items of a partition whose sort key begins with `prefix`, in its order, as they are now."""
+        condition, values = "place = :place", {":place": {"S": place}}
+        if prefix:
+            condition, values = f"{condition} AND begins_with(id, :prefix)", {**values, ":prefix": {"S": prefix}}
+        yield from self._pages(
+            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True
+        )
+
+    def scan(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield the items of all partitions whose name begins with `prefix`, as they are now."""
+        yield from self._pages(
+            "scan", FilterExpression="begins_with(place, :prefix)",
+            ExpressionAttributeValues={":prefix": {"S": prefix}}, ConsistentRead=True,
+        )  # fmt: skip
+
+    def _pages(self, operation: str, **request: Any) -> Iterator[dict[str, Any]]:
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._call(operation, **request, **start)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _call(self, operation: str, *, named: bool = True, **request: Any) -> Answer:
+        """Make a call, with the table's name where it takes one. Raises ConditionFailed, LabError."""
+        call: Callable[..., Answer] = getattr(self.client, operation)
+        table = {"TableName": self.name} if named else {}
+        with self._explained():
+            for tried in range(TRIES):
+                try:
+                    answer = call(**table, **request)
+                except ClientError as refusal:
+                    self._absorb(refusal, last=tried == TRIES - 1)
+                    time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)))  # noqa: S311 - jitter
+                else:
+                    self._read_clock(answer)
+                    return answer
+        raise AssertionError("the last try returns or raises")
+
+    def _absorb(self, refusal: ClientError, *, last: bool) -> None:
+        """Mend what a refusal tells of, so that the call may be made again; raise where it may not."""
+        self._read_clock(refusal.response)
+        code = refusal.response["Error"]["Code"]
+        reasons = {str(reason.get("Code")) for reason in refusal.response.get("CancellationReasons", ())}
+        if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+            raise ConditionFailed from refusal
+        if code == "ResourceNotFoundException" and not last:
+            self._make()
+        elif last or not (code == "TransactionConflictException" or "TransactionConflict" in reasons):
+            raise refusal
+
+    def _read_clock(self, answer: Mapping[str, Any]) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            self._ahead = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - time.monotonic()
+
+    def _make(self) -> None:
+        """Make the table: paid by the request, encrypted by a key of the account, with backups of every second."""
+        with suppress(self.client.exceptions.ResourceInUseException):  # somebody else makes it
+            self.client.create_table(
+                TableName=self.name,
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("place", "id")],
+                KeySchema=[
+                    {"AttributeName": "place", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}
+                ],
+                BillingMode="PAY_PER_REQUEST",
+                SSESpecification={"Enabled": True, "SSEType": "KMS"},
+                DeletionProtectionEnabled=True,
+                Tags=as_tags({SHARED: "registry"}),
+            )  # fmt: skip
+        self.client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
+        self._back_up()
+
+    def _back_up(self) -> None:
+        """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""
+        deadline = time.monotonic() + BACKUP_PATIENCE
+        while True:
+            try:
+                self.client.update_continuous_backups(
+                    TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+                )
+            except self.client.exceptions.ContinuousBackupsUnavailableException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(2)
+            else:
+                return
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn AWS's refusals into a line of our own: what recorded call they befell must not take them for its own."""
+        try:
+            yield
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            said = described(problem) if isinstance(problem, ClientError) else str(problem).partition("\n")[0]
+            raise LabError(f"{self.address}: {said}") from problem
+
+
+def moment(server_time: float) -> str:
+    """Return a time by AWS's clock for people."""
+    return datetime.fromtimestamp(server_time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

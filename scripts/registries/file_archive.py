@@ -1,0 +1,55 @@
+"""The archive beside a registry file: a compressed file for each month, a record on each line.
+
+registry-archive/2026-11.jsonl.gz is added to by writing it anew and renaming: it is whole at every moment. A record may
+stand in it twice, where somebody was cut off between writing here and taking it out of the registry.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from scripts.core.errors import LabError
+from scripts.core.record import Record
+from scripts.registries.file_access import explained, flush_directory, replace_file
+from scripts.registries.file_form import as_line, as_record, parsed
+
+
+@dataclass(frozen=True, slots=True)
+class FileArchive:
+    """The archive in `directory`, which need not exist yet."""
+
+    directory: Path
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
+        if not self.directory.exists():
+            self.directory.mkdir(mode=0o700)
+            flush_directory(self.directory)
+        for month, group in groupby(sorted(records, key=_month), key=_month):
+            path = self.directory / f"{month}.jsonl.gz"
+            before = path.read_bytes() if path.exists() else b""
+            lines = b"".join(as_line(record.as_json()) + b"\n" for record in group)
+            # A file of several gzip members reads as one (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
+            replace_file(path, before + gzip.compress(lines, compresslevel=6, mtime=0))
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records, the earliest month first. Raises LabError where a file is damaged, saying which."""
+        for path in sorted(self.directory.glob("*.jsonl.gz")):
+            with explained(path):
+                packed = path.read_bytes()
+            try:
+                lines = gzip.decompress(packed).splitlines()
+                yield from (as_record(parsed(line), path, f"line {number}") for number, line in enumerate(lines, 1))
+            except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as problem:
+                raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
+
+
+def _month(record: Record) -> str:
+    found = re.match(r"\d{4}-\d{2}", record.time)
+    return found[0] if found else "undated"
