@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SIZE NAME KEY MEMBER PURGE CHECK PASSWORD REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM TO SIZE NAME KEY MEMBER PURGE CHECK PASSWORD REGISTRY JSON DEBUG
 # Some shells, and WSL, export these as the name of the machine that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit registry-rebuild new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
+.PHONY: help launch teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -86,6 +86,15 @@ audit: $(READY)  ## Search all regions for what costs money and nobody remembers
 
 registry-rebuild: $(READY)  ## Take into the registry what carries the lab's tags and is not in it (YES=1)
 	$(RUN) scripts.registry_rebuild
+
+history: $(READY)  ## Show what was ever done for EXP, from the registry and its archive
+	$(RUN) scripts.history
+
+registry-push: $(READY)  ## Copy this lab's registry into the one at TO (dynamodb://REGION/TABLE)
+	$(RUN) scripts.registry_push
+
+registry-pull: $(READY)  ## Copy the registry at FROM into this lab's own
+	$(RUN) scripts.registry_pull
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new

@@ -36,7 +36,7 @@ def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         console.progress("  waiting until AWS shows nothing left")
 
     with acting_on(exp, "teardown") as session:
-        if not session.holdings(exp).seen:
+        if not session.holdings(exp).seen and not session.holdings_ever(exp).seen:
             known = sorted({r.experiment for r in session.holdings().living if r.experiment})
             lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
             raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")

@@ -11,7 +11,8 @@ HEAVY = ("boto3", "botocore", "pydantic", "rich", "jinja2", "moto", "flask")
 SCRIPTS = (
     "launch", "teardown", "stop", "start", "status", "plan", "watch", "snapshot_copy", "snapshot_create", "datasets",
     "datasets_prune", "dataset_build", "dataset_verify", "volume_mount", "volume_unmount", "users", "user_add",
-    "user_remove", "ssh", "audit", "registry_rebuild", "new", "local_cloud",
+    "user_remove", "ssh", "audit", "history", "registry_rebuild", "registry_push",
+    "registry_pull", "new", "local_cloud",
 )  # fmt: skip
 
 

@@ -12,6 +12,6 @@ from scripts.core.session import Session
 
 def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
     """Return what lives in regions, all if none is named, and what is the matter with it."""
-    before = session.holdings()
+    before = session.holdings_ever()
     seen = survey(session, regions)
-    return seen, findings(seen, before, session.holdings(), lambda time: is_young(session, time))
+    return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time))

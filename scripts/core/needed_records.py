@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.core.kind import Kind
 from scripts.core.record import Event, Record
-from scripts.core.resources import FOUND, GONE, holdings
+from scripts.core.resources import FOUND, GONE, SETTLED, holdings
 
 
 def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
@@ -27,7 +27,20 @@ def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[
         or record.id in open_intents
         or living & set(_told_of(record, kinds.values()))
     }
+    needed |= _ends_of_what_is_told(records, needed, kinds)
     return needed | {record.of for record in records if record.id in needed and record.of}
+
+
+def _ends_of_what_is_told(records: Sequence[Record], needed: set[str], kinds: Mapping[str, Kind]) -> set[str]:
+    """Return the records, whoever's, that say the end of what a needed record told of: `make audit` ends others'."""
+    told = {identity for record in records if record.id in needed for identity in _told_of(record, kinds.values())}
+    return {
+        record.id
+        for record in records
+        if told & {identity for kind in kinds.values() for identity in kind.ended_by(record)}
+        or told & set((record.note or {}).get(GONE, ()))
+        or needed & set((record.note or {}).get(SETTLED, ()))
+    }
 
 
 def _told_of(record: Record, kinds: Iterable[Kind]) -> list[str]:

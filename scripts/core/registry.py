@@ -31,13 +31,18 @@ class Registry(ABC):
     def append(self, record: Record) -> None:
         """Write a record; when this returns, it survives whatever becomes of this process. Raises LabError."""
 
+    def append_all(self, records: Sequence[Record]) -> None:
+        """Write records in their order. Raises LabError; what was written until then is written."""
+        for record in records:
+            self.append(record)
+
     @abstractmethod
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         """Return the records at hand, oldest first; of an experiment at least its own. Raises LabError."""
 
     @abstractmethod
-    def archived(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return the records of the archive, of an experiment at least its own; some may be at hand too.
+    def history(self, experiment: str | None = None) -> list[Record]:
+        """Return every record, the archive's too, each once, oldest first; of an experiment at least its own.
 
         Raises LabError.
         """
@@ -56,13 +61,6 @@ class Registry(ABC):
     @abstractmethod
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment for one script. Raises LabError that names who holds it, where and since when."""
-
-    def history(self, experiment: str | None = None) -> list[Record]:
-        """Return every record, of an experiment at least its own, each once and those in order. Raises LabError."""
-        # First those at hand: what is moved meanwhile is then met twice, and not missed.
-        at_hand = list(self.records(experiment))
-        found = {record.id: record for record in self.archived(experiment)}
-        return list({**found, **{record.id: record for record in at_hand}}.values())
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Let go of what it holds."""

@@ -47,11 +47,11 @@ class Leases:
         finally:
             del self.held[experiment]
             with suppress(ConditionFailed, LabError):  # it is another's by now, or ends by itself
-                self.table.delete(_key(experiment), **_condition(MINE, mine=token))
+                self.table.delete(lease_key(experiment), **_condition(MINE, mine=token))
 
     def condition_check(self, experiment: str) -> dict[str, Any]:
         """Return what a transaction is conditioned on, so that it is done only while an experiment is held."""
-        return {"ConditionCheck": {"Key": _key(experiment), **_condition(MINE, mine=self.held[experiment])}}
+        return {"ConditionCheck": {"Key": lease_key(experiment), **_condition(MINE, mine=self.held[experiment])}}
 
     def close(self) -> None:
         """End the renewing."""
@@ -62,13 +62,13 @@ class Leases:
     def _take(self, experiment: str, script: str) -> str:
         token = new_id()
         for _ in range(TRIES):
-            found = self.table.get(_key(experiment))
+            found = self.table.get(lease_key(experiment))
             if found and found["token"]["S"] == token:
                 return token  # the answer to an earlier try was lost
             if found and not self._is_over(found):
                 raise _held(experiment, found)
             item = {
-                **_key(experiment),
+                **lease_key(experiment),
                 "token": {"S": token},
                 "until": {"N": self._until()},
                 "holder": {"S": f"{script} ({actor()}, since {now()})"},
@@ -103,12 +103,13 @@ class Leases:
                 # Where a lease is lost or can't be renewed now, the next intent says so.
                 with suppress(ConditionFailed, LabError):
                     self.table.update(
-                        _key(experiment), UpdateExpression="SET #until = :until",
+                        lease_key(experiment), UpdateExpression="SET #until = :until",
                         **_condition(MINE, mine=token, until={"N": self._until()}, names=("#until",)),
                     )  # fmt: skip
 
 
-def _key(experiment: str) -> dict[str, Any]:
+def lease_key(experiment: str) -> dict[str, Any]:
+    """Return where the lease of an experiment stands."""
     return {"place": {"S": "lease"}, "id": {"S": experiment}}
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -22,6 +23,7 @@ from scripts.registries.dynamodb_table import ConditionFailed, Table
 MOVES, MOVED_BYTES = 50, 2_000_000
 """What one transaction moves at most: AWS takes 100 actions and 4 MB
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+WRITERS = 16
 KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
 """The item that says how many bytes were kept when something was last put away."""
 
@@ -30,8 +32,8 @@ class DynamoDbRegistry(Registry):
     """The registry in a table, which need not exist yet."""
 
     def __init__(self, client: Any, address: str, table: str, lease: float) -> None:
-        self._table = Table(client, address, table)
-        self._leases = Leases(self._table, lease)
+        self.table = Table(client, address, table)
+        self._leases = Leases(self.table, lease)
         self._at = 0
         self._bytes_at_hand = 0
         self._lock = threading.Lock()
@@ -39,23 +41,36 @@ class DynamoDbRegistry(Registry):
     @property
     def name(self) -> str:
         """The table's address."""
-        return self._table.address
+        return self.table.address
 
     def append(self, record: Record) -> None:
         """Write the record; an intent only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())
-        if item.parts:
-            # Before the record itself: one that is there is whole.
-            for part in item.part_items():
-                self._table.put(part)
         if record.event is Event.INTENT and record.experiment in self._leases.held:
+            self._put_parts(item)
             self._append_if_held(item, record.experiment)
         else:
-            self._table.put(item.attributes())
+            self._put(item)
+
+    def append_all(self, records: Sequence[Record]) -> None:
+        """Write records in their order, many at the same time. Raises LabError."""
+        items = (packed(record, self._next()) for record in records)
+        with ThreadPoolExecutor(WRITERS) as writers:
+            for _ in writers.map(self._put, items):
+                pass
+
+    def _put(self, item: Item) -> None:
+        self._put_parts(item)
+        self.table.put(item.attributes())
+
+    def _put_parts(self, item: Item) -> None:
+        """Write the parts of a large record before the record itself: one that is there is whole."""
+        for part in item.part_items() if item.parts else ():
+            self.table.put(part)
 
     def _append_if_held(self, item: Item, experiment: str) -> None:
         try:
-            self._table.transact([self._leases.condition_check(experiment), {"Put": {"Item": item.attributes()}}])
+            self.table.transact([self._leases.condition_check(experiment), {"Put": {"Item": item.attributes()}}])
         except ConditionFailed as lost:
             raise LabError(
                 f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
@@ -63,32 +78,34 @@ class DynamoDbRegistry(Registry):
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         """Return the records at hand, or those of one experiment alone, in the order of their writing."""
-        items = self._items(self._table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        items = self._items(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
         if experiment is None:
             self._bytes_at_hand = sum(len(item.body) for item in items)
         return iter([item.record for item in items])
 
-    def archived(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return what is over, of all experiments or of one."""
-        found = self._table.query(history_of(experiment)) if experiment else self._table.scan("history/")
-        return iter([item.record for item in self._items(found)])
+    def history(self, experiment: str | None = None) -> list[Record]:
+        """Return what is at hand and what is over, of all experiments or of one, in the order of writing."""
+        # First what is at hand: what is moved meanwhile is then met twice, and not missed.
+        at_hand = list(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        over = self.table.query(history_of(experiment)) if experiment else self.table.scan("history/")
+        return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
 
     def archive(self, needed: Needed) -> int:
         """Move what is over, some records at a time; who does so at the same time does no harm."""
-        items = self._items(self._table.query(LIVE))
+        items = self._items(self.table.query(LIVE))
         stays = needed([item.record for item in items])
         over = [item for item in items if item.record.id not in stays]
         for some in _in_transactions(over):
-            self._table.transact([move for item in some for move in _moves(item)])
+            self.table.transact([move for item in some for move in _moves(item)])
         kept = sum(len(item.body) for item in items if item.record.id in stays)
-        self._table.put({**KEPT, "bytes": {"N": str(kept)}})
+        self.table.put({**KEPT, "bytes": {"N": str(kept)}})
         return len(over)
 
     def is_overgrown(self) -> bool:
         """Compare what was last read with what was kept when something was last put away."""
         if self._bytes_at_hand <= GROWTH:
             return False
-        kept = self._table.get(KEPT) or {"bytes": {"N": "0"}}
+        kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
         return self._bytes_at_hand > GROWTH + 2 * int(kept["bytes"]["N"])
 
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
@@ -112,7 +129,7 @@ class DynamoDbRegistry(Registry):
         return sorted(items, key=lambda item: item.at)
 
     def _parts(self, attributes: Attributes) -> list[Attributes]:
-        return list(self._table.query(f"part/{attributes['record']['S']}")) if "parts" in attributes else []
+        return list(self.table.query(f"part/{attributes['record']['S']}")) if "parts" in attributes else []
 
 
 def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -20,8 +20,8 @@ from scripts.core.tags import SHARED, as_tags
 TRIES = 10
 """How often what collides with somebody else's transaction is tried."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
-BACKUP_PATIENCE = 120
-"""Seconds after which a new table can be backed up, at the latest."""
+BACKUP_PATIENCE, BACKUP_PAUSE = 120, 2
+"""Seconds after which a new table can be backed up at the latest, and between the tries."""
 
 Answer = dict[str, Any]
 
@@ -127,7 +127,7 @@ class Table:
 
     def _make(self) -> None:
         """Make the table: paid by the request, encrypted by a key of the account, with backups of every second."""
-        with suppress(self.client.exceptions.ResourceInUseException):  # somebody else makes it
+        with _unless("ResourceInUseException"):  # somebody else makes it
             self.client.create_table(
                 TableName=self.name,
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("place", "id")],
@@ -145,17 +145,16 @@ class Table:
     def _back_up(self) -> None:
         """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""
         deadline = time.monotonic() + BACKUP_PATIENCE
-        while True:
-            try:
+        done = False
+        while not done:
+            final = time.monotonic() > deadline
+            with nullcontext() if final else _unless("ContinuousBackupsUnavailableException"):
                 self.client.update_continuous_backups(
                     TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
                 )
-            except self.client.exceptions.ContinuousBackupsUnavailableException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(2)
-            else:
-                return
+                done = True
+            if not done:
+                time.sleep(BACKUP_PAUSE)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -167,6 +166,11 @@ class Table:
             raise LabError(f"{self.address}: {said}") from problem
 
 
-def moment(server_time: float) -> str:
-    """Return a time by AWS's clock for people."""
-    return datetime.fromtimestamp(server_time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+@contextmanager
+def _unless(code: str) -> Iterator[None]:
+    """Let a call be refused with this one code."""
+    try:
+        yield
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] != code:
+            raise

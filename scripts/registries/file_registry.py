@@ -153,16 +153,20 @@ class FileRegistry(Registry):
         end = len(document) - len(CLOSING) + (known.end + len(b",\n") - len(b"[\n") if known.end else 0)
         self._known = Known(inode, end, line, found)
 
-    def archived(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return all records of the archive, month by month."""
-        del experiment
-        return self._archive.records()
+    def history(self, experiment: str | None = None) -> list[Record]:
+        """Return all records of the file and its archive, by their time: all are of one machine's clock."""
+        # First those of the file: what is moved meanwhile is then met twice, and not missed.
+        at_hand = list(self.records(experiment))
+        found = {record.id: record for record in [*self._archive.records(), *at_hand]}
+        return sorted(found.values(), key=lambda record: record.time)
 
     def archive(self, needed: Needed) -> int:
         """Put all but what is needed into the archive, and leave a file with what is; its lock is held throughout.
 
         The archive has it before the file loses it: cut off in between, both have it, and `history` counts it once.
         """
+        if not self.path.exists():
+            return 0
         with explained(self.path), locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
             document = read_whole(descriptor)
             loaded = enumerate(records_in(document, self.path), start=1)

@@ -14,7 +14,7 @@ import pytest
 from scripts.core.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 Writer = subprocess.Popen[bytes]
 StartWriter = Callable[[int, int], Writer]
 

@@ -22,7 +22,7 @@ from scripts.core.errors import LabError
 from scripts.core.record import FORMAT, Event, Record
 from scripts.registries.file_registry import FileRegistry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
 

@@ -1,0 +1,46 @@
+"""Show what was ever asked of AWS for an experiment, and what came of it, from the registry and its archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, ExperimentName, script
+
+if TYPE_CHECKING:
+    from scripts.core.record import Record
+
+app = script(__doc__)
+COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
+
+
+@app.command()
+def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
+    """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
+    from scripts.core.names import closest
+    from scripts.core.past import told
+    from scripts.core.session import open_session
+
+    console = Console(as_json=as_json)
+    with open_session("history") as session:
+        everything = session.registry.history(exp)
+        records = [record for record in everything if record.experiment == exp]
+        if not records:
+            known = {record.experiment for record in session.registry.records() if record.experiment}
+            raise LabError(f"{exp}: nothing is on record{closest(exp, known)}")
+        for record in records if as_json else ():
+            console.say("", "record", record=record.as_json())
+        console.table(COLUMNS, [_row(record) for record in told(records)])
+
+
+def _row(record: Record) -> list[str]:
+    from scripts.core.past import outcome
+
+    who = (record.actor or "").rpartition(":")[0]
+    what = record.operation or ", ".join(record.note or {})
+    return [record.time[:19].replace("T", " "), who, record.script or "", record.region or "", what, outcome(record)]
+
+
+if __name__ == "__main__":
+    run(app)

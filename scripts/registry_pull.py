@@ -1,0 +1,38 @@
+"""Copy another registry, a team's table for example, into this lab's own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, script
+
+app = script(__doc__)
+From = Annotated[str, typer.Option("--from", envvar="FROM", help="Where from: dynamodb://us-east-1/lab, or a file.")]
+
+
+@app.command()
+def registry_pull(source: From = "", as_json: AsJson = False) -> None:
+    """Write all records of the registry at FROM, its archive too, into this lab's own.
+
+    What is there already is not written again. Nothing is taken out of the other.
+    """
+    from scripts.core.registry_copying import copy_records
+    from scripts.core.session import open_session
+
+    if not source:
+        raise LabError("FROM: where from? (FROM=dynamodb://us-east-1/lab, for one)")
+    console = Console(as_json=as_json)
+    with open_session("registry-pull") as session:
+        console.hint(session.cloud.banner)
+        pulled = session.registry_at(source, "FROM")
+        written, there = copy_records(session, pulled, session.registry)
+        text = f"{written} records of {pulled.name} written to {session.registry.name}, {there} were there"
+        console.say(text, "pulled", style="green", written=written, there=there, source=pulled.name)
+
+
+if __name__ == "__main__":
+    run(app)

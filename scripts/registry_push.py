@@ -1,0 +1,39 @@
+"""Copy this lab's registry into another one, a team's table for example."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, script
+
+app = script(__doc__)
+To = Annotated[str, typer.Option("--to", envvar="TO", help="Where to: dynamodb://us-east-1/lab, or a file.")]
+
+
+@app.command()
+def registry_push(to: To = "", as_json: AsJson = False) -> None:
+    """Write all records of this lab's registry, its archive too, into the one at TO, which is made if need be.
+
+    What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
+    out of this lab's own registry: from then on, name the other in lab.toml.
+    """
+    from scripts.core.registry_copying import copy_records
+    from scripts.core.session import open_session
+
+    if not to:
+        raise LabError("TO: where to? (TO=dynamodb://us-east-1/lab, for one)")
+    console = Console(as_json=as_json)
+    with open_session("registry-push") as session:
+        console.hint(session.cloud.banner)
+        target = session.registry_at(to, "TO")
+        written, there = copy_records(session, session.registry, target)
+        text = f'{written} records written to {target.name}, {there} were there; now say registry = "{to}" in lab.toml'
+        console.say(text, "pushed", style="green", written=written, there=there, to=target.name)
+
+
+if __name__ == "__main__":
+    run(app)

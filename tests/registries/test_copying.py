@@ -1,0 +1,86 @@
+"""A registry moves between a file and a table, both ways, without loss and without doubling."""
+
+import json
+
+import pytest
+
+from tests.living import living_in
+
+TABLE = "dynamodb://us-east-1/team?lease=2s"
+
+
+def ids(lab, **variables):
+    return [e["record"]["id"] for e in lab.run("history", EXP="demo", JSON="1", **variables).events]
+
+
+@pytest.fixture
+def launched(lab):
+    assert lab.launch().code == 0
+    return lab
+
+
+def test_a_team_goes_on_in_a_table_where_one_began_in_a_file(launched, cloud):
+    pushed = launched.run("registry_push", TO=TABLE, JSON="1")
+    assert pushed.code == 0, pushed.err
+    assert pushed.events[-1]["written"] == len(launched.records())
+    assert ids(launched, REGISTRY=TABLE) == ids(launched)
+    again = launched.run("registry_push", TO=TABLE, JSON="1")
+    assert again.events[-1]["written"] <= 1, "nothing but what the first push itself wrote"
+    ended = launched.run("teardown", EXP="demo", REGISTRY=TABLE)
+    assert ended.code == 0, ended.err
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_table_is_taken_home_into_a_file(lab, cloud):
+    assert lab.launch(REGISTRY=TABLE).code == 0
+    assert not lab.registry.exists()
+    for _ in range(2):
+        pulled = lab.run("registry_pull", FROM=TABLE)
+        assert pulled.code == 0, pulled.err
+    assert ids(lab) == ids(lab, REGISTRY=TABLE)
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
+    cloud.weather(faults=[{"action": "PutItem", "skip": 4, "code": "AccessDeniedException", "message": "no"}])
+    cut = launched.run("registry_push", TO=TABLE)
+    assert cut.code == 1
+    assert "AccessDeniedException" in cut.error
+    cloud.weather()
+    assert launched.run("registry_push", TO=TABLE).code == 0
+    assert sorted(ids(launched, REGISTRY=TABLE)) == sorted(ids(launched))
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "said"),
+    [
+        ("registry_push", {}, "error: TO: where to? (TO=dynamodb://us-east-1/lab, for one)"),
+        ("registry_pull", {}, "error: FROM: where from? (FROM=dynamodb://us-east-1/lab, for one)"),
+        ("registry_push", {"TO": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
+        ("registry_push", {"TO": "dynamodb://x"}, "error: TO: 'dynamodb://x' is no address of a table"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(lab, script, variables, said):
+    ended = lab.run(script, **variables)
+    assert ended.code == 1
+    assert ended.error.startswith(said)
+
+
+def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
+    assert lab.launch().code == 0
+    assert lab.teardown().code == 0
+    before = ids(lab)
+    padding = {"event": "note", "id": "x", "time": "2026-01-01T00:00:00.000Z", "note": {"text": "x" * 2_000_000}}
+    lab.registry.write_text(json.dumps([*lab.records(), padding]))
+    assert lab.run("status").code == 0, "whoever comes by puts away what is over"
+    assert lab.registry.stat().st_size < 20_000
+    assert min(path.name for path in (lab.path / "registry-archive").iterdir()) == "2026-01.jsonl.gz"
+    assert ids(lab) == before
+    shown = lab.run("history", EXP="demo")
+    assert "RunInstances" in shown.out
+    assert "TerminateInstances" in shown.out
+    assert "DescribeInstances" not in shown.out
+    assert lab.teardown().code == 0, "a second teardown knows that it was launched"
+    missing = lab.run("history", EXP="dem")
+    assert missing.error == "error: dem: nothing is on record"

@@ -1,0 +1,139 @@
+"""What a table does beside what every registry does: it is made, it is private, leases end by AWS's clock."""
+
+import pytest
+
+from scripts.core.config import Lab
+from scripts.core.errors import LabError
+from scripts.core.record import Event, Record
+from scripts.core.session import Session
+from scripts.registries import dynamodb_lease
+
+ADDRESS = "dynamodb://eu-west-1/team?lease=2s"
+
+
+@pytest.fixture
+def opened(lab):
+    session = Session(lab.path, Lab(regions=["us-east-1"]), "test")
+    return lambda: session.registry_at(ADDRESS, "test")
+
+
+def intent(experiment="demo"):
+    return Record(event=Event.INTENT, experiment=experiment, operation="RunInstances")
+
+
+def test_the_table_is_made_on_first_use_encrypted_backed_up_and_paid_by_the_request(opened, cloud):
+    assert list(opened().records()) == []
+    dynamodb = cloud.client("dynamodb", "eu-west-1")
+    table = dynamodb.describe_table(TableName="team")["Table"]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSEDescription"]["Status"] == "ENABLED"
+    assert table["DeletionProtectionEnabled"]
+    backups = dynamodb.describe_continuous_backups(TableName="team")["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    tags = dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
+    assert {"Key": "lab:shared", "Value": "registry"} in tags
+
+
+def test_two_may_make_the_table_at_once(opened):
+    first, second = opened(), opened()
+    first.append(intent())
+    second.append(intent())
+    assert len(list(first.records())) == 2
+
+
+def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
+    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    holder, other = opened(), opened()
+    clock = mocker.patch.object(other.table, "server_time")
+    with holder.acting_alone("demo", "launch"):
+        before = float(holder.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
+        while float(holder.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"]) == before:
+            pass
+        clock.return_value = before + 0.1
+        with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
+            pass
+
+
+def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(opened, mocker):
+    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lease.Leases, "_renew_in_time")  # as if the process had been held up
+    slow, other = opened(), opened()
+    with slow.acting_alone("demo", "launch"):
+        slow.append(intent())
+        ends = float(slow.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
+        mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
+        with other.acting_alone("demo", "launch"):
+            with pytest.raises(LabError, match="demo: was taken over by somebody else"):
+                slow.append(intent())
+            answer = Record(event=Event.ANSWER, experiment="demo", operation="RunInstances")
+            slow.append(answer)
+            other.append(intent())
+    assert [record.event for record in opened().records()] == [Event.INTENT, Event.ANSWER, Event.INTENT]
+    assert answer.id in {record.id for record in opened().records()}
+
+
+def test_who_is_taken_over_does_not_let_go_of_the_others_lease(opened, mocker):
+    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    slow, other = opened(), opened()
+    mocker.patch.object(other.table, "server_time", return_value=9e9)
+    holding = other.acting_alone("demo", "teardown")
+    with slow.acting_alone("demo", "launch"):
+        holding.__enter__()
+    with pytest.raises(LabError, match="is being worked on by teardown"), opened().acting_alone("demo", "launch"):
+        pass
+    holding.__exit__(None, None, None)
+
+
+def test_a_lost_answer_to_the_taking_of_a_lease_is_no_refusal(opened, cloud):
+    opened().append(intent())
+    cloud.weather(faults=[{"action": "PutItem", "kind": "reset-after", "times": 1}])
+    with opened().acting_alone("demo", "launch"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["reset-before", "reset-after", "html-503", "truncated"])
+def test_records_are_written_once_on_a_bad_wire(opened, cloud, kind):
+    registry = opened()
+    list(registry.records())
+    cloud.weather(faults=[{"kind": kind, "probability": 0.3}], seed=4)
+    written = [intent() for _ in range(20)]
+    with registry.acting_alone("demo", "launch"):
+        for record in written:
+            registry.append(record)
+    cloud.weather()
+    assert list(opened().records()) == written
+
+
+def test_a_refusal_is_one_line_that_names_the_table(opened, cloud):
+    cloud.weather(faults=[{"action": "PutItem", "code": "AccessDeniedException", "message": "no"}])
+    with pytest.raises(LabError, match=r"^dynamodb://eu-west-1/team\S*: PutItem: AccessDeniedException: no \(docs/iam"):
+        opened().append(intent())
+
+
+def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, cloud):
+    registry = opened()
+    registry.append(intent())
+    dynamodb = cloud.client("dynamodb", "eu-west-1")
+    (item,) = dynamodb.scan(TableName="team")["Items"]
+    dynamodb.put_item(TableName="team", Item={**item, "format": {"N": "99"}})
+    with pytest.raises(LabError, match="has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"):
+        registry.records()
+    dynamodb.put_item(TableName="team", Item={**item, "body": {"B": b"x"}})
+    with pytest.raises(LabError, match="is not a registry record; nothing was changed"):
+        registry.records()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("dynamodb://nowhere/lab", "is no address of a table"),
+        ("dynamodb://us-east-1/", "is no address of a table"),
+        ("dynamodb://us-east-1/a b", "is no address of a table"),
+        ("dynamodb://us-east-1/lab?leas=1m", "is no address of a table"),
+        ("dynamodb://us-east-1/lab?lease=1", "lease: .* is not a duration"),
+        ("s3://bucket/lab", r"no registry is known by s3:// \(known: file, dynamodb\)"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_refused_by_name(lab, address, said):
+    with pytest.raises(LabError, match=f"^lab.toml: registry: .*{said}|^lab.toml: registry: {said}"):
+        Session(lab.path, Lab(regions=["us-east-1"]), "test").registry_at(address, "lab.toml: registry")

@@ -1,0 +1,111 @@
+"""What is put away changes nothing of what is computed from the rest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.needed_records import needed_records
+from scripts.core.record import Event, Record
+from scripts.core.resources import FOUND, GONE, SETTLED, holdings
+from scripts.kinds.instance import Instance
+from scripts.kinds.snapshot import Snapshot
+from scripts.kinds.volume import Volume
+
+KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot())}
+EXPERIMENTS = ("foo", "bar", None)
+REGION = "us-east-1"
+
+
+def launched(experiment, number, *, answered):
+    """Return the records of one RunInstances call."""
+    tags = [{"Key": "lab:experiment", "Value": experiment}, {"Key": "lab:record", "Value": f"t-{number}"}]
+    request = {"ClientToken": f"t-{number}", "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]}
+    call = {"experiment": experiment, "region": REGION, "operation": "RunInstances", "request": request}
+    intent = Record(event=Event.INTENT, **call)
+    response = {"Instances": [{"InstanceId": f"i-{number}", "State": {"Name": "pending"}, "LaunchTime": "2026-01-01"}]}
+    return [intent, Record(event=Event.ANSWER, of=intent.id, response=response, **call)][: 1 + answered]
+
+
+def snapshot(number):
+    call = {"region": REGION, "operation": "CreateSnapshot", "request": {"VolumeId": "vol-1"}}
+    intent = Record(event=Event.INTENT, **call)
+    return [intent, Record(event=Event.ANSWER, of=intent.id, response={"SnapshotId": f"snap-{number}"}, **call)]
+
+
+def ended(experiment, number):
+    call = {"experiment": experiment, "region": REGION, "operation": "TerminateInstances",
+            "request": {"InstanceIds": [f"i-{number}"]}}  # fmt: skip
+    intent = Record(event=Event.INTENT, **call)
+    return [intent, Record(event=Event.ANSWER, of=intent.id, response={}, **call)]
+
+
+def looked(experiment, number):
+    return [Record(event=Event.NOTE, experiment=experiment, note={GONE: [f"i-{number}"], SETTLED: []})]
+
+
+def found(experiment, number):
+    told = {"kind": "volume", "id": f"vol-{number}", "region": REGION, "since": "", "record": f"t-{number}"}
+    return [Record(event=Event.NOTE, experiment=experiment, note={GONE: [], SETTLED: [], FOUND: [told]})]
+
+
+def described(experiment, _):
+    return [
+        Record(event=Event.ANSWER, experiment=experiment, region=REGION, operation="DescribeInstances", response={})
+    ]
+
+
+named = st.sampled_from(EXPERIMENTS[:2])
+numbers = st.integers(0, 5)
+happenings = st.one_of(
+    st.builds(launched, named, numbers, answered=st.booleans()),
+    st.builds(snapshot, numbers),
+    st.builds(ended, named, numbers),
+    st.builds(looked, named, numbers),
+    st.builds(found, named, numbers),
+    st.builds(described, st.sampled_from(EXPERIMENTS), numbers),
+)
+pasts = st.lists(happenings, max_size=25).map(lambda several: [record for some in several for record in some])
+
+
+def living(known):
+    return sorted(known.living, key=str)
+
+
+def unsettled(known):
+    return {intent.id for intent in known.unsettled}
+
+
+@given(pasts)
+def test_what_lives_and_what_is_unsettled_is_the_same_without_what_is_put_away(past):
+    kept = needed_records(past, KINDS)
+    rest = [record for record in past if record.id in kept]
+    whole, part = holdings(past, KINDS), holdings(rest, KINDS)
+    assert living(part) == living(whole)
+    assert unsettled(part) == unsettled(whole)
+
+
+@given(pasts)
+def test_an_experiment_that_is_not_over_keeps_all_that_is_known_of_it(past):
+    kept = needed_records(past, KINDS)
+    rest = [record for record in past if record.id in kept]
+    for experiment in EXPERIMENTS[:2]:
+        whole = holdings(past, KINDS, experiment)
+        if whole.living or any(intent.experiment == experiment for intent in whole.unsettled):
+            part = holdings(rest, KINDS, experiment)
+            assert (part.tokens, part.regions, part.kinds) == (whole.tokens, whole.regions, whole.kinds)
+
+
+@given(pasts)
+def test_putting_away_twice_puts_nothing_more_away(past):
+    kept = needed_records(past, KINDS)
+    rest = [record for record in past if record.id in kept]
+    assert needed_records(rest, KINDS) == kept & {record.id for record in past}
+
+
+def test_an_experiment_is_over_once_aws_was_asked_what_is_left_of_it():
+    began, gone = launched("foo", 1, answered=True), ended("foo", 1)
+    assert len(needed_records([*began, *gone], KINDS)) == 4, "its volumes may live"
+    assert needed_records([*began, *gone, *looked("foo", 1)], KINDS) == set()
+
+
+def test_descriptions_of_no_experiment_are_never_needed():
+    assert needed_records(described(None, 0), KINDS) == set()
