@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from scripts.core.console import Console, run
-from scripts.core.options import AsJson, Count, ExperimentName, script
+from scripts.core.options import AsJson, Base, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
     from scripts.core.planning import Candidate, Plan
@@ -15,20 +15,25 @@ app = script(__doc__)
 
 
 @app.command()
-def plan(exp: ExperimentName = "", count: Count = 1, as_json: AsJson = False) -> None:
+def plan(
+    exp: ExperimentName = "", count: Count = 1, base: Base = "", parameters: Parameters = "", as_json: AsJson = False
+) -> None:
     """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
 
     AWS is asked by a dry run whether the request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if
     the request is not allowed.
     """
+    from scripts.core.definition import definition
     from scripts.core.errors import LabError
+    from scripts.core.parameters import parameters_in
     from scripts.core.planning import Plan
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("plan", exp) as session:
         console.hint(session.cloud.banner)
-        planned = Plan(session, exp, session.experiment_file(exp), count)
+        defined = definition(session, exp, base, parameters_in(parameters), first_of_matrix=True)
+        planned = Plan(session, exp, defined.experiment, count)
         candidates = planned.candidates()
         show_candidates(console, candidates)
         first = next((candidate for candidate in candidates if not candidate.out), None)

@@ -37,8 +37,11 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
+    from scripts.core.definition import definition, recorded_run
+
     path = session.directory / "experiments" / f"{exp}.toml"
-    return session.experiment_file(exp).retry_for if path.exists() else timedelta(0)
+    there = path.exists() or recorded_run(session, exp)
+    return definition(session, exp, first_of_matrix=True).experiment.retry_for if there else timedelta(0)
 
 
 if __name__ == "__main__":

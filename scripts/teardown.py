@@ -2,51 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, script
+from scripts.core.names import experiment_name
+from scripts.core.options import AsJson, Yes, script
 
 if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
+PATTERN = r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*"
+
+
+def name_or_pattern(name: str) -> str:
+    """Return the name of an experiment, or a pattern of names. Raises LabError."""
+    return name if re.fullmatch(PATTERN, name) else experiment_name(name)
+
+
+Names = Annotated[
+    str, typer.Option("--exp", envvar="EXP", callback=name_or_pattern, help="The experiment, or several: 'speech-*'.")
+]
 
 
 @app.command()
-def teardown(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Delete what EXP owns in every region that it touched.
+def teardown(exp: Names = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Delete what EXP owns in every region that it touched; EXP='speech-*' shows which match, and YES=1 ends them.
 
     Works from the registry alone, so it also cleans up after a launch that was killed and needs no experiment file.
     Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
     (a misspelt name must not look like a machine taken down).
     """
-    from scripts.core.hosts import ssh_files
-    from scripts.core.names import closest
-    from scripts.core.removal import remove_everything
-    from scripts.core.session import acting_on
-    from scripts.core.volume_ends import save_volumes
-
     console = Console(as_json=as_json)
+    if re.fullmatch(PATTERN, exp):
+        several(exp, console, yes)
+    else:
+        one(exp, console)
 
-    def report(resource: Resource) -> None:
-        text = f"  deleting {resource} {resource.details.get('type', '')}".rstrip()
-        console.say(text, "deleting", kind=resource.kind, id=resource.id, region=resource.region)
-        console.progress("  waiting until AWS shows nothing left")
+
+def one(exp: str, console: Console) -> None:
+    """Take one experiment down."""
+    from scripts.core.session import acting_on
+    from scripts.core.taking_down import take_down
 
     with acting_on(exp, "teardown") as session:
-        if not session.holdings(exp).seen and not session.holdings_ever(exp).seen:
-            known = sorted({r.experiment for r in session.holdings().living if r.experiment})
-            lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
-            raise LabError(f"{exp}: was never launched from this registry{closest(exp, known) or lives}")
-        save_volumes(session, exp, lambda said: console.say(f"  {said}", "saving", said=said))
-        removal = remove_everything(session, exp, report)
-        ssh_files(session).remove(exp)
+        removal = take_down(session, exp, lambda r: deleting(console, r), lambda said: saving(console, said))
         deleted, along = list(removal.deleted), list(removal.went_along)
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
         console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
+
+
+def several(pattern: str, console: Console, yes: bool) -> None:
+    """Show which experiments match; take them down where that is meant."""
+    from scripts.core.session import open_session
+    from scripts.core.standing import standing
+    from scripts.core.taking_down import living_experiments, take_all_down
+
+    def ended(experiment: str, problem: str) -> None:
+        if problem:
+            console.say(f"{experiment}: {problem}", "failed", style="red", experiment=experiment, why=problem)
+        else:
+            console.say(f"{experiment}: AWS shows nothing left", "gone", style="green", experiment=experiment)
+
+    with open_session("teardown") as session:
+        names = living_experiments(session, pattern)
+        if not names:
+            console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)
+            return
+        for resource in standing(session):
+            if resource.experiment in names:
+                details = " ".join(filter(None, (resource.details.get("type"), resource.details.get("zone"))))
+                console.say(
+                    f"  {resource.experiment}  {resource} {details}", "would-delete",
+                    experiment=resource.experiment, kind=resource.kind, id=resource.id, region=resource.region,
+                )  # fmt: skip
+        if not yes:
+            raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
+        failed = take_all_down(
+            session, names, lambda r: deleting(console, r), lambda said: saving(console, said), ended
+        )
+        if failed:
+            raise LabError(f"{failed} of {len(names)} could not be taken down; run the same again")
+
+
+def deleting(console: Console, resource: Resource) -> None:
+    """Say what is being deleted."""
+    text = f"  deleting {resource} {resource.details.get('type', '')}".rstrip()
+    console.say(text, "deleting", kind=resource.kind, id=resource.id, region=resource.region)
+    console.progress("  waiting until AWS shows nothing left")
+
+
+def saving(console: Console, said: str) -> None:
+    """Say what becomes of volumes that are not simply deleted."""
+    console.say(f"  {said}", "saving", said=said)
 
 
 if __name__ == "__main__":

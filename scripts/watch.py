@@ -24,12 +24,13 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     A machine that AWS took away (a spot interruption, say) is launched again if the experiment says relaunch = true.
     """
+    from scripts.core.definition import definition
     from scripts.core.errors import LabError
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
-        experiment = session.experiment_file(exp)
+        experiment = definition(session, exp).experiment
         if not session.holdings(exp).living:
             raise LabError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
@@ -63,19 +64,13 @@ def taken_by_aws(machine: Resource) -> bool:
 
 def relaunch(session: Session, exp: str, console: Console) -> None:
     """Launch an experiment again, alone on it; the file is read anew, so that it can be mended meanwhile."""
+    from scripts.core.definition import definition
+    from scripts.core.experiment_launch import launch_experiment
     from scripts.core.launch_report import LaunchReport
-    from scripts.core.launching import Launch
-    from scripts.core.set_up import set_up
-    from scripts.core.volume_ends import mark_volumes
 
     with session.registry.acting_alone(exp, "watch"):
-        report = LaunchReport(console, exp)
-        experiment = session.experiment_file(exp)
-        report.begins(session, experiment, count=1)
-        machines = Launch(session, exp, experiment, report).run()
-        report.lives(session, machines)
-        mark_volumes(session, machines)
-        report.reached(session, set_up(session, exp, experiment, machines, report.sets_up))
+        defined = definition(session, exp)
+        launch_experiment(session, exp, defined.experiment, LaunchReport(console, exp), run=defined.as_note())
 
 
 if __name__ == "__main__":

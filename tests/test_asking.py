@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from scripts.core import asking
 from scripts.core.errors import LabError
+from scripts.core.request_bucket import RequestBucket
 
 TOO_FAST = ClientError(
     {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"
@@ -24,18 +25,18 @@ class Ec2:
         raise self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(mocker):
-    mocker.patch.object(asking.time, "sleep")
+@pytest.fixture
+def bucket():
+    return RequestBucket(pause=lambda _: None)
 
 
-def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked():
+def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked(bucket):
     with pytest.raises(asking.Refused):
-        asking.ask(Ec2(TOO_FAST), {}, "t")
+        asking.ask(Ec2(TOO_FAST), {}, "t", bucket)
 
 
-def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_launch_ends():
+def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_launch_ends(bucket):
     ec2 = Ec2(LOST, TOO_FAST)
     with pytest.raises(LabError, match="without a clear answer"):
-        asking.ask(ec2, {}, "t")
+        asking.ask(ec2, {}, "t", bucket)
     assert ec2.tokens == {"t"}

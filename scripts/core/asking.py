@@ -15,7 +15,9 @@ from scripts.core.errors import LabError
 from scripts.core.polling import growing
 from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
+from scripts.core.request_bucket import RequestBucket
 from scripts.core.resources import NEVER_SENT
+from scripts.core.shared_looks import SharedLooks
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -41,18 +43,24 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-def ask(ec2: EC2Client, request: Mapping[str, Any], token: str) -> list[Instance]:
+def ask(ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket) -> list[Instance]:
     """Send one RunInstances request until its answer is clear; the token makes asking again safe.
 
-    `ec2` must not retry by itself. Raises Refused; LabError where it stays unclear whether a machine was made.
+    `ec2` must not retry by itself; `bucket` says when the next request may be sent. Raises Refused; LabError where it
+    stays unclear whether a machine was made.
     """
     refusal, unclear = None, False
     for pause in [0.0, *_pauses()]:
-        time.sleep(pause)
+        bucket.pause(pause)
+        bucket.take()
         try:
-            return list(ec2.run_instances(**request, ClientToken=token)["Instances"])
+            made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
             refusal = refusal_in(problem)
+        else:
+            bucket.granted()
+            return made
+        bucket.refused() if refusal.meaning is Meaning.TOO_FAST else bucket.granted()
         unclear = unclear or refusal.meaning is Meaning.UNKNOWN_OUTCOME
         if refusal.meaning is Meaning.TOKEN_SPENT:
             token = new_id()
@@ -83,7 +91,7 @@ def _pauses() -> Iterator[float]:
 class Starting:
     """Machines of one region between being made and running."""
 
-    ec2: EC2Client
+    looks: SharedLooks
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
     dead: list[Refusal] = field(default_factory=list)
@@ -91,7 +99,7 @@ class Starting:
 
     def look(self) -> None:
         """Ask once how all that are pending are."""
-        for found in _described(self.ec2, sorted(self.pending)):
+        for found in self.looks.look(sorted(self.pending)):
             identity, state = found["InstanceId"], found["State"]["Name"]
             if state == "pending":
                 continue
@@ -105,10 +113,12 @@ class Starting:
                 self.dead.append(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
 
 
-def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[float], None]) -> None:
+def wait_until_settled(
+    all_starting: Sequence[Starting], waiting: Callable[[float], None], wait: Callable[[float], None]
+) -> None:
     """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
 
-    `waiting` hears after each look how many seconds it has been.
+    `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
     """
     began = time.monotonic()
     for pause in growing(FIRST_POLL, LONGEST_POLL):
@@ -121,15 +131,4 @@ def wait_until_settled(all_starting: Sequence[Starting], waiting: Callable[[floa
         waiting(time.monotonic() - began)
         if time.monotonic() - began > PATIENCE:
             raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
-        time.sleep(pause)
-
-
-def _described(ec2: EC2Client, instances: list[str]) -> list[Instance]:
-    """Describe machines; none while AWS does not know one of them yet, as it may say for seconds after making it."""
-    try:
-        pages = ec2.get_paginator("describe_instances").paginate(InstanceIds=instances)
-        return [found for page in pages for reservation in page["Reservations"] for found in reservation["Instances"]]
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "InvalidInstanceID.NotFound":
-            raise
-        return []
+        wait(pause)

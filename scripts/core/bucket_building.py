@@ -7,16 +7,15 @@ import shlex
 from scripts.core.config import Experiment
 from scripts.core.console import Console
 from scripts.core.errors import LabError
+from scripts.core.experiment_launch import launch_experiment
 from scripts.core.experiment_run import wait_for_command
 from scripts.core.host_program import sent
 from scripts.core.hosts import host_of
 from scripts.core.launch_report import LaunchReport
-from scripts.core.launching import Launch
 from scripts.core.removal import remove_everything
 from scripts.core.session import Session
-from scripts.core.set_up import set_up
 from scripts.core.volume_config import Scratch
-from scripts.core.volume_ends import mark_volumes, save_volumes
+from scripts.core.volume_ends import save_volumes
 
 MOUNT = "/build"
 ACCOUNT = "experiment"
@@ -34,11 +33,7 @@ def build_from_bucket(
     name = f"build-{dataset}"
     experiment = _experiment(session, dataset, source, gib, version)
     report = LaunchReport(console, name)
-    report.begins(session, experiment, 1)
-    machines = Launch(session, name, experiment, report).run()
-    report.lives(session, machines)
-    mark_volumes(session, machines)
-    report.reached(session, set_up(session, name, experiment, machines, report.sets_up))
+    launch_experiment(session, name, experiment, report)
     failure = wait_for_command(host_of(session, name), lambda said: console.progress(f"  {said}"))
     if failure is None:
         save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -18,7 +18,7 @@ from scripts.core.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParamet
 from scripts.core.names import LOGIN, RESERVED, closest
 from scripts.core.public_key import public_key
 from scripts.core.strict import Strict
-from scripts.core.toml_file import load
+from scripts.core.toml_file import checked, load, read
 from scripts.core.values import (
     Duration,
     GroupName,
@@ -26,6 +26,8 @@ from scripts.core.values import (
     LoginName,
     Market,
     Name,
+    ParameterName,
+    ParameterValue,
     Region,
     Subnet,
     Zone,
@@ -123,6 +125,10 @@ class Experiment(Strict):
     instance_store: InstanceStore | None = None
     command: str | None = None
     """Run by bash on the machine once its data is mounted."""
+    parameters: dict[ParameterName, ParameterValue] = {}
+    """What the command finds in its environment."""
+    matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
+    """Parameters with several values: `make sweep` launches a machine for each combination."""
     instance_profile: Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,128}$", examples=["speech-reader"])] | None = None
     """The name of an IAM instance profile that the machine may use."""
 
@@ -133,6 +139,13 @@ class Experiment(Strict):
     def mounted(self) -> list[Mounted]:
         """All that is mounted on the machine."""
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
+
+    @model_validator(mode="after")
+    def _parameters_differ(self) -> Experiment:
+        if both := self.parameters.keys() & self.matrix.keys():
+            message = f"{min(both)} is in parameters and in matrix; leave it out of one"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _mounts_differ(self) -> Experiment:
@@ -166,6 +179,11 @@ def load_lab(directory: Path) -> Lab:
 
 def load_experiment(directory: Path, name: str) -> Experiment:
     """Read experiments/NAME.toml. Raises LabError, naming `make new` where there is none."""
+    return checked(written_experiment(directory, name), Experiment, shown_as=f"experiments/{name}.toml")
+
+
+def written_experiment(directory: Path, name: str) -> dict[str, Any]:
+    """Return experiments/NAME.toml as it was written. Raises LabError, naming `make new` where there is none."""
     path = directory / "experiments" / f"{name}.toml"
     if not path.exists():
         known = sorted(file.stem for file in path.parent.glob("*.toml"))
@@ -173,7 +191,7 @@ def load_experiment(directory: Path, name: str) -> Experiment:
             f"experiments/{name}.toml: no such experiment{closest(name, known)}; "
             f"`make new EXP={name}` writes one to start from"
         )
-    return load(path, Experiment, shown_as=f"experiments/{name}.toml")
+    return read(path, shown_as=f"experiments/{name}.toml")
 
 
 def load_members(directory: Path) -> Mapping[str, Member]:

@@ -22,7 +22,7 @@ from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
 from scripts.core.removal import remove_everything
-from scripts.core.resuming import LAUNCHED, left_by_a_launch, requests_of
+from scripts.core.resuming import LAUNCHED, RUN, left_by_a_launch, requests_of
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
@@ -70,6 +70,8 @@ class Launch:
     listener: Listener
     count: int = 1
     at_least: int = 1
+    noted: Mapping[str, Any] | None = None
+    """What is to be recorded of what is run."""
     running: list[Instance] = field(default_factory=list)
     _starting: dict[Pool, Starting] = field(default_factory=dict)
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
@@ -103,6 +105,8 @@ class Launch:
         missing is looked for.
         """
         left = left_by_a_launch(self.session, self.name)
+        if self.noted:
+            self.session.recorder.note(**{RUN: dict(self.noted)})
         with self._taking_down_on_failure():
             self._take_up(left)
             if self.missing > 0:
@@ -124,7 +128,7 @@ class Launch:
             ids = {machine.id for machine in left if machine.region == region}
             request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
             pool = Pool(region, str(request.get("InstanceType", "")), "earlier")
-            self._starting[pool] = Starting(self.session.cloud.ec2(region), ids)
+            self._starting[pool] = Starting(self.session.looks(region), ids)
             self._requests[pool] = request
         self._settle()
 
@@ -137,7 +141,7 @@ class Launch:
             if not self.missing or self.search.exhausted():
                 return
             self.listener.next_round(pause, retry_for - (time.monotonic() - began))
-            time.sleep(pause)
+            self.session.pause(pause)
             self._round()
 
     def _round(self) -> None:
@@ -170,19 +174,19 @@ class Launch:
         self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
         held, self._may_hold_something = self._may_hold_something, True
         try:
-            made = ask(ec2, request, token=new_id())
+            made = ask(ec2, request, new_id(), self.session.launch_bucket(pool.region))
         except Refused as no:
             self._may_hold_something = held
             self._refused(pool, no.refusal)
             return
         ids = {machine["InstanceId"] for machine in made}
-        self._starting[pool] = Starting(self.session.cloud.ec2(pool.region), ids)
+        self._starting[pool] = Starting(self.session.looks(pool.region), ids)
         self._requests[pool] = request
         self.listener.started(pool, made, self.missing)
 
     def _settle(self) -> None:
         """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
-        wait_until_settled(list(self._starting.values()), self.listener.waiting)
+        wait_until_settled(list(self._starting.values()), self.listener.waiting, self.session.pause)
         for pool, starting in self._starting.items():
             for machine in starting.running:
                 if request := self._requests[pool]:
@@ -206,7 +210,8 @@ class Launch:
         try:
             yield
         except BaseException as problem:  # Ctrl-C too: a machine that nobody knows of costs money
-            if self._may_hold_something:
+            # A sweep that is interrupted is gone on with: it keeps what it has.
+            if self._may_hold_something and not self.session.over.is_set():
                 self._take_down(problem)
             raise
 

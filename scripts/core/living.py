@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 from scripts.core.kind import Resource
@@ -52,7 +51,7 @@ def settled(session: Session, experiment: str) -> list[Resource]:
     if not known.living and not known.unsettled:
         return []
     while _may_hide_something(session, known, found := living(session, experiment, known)):
-        time.sleep(POLL)
+        session.pause(POLL)
     shown = {resource.id for resource in found}
     gone = [resource.id for resource in known.living if resource.id not in shown]
     answered = [intent.id for intent in known.unsettled]

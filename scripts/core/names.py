@@ -27,6 +27,13 @@ def experiment_name(name: str) -> str:
     return name
 
 
+def optional_experiment(name: str) -> str:
+    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(NAME, name):
+        raise LabError(f"FROM: {name!r} is not {NAME_RULE}")
+    return name
+
+
 def data_set_name(name: str) -> str:
     """Return `name` if a data set may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):

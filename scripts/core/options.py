@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.names import data_set_name, experiment_name, member_name, volume_id
+from scripts.core.names import data_set_name, experiment_name, member_name, optional_experiment, volume_id
 
 ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
@@ -15,6 +15,10 @@ OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="Th
 MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
 VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
 DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]
+Base = Annotated[
+    str, typer.Option("--from", envvar="FROM", callback=optional_experiment, help="Of whose file it is a variation.")
+]
+Parameters = Annotated[str, typer.Option("--set", envvar="SET", help='Parameters: "lr=0.1 seed=3".')]
 Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Its version; the newest if left out.")]
 Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
 HostName = Annotated[

@@ -82,7 +82,8 @@ class Plan:
         """Ask AWS whether the request would be allowed; None if so, else its refusal."""
         request = request_for(self.share(pool.region), pool, self.count) | {"DryRun": True}
         try:
-            ask(self.session.cloud.ec2_asking_once(pool.region), request, token=new_id())
+            bucket = self.session.launch_bucket(pool.region)
+            ask(self.session.cloud.ec2_asking_once(pool.region), request, new_id(), bucket)
         except Refused as answer:
             return None if answer.refusal.code == DRY_RUN_WORKED else answer.refusal
         return None

@@ -61,8 +61,15 @@ class RegionShares:
         """Return a region's share with everything made that it needs. Raises RegionUnready or LabError."""
         if region not in self._ready:
             share = self.plain(region)
-            with _of_one_region():
-                self._ready[region] = share.prepared()
+            if share.preparations:
+                with self._session.preparing, _of_one_region():
+                    if region in self._session.prepared:  # by another launch, while this one waited
+                        del self._looks[region]
+                        share = self.plain(region)
+                    self._ready[region] = share.prepared()
+                    self._session.prepared.add(region)
+            else:
+                self._ready[region] = share
         return self._ready[region]
 
 

@@ -12,8 +12,14 @@ from scripts.core.record import Event, Record
 from scripts.core.resources import token_of
 from scripts.core.session import Session
 
+RUN = "run"
+"""The note by which a launch says what it is about to run."""
 LAUNCHED = "launched"
 """The note by which a launch says that it ended well, with these machines."""
+
+
+class AlreadyLives(LabError):
+    """There is nothing to launch."""
 
 
 def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
@@ -38,7 +44,7 @@ def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
     if found and not was_cut_off(session.registry.records(), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
         shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)
-        raise LabError(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
+        raise AlreadyLives(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
     kind = session.kinds["instance"]
     return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]
 

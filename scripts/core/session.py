@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
+from typing import Any
 
 from scripts.core.aws_errors import in_words
 from scripts.core.cloud import Cloud
-from scripts.core.config import Experiment, Lab, Member, load_experiment, load_lab, load_members
+from scripts.core.config import Lab, Member, load_lab, load_members
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Kind
@@ -21,7 +22,9 @@ from scripts.core.needed_records import needed_records
 from scripts.core.plugins import Plugins
 from scripts.core.recorder import Recorder
 from scripts.core.registry import Registry
+from scripts.core.request_bucket import RequestBucket
 from scripts.core.resources import Holdings, holdings
+from scripts.core.shared_looks import SharedLooks
 from scripts.core.tagging import Tagger
 
 THREADS = 16
@@ -38,6 +41,12 @@ class Session:
     script: str
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
+    preparing: Lock = field(default_factory=Lock)
+    """Held while something is made that a region lacks: of several launches at once one makes it."""
+    prepared: set[str] = field(default_factory=set)
+    """The regions in which that has been done."""
+    _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     @cached_property
     def registry(self) -> Registry:
@@ -83,10 +92,6 @@ class Session:
         """Threads for calls that need not wait for each other."""
         return Threads(THREADS)
 
-    def experiment_file(self, name: str) -> Experiment:
-        """Read an experiment's file."""
-        return load_experiment(self.directory, name)
-
     def members(self) -> Mapping[str, Member]:
         """Read the members' files."""
         return load_members(self.directory)
@@ -108,6 +113,22 @@ class Session:
         """How long a machine may take to boot and set itself up, before it counts as not seen."""
         wait = self.lab.ssh.wait
         return self.cloud.boot_seconds if wait is None else wait.total_seconds()
+
+    def looks(self, region: str) -> SharedLooks:
+        """Return what all launches of this session look at a region's machines by."""
+        found: SharedLooks = self._once("looks", region, lambda: SharedLooks(self.cloud.ec2(region)))
+        return found
+
+    def launch_bucket(self, region: str) -> RequestBucket:
+        """Return what all launches of this session take their turns by in a region."""
+        found: RequestBucket = self._once("bucket", region, lambda: RequestBucket(self.pause))
+        return found
+
+    def _once(self, what: str, region: str, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if (what, region) not in self._by_region:
+                self._by_region[what, region] = make()
+            return self._by_region[what, region]
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises LabError in a thread whose session is over meanwhile."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from scripts.core.arrival import Arrival, NotSeen, SetUpFailed
 from scripts.core.asking import Instance
 from scripts.core.config import Experiment
+from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
 from scripts.core.hosts import login_name, write_ssh_files
 from scripts.core.pinning import Say
@@ -29,7 +30,8 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
         say("nobody here is a member (members/), so the machines' set-up can't be looked at; MEMBER=name says who")
         return reaches
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    failures = [failure for failure in session.threads.map(lambda a: _arrived(a, seconds, say), arrivals) if failure]
+    with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
+        failures = [failure for failure in waiting.map(lambda a: _arrived(a, seconds, say), arrivals) if failure]
     if failures and experiment.on_failed_boot == "teardown":
         remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
         raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
@@ -44,7 +46,8 @@ def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], s
     seconds = session.boot_seconds
     if seconds and login_name(session):
         arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-        list(session.threads.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
+        with Threads(max(len(arrivals), 1)) as waiting:
+            list(waiting.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
     return reaches
 
 

@@ -21,15 +21,25 @@ def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str
 
     Raises LabError: `shown_as: key: what is wrong (what would be right)`.
     """
+    return checked({**(defaults or {}), **read(path, shown_as=shown_as)}, model, shown_as=shown_as)
+
+
+def read(path: Path, *, shown_as: str) -> dict[str, Any]:
+    """Read `path` as it was written. Raises LabError."""
     try:
-        loaded = tomllib.loads(path.read_text(encoding="utf-8"))
-        return model.model_validate({**(defaults or {}), **loaded})
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise LabError(f"{shown_as}: not a UTF-8 text file") from problem
     except tomllib.TOMLDecodeError as problem:
         raise LabError(f"{shown_as}: not TOML: {problem}") from problem
+
+
+def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
+    """Return what was written as `model`. Raises LabError."""
+    try:
+        return model.model_validate(written)
     except ValidationError as problem:
         raise LabError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
 

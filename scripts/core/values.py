@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -15,6 +16,12 @@ from scripts.core.names import LOGIN, NAME, NAME_RULE, REGION
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
 """Where nothing may be mounted; below those of the second kind it may."""
+
+SYSTEM_VARIABLES = {
+    "BASH_ENV", "ENV", "EXPERIMENT", "HOME", "IFS", "LANG", "LOGNAME", "PATH", "PS4", "PWD", "SHELL", "SHELLOPTS",
+    "TMPDIR", "USER",
+}  # fmt: skip
+SYSTEM_PREFIXES = ("BASH_FUNC_", "LC_", "LD_")
 
 
 def matching(pattern: str, right: str) -> AfterValidator:
@@ -70,6 +77,28 @@ def networks(ssh_from: Any) -> Any:
     return ssh_from
 
 
+def parameter_name(name: str) -> str:
+    """Return the name of an environment variable that no program but the experiment's own minds."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+        message = f'{name!r} can\'t be a parameter (letters, digits and _, no digit first: "lr")'
+        raise ValueError(message)
+    if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
+        message = f"{name!r} is the system's own variable; take another name"
+        raise ValueError(message)
+    return name
+
+
+def parameter_value(value: Any) -> Any:
+    """Return a value that an environment variable can hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        message = f"{value} is no number"
+        raise ValueError(message)
+    if isinstance(value, str) and ("\0" in value or "\n" in value):
+        message = f"{value!r} has characters that a parameter may not have (no line breaks)"
+        raise ValueError(message)
+    return value
+
+
 Region = Annotated[str, matching(REGION, 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
 Zone = Annotated[
     str,
@@ -95,6 +124,8 @@ Market = Annotated[
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
+ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
+ParameterValue = Annotated[bool | int | float | str, AfterValidator(parameter_value), Field(examples=[0.1])]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]

@@ -20,6 +20,7 @@ from scripts.local_cloud.ec2 import Ec2
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.store import Wsgi, ask
+from scripts.local_cloud.throttle import Throttle
 from scripts.local_cloud.trail import Trail
 from scripts.local_cloud.weather import Fault, Weather
 
@@ -57,6 +58,7 @@ class Front:
     def set_weather(self, weather: Weather) -> None:
         """Let the weather be another from the next call on."""
         self.weather = self.ec2.weather = weather
+        self.throttle = Throttle(weather.buckets)
         self.chance = Random(weather.seed)  # noqa: S311 - a test's weather is no secret
 
     def answer(self, call: Call) -> Answer:
@@ -64,11 +66,16 @@ class Front:
         entry = self._logged(call)
         time.sleep(self.weather.latency_in(call.region))
         with self.lock:
-            fault = self.weather.fault_for(call.action, call.region, self.chance)
+            fault = self.weather.fault_for(call.action, call.region, self.chance) or self._too_fast(call)
         entry["fault"] = fault and (fault.kind or fault.code)
         answer = self._faulty(call, fault) if fault else self._in_time(call)
         entry |= {"status": answer.status, "code": answer.code}
         return answer
+
+    def _too_fast(self, call: Call) -> Fault | None:
+        if self.throttle.takes(call.action, call.region):
+            return None
+        return Fault(code="RequestLimitExceeded", message="Request limit exceeded.")
 
     def _logged(self, call: Call) -> dict[str, Any]:
         entry: dict[str, Any] = {"time": time.time(), "key": call.key, "service": call.service, "region": call.region}

@@ -73,6 +73,15 @@ class Fault(BaseModel):
         return True
 
 
+class Bucket(BaseModel):
+    """How many requests of an operation a region takes at once, and how many a second after that."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: Annotated[float, Field(gt=0)]
+    refill: Annotated[float, Field(gt=0)]
+
+
 class Weather(BaseModel):
     """Everything that can be set; as it stands here, calm."""
 
@@ -102,6 +111,8 @@ class Weather(BaseModel):
     """Of what probabilities decide."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
+    buckets: dict[str, Bucket] = {}
+    """Requests beyond these, by operation, are refused with RequestLimitExceeded."""
     capacity: list[Capacity] = []
     faults: list[Fault] = []
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 from scripts.core.launch_part import LaunchPart, Share, Site
+from scripts.core.parameters import as_text
 from scripts.core.render import render
 
 SCRIPT = "/opt/ec2-lab/experiment"
@@ -23,7 +26,9 @@ class Command(LaunchPart):
             return Share()
         mounts = [data.mount for data in site.experiment.mounted]
         unit = render("experiment.service.j2", experiment=site.name, script=SCRIPT, account=ACCOUNT, mounts=mounts)
-        script = f"#!/bin/bash\nset -euo pipefail\n{site.experiment.command.rstrip()}\n"
+        parameters = {name: as_text(value) for name, value in site.experiment.parameters.items()}
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in parameters.items())
+        script = f"#!/bin/bash\nset -euo pipefail\n{exports}{site.experiment.command.rstrip()}\n"
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(
             cloud_init={

@@ -1,0 +1,59 @@
+"""Launch every combination of an experiment's matrix, each on a machine of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, ExperimentName, Parameters, script
+
+app = script(__doc__)
+Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
+
+
+@app.command()
+def sweep(
+    exp: ExperimentName = "", parameters: Parameters = "", failed: Failed = False, as_json: AsJson = False
+) -> None:
+    """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
+
+    All at once, as fast as AWS takes the requests. Run again, it launches what failed to launch and leaves alone what
+    was launched; so it goes on where it was interrupted. SET="seed=3" holds a parameter still. FAILED=1 launches those
+    again whose command ended badly. Exit 1 if any failed.
+    """
+    import time
+
+    from scripts.core.config import Experiment, written_experiment
+    from scripts.core.parameters import parameters_in, variations
+    from scripts.core.session import open_session
+    from scripts.core.sweep_report import SweepReport
+    from scripts.core.sweeping import State, Sweep, to_launch
+    from scripts.core.toml_file import checked
+
+    fixed = parameters_in(parameters)
+    with open_session("sweep") as session:
+        written = written_experiment(session.directory, exp)
+        experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")
+        if not experiment.matrix:
+            raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
+        everything = variations(exp, experiment.matrix, fixed)
+        wanted = to_launch(everything, session.registry.history(), failed=failed)
+        report = SweepReport(Console(as_json=as_json), exp)
+        report.begins(session, experiment, wanted, len(everything) - len(wanted))
+        began = time.monotonic()
+        try:
+            with report.on_screen():
+                outcomes = Sweep(session, exp, written, report).run(wanted)
+        except KeyboardInterrupt:
+            report.interrupted()
+            raise
+        report.sums_up(outcomes, time.monotonic() - began)
+        if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
+            raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
+
+
+if __name__ == "__main__":
+    run(app)
