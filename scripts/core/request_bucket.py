@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 SIZE, REFILL = 5.0, 2.0
 """Requests, and requests a second."""
 LEAST = 0.1
-SLOWER, FASTER = 0.8, 0.5
-"""By which factor a refusal slows us down; how many requests a second more are tried after a good run."""
+SLOWER, FASTER = 0.8, 1.25
+"""By which factor two refusals soon after each other slow us down, and by which a good run makes us faster."""
 GOOD_RUN, SHORT_RUN = 30, 15
 """Requests in a row that AWS took, to be faster; so few between two refusals, to be slower: one alone is only that our
 clock and AWS's do not tick together, or a teammate's request."""
@@ -47,7 +47,7 @@ class RequestBucket:
             self._taken += 1
             if self._taken >= GOOD_RUN:
                 self._taken = 0
-                self.refill += FASTER
+                self.refill *= FASTER
 
     def refused(self) -> None:
         """Hear that AWS found us too fast: its bucket is empty, and so is ours from now on."""

@@ -149,9 +149,8 @@ class SweepReport:
 
     def interrupted(self) -> None:
         """Say how to go on."""
-        self.console.hint(
-            f"interrupted; `make sweep EXP={self.base}` goes on, `make teardown EXP='{self.base}-*'` ends"
-        )
+        goes_on, ends = f"make sweep EXP={self.base}", f"make teardown EXP='{self.base}-*'"
+        self.console.hint(f"what runs goes on running; `{goes_on}` launches the rest, `{ends}` ends it")
 
     @contextmanager
     def on_screen(self) -> Iterator[None]:

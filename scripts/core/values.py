@@ -18,10 +18,13 @@ SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var
 """Where nothing may be mounted; below those of the second kind it may."""
 
 SYSTEM_VARIABLES = {
-    "BASH_ENV", "ENV", "EXPERIMENT", "HOME", "IFS", "LANG", "LOGNAME", "PATH", "PS4", "PWD", "SHELL", "SHELLOPTS",
-    "TMPDIR", "USER",
+    "_", "DIRSTACK", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "EXPERIMENT", "FUNCNAME", "GROUPS", "HISTCMD",
+    "HOME", "HOSTNAME", "HOSTTYPE", "IFS", "LANG", "LINENO", "LOGNAME", "MACHTYPE", "OLDPWD", "OPTARG", "OPTERR",
+    "OPTIND", "OSTYPE", "PATH", "PIPESTATUS", "PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS",
+    "SHLVL", "SRANDOM", "TMPDIR", "UID", "USER",
 }  # fmt: skip
-SYSTEM_PREFIXES = ("BASH_FUNC_", "LC_", "LD_")
+"""What bash sets or heeds itself (bash(1), Shell Variables), and what a program takes from its account."""
+SYSTEM_PREFIXES = ("BASH", "LC_", "LD_")
 
 
 def matching(pattern: str, right: str) -> AfterValidator:

@@ -1,0 +1,103 @@
+"""A team on one table: two clones never launch one experiment twice, and twenty people lose no record of each other."""
+
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scripts.core.config import Lab
+from scripts.core.record import Event
+from scripts.core.session import Session
+from tests.crash.actors import end, start
+from tests.lab_directory import LabDirectory
+from tests.living import DEAD
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
+
+TABLE = "dynamodb://us-east-1/team?lease=3s"
+LAB = f'cloud = "local"\nregions = ["us-east-1"]\nregistry = "{TABLE}"\n'
+TRIES, AT_ONCE, TEAM = 500, 4, 20
+
+
+@pytest.fixture
+def clone(tmp_path, cloud, cloud_directory):
+    """Makes clones of one lab, which share nothing but the table."""
+
+    def made(name):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / ".local-cloud").symlink_to(cloud_directory)
+        lab = LabDirectory(directory)
+        lab.write("lab.toml", LAB)
+        lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nparameters.try = 0\n')
+        return lab
+
+    return made
+
+
+def machines(cloud, experiment):
+    """Return the ids of an experiment's machines that are not going."""
+    filters = [{"Name": "tag:lab:experiment", "Values": [experiment]}]
+    found = cloud.client("ec2", "us-east-1").describe_instances(Filters=filters)["Reservations"]
+    every = [machine for reservation in found for machine in reservation["Instances"]]
+    return [machine["InstanceId"] for machine in every if machine["State"]["Name"] not in DEAD]
+
+
+def test_two_clones_never_launch_one_experiment_twice(clone, cloud):
+    cloud.weather(pending=0.1, invisible=0.2, latency=0.01)
+    clones = [clone("alice"), clone("bob")]
+    ends = Counter()
+
+    def attempt(number):
+        chance = random.Random(number)
+        experiment = f"try-{number}"
+        actors = []
+        for lab in clones:
+            time.sleep(chance.uniform(0, 0.3))  # the random delay that is tried
+            actor = start(lab, "launch", EXP=experiment, FROM="speech")
+            if chance.random() < 0.5:
+                threading.Timer(chance.uniform(0, 1.5), actor.kill).start()
+            actors.append(actor)
+        codes = [end(actor) for actor in actors]
+        after_both = machines(cloud, experiment)
+        assert len(after_both) <= 1, (experiment, codes)
+        last = end(start(chance.choice(clones), "launch", EXP=experiment, FROM="speech"))
+        there = machines(cloud, experiment)
+        assert len(there) == 1, (experiment, codes, last)
+        assert not after_both or there == after_both, "what there was is taken up"
+        cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=there)
+        ends.update(codes)
+
+    with ThreadPoolExecutor(AT_ONCE) as tries:
+        list(tries.map(attempt, range(TRIES)))
+    print(f"tries: {TRIES}, ends of the two: {dict(ends)}")
+    assert min(ends[0], ends[1], ends[-9]) > TRIES / 20, "some launch, some are refused, some are killed"
+
+
+def test_a_team_of_twenty_at_once_loses_and_doubles_no_record(clone, cloud):
+    cloud.weather(pending=0.1, latency=0.01)
+
+    def work(number):
+        lab = clone(f"member-{number}")
+        for turn in range(3):
+            experiment = f"of-{number}-{turn}"
+            assert end(start(lab, "launch", EXP=experiment, FROM="speech")) == 0
+            assert end(start(lab, "teardown", EXP=experiment)) == 0
+
+    with ThreadPoolExecutor(TEAM) as team:
+        list(team.map(work, range(TEAM)))
+    reader = clone("reader")
+    records = Session(reader.path, Lab(regions=["us-east-1"]), "test").registry_at(TABLE, "test").history()
+    assert len({record.id for record in records}) == len(records)
+    for operation in ("RunInstances", "TerminateInstances"):
+        intents = {r.id for r in records if r.operation == operation and r.event is Event.INTENT}
+        outcomes = Counter(r.of for r in records if r.operation == operation and r.event is not Event.INTENT)
+        calls = cloud.calls(operation)
+        assert len(intents) == len(calls) >= TEAM * 3
+        assert outcomes == dict.fromkeys(intents, 1), "each has one outcome"
+    tokens = {r.request["ClientToken"] for r in records if r.operation == "RunInstances"}
+    assert tokens == {call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}
+    assert not [m for n in range(TEAM) for t in range(3) for m in machines(cloud, f"of-{n}-{t}")]

@@ -1,0 +1,78 @@
+"""Asking in AWS's own time: against a bucket like AWS's, by a clock that only the test moves."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.request_bucket import RequestBucket
+
+
+class Clock:
+    """Time, which passes where somebody waits."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def pause(self, seconds):
+        self.now += seconds
+
+    def __call__(self):
+        return self.now
+
+
+class Aws:
+    """A bucket of requests that refills."""
+
+    def __init__(self, clock, size, refill):
+        self.clock, self.size, self.refill = clock, size, refill
+        self.tokens, self.at = size, clock()
+
+    def takes(self):
+        self.tokens = min(self.size, self.tokens + (self.clock() - self.at) * self.refill)
+        self.at = self.clock()
+        granted = self.tokens >= 1
+        self.tokens -= granted
+        return granted
+
+
+def sent(requests, size, refill, every=0.0):
+    """Return the seconds that so many requests take, and how often AWS refused; `every` request takes so long."""
+    clock = Clock()
+    aws, bucket, refusals = Aws(clock, size, refill), RequestBucket(clock.pause, clock), 0
+    for _ in range(requests):
+        while True:
+            bucket.take()
+            clock.pause(every)
+            if aws.takes():
+                bucket.granted()
+                break
+            bucket.refused()
+            refusals += 1
+    return clock() - 100.0, refusals
+
+
+def test_a_hundred_take_what_the_bucket_allows_and_hardly_any_is_refused():
+    seconds, refusals = sent(100, 5, 2)
+    assert seconds <= 1.1 * 95 / 2
+    assert refusals <= 5
+
+
+def test_five_go_at_once():
+    assert sent(5, 5, 2) == (0.0, 0)
+
+
+@given(st.integers(20, 300), st.floats(1, 20), st.floats(0.3, 6), st.floats(0, 0.05))
+def test_however_large_awss_bucket_is_ours_learns_it(requests, size, refill, every):
+    seconds, refusals = sent(requests, size, refill, every)
+    allowed = max(0.0, (requests - size) / refill)
+    at_our_pace = (requests - 5) / 2
+    assert seconds <= 1.35 * max(allowed, at_our_pace) + 12
+    assert refusals <= 12 + requests / 8
+
+
+def test_after_being_too_fast_again_and_again_it_asks_less_often_but_never_stops():
+    clock = Clock()
+    bucket = RequestBucket(clock.pause, clock)
+    for _ in range(60):
+        bucket.take()
+        bucket.refused()
+    assert 0.1 <= bucket.refill < 0.2

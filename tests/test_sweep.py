@@ -1,0 +1,199 @@
+"""A sweep: one machine for each combination, gone on with after anything, ended by one command."""
+
+import signal
+import time
+
+import pytest
+
+from tests.living import living_in
+
+SPEECH = """
+types = ["g5.xlarge"]
+command = "echo $lr $seed"
+[matrix]
+lr = [0.1, 0.01]
+seed = [1, 2, 3]
+"""
+ALL = {f"speech-lr{lr}-seed{seed}" for lr in ("0_1", "0_01") for seed in (1, 2, 3)}
+
+
+@pytest.fixture
+def lab(lab):
+    lab.write("experiments/speech.toml", SPEECH)
+    return lab
+
+
+def sweep(lab, **variables):
+    return lab.run("sweep", EXP="speech", JSON="1", **variables)
+
+
+def living(cloud):
+    """Return how many machines each experiment has."""
+    found = [machine for region in ("us-east-1", "us-west-2") for machine in living_in(cloud, region, "instance")]
+    names = [next(tag["Value"] for tag in m["Tags"] if tag["Key"] == "lab:experiment") for m in found]
+    assert len(set(names)) == len(names), "none is there twice"
+    return set(names)
+
+
+def states(ended):
+    return {event["experiment"]: event["state"] for event in ended.events if event["event"] == "variation"}
+
+
+def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
+    ended = sweep(lab)
+    assert ended.code == 0, ended.err
+    assert states(ended) == dict.fromkeys(ALL, "runs")
+    assert living(cloud) == ALL
+    runs = {r["experiment"]: r["note"]["run"] for r in lab.records() if "run" in (r.get("note") or {})}
+    assert runs["speech-lr0_01-seed3"]["experiment"]["parameters"] == {"lr": 0.01, "seed": 3}
+    assert {run["from"] for run in runs.values()} == {"speech"}
+    assert len(cloud.calls("CreateSecurityGroup")) == 1, "what a region lacks is made once"
+    planned = lab.run("plan", EXP="speech-lr0_01-seed3")
+    assert "export lr=0.01\\nexport seed=3\\necho $lr $seed" in planned.out
+
+
+def test_a_second_sweep_has_nothing_to_do_and_a_larger_matrix_only_the_rest(lab, cloud):
+    assert sweep(lab).code == 0
+    again = sweep(lab)
+    assert again.code == 0
+    assert states(again) == {}
+    assert again.events[0]["launched_before"] == 6
+    lab.write("experiments/speech.toml", SPEECH.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
+    more = sweep(lab)
+    assert set(states(more)) == {"speech-lr0_1-seed4", "speech-lr0_01-seed4"}
+    assert len(living(cloud)) == 8
+
+
+def test_what_was_launched_and_taken_down_is_not_launched_again(lab, cloud):
+    assert sweep(lab).code == 0
+    assert lab.teardown("speech-lr0_1-seed1").code == 0
+    assert states(sweep(lab)) == {}
+    assert living(cloud) == ALL - {"speech-lr0_1-seed1"}
+
+
+def test_those_that_failed_are_launched_by_the_next_sweep(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1", "available": 4}, {"available": 0}])
+    short = sweep(lab)
+    assert short.code == 1
+    assert "speech: 2 of 6 failed, the first: speech-lr" in short.error
+    assert len(living(cloud)) == 4
+    cloud.weather()
+    rest = sweep(lab)
+    assert rest.code == 0, rest.err
+    assert len(states(rest)) == 2
+    assert living(cloud) == ALL
+
+
+def wait_for_machines(cloud, count):
+    while sum(len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")) < count:
+        time.sleep(0.05)  # it is another process that is waited for
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(lab, cloud, end):
+    cloud.weather(pending=1, latency=0.02, buckets={"RunInstances": {"size": 2, "refill": 4}})
+    process = lab.start("sweep", EXP="speech")
+    wait_for_machines(cloud, 3)
+    process.send_signal(end)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == (130 if end is signal.SIGINT else -9), err
+    if end is signal.SIGINT:
+        assert "what runs goes on running; `make sweep EXP=speech` launches the rest" in out
+        assert err == "error: interrupted\n"
+    assert living(cloud) < ALL or living(cloud) == ALL
+    rest = sweep(lab)
+    assert rest.code == 0, rest.err
+    assert living(cloud) == ALL
+
+
+def test_all_are_ended_by_one_command_that_shows_them_first(lab, cloud):
+    assert sweep(lab).code == 0
+    assert lab.launch().code == 0
+    shown = lab.teardown("speech-*")
+    assert shown.code == 1
+    assert "EXP: 'speech-*' would take down 6 experiments; YES=1 does it" in shown.error
+    assert {event["experiment"] for event in shown.events} == ALL
+    ended = lab.teardown("speech-*", YES="1")
+    assert ended.code == 0, ended.err
+    assert living(cloud) == {"demo"}
+    nothing = lab.teardown("speech-*", YES="1")
+    assert nothing.code == 0
+    assert nothing.events[-1]["event"] == "none"
+
+
+def test_a_lost_sweep_is_ended_too(lab, cloud):
+    cloud.weather(pending=1)
+    process = lab.start("sweep", EXP="speech")
+    wait_for_machines(cloud, 2)
+    process.kill()
+    process.communicate()
+    assert lab.teardown("speech-?r*", YES="1").code == 0
+    assert living(cloud) == set()
+
+
+def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
+    ended = lab.launch("speech-a", FROM="speech", SET="lr=7 seed=9")
+    assert ended.code == 0, ended.err
+    assert living(cloud) == {"speech-a"}
+    planned = lab.run("plan", EXP="speech-a")
+    assert "export lr=7\\nexport seed=9" in planned.out
+    assert lab.teardown("speech-a").code == 0
+    again = lab.launch("speech-a")
+    assert again.code == 0, "what it is was recorded"
+    assert "export lr=7\\nexport seed=9" in lab.run("plan", EXP="speech-a").out
+
+
+def test_a_parameter_can_be_held_still(lab, cloud):
+    assert sweep(lab, SET="seed=2").code == 0
+    assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
+
+
+def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
+    cloud.weather(pending=2)
+    other = lab.start("launch", EXP="speech-lr0_1-seed1", FROM="speech", SET="lr=0.1 seed=1")
+    wait_for_machines(cloud, 1)
+    ended = sweep(lab)
+    other.communicate()
+    assert states(ended)["speech-lr0_1-seed1"] == "failed"
+    assert "is being worked on by launch (" in ended.error
+    assert living(cloud) == ALL
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "said"),
+    [
+        ("sweep", {"EXP": "demo"}, "experiments/demo.toml: has no [matrix] to sweep"),
+        ("sweep", {"EXP": "nothing"}, "experiments/nothing.toml: no such experiment"),
+        ("sweep", {"EXP": "speech", "SET": "x=1"}, "has no parameter x"),
+        ("launch", {"EXP": "speech"}, 'toml: lr, seed has several values; choose one (SET="lr=0.1")'),
+        ("launch", {"EXP": "speech-b", "FROM": "spech"}, 'no such experiment (did you mean "speech"?)'),
+        ("launch", {"EXP": "demo", "FROM": "speech"}, "FROM: experiments/demo.toml exists; leave FROM out"),
+        ("launch", {"EXP": "speech-b", "FROM": "A b"}, "FROM: 'A b' is not a name of lower-case letters"),
+        ("teardown", {"EXP": "speech-*; x"}, "EXP: 'speech-*; x' is not a name"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_by_name(lab, cloud, script, variables, said):
+    ended = lab.run(script, **variables)
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("matrix = 3", "matrix: should be a valid dictionary"),
+        ("[matrix]\nlr = []", "matrix.lr: is empty"),
+        ("[matrix]\nlr = 0.1", "matrix.lr: should be a valid list"),
+        ("[matrix]\nlr = [nan]", "is no number"),
+        ("[matrix]\nPATH = [1]", "'PATH' is the system's own variable"),
+        ('[parameters]\nx = "a\\nb"', "no line breaks"),
+        ("parameters.x = 1\nmatrix.x = [1]", "x is in parameters and in matrix"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_one_line(lab, written, said):
+    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n{written}\n')
+    for script in ("sweep", "launch", "plan"):
+        ended = lab.run(script, EXP="speech")
+        assert ended.code == 1
+        assert said in ended.error
