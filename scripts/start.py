@@ -37,11 +37,14 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from scripts.core.definition import definition, recorded_run
+    from scripts.core.config import Experiment, load_experiment
+    from scripts.core.definition import recorded_run
+    from scripts.core.toml_file import checked
 
-    path = session.directory / "experiments" / f"{exp}.toml"
-    there = path.exists() or recorded_run(session, exp)
-    return definition(session, exp, first_of_matrix=True).experiment.retry_for if there else timedelta(0)
+    if (session.directory / "experiments" / f"{exp}.toml").exists():
+        return load_experiment(session.directory, exp).retry_for
+    recorded = recorded_run(session, exp)
+    return checked(recorded["experiment"], Experiment, shown_as=exp).retry_for if recorded else timedelta(0)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.core import launching
 from scripts.core.config import Experiment, load_lab
+from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
 from scripts.core.launching import Launch
 from scripts.core.removal import remove_everything
@@ -59,7 +60,8 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launching, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
         try:
-            (machine,) = launch.run()
+            with working_on("demo"):
+                (machine,) = launch.run()
         except LabError:
             machine = None
     asked = cloud.calls("RunInstances")
@@ -82,7 +84,8 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
             gone_for_good.add((region, None))
         if call["code"] in ("VcpuLimitExceeded", "Unsupported"):
             gone_for_good.add((region, instance_type))
-    remove_everything(session, "demo", lambda _: None)
+    with working_on("demo"):
+        remove_everything(session, "demo", lambda _: None)
     assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
     if machine is None:
         never = {(c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(launch, c)}

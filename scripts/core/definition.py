@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from scripts.core.parameters import Value, chosen
 from scripts.core.resuming import RUN
 from scripts.core.session import Session
 from scripts.core.toml_file import checked
+
+COMMAND = "command"
+COMMAND_DIGEST = "command_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,10 @@ class Definition:
         return checked(self.written, Experiment, shown_as=f"experiments/{self.base}.toml")
 
     def as_note(self) -> dict[str, Any]:
-        """Return what is recorded of it."""
-        return {"from": self.base, "experiment": dict(self.written), **self.more}
+        """Return what is recorded of it: of its command the digest alone, which is safe whatever stands in it."""
+        rest = {key: value for key, value in self.written.items() if key != COMMAND}
+        digest = {COMMAND_DIGEST: digest_of(self.written[COMMAND])} if COMMAND in self.written else {}
+        return {"from": self.base, "experiment": rest, **digest, **self.more}
 
 
 def definition(
@@ -52,8 +58,8 @@ def definition(
         raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
     recorded = recorded_run(session, name)
     if not base and not own.exists() and recorded:
-        where = recorded["from"]
-        return Definition(chosen(recorded["experiment"], parameters or {}, name), where)
+        written = as_launched(session, recorded, name)
+        return Definition(chosen(written, parameters or {}, name), recorded["from"])
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
@@ -63,6 +69,30 @@ def definition(
         first = {parameter: values[0] for parameter, values in written.get("matrix", {}).items()}
         parameters = {**first, **(parameters or {})}
     return Definition(chosen(written, parameters or {}, f"experiments/{where}.toml"), where)
+
+
+def as_launched(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the experiment of a recorded run as it was written. Raises LabError where its command is not found."""
+    written = dict(recorded["experiment"])
+    if digest := recorded.get(COMMAND_DIGEST):
+        written[COMMAND] = _command(session, recorded["from"], digest, name)
+    return written
+
+
+def _command(session: Session, base: str, digest: str, name: str) -> str:
+    path = session.directory / "experiments" / f"{base}.toml"
+    command = written_experiment(session.directory, base).get(COMMAND, "") if path.exists() else ""
+    if not isinstance(command, str) or digest_of(command) != digest:
+        raise LabError(
+            f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the "
+            f"digest alone; put it back, or launch what stands there now (EXP={name} FROM={base})"
+        )
+    return command
+
+
+def digest_of(command: str) -> str:
+    """Return the SHA-256 of a command, in hexadecimal digits."""
+    return hashlib.sha256(command.encode()).hexdigest()
 
 
 def recorded_run(session: Session, name: str, *, ever: bool = False) -> dict[str, Any] | None:
