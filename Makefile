@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER PURGE CHECK PASSWORD REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER AS PURGE CHECK PASSWORD REGISTRY JSON DEBUG
 # Some shells, and WSL, export these as the name of the machine that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))
@@ -19,7 +19,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,15 @@ launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted (COUNT=
 
 sweep: $(READY)  ## Launch every combination of EXP's matrix (again: what failed or was not begun)
 	$(RUN) scripts.sweep
+
+relaunch: $(READY)  ## Launch the last run of EXP again as it was, under the name AS
+	$(RUN) scripts.relaunch
+
+logs: $(READY)  ## Follow the log of EXP's command until it has ended (HOST=foo-2 of several machines)
+	$(RUN) scripts.logs
+
+wait: $(READY)  ## Wait until EXP's command has ended, and end as it did (EXP='speech-*' for several)
+	$(RUN) scripts.wait
 
 teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gone
 	$(RUN) scripts.teardown

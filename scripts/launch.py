@@ -44,7 +44,7 @@ def launch(
     with acting_on(exp, "launch") as session:
         defined = definition(session, exp, base, selected)
         report = LaunchReport(Console(as_json=as_json), exp)
-        launch_experiment(session, exp, defined.experiment, report, count, min_count or count, defined.as_note())
+        launch_experiment(session, exp, defined.experiment, report, count, min_count or count, defined)
 
 
 if __name__ == "__main__":

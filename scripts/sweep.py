@@ -26,6 +26,7 @@ def sweep(
     """
     import time
 
+    from scripts.core.code_packing import packed
     from scripts.core.config import Experiment, written_experiment
     from scripts.core.parameters import parameters_in, variations
     from scripts.core.session import open_session
@@ -41,12 +42,13 @@ def sweep(
             raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
         everything = variations(exp, experiment.matrix, fixed)
         wanted = to_launch(everything, session.registry.history(), failed=failed)
+        pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)
         report.begins(session, experiment, wanted, len(everything) - len(wanted))
         began = time.monotonic()
         try:
             with report.on_screen():
-                outcomes = Sweep(session, exp, written, report).run(wanted)
+                outcomes = Sweep(session, exp, written, report, pack).run(wanted)
         except KeyboardInterrupt:
             report.interrupted()
             raise

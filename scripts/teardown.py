@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.names import experiment_name
-from scripts.core.options import AsJson, Yes, script
+from scripts.core.names import is_pattern
+from scripts.core.options import AsJson, Experiments, Yes, script
 
 if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
-PATTERN = r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*"
-
-
-def name_or_pattern(name: str) -> str:
-    """Return the name of an experiment, or a pattern of names. Raises LabError."""
-    return name if re.fullmatch(PATTERN, name) else experiment_name(name)
-
-
-Names = Annotated[
-    str, typer.Option("--exp", envvar="EXP", callback=name_or_pattern, help="The experiment, or several: 'speech-*'.")
-]
 
 
 @app.command()
-def teardown(exp: Names = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -> None:
     """Delete what EXP owns in every region that it touched; EXP='speech-*' shows which match, and YES=1 ends them.
 
     Works from the registry alone, so it also cleans up after a launch that was killed and needs no experiment file.
@@ -38,7 +24,7 @@ def teardown(exp: Names = "", yes: Yes = False, as_json: AsJson = False) -> None
     (a misspelt name must not look like a machine taken down).
     """
     console = Console(as_json=as_json)
-    if re.fullmatch(PATTERN, exp):
+    if is_pattern(exp):
         several(exp, console, yes)
     else:
         one(exp, console)

@@ -70,7 +70,7 @@ def relaunch(session: Session, exp: str, console: Console) -> None:
 
     with session.registry.acting_alone(exp, "watch"):
         defined = definition(session, exp)
-        launch_experiment(session, exp, defined.experiment, LaunchReport(console, exp), run=defined.as_note())
+        launch_experiment(session, exp, defined.experiment, LaunchReport(console, exp), defined=defined)
 
 
 if __name__ == "__main__":

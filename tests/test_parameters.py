@@ -12,13 +12,13 @@ from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.launch_part import Site
 from scripts.core.names import NAME
-from scripts.core.parameters import chosen, parameters_in, variation_name, variations
+from scripts.core.parameters import as_text, chosen, parameters_in, variation_name, variations
 from scripts.parts.command import SCRIPT, Command
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=40)
 values = st.one_of(st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), texts)
-matrices = st.dictionaries(names, st.lists(values, min_size=1, max_size=4, unique_by=str), min_size=1, max_size=3)
+matrices = st.dictionaries(names, st.lists(values, min_size=1, max_size=4, unique_by=as_text), min_size=1, max_size=3)
 
 
 @given(matrices)

@@ -6,12 +6,14 @@ import shlex
 
 from scripts.core.config import Experiment
 from scripts.core.console import Console
+from scripts.core.ending import UNIT, ending_on
 from scripts.core.errors import LabError
 from scripts.core.experiment_launch import launch_experiment
-from scripts.core.experiment_run import wait_for_command
 from scripts.core.host_program import sent
 from scripts.core.hosts import host_of
 from scripts.core.launch_report import LaunchReport
+from scripts.core.polling import growing
+from scripts.core.remote import Host
 from scripts.core.removal import remove_everything
 from scripts.core.session import Session
 from scripts.core.volume_config import Scratch
@@ -19,6 +21,7 @@ from scripts.core.volume_ends import save_volumes
 
 MOUNT = "/build"
 ACCOUNT = "experiment"
+FIRST_POLL, LONGEST_POLL = 1.0, 30.0
 LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 """https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
 
@@ -34,13 +37,25 @@ def build_from_bucket(
     experiment = _experiment(session, dataset, source, gib, version)
     report = LaunchReport(console, name)
     launch_experiment(session, name, experiment, report)
-    failure = wait_for_command(host_of(session, name), lambda said: console.progress(f"  {said}"))
+    failure = _failure(session, host_of(session, name), console)
     if failure is None:
         save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
     remove_everything(session, name, report.deleted)
     if failure is not None:
         raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
     console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)
+
+
+def _failure(session: Session, host: Host, console: Console) -> str | None:
+    """Wait until the pull has ended; return its last words if it failed, None if it did well."""
+    pauses = growing(FIRST_POLL, LONGEST_POLL)
+    while not (ending := ending_on(host)):
+        console.progress(f"  {host.name}: pulls")
+        session.pause(next(pauses))
+    if not ending.exit_code:
+        return None
+    last = host.run("sudo", "-n", "journalctl", "-u", UNIT, "--no-pager", "-n", "5", "-o", "cat")
+    return f"exit code {ending.exit_code}: {'; '.join(last.splitlines())}"
 
 
 def _experiment(session: Session, dataset: str, source: str, gib: int, version: str | None) -> Experiment:

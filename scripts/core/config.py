@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from scripts.core.errors import LabError
 from scripts.core.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
 from scripts.core.names import LOGIN, RESERVED, closest
+from scripts.core.parameters import as_text
 from scripts.core.public_key import public_key
 from scripts.core.strict import Strict
 from scripts.core.toml_file import checked, load, read
@@ -29,8 +30,10 @@ from scripts.core.values import (
     ParameterName,
     ParameterValue,
     Region,
+    S3Address,
     Subnet,
     Zone,
+    matching,
     networks,
 )
 from scripts.core.volume_config import Data, InstanceStore, Mounted, Scratch
@@ -83,6 +86,15 @@ class Build(Strict):
     throughput: int = 1000
 
 
+class Code(Strict):
+    """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
+
+    path: Annotated[str, Field(min_length=1, examples=["../speech"])]
+    """From the directory of lab.toml."""
+    commit: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._/-]*", 'a commit (try "4f2a91c")')] | None = None
+    """A commit, tag or branch; left out, the working tree as it is, without what git ignores."""
+
+
 class Lab(Strict):
     """lab.toml: the team."""
 
@@ -131,9 +143,19 @@ class Experiment(Strict):
     """Parameters with several values: `make sweep` launches a machine for each combination."""
     instance_profile: Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,128}$", examples=["speech-reader"])] | None = None
     """The name of an IAM instance profile that the machine may use."""
-
+    code: Code | None = None
+    """What the command runs in."""
+    bucket: S3Address | None = None
+    """Where the machine puts the command's log and exit code; left out, they stay on it."""
+    then: Literal["keep", "teardown"] = "keep"
+    """What the machine does with itself once the command has ended."""
     on_failed_boot: Literal["keep", "teardown"] = "keep"
     """What becomes of a machine whose cloud-init failed."""
+
+    @property
+    def is_delivered_to(self) -> bool:
+        """Whether its machines wait after their boot for what is brought to them."""
+        return self.code is not None
 
     @property
     def mounted(self) -> list[Mounted]:
@@ -141,10 +163,30 @@ class Experiment(Strict):
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
 
     @model_validator(mode="after")
+    def _a_run_is_complete(self) -> Experiment:
+        if self.command is None and (lonely := next((key for key in ("code", "bucket") if getattr(self, key)), "")):
+            message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
+            raise ValueError(message)
+        if self.bucket and not self.instance_profile:
+            message = "bucket wants an instance_profile by which the machine may write there"
+            raise ValueError(message)
+        if self.then == "teardown" and not self.bucket:
+            message = (
+                'then = "teardown" wants a bucket ("s3://…"), or the log and the exit code would go with the machine'
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _parameters_differ(self) -> Experiment:
         if both := self.parameters.keys() & self.matrix.keys():
             message = f"{min(both)} is in parameters and in matrix; leave it out of one"
             raise ValueError(message)
+        for name, several in self.matrix.items():
+            texts = [as_text(value) for value in several]  # all that the command sees of them
+            if twice := next((text for text in texts if texts.count(text) > 1), None):
+                message = f"matrix.{name} has {twice} twice; leave one out"
+                raise ValueError(message)
         return self
 
     @model_validator(mode="after")

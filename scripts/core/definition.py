@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from scripts.core.config import Experiment, written_experiment
+from scripts.core.code_packing import Pack, packed
+from scripts.core.config import Code, Experiment, written_experiment
 from scripts.core.errors import LabError
+from scripts.core.kept_runs import keep, kept
 from scripts.core.parameters import Value, chosen
 from scripts.core.resuming import RUN
 from scripts.core.session import Session
 from scripts.core.toml_file import checked
 
-COMMAND = "command"
+CODE, COMMAND = "code", "command"
 COMMAND_DIGEST = "command_sha256"
 
 
@@ -26,7 +29,9 @@ class Definition:
     base: str
     """Whose file it is from."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else is recorded of a run: which code, which one it repeats."""
+    """What else is recorded of a run: which one it repeats."""
+    pack: Pack | None = None
+    """Its code, where that is not to be packed now."""
 
     @property
     def experiment(self) -> Experiment:
@@ -37,7 +42,13 @@ class Definition:
         """Return what is recorded of it: of its command the digest alone, which is safe whatever stands in it."""
         rest = {key: value for key, value in self.written.items() if key != COMMAND}
         digest = {COMMAND_DIGEST: digest_of(self.written[COMMAND])} if COMMAND in self.written else {}
-        return {"from": self.base, "experiment": rest, **digest, **self.more}
+        code = {CODE: self.pack.as_note()} if self.pack else {}
+        return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
+
+    def with_code(self, directory: Path) -> Definition:
+        """Return it with its code packed as it is now, if it has some that is not yet packed. Raises LabError."""
+        code = self.experiment.code
+        return replace(self, pack=packed(directory, code)) if code and self.pack is None else self
 
 
 def definition(
@@ -59,7 +70,8 @@ def definition(
     recorded = recorded_run(session, name)
     if not base and not own.exists() and recorded:
         written = as_launched(session, recorded, name)
-        return Definition(chosen(written, parameters or {}, name), recorded["from"])
+        pack = recorded_pack(session.directory, recorded, name)
+        return Definition(chosen(written, parameters or {}, name), recorded["from"], pack=pack)
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
@@ -75,19 +87,47 @@ def as_launched(session: Session, recorded: Mapping[str, Any], name: str) -> dic
     """Return the experiment of a recorded run as it was written. Raises LabError where its command is not found."""
     written = dict(recorded["experiment"])
     if digest := recorded.get(COMMAND_DIGEST):
-        written[COMMAND] = _command(session, recorded["from"], digest, name)
+        written[COMMAND] = _command(session.directory, recorded["from"], digest, name)
     return written
 
 
-def _command(session: Session, base: str, digest: str, name: str) -> str:
-    path = session.directory / "experiments" / f"{base}.toml"
-    command = written_experiment(session.directory, base).get(COMMAND, "") if path.exists() else ""
+def _command(directory: Path, base: str, digest: str, name: str) -> str:
+    if content := kept(directory, digest):
+        return content.decode()
+    path = directory / "experiments" / f"{base}.toml"
+    command = written_experiment(directory, base).get(COMMAND, "") if path.exists() else ""
     if not isinstance(command, str) or digest_of(command) != digest:
         raise LabError(
             f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the "
             f"digest alone; put it back, or launch what stands there now (EXP={name} FROM={base})"
         )
     return command
+
+
+def keep_run(directory: Path, run: Definition) -> None:
+    """Keep what the registry has the digests of alone, so that the run can be made again. Raises LabError."""
+    if COMMAND in run.written:
+        keep(directory, run.written[COMMAND].encode())
+    if run.pack:
+        keep(directory, run.pack.tar)
+
+
+def recorded_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> Pack | None:
+    """Return the code of a recorded run, the same to the last byte; None where it had none. Raises LabError."""
+    if not (told := recorded.get(CODE)):
+        return None
+    commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
+    if content := kept(directory, digest):
+        return Pack(content, commit, difference)
+    if difference is None:
+        # A commit is the same everywhere; a working tree without changes is packed otherwise than its commit.
+        path = recorded["experiment"][CODE]["path"]
+        again = packed(directory, Code(path=path, commit=commit))
+        return Pack(again.tar, commit, None)
+    raise LabError(
+        f"{name}: its code was a working tree with changes, which is in .code/{digest[:12]}… of whoever launched it "
+        "and not here; bring that file, or launch the commit alone"
+    )
 
 
 def digest_of(command: str) -> str:

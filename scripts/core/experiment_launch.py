@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from scripts.core.asking import Instance
 from scripts.core.config import Experiment
+from scripts.core.definition import Definition, keep_run
+from scripts.core.delivery import check_way, deliver
 from scripts.core.launching import Launch, Listener
 from scripts.core.session import Session
 from scripts.core.set_up import set_up
@@ -37,11 +39,23 @@ def launch_experiment(
     report: Report,
     count: int = 1,
     at_least: int = 1,
-    run: Mapping[str, Any] | None = None,
+    defined: Definition | None = None,
 ) -> None:
-    """Launch an experiment that the caller acts on alone; `run` is recorded of it. Raises LabError."""
+    """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
+    check_way(session, name, experiment)
+    run = defined.with_code(session.directory) if defined else None
+    if run:
+        keep_run(session.directory, run)
     report.begins(session, experiment, count)
-    machines = Launch(session, name, experiment, report, count, at_least, run).run()
+    launch = Launch(
+        session, name, experiment, report, count, at_least,
+        noted=run.as_note() if run else None, is_all=not experiment.is_delivered_to,
+    )  # fmt: skip
+    machines = launch.run()
     report.lives(session, machines)
     mark_volumes(session, machines)
-    report.reached(session, set_up(session, name, experiment, machines, report.sets_up))
+    reaches = set_up(session, name, experiment, machines, report.sets_up)
+    if experiment.is_delivered_to:
+        deliver(session, name, reaches, run.pack if run else None, report.sets_up)
+        launch.launched()
+    report.reached(session, reaches)

@@ -25,10 +25,12 @@ class LaunchReport:
         self.console = console
         self.name = name
         self.since = time.monotonic()
+        self._runs_something = False
 
     def begins(self, session: Session, experiment: Experiment, count: int) -> None:
         """Say what is wanted, and of whom."""
         self.console.hint(session.cloud.banner)
+        self._runs_something = experiment.command is not None
         data = ", ".join(f"{volume.dataset} on {volume.mount}" for volume in experiment.data) or "no data set"
         many = f"{count} x " if count > 1 else ""
         wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(experiment.markets)}, with {data}"
@@ -124,6 +126,8 @@ class LaunchReport:
         if not session.members():
             self.console.hint("          by nobody yet: members/ is empty, `make user-add NAME=…` adds one")
         which = f"EXP={self.name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
+        if self._runs_something:
+            self.console.hint(f"  follow  make logs EXP={self.name}    make wait EXP={self.name}")
         self.console.hint(f"  next    make ssh {which}    make status    make teardown EXP={self.name}")
         self.console.hint(
             f"          to ssh from anywhere: Include {ssh_files(session).hosts_pattern} in ~/.ssh/config"

@@ -22,7 +22,7 @@ from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
 from scripts.core.removal import remove_everything
-from scripts.core.resuming import LAUNCHED, RUN, left_by_a_launch, requests_of
+from scripts.core.resuming import LAUNCHED, RAN_ON, RUN, left_by_a_launch, origin, requests_of
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
@@ -72,9 +72,12 @@ class Launch:
     at_least: int = 1
     noted: Mapping[str, Any] | None = None
     """What is to be recorded of what is run."""
+    is_all: bool = True
+    """Whether the launch is done once the machines run; else the caller says so on record (`launched`)."""
     running: list[Instance] = field(default_factory=list)
     _starting: dict[Pool, Starting] = field(default_factory=dict)
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
+    _origins: list[dict[str, Any]] = field(default_factory=list)
     _may_hold_something: bool = False
 
     @cached_property
@@ -114,8 +117,14 @@ class Launch:
             if len(self.running) < self.at_least:
                 self.listener.in_vain(self.search)
                 raise LabError(self._in_vain())
-            self.session.recorder.note(**{LAUNCHED: [machine["InstanceId"] for machine in self.running]})
+            if self.is_all:
+                self.launched()
         return self.running
+
+    def launched(self) -> None:
+        """Put on record that the launch ended well, and what its machines were made from."""
+        ids = [machine["InstanceId"] for machine in self.running]
+        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self._origins})
 
     def _take_up(self, left: Sequence[Resource]) -> None:
         """Wait for machines that an earlier run made as for those of this one."""
@@ -192,6 +201,7 @@ class Launch:
                 if request := self._requests[pool]:
                     check_root(machine, request)
                 self.running.append(machine)
+                self._origins.append(origin(pool.region, machine, self._requests[pool]))
             for refusal in starting.dead:
                 self._refused(pool, refusal)
         self._starting.clear()

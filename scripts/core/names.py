@@ -27,6 +27,16 @@ def experiment_name(name: str) -> str:
     return name
 
 
+def is_pattern(name: str) -> bool:
+    """Say whether a name stands for all experiments that match it, as the shell has it: speech-*."""
+    return bool(re.fullmatch(r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*", name))
+
+
+def name_or_pattern(name: str) -> str:
+    """Return the name of an experiment, or a pattern of names. Raises LabError."""
+    return name if is_pattern(name) else experiment_name(name)
+
+
 def optional_experiment(name: str) -> str:
     """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):

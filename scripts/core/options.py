@@ -6,10 +6,20 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.names import data_set_name, experiment_name, member_name, optional_experiment, volume_id
+from scripts.core.names import (
+    data_set_name,
+    experiment_name,
+    member_name,
+    name_or_pattern,
+    optional_experiment,
+    volume_id,
+)
 
 ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
+]
+Experiments = Annotated[
+    str, typer.Option("--exp", envvar="EXP", callback=name_or_pattern, help="The experiment, or several: 'speech-*'.")
 ]
 OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment whose machine is meant.")]
 MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]

@@ -17,6 +17,9 @@ RUN = "run"
 LAUNCHED = "launched"
 """The note by which a launch says that it ended well, with these machines."""
 
+RAN_ON = "ran_on"
+"""Beside it: what each machine was made from."""
+
 
 class AlreadyLives(LabError):
     """There is nothing to launch."""
@@ -62,3 +65,18 @@ def requests_of(session: Session, machines: Sequence[Resource]) -> dict[str, Map
         if record.operation == "RunInstances" and record.event is Event.INTENT
     }
     return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}
+
+
+def origin(region: str, machine: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a machine was made from: its region, type and image, and the snapshot of each device that had one."""
+    return {
+        "instance": machine["InstanceId"],
+        "region": region,
+        "type": machine["InstanceType"],
+        "image": machine["ImageId"],
+        "snapshots": {
+            mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"]
+            for mapping in request.get("BlockDeviceMappings", ())
+            if "SnapshotId" in mapping.get("Ebs", {})
+        },
+    }

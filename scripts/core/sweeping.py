@@ -10,9 +10,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from scripts.core.aws_errors import in_words
+from scripts.core.code_packing import Pack
 from scripts.core.config import Experiment
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.definition import Definition
+from scripts.core.ending import ENDED
 from scripts.core.errors import LabError
 from scripts.core.experiment_launch import Report, launch_experiment
 from scripts.core.parameters import Variation, chosen
@@ -22,8 +24,6 @@ from scripts.core.session import Session
 
 AT_ONCE = 128
 """Launches on their way at once; most of them wait for a machine to boot."""
-ENDED = "ended"
-"""The note by which the lab says how an experiment's command ended: `exit_code`."""
 
 
 class State(StrEnum):
@@ -65,6 +65,8 @@ class Sweep:
     written: Mapping[str, Any]
     """The experiment's file, its matrix too."""
     listener: SweepListener
+    pack: Pack | None = None
+    """The code of them all."""
 
     def run(self, variations: Sequence[Variation]) -> list[Outcome]:
         """Launch variations, and return what became of each, in their order.
@@ -87,12 +89,13 @@ class Sweep:
     def _launched(self, variation: Variation) -> Outcome:
         began = time.monotonic()
         name = variation.name
-        definition = Definition(chosen(self.written, variation.parameters, f"experiments/{self.base}.toml"), self.base)
+        written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
+        definition = Definition(written, self.base, pack=self.pack)
         experiment: Experiment = definition.experiment
         report = self.listener.line(variation)
         try:
             with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
-                launch_experiment(self.session, name, experiment, report, run=definition.as_note())
+                launch_experiment(self.session, name, experiment, report, defined=definition)
         except AlreadyLives:
             return Outcome(variation, State.RUNS_ALREADY)
         except LabError as problem:

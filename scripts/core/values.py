@@ -125,6 +125,14 @@ Market = Annotated[
     Field(examples=["on-demand"]),
 ]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
+S3Address = Annotated[
+    str,
+    matching(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?", 'a bucket (try "s3://lab-runs/speech")'
+    ),
+    Field(examples=["s3://lab-runs/speech"]),
+]
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html"""
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]

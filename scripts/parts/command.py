@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
+from scripts.core.config import Experiment
+from scripts.core.host_program import sent
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.parameters import as_text
-from scripts.core.render import render
+from scripts.core.render import render, text_of
 
-SCRIPT = "/opt/ec2-lab/experiment"
-UNIT = "/etc/systemd/system/experiment.service"
+DIRECTORY = "/opt/ec2-lab"
+SCRIPT = f"{DIRECTORY}/experiment"
+REPORT = f"{DIRECTORY}/report-run"
+ENVIRONMENT = f"{DIRECTORY}/experiment.env"
+"""What the command is told once its machine is reached."""
+UNITS = "/etc/systemd/system"
 ACCOUNT = "experiment"
 """The command's own account: not root, but with docker, which on its machine is as good."""
+LOG_UNITS = ("experiment-log.service", "experiment-log.timer")
 
 
 class Command(LaunchPart):
@@ -24,20 +32,48 @@ class Command(LaunchPart):
         """Return the unit, the script and what starts them; nothing where the experiment has no command."""
         if site.experiment.command is None:
             return Share()
-        mounts = [data.mount for data in site.experiment.mounted]
-        unit = render("experiment.service.j2", experiment=site.name, script=SCRIPT, account=ACCOUNT, mounts=mounts)
-        parameters = {name: as_text(value) for name, value in site.experiment.parameters.items()}
-        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in parameters.items())
-        script = f"#!/bin/bash\nset -euo pipefail\n{exports}{site.experiment.command.rstrip()}\n"
+        unit = render(
+            "experiment.service.j2",
+            experiment=site.name, script=SCRIPT, account=ACCOUNT, environment=ENVIRONMENT, ended=REPORT,
+        )  # fmt: skip
+        settings = {"experiment": site.name, "bucket": site.experiment.bucket or "", "then": site.experiment.then}
+        files = {
+            SCRIPT: ("0755", script(site.experiment)),
+            REPORT: ("0755", sent("report-run.py")),
+            f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
+            f"{UNITS}/experiment.service": ("0644", unit),
+            **{f"{UNITS}/{name}": ("0644", text_of(name)) for name in LOG_UNITS if site.experiment.bucket},
+        }
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(
             cloud_init={
                 "users": [account],
                 "write_files": [
-                    {"path": SCRIPT, "permissions": "0755", "content": script},
-                    {"path": UNIT, "permissions": "0644", "content": unit},
+                    {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
                 ],
-                # Not waited for: cloud-init is done when the machine is ready, not when the experiment is.
-                "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "start", "--no-block", "experiment.service"]],
+                "runcmd": _begin(site.experiment),
             }
         )
+
+
+def script(experiment: Experiment) -> str:
+    """Return what the unit runs: nothing without its data, then the command with its parameters, where its code is."""
+    mounts = "".join(
+        f"mountpoint -q {mount} || {{ echo ec2-lab: {mount} is not mounted; exit 1; }}\n"
+        for mount in (shlex.quote(volume.mount) for volume in experiment.mounted)
+    )
+    values = {name: as_text(value) for name, value in experiment.parameters.items()}
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    into = "cd code\n" if experiment.code else ""
+    return f"#!/bin/bash\nset -euo pipefail\n{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
+
+
+def _begin(experiment: Experiment) -> list[list[str]]:
+    """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
+    begin = [["systemctl", "daemon-reload"]]
+    if experiment.bucket:
+        # Seen now, and not when hours of work are to be told of.
+        begin += [["aws", "--version"], ["systemctl", "start", "--no-block", LOG_UNITS[1]]]
+    if not experiment.is_delivered_to:
+        begin += [["systemctl", "start", "--no-block", "experiment.service"]]
+    return begin

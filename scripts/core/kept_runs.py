@@ -1,0 +1,41 @@
+"""What was run and is in no repository: packed code and commands, kept beside lab.toml by their digests.
+
+In .code/, for nobody else's eyes; the registry has the digests alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from scripts.core.errors import LabError
+
+DIRECTORY = ".code"
+
+
+def keep(lab: Path, content: bytes) -> str:
+    """Keep a content and return its SHA-256, in hexadecimal digits. Raises LabError."""
+    digest = hashlib.sha256(content).hexdigest()
+    path = lab / DIRECTORY / digest
+    if path.exists():
+        return digest
+    draft = path.with_name(f".{digest}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as problem:
+        draft.unlink(missing_ok=True)
+        raise LabError(
+            f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
+        ) from problem
+    return digest
+
+
+def kept(lab: Path, digest: str) -> bytes | None:
+    """Return what was kept under a digest; None where nothing is, or not that."""
+    path = lab / DIRECTORY / digest
+    content = path.read_bytes() if path.exists() else b""
+    return content if hashlib.sha256(content).hexdigest() == digest else None

@@ -1,0 +1,39 @@
+"""Launch an experiment again as it was: its code, its parameters, its image, its data's version."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, ExperimentName, script
+
+app = script(__doc__)
+Again = Annotated[str, typer.Option("--as", envvar="AS", help="What the new one is called: foo-again.")]
+
+
+@app.command()
+def relaunch(exp: ExperimentName = "", new: Again = "", as_json: AsJson = False) -> None:
+    """Launch the last run of EXP again, under the name AS: on as many machines, in the region that it ran in.
+
+    All of it is from the record, whatever experiments/EXP.toml says by now. Exit 1 where something of it is not to
+    be had any more: a version of a data set, an image, a working tree that nobody kept.
+    """
+    from scripts.core.experiment_launch import launch_experiment
+    from scripts.core.launch_report import LaunchReport
+    from scripts.core.names import experiment_name
+    from scripts.core.repeating import as_it_was
+    from scripts.core.session import acting_on
+
+    if not new:
+        raise LabError(f"AS: what shall it be called? (AS={exp}-again)")
+    with acting_on(experiment_name(new), "relaunch") as session:
+        defined, count = as_it_was(session, exp, new)
+        report = LaunchReport(Console(as_json=as_json), new)
+        launch_experiment(session, new, defined.experiment, report, count, count, defined)
+
+
+if __name__ == "__main__":
+    run(app)
