@@ -6,8 +6,8 @@ In .code/, for nobody else's eyes; the registry has the digests alone.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from scripts.core.errors import LabError
 
@@ -20,14 +20,16 @@ def keep(lab: Path, content: bytes) -> str:
     path = lab / DIRECTORY / digest
     if path.exists():
         return digest
-    draft = path.with_name(f".{digest}.{os.getpid()}")
+    draft = None
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_bytes(content)
+        with NamedTemporaryFile(dir=path.parent, delete=False) as file:  # nobody else can read it
+            draft = Path(file.name)
+            file.write(content)
         draft.replace(path)
     except OSError as problem:
-        draft.unlink(missing_ok=True)
+        if draft:
+            draft.unlink(missing_ok=True)
         raise LabError(
             f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
         ) from problem

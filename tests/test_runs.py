@@ -1,0 +1,365 @@
+"""What an experiment runs: its code on record, its log and exit code from the bucket, the run made once more."""
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+
+import pytest
+import yaml
+
+from tests.living import living_in
+
+TRAIN = """
+types = ["g5.xlarge"]
+command = "python3 train.py"
+code = { path = "../speech" }
+[[data]]
+dataset = "speech"
+mount = "/data"
+"""
+TOLD = """
+types = ["g5.xlarge"]
+command = "python3 train.py"
+bucket = "s3://lab-runs/of/speech/"
+instance_profile = "writer"
+"""
+
+
+def git(repository, *arguments):
+    who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"]
+    done = subprocess.run(["git", "-C", repository, *who, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(lab):
+    """A git repository beside the lab, with one commit."""
+    path = lab.path.parent / "speech"
+    (path / "models").mkdir(parents=True)
+    (path / "train.py").write_text("print('one')\n")
+    (path / "models/large.py").write_text("SIZE = 12\n")
+    (path / ".gitignore").write_text("*.wav\n")
+    (path / "prepare").write_text("#!/bin/sh\n")
+    (path / "prepare").chmod(0o755)
+    git(path, "init", "--quiet")
+    git(path, "add", ".")
+    git(path, "commit", "--quiet", "--message", "one")
+    return path
+
+
+@pytest.fixture
+def trained(lab, repository):
+    lab.write("experiments/train.toml", TRAIN)
+    return lab
+
+
+@pytest.fixture
+def bucket(lab, cloud):
+    """The bucket of an experiment whose machine may write there."""
+    lab.write("experiments/told.toml", TOLD)
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    s3 = cloud.client("s3", "us-east-1")
+    s3.create_bucket(Bucket="lab-runs")
+
+    def tell(instance, *parts, exit_code=None):
+        """Put what a machine would."""
+        place = f"of/speech/told/{instance}"
+        for number, part in enumerate(parts):
+            s3.put_object(Bucket="lab-runs", Key=f"{place}/log/{number:08}", Body=part.encode())
+        if exit_code is not None:
+            ended = json.dumps({"exit_code": exit_code, "at": "2026-11-24T10:00:00Z"})
+            s3.put_object(Bucket="lab-runs", Key=f"{place}/ended.json", Body=ended.encode())
+
+    return tell
+
+
+def run_of(lab, name):
+    """What is on record of the last run of an experiment."""
+    return [r["note"]["run"] for r in lab.records() if r.get("experiment") == name and "run" in (r.get("note") or {})][
+        -1
+    ]
+
+
+def packed_in(lab, run):
+    """The files of the code that was sent, and what they hold."""
+    tar = (lab.path / ".code" / run["code"]["pack_sha256"]).read_bytes()
+    assert hashlib.sha256(tar).hexdigest() == run["code"]["pack_sha256"]
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        return {entry.name: (archive.extractfile(entry).read().decode(), entry.mode)
+                for entry in archive if entry.isfile()}  # fmt: skip
+
+
+def test_the_working_tree_is_packed_as_it_is_without_what_git_ignores(trained, repository):
+    (repository / "train.py").write_text("print('two')\n")
+    (repository / "models/large.py").unlink()
+    (repository / "models/small.py").write_text("SIZE = 1\n")
+    (repository / "talk.wav").write_text("a recording")
+    assert trained.launch("train").code == 0
+    run = run_of(trained, "train")
+    assert run["code"]["commit"] == git(repository, "rev-parse", "HEAD")
+    assert len(run["code"]["diff_sha256"]) == 64
+    assert packed_in(trained, run) == {
+        ".gitignore": ("*.wav\n", 0o644), "models/small.py": ("SIZE = 1\n", 0o644),
+        "prepare": ("#!/bin/sh\n", 0o755), "train.py": ("print('two')\n", 0o644),
+    }  # fmt: skip
+
+
+def test_a_commit_is_packed_whatever_the_working_tree_is(trained, repository):
+    commit = git(repository, "rev-parse", "HEAD")
+    (repository / "train.py").write_text("print('two')\n")
+    trained.write("experiments/train.toml", TRAIN.replace('speech" }', f'speech", commit = "{commit[:10]}" }}'))
+    assert trained.launch("train").code == 0
+    run = run_of(trained, "train")
+    assert run["code"]["commit"] == commit
+    assert "diff_sha256" not in run["code"]
+    assert packed_in(trained, run)["train.py"][0] == "print('one')\n"
+
+
+def test_a_directory_of_a_repository_is_packed_alone(trained, repository):
+    trained.write("experiments/train.toml", TRAIN.replace("../speech", "../speech/models"))
+    assert trained.launch("train").code == 0
+    assert set(packed_in(trained, run_of(trained, "train"))) == {"large.py"}
+
+
+def test_one_tree_is_one_digest_and_another_is_another(trained, repository):
+    digests = []
+    for name, text in (("a", "one"), ("b", "one"), ("c", "two")):
+        (repository / "train.py").write_text(text)
+        trained.write(f"experiments/{name}.toml", TRAIN)
+        assert trained.launch(name).code == 0
+        digests.append((run_of(trained, name)["code"]["pack_sha256"], run_of(trained, name)["code"]["diff_sha256"]))
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('{ path = "../nowhere" }', "nowhere: no such directory"),
+        ('{ path = "../plain" }', "git rev-parse: fatal: not a git repository"),
+        ('{ path = "../speech", commit = "0123abc" }', "git rev-parse: fatal: Needed a single revision"),
+        ('{ path = "../speech", commit = "--output=x" }', 'is not a commit (try "4f2a91c")'),
+        ('{ path = "" }', "code.path"),
+    ],
+)
+def test_code_that_is_not_to_be_had_is_refused_before_anything_is_made(trained, cloud, code, said):
+    (trained.path.parent / "plain").mkdir()
+    trained.write("experiments/train.toml", TRAIN.replace('{ path = "../speech" }', code))
+    ended = trained.launch("train")
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def test_a_submodule_is_refused(trained, repository, cloud):
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repository), "inner")
+    ended = trained.launch("train")
+    assert "has a submodule, which git does not pack" in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('code = { path = "." }', "code is of use to a command alone"),
+        ('bucket = "s3://lab-runs"\ninstance_profile = "writer"', "bucket is of use to a command alone"),
+        ('command = "true"\nbucket = "s3://lab-runs"', "bucket wants an instance_profile"),
+        ('command = "true"\nthen = "teardown"', 'then = "teardown" wants a bucket'),
+        ('command = "true"\nbucket = "lab-runs"\ninstance_profile = "writer"', 'is not a bucket (try "s3://'),
+        ('command = "true"\nbucket = "s3://lab-runs/a b"\ninstance_profile = "w"', 'is not a bucket (try "s3://'),
+    ],
+)
+def test_what_could_never_run_is_refused_with_what_to_write(lab, cloud, lines, said):
+    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{lines}\n')
+    ended = lab.launch()
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def cloud_init(lab, name):
+    (request,) = [event for event in lab.run("plan", EXP=name, JSON="1").events if event["event"] == "request"]
+    return yaml.safe_load(request["cloud_init"])
+
+
+def test_a_command_begins_with_the_boot_unless_it_waits_for_its_code(trained):
+    trained.write("experiments/plain.toml", 'types = ["g5.xlarge"]\ncommand = "true"\n')
+    start = "'systemctl' 'start' '--no-block' 'experiment.service'"
+    assert any(line.startswith(start) for line in cloud_init(trained, "plain")["runcmd"])
+    waiting = cloud_init(trained, "train")
+    assert not any(line.startswith(start) for line in waiting["runcmd"])
+    script = next(file["content"] for file in waiting["write_files"] if file["path"] == "/opt/ec2-lab/experiment")
+    assert script.endswith("cd code\npython3 train.py\n")
+
+
+def test_nobody_who_can_bring_the_code_is_found_out_before_anything_is_made(trained, cloud):
+    trained.write("lab.toml", (trained.path / "lab.toml").read_text() + '\n[ssh]\nwait = "5s"\n')
+    ended = trained.launch("train")
+    assert "train: its code is brought over ssh, and nobody here is a member" in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def test_a_sweep_packs_its_code_once_for_all(trained, repository):
+    trained.write("experiments/train.toml", TRAIN.replace("[[data]]", "matrix = { seed = [1, 2, 3] }\n[[data]]"))
+    assert trained.run("sweep", EXP="train", JSON="1").code == 0
+    assert len({run_of(trained, f"train-seed{seed}")["code"]["pack_sha256"] for seed in (1, 2, 3)}) == 1
+    assert len(list((trained.path / ".code").iterdir())) == 2, "the code, and the command"
+
+
+def launched(lab, name="told"):
+    ended = lab.launch(name)
+    assert ended.code == 0, ended.err
+    return [machine["id"] for machine in lab.status() if machine["experiment"] == name]
+
+
+def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
+    (machine,) = launched(lab)
+    bucket(machine, "epoch 1\nepoch 2\n", "epoch 3\n", exit_code=3)
+    assert lab.run("logs", EXP="told").out == "epoch 1\nepoch 2\nepoch 3\n"
+    waited = lab.run("wait", EXP="told")
+    assert waited.code == 3
+    assert waited.out == "told: ended with 3\n"
+
+
+def test_logs_and_exit_code_outlive_the_machine(lab, bucket):
+    (machine,) = launched(lab)
+    assert lab.teardown("told").code == 0
+    bucket(machine, "the last words\n", exit_code=0)
+    assert lab.run("logs", EXP="told").out == "the last words\n"
+    assert lab.run("wait", EXP="told").code == 0
+
+
+def test_logs_follow_what_comes_until_the_command_ends(lab, bucket):
+    (machine,) = launched(lab)
+    bucket(machine, "epoch 1\n")
+    following = lab.start("logs", EXP="told", PYTHONUNBUFFERED="1")
+    assert following.stdout.readline() == "epoch 1\n"
+    bucket(machine, "epoch 1\n", "epoch 2\n", exit_code=0)
+    assert following.communicate(timeout=60)[0] == "epoch 2\n"
+    assert following.returncode == 0
+
+
+def test_what_went_with_its_machine_is_said_to_have(trained):
+    launched(trained, "train")
+    assert trained.teardown("train").code == 0
+    for script, what in (("logs", "its log"), ("wait", "its exit code")):
+        ended = trained.run(script, EXP="train")
+        assert ended.code == 1
+        assert f"{what} was on the machine, which is gone; name a bucket" in ended.error
+
+
+def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, cloud):
+    (machine,) = launched(lab)
+    bucket(machine, "x\n")
+    s3 = cloud.client("s3", "us-east-1")
+    s3.delete_object(Bucket="lab-runs", Key=f"of/speech/told/{machine}/log/00000000")
+    s3.delete_bucket(Bucket="lab-runs")
+    ended = lab.run("logs", EXP="told")
+    assert ended.code == 1
+    assert f"s3://lab-runs/of/speech/told/{machine}: can't be read (NoSuchBucket" in ended.error
+
+
+def test_the_first_that_failed_of_several_machines_is_the_exit_code(lab, bucket):
+    lab.run("launch", EXP="told", COUNT="3")
+    machines = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})][-1]
+    for machine, code in zip(machines, (0, 5, 7), strict=True):
+        bucket(machine, f"on {machine}\n", exit_code=code)
+    assert lab.run("wait", EXP="told").code == 5
+    assert lab.run("logs", EXP="told", HOST="told-2").out == f"on {machines[1]}\n"
+    assert "is no machine of told (it has told-1, told-2, told-3)" in lab.run("logs", EXP="told", HOST="told-9").error
+
+
+def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_again(lab, bucket):
+    lab.write("experiments/told.toml", TOLD.replace('"python3 train.py"', '"true"') + "matrix = { seed = [1, 2] }\n")
+    assert lab.run("sweep", EXP="told", JSON="1").code == 0
+    s3_names = {}
+    for machine in lab.status():
+        s3_names[machine["experiment"]] = machine["id"]
+    for name, code in (("told-seed1", 0), ("told-seed2", 9)):
+        tell_as(lab, bucket, name, s3_names[name], code)
+    waited = lab.run("wait", EXP="told-*", JSON="1")
+    assert waited.code == 9
+    assert {e["experiment"]: e["exit_code"] for e in waited.events} == {"told-seed1": 0, "told-seed2": 9}
+    assert lab.run("teardown", EXP="told-*", YES="1").code == 0
+    again = lab.run("sweep", EXP="told", FAILED="1", JSON="1")
+    assert [e["experiment"] for e in again.events if e["event"] == "variation"] == ["told-seed2"]
+
+
+def tell_as(lab, bucket, name, instance, code):
+    """Put an ending where the machine of another experiment would."""
+    bucket(f"../{name}/{instance}", exit_code=code)
+
+
+def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
+    assert "nothing: no launch of it is on record" in lab.run("wait", EXP="nothing").error
+    assert "EXP: no-*: nothing that lives matches" in lab.run("wait", EXP="no-*").error
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    assert lab.launch().code == 0
+    assert "demo: was launched without a command" in lab.run("logs", EXP="demo").error
+
+
+def requests(cloud):
+    """What RunInstances was asked for, but for names and tokens."""
+    calls = [call["params"] for call in cloud.calls("RunInstances")]
+    return [{key: call[key] for key in ("ImageId", "InstanceType", "BlockDeviceMapping")} for call in calls]
+
+
+def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, cloud, repository):
+    trained.write("experiments/train.toml", TRAIN + "[parameters]\nlr = 0.1\n")
+    (repository / "train.py").write_text("print('changed')\n")
+    assert trained.run("launch", EXP="a", FROM="train", SET="lr=0.3").code == 0
+    before = run_of(trained, "a")
+    ec2 = cloud.client("ec2", "us-east-1")
+    (machine,) = living_in(cloud, "us-east-1", "instance")
+    newer = ec2.create_snapshot(
+        VolumeId=next(m["Ebs"]["VolumeId"] for m in machine["BlockDeviceMappings"] if m["DeviceName"] == "/dev/sdf"),
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": [
+            {"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": "99"}]}],
+    )  # fmt: skip
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[newer["SnapshotId"]], WaiterConfig={"Delay": 1})
+    assert trained.teardown("a").code == 0
+    (repository / "train.py").write_text("print('changed again')\n")
+    trained.write("experiments/train.toml", 'types = ["p4d.24xlarge"]\ncommand = "another"\n')
+    again = trained.run("relaunch", EXP="a", AS="b")
+    assert again.code == 0, again.err
+    first, second = requests(cloud)
+    assert first["ImageId"] != second["ImageId"] or first == second
+    assert second["InstanceType"] == first["InstanceType"]
+    after = run_of(trained, "b")
+    assert after["repeats"] == "a"
+    assert after["code"] == before["code"]
+    assert after["command_sha256"] == before["command_sha256"]
+    assert after["experiment"]["parameters"] == {"lr": "0.3"}
+    (there,) = living_in(cloud, "us-east-1", "instance")
+    assert there["ImageId"] == machine["ImageId"]
+    assert {tag["Key"]: tag["Value"] for tag in there["Tags"]}["lab:data"] == "speech@1 on /data"
+
+
+def test_a_relaunch_elsewhere_needs_the_commit_alone_and_a_changed_tree_not(trained, repository):
+    launched(trained, "train")
+    commit = run_of(trained, "train")["code"]["commit"]
+    pack = trained.path / ".code" / run_of(trained, "train")["code"]["pack_sha256"]
+    pack.unlink()
+    assert trained.run("relaunch", EXP="train", AS="again").code == 0
+    assert run_of(trained, "again")["code"]["commit"] == commit
+    (repository / "train.py").write_text("print('two')\n")
+    trained.write("experiments/other.toml", TRAIN)
+    launched(trained, "other")
+    (trained.path / ".code" / run_of(trained, "other")["code"]["pack_sha256"]).unlink()
+    ended = trained.run("relaunch", EXP="other", AS="once-more")
+    assert ended.code == 1
+    assert "other: its code was a working tree with changes, which is in .code/" in ended.error
+
+
+def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
+    assert "AS: what shall it be called?" in trained.run("relaunch", EXP="train").error
+    assert "EXP: train: no launch of it is on record" in trained.run("relaunch", EXP="train", AS="again").error
+    launched(trained, "train")
+    assert "AS: experiments/demo.toml exists" in trained.run("relaunch", EXP="train", AS="demo").error
+    ec2 = cloud.client("ec2", "us-east-1")
+    for snapshot in ec2.describe_snapshots(Filters=[{"Name": "tag-key", "Values": ["lab:dataset"]}])["Snapshots"]:
+        ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    ended = trained.run("relaunch", EXP="train", AS="again")
+    assert ended.code == 1
+    assert "train: ran on the data of snap-" in ended.error
