@@ -22,11 +22,12 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
 
     console = Console(as_json=as_json)
     with open_session("wait") as session:
-        ends = wait_for_all(session, exp, console.progress)
-        for name, code in ends:
+        codes = []
+        for name, code in wait_for_all(session, exp, console.progress):
+            codes.append(code)
             style = "red" if code else "green"
             console.say(f"{name}: ended with {code}", "ended", style=style, experiment=name, exit_code=code)
-    raise typer.Exit(next((code for _, code in ends if code), 0))
+    raise typer.Exit(next(filter(None, codes), 0))
 
 
 if __name__ == "__main__":

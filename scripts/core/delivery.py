@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from scripts.core.code_packing import Pack
 from scripts.core.config import Experiment
@@ -24,11 +25,11 @@ Say = Callable[[str], None]
 
 def check_way(session: Session, name: str, experiment: Experiment) -> None:
     """Raise LabError, before anything is made, where nobody could bring the machines what they wait for."""
-    if not experiment.is_delivered_to or not session.cloud.boot_seconds:
+    if not experiment.is_delivered_to:
         return
-    if not session.boot_seconds:
+    if session.lab.ssh.wait == timedelta(0):
         raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its code, which is brought over ssh')
-    if not login_name(session):
+    if session.boot_seconds and not login_name(session):
         raise LabError(
             f"{name}: its code is brought over ssh, and nobody here is a member (members/); MEMBER=name says who is"
         )

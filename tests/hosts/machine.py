@@ -4,15 +4,26 @@ from pathlib import Path
 
 
 def be_the_machine(cloud, lab, host, member, key):
-    """Let a host be the machine of a launched experiment, with its host key on the console and a member's account.
-
-    The user's own ssh configuration says at which port it listens, and which key opens it.
-    """
+    """Let a host be the machine of a launched experiment, with its host key on the console and a member's account."""
+    variables = let_in(lab, host, member, key)
     (machine,) = lab.status()
+    appear(cloud, lab, host, machine["id"], machine["region"])
+    return variables, machine["id"], machine["region"]
+
+
+def appear(cloud, lab, host, instance, region):
+    """Let a host be a machine, with its host key on the console."""
     key_line = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
     console = Path(lab.path.parent, "console")
     console.write_text(f"-----BEGIN SSH HOST KEY KEYS-----\n{key_line}\n-----END SSH HOST KEY KEYS-----\nlogin: ")
-    cloud.host(machine["id"], machine["region"], "127.0.0.1", console)
+    cloud.host(instance, region, "127.0.0.1", console)
+
+
+def let_in(lab, host, member, key):
+    """Give a member an account on a host; return the variables of who logs in as that member.
+
+    The user's own ssh configuration says at which port it listens, and which key opens it.
+    """
     host.accounts({"members": {member: {"keys": [key.line], "sudo": "nopasswd", "shell": "/bin/bash"}}})
     home = lab.path.parent / "home"
     (home / ".ssh").mkdir(parents=True, exist_ok=True)
@@ -20,4 +31,4 @@ def be_the_machine(cloud, lab, host, member, key):
         f"Match host 127.0.0.1\n  Port {host.port}\n  IdentityFile {key.file}\n  ConnectionAttempts 5\n"
     )
     lab.write(f"members/{member}.toml", f'keys = ["{key.line}"]\n')
-    return {"HOME": str(home), "MEMBER": member}, machine["id"], machine["region"]
+    return {"HOME": str(home), "MEMBER": member}

@@ -1,0 +1,117 @@
+"""What a command waits for is brought to a real host over ssh, and begins it once."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from scripts.core.render import text_of
+from tests.hosts.machine import appear, let_in
+from tests.test_runs import git, run_of
+
+LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
+EXPERIMENT = 'types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> /run/systemctl
+case "$1" in
+is-active) cat /run/state ;;
+start) echo activating > /run/state ;;
+esac
+"""
+"""What stands in for systemd, which the host has not: it writes down what it was told, and what it was told last."""
+CLOUD_INIT = '#!/bin/sh\ntest ! -e /run/slow || sleep 600\necho \'{"status": "done", "errors": []}\'\n'
+
+
+@pytest.fixture
+def there(host_with_sshd, lab, tmp_path, alice_key):
+    """A host that could be a machine, and a lab with an experiment whose code it waits for."""
+    repository = tmp_path / "speech"
+    repository.mkdir()
+    (repository / "train.py").write_text("print('one')\n")
+    git(repository, "init", "--quiet")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "one")
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/train.toml", EXPERIMENT)
+    lab.variables = let_in(lab, host_with_sshd, "alice", alice_key)
+    host = host_with_sshd
+    host.run("useradd", "--create-home", "experiment")
+    for name, text in (("systemctl", SYSTEMCTL), ("cloud-init", CLOUD_INIT)):
+        host.write(f"/usr/bin/{name}", text, mode=0o755)
+    host.write("/run/state", "inactive\n")
+    host.write("/etc/systemd/system/experiment.service", "")
+    return lab, host
+
+
+def launching(lab, cloud, host):
+    """Launch, and let the host be the machine before it runs."""
+    cloud.weather(pending=4)
+    process = lab.start("launch", EXP="train", **lab.variables)
+    deadline = time.monotonic() + 60
+    while not (machines := [m for m in cloud.inventory() if m["kind"] == "instance"]):
+        assert time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    return process
+
+
+def begins(host):
+    """How often the command was begun."""
+    told = host.path("/run/systemctl")
+    return told.read_text().count("start --no-block experiment.service") if told.exists() else 0
+
+
+def test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins(there, cloud):
+    lab, host = there
+    process = launching(lab, cloud, host)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, out + err
+    assert "bringing the code (commit " in out
+    assert host.run("stat", "-c", "%U %n", "/home/experiment/code/train.py").stdout.startswith("experiment ")
+    assert host.run("cat", "/home/experiment/code/train.py").stdout == "print('one')\n"
+    assert host.run("cat", "/var/lib/ec2-lab/code.sha256").stdout == run_of(lab, "train")["code"]["pack_sha256"]
+    assert begins(host) == 1
+    assert any("launched" in (r.get("note") or {}) for r in lab.records())
+
+
+def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(there, cloud):
+    lab, host = there
+    host.write("/run/slow", "")
+    process = launching(lab, cloud, host)
+    for line in process.stdout:
+        if "its set-up is waited for" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    host.path("/run/slow").unlink()
+    assert begins(host) == 0
+    again = lab.run("launch", EXP="train", **lab.variables)
+    assert again.code == 0, again.out + again.err
+    assert "was made by a launch that was cut off; it is taken up" in again.out
+    assert begins(host) == 1
+    assert len(cloud.calls("RunInstances")) == 1
+    third = lab.run("launch", EXP="train", **lab.variables)
+    assert "train already lives" in third.error
+
+
+def test_a_command_that_has_begun_keeps_its_code(there, cloud):
+    lab, host = there
+    host.write("/run/state", "active\n")
+    host.write("/var/lib/ec2-lab/code.sha256", "another")
+    process = launching(lab, cloud, host)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "train: its command has begun already, with other code; `make teardown EXP=train`, and launch anew" in err
+    assert begins(host) == 0
+    assert not host.path("/home/experiment/code").exists()
+
+
+def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):
+    _, host = there
+    told = json.dumps({"sha256": "0" * 64, "environment": {}, "files": {}})
+    host.write("/root/receive.py", text_of("receive-run.py"))
+    done = host.run("sh", "-c", 'echo x | gzip | python3 /root/receive.py "$0"', told, check=False)
+    assert done.returncode == 1
+    assert "the code did not arrive whole" in done.stderr
+    assert begins(host) == 0

@@ -1,0 +1,150 @@
+"""What a machine tells of its command: the log in parts, each line once, and the exit code, whatever comes between."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from scripts.core.host_program import sent
+from tests.vm.metadata import answers, serve
+
+pytestmark = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed: pip install awscli")
+
+JOURNAL = """#!{python}
+import pathlib, sys
+if "--sync" in sys.argv:
+    sys.exit()
+lines = pathlib.Path({log!r}).read_text().splitlines(keepends=True)
+after = int(sys.argv[sys.argv.index("--after-cursor") + 1]) if "--after-cursor" in sys.argv else 0
+print("".join(lines[after:]), end="")
+if lines[after:]:
+    print(f"-- cursor: {{len(lines)}}")
+"""
+"""As journalctl tells the entries after a cursor, the cursors being numbers of lines."""
+INSTANCE = "i-0123456789abcdef0"
+
+
+class Reporting:
+    """A machine's directory, and its report."""
+
+    def __init__(self, cloud, directory, metadata):
+        self.cloud, self.directory, self.log = cloud, directory, directory / "log"
+        self.off = directory / "powered-off"
+        (directory / "bin").mkdir()
+        self.log.write_text("")
+        self.command("journalctl", JOURNAL.format(python=sys.executable, log=str(self.log)))
+        self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
+        program = sent("report-run.py").replace("/opt/ec2-lab", str(directory))
+        program = program.replace("/var/lib/ec2-lab", str(directory / "state"))
+        program = program.replace("http://169.254.169.254", f"http://127.0.0.1:{metadata}")
+        self.program = program.replace("(2, 5, 10, 20, 40, 40, None)", "(0, 0, None)")
+        assert self.program.count("(0, 0, None)") == 1
+        self.settle("s3://lab-runs/speech")
+
+    def command(self, name, text):
+        path = self.directory / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def settle(self, bucket, then="keep"):
+        (self.directory / "run.json").write_text(json.dumps({"experiment": "foo", "bucket": bucket, "then": then}))
+
+    def run(self, *words, **environment):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        aws = {"AWS_ENDPOINT_URL": self.cloud.url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
+               "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+        path = f"{self.directory / 'bin'}:{os.environ['PATH']}"
+        return subprocess.run(
+            [sys.executable, "-c", self.program, *words], env={**inherited, **aws, "PATH": path, **environment},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    @property
+    def told(self):
+        """What the bucket holds."""
+        s3 = self.cloud.client("s3", "us-east-1")
+        place = f"speech/foo/{INSTANCE}/"
+        found = s3.list_objects_v2(Bucket="lab-runs", Prefix=place).get("Contents", [])
+        return {
+            entry["Key"].removeprefix(place): s3.get_object(Bucket="lab-runs", Key=entry["Key"])["Body"].read().decode()
+            for entry in found
+        }
+
+    @property
+    def ended(self):
+        return json.loads((self.directory / "state/ended.json").read_text())
+
+
+@pytest.fixture
+def reporting(cloud, tmp_path):
+    cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
+    server = serve(answers(INSTANCE, "us-east-1", b""))
+    yield Reporting(cloud, tmp_path, server.server_address[1])
+    server.shutdown()
+    server.server_close()
+
+
+def test_each_part_has_what_came_since_the_one_before(reporting):
+    reporting.log.write_text("one\ntwo\n")
+    assert reporting.run().returncode == 0
+    assert reporting.run().returncode == 0, "nothing came, nothing is told"
+    reporting.log.write_text("one\ntwo\nthree\n")
+    done = reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="3")
+    assert done.returncode == 0, done.stderr
+    ended = reporting.told.pop("ended.json")
+    assert json.loads(ended)["exit_code"] == 3
+    assert {name: text for name, text in reporting.told.items() if "log" in name} == {
+        "log/00000000": "one\ntwo\n", "log/00000001": "three\n",
+    }  # fmt: skip
+
+
+def test_what_could_not_be_put_is_put_the_next_time(reporting):
+    reporting.log.write_text("one\n")
+    s3 = reporting.cloud.client("s3", "us-east-1")
+    s3.delete_bucket(Bucket="lab-runs")
+    assert reporting.run().returncode != 0
+    s3.create_bucket(Bucket="lab-runs")
+    reporting.log.write_text("one\ntwo\n")
+    assert reporting.run().returncode == 0
+    assert reporting.told == {"log/00000000": "one\ntwo\n"}
+
+
+def test_a_large_log_is_cut_between_its_lines(reporting):
+    reporting.program = reporting.program.replace("8 << 20", "10")
+    reporting.log.write_text("12345\n123\nabcdefghijklmnop\nend\n")
+    assert reporting.run().returncode == 0
+    assert list(reporting.told.values()) == ["12345\n123\n", "abcdefghij", "klmnop\n", "end\n"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "code"),
+    [
+        ({"EXIT_CODE": "exited", "EXIT_STATUS": "0"}, 0),
+        ({"EXIT_CODE": "exited", "EXIT_STATUS": "77"}, 77),
+        ({"EXIT_CODE": "killed", "EXIT_STATUS": "KILL"}, 137),
+        ({"EXIT_CODE": "dumped", "EXIT_STATUS": "SEGV"}, 139),
+        ({"SERVICE_RESULT": "resources"}, 1),
+    ],
+)
+def test_the_exit_code_is_as_a_shell_has_it(reporting, environment, code):
+    reporting.settle("")
+    assert reporting.run("ended", **environment).returncode == 0
+    assert reporting.ended["exit_code"] == code
+    assert reporting.told == {}
+
+
+def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
+    reporting.settle("s3://lab-runs/speech", then="teardown")
+    reporting.log.write_text("precious\n")
+    s3 = reporting.cloud.client("s3", "us-east-1")
+    s3.delete_bucket(Bucket="lab-runs")
+    assert reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="0").returncode != 0
+    assert not reporting.off.exists(), "the log would go with it"
+    assert reporting.ended["exit_code"] == 0
+    s3.create_bucket(Bucket="lab-runs")
+    assert reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="0").returncode == 0
+    assert reporting.off.read_text() == "poweroff --no-block\n"
+    assert reporting.told["log/00000000"] == "precious\n"
