@@ -17,6 +17,7 @@ from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.vm.image import machine_image
 from tests.vm.machine import Disk, Machine, data_disk
+from tests.vm.tools import tools_disk
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
 PATIENCE = 60
@@ -40,6 +41,12 @@ def keys(tmp_path_factory):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"{name}@laptop", "-f", directory / name]
         subprocess.run(command, check=True)
     return directory
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory):
+    """A disk with the AWS CLI on it."""
+    return tools_disk(tmp_path_factory.mktemp("tools"))
 
 
 @pytest.fixture(scope="module")

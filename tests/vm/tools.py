@@ -1,0 +1,63 @@
+"""What an image would bring, the AWS CLI, on a disk of its own; and where S3 is."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.vm.machine import Disk, data_disk
+
+VOLUME = "vol-0bbbbbbbbbbbbbbbb"
+PLUGIN = """
+from scripts.core.launch_part import LaunchPart, Share
+from scripts.core.plugins import hookimpl
+
+SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} AWS_ACCESS_KEY_ID=testing "
+SETTINGS += "AWS_SECRET_ACCESS_KEY=testing AWS_DEFAULT_REGION=us-east-1\\n"
+TOOLS = "{volume}"
+NAMED = f's/if self.model == EBS:/if self.volume not in ("", "{{TOOLS}}"): return "sdf"\\\\n        if False:/'
+
+
+class Tools(LaunchPart):
+    name = "tools"
+    order = 19
+
+    def share(self, site):
+        paths = [f"/etc/systemd/system/{{unit}}.service.d/tools.conf" for unit in ("experiment", "experiment-log")]
+        return Share(cloud_init={{
+            "write_files": [{{"path": path, "permissions": "0644", "content": SETTINGS}} for path in paths],
+            "runcmd": [
+                f"test ! -e /opt/ec2-lab/mount-volumes || sed -i '{{NAMED}}' /opt/ec2-lab/mount-volumes",
+                ["mkdir", "-p", "/opt/tools"],
+                ["mount", "-o", "ro", "-L", "tools", "/opt/tools"],
+                ["ln", "-s", "/opt/tools/bin/aws", "/usr/local/bin/aws"],
+            ],
+        }})
+
+
+@hookimpl
+def lab_launch_parts():
+    return [Tools()]
+"""
+"""Mounts the disk, and gives qemu's disks the name that EBS tells and qemu can't."""
+COMMAND = """#!/usr/bin/python3
+import sys
+sys.path.insert(0, "/opt/tools")
+import awscli.clidriver
+sys.exit(awscli.clidriver.main())
+"""
+
+
+def plugin(url: str) -> str:
+    """Return the plugin by which machines have the tools, and find the local cloud at a URL."""
+    return PLUGIN.format(port=url.rpartition(":")[2], volume=VOLUME)
+
+
+def tools_disk(directory: Path) -> Disk:
+    """Make the disk with the AWS CLI on it."""
+    packages = ["--quiet", "--target", str(directory / "tools"), "awscli==1.45.11"]
+    subprocess.run(["python3", "-m", "pip", "install", *packages], check=True, capture_output=True)
+    command = directory / "tools/bin/aws"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+    return Disk(VOLUME, data_disk(directory / "tools.img", mib=600, kind="ext4", L="tools", files=directory / "tools"))
