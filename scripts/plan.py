@@ -39,6 +39,8 @@ def plan(
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
+        if pack := defined.with_code(session.directory).pack:
+            console.say(f"code: {pack}\n", "code", **pack.as_note())
         show_request(console, planned, first)
         show_permission(console, planned, first)
 

@@ -17,7 +17,16 @@ def gained(cursor: str) -> tuple[bytes, str]:
     """Return what the log has gained since a cursor, and the cursor of now."""
     subprocess.run(["journalctl", "--sync"], check=True)
     since = ["--after-cursor", cursor] if cursor else []
-    command = ["journalctl", "--unit", UNIT, "--no-pager", "--output", "cat", "--quiet", "--show-cursor", *since]
+    command = [
+        "journalctl",
+        f"_SYSTEMD_UNIT={UNIT}",
+        "--no-pager",
+        "--output",
+        "cat",
+        "--quiet",
+        "--show-cursor",
+        *since,
+    ]
     log, found, last = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.rpartition(b"-- cursor: ")
     return log, last.decode().strip() if found else cursor
 

@@ -64,7 +64,16 @@ def gained(cursor: str) -> tuple[bytes, str]:
     """Return what the log has gained since a cursor, and the cursor of now."""
     subprocess.run(["journalctl", "--sync"], check=True)
     since = ["--after-cursor", cursor] if cursor else []
-    command = ["journalctl", "--unit", UNIT, "--no-pager", "--output", "cat", "--quiet", "--show-cursor", *since]
+    command = [
+        "journalctl",
+        f"_SYSTEMD_UNIT={UNIT}",
+        "--no-pager",
+        "--output",
+        "cat",
+        "--quiet",
+        "--show-cursor",
+        *since,
+    ]
     log, found, last = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.rpartition(b"-- cursor: ")
     return log, last.decode().strip() if found else cursor
 
@@ -105,6 +114,7 @@ def main(what: str) -> int:
             put_log(address)
             if what == "ended":
                 put(json.dumps(ended).encode(), f"{address}/ended.json")
+                subprocess.run(["systemctl", "stop", "--no-block", "experiment-log.timer"], check=False)
     if what == "ended" and settings["then"] == "teardown":
         print("ec2-lab: the command has ended, and so does this machine", flush=True)
         subprocess.run(["systemctl", "poweroff", "--no-block"], check=True)

@@ -106,6 +106,12 @@ def test_the_working_tree_is_packed_as_it_is_without_what_git_ignores(trained, r
     }  # fmt: skip
 
 
+def test_a_plan_says_which_code_would_be_sent(trained, repository):
+    (planned,) = [e for e in trained.run("plan", EXP="train", JSON="1").events if e["event"] == "code"]
+    assert trained.launch("train").code == 0
+    assert {**run_of(trained, "train")["code"], "event": "code"} == planned
+
+
 def test_a_commit_is_packed_whatever_the_working_tree_is(trained, repository):
     commit = git(repository, "rev-parse", "HEAD")
     (repository / "train.py").write_text("print('two')\n")

@@ -14,8 +14,6 @@ from scripts.core.render import render, text_of
 DIRECTORY = "/opt/ec2-lab"
 SCRIPT = f"{DIRECTORY}/experiment"
 REPORT = f"{DIRECTORY}/report-run"
-ENVIRONMENT = f"{DIRECTORY}/experiment.env"
-"""What the command is told once its machine is reached."""
 UNITS = "/etc/systemd/system"
 ACCOUNT = "experiment"
 """The command's own account: not root, but with docker, which on its machine is as good."""
@@ -32,10 +30,7 @@ class Command(LaunchPart):
         """Return the unit, the script and what starts them; nothing where the experiment has no command."""
         if site.experiment.command is None:
             return Share()
-        unit = render(
-            "experiment.service.j2",
-            experiment=site.name, script=SCRIPT, account=ACCOUNT, environment=ENVIRONMENT, ended=REPORT,
-        )  # fmt: skip
+        unit = render("experiment.service.j2", experiment=site.name, account=ACCOUNT)
         settings = {"experiment": site.name, "bucket": site.experiment.bucket or "", "then": site.experiment.then}
         files = {
             SCRIPT: ("0755", script(site.experiment)),
