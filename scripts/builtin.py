@@ -9,6 +9,7 @@ from scripts.core.registry_backend import RegistryBackend
 from scripts.kinds.address import Address
 from scripts.kinds.instance import Instance
 from scripts.kinds.key_pair import KeyPair
+from scripts.kinds.placement_group import PlacementGroup
 from scripts.kinds.security_group import SecurityGroup
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume
@@ -17,6 +18,7 @@ from scripts.parts.image import MachineImage
 from scripts.parts.machine import Machine
 from scripts.parts.members import Members
 from scripts.parts.network import LabNetwork
+from scripts.parts.nodes import Nodes
 from scripts.parts.time_to_live import TimeToLive
 from scripts.parts.volumes import Volumes
 from scripts.registries.backends import DynamoDb, File
@@ -25,13 +27,13 @@ from scripts.registries.backends import DynamoDb, File
 @hookimpl
 def lab_kinds() -> list[Kind]:
     """Return the built-in kinds."""
-    return [Instance(), Volume(), Snapshot(), SecurityGroup(), KeyPair(), Address()]
+    return [Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address()]
 
 
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts."""
-    return [Machine(), MachineImage(), LabNetwork(), Volumes(), TimeToLive(), Members(), Command()]
+    return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Members(), Command()]
 
 
 @hookimpl

@@ -43,6 +43,8 @@ def launch(
     selected = parameters_in(parameters)
     with acting_on(exp, "launch") as session:
         defined = definition(session, exp, base, selected)
+        if max(count, min_count) > 1 and defined.experiment.nodes > 1:
+            raise LabError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
         report = LaunchReport(Console(as_json=as_json), exp)
         launch_experiment(session, exp, defined.experiment, report, count, min_count or count, defined)
 

@@ -33,7 +33,7 @@ def plan(
     with open_session("plan", exp) as session:
         console.hint(session.cloud.banner)
         defined = definition(session, exp, base, parameters_in(parameters), first_of_matrix=True)
-        planned = Plan(session, exp, defined.experiment, count)
+        planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
         show_candidates(console, candidates)
         first = next((candidate for candidate in candidates if not candidate.out), None)
@@ -66,10 +66,9 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     """Show what the first pool would be asked, and the machine's cloud-init document."""
     from scripts.core.redaction import without_secrets
     from scripts.core.render import cloud_init
-    from scripts.core.run_request import request_for
 
     share = planned.share(first.pool.region)
-    request = request_for(share, first.pool, planned.count)
+    request = planned.request(first.pool)
     request["TagSpecifications"] = planned.session.recorder.tags_of("RunInstances", request, "(the record's id)")
     request = without_secrets(request)
     document = cloud_init(share.cloud_init)

@@ -105,8 +105,9 @@ def main(what: str) -> int:
     STATE.mkdir(parents=True, exist_ok=True)
     ended = {"exit_code": exit_code(dict(os.environ)), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     if what == "ended":
+        then = "; this machine ends when that is told" if settings["then"] == "teardown" else ""
+        print(f"ec2-lab: the command ended with {ended['exit_code']}{then}", flush=True)
         write(ENDED, ended)
-        print(f"ec2-lab: the command ended with {ended['exit_code']}", flush=True)
     if settings["bucket"]:
         address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{instance()}"
         with (STATE / "log-lock").open("w") as lock:
@@ -116,7 +117,6 @@ def main(what: str) -> int:
                 put(json.dumps(ended).encode(), f"{address}/ended.json")
                 subprocess.run(["systemctl", "stop", "--no-block", "experiment-log.timer"], check=False)
     if what == "ended" and settings["then"] == "teardown":
-        print("ec2-lab: the command has ended, and so does this machine", flush=True)
         subprocess.run(["systemctl", "poweroff", "--no-block"], check=True)
     return 0
 

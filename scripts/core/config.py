@@ -38,6 +38,9 @@ from scripts.core.values import (
 )
 from scripts.core.volume_config import Data, InstanceStore, Mounted, Scratch
 
+BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
+
 
 class Network(Strict):
     """Who may reach a machine, and where it stands."""
@@ -149,13 +152,15 @@ class Experiment(Strict):
     """Where the machine puts the command's log and exit code; left out, they stay on it."""
     then: Literal["keep", "teardown"] = "keep"
     """What the machine does with itself once the command has ended."""
+    nodes: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many machines work together: all launched side by side or none, and told of each other."""
     on_failed_boot: Literal["keep", "teardown"] = "keep"
     """What becomes of a machine whose cloud-init failed."""
 
     @property
     def is_delivered_to(self) -> bool:
         """Whether its machines wait after their boot for what is brought to them."""
-        return self.code is not None
+        return self.code is not None or self.nodes > 1
 
     @property
     def mounted(self) -> list[Mounted]:
@@ -173,6 +178,18 @@ class Experiment(Strict):
         if self.then == "teardown" and not self.bucket:
             message = (
                 'then = "teardown" wants a bucket ("s3://…"), or the log and the exit code would go with the machine'
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_fit_together(self) -> Experiment:
+        if self.nodes > 1 and (burstable := next((kind for kind in self.types if kind.startswith(BURSTABLE)), None)):
+            message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
+            raise ValueError(message)
+        if self.nodes > 1 and self.relaunch:
+            message = (
+                "relaunch puts back one machine; of several nodes that work together, all begin anew: leave it out"
             )
             raise ValueError(message)
         return self

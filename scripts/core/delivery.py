@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from scripts.core.asking import Instance
 from scripts.core.code_packing import Pack
 from scripts.core.config import Experiment
 from scripts.core.current_experiment import Threads
@@ -17,6 +18,7 @@ from scripts.core.errors import LabError
 from scripts.core.host_program import sent
 from scripts.core.hosts import login_name, ssh_files
 from scripts.core.remote import Host
+from scripts.core.rendezvous import environments_of, host_file
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach
 
@@ -35,7 +37,9 @@ def check_way(session: Session, name: str, experiment: Experiment) -> None:
         )
 
 
-def deliver(session: Session, name: str, reaches: Sequence[Reach], pack: Pack | None, say: Say) -> None:
+def deliver(
+    session: Session, name: str, machines: Sequence[Instance], reaches: Sequence[Reach], pack: Pack | None, say: Say
+) -> None:
     """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
 
     Done again, it changes nothing where the command has begun.
@@ -44,12 +48,15 @@ def deliver(session: Session, name: str, reaches: Sequence[Reach], pack: Pack | 
         say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
         return
     content = gzip.compress(pack.tar) if pack else b""
-    told = json.dumps({"sha256": pack.sha256 if pack else "", "environment": {}, "files": {}})
+    digest = pack.sha256 if pack else ""
+    environments, files = environments_of(name, machines), {"hosts": host_file(machines)}
     config = ssh_files(session).config
 
     def bring(reach: Reach) -> None:
-        there = Host(reach.name, config).run_as_root(sent("receive-run.py"), told, given=content).split()
-        if pack and there != [pack.sha256]:
+        told = {"sha256": digest, "environment": environments[reach.instance], "files": files}
+        host = Host(reach.name, config)
+        there = host.run_as_root(sent("receive-run.py"), json.dumps(told), given=content).strip()
+        if there != digest:
             raise LabError(
                 f"{reach.name}: its command has begun already, with other code; "
                 f"`make teardown EXP={name}`, and launch anew"

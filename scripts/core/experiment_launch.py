@@ -43,6 +43,8 @@ def launch_experiment(
 ) -> None:
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
     check_way(session, name, experiment)
+    if experiment.nodes > 1:
+        count = at_least = experiment.nodes
     run = defined.with_code(session.directory) if defined else None
     if run:
         keep_run(session.directory, run)
@@ -56,6 +58,6 @@ def launch_experiment(
     mark_volumes(session, machines)
     reaches = set_up(session, name, experiment, machines, report.sets_up)
     if experiment.is_delivered_to:
-        deliver(session, name, reaches, run.pack if run else None, report.sets_up)
+        deliver(session, name, machines, reaches, run.pack if run else None, report.sets_up)
         launch.launched()
     report.reached(session, reaches)

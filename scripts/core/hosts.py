@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.errors import LabError
@@ -63,7 +63,12 @@ def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
         )
     ]
     there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
-    return sorted(there, key=lambda machine: (str(machine["LaunchTime"]), machine["InstanceId"]))
+    return in_order(there)
+
+
+def in_order(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return described machines, the oldest first, and those of one request as it made them."""
+    return sorted(machines, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
 
 
 def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[Reach]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.core.config import Experiment
@@ -50,6 +50,8 @@ class Share:
     """Sections of the cloud-init document."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the instance."""
+    efa_types: frozenset[str] = frozenset()
+    """The machine types that get an Elastic Fabric Adapter for their network interface."""
     preparations: tuple[Preparation, ...] = ()
 
     def __add__(self, other: Share) -> Share:
@@ -57,12 +59,13 @@ class Share:
             request=merged(self.request, other.request, "RunInstances"),
             cloud_init=merged(self.cloud_init, other.cloud_init, "cloud-init"),
             tags=merged(self.tags, other.tags, "tags"),
+            efa_types=self.efa_types | other.efa_types,
             preparations=self.preparations + other.preparations,
         )
 
     def prepared(self) -> Share:
         """Make what is still to be made, and return the share with that in it."""
-        rest = Share(self.request, self.cloud_init, self.tags)
+        rest = replace(self, preparations=())
         return total([rest, *(preparation.make() for preparation in self.preparations)])
 
 

@@ -15,6 +15,7 @@ from scripts.core.aws_errors import in_one_line
 from scripts.core.capacity import Pool, Search, Wishes
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
+from scripts.core.hosts import in_order, region_of
 from scripts.core.kind import Resource
 from scripts.core.launch_part import RegionUnready
 from scripts.core.offerings import zones_offering
@@ -26,6 +27,7 @@ from scripts.core.resuming import LAUNCHED, RAN_ON, RUN, left_by_a_launch, origi
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
 from scripts.core.session import Session
+from scripts.core.tags import tag_map
 from scripts.core.wishes import wishes
 
 
@@ -101,6 +103,10 @@ class Launch:
         """How many machines are neither running nor starting."""
         return self.count - len(self.running) - sum(len(starting.pending) for starting in self._starting.values())
 
+    @property
+    def _is_all_or_nothing(self) -> bool:
+        return self.experiment.nodes > 1
+
     def run(self) -> list[Instance]:
         """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left.
 
@@ -117,6 +123,7 @@ class Launch:
             if len(self.running) < self.at_least:
                 self.listener.in_vain(self.search)
                 raise LabError(self._in_vain())
+            self.running = in_order(self.running)
             if self.is_all:
                 self.launched()
         return self.running
@@ -177,7 +184,8 @@ class Launch:
 
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
-        request = request_for(self.shares.ready(pool.region), pool, self.missing)
+        least = self.missing if self._is_all_or_nothing else 1
+        request = request_for(self.shares.ready(pool.region), pool, self.missing, least)
         ec2 = self.session.cloud.ec2_asking_once(pool.region)
         # Should this pool refuse, the next region can be asked at once.
         self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
@@ -205,6 +213,18 @@ class Launch:
             for refusal in starting.dead:
                 self._refused(pool, refusal)
         self._starting.clear()
+        if self._is_all_or_nothing and self.missing:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Delete machines that lack their fellows: what is asked for next stands elsewhere."""
+        kind = self.session.kinds["instance"]
+        for machine in self.running:
+            resource = kind.resource(machine, region_of(machine), tag_map(machine.get("Tags")))
+            kind.delete(self.session.cloud, resource)
+            self.listener.deleted(resource)
+        self.running.clear()
+        self._origins.clear()
 
     def _refused(self, pool: Pool, refusal: Refusal) -> None:
         self.search.refused(pool, refusal)

@@ -78,9 +78,14 @@ class Plan:
         """Return what the parts add in a region."""
         return self.shares.plain(region)
 
+    def request(self, pool: Pool) -> dict[str, Any]:
+        """Return what a pool would be asked, with what there is by now."""
+        least = self.count if self.experiment.nodes > 1 else 1
+        return request_for(self.share(pool.region), pool, self.count, least)
+
     def dry_run(self, pool: Pool) -> Refusal | None:
         """Ask AWS whether the request would be allowed; None if so, else its refusal."""
-        request = request_for(self.share(pool.region), pool, self.count) | {"DryRun": True}
+        request = self.request(pool) | {"DryRun": True}
         try:
             bucket = self.session.launch_bucket(pool.region)
             ask(self.session.cloud.ec2_asking_once(pool.region), request, new_id(), bucket)

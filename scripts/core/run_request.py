@@ -8,7 +8,7 @@ from typing import Any
 from scripts.core.boot_commands import answering_for_all
 from scripts.core.capacity import Pool
 from scripts.core.errors import LabError
-from scripts.core.launch_part import Share
+from scripts.core.launch_part import Share, merged
 from scripts.core.render import cloud_init, user_data
 from scripts.core.tags import checked, tag_specifications
 
@@ -20,17 +20,18 @@ GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
 
 
-def request_for(share: Share, pool: Pool, most: int = 1) -> dict[str, Any]:
-    """Return the RunInstances request that asks a pool for one machine, and for up to `most`. Raises LabError."""
+def request_for(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
+    """Return the RunInstances request that asks a pool for `least` machines, and for up to `most`. Raises LabError."""
     request = {
-        **share.request,
+        **merged(share.request, _place(pool), "RunInstances"),
         "InstanceType": pool.instance_type,
-        "MinCount": 1,
+        "MinCount": least,
         "MaxCount": most,
         "UserData": user_data(cloud_init(_document(share))),
-        **_place(pool),
         **_market(pool),
     }
+    if pool.instance_type in share.efa_types:
+        request = _with_efa(request)
     if share.tags:
         request["TagSpecifications"] = tag_specifications(checked(dict(share.tags)), "instance")
     check_block_devices(request.get("BlockDeviceMappings", []))
@@ -46,6 +47,19 @@ def _place(pool: Pool) -> dict[str, Any]:
     if pool.subnet:
         return {"SubnetId": pool.subnet}
     return {"Placement": {"AvailabilityZone": pool.zone}} if pool.zone else {}
+
+
+def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request whose one network interface is an EFA, the subnet and the groups being its own then.
+
+    One, though large types have more: with several, AWS gives a machine no public address
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html).
+    """
+    moved = {"SecurityGroupIds": "Groups", "SubnetId": "SubnetId"}
+    own = {name: request[key] for key, name in moved.items() if key in request}
+    rest = {key: value for key, value in request.items() if key not in moved}
+    interface = {"DeviceIndex": 0, "NetworkCardIndex": 0, "InterfaceType": "efa", "DeleteOnTermination": True, **own}
+    return {**rest, "NetworkInterfaces": [interface]}
 
 
 def _market(pool: Pool) -> dict[str, Any]:

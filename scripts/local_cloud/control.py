@@ -102,7 +102,7 @@ def _host(front: Front, body: bytes) -> Any:
 def _inventory(front: Front, _: bytes) -> Any:
     with front.lock:
         front.ec2.machines.keep_appointments()
-        return inventory()
+        return [*inventory(), *front.ec2.placement_groups.everything()]
 
 
 ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from scripts.local_cloud import images, launched, validation
+from scripts.local_cloud import images, interfaces, launched, validation
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.client_tokens import ClientTokens
 from scripts.local_cloud.hosts import Hosts
 from scripts.local_cloud.machines import CODES, Machines, backend
 from scripts.local_cloud.placement import Placed, Wanted, place
+from scripts.local_cloud.placement_groups import PlacementGroups
 from scripts.local_cloud.snapshots import Snapshots
 from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
@@ -37,6 +38,7 @@ class Ec2:
     tokens: ClientTokens = field(default_factory=ClientTokens)
     snapshots: Snapshots = field(default_factory=Snapshots)
     hosts: Hosts = field(default_factory=Hosts)
+    placement_groups: PlacementGroups = field(default_factory=PlacementGroups)
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Problem."""
@@ -45,6 +47,8 @@ class Ec2:
             images.resolve(call)
         with self.machines.unseen_hidden(call.region) if call.action in SEES else nullcontext():
             validation.check(call)
+        if call.action == "RunInstances":
+            self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
             self.snapshots.check_copy(call, self.weather)
         if call.params.get("DryRun") == "true" and call.changes_something():
@@ -70,6 +74,9 @@ class Ec2:
             "EnableFastSnapshotRestores": self.snapshots.enable_fast_restores,
             "DescribeFastSnapshotRestores": self.snapshots.describe_fast_restores,
             "CopySnapshot": self._take_snapshot,
+            "CreatePlacementGroup": self.placement_groups.create,
+            "DescribePlacementGroups": self.placement_groups.describe,
+            "DeletePlacementGroup": self.placement_groups.delete,
         }
         if call.action == "DescribeSnapshots":
             _name_owners(call)
@@ -86,6 +93,7 @@ class Ec2:
         if not validation.subnet(call):
             call.params["Placement.AvailabilityZone"] = placed.zone
         call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
+        interfaces.as_plain(call)
         before = launched.Inventory.of(call.region)
         answer = self.ask_moto(call)
         if answer.code is not None:
@@ -93,6 +101,7 @@ class Ec2:
         else:
             machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
             launched.complete(call, machines)
+            self.placement_groups.launched(call, machines)
             for machine in machines:
                 self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)

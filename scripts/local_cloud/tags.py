@@ -20,6 +20,7 @@ TAKES_TAGS_FOR = {
     "CreateKeyPair": ("key-pair",),
     "ImportKeyPair": ("key-pair",),
     "CreateSecurityGroup": ("security-group",),
+    "CreatePlacementGroup": ("placement-group",),
 }
 """Call -> what it can tag; of other calls nothing is known here."""
 

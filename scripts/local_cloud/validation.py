@@ -11,6 +11,7 @@ from moto.iam.models import iam_backends
 
 from scripts.local_cloud.answers import Problem
 from scripts.local_cloud.call import ACCOUNT, Call
+from scripts.local_cloud.interfaces import check_interfaces
 from scripts.local_cloud.machines import backend
 from scripts.local_cloud.states import (
     check_attach_volume,
@@ -37,6 +38,7 @@ def check_run_instances(call: Call) -> None:
     _image(call)
     _instance_type(call)
     _counts(call)
+    check_interfaces(call)
     _place(call)
     _user_data(call)
     _groups(call)

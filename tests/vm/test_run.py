@@ -25,7 +25,10 @@ while not pathlib.Path("/tmp/go-on").exists():
 print("the last word")
 sys.exit(3)
 """
-LOG = "lr 0.1 as experiment in /home/experiment/code\nthe last word\nec2-lab: the command ended with 3\n"
+LOG = """lr 0.1 as experiment in /home/experiment/code
+the last word
+ec2-lab: the command ended with 3; this machine ends when that is told
+"""
 
 
 @pytest.fixture(scope="module")

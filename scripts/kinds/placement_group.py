@@ -1,0 +1,46 @@
+"""A placement group: where machines that talk to each other stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.cloud import Cloud
+from scripts.core.kind import Kind, Resource
+
+
+class PlacementGroup(Kind):
+    """A placement group, known by its name as AWS itself knows it."""
+
+    name = "placement-group"
+    tag_type = "placement-group"
+    created_by = ("CreatePlacementGroup",)
+    deleted_by = "DeletePlacementGroup"
+    deleted_with = "GroupName"
+    deleted_after = ("instance",)
+    gone_codes = ("InvalidPlacementGroup.Unknown",)
+    not_yet_codes = ("InvalidPlacementGroup.InUse",)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the group of a CreatePlacementGroup answer."""
+        return [response["PlacementGroup"]]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the group's name."""
+        return str(found["GroupName"])
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether it is listed although it is deleted."""
+        return found.get("State") == "deleted"
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether it is being deleted."""
+        return resource.state == "deleting"
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the groups that match; AWS gives no pages of them."""
+        return cloud.ec2(region).describe_placement_groups(Filters=list(filters))["PlacementGroups"]
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it; no machine may be in it, not even one that shuts down."""
+        cloud.ec2(resource.region).delete_placement_group(GroupName=resource.id)

@@ -1,0 +1,134 @@
+"""Nodes that work together: a placement group, and a security group in which they may say everything to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.core.launch_part import LaunchPart, Preparation, Share, Site
+from scripts.core.making_once import made_once
+from scripts.core.record import new_id
+from scripts.core.tags import EXPERIMENT, RECORD, tag_map
+from scripts.core.wishes import subnets_of
+
+DUPLICATE_RULE = "InvalidPermission.Duplicate"
+
+
+class Nodes(LaunchPart):
+    """What belongs to an experiment with several nodes, in each region where it is asked for, and goes with it."""
+
+    name = "nodes"
+    order = 45
+    """After the lab's own group: a machine is in both."""
+
+    def share(self, site: Site) -> Share:
+        """Return the two groups, or what makes them, and which types have an adapter for them."""
+        if site.experiment.nodes == 1:
+            return Share()
+        placement, security = _own(site, "placement-group"), _own(site, "security-group")
+        share = Share(efa_types=_efa_types(site))
+        if placement:
+            share += _placed(placement["GroupName"])
+        else:
+            share += _prepared(f"a cluster placement group in {site.region}", partial(_make_placement, site))
+        if security and _admits_itself(security):
+            share += _secured(security["GroupId"])
+        else:
+            share += _prepared(f"a security group of its own in {site.region}", partial(_make_security, site))
+        return share
+
+
+def _prepared(what: str, make: Any) -> Share:
+    return Share(preparations=(Preparation(what, make),))
+
+
+def _placed(name: str) -> Share:
+    return Share(request={"Placement": {"GroupName": name}})
+
+
+def _secured(group: str) -> Share:
+    return Share(request={"SecurityGroupIds": [group]})
+
+
+def _own(site: Site, kind: str) -> Mapping[str, Any] | None:
+    """Return the experiment's own group of a kind: one that this registry asked for."""
+    ours = site.session.holdings(site.name).tokens
+    wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
+    known = site.session.kinds[kind]
+    for found in known.find(site.session.cloud, site.region, wanted):
+        if tag_map(found.get("Tags")).get(RECORD) in ours and not known.is_gone(found):
+            return found
+    return None
+
+
+def _make_placement(site: Site) -> Share:
+    ec2 = site.session.cloud.ec2_asking_once(site.region)
+
+    def make() -> Mapping[str, Any]:
+        return ec2.create_placement_group(GroupName=_new_name(site), Strategy="cluster")["PlacementGroup"]
+
+    attempt = ("CreatePlacementGroup", site.region, {EXPERIMENT: site.name})
+    found, _ = made_once(site.session, attempt, partial(_own, site, "placement-group"), make, lambda _: None)
+    return _placed(found["GroupName"])
+
+
+def _make_security(site: Site) -> Share:
+    ec2 = site.session.cloud.ec2_asking_once(site.region)
+
+    def make() -> Mapping[str, Any]:
+        said = f"what the nodes of {site.name} say to each other"
+        return ec2.create_security_group(GroupName=_new_name(site), Description=said, **_network(site))
+
+    attempt = ("CreateSecurityGroup", site.region, {EXPERIMENT: site.name})
+    found, _ = made_once(site.session, attempt, partial(_own, site, "security-group"), make, lambda _: None)
+    group = found["GroupId"]
+    ec2 = site.session.cloud.ec2(site.region)
+    ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
+    # What an EFA sends past the operating system is no IP traffic, so a rule for all addresses does not admit it
+    # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html#efa-start-security).
+    itself: Any = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
+    for authorize in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
+        try:
+            authorize(GroupId=group, IpPermissions=itself)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] != DUPLICATE_RULE:
+                raise
+    return _secured(group)
+
+
+def _new_name(site: Site) -> str:
+    """Return a name that nobody else has: a repeated request can't meet another's group, nor one that is going."""
+    return f"ec2-lab-{site.session.lab.name}-{site.name}-{new_id()[:8]}"
+
+
+def _network(site: Site) -> dict[str, Any]:
+    """Return in which network the group is, where it is not the default one."""
+    subnets = subnets_of(site.session.lab, site.experiment).get(site.region)
+    if not subnets:
+        return {}
+    found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=[subnets[0]])["Subnets"]
+    return {"VpcId": found[0]["VpcId"]}
+
+
+def _admits_itself(group: Mapping[str, Any]) -> bool:
+    """Say whether a described group admits everything from and to itself."""
+    return all(
+        any(
+            rule["IpProtocol"] == "-1" and group["GroupId"] in {pair["GroupId"] for pair in rule["UserIdGroupPairs"]}
+            for rule in group.get(direction, ())
+        )
+        for direction in ("IpPermissions", "IpPermissionsEgress")
+    )
+
+
+def _efa_types(site: Site) -> frozenset[str]:
+    """Return which of the experiment's types have an Elastic Fabric Adapter in the region."""
+    wanted: Any = [
+        {"Name": "instance-type", "Values": list(site.experiment.types)},
+        {"Name": "network-info.efa-supported", "Values": ["true"]},
+    ]
+    pages = site.session.cloud.ec2(site.region).get_paginator("describe_instance_types").paginate(Filters=wanted)
+    return frozenset(found["InstanceType"] for page in pages for found in page["InstanceTypes"])
