@@ -49,6 +49,11 @@ class DynamoDbRegistry(Registry):
         """The table's address."""
         return self.table.address
 
+    @property
+    def place(self) -> str:
+        """The table's address without what is said of leases."""
+        return self.table.address.partition("?")[0]
+
     def append(self, record: Record) -> None:
         """Write the record; an intent only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())

@@ -131,6 +131,9 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
         ("dynamodb://us-east-1/a b", "is no address of a table"),
         ("dynamodb://us-east-1/lab?leas=1m", "is no address of a table"),
         ("dynamodb://us-east-1/lab?lease=1", "lease: .* is not a duration"),
+        ("dynamodb://us-east-1/lab?lease=0s", "lease: 0s is not from 1s to 1h"),
+        ("dynamodb://us-east-1/lab?lease=2d", "lease: 2d is not from 1s to 1h"),
+        ("dynamodb:/us-east-1/lab", "is no address; two slashes follow the colon"),
         ("s3://bucket/lab", r"no registry is known by s3:// \(known: file, dynamodb\)"),
     ],
 )
