@@ -186,6 +186,16 @@ def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
     assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) > 1
 
 
+def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_machine_once(lab, cloud):
+    cloud.weather(buckets={"RunInstances": {"size": 1, "refill": 2}})
+    ended = sweep(lab)
+    assert ended.code == 0, ended.err
+    assert living(cloud) == ALL
+    codes = [call["code"] for call in cloud.calls("RunInstances")]
+    assert codes.count(None) == 6
+    assert set(codes) == {None, "RequestLimitExceeded"}
+
+
 def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
     cloud.weather(pending=0.5, latency=0.02)
     processes = [lab.start("sweep", EXP="speech") for _ in range(2)]

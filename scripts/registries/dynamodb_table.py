@@ -19,6 +19,10 @@ from scripts.core.tags import SHARED, as_tags
 
 TRIES = 10
 """How often what collides with somebody else's transaction is tried."""
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Why a transaction may be cancelled now and not the next time; botocore does not ask again by itself
+(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 BACKUP_PATIENCE, BACKUP_PAUSE = 120, 2
 """Seconds after which a new table can be backed up at the latest, and between the tries."""
@@ -117,7 +121,7 @@ class Table:
             raise ConditionFailed from refusal
         if code == "ResourceNotFoundException" and not last:
             self._make()
-        elif last or not (code == "TransactionConflictException" or "TransactionConflict" in reasons):
+        elif last or not (code in PASSING_CODES or reasons & PASSING):
             raise refusal
 
     def _read_clock(self, answer: Mapping[str, Any]) -> None:

@@ -67,6 +67,26 @@ def test_of_a_file_a_status_opens_nothing_of_the_archive_and_reads_hardly_anythi
     assert "long-archive" in opened, "the watch sees it where it is opened"
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-9], lambda whole: b"x" * 100])
+def test_a_damaged_archive_stops_no_status_is_named_and_is_not_added_to(lab, one, registry, damage):
+    file = registry("registry.json", len(one))
+    (month,) = (lab.path / "registry-archive").iterdir()
+    sound = month.read_bytes()
+    month.write_bytes(damage(sound))
+    assert lab.run("status").out == "nothing lives\n"
+    ended = lab.run("history", EXP="over-1")
+    assert ended.code == 1
+    assert ended.error.startswith(f"error: {month}: is damaged (")
+    assert ended.error.endswith("; restore a copy, or move it away")
+    more = list(islice(runs_of(one, "more"), len(one)))
+    file.append_all(more)
+    file.archive(lambda _: set())
+    assert month.read_bytes() == damage(sound)
+    month.unlink()
+    found = {record.id for record in file.history()}
+    assert {record.id for record in more} <= found, "what came after the damage is whole"
+
+
 def calls_of_a_status(lab, cloud, address):
     before = len(cloud.calls())
     ended = lab.run("status", REGISTRY=address)
