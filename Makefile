@@ -133,7 +133,7 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
-bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry
+bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry, a sweep of 100
 	$(RUN) bench
 
 lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew

@@ -27,8 +27,9 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         everything = session.registry.history(exp)
         records = [record for record in everything if record.experiment == exp]
         if not records:
-            known = {record.experiment for record in session.registry.records() if record.experiment}
-            raise LabError(f"{exp}: nothing is on record{closest(exp, known)}")
+            known = sorted({record.experiment for record in session.registry.history() if record.experiment})
+            of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
+            raise LabError(f"{exp}: nothing is on record{of_a_sweep or closest(exp, known)}")
         for record in records if as_json else ():
             console.say("", "record", record=record.as_json())
         console.table(COLUMNS, [_row(record) for record in told(records)])

@@ -8,7 +8,7 @@ import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, Parameters, script
+from scripts.core.options import AsJson, ExperimentName, Parameters, Yes, script
 
 app = script(__doc__)
 Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
@@ -16,13 +16,17 @@ Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those w
 
 @app.command()
 def sweep(
-    exp: ExperimentName = "", parameters: Parameters = "", failed: Failed = False, as_json: AsJson = False
+    exp: ExperimentName = "",
+    parameters: Parameters = "",
+    failed: Failed = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
 
     All at once, as fast as AWS takes the requests. Run again, it launches what failed to launch and leaves alone what
     was launched; so it goes on where it was interrupted. SET="seed=3" holds a parameter still. FAILED=1 launches those
-    again whose command ended badly. Exit 1 if any failed.
+    again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
     import time
 
@@ -30,6 +34,7 @@ def sweep(
     from scripts.core.config import Experiment, written_experiment
     from scripts.core.parameters import parameters_in, variations
     from scripts.core.session import open_session
+    from scripts.core.sweep_consent import expect_consent
     from scripts.core.sweep_report import SweepReport
     from scripts.core.sweeping import State, Sweep, to_launch
     from scripts.core.toml_file import checked
@@ -42,6 +47,7 @@ def sweep(
             raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
         everything = variations(exp, experiment.matrix, fixed)
         wanted = to_launch(everything, session.registry.history(), failed=failed)
+        expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)
         report.begins(session, experiment, wanted, len(everything) - len(wanted))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab_directory import REPOSITORY
 
-_, PART, KIND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL)
+_, PART, KIND, BACKEND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL)
 """The examples of docs/plugins.md."""
 
 HOOK = "from scripts.core.plugins import hookimpl\n@hookimpl\n"
@@ -40,6 +40,19 @@ def test_a_kind_dropped_into_plugins_is_tagged_shown_and_torn_down(lab, cloud):
     assert [resource["kind"] for resource in lab.status()] == ["launch-template"]
     assert lab.teardown().code == 0
     assert cloud.client("ec2", "us-east-1").describe_launch_templates()["LaunchTemplates"] == []
+
+
+def test_a_registry_backend_dropped_into_plugins_keeps_the_records(lab, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    lab.write("plugins/home.py", BACKEND)
+    lab.write("lab.toml", 'regions = ["us-east-1"]\nregistry = "home://speech"\n')
+    assert lab.run("launch", EXP="demo", HOME=str(home)).code == 0
+    assert "RunInstances" in (home / "speech-registry.json").read_text()
+    assert not lab.registry.exists()
+    assert lab.run("teardown", EXP="demo", HOME=str(home)).code == 0
+    ended = lab.run("status", REGISTRY="home://a b", HOME=str(home))
+    assert ended.error == "error: REGISTRY: 'home://a b' is no name of letters and digits (try home://speech)"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from scripts.core.record import Event, Record
+from scripts.registries.file_registry import FileRegistry
 from tests.living import living_in
 
 SPEECH = """
@@ -148,6 +150,62 @@ def test_a_parameter_can_be_held_still(lab, cloud):
     assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
 
 
+def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(lab, cloud):
+    assert sweep(lab).code == 0
+    registry = FileRegistry(lab.registry)
+    codes = {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9}
+    for name, code in codes.items():
+        registry.append(Record(event=Event.NOTE, experiment=name, note={"ended": {"exit_code": code}}))
+    assert lab.teardown("speech-*", YES="1").code == 0
+    again = sweep(lab, FAILED="1")
+    assert again.code == 0, again.err
+    assert states(again) == {"speech-lr0_1-seed2": "runs", "speech-lr0_01-seed3": "runs"}
+    assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed3"}
+    assert states(sweep(lab, FAILED="1")) == {}, "they run, and have not ended yet"
+
+
+def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_yes(lab, cloud):
+    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\nmatrix.seed = {list(range(1000))}\n')
+    ended = sweep(lab)
+    assert ended.code == 1
+    assert ended.error.startswith("error: EXP: 'speech' would launch 1000 machines, for up to $")
+    assert ended.error.endswith(' an hour; YES=1 does it, or SET="name=value" holds a parameter still')
+    cloud.weather(faults=[{"action": "GetProducts", "code": "AccessDeniedException"}])
+    assert "would launch 1000 machines, at a price that is not known; YES=1 does it" in sweep(lab).error
+    assert {call["action"] for call in cloud.calls()} == {"GetProducts"}
+    assert sweep(lab, SET="seed=7").code == 0
+    assert living(cloud) == {"speech-seed7"}
+
+
+def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
+    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\nmatrix.seed = {list(range(101))}\n')
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation"}])
+    assert sweep(lab).code == 1
+    assert cloud.calls("RunInstances") == []
+    sweep(lab, YES="1")
+    assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) > 1
+
+
+def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_machine_once(lab, cloud):
+    cloud.weather(buckets={"RunInstances": {"size": 1, "refill": 2}})
+    ended = sweep(lab)
+    assert ended.code == 0, ended.err
+    assert living(cloud) == ALL
+    codes = [call["code"] for call in cloud.calls("RunInstances")]
+    assert codes.count(None) == 6
+    assert set(codes) == {None, "RequestLimitExceeded"}
+
+
+def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
+    cloud.weather(pending=0.5, latency=0.02)
+    processes = [lab.start("sweep", EXP="speech") for _ in range(2)]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert living(cloud) == ALL
+    assert sweep(lab).code == 0
+    assert living(cloud) == ALL
+
+
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
     cloud.weather(pending=2)
     other = lab.start("launch", EXP="speech-lr0_1-seed1", FROM="speech", SET="lr=0.1 seed=1")
@@ -185,6 +243,7 @@ def test_what_makes_no_sense_is_refused_by_name(lab, cloud, script, variables, s
         ("matrix = 3", "matrix: should be a valid dictionary"),
         ("[matrix]\nlr = []", "matrix.lr: is empty"),
         ("[matrix]\nlr = 0.1", "matrix.lr: should be a valid list"),
+        ("[matrix]\nlr = [[1]]", "matrix.lr[0]: [1] is neither a text, nor a number, nor true or false"),
         ("[matrix]\nlr = [nan]", "is no number"),
         ("[matrix]\nPATH = [1]", "'PATH' is the system's own variable"),
         ('[parameters]\nx = "a\\nb"', "no line breaks"),
@@ -197,3 +256,19 @@ def test_a_file_that_makes_no_sense_is_one_line(lab, written, said):
         ended = lab.run(script, EXP="speech")
         assert ended.code == 1
         assert said in ended.error
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        ("seed = [1, 2, 1]", "experiments/speech.toml: matrix.seed: 1 is there twice"),
+        ('seed = [true, "true"]', "matrix.seed: true is there twice"),
+        (f"a = {list(range(101))}\nb = {list(range(100))}", "matrix: has 10,100 combinations; 10,000 is the most"),
+    ],
+)
+def test_a_matrix_that_is_a_slip_launches_nothing(lab, cloud, matrix, said):
+    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n[matrix]\n{matrix}\n')
+    ended = sweep(lab, YES="1")
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls() == []

@@ -16,7 +16,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from scripts.core.errors import LabError
 from scripts.core.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
 from scripts.core.names import LOGIN, RESERVED, closest
-from scripts.core.parameters import as_text
 from scripts.core.public_key import public_key
 from scripts.core.strict import Strict
 from scripts.core.toml_file import checked, load, read
@@ -199,11 +198,6 @@ class Experiment(Strict):
         if both := self.parameters.keys() & self.matrix.keys():
             message = f"{min(both)} is in parameters and in matrix; leave it out of one"
             raise ValueError(message)
-        for name, several in self.matrix.items():
-            texts = [as_text(value) for value in several]  # all that the command sees of them
-            if twice := next((text for text in texts if texts.count(text) > 1), None):
-                message = f"matrix.{name} has {twice} twice; leave one out"
-                raise ValueError(message)
         return self
 
     @model_validator(mode="after")

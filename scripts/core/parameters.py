@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shlex
 from collections import Counter
@@ -17,6 +18,8 @@ from scripts.core.names import closest
 from scripts.core.values import parameter_name
 
 LONGEST_NAME = 63
+MOST = 10_000
+"""Combinations of a matrix: beyond it, somebody's hand slipped."""
 DIGEST = 8
 
 Value = bool | int | float | str
@@ -69,8 +72,9 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
 
 
 def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[str, Value]) -> list[Variation]:
-    """Return every combination of a matrix, in its order; what is `fixed` has one value."""
+    """Return every combination of a matrix, in its order; what is `fixed` has one value. Raises LabError."""
     open_to_choice = {name: values for name, values in matrix.items() if name not in fixed}
+    _check(base, open_to_choice)
     combinations = [
         {**dict(zip(open_to_choice, values, strict=True)), **fixed} for values in product(*open_to_choice.values())
     ]
@@ -80,6 +84,15 @@ def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[
         Variation(_with_digest(name, one) if name in doubled else name, one)
         for name, one in zip(names, combinations, strict=True)
     ]
+
+
+def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
+    """Raise LabError where two of the machines would be one and the same, or far too many."""
+    for name, values in matrix.items():
+        if twice := [text for text, count in Counter(map(as_text, values)).items() if count > 1]:
+            raise LabError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
+    if (combinations := math.prod(map(len, matrix.values()))) > MOST:
+        raise LabError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; {MOST:,} is the most")
 
 
 def variation_name(base: str, parameters: Mapping[str, Value]) -> str:

@@ -27,6 +27,11 @@ class Registry(ABC):
     def name(self) -> str:
         """What a person calls it: a path, or an address."""
 
+    @property
+    def place(self) -> str:
+        """What no other registry has: two of one place are one and the same, whatever they are called."""
+        return self.name
+
     @abstractmethod
     def append(self, record: Record) -> None:
         """Write a record; when this returns, it survives whatever becomes of this process. Raises LabError."""

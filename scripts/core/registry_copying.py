@@ -13,7 +13,7 @@ def copy_records(session: Session, source: Registry, target: Registry) -> tuple[
 
     May be cut off and run again at any time. Raises LabError where both are one.
     """
-    if source.name == target.name:
+    if source.place == target.place:
         raise LabError(f"{source.name}: is the registry of this lab itself")
     everything = source.history()
     there = {record.id for record in target.history()}

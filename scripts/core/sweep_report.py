@@ -138,14 +138,20 @@ class SweepReport:
     def sums_up(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Say how it went, and what to do next."""
         counts = Counter(outcome.state.value for outcome in outcomes)
-        told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing was to be launched"
+        words = {State.RUNS.value: "run", State.RUNS_ALREADY.value: "ran already"}
+        told = ", ".join(f"{count} {words.get(state, state)}" for state, count in counts.items())
+        told = told or "nothing was to be launched"
         self.console.say(
             f"{self.base}: {told}, after {seconds:.0f} s", "sum", experiment=self.base, seconds=round(seconds, 3),
             outcomes=dict(counts),
         )  # fmt: skip
         if counts[State.FAILED.value]:
             self.console.hint(f"  next    make sweep EXP={self.base} launches those that failed")
-        self.console.hint(f"  end     make teardown EXP='{self.base}-*' YES=1")
+        if not outcomes:
+            self.console.hint(
+                f'  again   make launch EXP=NAME FROM={self.base} SET="…" launches one that was taken down'
+            )
+        self.console.hint(f"  end     make teardown EXP='{self.base}-*'")
 
     def interrupted(self) -> None:
         """Say how to go on."""

@@ -93,6 +93,9 @@ def parameter_name(name: str) -> str:
 
 def parameter_value(value: Any) -> Any:
     """Return a value that an environment variable can hold."""
+    if not isinstance(value, bool | int | float | str):
+        message = f"{value!r} is neither a text, nor a number, nor true or false"
+        raise ValueError(message)  # noqa: TRY004 - pydantic makes a complaint of it
     if isinstance(value, float) and not math.isfinite(value):
         message = f"{value} is no number"
         raise ValueError(message)
@@ -136,7 +139,7 @@ S3Address = Annotated[
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
-ParameterValue = Annotated[bool | int | float | str, AfterValidator(parameter_value), Field(examples=[0.1])]
+ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]

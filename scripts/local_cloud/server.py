@@ -20,6 +20,7 @@ from scripts.local_cloud.answers import Answer, Disconnected
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
+from scripts.local_cloud.tables import keep_pace
 from scripts.local_cloud.weather import of_the_demo
 
 ADDRESS_FILE = "server.json"
@@ -122,6 +123,7 @@ def serve(directory: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     # moto's own images bring 1,300 snapshots that are nobody's; ours are in images.py.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+    keep_pace()
     directory.mkdir(parents=True, exist_ok=True)
     identity = uuid.uuid4().hex
     front = Front(DomainDispatcherApplication(create_backend_app), of_the_demo())

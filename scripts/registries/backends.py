@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,6 +24,8 @@ TABLE = r"[A-Za-z0-9_.-]{3,255}"
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
 LEASE = "60s"
 """How long who died holds an experiment, where nobody can tell that he did."""
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
+"""Of a lease: it is renewed three times in its length."""
 
 
 class File(RegistryBackend):
@@ -33,7 +37,11 @@ class File(RegistryBackend):
         """Return the registry at a path, seen from the lab's directory. Raises LabError."""
         from scripts.registries.file_registry import FileRegistry
 
-        path = session.directory / address.removeprefix("file://")
+        if re.match(r"[a-z0-9]+:/(?!/)", address):
+            raise LabError(
+                f"{where}: {address!r} is no address; two slashes follow the colon (dynamodb://us-east-1/lab)"
+            )
+        path = session.directory / Path(address.removeprefix("file://")).expanduser()
         if path.is_dir():
             raise LabError(f"{where}: {path} is a directory; name a file in it")
         if not path.parent.is_dir():
@@ -60,5 +68,7 @@ class DynamoDb(RegistryBackend):
             lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
         except ValidationError as problem:
             raise LabError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
+        if not SHORTEST <= lease <= LONGEST:
+            raise LabError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
         client = unrecorded_client(session.lab, session.directory, "dynamodb", region)
         return DynamoDbRegistry(client, address, table, lease.total_seconds())

@@ -20,6 +20,8 @@ PART_BYTES = 350_000
 """An item may have 400 KB, its attributes' names included
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html)."""
 LIVE = "live"
+BYTES = "body_bytes"
+"""The attribute that says how long a record's body is."""
 NOBODY = "-"
 """Stands for no experiment: no name begins so."""
 
@@ -52,7 +54,8 @@ class Item:
             if (value := getattr(self.record, name)) is not None
         }
         body: dict[str, Any] = {"parts": {"N": str(self.parts)}} if self.parts else {"body": {"B": self.body}}
-        return {**self.key, "record": {"S": self.record.id}, "format": {"N": str(FORMAT)}, **told, **body}
+        about = {"record": {"S": self.record.id}, "format": {"N": str(FORMAT)}, BYTES: {"N": str(len(self.body))}}
+        return {**self.key, **about, **told, **body}
 
     def in_history(self) -> Item:
         """Return the same record where it stands once it is over."""

@@ -15,14 +15,19 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.record import Event, Record
-from scripts.core.registry import GROWTH, Needed, Registry
-from scripts.registries.dynamodb_items import LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
+from scripts.core.registry import Needed, Registry
+from scripts.registries.dynamodb_items import BYTES, LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
 from scripts.registries.dynamodb_lease import Leases
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
 MOVES, MOVED_BYTES = 50, 2_000_000
 """What one transaction moves at most: AWS takes 100 actions and 4 MB
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+GROWTH = 64 * 1024
+"""Bytes, compressed, by which what is at hand grows, beyond twice what was kept, before what is over is put away.
+
+About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
+"""
 WRITERS = 16
 KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
 """The item that says how many bytes were kept when something was last put away."""
@@ -35,13 +40,19 @@ class DynamoDbRegistry(Registry):
         self.table = Table(client, address, table)
         self._leases = Leases(self.table, lease)
         self._at = 0
-        self._bytes_at_hand = 0
+        self._bytes_at_hand: int | None = None
+        """What all that is at hand came to when it was last read."""
         self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
         """The table's address."""
         return self.table.address
+
+    @property
+    def place(self) -> str:
+        """The table's address without what is said of leases."""
+        return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
         """Write the record; an intent only while its experiment is still held. Raises LabError."""
@@ -102,11 +113,22 @@ class DynamoDbRegistry(Registry):
         return len(over)
 
     def is_overgrown(self) -> bool:
-        """Compare what was last read with what was kept when something was last put away."""
-        if self._bytes_at_hand <= GROWTH:
+        """Compare what is at hand with what was kept when something was last put away."""
+        try:
+            if (
+                self._bytes_at_hand is None
+            ):  # a launch reads its own experiment alone, and all launches together fill it
+                self._bytes_at_hand = self._measured()
+            if self._bytes_at_hand <= GROWTH:
+                return False
+            kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
+        except LabError:  # whoever reads or writes it next says what is wrong with it
             return False
-        kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
         return self._bytes_at_hand > GROWTH + 2 * int(kept["bytes"]["N"])
+
+    def _measured(self) -> int:
+        sizes = self.table.query(LIVE, ProjectionExpression=BYTES)
+        return sum(int(item[BYTES]["N"]) for item in sizes if BYTES in item)
 
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment by a lease that is renewed."""

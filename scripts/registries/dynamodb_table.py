@@ -19,6 +19,10 @@ from scripts.core.tags import SHARED, as_tags
 
 TRIES = 10
 """How often what collides with somebody else's transaction is tried."""
+PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Why a transaction may be cancelled now and not the next time; botocore does not ask again by itself
+(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
 BACKUP_PATIENCE, BACKUP_PAUSE = 120, 2
 """Seconds after which a new table can be backed up at the latest, and between the tries."""
@@ -41,7 +45,7 @@ class Table:
         """Seconds by which AWS's clock is ahead of this machine's monotonic one."""
 
     def server_time(self) -> float:
-        """Return the time by AWS's clock, which all holders of leases share; to a second, by the last answer."""
+        """Return the time by AWS's clock, which all holders of leases share; at most a second early, never late."""
         return time.monotonic() + self._ahead
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -67,13 +71,13 @@ class Table:
             next(iter(write.values()))["TableName"] = self.name
         self._call("transact_write_items", named=False, TransactItems=writes)
 
-    def query(self, place: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+    def query(self, place: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a partition whose sort key begins with `prefix`, in its order, as they are now."""
         condition, values = "place = :place", {":place": {"S": place}}
         if prefix:
             condition, values = f"{condition} AND begins_with(id, :prefix)", {**values, ":prefix": {"S": prefix}}
         yield from self._pages(
-            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True
+            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True, **more
         )
 
     def scan(self, prefix: str) -> Iterator[dict[str, Any]]:
@@ -117,13 +121,16 @@ class Table:
             raise ConditionFailed from refusal
         if code == "ResourceNotFoundException" and not last:
             self._make()
-        elif last or not (code == "TransactionConflictException" or "TransactionConflict" in reasons):
+        elif last or not (code in PASSING_CODES or reasons & PASSING):
             raise refusal
 
     def _read_clock(self, answer: Mapping[str, Any]) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         if date:
-            self._ahead = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - time.monotonic()
+            # A Date has no fractions and was told before it arrived: each is early, and the least early is the best.
+            # Were the last one taken, a lease could be renewed to an earlier end than it had.
+            told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - time.monotonic()
+            self._ahead = max(self._ahead, told)
 
     def _make(self) -> None:
         """Make the table: paid by the request, encrypted by a key of the account, with backups of every second."""

@@ -1,7 +1,8 @@
 """The archive beside a registry file: a compressed file for each month, a record on each line.
 
 registry-archive/2026-11.jsonl.gz is added to by writing it anew and renaming: it is whole at every moment. A record may
-stand in it twice, where somebody was cut off between writing here and taking it out of the registry.
+stand in it twice, where somebody was cut off between writing here and taking it out of the registry. One that a disk
+damaged is not added to, as nothing behind the damage could be read: what comes then is in 2026-11-2.jsonl.gz.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.record import Record
 from scripts.registries.file_access import explained, flush_directory, replace_file
 from scripts.registries.file_form import as_line, as_record, parsed
+
+DAMAGE = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,20 @@ class FileArchive:
             self.directory.mkdir(mode=0o700)
             flush_directory(self.directory)
         for month, group in groupby(sorted(records, key=_month), key=_month):
-            path = self.directory / f"{month}.jsonl.gz"
-            before = path.read_bytes() if path.exists() else b""
+            path, before = self._sound(month)
             lines = b"".join(as_line(record.as_json()) + b"\n" for record in group)
             # A file of several gzip members reads as one (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
             replace_file(path, before + gzip.compress(lines, compresslevel=6, mtime=0))
+
+    def _sound(self, month: str) -> tuple[Path, bytes]:
+        """Return the first file of a month that can be added to, and what is in it."""
+        for number in count(1):
+            path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
+            before = path.read_bytes() if path.exists() else b""
+            with suppress(*DAMAGE):
+                gzip.decompress(before)
+                return path, before
+        raise AssertionError("numbers do not end")
 
     def records(self) -> Iterator[Record]:
         """Yield all records, the earliest month first. Raises LabError where a file is damaged, saying which."""
@@ -46,7 +59,7 @@ class FileArchive:
             try:
                 lines = gzip.decompress(packed).splitlines()
                 yield from (as_record(parsed(line), path, f"line {number}") for number, line in enumerate(lines, 1))
-            except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as problem:
+            except DAMAGE as problem:
                 raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
 
 

@@ -93,6 +93,11 @@ class FileRegistry(Registry):
         return self.path.name
 
     @property
+    def place(self) -> str:
+        """The file's path, whichever links lead to it."""
+        return str(self.path.resolve())
+
+    @property
     def _archive(self) -> FileArchive:
         return FileArchive(self.path.with_name(f"{self.path.stem}-archive"))
 

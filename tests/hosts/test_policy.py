@@ -19,8 +19,12 @@ NOT_CALLED = {
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext",
          "kms:ReEncryptFrom", "kms:ReEncryptTo"], "asked by EC2, for volumes under a key of one's own"
     ),
+    "dynamodb:TagResource": "asked by CreateTable, for the tags of the table",
 }  # fmt: skip
 """What AWS asks for on its own while it carries out another call."""
+IN_A_TRANSACTION = {"dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
+"""What TransactWriteItems asks to be allowed instead of itself
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html)."""
 UNCONDITIONED = {
     "ec2:CopySnapshot": "AWS asks it of the source too, which was made elsewhere",
     "iam:PassRole": "conditioned on the service", "iam:CreateServiceLinkedRole": "conditioned on the service",
@@ -28,7 +32,13 @@ UNCONDITIONED = {
         (action for action in NOT_CALLED if action.startswith("kms:") and action != "kms:DescribeKey"),
         "conditioned on EC2's asking",
     ),
+    **dict.fromkeys(
+        ["dynamodb:ConditionCheckItem", "dynamodb:CreateTable", "dynamodb:DeleteItem", "dynamodb:PutItem",
+         "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateItem"],
+        "of the registry's table, by its name",
+    ),
 }  # fmt: skip
+TABLE = "dynamodb://us-east-1/lab?lease=1s"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["{network}"]\n{more}\n'
 EXPERIMENT = """
 types = ["c6i.large"]
@@ -114,7 +124,27 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
     run("teardown", EXP="demo")
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
     run("launch", 1, EXP="demo")
-    return {f"{call['service']}:{call['action']}" for call in cloud.calls()}
+    cloud.weather(pending=1)  # long enough for a lease to be renewed
+    work_on_a_table(run)
+    return {action for call in cloud.calls() for action in actions_of(call)}
+
+
+def work_on_a_table(run):
+    """Move to a team's table, work there, and come home."""
+    run("registry_push", TO=TABLE)
+    for script in ("launch", "teardown", "history"):
+        run(script, EXP="spot", REGISTRY=TABLE)
+    run("registry_pull", FROM=TABLE)
+
+
+def actions_of(call):
+    """Return what IAM asks to be allowed for a call."""
+    return IN_A_TRANSACTION if call["action"] == "TransactWriteItems" else {f"{call['service']}:{call['action']}"}
+
+
+def test_the_policy_speaks_of_one_table_alone():
+    named = {s["Resource"] for action, s in statements() if action.startswith("dynamodb:")}
+    assert named == {"arn:aws:dynamodb:*:*:table/lab"}
 
 
 def test_the_policy_allows_exactly_what_the_lab_calls(used):

@@ -58,6 +58,11 @@ def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
         ("registry_push", {}, "error: TO: where to? (TO=dynamodb://us-east-1/lab, for one)"),
         ("registry_pull", {}, "error: FROM: where from? (FROM=dynamodb://us-east-1/lab, for one)"),
         ("registry_push", {"TO": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
+        ("registry_push", {"TO": "experiments/../registry.json"}, "error: registry.json: is the registry of this lab"),
+        ("registry_pull", {"FROM": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
+        ("registry_pull", {"FROM": "dynamodb:/us-east-1/lab"}, "error: FROM: 'dynamodb:/us-east-1/lab' is no address"),
+        ("registry_push", {"TO": "dynamodb://us-east-1/l/b"}, "error: TO: 'dynamodb://us-east-1/l/b' is no address"),
+        ("registry_push", {"TO": "nowhere/registry.json"}, "error: TO: /"),
         ("registry_push", {"TO": "dynamodb://x"}, "error: TO: 'dynamodb://x' is no address of a table"),
     ],
 )
@@ -65,6 +70,17 @@ def test_what_makes_no_sense_is_refused_by_name(lab, script, variables, said):
     ended = lab.run(script, **variables)
     assert ended.code == 1
     assert ended.error.startswith(said)
+
+
+def test_two_files_of_one_name_are_two_registries(launched):
+    other = launched.write("backup/notes.txt", "").parent / "registry.json"
+    assert launched.run("registry_push", TO=str(other)).code == 0
+    assert ids(launched, REGISTRY=str(other)) == ids(launched)
+
+
+def test_a_table_is_itself_however_long_its_leases_are_to_be(lab):
+    ended = lab.run("registry_push", TO="dynamodb://us-east-1/team?lease=5m", REGISTRY=TABLE)
+    assert "is the registry of this lab itself" in ended.error
 
 
 def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
@@ -84,3 +100,9 @@ def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
     assert lab.teardown().code == 0, "a second teardown knows that it was launched"
     missing = lab.run("history", EXP="dem")
     assert missing.error.startswith("error: dem: nothing is on record")
+
+
+def test_history_knows_a_sweep_by_its_variations_put_away_or_not(lab):
+    lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nmatrix.seed = [1, 2]\n')
+    assert lab.run("sweep", EXP="speech").code == 0
+    assert lab.run("history", EXP="speech").error == "error: speech: nothing is on record (but of speech-seed1)"

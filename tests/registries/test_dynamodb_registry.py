@@ -1,6 +1,7 @@
 """What a table does beside what every registry does: it is made, it is private, leases end by AWS's clock."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts.core.config import Lab
 from scripts.core.errors import LabError
@@ -110,6 +111,43 @@ def test_a_refusal_is_one_line_that_names_the_table(opened, cloud):
         opened().append(intent())
 
 
+@pytest.mark.parametrize("reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_is_cancelled_for_now_is_sent_again(opened, mocker, reason):
+    registry = opened()
+    sent = registry.table.client.transact_write_items
+    answer = {
+        "Error": {"Code": "TransactionCanceledException"},
+        "CancellationReasons": [{"Code": "None"}, {"Code": reason}],
+    }
+    refusals = [ClientError(answer, "TransactWriteItems")] * 3
+
+    def refused_at_first(**request):
+        if refusals:
+            raise refusals.pop()
+        return sent(**request)
+
+    mocker.patch.object(registry.table.client, "transact_write_items", refused_at_first)
+    record = intent()
+    with registry.acting_alone("demo", "launch"):
+        registry.append(record)
+    assert list(opened().records()) == [record]
+
+
+def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
+    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lease.Leases, "_renew_in_time")
+    dead, other = opened(), opened()
+    holding = dead.acting_alone("demo", "launch")
+    holding.__enter__()
+    ends = float(dead.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
+    mocker.patch.object(other.table, "server_time", return_value=ends - 0.1)
+    with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
+        pass
+    mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
+    with other.acting_alone("demo", "launch"):
+        pass
+
+
 def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, cloud):
     registry = opened()
     registry.append(intent())
@@ -131,6 +169,9 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
         ("dynamodb://us-east-1/a b", "is no address of a table"),
         ("dynamodb://us-east-1/lab?leas=1m", "is no address of a table"),
         ("dynamodb://us-east-1/lab?lease=1", "lease: .* is not a duration"),
+        ("dynamodb://us-east-1/lab?lease=0s", "lease: 0s is not from 1s to 1h"),
+        ("dynamodb://us-east-1/lab?lease=2d", "lease: 2d is not from 1s to 1h"),
+        ("dynamodb:/us-east-1/lab", "is no address; two slashes follow the colon"),
         ("s3://bucket/lab", r"no registry is known by s3:// \(known: file, dynamodb\)"),
     ],
 )
