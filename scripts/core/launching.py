@@ -175,6 +175,8 @@ class Launch:
         try:
             # What AWS would refuse is refused here, before anything is made.
             request_for(self.shares.plain(pool.region), pool)
+            # Nodes have groups of their own, made for them before the first machine is.
+            self._may_hold_something |= self._is_all_or_nothing
             self.shares.ready(pool.region)
         except RegionUnready as lack:
             self.search.region_unready(pool.region, str(lack))

@@ -67,9 +67,6 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     assert f"{place}/ended.json" in found
     log = b"".join(s3.get_object(Bucket="lab-runs", Key=key)["Body"].read() for key in found if "/log/" in key)
     assert log.decode() == LOG
-
-
-def test_afterwards_the_log_is_read_and_the_run_waited_for_all_the_same(launched, laboratory):
     log = laboratory.run("logs", EXP="train")
     assert log.code == 0, log.err
     assert log.out == LOG

@@ -1,0 +1,200 @@
+"""Several nodes: side by side or not at all, open to each other and to nobody else, told of each other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.rendezvous import environments_of, host_file
+from tests.living import living_in
+
+FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
+
+
+@pytest.fixture
+def lab(lab):
+    lab.write("experiments/four.toml", FOUR)
+    return lab
+
+
+def machines(cloud):
+    found = [m for region in ("us-east-1", "us-west-2") for m in living_in(cloud, region, "instance")]
+    return [(m["InstanceType"], m["Placement"]["AvailabilityZone"]) for m in found]
+
+
+def kinds(cloud):
+    """What there is that an experiment owns, beside volumes and interfaces that go with their machines."""
+    mine = [
+        thing for thing in cloud.inventory() if thing["tags"].get("lab:experiment") and thing["state"] != "terminated"
+    ]
+    return sorted(thing["kind"] for thing in mine if thing["kind"] not in ("volume", "network-interface"))
+
+
+def test_all_are_asked_for_at_once_in_one_group_and_zone_and_open_to_each_other(lab, cloud):
+    ended = lab.launch("four")
+    assert ended.code == 0, ended.err
+    assert len(set(machines(cloud))) == 1
+    assert len(machines(cloud)) == 4
+    (asked,) = [call["params"] for call in cloud.calls("RunInstances")]
+    assert (asked["MinCount"], asked["MaxCount"]) == ("4", "4")
+    ec2 = cloud.client("ec2", "us-east-1")
+    (group,) = ec2.describe_placement_groups()["PlacementGroups"]
+    assert (asked["Placement.GroupName"], group["Strategy"]) == (group["GroupName"], "cluster")
+    wanted = [{"Name": "tag:lab:experiment", "Values": ["four"]}]
+    (own,) = ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]
+    assert own["GroupId"] in asked.values()
+    for direction in ("IpPermissions", "IpPermissionsEgress"):
+        within = [rule for rule in own[direction] if rule["UserIdGroupPairs"]]
+        assert [(r["IpProtocol"], r["UserIdGroupPairs"][0]["GroupId"]) for r in within] == [("-1", own["GroupId"])]
+    assert not [rule for rule in own["IpPermissions"] if rule["IpRanges"]], "nobody else is let in"
+    (launched,) = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})]
+    assert len(launched) == 4
+
+
+def test_a_teardown_leaves_neither_machines_nor_groups(lab, cloud):
+    cloud.weather(shutting_down=2)
+    assert lab.launch("four").code == 0
+    assert kinds(cloud) == ["instance"] * 4 + ["placement-group", "security-group"]
+    assert lab.teardown("four").code == 0
+    assert kinds(cloud) == []
+    assert lab.teardown("four").code == 0
+
+
+def test_three_are_none_and_the_next_pool_is_asked_for_all(lab, cloud):
+    cloud.weather(capacity=[
+        {"region": "us-east-1", "type": "p4d.24xlarge", "available": 3},
+        {"region": "us-east-1", "type": "g5.xlarge", "available": 2},
+    ])  # fmt: skip
+    assert lab.launch("four").code == 0
+    assert {zone[:-1] for _, zone in machines(cloud)} == {"us-west-2"}
+    assert len(machines(cloud)) == 4
+    assert lab.teardown("four").code == 0
+    assert kinds(cloud) == [], "the region that had too few keeps nothing either"
+
+
+def test_in_vain_leaves_nothing(lab, cloud):
+    cloud.weather(capacity=[{"available": 3}])
+    ended = lab.launch("four")
+    assert ended.code == 1
+    assert "no machine was to be had" in ended.error
+    assert kinds(cloud) == []
+
+
+def test_where_one_dies_while_it_starts_all_begin_elsewhere(lab, cloud):
+    cloud.weather(pending=1, capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True, "available": 4}])
+    ended = lab.launch("four")
+    assert ended.code == 0, ended.err
+    assert len(set(machines(cloud))) == 1
+    assert machines(cloud)[0][0] == "g5.xlarge"
+    assert len(machines(cloud)) == 4
+
+
+def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "no"}])
+    lab.write("plugins/kept.py", KEPT)
+    assert lab.launch("four").code == 1
+    assert kinds(cloud) == ["placement-group", "security-group"]
+    cloud.weather()
+    (lab.path / "plugins/kept.py").unlink()
+    assert lab.launch("four").code == 0
+    assert kinds(cloud) == ["instance"] * 4 + ["placement-group", "security-group"]
+
+
+KEPT = """
+import scripts.core.launching as launching
+
+
+def nothing(session, name, report):
+    pass
+
+
+launching.remove_everything = nothing
+"""
+"""A launch that fails and can't take down what it made, as one that is killed."""
+
+
+def asked_for(lab, text, name="other"):
+    lab.write(f"experiments/{name}.toml", text)
+    (request,) = [event for event in lab.run("plan", EXP=name, JSON="1").events if event["event"] == "request"]
+    return request["request"]
+
+
+def test_a_type_that_has_an_adapter_gets_one_and_another_not(lab):
+    (interface,) = asked_for(lab, FOUR)["NetworkInterfaces"]
+    assert (interface["InterfaceType"], interface["DeviceIndex"], interface["NetworkCardIndex"]) == ("efa", 0, 0)
+    assert "SecurityGroupIds" not in asked_for(lab, FOUR)
+    assert "NetworkInterfaces" not in asked_for(lab, FOUR.replace('"p4d.24xlarge", ', ""))
+    assert "NetworkInterfaces" not in asked_for(lab, 'types = ["p4d.24xlarge"]\n'), "alone, there is nobody to talk to"
+
+
+def test_in_a_subnet_the_adapter_is_in_it(lab, cloud):
+    (subnet, *_) = cloud.client("ec2", "us-east-1").describe_subnets()["Subnets"]
+    lab.write(
+        "experiments/four.toml",
+        f'{FOUR}regions = ["us-east-1"]\nsubnets = {{ us-east-1 = ["{subnet["SubnetId"]}"] }}\n',
+    )
+    assert lab.launch("four").code == 0
+    assert {zone for _, zone in machines(cloud)} == {subnet["AvailabilityZone"]}
+    (asked,) = [call["params"] for call in cloud.calls("RunInstances")]
+    assert asked["NetworkInterface.1.SubnetId"] == subnet["SubnetId"]
+    assert asked["NetworkInterface.1.InterfaceType"] == "efa"
+    assert "SubnetId" not in asked
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('types = ["t3.large"]\nnodes = 2', "t3.large can't be placed beside others"),
+        ('types = ["g5.xlarge"]\nnodes = 2\nrelaunch = true', "relaunch puts back one machine"),
+        ('types = ["g5.xlarge"]\nnodes = 0', "nodes"),
+    ],
+)
+def test_what_could_not_be_is_refused_before_anything_is_made(lab, cloud, lines, said):
+    lab.write("experiments/four.toml", f"{lines}\n")
+    ended = lab.launch("four")
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls() == []
+
+
+def test_count_beside_nodes_is_a_mistake(lab, cloud):
+    ended = lab.launch("four", COUNT="2")
+    assert "COUNT: four has nodes = 4, which says how many; leave it out" in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def test_an_audit_finds_a_group_that_nobody_remembers(lab, cloud):
+    assert lab.launch("four").code == 0
+    lab.registry.unlink()
+    ended = lab.run("audit", JSON="1", OF="everyone")
+    assert ended.code == 3
+    assert {e["kind"] for e in ended.events if e.get("finding") == "orphan"} >= {
+        "placement-group",
+        "security-group",
+        "instance",
+    }
+    assert lab.run("audit", FIX="1", OF="everyone").code == 0
+    assert kinds(cloud) == []
+
+
+addresses = st.lists(st.ip_addresses(v=4).map(str), min_size=2, max_size=8, unique=True)
+
+
+@given(addresses, st.randoms())
+def test_every_node_has_a_rank_of_its_own_and_all_agree_on_the_rest(found, random):
+    nodes = [
+        {"InstanceId": f"i-{rank:x}", "AmiLaunchIndex": rank, "LaunchTime": "now", "PrivateIpAddress": address}
+        for rank, address in enumerate(found)
+    ]
+    shuffled = random.sample(nodes, len(nodes))
+    told = environments_of("four", shuffled)
+    assert [told[node["InstanceId"]]["NODE_RANK"] for node in nodes] == [str(rank) for rank in range(len(nodes))]
+    assert [told[node["InstanceId"]]["NODE_ADDRESS"] for node in nodes] == found
+    assert {one["RAY_ADDRESS"] for one in told.values()} == {f"{found[0]}:6379"}
+    assert {one["PET_RDZV_ENDPOINT"] for one in told.values()} == {f"{found[0]}:29500"}
+    assert {one["NODE_ADDRESSES"] for one in told.values()} == {" ".join(found)}
+    assert host_file(shuffled).split() == found
+
+
+def test_a_machine_alone_is_told_nothing():
+    alone = {"InstanceId": "i-1", "AmiLaunchIndex": 0, "LaunchTime": "now", "PrivateIpAddress": "10.0.0.1"}
+    assert environments_of("demo", [alone]) == {"i-1": {}}
