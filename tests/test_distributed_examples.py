@@ -20,7 +20,7 @@ from scripts.parts.command import script
 from tests.lab_directory import REPOSITORY
 
 PAPER = (REPOSITORY / "docs/nodes.md").read_text()
-INHERITED = ("HOME", "PATH", "TMPDIR")
+INHERITED = ("HOME", "TMPDIR")
 WITH_PORT = ("MASTER_PORT", "PET_RDZV_ENDPOINT", "RAY_ADDRESS")
 MACHINES = [
     {
@@ -62,18 +62,25 @@ def free_port():
         return str(probe.getsockname()[1])
 
 
-def run_on_all(tmp_path, name, **parameters):
+def run_on_all(tmp_path, name, tool, **parameters):
     """Run an example's script on both nodes at once; return what each printed, all having ended well."""
     experiment = Experiment.model_validate(chosen(example(name), parameters, name))
     ports = {str(TORCH_PORT): free_port(), str(RAY_PORT): free_port()}
     inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+    tools = Path(shutil.which(tool)).parent
     processes, marks = [], []
     for number, environment in enumerate(environments_of(name, MACHINES).values()):
         directory = tmp_path / str(number)
         marks.append(str(directory))
         write_code(directory, name)
         told = {key: replaced(value, ports) if key in WITH_PORT else value for key, value in environment.items()}
-        own = {"EXPERIMENT": name, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", MARK: marks[-1]}
+        own = {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "EXPERIMENT": name,
+            "GLOO_SOCKET_IFNAME": "lo",
+            "OMP_NUM_THREADS": "1",
+            MARK: marks[-1],
+        }
         processes.append(
             subprocess.Popen(
                 ["bash", "-c", script(experiment)], cwd=directory, text=True,
@@ -112,7 +119,7 @@ def replaced(value, ports):
 @needs("torchrun")
 @pytest.mark.timeout(200)
 def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path):
-    told = run_on_all(tmp_path, "ddp", processes=2)
+    told = run_on_all(tmp_path, "ddp", "torchrun", processes=2)
     assert sorted(re.findall(r"rank . of 4: the sum is 4", "".join(told))) == [
         f"rank {rank} of 4: the sum is 4" for rank in range(4)
     ]
@@ -122,7 +129,5 @@ def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path):
 @needs("ray")
 @pytest.mark.timeout(200)
 def test_ray_forms_one_cluster_that_works_on_all_nodes_and_ends_with_its_program(tmp_path):
-    head, _ = run_on_all(tmp_path, "many")
-    assert [line for line in head.splitlines() if line.startswith("worked on")] == [
-        "worked on 127.0.0.1", "worked on 127.0.0.2",
-    ]  # fmt: skip
+    head, _ = run_on_all(tmp_path, "many", "ray")
+    assert len({line for line in head.splitlines() if line.startswith("worked on")}) == 2, head
