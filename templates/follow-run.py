@@ -17,16 +17,7 @@ def gained(cursor: str) -> tuple[bytes, str]:
     """Return what the log has gained since a cursor, and the cursor of now."""
     subprocess.run(["journalctl", "--sync"], check=True)
     since = ["--after-cursor", cursor] if cursor else []
-    command = [
-        "journalctl",
-        f"_SYSTEMD_UNIT={UNIT}",
-        "--no-pager",
-        "--output",
-        "cat",
-        "--quiet",
-        "--show-cursor",
-        *since,
-    ]
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--show-cursor", *since, f"_SYSTEMD_UNIT={UNIT}"]
     log, found, last = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.rpartition(b"-- cursor: ")
     return log, last.decode().strip() if found else cursor
 

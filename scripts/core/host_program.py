@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from scripts.core.render import text_of
 
+INDENTATION = 4
+Place = tuple[int, int]
+"""A line, from 1, and a byte in it, from 0."""
+
 
 def bare(source: str) -> str:
-    """Return a program without docstrings, comments and empty lines: EC2 takes 16 KiB of user data.
+    """Return a program without docstrings, comments, annotations and empty lines: EC2 takes 16 KiB of user data.
 
     They are cut out of the text, for `ast.unparse` would write it anew, from Python 3.12 on with quotes inside of
     f-strings that the 3.9 of Amazon Linux 2023 can't read.
@@ -26,7 +30,43 @@ def bare(source: str) -> str:
         lines[text.lineno - 1 : text.end_lineno] = [""] * ((text.end_lineno or text.lineno) + 1 - text.lineno)
         if alone:
             lines[text.lineno - 1] = " " * text.col_offset + "pass"
-    return "".join(f"{line}\n" for line in lines if line)
+    return _less_indented(_without_annotations("".join(f"{line}\n" for line in lines if line)))
+
+
+def _without_annotations(source: str) -> str:
+    """Return a program whose functions say nothing of types; those of a class's fields mean something, and stay."""
+    lines = [line.encode() for line in source.splitlines()]
+    for start, end in sorted(_annotations(ast.parse(source), lines), reverse=True):
+        if start[0] == end[0]:
+            line = lines[start[0] - 1]
+            lines[start[0] - 1] = line[: start[1]] + line[end[1] :]
+    return "".join(f"{line.decode()}\n" for line in lines)
+
+
+def _annotations(tree: ast.Module, lines: Sequence[bytes]) -> Iterator[tuple[Place, Place]]:
+    """Yield where annotations of functions begin, with what stands before them, and where they end."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and (found := node.annotation):
+            yield (node.lineno, node.col_offset + len(node.arg.encode())), _end(found)
+        elif isinstance(node, ast.FunctionDef) and (found := node.returns):
+            before = lines[found.lineno - 1][: found.col_offset].rstrip().removesuffix(b"->").rstrip()
+            yield (found.lineno, len(before)), _end(found)
+
+
+def _end(node: ast.expr) -> Place:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+
+
+def _less_indented(source: str) -> str:
+    """Return a program that is indented by one column for every four; what strings hold stays as it is."""
+    inside: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.STRING:
+            inside.update(range(token.start[0] + 1, token.end[0] + 1))
+    return "".join(
+        line if number in inside else " " * ((len(line) - len(line.lstrip(" "))) // INDENTATION) + line.lstrip(" ")
+        for number, line in enumerate(source.splitlines(keepends=True), start=1)
+    )
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:

@@ -10,10 +10,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from scripts.local_cloud.answers import Protocol
-from scripts.local_cloud.rest import route
+from scripts.local_cloud.rest import ROUTES, route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-REST = ("ebs", "s3")
 ACCOUNT = "123456789012"
 """moto's one account."""
 
@@ -37,8 +36,8 @@ class Call:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         service, region, key = (scope["service"], scope["region"], scope["key"]) if scope else ("", "", "")
-        if service in REST:  # a body is data there
-            action, _ = route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if service in ROUTES:  # a body is data there
+            action, _ = route(service, environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return cls(service, region, action, {}, key, environ, body)
         params = {} if target(environ) else dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         return cls(service, region, target(environ) or params.get("Action", ""), params, key, environ, body)

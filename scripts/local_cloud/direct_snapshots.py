@@ -51,7 +51,7 @@ class DirectSnapshots:
             "ListSnapshotBlocks": self._list,
             "GetSnapshotBlock": self._get,
         }
-        _, named = route(call.environ["REQUEST_METHOD"], call.environ["PATH_INFO"])
+        _, named = route("ebs", call.environ["REQUEST_METHOD"], call.environ["PATH_INFO"])
         if call.action not in decided:
             raise Problem("ValidationException", "The local cloud does not know this operation.")
         return decided[call.action](call, named)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ROUTES = {
+EBS = {
     ("POST", r"/snapshots"): "StartSnapshot",
     ("PUT", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "PutSnapshotBlock",
     ("POST", r"/snapshots/completion/(?P<snapshot>[^/]+)"): "CompleteSnapshot",
@@ -12,11 +12,19 @@ ROUTES = {
     ("GET", r"/snapshots/(?P<snapshot>[^/]+)/blocks/(?P<block>\d+)"): "GetSnapshotBlock",
 }
 """https://docs.aws.amazon.com/ebs/latest/APIReference/API_Operations.html, but for ListChangedBlocks."""
+S3 = {
+    ("GET", r"/[^/]+/?"): "ListObjectsV2",
+    ("GET", r"/[^/]+/(?P<key>.+)"): "GetObject",
+    ("PUT", r"/[^/]+/?"): "CreateBucket",
+    ("PUT", r"/[^/]+/(?P<key>.+)"): "PutObject",
+}
+"""Only what the lab and its machines ask for, by path (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
+ROUTES = {"ebs": EBS, "s3": S3}
 
 
-def route(method: str, path: str) -> tuple[str, dict[str, str]]:
+def route(service: str, method: str, path: str) -> tuple[str, dict[str, str]]:
     """Return the operation that a request is, and what its path names."""
-    for (wanted, pattern), action in ROUTES.items():
+    for (wanted, pattern), action in ROUTES[service].items():
         if method == wanted and (found := re.fullmatch(pattern, path)):
             return action, found.groupdict()
     return "", {}

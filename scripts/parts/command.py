@@ -13,7 +13,6 @@ from scripts.core.render import render, text_of
 
 DIRECTORY = "/opt/ec2-lab"
 SCRIPT = f"{DIRECTORY}/experiment"
-REPORT = f"{DIRECTORY}/report-run"
 UNITS = "/etc/systemd/system"
 ACCOUNT = "experiment"
 """The command's own account: not root, but with docker, which on its machine is as good."""
@@ -30,15 +29,18 @@ class Command(LaunchPart):
         """Return the unit, the script and what starts them; nothing where the experiment has no command."""
         if site.experiment.command is None:
             return Share()
-        unit = render("experiment.service.j2", experiment=site.name, account=ACCOUNT)
-        settings = {"experiment": site.name, "bucket": site.experiment.bucket or "", "then": site.experiment.then}
         files = {
             SCRIPT: ("0755", script(site.experiment)),
-            REPORT: ("0755", sent("report-run.py")),
-            f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
-            f"{UNITS}/experiment.service": ("0644", unit),
-            **{f"{UNITS}/{name}": ("0644", text_of(name)) for name in LOG_UNITS if site.experiment.bucket},
+            f"{UNITS}/experiment.service": ("0644", _unit(site)),
+            f"{DIRECTORY}/write-ending": ("0755", sent("write-ending.py")),
         }
+        if bucket := site.experiment.bucket:
+            settings = {"experiment": site.name, "bucket": bucket, "then": site.experiment.then}
+            files |= {
+                f"{DIRECTORY}/tell-bucket": ("0755", sent("tell-bucket.py")),
+                f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
+                **{f"{UNITS}/{name}": ("0644", text_of(name)) for name in LOG_UNITS},
+            }
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(
             cloud_init={
@@ -49,6 +51,11 @@ class Command(LaunchPart):
                 "runcmd": _begin(site.experiment),
             }
         )
+
+
+def _unit(site: Site) -> str:
+    tells = site.experiment.bucket is not None
+    return render("experiment.service.j2", experiment=site.name, account=ACCOUNT, tells=tells)
 
 
 def script(experiment: Experiment) -> str:

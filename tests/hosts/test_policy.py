@@ -53,6 +53,15 @@ at_teardown = "keep"
 """
 
 
+NODES = """
+types = ["g5.xlarge"]
+nodes = 2
+command = "true"
+bucket = "s3://lab-runs"
+instance_profile = "writer"
+"""
+
+
 def statements():
     """(action, statement) for each action of each statement."""
     for statement in POLICY["Statement"]:
@@ -126,6 +135,7 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
     run("launch", 1, EXP="demo")
     cloud.weather(pending=1)  # long enough for a lease to be renewed
     work_on_a_table(run)
+    work_on_several_nodes(run, lab, cloud)
     return {action for call in cloud.calls() for action in actions_of(call)}
 
 
@@ -137,14 +147,35 @@ def work_on_a_table(run):
     run("registry_pull", FROM=TABLE)
 
 
+def work_on_several_nodes(run, lab, cloud):
+    """Launch two nodes that tell a bucket of their run, read it, and take them down."""
+    lab.write("experiments/nodes.toml", NODES)
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    s3 = cloud.client("s3", "us-east-1")
+    s3.create_bucket(Bucket="lab-runs")
+    run("launch", EXP="nodes")
+    for machine in lab.status():
+        ended = b'{"exit_code": 0, "at": "2026-11-24T10:00:00Z"}'
+        s3.put_object(Bucket="lab-runs", Key=f"nodes/{machine['id']}/ended.json", Body=ended)
+    for script in ("logs", "wait", "teardown"):
+        run(script, EXP="nodes")
+
+
 def actions_of(call):
     """Return what IAM asks to be allowed for a call."""
+    if call["service"] == "s3":
+        return {"s3:ListBucket" if call["action"] == "ListObjectsV2" else f"s3:{call['action']}"}
     return IN_A_TRANSACTION if call["action"] == "TransactWriteItems" else {f"{call['service']}:{call['action']}"}
 
 
 def test_the_policy_speaks_of_one_table_alone():
     named = {s["Resource"] for action, s in statements() if action.startswith("dynamodb:")}
     assert named == {"arn:aws:dynamodb:*:*:table/lab"}
+
+
+def test_the_policy_speaks_of_one_bucket_alone():
+    named = {resource for action, s in statements() if action.startswith("s3:") for resource in s["Resource"]}
+    assert named == {"arn:aws:s3:::lab-runs", "arn:aws:s3:::lab-runs/*"}
 
 
 def test_the_policy_allows_exactly_what_the_lab_calls(used):

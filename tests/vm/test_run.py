@@ -27,7 +27,7 @@ sys.exit(3)
 """
 LOG = """lr 0.1 as experiment in /home/experiment/code
 the last word
-ec2-lab: the command ended with 3; this machine ends when that is told
+ec2-lab: the command ended with 3
 """
 
 

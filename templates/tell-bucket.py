@@ -1,20 +1,17 @@
-#!/usr/bin/python3
-"""Tell how an experiment's command gets on: its log goes to a bucket, its exit code is written down.
+#!/usr/bin/env python3
+"""Tell a bucket how an experiment's command gets on. Python 3.9 or later.
 
-    report-run          what the log has gained since the last time goes to the bucket
-    report-run ended    the same, then the exit code; the machine ends itself where the experiment says so
+    tell-bucket          what the log has gained since the last time
+    tell-bucket ended    the rest of it, then the exit code; then the machine ends, where the experiment says so
 
-systemd runs it, with SERVICE_RESULT, EXIT_CODE and EXIT_STATUS in the environment at the end (systemd.exec(5)). The
-log is put in parts, numbered in their order, since what is in S3 can't be added to. Python 3.9 or later.
+The log is put in parts, numbered in their order, since what is in S3 can't be added to.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -22,22 +19,12 @@ import urllib.request
 
 SETTINGS = pathlib.Path("/opt/ec2-lab/run.json")
 STATE = pathlib.Path("/var/lib/ec2-lab")
-ENDED = STATE / "ended.json"
 PUT = STATE / "put.json"
 """How far the log is in the bucket."""
 UNIT = "experiment.service"
 METADATA = "http://169.254.169.254/latest"
 PART = 8 << 20
 """Bytes of log that a part has at most."""
-
-
-def exit_code(environment: dict[str, str]) -> int:
-    """Return the exit code of the command, as a shell has it: 128 and the signal's number where it was killed."""
-    status = environment.get("EXIT_STATUS", "")
-    if environment.get("EXIT_CODE") == "exited":
-        return int(status)
-    number = getattr(signal, f"SIG{status}", None)
-    return 128 + int(number) if number else 1
 
 
 def instance() -> str:
@@ -64,16 +51,7 @@ def gained(cursor: str) -> tuple[bytes, str]:
     """Return what the log has gained since a cursor, and the cursor of now."""
     subprocess.run(["journalctl", "--sync"], check=True)
     since = ["--after-cursor", cursor] if cursor else []
-    command = [
-        "journalctl",
-        f"_SYSTEMD_UNIT={UNIT}",
-        "--no-pager",
-        "--output",
-        "cat",
-        "--quiet",
-        "--show-cursor",
-        *since,
-    ]
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--show-cursor", *since, f"_SYSTEMD_UNIT={UNIT}"]
     log, found, last = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.rpartition(b"-- cursor: ")
     return log, last.decode().strip() if found else cursor
 
@@ -88,38 +66,26 @@ def put_log(address: str) -> None:
         put(log[: end or PART], f"{address}/log/{parts:08}")
         log = log[end or PART :]
         parts += 1
-    write(PUT, {"cursor": cursor, "parts": parts})
+    draft = PUT.with_suffix(".new")
+    draft.write_text(json.dumps({"cursor": cursor, "parts": parts}))
+    draft.replace(PUT)
 
 
-def write(path: pathlib.Path, content: dict) -> None:
-    """Write a file as a whole."""
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(content) + "\n")
-    draft.chmod(0o644)
-    draft.replace(path)
-
-
-def main(what: str) -> int:
+def main(has_ended: bool) -> int:
     """Tell, one at a time."""
     settings = json.loads(SETTINGS.read_text())
+    address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{instance()}"
     STATE.mkdir(parents=True, exist_ok=True)
-    ended = {"exit_code": exit_code(dict(os.environ)), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    if what == "ended":
-        then = "; this machine ends when that is told" if settings["then"] == "teardown" else ""
-        print(f"ec2-lab: the command ended with {ended['exit_code']}{then}", flush=True)
-        write(ENDED, ended)
-    if settings["bucket"]:
-        address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{instance()}"
-        with (STATE / "log-lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            put_log(address)
-            if what == "ended":
-                put(json.dumps(ended).encode(), f"{address}/ended.json")
-                subprocess.run(["systemctl", "stop", "--no-block", "experiment-log.timer"], check=False)
-    if what == "ended" and settings["then"] == "teardown":
+    with (STATE / "log-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        put_log(address)
+        if has_ended:
+            put((STATE / "ended.json").read_bytes(), f"{address}/ended.json")
+            subprocess.run(["systemctl", "stop", "--no-block", "experiment-log.timer"], check=False)
+    if has_ended and settings["then"] == "teardown":
         subprocess.run(["systemctl", "poweroff", "--no-block"], check=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.exit(main(sys.argv[1:] == ["ended"]))

@@ -37,11 +37,14 @@ class Reporting:
         self.log.write_text("")
         self.command("journalctl", JOURNAL.format(python=sys.executable, log=str(self.log)))
         self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
-        program = sent("report-run.py").replace("/opt/ec2-lab", str(directory))
-        program = program.replace("/var/lib/ec2-lab", str(directory / "state"))
-        program = program.replace("http://169.254.169.254", f"http://127.0.0.1:{metadata}")
-        self.program = program.replace("(2, 5, 10, 20, 40, 40, None)", "(0, 0, None)")
-        assert self.program.count("(0, 0, None)") == 1
+        places = {
+            "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab": str(directory / "state"),
+            "http://169.254.169.254": f"http://127.0.0.1:{metadata}", "(2, 5, 10, 20, 40, 40, None)": "(0, 0, None)",
+        }  # fmt: skip
+        self.writes_ending, self.tells = sent("write-ending.py"), sent("tell-bucket.py")
+        for place, own in places.items():
+            assert place in self.tells + self.writes_ending
+            self.writes_ending, self.tells = (p.replace(place, own) for p in (self.writes_ending, self.tells))
         self.settle("s3://lab-runs/speech")
 
     def command(self, name, text):
@@ -52,14 +55,20 @@ class Reporting:
     def settle(self, bucket, then="keep"):
         (self.directory / "run.json").write_text(json.dumps({"experiment": "foo", "bucket": bucket, "then": then}))
 
-    def run(self, *words, **environment):
+    def ends(self, **environment):
+        """The command has ended: what systemd runs then."""
+        written = self.run(program=self.writes_ending, **environment)
+        assert written.returncode == 0, written.stderr
+        return self.run("ended")
+
+    def run(self, *words, program="", **environment):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         aws = {"AWS_ENDPOINT_URL": self.cloud.url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
                "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
         path = f"{self.directory / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
-            [sys.executable, "-c", self.program, *words], env={**inherited, **aws, "PATH": path, **environment},
-            capture_output=True, text=True, check=False,
+            [sys.executable, "-c", program or self.tells, *words], capture_output=True, text=True, check=False,
+            env={**inherited, **aws, "PATH": path, **environment},
         )  # fmt: skip
 
     @property
@@ -92,7 +101,7 @@ def test_each_part_has_what_came_since_the_one_before(reporting):
     assert reporting.run().returncode == 0
     assert reporting.run().returncode == 0, "nothing came, nothing is told"
     reporting.log.write_text("one\ntwo\nthree\n")
-    done = reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="3")
+    done = reporting.ends(EXIT_CODE="exited", EXIT_STATUS="3")
     assert done.returncode == 0, done.stderr
     ended = reporting.told.pop("ended.json")
     assert json.loads(ended)["exit_code"] == 3
@@ -113,7 +122,7 @@ def test_what_could_not_be_put_is_put_the_next_time(reporting):
 
 
 def test_a_large_log_is_cut_between_its_lines(reporting):
-    reporting.program = reporting.program.replace("8 << 20", "10")
+    reporting.tells = reporting.tells.replace("8 << 20", "10")
     reporting.log.write_text("12345\n123\nabcdefghijklmnop\nend\n")
     assert reporting.run().returncode == 0
     assert list(reporting.told.values()) == ["12345\n123\n", "abcdefghij", "klmnop\n", "end\n"]
@@ -130,10 +139,9 @@ def test_a_large_log_is_cut_between_its_lines(reporting):
     ],
 )
 def test_the_exit_code_is_as_a_shell_has_it(reporting, environment, code):
-    reporting.settle("")
-    assert reporting.run("ended", **environment).returncode == 0
+    assert reporting.ends(**environment).returncode == 0
     assert reporting.ended["exit_code"] == code
-    assert reporting.told == {}
+    assert json.loads(reporting.told["ended.json"]) == reporting.ended
 
 
 def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
@@ -141,10 +149,10 @@ def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
     reporting.log.write_text("precious\n")
     s3 = reporting.cloud.client("s3", "us-east-1")
     s3.delete_bucket(Bucket="lab-runs")
-    assert reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="0").returncode != 0
+    assert reporting.ends(EXIT_CODE="exited", EXIT_STATUS="0").returncode != 0
     assert not reporting.off.exists(), "the log would go with it"
     assert reporting.ended["exit_code"] == 0
     s3.create_bucket(Bucket="lab-runs")
-    assert reporting.run("ended", EXIT_CODE="exited", EXIT_STATUS="0").returncode == 0
+    assert reporting.ends(EXIT_CODE="exited", EXIT_STATUS="0").returncode == 0
     assert reporting.off.read_text() == "poweroff --no-block\n"
     assert reporting.told["log/00000000"] == "precious\n"
