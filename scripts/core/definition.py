@@ -67,7 +67,7 @@ def definition(
     own = session.directory / "experiments" / f"{name}.toml"
     if base and base != name and own.exists():
         raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
-    recorded = recorded_run(session, name)
+    recorded = recorded_run(session, name, ever=not own.exists())
     if not base and not own.exists() and recorded:
         written = as_launched(session, recorded, name)
         pack = recorded_pack(session.directory, recorded, name)

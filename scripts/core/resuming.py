@@ -26,14 +26,15 @@ class AlreadyLives(LabError):
 
 
 def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
-    """Say whether the last launch of an experiment asked for machines and never came to its end."""
+    """Say whether the last launch of an experiment began and never came to its end."""
     cut_off = False
     for record in records:
         if record.experiment == experiment:
             if record.operation == "RunInstances" and record.event is Event.INTENT:
                 cut_off = True
-            elif record.event is Event.NOTE and LAUNCHED in (record.note or {}):
-                cut_off = False
+            elif record.event is Event.NOTE and record.note:
+                # What nodes need for themselves is made before the first machine is asked for.
+                cut_off = LAUNCHED not in record.note and (cut_off or RUN in record.note)
     return cut_off
 
 

@@ -4,7 +4,9 @@ import json
 
 from tests.lab_directory import REPOSITORY
 
-KINDS = ("instance", "volume", "snapshot", "security-group", "key-pair", "address", "network-interface")
+KINDS = (
+    "instance", "volume", "snapshot", "placement-group", "security-group", "key-pair", "address", "network-interface",
+)  # fmt: skip
 GONE = {kind: [] for kind in KINDS if kind != "security-group"}
 """What is left after a teardown, beside the lab's own groups."""
 PLUGIN = "plugins/kill.py"
