@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scripts.core.accounts import document, made_at_boot
 from scripts.core.arrival import Arrival, NotSeen, SetUpFailed
 from scripts.core.asking import Instance
 from scripts.core.config import Experiment
 from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
+from scripts.core.host_accounts import HostAccounts
 from scripts.core.hosts import login_name, write_ssh_files
 from scripts.core.pinning import Say
+from scripts.core.remote import Host
 from scripts.core.removal import remove_everything
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach
@@ -61,9 +64,24 @@ def _let_in(arrival: Arrival, seconds: float, say: Say) -> None:
 def _arrived(arrival: Arrival, seconds: float, say: Say) -> str:
     """Wait for one machine; return why its set-up failed, or nothing."""
     try:
-        arrival.wait(seconds)
+        host = arrival.wait(seconds)
     except SetUpFailed as failure:
         return str(failure)
     except NotSeen as unseen:
         say(f"not seen to the end of its set-up: {unseen}")
+        return ""
+    _make_the_other_accounts(arrival.session, host, say)
     return ""
+
+
+def _make_the_other_accounts(session: Session, host: Host, say: Say) -> None:
+    """Make the accounts that there was no room for at the boot."""
+    members = session.members()
+    if len(made_at_boot(members, login_name(session))) == len(members):
+        return
+    try:
+        changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
+    except LabError as problem:
+        say(f"not all members have their accounts: {problem}; `make users HOST={host.name}` makes them")
+    else:
+        say(f"{host.name}: the other members' accounts are made ({changed} changes)")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from scripts.core.accounts import DOCUMENT, PROGRAM, document
+from scripts.core.accounts import DOCUMENT, PROGRAM, document, made_at_boot
 from scripts.core.host_program import sent, sshd_drop_in
+from scripts.core.hosts import login_name
 from scripts.core.launch_part import LaunchPart, Share, Site
 
 
@@ -20,7 +21,9 @@ class Members(LaunchPart):
         It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
         nobody can log in, the image's own account included, which no key opens.
         """
-        accounts = document(site.session.members(), site.session.lab.accounts)
+        session = site.session
+        first = login_name(session) if session.boot_seconds else None
+        accounts = document(made_at_boot(session.members(), first), session.lab.accounts)
         drop_in, settings = sshd_drop_in()
         return Share(
             cloud_init={

@@ -115,3 +115,19 @@ def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):
     assert done.returncode == 1
     assert "the code did not arrive whole" in done.stderr
     assert begins(host) == 0
+
+
+def test_members_whom_the_user_data_has_no_room_for_get_their_accounts_when_the_machine_is_reached(
+    there, cloud, alice_key
+):
+    lab, host = there
+    for number in range(20):
+        lab.write(f"members/member{number:02}.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
+    planned = lab.run("plan", EXP="train", JSON="1", **lab.variables).out
+    assert "member09" in planned
+    assert "member12" not in planned, "alice is among them, who makes the others"
+    process = launching(lab, cloud, host)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, out + err
+    assert "train: the other members' accounts are made" in out
+    assert host.run("getent", "passwd", "member19").stdout.startswith("member19:")
