@@ -5,6 +5,8 @@
 # make itself from expanding a $(shell …) in a value when it exports it.
 
 VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER AS PURGE CHECK PASSWORD REGISTRY JSON DEBUG
+# make has some of its own by these names: AS is its assembler.
+$(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
 $(foreach variable,$(VARIABLES),$(eval override $(variable) := $$(value $(variable))))

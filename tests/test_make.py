@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.lab_directory import REPOSITORY
+from tests.lab_directory import REPOSITORY, VARIABLES
 
 
 def make(*arguments, cwd=REPOSITORY, **variables):
@@ -46,6 +46,12 @@ def test_a_variable_reaches_the_script_as_one_string_and_nothing_in_it_is_run(ho
     ended = make("launch", f"EXP={value}", cwd=hollow) if given == "argument" else make("launch", cwd=hollow, EXP=value)
     assert ended.stdout.splitlines() == ["-m scripts.launch", f"EXP=<{value}>"]
     assert not (hollow / "pwned").exists()
+
+
+def test_nothing_that_make_or_a_shell_has_by_itself_reaches_a_script(hollow):
+    (hollow / ".venv/bin/python").write_text('#!/bin/sh\nfor name in $NAMES; do printenv "$name"; done; exit 0\n')
+    handed = make("relaunch", "-s", cwd=hollow, NAMES=" ".join(VARIABLES), HOST="a-laptop", NAME="a-laptop")
+    assert handed.stdout.split() == []
 
 
 def test_a_script_that_fails_makes_make_fail(hollow):
