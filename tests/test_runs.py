@@ -255,6 +255,19 @@ def test_what_went_with_its_machine_is_said_to_have(trained):
         assert f"{what} was on the machine, which is gone; name a bucket" in ended.error
 
 
+def test_a_machine_that_ended_without_a_word_is_not_waited_for(lab, bucket):
+    (machine,) = launched(lab)
+    bucket(machine, "epoch 1\n")
+    assert lab.run("stop", EXP="told").code == 0
+    assert "told: is stopped, and its command with it" in lab.run("wait", EXP="told").error
+    assert lab.teardown("told").code == 0
+    never = f"{machine}: the machine is gone, and its exit code never reached s3://lab-runs/of/speech/told/{machine}"
+    assert never in lab.run("wait", EXP="told").error
+    followed = lab.run("logs", EXP="told")
+    assert followed.out == "epoch 1\n"
+    assert "the rest of its log never reached s3://" in followed.error
+
+
 def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, cloud):
     (machine,) = launched(lab)
     bucket(machine, "x\n")

@@ -55,10 +55,14 @@ class Run:
     def wait(self, say: Say) -> Ending:
         """Wait until the command has ended. Raises LabError where that can't be told any more."""
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            lives = self._lives()
+            state = self._state()
             if found := self._ending(say):
                 return found
-            if not lives:
+            if state == "stopped":
+                raise LabError(
+                    f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
+                )
+            if not state:
                 raise self._lost("its exit code")
             self.session.pause(pause)
         raise AssertionError("pauses never end")
@@ -77,7 +81,7 @@ class Run:
         """Tell the lines of the log in the bucket, but for so many that were told."""
         last = ""
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            over = bucket.ending() or not self._lives()
+            ended, over = bucket.ending(), self._state() in ("", "stopped")
             for key, text in bucket.log_after(last):
                 last = key
                 for line in text.splitlines():
@@ -85,28 +89,31 @@ class Run:
                         told -= 1
                     else:
                         heard(line)
-            if over:
+            if ended:
                 return
+            if over:
+                raise self._lost("the rest of its log")
             self.session.pause(pause)
 
-    def _lives(self) -> bool:
-        return any(machine["InstanceId"] == self.instance for machine in machines_of(self.session, self.experiment))
+    def _state(self) -> str:
+        """Return AWS's word for the machine's state; nothing where it is gone."""
+        there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
+        return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
 
     def _host(self) -> Host | None:
         """Return the machine where it runs and may be logged in to; else its bucket is asked."""
-        if self.bucket and not login_name(self.session):
-            return None
-        running = {machine["InstanceId"] for machine in machines_of(self.session, self.experiment)
-                   if machine["State"]["Name"] == "running"}  # fmt: skip
-        if self.instance not in running:
+        if (self.bucket and not login_name(self.session)) or self._state() != "running":
             return None
         if not self.session.boot_seconds and not self.bucket:
             raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
         files = ssh_files(self.session)
-        return next(host for host in hosts_of(self.session, self.experiment)
-                    if files.instance_of(host.name) == self.instance)  # fmt: skip
+        return next(
+            host for host in hosts_of(self.session, self.experiment) if files.instance_of(host.name) == self.instance
+        )
 
     def _lost(self, what: str) -> LabError:
+        if self.bucket:
+            return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
         return LabError(
             f"{self.name}: {what} was on the machine, which is gone; "
             'name a bucket in the experiment and it outlives it (bucket = "s3://…")'

@@ -27,6 +27,10 @@ class RunBucket:
     prefix: str
     """Without a slash at its end."""
 
+    def __str__(self) -> str:
+        """Return its address."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
     def ending(self) -> Ending | None:
         """Return how the command ended; None while that has not been told. Raises LabError."""
         try:
@@ -55,9 +59,7 @@ class RunBucket:
 
     def _unreadable(self, refusal: ClientError) -> LabError:
         error = refusal.response["Error"]
-        return LabError(
-            f"s3://{self.bucket}/{self.prefix}: can't be read ({error['Code']}: {error.get('Message', '')})"
-        )
+        return LabError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
 
 
 def run_bucket(session: Session, address: str, experiment: str, instance: str) -> RunBucket:
