@@ -258,7 +258,7 @@ def test_what_went_with_its_machine_is_said_to_have(trained):
 def test_a_machine_that_ended_without_a_word_is_not_waited_for(lab, bucket):
     (machine,) = launched(lab)
     bucket(machine, "epoch 1\n")
-    assert lab.run("stop", EXP="told").code == 0
+    assert lab.run("stop", EXP="told", YES="1").code == 0
     assert "told: is stopped, and its command with it" in lab.run("wait", EXP="told").error
     assert lab.teardown("told").code == 0
     never = f"{machine}: the machine is gone, and its exit code never reached s3://lab-runs/of/speech/told/{machine}"
