@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 from scripts.core.code_packing import Pack, packed
 from scripts.core.config import Code, Experiment, written_experiment
 from scripts.core.errors import LabError
-from scripts.core.kept_runs import keep, kept
+from scripts.core.file_history import versions_of
+from scripts.core.kept_code import kept
 from scripts.core.parameters import Value, chosen
 from scripts.core.resuming import RUN
 from scripts.core.session import Session
@@ -92,24 +94,18 @@ def as_launched(session: Session, recorded: Mapping[str, Any], name: str) -> dic
 
 
 def _command(directory: Path, base: str, digest: str, name: str) -> str:
-    if content := kept(directory, digest):
-        return content.decode()
-    path = directory / "experiments" / f"{base}.toml"
-    command = written_experiment(directory, base).get(COMMAND, "") if path.exists() else ""
-    if not isinstance(command, str) or digest_of(command) != digest:
-        raise LabError(
-            f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the "
-            f"digest alone; put it back, or launch what stands there now (EXP={name} FROM={base})"
-        )
-    return command
-
-
-def keep_run(directory: Path, run: Definition) -> None:
-    """Keep what the registry has the digests of alone, so that the run can be made again. Raises LabError."""
-    if COMMAND in run.written:
-        keep(directory, run.written[COMMAND].encode())
-    if run.pack:
-        keep(directory, run.pack.tar)
+    """Find the command of a digest in the experiment's file, as it is or as git had it. Raises LabError."""
+    for text in versions_of(directory, Path("experiments") / f"{base}.toml"):
+        try:
+            command = tomllib.loads(text).get(COMMAND)
+        except tomllib.TOMLDecodeError:
+            continue
+        if isinstance(command, str) and digest_of(command) == digest:
+            return command
+    raise LabError(
+        f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the digest "
+        f"alone, nor was it in any commit; put it back, or launch what stands there now (EXP={name} FROM={base})"
+    )
 
 
 def recorded_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> Pack | None:

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from scripts.core.asking import Instance
 from scripts.core.config import Experiment
-from scripts.core.definition import Definition, keep_run
+from scripts.core.definition import Definition
 from scripts.core.delivery import check_way, deliver
+from scripts.core.kept_code import keep
 from scripts.core.launching import Launch, Listener
 from scripts.core.session import Session
 from scripts.core.set_up import set_up
@@ -46,8 +47,8 @@ def launch_experiment(
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     run = defined.with_code(session.directory) if defined else None
-    if run:
-        keep_run(session.directory, run)
+    if run and run.pack:
+        keep(session.directory, run.pack.tar)
     report.begins(session, experiment, count)
     launch = Launch(
         session, name, experiment, report, count, at_least,

@@ -1,6 +1,6 @@
-"""What was run and is in no repository: packed code and commands, kept beside lab.toml by their digests.
+"""Packed code, which may be in no repository: kept beside lab.toml by its digest, which the registry has.
 
-In .code/, for nobody else's eyes; the registry has the digests alone.
+In .code/, for nobody else's eyes.
 """
 
 from __future__ import annotations
