@@ -207,14 +207,16 @@ def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
 
 
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
-    cloud.weather(pending=2)
+    cloud.weather(pending=600)
     other = lab.start("launch", EXP="speech-lr0_1-seed1", FROM="speech", SET="lr=0.1 seed=1")
     wait_for_machines(cloud, 1)
+    cloud.weather()  # for the machines of the sweep
     ended = sweep(lab)
-    other.communicate()
     assert states(ended)["speech-lr0_1-seed1"] == "failed"
     assert "is being worked on by launch (" in ended.error
     assert living(cloud) == ALL
+    other.kill()
+    other.communicate()
 
 
 @pytest.mark.parametrize(
