@@ -16,6 +16,7 @@ from typing import Any
 from scripts.core.errors import LabError
 from scripts.core.record import Event, Record
 from scripts.core.registry import Needed, Registry
+from scripts.core.resources import GONE
 from scripts.registries.dynamodb_items import BYTES, LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
 from scripts.registries.dynamodb_lease import Leases
 from scripts.registries.dynamodb_table import ConditionFailed, Table
@@ -42,6 +43,7 @@ class DynamoDbRegistry(Registry):
         self._at = 0
         self._bytes_at_hand: int | None = None
         """What all that is at hand came to when it was last read."""
+        self._has_ended_something = False
         self._lock = threading.Lock()
 
     @property
@@ -57,6 +59,7 @@ class DynamoDbRegistry(Registry):
     def append(self, record: Record) -> None:
         """Write the record; an intent only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())
+        self._has_ended_something |= GONE in (record.note or {})
         if record.event is Event.INTENT and record.experiment in self._leases.held:
             self._put_parts(item)
             self._append_if_held(item, record.experiment)
@@ -114,10 +117,10 @@ class DynamoDbRegistry(Registry):
 
     def is_overgrown(self) -> bool:
         """Compare what is at hand with what was kept when something was last put away."""
+        if self._bytes_at_hand is None and not self._has_ended_something:
+            return False  # a launch makes nothing that could be put away, and to measure is to read all that is at hand
         try:
-            if (
-                self._bytes_at_hand is None
-            ):  # a launch reads its own experiment alone, and all launches together fill it
+            if self._bytes_at_hand is None:
                 self._bytes_at_hand = self._measured()
             if self._bytes_at_hand <= GROWTH:
                 return False

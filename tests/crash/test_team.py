@@ -15,7 +15,7 @@ from tests.crash.actors import end, start
 from tests.lab_directory import LabDirectory
 from tests.living import DEAD
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3000)]
 
 TABLE = "dynamodb://us-east-1/team?lease=3s"
 LAB = f'cloud = "local"\nregions = ["us-east-1"]\nregistry = "{TABLE}"\n'

@@ -6,6 +6,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.core.config import Lab
+from scripts.core.record import Event, Record
+from scripts.core.resources import GONE
 from scripts.core.session import Session
 from scripts.registries import dynamodb_registry
 from tests.registries.long_history import put_away, runs_of
@@ -111,19 +113,24 @@ def test_of_a_table_a_status_asks_and_reads_as_much_as_of_an_empty_one(lab, clou
     assert read_by(long) == read_by(empty)
 
 
-def test_launches_alone_put_away_what_is_over_though_each_reads_its_own_experiment_only(lab, registry, one):
+def test_a_teardown_puts_away_what_is_over_though_it_reads_its_own_experiment_only(lab, registry, one):
     """Where nobody ever asks for a status, a table must not grow until the first one reads for minutes."""
     table = registry("dynamodb://us-east-1/team")
     table.append_all(list(islice(runs_of(one, "over"), 20 * len(one))))
     assert len(list(table.records())) == 20 * len(one)
     assert lab.launch(REGISTRY="dynamodb://us-east-1/team").code == 0
-    assert {record.experiment for record in table.records()} == {"demo"}
+    assert len({record.experiment for record in table.records()}) > 20, "a launch makes nothing that is over"
+    assert lab.teardown(REGISTRY="dynamodb://us-east-1/team").code == 0
+    assert {record.experiment for record in table.records()} <= {None}
     assert len({record.experiment for record in table.history()} - {"demo", None}) == 20
 
 
 def test_that_a_tables_size_is_not_to_be_had_fails_nothing(lab, registry, mocker):
-    table = registry("dynamodb://us-east-1/team")
+    sound, table = (registry("dynamodb://us-east-1/team") for _ in range(2))
     mocker.patch.object(dynamodb_registry, "GROWTH", 0)
+    for one in (sound, table):
+        one.append(Record(event=Event.NOTE, experiment="demo", note={GONE: []}))
+    assert sound.is_overgrown()
     refusal = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "Query")
     mocker.patch.object(table.table.client, "query", side_effect=refusal)
     assert not table.is_overgrown()
