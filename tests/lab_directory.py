@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.script_process import IS_AVAILABLE, ScriptProcess
+
 REPOSITORY = Path(__file__).parents[1]
 VARIABLES = (REPOSITORY / "Makefile").read_text().partition("VARIABLES := ")[2].partition("\n")[0].split()
 """What make hands to the scripts, and a test's own environment must not."""
@@ -58,11 +60,17 @@ class LabDirectory:
         }
         return {**inherited, "PYTHONPATH": str(REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", **variables}
 
-    def start(self, script: str, **variables: str) -> subprocess.Popen:
-        """Start a script as its make target does: by module, its arguments in the environment."""
+    def start(self, script: str, **variables: str) -> subprocess.Popen | ScriptProcess:
+        """Start a script as its make target does: by module, its arguments in the environment.
+
+        It is forked from a process that has loaded everything, unless Python itself is to start another way.
+        """
+        module, environment = f"scripts.{script}", self.environment(**variables)
+        if IS_AVAILABLE and not any(name.startswith("PYTHON") for name in variables):
+            return ScriptProcess(module, self.path, environment)
         return subprocess.Popen(
-            [sys.executable, "-m", f"scripts.{script}"],
-            cwd=self.path, env=self.environment(**variables), text=True, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", module],
+            cwd=self.path, env=environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

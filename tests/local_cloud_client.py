@@ -32,6 +32,10 @@ class LocalCloud:
         """Let EC2 take a machine away."""
         self._send("end", {"instance": instance, "region": region, "code": code, "message": message})
 
+    def hurry(self) -> None:
+        """Let machines that are between two states be in the second one."""
+        self._send("hurry", {})
+
     def host(self, instance: str, region: str, address: str, console: Any) -> None:
         """Let a machine be a real host."""
         self._send("host", {"instance": instance, "region": region, "address": address, "console": str(console)})

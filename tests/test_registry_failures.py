@@ -3,7 +3,6 @@
 import json
 import signal
 import threading
-import time
 
 import pytest
 
@@ -93,23 +92,18 @@ def test_a_registry_that_can_not_be_read_is_named_and_never_written_over(small, 
 
 
 def launching(lab, cloud):
-    """A launch whose machine is pending, its RunInstances answered and recorded."""
-    cloud.weather(pending=3.0)
-    process = lab.start("launch", EXP="demo")
-    deadline = time.monotonic() + 30
-    while not _answered(lab) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    """A launch whose machine is pending until the cloud hurries, its RunInstances answered and recorded."""
+    cloud.weather(pending=600)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while '"started"' not in process.stdout.readline():
+        assert process.poll() is None
     return process
-
-
-def _answered(lab):
-    text = lab.registry.read_text() if lab.registry.exists() else ""
-    return '"operation":"RunInstances"' in text and '"event":"answer"' in text.rpartition('"RunInstances"')[0][-400:]
 
 
 def test_a_registry_that_is_removed_meanwhile_begins_anew_and_the_audit_finds_what_it_forgot(small, cloud):
     process = launching(small, cloud)
     small.registry.unlink()
+    cloud.hurry()
     process.communicate(timeout=60)
     assert process.returncode == 0
     cloud.weather()
@@ -122,6 +116,7 @@ def test_one_that_is_replaced_by_garbage_meanwhile_is_left_as_it_is_and_its_copy
     process = launching(small, cloud)
     copy = small.registry.read_text()
     small.registry.write_text("garbage\n")
+    cloud.hurry()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "is not a registry" in err
@@ -171,6 +166,7 @@ def test_a_second_actor_is_told_who_acts_where_and_since_when(small, cloud):
     assert "demo is being worked on by launch (" in refused.error
     assert holder in refused.error
     assert "@" in refused.error
+    cloud.hurry()
     process.communicate(timeout=60)
     assert process.returncode == 0
 

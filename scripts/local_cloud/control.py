@@ -92,6 +92,13 @@ def _end(front: Front, body: bytes) -> Any:
     return {}
 
 
+def _hurry(front: Front, _: bytes) -> Any:
+    """Let machines that are between two states be in the second one."""
+    with front.lock:
+        front.ec2.machines.hurry()
+    return {}
+
+
 def _host(front: Front, body: bytes) -> Any:
     host = Host.model_validate_json(body)
     with front.lock:
@@ -112,5 +119,6 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/end"): _end,
+    ("POST", "/lab/hurry"): _hurry,
     ("POST", "/lab/host"): _host,
 }

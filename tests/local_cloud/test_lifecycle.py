@@ -30,6 +30,16 @@ def test_it_is_pending_until_its_time_is_over(cloud, ec2):
     assert (state(ec2, slow), state(ec2, quick)) == ("pending", "running")
 
 
+def test_one_that_is_hurried_waits_no_longer(cloud, ec2):
+    cloud.weather(pending=LONG, shutting_down=LONG)
+    identity = run(ec2)[0]["InstanceId"]
+    cloud.hurry()
+    assert state(ec2, identity) == "running"
+    ec2.terminate_instances(InstanceIds=[identity])
+    cloud.hurry()
+    assert state(ec2, identity) == "terminated"
+
+
 def test_a_machine_ended_while_pending_never_runs(cloud, ec2):
     cloud.weather(pending=SHORT)
     identity = run(ec2)[0]["InstanceId"]
