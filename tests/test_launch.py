@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 import yaml
@@ -198,8 +199,11 @@ def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others
 
 
 def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_says_who_is_at_it(lab, cloud):
-    cloud.weather(pending=1)
+    cloud.weather(pending=600)
     both = [lab.start("launch", EXP="demo", JSON="1") for _ in range(2)]
+    while all(process.poll() is None for process in both) or not living_in(cloud, "us-east-1", "instance"):
+        time.sleep(0.02)  # until one is refused, and the other's machine is there
+    cloud.hurry()
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
     assert sorted(code for _, code in ended) == [0, 1]
     refused = next(err for err, code in ended if code)
@@ -223,8 +227,13 @@ def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_us
 
 
 def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
-    cloud.weather(pending=1)
-    assert lab.launch().code == 0
+    cloud.weather(pending=600)
+    process = lab.start("launch", EXP="demo")
+    while len(cloud.calls("DescribeInstances")) < 3:
+        assert process.poll() is None
+    cloud.hurry()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     polls = [r for r in lab.records() if r.get("operation") == "DescribeInstances"]
     assert [r["event"] for r in polls] == ["answer", "repeat", "answer"]
     assert polls[1]["of"] == polls[0]["id"]

@@ -46,13 +46,14 @@ def there(host_with_sshd, lab, tmp_path, alice_key):
 
 def launching(lab, cloud, host):
     """Launch, and let the host be the machine before it runs."""
-    cloud.weather(pending=4)
+    cloud.weather(pending=600)
     process = lab.start("launch", EXP="train", **lab.variables)
     deadline = time.monotonic() + 60
     while not (machines := [m for m in cloud.inventory() if m["kind"] == "instance"]):
         assert time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    cloud.hurry()
     return process
 
 
