@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -35,8 +34,8 @@ class ScriptProcess:
         for descriptor in (theirs_out, theirs_err):
             os.close(descriptor)
         told.close()
-        self.stdout: IO[str] | None = io.open(out)
-        self.stderr: IO[str] | None = io.open(err)
+        self.stdout: IO[str] | None = os.fdopen(out)
+        self.stderr: IO[str] | None = os.fdopen(err)
         self.returncode: int | None = None
         self.pid = self._heard()
 

@@ -6,6 +6,7 @@ four descriptors, standard input, output and error, and where to tell its number
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -20,18 +21,35 @@ import sys
 import scripts
 
 PRELOADED = ("boto3", "botocore.session", "rich.box", "rich.console", "rich.progress", "rich.table", "sh")
+SERVICES = ("ec2", "sts", "ssm", "pricing", "service-quotas", "ebs", "s3", "dynamodb", "cloudtrail", "iam")
 NOT_PRELOADED = ("scripts.local_cloud.", "scripts.environment")
 """The local cloud is a process of its own; the other runs before anything is installed."""
 
 
 def preload() -> None:
-    """Import what scripts import, once for all of them."""
+    """Import what scripts import, and read what botocore reads, once for all of them."""
     for name in PRELOADED:
         importlib.import_module(name)
     for module in pkgutil.walk_packages(scripts.__path__, "scripts."):
         if not module.name.startswith(NOT_PRELOADED):
             importlib.import_module(module.name)
+    read_once(importlib.import_module("botocore.loaders").JSONFileLoader)
+    session = importlib.import_module("boto3").Session("none", "none")
+    for service in SERVICES:
+        session.client(service, region_name="us-east-1")
     gc.freeze()
+
+
+def read_once(loader: type) -> None:
+    """Let each of botocore's data files be parsed by the server alone."""
+    parsed, parse = {}, loader.load_file
+
+    def load_file(self: object, path: str) -> object:
+        if path not in parsed:
+            parsed[path] = parse(self, path)
+        return parsed[path]
+
+    loader.load_file = load_file
 
 
 def wanted(control: socket.socket) -> str:
@@ -64,10 +82,8 @@ def wanted(control: socket.socket) -> str:
 def tell_end(watched: int, pid: int, told: int) -> None:
     """Tell how a process ended: its exit code, or the signal, negative."""
     _, status = os.waitpid(pid, 0)
-    try:
+    with contextlib.suppress(BrokenPipeError):  # a test may not wait for it
         os.write(told, os.waitstatus_to_exitcode(status).to_bytes(4, "big", signed=True))
-    except BrokenPipeError:
-        pass  # the test did not wait for it
     os.close(told)
     os.close(watched)
 

@@ -87,7 +87,7 @@ def _reset(front: Front, _: bytes) -> Any:
 def _end(front: Front, body: bytes) -> Any:
     end = End.model_validate_json(body)
     with front.lock:
-        front.ec2.machines.keep_appointments()
+        front.ec2.machines.keep_appointments(front.weather)
         front.ec2.machines.end(end.region, end.instance, end.code, end.message)
     return {}
 
@@ -108,7 +108,7 @@ def _host(front: Front, body: bytes) -> Any:
 
 def _inventory(front: Front, _: bytes) -> Any:
     with front.lock:
-        front.ec2.machines.keep_appointments()
+        front.ec2.machines.keep_appointments(front.weather)
         return [*inventory(), *front.ec2.placement_groups.everything()]
 
 

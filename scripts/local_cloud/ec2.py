@@ -195,7 +195,8 @@ def _ids_in(answer: Answer) -> list[str]:
 def _again(call: Call, earlier: Answer) -> Answer:
     """Answer a repeated request as the first time, unless its machine is dead by now."""
     for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
-        if backend(call.region).get_instance(identity).state == "terminated":
+        machine = backend(call.region).get_instance_by_id(identity)
+        if machine is None or machine.state == "terminated":
             raise Problem(
                 "IdempotentInstanceTerminated", "The request token was used by an instance that is terminated."
             )

@@ -111,7 +111,7 @@ class Front:
 
     def _carried_out(self, call: Call) -> Answer:
         with self.lock:
-            self.ec2.machines.keep_appointments()
+            self.ec2.machines.keep_appointments(self.weather)
             self.ec2.snapshots.keep_appointments()
             self.seeded.have(call.region)
             try:

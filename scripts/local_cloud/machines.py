@@ -7,6 +7,7 @@ those that are due: no thread, and nothing moves while nobody looks.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,14 +44,20 @@ class Machines:
 
     _unseen: list[tuple[float, str, Any]] = field(default_factory=list)
     """(until when, region, instance)."""
+    _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
+    """(since when, region, instance)."""
 
-    def keep_appointments(self) -> None:
-        """Do what is due by now."""
+    def keep_appointments(self, weather: Weather) -> None:
+        """Do what is due by now; what has been terminated for long is no longer known."""
         now = time.monotonic()
         due = [change for when, change in self._appointments if when <= now]
         self._appointments = [(when, change) for when, change in self._appointments if when > now]
         for change in due:
             change()
+        while self._terminated and self._terminated[0][0] + weather.terminated_shown <= now:
+            _, region, instance = self._terminated.popleft()
+            self._granted_by.pop(instance.id, None)
+            _forget(region, instance)
 
     def hurry(self) -> None:
         """Let what has an appointment have it now."""
@@ -96,7 +103,7 @@ class Machines:
         """Let EC2 itself take a machine away."""
         instance = backend(region).get_instance(identity)
         if instance.state != "terminated":
-            _terminate_in_moto(region, instance)
+            self._terminate_in_moto(region, instance)
         instance.state_reason.code, instance.state_reason.message = code, message
 
     def terminate(self, region: str, instance: Any, weather: Weather) -> None:
@@ -105,9 +112,9 @@ class Machines:
             return
         if weather.shutting_down:
             set_state(instance, "shutting-down")
-            self._later(weather.shutting_down, lambda: _end_of_shutting_down(region, instance))
+            self._later(weather.shutting_down, lambda: self._end_of_shutting_down(region, instance))
         else:
-            _terminate_in_moto(region, instance)
+            self._terminate_in_moto(region, instance)
 
     def stopped(self, instance: Any, weather: Weather) -> None:
         """Let a machine be on its way down for a while before it is stopped."""
@@ -138,13 +145,20 @@ class Machines:
         finally:
             store.reservations, store.volumes = reservations, volumes
 
+    def _end_of_shutting_down(self, region: str, instance: Any) -> None:
+        if instance.state == "shutting-down":
+            self._terminate_in_moto(region, instance)
+
+    def _terminate_in_moto(self, region: str, instance: Any) -> None:
+        """End a machine with its network interfaces, which moto would keep."""
+        interfaces = list(instance.nics.values())
+        instance.terminate()
+        for interface in interfaces:
+            backend(region).enis.pop(interface.id, None)
+        self._terminated.append((time.monotonic(), region, instance))
+
     def _later(self, seconds: float, change: Callable[[], None]) -> None:
         self._appointments.append((time.monotonic() + seconds, change))
-
-
-def _end_of_shutting_down(region: str, instance: Any) -> None:
-    if instance.state == "shutting-down":
-        _terminate_in_moto(region, instance)
 
 
 def _end_of_stopping(instance: Any) -> None:
@@ -152,9 +166,12 @@ def _end_of_stopping(instance: Any) -> None:
         set_state(instance, "stopped")
 
 
-def _terminate_in_moto(region: str, instance: Any) -> None:
-    """End a machine with its network interfaces, which moto would keep."""
-    interfaces = list(instance.nics.values())
-    instance.terminate()
-    for interface in interfaces:
-        backend(region).enis.pop(interface.id, None)
+def _forget(region: str, instance: Any) -> None:
+    """Take a machine out of moto, which would show it for ever, and search it for each filter."""
+    store = backend(region)
+    for identity, reservation in list(store.reservations.items()):
+        if instance in reservation.instances:
+            reservation.instances.remove(instance)
+            if not reservation.instances:
+                del store.reservations[identity]
+    store.tags.pop(instance.id, None)

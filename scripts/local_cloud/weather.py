@@ -95,6 +95,9 @@ class Weather(BaseModel):
     """Seconds until a new machine runs."""
     shutting_down: Seconds = 0.0
     """Seconds until a machine that is being terminated is gone."""
+    terminated_shown: Seconds = 3600.0
+    """Seconds for which a terminated machine is still described
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html: about an hour)."""
     snapshot_seconds: Seconds | dict[str, Seconds] = 0.0
     """Seconds until a snapshot is completed, or for each region."""
     copy_seconds: Seconds | dict[str, Seconds] = 0.0

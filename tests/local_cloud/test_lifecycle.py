@@ -40,6 +40,16 @@ def test_one_that_is_hurried_waits_no_longer(cloud, ec2):
     assert state(ec2, identity) == "terminated"
 
 
+def test_a_terminated_machine_is_described_for_a_while_and_then_unknown(cloud, ec2):
+    identity = run(ec2, ClientToken="t")[0]["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[identity])
+    assert state(ec2, identity) == "terminated"
+    cloud.weather(terminated_shown=0)
+    assert every_machine(ec2) == []
+    refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[identity])
+    refused("IdempotentInstanceTerminated", run, ec2, ClientToken="t")
+
+
 def test_a_machine_ended_while_pending_never_runs(cloud, ec2):
     cloud.weather(pending=SHORT)
     identity = run(ec2)[0]["InstanceId"]
