@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -137,6 +137,9 @@ types: $(READY_TO_TEST)  ## Check types
 
 bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry, a sweep of 100
 	$(RUN) bench
+
+picture: $(READY_TO_TEST)  ## Record docs/terminal.svg anew
+	@$(VENV)/bin/python docs/terminal.py
 
 lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
 	@$(COMPILE) --extra local --output-file requirements.lock
