@@ -13,7 +13,7 @@ SOON = timedelta(hours=1)
 CALLER = Diagnosis("caller", Level.OK, "{arn} in account {account}")
 CALLER_UNKNOWN = Diagnosis(
     "caller-unknown", Level.WRONG, "{reason}",
-    "`aws configure sso` or `aws sso login`, and profile = in lab.toml; no aws-cli: AWS_ACCESS_KEY_ID and the rest",
+    "`aws sso login`, with its profile in lab.toml; or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
 )  # fmt: skip
 NOT_REACHED = Diagnosis("aws-not-reached", Level.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
 ROOT_USER = Diagnosis(

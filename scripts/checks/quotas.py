@@ -14,9 +14,7 @@ from scripts.core.config import Experiment
 from scripts.core.quotas import quota_for
 from scripts.core.region_facts import cpus, in_use, quota_values
 
-ASK = (
-    "Service Quotas in AWS's console, EC2, {quota!r}, in that region: ask for {wanted} or more; it takes hours to days"
-)
+ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {wanted} or more, days ahead"
 
 SUFFICIENT = Diagnosis("quotas-sufficient", Level.OK, "enough for each of {subjects}")
 TOO_SMALL = Diagnosis(

@@ -13,7 +13,10 @@ from scripts.core.names import closest
 from scripts.core.region_facts import images_lacking, networks_lacking, offered
 
 USABLE = Diagnosis("regions-usable", Level.OK, "{subjects}: open, with a network, the image and the machine types")
-NO_REGION = Diagnosis("no-such-region", Level.WRONG, "{region} is no region of AWS{hint}", "lab.toml: regions")
+NO_REGION = Diagnosis(
+    "no-such-region", Level.WRONG, "{region} is no region of AWS{hint}",
+    "correct regions in lab.toml or in the experiment",
+)  # fmt: skip
 NOT_OPTED_IN = Diagnosis(
     "not-opted-in", Level.WRONG, "the account has not opted in to {subjects}",
     "enable it under Account, AWS Regions in AWS's console, or take it out of regions in lab.toml",
@@ -23,8 +26,13 @@ NO_NETWORK = Diagnosis(
     "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
 )  # fmt: skip
 NO_IMAGE = Diagnosis(
-    "no-image", Level.WRONG, "{subjects}: no image {lack}", "image in lab.toml or in the experiment names another"
-)
+    "no-image", Level.WARNING, "{subjects}: no image {lack}, so no machine is asked for there",
+    "`image` in lab.toml or in the experiment names another",
+)  # fmt: skip
+NO_IMAGE_ANYWHERE = Diagnosis(
+    "no-image-anywhere", Level.WRONG, "{subjects}: no image {lack}",
+    "`image` in lab.toml or in the experiment names another",
+)  # fmt: skip
 TYPE_NOT_OFFERED = Diagnosis(
     "type-not-offered", Level.WARNING, "{type} of {experiment} is not offered in {subjects}",
     "nothing, if the other regions do; else other types or regions in experiments/{experiment}.toml",
@@ -78,7 +86,9 @@ def _networks(lab: CheckedLab) -> Iterator[Finding]:
 def _images(lab: CheckedLab) -> Iterator[Finding]:
     told, untold = answers({region: lab.begin(images_lacking, region) for region in lab.regions})
     yield from untold
-    yield from (NO_IMAGE.of(region, lack=lack) for region, lacks in told.items() for lack in lacks)
+    for lack in dict.fromkeys(lack for lacks in told.values() for lack in lacks):
+        lacking = [region for region, lacks in told.items() if lack in lacks]
+        yield (NO_IMAGE_ANYWHERE if len(lacking) == len(told) else NO_IMAGE).of(*lacking, lack=lack)
 
 
 def _types(lab: CheckedLab) -> Iterable[Finding]:

@@ -33,7 +33,9 @@ NOT_A_MEMBER = Diagnosis(
     "not-a-member", Level.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
     "MEMBER=… names who you are there; `make user-add NAME={user}` adds you",
 )  # fmt: skip
-NO_SUCH_MEMBER = Diagnosis("no-such-member", Level.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=…")
+NO_SUCH_MEMBER = Diagnosis(
+    "no-such-member", Level.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
+)
 REFUSED_BY_SSH = Diagnosis(
     "refused-by-ssh", Level.WRONG, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
 )

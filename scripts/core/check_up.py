@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
@@ -18,10 +20,16 @@ Fact = TypeVar("Fact")
 NOT_ALLOWED_CODES = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 NOT_LOOKED_AT = Diagnosis("not-looked-at", Level.WARNING, "not looked at: {reason}", "mend what is named above first")
-NOT_TOLD = Diagnosis("not-told", Level.WARNING, "can't be told: {reason}")
-LOOK_REFUSED = Diagnosis("look-refused", Level.WRONG, "may not be looked at: {reason}")
+NOT_TOLD = Diagnosis("not-told", Level.WARNING, "can't be told: {reason}", "again later; who refuses it is in the line")
+LOOK_REFUSED = Diagnosis(
+    "look-refused", Level.WRONG, "may not be looked at: {reason}",
+    "docs/iam-policy.json lists what the lab's role or user must be allowed",
+)  # fmt: skip
 CHECK_BROKEN = Diagnosis(
-    "check-broken", Level.WARNING, "the check failed: {reason}", "DEBUG=1 shows where; a plugin's check is its author's"
+    "check-broken",
+    Level.WARNING,
+    "the check failed: {reason}",
+    "DEBUG=1 shows where; its author can mend it",
 )
 
 
@@ -78,6 +86,8 @@ def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     except LabError as problem:
         return [(LOOK_REFUSED if _is_not_allowed(problem) else NOT_TOLD).of(reason=problem)]
     except Exception as problem:  # noqa: BLE001 - a plugin's check may fail in any way, and must not stop the others
+        if os.environ.get("DEBUG") == "1":
+            traceback.print_exc()
         return [CHECK_BROKEN.of(reason=f"{type(problem).__name__}: {problem}")]
 
 
