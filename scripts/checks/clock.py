@@ -24,7 +24,7 @@ class Clock(Check):
 
     name = "clock"
     order = 41
-    needs = Needs.LAB
+    needs = Needs.ANSWER
 
     def look(self, lab: CheckedLab) -> Iterator[Finding]:
         """Compare."""

@@ -31,7 +31,7 @@ class Credentials(Check):
 
     name = "credentials"
     order = 40
-    needs = Needs.LAB
+    needs = Needs.ANSWER
 
     def look(self, lab: CheckedLab) -> Iterator[Finding]:
         """Ask AWS who asks."""

@@ -56,7 +56,7 @@ class Versions(Check):
 
 def differing(lock: str) -> list[str]:
     """Return which packages of a lock file are installed in another version, or not at all."""
-    pinned = re.findall(r"^([\w.-]+)==([^ \\;]+)", lock, re.MULTILINE)
+    pinned = re.findall(r"^([\w.-]+)==([^\s\\;]+)", lock, re.MULTILINE)
     return [
         f"{name} {_installed(name) or 'is missing'} (not {wanted})"
         for name, wanted in pinned

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from scripts.core.aws_errors import in_words
 from scripts.core.errors import LabError
 from scripts.core.session import Session
 
 ATTEMPTS = 2
+UNREACHED = (ConnectionError, HTTPClientError)
+"""botocore's errors of a network that leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def introduced(session: Session) -> Caller:
     except LabError as problem:
         if isinstance(problem.__cause__, ClientError):
             return Caller(skew=_skew(problem.__cause__.response, before), problem=str(problem))
-        return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, HTTPClientError))
+        return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, UNREACHED))
     return Caller(answer["Arn"], answer["Account"], _skew(answer, before))
 
 

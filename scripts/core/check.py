@@ -30,7 +30,9 @@ class Needs(IntEnum):
     NOTHING = 0
     LAB = 1
     """A lab.toml without mistakes."""
-    AWS = 2
+    ANSWER = 2
+    """An answer of AWS to the question who asks, whichever it is."""
+    AWS = 3
     """Credentials that AWS takes."""
 
 

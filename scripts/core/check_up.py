@@ -35,7 +35,11 @@ CHECK_BROKEN = Diagnosis(
 
 def check_up(lab: CheckedLab, checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
     """Begin all looks of all checks, and yield each check's findings, in the order of the checks."""
-    if lab.session:
+    checks = list(checks)
+    needed = max((check.needs for check in checks), default=Needs.NOTHING)
+    if lab.session and needed >= Needs.ANSWER:
+        lab.begin_caller()
+    if lab.session and needed is Needs.AWS:
         lab.begin(opt_in_states)
     begun = [(check, [_begun(lab, look) for look in _looks(check, lab)]) for check in checks]
     for check, looks in begun:

@@ -106,6 +106,10 @@ class CheckedLab:
             self._begun[key] = self.threads.submit(ask, self, *given)
         return self._begun[key]
 
+    def begin_caller(self) -> None:
+        """Begin to ask AWS who asks: before all else that asks AWS, which waits for it."""
+        self.begin(_introduced)
+
     def caller(self) -> Caller:
         """Return who AWS says asks. Waits for the answer."""
         return self.begin(_introduced).result()
@@ -130,7 +134,6 @@ def opened_to_look(directory: Path, only: str) -> Iterator[CheckedLab]:
     lab = CheckedLab(directory, files, only, session)
     if session:
         lab.plugin_trouble = _loaded(session)
-        lab.begin(_introduced)  # before all else: what asks AWS waits for it
     try:
         yield lab
     finally:

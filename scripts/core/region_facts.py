@@ -94,7 +94,7 @@ def _lack(lab: CheckedLab, region: str, image: Image) -> Iterator[str]:
         case ImageByParameter(parameter=parameter):
             name = parameter.removeprefix(SSM)
             if cloud.client("ssm", region).get_parameters(Names=[name])["InvalidParameters"]:
-                yield parameter
+                yield name
         case ImageByRegion(ids=ids):
             if region not in ids:
                 yield "one with an id for it"
