@@ -284,13 +284,13 @@ def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_oth
     class Bad(Check):
         name = "bad"
 
-        def look(self, lab):
+        def look(self, _):
             return 1 / 0
 
     class Worse(Bad):
         name = "worse"
 
-        def looks(self, lab):
+        def looks(self, _):
             raise SystemError("no")
 
     with opened_to_look(lab.path, "") as looked_at:

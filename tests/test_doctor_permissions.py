@@ -87,9 +87,9 @@ def test_each_statement_is_asked_about_as_the_policy_words_it_in_the_labs_own_ac
 
 
 def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(said, cloud):
-    reason = '{"context": {"principal": {"arn": "alice"}, "action": "ec2:RunInstances", "resource": "r"}, "explicitDeny": true}'
-
-    encoded = "Encoded authorization failure message: " + base64.b64encode(reason.encode()).decode()
+    context = {"principal": {"arn": "alice"}, "action": "ec2:RunInstances", "resource": "r"}
+    reason = base64.b64encode(json.dumps({"context": context, "explicitDeny": True}).encode()).decode()
+    encoded = f"Encoded authorization failure message: {reason}"
     cloud.weather(faults=[fault("RunInstances", message=encoded), fault("CreateVolume")])
     found = said()
     assert {action for identity, action in found if identity == "not-allowed"} == {
