@@ -1,6 +1,7 @@
 """What the doctor says of permissions: by dry runs, by IAM's policy simulator, by reading, or that it can't be told."""
 
 import base64
+import json
 
 import boto3
 import pytest
