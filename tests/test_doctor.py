@@ -215,6 +215,13 @@ def test_regions_that_are_shut_misspelt_or_lack_something_are_named_and_the_rest
     assert found["regions-usable"].startswith("us-east-1: open")
 
 
+def test_where_the_first_region_is_shut_another_tells_who_asks(look, cloud):
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "InvalidClientTokenId"}])
+    assert ids(look(Credentials())) == ["caller"]
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "InvalidClientTokenId"}])
+    assert ids(look(Credentials())) == ["caller-unknown"]
+
+
 def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
     lab.write("lab.toml", f'{LAB}[network.subnets]\nus-east-1 = ["subnet-0123456789abcdef0"]\n')
     lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nimage = { us-east-1 = "ami-12345678" }\n')

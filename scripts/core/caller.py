@@ -15,6 +15,9 @@ from scripts.core.errors import LabError
 from scripts.core.session import Session
 
 ATTEMPTS = 2
+SHUT_CODES = ("InvalidClientTokenId", "AuthFailure", "RegionDisabledException", "OptInRequired")
+"""What a region that the account has not opted in to says, and others say of keys that are wrong
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
 UNREACHED = (ConnectionError, HTTPClientError)
 """botocore's errors of a network that leads nowhere."""
 
@@ -25,10 +28,14 @@ class Caller:
 
     arn: str = ""
     account: str = ""
+    region: str = ""
+    """Where that was asked."""
     skew: float | None = None
     """Seconds by which this machine's clock is ahead of AWS's; None where AWS did not answer."""
     problem: str = ""
     """Why AWS does not know who asks; empty where it does."""
+    code: str = ""
+    """AWS's own word for that, where it was AWS that said no."""
     unreached: bool = False
     """Whether no answer came at all."""
 
@@ -47,17 +54,28 @@ class Caller:
 
 
 def introduced(session: Session) -> Caller:
-    """Ask AWS who asks; what goes wrong is part of the answer."""
+    """Ask AWS who asks, in the lab's first region that knows; what goes wrong is part of the answer."""
+    asked = None
+    for region in session.lab.regions:
+        found = _asked(session, region)
+        asked = asked or found
+        if found.code not in SHUT_CODES:
+            return found
+    return asked or Caller()
+
+
+def _asked(session: Session, region: str) -> Caller:
     before = time.time()
     try:
         with in_words():
-            sts = session.cloud.client("sts", session.lab.regions[0], attempts=ATTEMPTS)
-            answer = sts.get_caller_identity()
+            answer = session.cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
     except LabError as problem:
-        if isinstance(problem.__cause__, ClientError):
-            return Caller(skew=_skew(problem.__cause__.response, before), problem=str(problem))
-        return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, UNREACHED))
-    return Caller(answer["Arn"], answer["Account"], _skew(answer, before))
+        cause = problem.__cause__
+        if isinstance(cause, ClientError):
+            code = cause.response["Error"].get("Code", "")
+            return Caller(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
+        return Caller(region=region, problem=str(problem), unreached=isinstance(cause, UNREACHED))
+    return Caller(answer["Arn"], answer["Account"], region, _skew(answer, before))
 
 
 def _skew(answer: Any, before: float) -> float | None:

@@ -17,7 +17,7 @@ class RegionShut(LabError):
 def opt_in_states(lab: CheckedLab) -> Mapping[str, str]:
     """Return every region of AWS with its state: opt-in-not-required, opted-in or not-opted-in."""
     lab.expect_aws()
-    told = lab.opened.cloud.ec2(lab.lab.regions[0]).describe_regions(AllRegions=True)["Regions"]
+    told = lab.opened.cloud.ec2(lab.caller().region).describe_regions(AllRegions=True)["Regions"]
     return {region["RegionName"]: region.get("OptInStatus", "") for region in told}
 
 
