@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start status plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -100,6 +100,9 @@ audit: $(READY)  ## Search all regions for what costs money and nobody remembers
 
 registry-rebuild: $(READY)  ## Take into the registry what carries the lab's tags and is not in it (YES=1)
 	$(RUN) scripts.registry_rebuild
+
+doctor: $(READY)  ## Look at all that can be wrong (EXP for one experiment), and say what mends it
+	$(RUN) scripts.doctor
 
 history: $(READY)  ## Show what was ever done for EXP, from the registry and its archive
 	$(RUN) scripts.history

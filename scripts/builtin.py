@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import hookimpl
@@ -23,6 +25,9 @@ from scripts.parts.time_to_live import TimeToLive
 from scripts.parts.volumes import Volumes
 from scripts.registries.backends import DynamoDb, File
 
+if TYPE_CHECKING:
+    from scripts.core.check import Check
+
 
 @hookimpl
 def lab_kinds() -> list[Kind]:
@@ -40,3 +45,24 @@ def lab_launch_parts() -> list[LaunchPart]:
 def lab_registry_backends() -> list[RegistryBackend]:
     """Return the built-in places for a registry."""
     return [File(), DynamoDb()]
+
+
+@hookimpl
+def lab_checks() -> list[Check]:
+    """Return the built-in checks of `make doctor`, which alone loads them."""
+    from scripts.checks.address import Address as CallersAddress
+    from scripts.checks.clock import Clock
+    from scripts.checks.credentials import Credentials
+    from scripts.checks.data import DataSets
+    from scripts.checks.files import Files
+    from scripts.checks.permissions import Permissions
+    from scripts.checks.quotas import Quotas
+    from scripts.checks.regions import Regions
+    from scripts.checks.registry import RegistryHealth
+    from scripts.checks.ssh import Ssh
+    from scripts.checks.versions import Versions
+
+    return [
+        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),
+        CallersAddress(), RegistryHealth(),
+    ]  # fmt: skip

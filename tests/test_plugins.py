@@ -8,9 +8,12 @@ import pytest
 
 from tests.lab_directory import REPOSITORY
 
-_, PART, KIND, BACKEND = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL)
+_, PART, KIND, BACKEND, CHECK = re.findall(
+    r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL
+)
 """The examples of docs/plugins.md."""
 
+KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 HOOK = "from scripts.core.plugins import hookimpl\n@hookimpl\n"
 CREATE = """
 from scripts.core.session import acting_on
@@ -53,6 +56,15 @@ def test_a_registry_backend_dropped_into_plugins_keeps_the_records(lab, tmp_path
     assert lab.run("teardown", EXP="demo", HOME=str(home)).code == 0
     ended = lab.run("status", REGISTRY="home://a b", HOME=str(home))
     assert ended.error == "error: REGISTRY: 'home://a b' is no name of letters and digits (try home://speech)"
+
+
+def test_a_check_dropped_into_plugins_is_made_by_the_doctor(lab):
+    lab.write("plugins/uids.py", CHECK)
+    lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
+    ended = lab.run("doctor", JSON="1")
+    (found,) = [event for event in ended.events if event.get("check") == "uids"]
+    assert (found["level"], found["text"]) == ("warning", "without a uid: alice")
+    assert found["remedy"] == "uid = … in each one's file in members/"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import threading
 import urllib.request
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
 
 from scripts.core.config import Lab
+from scripts.core.credentials_end import end_of_credentials
 from scripts.core.errors import LabError
 from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running
 from scripts.core.recorder import Recorder
@@ -80,6 +82,10 @@ class Cloud:
             if key not in self._clients:
                 self._clients[key] = _client(self._session, self._url, service, region, attempts)
             return self._clients[key]
+
+    def credentials_end(self) -> datetime | None:
+        """Return when the credentials end, where they do not renew themselves and that is known."""
+        return None if self._url else end_of_credentials(self._session)
 
     def caller_address(self) -> str:
         """Return the network that this machine's own address is, as AWS sees it: "203.0.113.7/32". Raises LabError."""

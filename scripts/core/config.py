@@ -249,18 +249,13 @@ def written_experiment(directory: Path, name: str) -> dict[str, Any]:
 
 def load_members(directory: Path) -> Mapping[str, Member]:
     """Read members/*.toml, by name. Raises LabError."""
-    members = {}
-    for path in sorted((directory / "members").glob("*.toml")):
-        if not re.fullmatch(LOGIN, path.stem) or path.stem in RESERVED:
-            raise LabError(
-                f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)"
-            )
-        members[path.stem] = _member(path)
-    return members
+    return {path.stem: load_member(path) for path in sorted((directory / "members").glob("*.toml"))}
 
 
-def _member(path: Path) -> Member:
-    """Read a member's file; the keys may stand in a .pub file beside it."""
+def load_member(path: Path) -> Member:
+    """Read a member's file; the keys may stand in a .pub file beside it. Raises LabError."""
+    if not re.fullmatch(LOGIN, path.stem) or path.stem in RESERVED:
+        raise LabError(f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)")
     beside = path.with_suffix(".pub")
     keys = [line for line in beside.read_text().splitlines() if line.strip()] if beside.exists() else []
     return load(path, Member, shown_as=f"members/{path.name}", defaults={"keys": keys} if keys else {})

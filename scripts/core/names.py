@@ -44,6 +44,11 @@ def optional_experiment(name: str) -> str:
     return name
 
 
+def one_experiment(name: str) -> str:
+    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    return experiment_name(name) if name else name
+
+
 def data_set_name(name: str) -> str:
     """Return `name` if a data set may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):

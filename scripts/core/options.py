@@ -11,6 +11,7 @@ from scripts.core.names import (
     experiment_name,
     member_name,
     name_or_pattern,
+    one_experiment,
     optional_experiment,
     volume_id,
 )
@@ -22,6 +23,9 @@ Experiments = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=name_or_pattern, help="The experiment, or several: 'speech-*'.")
 ]
 OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment whose machine is meant.")]
+OneExperiment = Annotated[
+    str, typer.Option("--exp", envvar="EXP", callback=one_experiment, help="This experiment alone; all if left out.")
+]
 MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
 VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
 DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]

@@ -19,6 +19,7 @@ import pluggy
 from scripts.core.errors import LabError
 
 if TYPE_CHECKING:
+    from scripts.core.check import Check
     from scripts.core.kind import Kind
     from scripts.core.launch_part import LaunchPart
     from scripts.core.registry_backend import RegistryBackend
@@ -45,15 +46,24 @@ class Hooks:
     def lab_registry_backends(self) -> Iterable[RegistryBackend]:  # type: ignore[empty-body]
         """Return places where a registry can be kept, each by the scheme of its address."""
 
+    @hookspec
+    def lab_checks(self) -> Iterable[Check]:  # type: ignore[empty-body]
+        """Return what `make doctor` looks at."""
+
 
 class Plugins:
     """All plugins of a lab, loaded once."""
 
-    def __init__(self, directory: Path) -> None:
-        """Load the built-in plugins, then packages', then the files in `directory`. Raises LabError."""
+    def __init__(self, directory: Path | None) -> None:
+        """Load the built-in plugins, then packages', then the files in `directory`; without one the built-in alone.
+
+        Raises LabError.
+        """
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
         self._register(BUILT_IN)
+        if directory is None:
+            return
         with _blamed_on("a package"):
             self._manager.load_setuptools_entrypoints(PROJECT)
         for path in sorted(directory.glob("*.py")):
@@ -88,6 +98,13 @@ class Plugins:
         from scripts.core.registry_backend import RegistryBackend
 
         return {backend.scheme: backend for backend in self._all("lab_registry_backends", RegistryBackend)}
+
+    def checks(self) -> list[Check]:
+        """Return every check of `make doctor`, in the order in which their findings are shown."""
+        from scripts.core.check import Check
+
+        named = {check.name: check for check in self._all("lab_checks", Check)}
+        return sorted(named.values(), key=lambda check: (check.order, check.name))
 
     def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
         """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""

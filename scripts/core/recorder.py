@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
     from botocore.session import Session
 
-READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter")
+READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter",
+           "Simulate")  # fmt: skip
 """Operations that change nothing begin so; any other is taken to change something."""
 
 TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scripts.core.record import Record
+
+if TYPE_CHECKING:
+    from scripts.core.check import Finding
 
 GROWTH = 1024 * 1024
 """Bytes by which a registry grows, beyond twice what was kept, before what is over is put away."""
 
 Needed = Callable[[Sequence[Record]], set[str]]
 """Returns the ids of those records that what lives, or is unsettled, is computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who acts on an experiment, or did."""
+
+    experiment: str
+    who: str
+    """Script, user@host:process, since when."""
+    alive: bool
 
 
 class Registry(ABC):
@@ -66,6 +81,18 @@ class Registry(ABC):
     @abstractmethod
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment for one script. Raises LabError that names who holds it, where and since when."""
+
+    def is_there(self) -> bool:
+        """Say whether it has been made; to read one that is not may make it. Raises LabError."""
+        return True
+
+    def ailments(self) -> Iterable[Finding]:
+        """Return what is the matter with it besides what reading it shows, writing nothing. Raises LabError."""
+        return ()
+
+    def holders(self) -> Sequence[Holder]:
+        """Return who holds experiments, or died while holding one. Raises LabError."""
+        return ()
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Let go of what it holds."""

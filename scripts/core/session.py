@@ -26,6 +26,7 @@ from scripts.core.request_bucket import RequestBucket
 from scripts.core.resources import Holdings, holdings
 from scripts.core.shared_looks import SharedLooks
 from scripts.core.tagging import Tagger
+from scripts.core.unwritten import Unwritten
 
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
@@ -39,6 +40,8 @@ class Session:
     directory: Path
     lab: Lab
     script: str
+    records: bool = True
+    """Whether its calls are written down; without, only those can be made that change nothing."""
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
     preparing: Lock = field(default_factory=Lock)
@@ -80,7 +83,8 @@ class Session:
     @cached_property
     def recorder(self) -> Recorder:
         """What writes every call down."""
-        return Recorder(self.registry, self.script, Tagger(self.kinds.values(), self.lab.tags))
+        registry = self.registry if self.records else Unwritten()
+        return Recorder(registry, self.script, Tagger(self.kinds.values(), self.lab.tags))
 
     @cached_property
     def cloud(self) -> Cloud:

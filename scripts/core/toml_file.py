@@ -44,12 +44,25 @@ def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) ->
         raise LabError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
 
 
+def complaints(refused: LabError, model: type[BaseModel], *, shown_as: str) -> list[str]:
+    """Return all that is wrong with a file that was refused as `model`, a line each."""
+    if isinstance(refused.__cause__, ValidationError):
+        return [f"{shown_as}: {line}" for line in _lines(refused.__cause__, model)]
+    return [str(refused)]
+
+
 def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
+    first, *others = _lines(problem, model)
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
     # A misspelt key is two complaints, unknown and missing: the unknown one tells more.
     errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    where = f"{key}: " if (key := _key(errors[0]["loc"])) else ""
-    return f"{where}{_complaint(errors[0], model)}{more}"
+    return [
+        f"{key}: {_complaint(error, model)}" if (key := _key(error["loc"])) else _complaint(error, model)
+        for error in errors
+    ]
 
 
 def _key(location: tuple[int | str, ...]) -> str:

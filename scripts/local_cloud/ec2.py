@@ -51,7 +51,7 @@ class Ec2:
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
             self.snapshots.check_copy(call, self.weather)
-        if call.params.get("DryRun") == "true" and call.changes_something():
+        if call.params.get("DryRun") == "true":
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.earlier_answer(call, asked):
             return _again(call, earlier)

@@ -17,6 +17,7 @@ from scripts.local_cloud.answers import Answer, Disconnected, Problem, error, er
 from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
 from scripts.local_cloud.ec2 import Ec2
+from scripts.local_cloud.policy_simulator import simulated
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.store import Wsgi, ask
@@ -126,6 +127,8 @@ class Front:
 
     def _decided(self, call: Call) -> Answer:
         if answer := stand_in(call, self.weather.quotas):
+            return answer
+        if answer := simulated(call, self.weather):
             return answer
         if call.service == "ebs":
             return self.direct_snapshots.answer(call)

@@ -59,6 +59,10 @@ class Fault(BaseModel):
     kind: Literal["reset-before", "reset-after", "truncated", "html-503", "hang-after"] | None = None
     """`before` and `after` AWS did what was asked; `hang-after` holds the answer back until the caller gives up."""
 
+    def is_about(self, action: str) -> bool:
+        """Say whether calls of an operation go wrong, in whichever region."""
+        return self.times != 0 and fnmatchcase(action, self.action)
+
     def strikes(self, action: str, region: str, chance: Random) -> bool:
         """Say whether this call goes wrong, and count it."""
         if self.times == 0 or not (fnmatchcase(action, self.action) and fnmatchcase(region, self.region)):

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
 from scripts.core.record import person
+from scripts.core.session import Session
 from scripts.core.tags import SHARED, tag_specifications
 from scripts.core.wishes import subnets_of
 
@@ -33,7 +34,7 @@ class LabNetwork(LaunchPart):
         """Return the group, or what makes or mends it."""
         vpc = _vpc(site)
         group = _group(site, vpc)
-        wanted = _wanted(site)
+        wanted = _wanted(site.session)
         if group is None:
             make = partial(_make, site, vpc, wanted)
             return Share(
@@ -41,9 +42,21 @@ class LabNetwork(LaunchPart):
             )
         missing, surplus = difference(rules_in(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
         if missing or surplus:
-            mend = partial(_mend, site, group["GroupId"], missing, surplus)
+            mend = partial(_mend, site.session, site.region, group["GroupId"], missing, surplus)
             return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
         return _share(group["GroupId"])
+
+
+def admit(session: Session, region: str) -> list[str]:
+    """Admit ssh from where the lab says to all of its groups in a region; return what is admitted now and was not."""
+    filters: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
+    groups = session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    added = []
+    for group in groups:
+        missing, _ = difference(rules_in(group), _wanted(session), only_mine=True)
+        _mend(session, region, group["GroupId"], missing, {})
+        added += [f"{network} in {group['GroupId']}" for network in missing]
+    return added
 
 
 def _share(group: str) -> Share:
@@ -54,11 +67,11 @@ def _from(rules: Rules) -> str:
     return ", ".join(rules)
 
 
-def _wanted(site: Site) -> Rules:
-    ssh_from = site.session.lab.network.ssh_from
+def _wanted(session: Session) -> Rules:
+    ssh_from = session.lab.network.ssh_from
     if ssh_from != "auto":
         return dict.fromkeys((str(ipaddress.ip_network(n)) for n in ssh_from), "ec2-lab: ssh_from of lab.toml")
-    return {site.session.cloud.caller_address(): mine()}
+    return {session.cloud.caller_address(): mine()}
 
 
 def mine() -> str:
@@ -139,12 +152,12 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
         group = found["GroupId"]
     # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
-    return _mend(site, group, wanted, {})
+    return _mend(site.session, site.region, group, wanted, {})
 
 
-def _mend(site: Site, group: str, missing: Rules, surplus: Rules) -> Share:
+def _mend(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> Share:
     """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
-    ec2 = site.session.cloud.ec2(site.region)
+    ec2 = session.cloud.ec2(region)
     for network, text in missing.items():
         with _unless("InvalidPermission.Duplicate"):
             ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])

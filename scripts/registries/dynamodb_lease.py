@@ -17,11 +17,14 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.record import actor, new_id, now
+from scripts.core.registry import Holder
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
 CLOCK_STEP = 1.0
 """Seconds: the Date of an answer has no fractions."""
 TRIES = 5
+LEASE = "lease"
+"""The partition that leases stand in."""
 MINE = "#token = :mine"
 
 
@@ -58,6 +61,13 @@ class Leases:
         self._over.set()
         if self._renewing:
             self._renewing.join()
+
+    def holders(self) -> list[Holder]:
+        """Return who has a lease, and who let one run out or died with it."""
+        return [
+            Holder(lease["id"]["S"], lease["holder"]["S"], alive=not self._is_over(lease))
+            for lease in self.table.query(LEASE)
+        ]
 
     def _take(self, experiment: str, script: str) -> str:
         token = new_id()
@@ -110,7 +120,7 @@ class Leases:
 
 def lease_key(experiment: str) -> dict[str, Any]:
     """Return where the lease of an experiment stands."""
-    return {"place": {"S": "lease"}, "id": {"S": experiment}}
+    return {"place": {"S": LEASE}, "id": {"S": experiment}}
 
 
 def _condition(expression: str, *, mine: str, until: dict[str, str] | None = None, names: tuple[str, ...] = ()) -> Any:

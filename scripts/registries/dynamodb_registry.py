@@ -11,15 +11,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import LabError
 from scripts.core.record import Event, Record
-from scripts.core.registry import Needed, Registry
+from scripts.core.registry import Holder, Needed, Registry
 from scripts.core.resources import GONE
 from scripts.registries.dynamodb_items import BYTES, LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
 from scripts.registries.dynamodb_lease import Leases
 from scripts.registries.dynamodb_table import ConditionFailed, Table
+
+if TYPE_CHECKING:
+    from scripts.core.check import Finding
 
 MOVES, MOVED_BYTES = 50, 2_000_000
 """What one transaction moves at most: AWS takes 100 actions and 4 MB
@@ -132,6 +135,20 @@ class DynamoDbRegistry(Registry):
     def _measured(self) -> int:
         sizes = self.table.query(LIVE, ProjectionExpression=BYTES)
         return sum(int(item[BYTES]["N"]) for item in sizes if BYTES in item)
+
+    def is_there(self) -> bool:
+        """Ask DynamoDB for the table, and make none."""
+        return self.table.description() is not None
+
+    def ailments(self) -> Iterable[Finding]:
+        """Look at the table's own settings."""
+        from scripts.registries.table_ailments import ailments
+
+        return ailments(self.table)
+
+    def holders(self) -> Sequence[Holder]:
+        """Look at the leases."""
+        return self._leases.holders() if self.is_there() else ()
 
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment by a lease that is renewed."""

@@ -71,6 +71,20 @@ class Table:
             next(iter(write.values()))["TableName"] = self.name
         self._call("transact_write_items", named=False, TransactItems=writes)
 
+    def description(self) -> dict[str, Any] | None:
+        """Return what DynamoDB says of the table; None where there is none. Raises LabError."""
+        with self._explained(), _unless("ResourceNotFoundException"):
+            described: dict[str, Any] = self.client.describe_table(TableName=self.name)["Table"]
+            return described
+        return None
+
+    def is_backed_up(self) -> bool:
+        """Say whether the table can be put back to any moment of the last weeks. Raises LabError."""
+        with self._explained():
+            told = self.client.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
+        recovery = told.get("PointInTimeRecoveryDescription", {})
+        return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
+
     def query(self, place: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a partition whose sort key begins with `prefix`, in its order, as they are now."""
         condition, values = "place = :place", {":place": {"S": place}}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.record import actor, now
+from scripts.core.registry import Holder
 from scripts.registries.file_access import explained
 
 LOOKS, LOOK = 20, 0.05
@@ -24,7 +25,7 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
     The lock is the operating system's: whoever dies lets go of it, and what he left written is overwritten. A file
     system without locks is refused by name, as two could act there at once.
     """
-    directory = registry.with_name(f"{registry.name}.locks")
+    directory = _directory(registry)
     with explained(directory):
         directory.mkdir(mode=0o700, exist_ok=True)
         file = (directory / experiment).open("a+b", buffering=0)
@@ -35,6 +36,30 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
             file.write(f"{script} ({actor()}, since {now()})".encode())
         yield
         file.truncate(0)
+
+
+def holders(registry: Path) -> list[Holder]:
+    """Return who holds experiments of a registry, and who died while holding one."""
+    found = []
+    for path in sorted(_directory(registry).glob("*")):
+        with path.open("rb") as file:
+            if who := file.read(1000).decode(errors="replace").strip():
+                found.append(Holder(path.name, who, alive=_is_held(file.fileno())))
+    return found
+
+
+def _is_held(descriptor: int) -> bool:
+    """Try the lock, and let go of it at once: who wants it in that moment looks again (LOOKS)."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _directory(registry: Path) -> Path:
+    return registry.with_name(f"{registry.name}.locks")
 
 
 def _hold(directory: Path, descriptor: int, experiment: str) -> None:

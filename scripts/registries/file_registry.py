@@ -27,13 +27,14 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.core.record import Event, Record
-from scripts.core.registry import GROWTH, Needed, Registry
+from scripts.core.registry import GROWTH, Holder, Needed, Registry
 from scripts.registries.file_access import (
     append_at,
     close_after,
@@ -61,7 +62,10 @@ from scripts.registries.file_form import (
     parsed,
     records_in,
 )
-from scripts.registries.file_lock import acting_alone
+from scripts.registries.file_lock import acting_alone, holders
+
+if TYPE_CHECKING:
+    from scripts.core.check import Finding
 
 KEPT = "kept_bytes"
 """The note, first in the file, that says how much was kept when something was last put away."""
@@ -196,6 +200,17 @@ class FileRegistry(Registry):
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment by a lock of the operating system."""
         return acting_alone(self.path, experiment, script)
+
+    def ailments(self) -> Iterable[Finding]:
+        """Look at the file, its directory and its disk."""
+        from scripts.registries.file_ailments import ailments
+
+        return ailments(self.path)
+
+    def holders(self) -> Sequence[Holder]:
+        """Look at the locks."""
+        with explained(self.path):
+            return holders(self.path)
 
     def _end_of_records(self, descriptor: int) -> int | None:
         """Return where the next record goes; None if the file needs mending.

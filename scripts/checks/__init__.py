@@ -1,0 +1,1 @@
+"""The checks of `make doctor` that come with the lab."""

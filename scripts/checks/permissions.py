@@ -1,0 +1,149 @@
+"""What AWS lets the lab's caller do: by dry runs where a call has one, else by IAM's simulator, else unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
+
+from scripts.core.authorization import in_words
+from scripts.core.capacity import Pool
+from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
+from scripts.core.checked_lab import CheckedLab
+from scripts.core.dry_runs import Answer, Tried, tried, tried_with
+from scripts.core.enabled_regions import expect_open
+from scripts.core.errors import LabError
+from scripts.core.harmless_reads import READS
+from scripts.core.iam_policy import actions, statements
+from scripts.core.launch_part import Site, total
+from scripts.core.own_things import own_things
+from scripts.core.policy_simulation import Verdicts, policy_source, simulated, together
+from scripts.core.refusals import Refusal
+from scripts.core.run_request import request_for
+
+POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
+RUN = "RunInstances"
+
+ALLOWED = Diagnosis("allowed", Level.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator")
+REFUSED = Diagnosis("not-allowed", Level.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
+LAUNCH_REFUSED = Diagnosis(
+    "launch-refused", Level.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
+    "`make plan EXP={experiment}` shows the request",
+)  # fmt: skip
+SIMULATED_REFUSAL = Diagnosis(
+    "not-allowed-by-simulation", Level.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
+    f"{POLICY}; nothing is to be done where a narrower policy means it so",
+)  # fmt: skip
+LESS_TOLD = Diagnosis(
+    "less-told",
+    Level.WARNING,
+    "not allowed, so that the lab works, and says less: {subjects}",
+    POLICY,
+)
+UNTOLD = Diagnosis(
+    "permission-untold", Level.WARNING, "can't be told whether these are allowed: {subjects}",
+    "allow iam:SimulatePrincipalPolicy, or look again while a machine of the lab runs",
+)  # fmt: skip
+
+ONLY_TELL = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
+"""Without these the lab works, and says less."""
+ABOUT_ITSELF = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
+"""Asked for by this check alone."""
+
+
+class Permissions(Check):
+    """Every call of docs/iam-policy.json that this lab comes to make, in each region."""
+
+    name = "permissions"
+    order = 50
+    needs = Needs.AWS
+
+    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+        """Ask for each call of EC2 in each region by itself; for all others at once."""
+        for region in lab.regions:
+            lab.begin(own_things, region)
+        lab.begin(policy_source)
+        asked = [lab.begin(simulated, statement) for statement in statements()]
+        for region in lab.regions:
+            for action in actions("ec2"):
+                yield partial(self._tried, lab, region, action, asked)
+        yield partial(self._others, lab, asked)
+
+    def look(self, lab: CheckedLab) -> Iterable[Finding]:
+        """Look at nothing else."""
+        del lab
+        return ()
+
+    def _tried(self, lab: CheckedLab, region: str, action: str, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
+        expect_open(lab, region)
+        operation, cloud = action.partition(":")[2], lab.opened.cloud
+        if operation == RUN:
+            yield from self._launch(lab, region)
+            return
+        result = tried(cloud, region, operation, lab.begin(own_things, region).result())
+        if result.answer is Answer.REFUSED:
+            yield REFUSED.of(region, action=action, why=_why(lab, region, result))
+        elif result.answer is Answer.ALLOWED:
+            yield ALLOWED.of(action)
+        else:
+            yield _by_simulation(action, together(asked))
+
+    def _launch(self, lab: CheckedLab, region: str) -> Iterator[Finding]:
+        """Try the request of the first experiment that would be launched in a region."""
+        name = next((name for name in lab.experiments if region in lab.regions_of(name)), None)
+        if name is None:
+            return
+        experiment = lab.experiments[name]
+        site = Site(lab.opened, name, experiment, region)
+        try:
+            share = total(part.share(site) for part in lab.opened.launch_parts)
+            subnets = lab.subnets_in(region)
+            pool = Pool(region, experiment.types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
+            request = request_for(share, pool, experiment.nodes, experiment.nodes)
+        except LabError:
+            return  # what the region or the experiment lacks, other checks say
+        result = tried_with(lab.opened.cloud, region, RUN, request)
+        if result.answer is Answer.REFUSED:
+            yield REFUSED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
+        elif result.answer is Answer.ALLOWED:
+            yield ALLOWED.of(f"ec2:{RUN}")
+        else:
+            yield LAUNCH_REFUSED.of(region, experiment=name, why=f"{result.code}: {result.message}")
+
+    def _others(self, lab: CheckedLab, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
+        said = together(asked)
+        for action in sorted(said):
+            if not action.startswith("ec2:") and action not in ABOUT_ITSELF and _comes_to_make(lab, action):
+                allowed = said[action]
+                if allowed is None and action in READS:
+                    said[action] = READS[action](lab)
+                yield _by_simulation(action, said)
+
+
+def _by_simulation(action: str, said: Mapping[str, bool | None]) -> Finding:
+    if said.get(action):
+        return ALLOWED.of(action)
+    if said.get(action) is None:
+        return UNTOLD.of(action)
+    return (LESS_TOLD if action.startswith(ONLY_TELL) else SIMULATED_REFUSAL).of(action)
+
+
+def _why(lab: CheckedLab, region: str, result: Tried) -> str:
+    return in_words(lab.opened.cloud, region, Refusal(result.code, result.message))
+
+
+def _comes_to_make(lab: CheckedLab, action: str) -> bool:
+    """Say whether a lab with these files ever makes a call."""
+    experiments = lab.experiments.values()
+    match action.partition(":")[0], action:
+        case "dynamodb", _:
+            return bool(lab.table)
+        case "s3", _:
+            return any(one.bucket for one in experiments)
+        case "kms", _:
+            return bool(lab.lab.kms_keys)
+        case _, "iam:PassRole":
+            return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)
+        case _, "iam:CreateServiceLinkedRole":
+            return any("spot" in one.markets for one in experiments)
+    return True

@@ -1,0 +1,61 @@
+"""Look at all that can be wrong before or after a launch, and say what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, OneExperiment, script
+
+if TYPE_CHECKING:
+    from scripts.core.check import Check, Finding
+    from scripts.core.doctor_report import DoctorReport
+
+app = script(__doc__)
+Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
+SOMETHING_IS_WRONG = 3
+"""The exit code, for cron, as `make audit` has it; warnings leave it at 0."""
+
+
+@app.command()
+def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -> None:
+    """Look at the lab's files, this machine, the credentials, what AWS allows and has, and the registry.
+
+    All regions of the lab and all experiments are looked at, or those of EXP alone. Nothing is changed, and nothing is
+    written down; FIX=1 then mends what docs/doctor.md, which lists all that can be found, says that it does.
+    Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is, 1 if there is no lab here.
+    """
+    from scripts.core.check import Level
+    from scripts.core.check_up import check_up
+    from scripts.core.checked_lab import opened_to_look
+    from scripts.core.doctor_report import DoctorReport
+
+    report = DoctorReport(Console(as_json=as_json))
+    with opened_to_look(Path.cwd(), exp) as lab:
+        report.begins(lab)
+        found = [report.found(check, finding) for check, finding in check_up(lab, lab.plugins.checks())]
+    report.ends()
+    if fix:
+        found = _left(found, report)
+    if any(finding.diagnosis.level is Level.WRONG for _, finding in found):
+        raise typer.Exit(SOMETHING_IS_WRONG)
+
+
+def _left(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:
+    """Mend what can be mended; return what is left."""
+    from scripts.core.session import open_session
+
+    left = []
+    with open_session("doctor") as session:
+        for check, finding in found:
+            done = list(check.mend(session, finding))
+            report.mended(check, finding, done)
+            left += [] if done else [(check, finding)]
+    return left
+
+
+if __name__ == "__main__":
+    run(app)

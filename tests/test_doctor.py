@@ -1,0 +1,315 @@
+"""What `make doctor` finds, each thing provoked; that it stops at nothing, changes nothing, and ends as it should."""
+
+import shutil
+
+import pytest
+
+from scripts.checks.address import Address
+from scripts.checks.clock import Clock
+from scripts.checks.credentials import Credentials
+from scripts.checks.data import DataSets
+from scripts.checks.files import Files
+from scripts.checks.quotas import Quotas
+from scripts.checks.regions import Regions
+from scripts.core.caller import Caller
+from scripts.core.check import Check
+from scripts.core.check_up import check_up
+from scripts.core.checked_lab import opened_to_look
+from scripts.core.names import NAME_RULE
+from tests.diagnoses import diagnoses, row
+from tests.lab_directory import REPOSITORY, VARIABLES
+from tests.local_cloud.asking import run
+
+KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
+LAB = 'regions = ["us-east-1", "us-west-2"]\n'
+CHECKS = ["files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "data", "quotas", "address",
+          "registry"]  # fmt: skip
+
+
+@pytest.fixture
+def look(lab, monkeypatch, tmp_path):
+    """Make one check of the lab, in this process; return its findings as (id, text)."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def found(check, only=""):
+        with opened_to_look(lab.path, only) as looked_at:
+            return [(finding.diagnosis.id, finding.text) for _, finding in check_up(looked_at, [check])]
+
+    return found
+
+
+def ids(found):
+    return [identity for identity, _ in found]
+
+
+def findings(ended):
+    return [event for event in ended.events if event["event"] == "finding"]
+
+
+def lines_of(ended):
+    return [line for line in ended.out.splitlines() if line.startswith(("ok ", "warning ", "wrong "))]
+
+
+def on_aws(lab, cloud, more=""):
+    """Have the lab go to AWS, which is the test's local cloud here; return the settings that see to it."""
+    lab.write("lab.toml", f'cloud = "aws"\n{LAB}{more}')
+    return {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": cloud.url}
+
+
+def group_without_rules(cloud):
+    """The lab's security group, from which this machine's address is gone."""
+    ec2 = cloud.client("ec2", "us-east-1")
+    tags = [{"Key": "lab:shared", "Value": "lab"}, {"Key": "lab:record", "Value": "f" * 32}]
+    specification = [{"ResourceType": "security-group", "Tags": tags}]
+    return ec2.create_security_group(GroupName="lab", Description="lab", TagSpecifications=specification)["GroupId"]
+
+
+def test_every_finding_that_the_code_can_make_has_its_row_in_the_document():
+    known = diagnoses()
+    rows = [line for line in (REPOSITORY / "docs" / "doctor.md").read_text().splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(row(diagnosis) for diagnosis in known)
+    assert len({diagnosis.id for diagnosis in known}) == len(known)
+    assert [d.id for d in known if d.level != "ok" and not d.remedy] == []
+
+
+def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_changed_or_written(lab, cloud):
+    ended = lab.run("doctor")
+    assert (ended.code, ended.err) == (0, "")
+    assert [line.split()[1] for line in lines_of(ended)] == ["files", *CHECKS]
+    (warning,) = [line for line in lines_of(ended) if not line.startswith("ok ")]
+    assert "nobody can log in to a machine → `make user-add NAME=…" in warning
+    assert ended.out.splitlines()[-1] == "0 wrong, 1 to think about"
+    changing = [c for c in cloud.calls() if not c["action"].startswith(("Describe", "Get", "List", "Simulate"))]
+    assert {call["params"].get("DryRun") for call in changing} == {"true"}
+    assert not lab.registry.exists()
+
+
+def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_so(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\nname = "two words"\ntypo = 1\n')
+    lab.write("experiments/a.toml", 'typse = ["g5.xlarge"]\nttl = "soon"\n')
+    lab.write("experiments/B.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("members/root.toml", f'keys = ["{KEY}"]\n')
+    lab.write("members/eve.toml", 'keys = ["nonsense"]\nuid = 3\n')
+    ended = lab.run("doctor", JSON="1")
+    assert ended.code == 3
+    wrong = [event for event in findings(ended) if event["level"] == "wrong"]
+    assert {event["finding"] for event in wrong} == {"file-wrong"}
+    assert all(event["remedy"] for event in wrong)
+    told = [event["text"].split(": ")[0:2] for event in wrong]
+    assert sorted(told) == [
+        ["experiments/B.toml", f"'B' is not {NAME_RULE}"],
+        ["experiments/a.toml", "ttl"], ["experiments/a.toml", "types"], ["experiments/a.toml", "typse"],
+        ["lab.toml", "name"], ["lab.toml", "typo"], ["members/eve.toml", "keys[0]"], ["members/eve.toml", "uid"],
+        ["members/root.toml", "'root' can't be a login name (try lower-case letters and digits)"],
+    ]  # fmt: skip
+    unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
+    assert unlooked == [check for check in CHECKS if check not in ("files", "versions", "ssh")]
+    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 8, "wrong": 9}
+    assert cloud.calls() == []
+
+
+def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_look(lab, cloud, tmp_path):
+    settings = on_aws(lab, cloud)
+    nobody = {"AWS_CONFIG_FILE": str(tmp_path / "no"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no")}
+    ended = lab.run("doctor", AWS_ENDPOINT_URL=settings["AWS_ENDPOINT_URL"], **nobody)
+    assert (ended.code, ended.err) == (3, "")
+    by_check = {line.split()[1]: line for line in lines_of(ended)}
+    assert list(by_check) == CHECKS
+    assert by_check["credentials"].startswith("wrong    credentials  AWS: Unable to locate credentials")
+    for check in ("clock", "permissions", "regions", "data", "quotas", "address"):
+        assert by_check[check].startswith(f"warning  {check:<12} not looked at: ")
+    for check in ("versions", "registry"):
+        assert by_check[check].startswith("ok ")
+
+
+def test_offline_it_says_that_aws_is_not_reached(lab, look, cloud, monkeypatch):
+    settings = on_aws(lab, cloud) | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert ids(look(Credentials())) == ["aws-not-reached"]
+    assert ids(look(Regions())) == ["not-looked-at"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"EXP": "dmo"}, 'experiments/dmo.toml: no such experiment (did you mean "demo"?)'),
+        ({"EXP": "a b"}, "EXP: 'a b' is"),
+    ],
+)
+def test_where_nothing_can_be_looked_at_it_ends_with_one(lab, variables, said):
+    ended = lab.run("doctor", **variables)
+    assert ended.code == 1
+    assert said in ended.error
+
+
+def test_without_a_lab_it_ends_with_one(lab):
+    (lab.path / "lab.toml").unlink()
+    ended = lab.run("doctor")
+    assert ended.code == 1
+    assert "lab.toml: not found" in ended.error
+
+
+def test_a_changed_address_is_named_where_a_machine_runs_and_admitted_when_that_is_wanted(lab, cloud, look):
+    group = group_without_rules(cloud)
+    assert "address-admitted-next" in ids(look(Address())), "no machine is there to be reached"
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:record", "Value": "f" * 32}]}]
+    run(cloud.client("ec2", "us-east-1"), TagSpecifications=tags)
+    assert look(Address()) == [
+        ("address-not-admitted", f"ssh from 127.0.0.1 is not admitted by {group} in us-east-1: it hangs"),
+        ("no-group-yet", "us-west-2: no security group yet, the first launch makes it"),
+    ]
+    ended = lab.run("doctor", FIX="1")
+    assert ended.code == 0, ended.out
+    assert f"ssh is admitted from 127.0.0.1/32 in {group}, us-east-1" in ended.out
+    assert any(r.get("operation") == "AuthorizeSecurityGroupIngress" for r in lab.records())
+    assert "address-admitted" in ids(look(Address()))
+
+
+def test_an_address_outside_the_networks_that_the_lab_admits_is_named(lab, look):
+    lab.write("lab.toml", f'{LAB}[network]\nssh_from = ["203.0.113.0/24"]\n')
+    assert ids(look(Address())) == ["address-not-in-list"]
+    lab.write("lab.toml", f'{LAB}[network]\nssh_from = ["127.0.0.0/8", "::/0"]\n')
+    assert ids(look(Address())) == ["no-group-yet"]
+
+
+@pytest.mark.parametrize(
+    ("skew", "found", "said"),
+    [(0, "clock-right", "as AWS's"), (120, "clock-off", "behind"), (-120, "clock-off", "ahead of"),
+     (400, "clock-wrong", "behind"), (-4000, "clock-wrong", "ahead of")],
+)  # fmt: skip
+def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(look, cloud, skew, found, said):
+    cloud.weather(clock_skew=skew)
+    ((identity, text),) = look(Clock())
+    assert identity == found
+    assert said in text
+
+
+def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud, monkeypatch):
+    assert look(Credentials()) == [("caller", "arn:aws:sts::123456789012:user/moto in account 123456789012")]
+    for name, value in on_aws(lab, cloud).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "x")
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2999-01-01T00:00:00Z")
+    assert ids(look(Credentials())) == ["caller"]
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "ExpiredToken"}])
+    ((identity, text),) = look(Credentials())
+    assert identity == "caller-unknown"
+    assert "log in again" in text
+
+
+def test_the_root_user_and_a_role_are_known_by_their_arns():
+    assert Caller("arn:aws:iam::123456789012:root").is_root
+    assumed = Caller("arn:aws:sts::123456789012:assumed-role/researcher/alice@example.org")
+    assert (assumed.is_root, assumed.role) == (False, "researcher")
+    assert Caller("arn:aws:iam::123456789012:user/alice").role is None
+
+
+def test_regions_that_are_shut_misspelt_or_lack_something_are_named_and_the_rest_is_looked_at(lab, look, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "ap-east-1", "us-wset-2"]\n')
+    found = dict(look(Regions()))
+    assert found["not-opted-in"] == "the account has not opted in to ap-east-1"
+    assert found["no-such-region"] == 'us-wset-2 is no region of AWS (did you mean "us-west-2"?)'
+    assert found["regions-usable"].startswith("us-east-1: open")
+
+
+def test_where_the_first_region_is_shut_another_tells_who_asks(look, cloud):
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "InvalidClientTokenId"}])
+    assert ids(look(Credentials())) == ["caller"]
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "InvalidClientTokenId"}])
+    assert ids(look(Credentials())) == ["caller-unknown"]
+
+
+def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
+    lab.write("lab.toml", f'{LAB}[network.subnets]\nus-east-1 = ["subnet-0123456789abcdef0"]\n')
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nimage = { us-east-1 = "ami-12345678" }\n')
+    lab.write("experiments/odd.toml", 'types = ["x9.none"]\nimage = "resolve:ssm:/aws/service/none"\n')
+    west = cloud.client("ec2", "us-west-2")
+    for subnet in west.describe_subnets()["Subnets"]:
+        west.delete_subnet(SubnetId=subnet["SubnetId"])
+    found = look(Regions())
+    assert ("no-image-anywhere", "us-east-1, us-west-2: no image /aws/service/none") in found
+    assert ("no-image", "us-east-1: no image ami-12345678, so no machine is asked for there") in found
+    assert ("no-type-anywhere", "none of the types of odd is offered in us-east-1, us-west-2") in found
+    assert ("no-network", "us-west-2: there is no default VPC with subnets") in found
+    assert any(identity == "no-network" and "subnet-0123456789abcdef0" in text for identity, text in found)
+    assert "regions-usable" not in ids(found)
+
+
+def test_a_region_that_may_not_be_asked_hides_no_other(look, cloud):
+    cloud.weather(faults=[{"action": "DescribeSubnets", "region": "us-west-2", "code": "UnauthorizedOperation"}])
+    found = look(Regions())
+    assert sorted(ids(found)) == ["look-refused", "regions-usable"]
+
+
+def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1", "eu-central-1"]\n')
+    lab.write(
+        "experiments/other.toml",
+        'types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nversion = "3"\nmount = "/data"\n',
+    )
+    with opened_to_look(lab.path, "") as looked_at:
+        found = {finding.diagnosis.id: finding for _, finding in check_up(looked_at, [DataSets()])}
+    assert found["data-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
+    assert found["no-data"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
+
+
+def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(lab, look, cloud):
+    on_demand, spot = "Running On-Demand G and VT instances", "All G and VT Spot Instance Requests"
+    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\nnodes = 2\n')
+    cloud.weather(quotas={on_demand: 96, spot: 95})
+    found = look(Quotas())
+    assert found == [
+        ("quota-too-small", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are wanted")
+    ]
+    cloud.weather(quotas={on_demand: 0, spot: 0})
+    assert look(Quotas()) == [("quota-nowhere", "no quota of us-east-1, us-west-2 lets demo have its 2 x g5.12xlarge")]
+    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge"]\nmatrix = { lr = [1, 2, 3] }\ncommand = "true"\n')
+    cloud.weather(quotas={on_demand: 96})
+    ((identity, text),) = look(Quotas())
+    assert (identity, "lets 2 of its 3 combinations run at once" in text) == ("quota-below-sweep", True)
+    ec2 = cloud.client("ec2", "us-east-1")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2, InstanceType="g5.12xlarge")
+    assert [text for identity, text in look(Quotas()) if identity == "quota-in-use"] == [
+        f"demo on g5.12xlarge: of 96 vCPUs of '{on_demand}' in us-east-1 96 are in use, 48 are wanted"
+    ]
+    cloud.weather(faults=[{"action": "ListServiceQuotas", "code": "AccessDeniedException"}])
+    assert look(Quotas()) == [("quotas-unread", "the quotas of us-east-1, us-west-2 can't be read")]
+
+
+def test_an_empty_lab_is_told_how_to_begin_and_a_broken_plugin_is_named_while_all_else_is_looked_at(lab, look):
+    shutil.rmtree(lab.path / "experiments")
+    lab.write("plugins/broken.py", "import no_such_module\n")
+    assert ids(look(Files())) == ["plugin-broken", "no-experiment", "no-member", "files-read"]
+    assert ids(look(Quotas())) == [], "of no experiment nothing is asked"
+
+
+def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_other(lab, look):
+    class Bad(Check):
+        name = "bad"
+
+        def look(self, _):
+            return 1 / 0
+
+    class Worse(Bad):
+        name = "worse"
+
+        def looks(self, _):
+            raise SystemError("no")
+
+    with opened_to_look(lab.path, "") as looked_at:
+        found = [(check.name, f.text) for check, f in check_up(looked_at, [Bad(), Worse(), Files()])]
+    assert found[:2] == [
+        ("bad", "the check failed: ZeroDivisionError: division by zero"),
+        ("worse", "the check failed: SystemError: no"),
+    ]
+    assert {name for name, _ in found} == {"bad", "worse", "files"}
+
+
+def test_one_experiment_alone_is_looked_at_in_its_own_regions(lab, look, cloud):
+    lab.write("experiments/other.toml", 'types = ["g5.xlarge"]\nregions = ["eu-west-1"]\n')
+    assert look(Quotas(), only="other") == [("quotas-sufficient", "enough for each of other")]
+    assert {call["region"] for call in cloud.calls("ListServiceQuotas")} == {"eu-west-1"}

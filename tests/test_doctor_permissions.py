@@ -1,0 +1,149 @@
+"""What the doctor says of permissions: by dry runs, by IAM's policy simulator, by reading, or that it can't be told."""
+
+import base64
+import json
+
+import boto3
+import pytest
+
+from scripts.checks.permissions import Permissions
+from scripts.core.check_up import check_up
+from scripts.core.checked_lab import opened_to_look
+from scripts.core.dry_runs import DRY_RUNS, MADE_UP
+from scripts.core.iam_policy import Place, actions, statements
+from scripts.core.recorder import changes_something
+from tests.lab_directory import VARIABLES
+from tests.local_cloud.asking import run
+
+
+@pytest.fixture
+def said(lab, monkeypatch):
+    """What is said of the permissions of a lab in one region: finding -> its subjects, and its action if it has one."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n')
+
+    def findings():
+        with opened_to_look(lab.path, "") as looked_at:
+            found = [finding for _, finding in check_up(looked_at, [Permissions()])]
+        return {(f.diagnosis.id, dict(f.values).get("action", "")): f for f in found}
+
+    return findings
+
+
+def fault(action, code="UnauthorizedOperation", **more):
+    return {"action": action, "code": code, **more}
+
+
+def machine_of_the_lab(cloud):
+    """A machine that carries the lab's tag."""
+    ec2 = cloud.client("ec2", "us-east-1")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:record", "Value": "f" * 32}]}]
+    run(ec2, TagSpecifications=tags)
+
+
+def test_there_is_a_dry_run_for_each_call_of_ec2_that_the_policy_allows_and_botocore_takes_its_parameters():
+    operations = {action.partition(":")[2] for action in actions("ec2")}
+    changing = {operation for operation in operations if changes_something(operation)}
+    assert set(DRY_RUNS) == changing - {"RunInstances"} | {"GetConsoleOutput"}
+    ec2 = boto3.client("ec2", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    names = {operation: method for method, operation in ec2.meta.method_to_api_mapping.items()}
+    sent = []
+    ec2.meta.events.register("before-send", lambda request, **_: sent.append(request) or _refusal())
+    for operation in operations - {"RunInstances"}:
+        known = DRY_RUNS.get(operation)
+        request = known.request(MADE_UP, "us-east-1") if known else {}
+        with pytest.raises(ec2.exceptions.ClientError):  # and no ParamValidationError
+            getattr(ec2, names[operation])(**request, DryRun=True)
+    assert len(sent) == len(operations) - 1
+    assert all("DryRun=true" in str(request.body) for request in sent)
+
+
+def _refusal():
+    from botocore.awsrequest import AWSResponse
+
+    class Raw:
+        def stream(self):
+            yield b"<Response><Errors><Error><Code>DryRunOperation</Code></Error></Errors></Response>"
+
+    return AWSResponse("https://ec2", 412, {}, Raw())
+
+
+def test_each_statement_is_asked_about_as_the_policy_words_it_in_the_labs_own_account_table_and_bucket():
+    place = Place("111122223333", "eu-west-1", "speech", "speech-runs")
+    asked = [(statement.actions, statement.question(place)) for statement in statements()]
+    by_action = {action: question for named, question in asked for action in named}
+    grant = by_action["kms:CreateGrant"]["ContextEntries"]
+    assert grant == [
+        {"ContextKeyName": "kms:ViaService", "ContextKeyType": "string",
+         "ContextKeyValues": ["ec2.eu-west-1.amazonaws.com"]}
+    ]  # fmt: skip
+    assert by_action["dynamodb:PutItem"]["ResourceArns"] == ["arn:aws:dynamodb:eu-west-1:111122223333:table/speech"]
+    assert by_action["s3:GetObject"]["ResourceArns"][0] == "arn:aws:s3:::speech-runs"
+    assert "ResourceArns" not in by_action["ec2:TerminateInstances"]
+    tag = {"ContextKeyName": "aws:ResourceTag/lab:record", "ContextKeyType": "string", "ContextKeyValues": ["doctor"]}
+    assert by_action["ec2:TerminateInstances"]["ContextEntries"] == [tag]
+    marks = by_action["ec2:CreateTags"]["ContextEntries"][-1]
+    assert (marks["ContextKeyType"], marks["ContextKeyValues"]) == ("stringList", ["lab:at-teardown", "lab:kept"])
+
+
+def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(said, cloud):
+    context = {"principal": {"arn": "alice"}, "action": "ec2:RunInstances", "resource": "r"}
+    reason = base64.b64encode(json.dumps({"context": context, "explicitDeny": True}).encode()).decode()
+    encoded = f"Encoded authorization failure message: {reason}"
+    cloud.weather(faults=[fault("RunInstances", message=encoded), fault("CreateVolume")])
+    found = said()
+    assert {action for identity, action in found if identity == "not-allowed"} == {
+        "ec2:RunInstances",
+        "ec2:CreateVolume",
+    }
+    launch = found["not-allowed", "ec2:RunInstances"]
+    assert launch.text == (
+        "ec2:RunInstances is not allowed in us-east-1: alice may not ec2:RunInstances on r: an explicit deny"
+    )
+    assert "docs/iam-policy.json" in launch.remedy
+
+
+def test_a_refusal_about_a_thing_that_does_not_exist_says_nothing_and_the_simulator_is_asked(lab, said, cloud):
+    cloud.weather(faults=[fault("TerminateInstances"), fault("StartSnapshot", "AccessDeniedException")])
+    simulated = said()["not-allowed-by-simulation", ""]
+    assert simulated.subjects == ("ec2:TerminateInstances", "ebs:StartSnapshot")
+    cloud.weather()
+    machine_of_the_lab(cloud)
+    cloud.weather(faults=[fault("TerminateInstances")])
+    assert ("not-allowed", "ec2:TerminateInstances") in said(), "a machine of the lab's own leaves no doubt"
+
+
+def test_where_the_simulator_may_not_be_asked_reading_calls_tell_and_the_rest_is_said_to_be_open(said, cloud):
+    refusals = [fault("SimulatePrincipalPolicy", "AccessDenied"), fault("GetProducts", "AccessDeniedException")]
+    cloud.weather(faults=refusals)
+    found = said()
+    assert found["less-told", ""].subjects == ("pricing:GetProducts",)
+    untold = found["permission-untold", ""].subjects
+    assert {"ebs:StartSnapshot", "ec2:TerminateInstances"} <= set(untold)
+    told = {"servicequotas:ListServiceQuotas", "ssm:GetParameters", "ec2:DescribeInstances", "ec2:CreateVolume"}
+    assert not told & set(untold)
+    assert told <= set(found["allowed", ""].subjects)
+
+
+def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said, cloud):
+    services = {action.partition(":")[0] for action in said()["allowed", ""].subjects}
+    assert not services & {"dynamodb", "s3", "kms", "iam"}
+    lab.write(
+        "experiments/demo.toml",
+        'types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "true"\nbucket = "s3://runs"\ninstance_profile = "p"\n',
+    )
+    lab.write(
+        "lab.toml",
+        'regions = ["us-east-1"]\nregistry = "dynamodb://us-east-1/team"\n'
+        '[kms_keys]\nus-east-1 = "arn:aws:kms:us-east-1:1:key/1"\n',
+    )
+    services = {action.partition(":")[0] for action in said()["allowed", ""].subjects}
+    assert {"dynamodb", "s3", "kms", "iam"} <= services
+    assert cloud.calls("CreateTable") == []
+
+
+def test_a_launch_that_would_be_refused_for_another_reason_is_told_of_and_is_no_matter_of_permissions(said, cloud):
+    cloud.weather(faults=[fault("RunInstances", "InvalidParameterValue", message="no such thing")])
+    launch = next(f for (identity, _), f in said().items() if identity == "launch-refused")
+    assert launch.text.endswith("in us-east-1 is refused: InvalidParameterValue: no such thing")
