@@ -13,8 +13,9 @@ from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 
 if TYPE_CHECKING:
     from scripts.core.cloud import Cloud
+    from scripts.core.dollars import Dollars
+    from scripts.core.metering import Meter
     from scripts.core.price_book import PriceBook
-    from scripts.core.prices import Dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,12 @@ class Kind(ABC):
         del found, region, prices
         return 0.0
 
+    def meter(self) -> Meter:
+        """Return what hears the records and says what things cost; left as it is, they cost what `monthly` says."""
+        from scripts.core.metering import KindMeter
+
+        return KindMeter(self)
+
     def idle(self, found: Mapping[str, Any]) -> str:
         """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""
         del found
@@ -140,6 +147,10 @@ class Kind(ABC):
         """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
         del cloud, region, resources
         return {}
+
+    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+        """Ask AWS what things are of which the records tell too little for a price; the answer is on record then."""
+        del cloud, region, ids
 
     @abstractmethod
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
-from scripts.core.prices import Dollars
 from scripts.core.record import Event, Record
 from scripts.core.tags import KEPT, tag_map
 
@@ -60,6 +61,12 @@ class Volume(Kind):
         """Return what its size, iops and throughput cost, attached or not."""
         return prices.volume(region, found)
 
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from scripts.kinds.volume_meter import VolumeMeter
+
+        return VolumeMeter()
+
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is attached to nothing."""
         return "attached to nothing" if found["State"] == "available" else ""
@@ -77,6 +84,11 @@ class Volume(Kind):
         """Describe the volumes that match."""
         for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
             yield from page["Volumes"]
+
+    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+        """Describe volumes: what an image's root volume has is told by no request."""
+        if known := [identity for identity in ids if identity.startswith("vol-")]:
+            list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; it must not be attached."""
