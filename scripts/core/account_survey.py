@@ -9,9 +9,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.aws_errors import described
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource
 from scripts.core.price_book import PriceBook
-from scripts.core.prices import Dollars
 from scripts.core.session import Session
 from scripts.core.tags import tag_map
 
@@ -44,9 +44,8 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     Raises ClientError where AWS does not even tell its regions.
     """
     places = list(regions) or enabled_regions(session)
-    book = PriceBook(session.cloud)
     asked = {
-        (region, kind.name): session.threads.submit(_described, session, kind, region, book)
+        (region, kind.name): session.threads.submit(_described, session, kind, region)
         for region in places
         for kind in session.kinds.values()
     }
@@ -68,8 +67,8 @@ def enabled_regions(session: Session) -> list[str]:
     return list(dict.fromkeys([*session.lab.regions, *sorted(region["RegionName"] for region in told)]))
 
 
-def _described(session: Session, kind: Kind, region: str, book: PriceBook) -> list[Item]:
-    return [_item(kind, region, found, book) for found in kind.find(session.cloud, region, [])]
+def _described(session: Session, kind: Kind, region: str) -> list[Item]:
+    return [_item(kind, region, found, session.prices) for found in kind.find(session.cloud, region, [])]
 
 
 def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scripts.core.account_survey import Item, Survey
+from scripts.core.dollars import Dollars, total
 from scripts.core.kind import Resource
-from scripts.core.price_book import total
-from scripts.core.prices import Dollars
 from scripts.core.resources import Holdings, token_of
 from scripts.core.tags import AT_TEARDOWN, BY, DATASET, KEPT, SHARED
 

@@ -9,8 +9,8 @@ from typing import Any
 from scripts.core.account_survey import Survey
 from scripts.core.audit import Finding, Verdict, monthly
 from scripts.core.console import Console
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Resource
-from scripts.core.prices import Dollars
 from scripts.core.session import Session
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")

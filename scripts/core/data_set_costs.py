@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from scripts.core.cloud import Cloud
 from scripts.core.data_sets import GIB, DataSnapshot
-from scripts.core.prices import Dollars, snapshot_gib_month
+from scripts.core.dollars import Dollars
 from scripts.core.session import Session
 
 FAST_RESTORE_OFF = ("disabled", "disabling")
@@ -29,17 +29,12 @@ class Costed:
 def costed(session: Session, snapshots: Sequence[DataSnapshot]) -> list[Costed]:
     """Look prices and fast restore up, for all regions at the same time."""
     regions = {snapshot.region for snapshot in snapshots}
-    prices = {r: session.threads.submit(snapshot_gib_month, session.cloud, r) for r in regions}
     ids = {r: [s.id for s in snapshots if s.region == r] for r in regions}
     restores = {r: session.threads.submit(_fast_restores, session.cloud, r, ids[r]) for r in regions}
     return [
-        Costed(s, _times(prices[s.region].result(), s.size / GIB), restores[s.region].result().get(s.id, ""))
+        Costed(s, session.prices.stored(s.region, s.size / GIB), restores[s.region].result().get(s.id, ""))
         for s in snapshots
     ]
-
-
-def _times(price: Dollars, gib: float) -> Dollars:
-    return None if price is None else price * gib
 
 
 def _fast_restores(cloud: Cloud, region: str, snapshots: Iterable[str]) -> dict[str, str]:

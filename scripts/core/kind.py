@@ -13,8 +13,9 @@ from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 
 if TYPE_CHECKING:
     from scripts.core.cloud import Cloud
+    from scripts.core.dollars import Dollars
+    from scripts.core.metering import Meter
     from scripts.core.price_book import PriceBook
-    from scripts.core.prices import Dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,12 @@ class Kind(ABC):
         """Return what one costs a month as it is now, in dollars; None where that is not known."""
         del found, region, prices
         return 0.0
+
+    def meter(self) -> Meter:
+        """Return what hears the records and says what things cost; left as it is, they cost what `monthly` says."""
+        from scripts.core.metering import KindMeter
+
+        return KindMeter(self)
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core import prices
 from scripts.core.asking import Refused, ask
 from scripts.core.capacity import Pool, Scope, Search
 from scripts.core.config import Experiment
+from scripts.core.dollars import Dollars
 from scripts.core.launch_part import RegionUnready, Share
 from scripts.core.offerings import zones_offering
 from scripts.core.quotas import quota_for, quotas, virtual_cpus
@@ -28,7 +28,7 @@ class Candidate:
     """A pool in the order of asking."""
 
     pool: Pool
-    price: prices.Dollars
+    price: Dollars
     """Dollars an hour for one machine; None where it is not known."""
     out: str | None
     """Why it would not be asked, or None."""
@@ -42,7 +42,7 @@ class RegionFacts:
     cpus: Mapping[str, int]
     quotas: Mapping[str, float]
     spot: Mapping[str, float]
-    on_demand: Mapping[str, prices.Dollars]
+    on_demand: Mapping[str, Dollars]
     lack: str | None
     """What the region lacks for a launch."""
 
@@ -94,13 +94,13 @@ class Plan:
         return None
 
     def _facts(self, region: str) -> RegionFacts:
-        cloud, types = self.session.cloud, self.experiment.types
+        cloud, book, types = self.session.cloud, self.session.prices, self.experiment.types
         return RegionFacts(
             zones=zones_offering(cloud.ec2(region), types),
             cpus=virtual_cpus(cloud, region, types),
             quotas=quotas(cloud, region),
-            spot=prices.spot(cloud, region, types) if "spot" in self.experiment.markets else {},
-            on_demand={t: prices.on_demand(cloud, region, t) for t in types if "on-demand" in self.experiment.markets},
+            spot=book.spot_now(region, types) if "spot" in self.experiment.markets else {},
+            on_demand={t: book.machine_hour(region, t) for t in types if "on-demand" in self.experiment.markets},
             lack=self._lack(region),
         )
 
@@ -123,7 +123,7 @@ class Plan:
             return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"
         return None
 
-    def _price(self, pool: Pool) -> prices.Dollars:
+    def _price(self, pool: Pool) -> Dollars:
         facts = self.facts[pool.region]
         by_market = {"spot": facts.spot, "on-demand": facts.on_demand}
         return by_market.get(pool.market, {}).get(pool.instance_type)

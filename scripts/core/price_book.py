@@ -1,50 +1,87 @@
-"""What things cost a month, asked of AWS once each: list prices, and what they make for one resource."""
+"""What things cost, from whatever knows prices: list prices, and what they make for one resource."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
-from scripts.core import prices
-from scripts.core.cloud import Cloud
-from scripts.core.prices import Dollars
+from scripts.core.dollars import Dollars, times, total
+from scripts.core.priced import Priced, Unit
+from scripts.core.rates import Changing
 
 HOURS = 730
-"""In a month, as AWS reckons (8,760 a year by 12)."""
+"""In a month, where a price by the hour is told by the month, as AWS reckons (8,760 a year by 12)."""
 FREE_IOPS, FREE_THROUGHPUT = 3000, 125
 """What a gp3 volume has without extra cost (https://aws.amazon.com/ebs/pricing/); of other types iops cost from the
 first on, and throughput nothing."""
+IO2_FIRST_TIER = 32000
+"""Operations a second of an io2 volume beyond which each costs less; how much less is not looked up."""
 MIB_IN_GIB = 1024
 """Throughput is listed by GiB/s, and asked for in MiB/s."""
 
 
-class PriceBook:
-    """Prices of one run, looked up when first wanted; any thread may ask. Unknown is None, never zero."""
+class PriceSource(Protocol):
+    """Whoever knows prices; any thread may ask."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._known: dict[tuple[str, ...], Dollars] = {}
+    def listed(self, wanted: Priced) -> Dollars:
+        """Return a list price, or None where nobody knows it."""
+
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+        """Return a zone's spot prices over a time, as far as they are known."""
+
+    def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
+        """Return the lowest present spot price of each type over a region's zones, dollars an hour."""
+
+
+class PriceBook:
+    """Prices of one run, each looked up when it is first wanted; any thread may ask. Unknown is None, never zero."""
+
+    def __init__(self, source: PriceSource) -> None:
+        self.source = source
+        self._known: dict[Priced, Dollars] = {}
         self._lock = threading.Lock()
+
+    def machine_hour(self, region: str, instance_type: str) -> Dollars:
+        """Return what an on-demand machine costs an hour."""
+        return self._listed(Unit.MACHINE, region, instance_type)
+
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+        """Return what a spot machine costs an hour over a time."""
+        with self._lock:
+            return self.source.spot(region, zone, instance_type, began, ended)
+
+    def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
+        """Return what spot machines cost an hour now, each type in its cheapest zone."""
+        with self._lock:
+            return self.source.spot_now(region, types)
 
     def machine(self, region: str, instance_type: str, market: str) -> Dollars:
         """Return what a running machine costs a month."""
         if market == "spot":
-            key = ("spot", region, instance_type)
-            hourly = self._once(key, lambda: prices.spot(self.cloud, region, [instance_type]).get(instance_type))
-        else:
-            key = ("on-demand", region, instance_type)
-            hourly = self._once(key, lambda: prices.on_demand(self.cloud, region, instance_type))
-        return times(hourly, HOURS)
+            return times(self.spot_now(region, [instance_type]).get(instance_type), HOURS)
+        return times(self.machine_hour(region, instance_type), HOURS)
+
+    def address_hour(self, region: str, *, used: bool) -> Dollars:
+        """Return what a public IPv4 address costs an hour; the same whether it is used or not, so far."""
+        return self._listed(Unit.ADDRESS if used else Unit.IDLE_ADDRESS, region)
 
     def address(self, region: str, *, used: bool) -> Dollars:
-        """Return what a public IPv4 address costs a month; the same whether it is used or not, so far."""
-        hourly = self._once(("address", region, str(used)), lambda: prices.address(self.cloud, region, used=used))
-        return times(hourly, HOURS)
+        """Return what a public IPv4 address costs a month."""
+        return times(self.address_hour(region, used=used), HOURS)
 
     def stored(self, region: str, gib: float) -> Dollars:
         """Return what a snapshot of so many GiB costs a month."""
-        return times(self._once(("snapshot", region), lambda: prices.snapshot_gib_month(self.cloud, region)), gib)
+        return times(self._listed(Unit.SNAPSHOT, region), gib)
+
+    def fast_restore_hour(self, region: str) -> Dollars:
+        """Return what fast restore of a snapshot in one zone costs an hour."""
+        return self._listed(Unit.FAST_RESTORE, region)
+
+    def initialization(self, region: str, gib: Dollars) -> Dollars:
+        """Return what loading so many GiB of a snapshot at a provisioned rate costs; None GiB are not known."""
+        return None if gib is None else times(self._listed(Unit.INITIALIZATION, region), gib)
 
     def volume(self, region: str, described: Mapping[str, Any]) -> Dollars:
         """Return what a volume costs a month: its size, and the iops and throughput beyond what comes with it."""
@@ -52,28 +89,18 @@ class PriceBook:
         iops, throughput = described.get("Iops") or 0, described.get("Throughput") or 0
         beyond = max(0, iops - FREE_IOPS) if kind == "gp3" else iops if kind in ("io1", "io2") else 0
         faster = max(0, throughput - FREE_THROUGHPUT) if kind == "gp3" else 0
+        if kind == "io2" and beyond > IO2_FIRST_TIER:
+            return None
         parts = [
-            times(self._volume(region, kind, prices.VolumePart.SIZE), described["Size"]),
-            times(self._volume(region, kind, prices.VolumePart.IOPS), beyond) if beyond else 0.0,
-            times(self._volume(region, kind, prices.VolumePart.THROUGHPUT), faster / MIB_IN_GIB) if faster else 0.0,
+            times(self._listed(Unit.SIZE, region, kind), described["Size"]),
+            times(self._listed(Unit.IOPS, region, kind), beyond) if beyond else 0.0,
+            times(self._listed(Unit.THROUGHPUT, region, kind), faster / MIB_IN_GIB) if faster else 0.0,
         ]
         return total(parts)
 
-    def _volume(self, region: str, kind: str, part: prices.VolumePart) -> Dollars:
-        return self._once(("volume", region, kind, part), lambda: prices.volume(self.cloud, region, kind, part))
-
-    def _once(self, key: tuple[str, ...], ask: Callable[[], Dollars]) -> Dollars:
+    def _listed(self, unit: Unit, region: str, name: str = "") -> Dollars:
+        wanted = Priced(unit, region, name)
         with self._lock:  # held while asking: sixteen threads would ask for the same price at once
-            if key not in self._known:
-                self._known[key] = ask()
-            return self._known[key]
-
-
-def times(price: Dollars, amount: float) -> Dollars:
-    """Return a price so many times; unknown stays unknown."""
-    return None if price is None else price * amount
-
-
-def total(parts: list[Dollars]) -> Dollars:
-    """Return the sum; unknown where any part is."""
-    return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
+            if wanted not in self._known:
+                self._known[wanted] = self.source.listed(wanted)
+            return self._known[wanted]

@@ -1,71 +1,69 @@
-"""What things cost, as far as AWS says; what it does not say is unknown, never zero."""
+"""What AWS says that things cost: its price list, and its spot market's history."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from enum import StrEnum
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.capacity import Pool
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars
+from scripts.core.priced import Priced, Unit
 
 PRICING_REGION = "us-east-1"
 """The Pricing API answers for all regions, and only here, in ap-south-1 and in eu-central-1
 (https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html)."""
 
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
-SNAPSHOT_USAGE = "EBS:SnapshotUsage"
+ADDRESSES = {"group": "VPCPublicIPv4Address"}
+OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
+    Unit.SNAPSHOT: ("AmazonEC2", {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"),
+    Unit.FAST_RESTORE: ("AmazonEC2", {"productFamily": "Fast Snapshot Restore"}, "EBS:FastSnapshotRestore"),
+    Unit.ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:InUseAddress"),
+    Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
+}
+"""The archive's snapshots, and others', have usage types that end otherwise."""
+USAGE = "EBS:SnapshotUsage"
 """The usage type of what standard snapshots store; the archive's and others' end otherwise."""
+USAGE = {
+    Unit.SIZE: "EBS:VolumeUsage", Unit.IOPS: "EBS:VolumeP-IOPS", Unit.THROUGHPUT: "EBS:VolumeP-Throughput",
+}  # fmt: skip
+"""Of volumes, whose usage types have a region in front and the volume type behind. Of io2 the first 32,000 iops."""
 SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
-Dollars = float | None
+
+class NotTold(Exception):
+    """AWS could not be asked: not allowed, or out of reach."""
 
 
-class VolumePart(StrEnum):
-    """What of a volume is paid for, as its usage types are named (a region is in front, the volume type behind)."""
-
-    SIZE = "EBS:VolumeUsage"
-    """By GiB and month."""
-    IOPS = "EBS:VolumeP-IOPS"
-    """By operation a second and month; of io2 the first 32,000, what is beyond costs less."""
-    THROUGHPUT = "EBS:VolumeP-Throughput"
-    """By GiB/s and month."""
+def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
+    """Return a list price, None where AWS lists none. Raises NotTold."""
+    service, attributes, usage = _query(wanted)
+    filters = {**attributes, "regionCode": wanted.region}
+    return _list_price(cloud, service, filters, usage) if attributes else None
 
 
-def on_demand(cloud: Cloud, region: str, instance_type: str) -> Dollars:
-    """Return the list price of a type in a region, in dollars an hour."""
-    return _list_price(cloud, {"instanceType": instance_type, "regionCode": region, **LINUX})
+def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
+    """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
+    if wanted.unit is Unit.MACHINE:
+        return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
+    if wanted.unit in USAGE:
+        named = {"io1": ".piops", "standard": ""}.get(wanted.name, f".{wanted.name}")
+        return "AmazonEC2", {"volumeApiName": wanted.name}, f"{USAGE[wanted.unit]}{named}"
+    return OTHERS.get(wanted.unit, ("AmazonEC2", {}, ""))
 
 
-def snapshot_gib_month(cloud: Cloud, region: str) -> Dollars:
-    """Return the list price of one GiB stored in a standard snapshot, in dollars a month."""
-    return _list_price(cloud, {"productFamily": "Storage Snapshot", "regionCode": region}, SNAPSHOT_USAGE)
-
-
-def volume(cloud: Cloud, region: str, volume_type: str, part: VolumePart) -> Dollars:
-    """Return the list price of a part of a volume, in dollars a month."""
-    named = {"io1": ".piops", "standard": ""}.get(volume_type, f".{volume_type}")
-    return _list_price(cloud, {"volumeApiName": volume_type, "regionCode": region}, f"{part}{named}")
-
-
-def address(cloud: Cloud, region: str, *, used: bool) -> Dollars:
-    """Return the list price of a public IPv4 address, in dollars an hour."""
-    usage = "PublicIPv4:InUseAddress" if used else "PublicIPv4:IdleAddress"
-    wanted = {"group": "VPCPublicIPv4Address", "regionCode": region}
-    return _list_price(cloud, wanted, usage, service="AmazonVPC")
-
-
-def _list_price(cloud: Cloud, wanted: Mapping[str, str], usage: str = "", service: str = "AmazonEC2") -> Dollars:
+def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
     """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
     try:
         found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode=service, Filters=filters)
-    except (ClientError, BotoCoreError):
-        return None  # not allowed, or out of reach: a price that is not known is shown as unknown
+    except (ClientError, BotoCoreError) as problem:
+        raise NotTold from problem
     products = [json.loads(product) for product in found["PriceList"]]
     meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
     return max((price for product in meant for price in _dollars(product)), default=None)
@@ -77,22 +75,26 @@ def _dollars(product: Mapping[str, Any]) -> Iterable[float]:
             yield float(dimension["pricePerUnit"]["USD"])
 
 
-def spot(cloud: Cloud, region: str, types: Iterable[str]) -> Mapping[str, float]:
-    """Return the lowest present spot price of each type over a region's zones, in dollars an hour."""
-    lowest: dict[str, float] = {}
+def spot_changes(
+    cloud: Cloud, region: str, types: Iterable[str], since: datetime
+) -> Mapping[str, Mapping[str, Sequence[tuple[datetime, float]]]]:
+    """Return the spot prices of types since a time, by type and zone: from when on each held, oldest first.
+
+    The first of a zone is the one that held at `since`, and so is from before it
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises NotTold.
+    """
+    found: dict[str, dict[str, set[tuple[datetime, float]]]] = {}
     pages = cloud.ec2(region).get_paginator("describe_spot_price_history")
+    asked = {"InstanceTypes": list(types), "ProductDescriptions": SPOT_PRODUCTS, "StartTime": since}
     try:
-        for page in pages.paginate(
-            InstanceTypes=list(types),  # type: ignore[arg-type]  # the types of the stubs are a closed list
-            ProductDescriptions=SPOT_PRODUCTS,
-            StartTime=datetime.now(UTC),
-        ):
+        for page in pages.paginate(**asked):  # type: ignore[arg-type]  # the types of the stubs are a closed list
             for quote in page["SpotPriceHistory"]:
-                price = float(quote["SpotPrice"])
-                lowest[quote["InstanceType"]] = min(price, lowest.get(quote["InstanceType"], price))
-    except (ClientError, BotoCoreError):
-        return {}
-    return lowest
+                zones = found.setdefault(quote["InstanceType"], {})
+                change = (quote["Timestamp"], float(quote["SpotPrice"]))
+                zones.setdefault(quote["AvailabilityZone"], set()).add(change)
+    except (ClientError, BotoCoreError) as problem:
+        raise NotTold from problem
+    return {kind: {zone: sorted(changes) for zone, changes in zones.items()} for kind, zones in found.items()}
 
 
 def shown(pool: Pool, price: Dollars) -> str:

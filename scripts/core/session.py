@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
+from urllib.parse import quote
 
 from scripts.core.aws_errors import in_words
 from scripts.core.cloud import Cloud
@@ -20,6 +21,9 @@ from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
 from scripts.core.needed_records import needed_records
 from scripts.core.plugins import Plugins
+from scripts.core.price_book import PriceBook
+from scripts.core.price_cache import PriceCache
+from scripts.core.price_sources import PriceSources
 from scripts.core.recorder import Recorder
 from scripts.core.registry import Registry
 from scripts.core.request_bucket import RequestBucket
@@ -86,6 +90,13 @@ class Session:
     def cloud(self) -> Cloud:
         """The way to AWS."""
         return Cloud(self.lab, self.directory, self.recorder)
+
+    @cached_property
+    def prices(self) -> PriceBook:
+        """What things cost, as far as the lab can know it."""
+        profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
+        cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
+        return PriceBook(PriceSources(lambda: self.cloud, cache))
 
     @cached_property
     def threads(self) -> Threads:

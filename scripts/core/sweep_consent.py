@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from scripts.core import prices
 from scripts.core.config import Experiment
 from scripts.core.errors import LabError
 from scripts.core.session import Session
@@ -24,7 +23,7 @@ def expect_consent(session: Session, base: str, experiment: Experiment, count: i
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
     """Return what so many machines cost at most, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
-    listed = [prices.on_demand(session.cloud, region, instance_type) for instance_type in experiment.types]
+    listed = [session.prices.machine_hour(region, instance_type) for instance_type in experiment.types]
     known = [price for price in listed if price is not None]
     return (
         f"for up to ${max(known) * count:,.2f} an hour" if len(known) == len(listed) else "at a price that is not known"

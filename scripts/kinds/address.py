@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource
 from scripts.core.price_book import PriceBook
-from scripts.core.prices import Dollars
 
 
 class Address(Kind):

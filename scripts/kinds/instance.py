@@ -9,9 +9,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars, total
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.price_book import PriceBook, total
-from scripts.core.prices import Dollars
+from scripts.core.metering import Meter
+from scripts.core.price_book import PriceBook
 from scripts.core.record import Record
 from scripts.core.tags import DATA, tag_map
 
@@ -84,6 +85,12 @@ class Instance(Kind):
             return 0.0
         machine = prices.machine(region, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
         return total([machine, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from scripts.kinds.instance_meter import InstanceMeter
+
+        return InstanceMeter()
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is stopped, and when that was where AWS says it."""

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
-from scripts.core.prices import Dollars
 
 GIB = 1 << 30
 OLD = 90
@@ -43,6 +44,12 @@ class Snapshot(Kind):
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return the most that it can cost: what it shares with others is not told."""
         return prices.stored(region, (found.get("FullSnapshotSizeInBytes") or found["VolumeSize"] * GIB) / GIB)
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from scripts.kinds.snapshot_meter import SnapshotMeter
+
+        return SnapshotMeter(self)
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is old."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.core.cloud import Cloud
+from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
-from scripts.core.prices import Dollars
 from scripts.core.record import Event, Record
 from scripts.core.tags import KEPT, tag_map
 
@@ -59,6 +60,12 @@ class Volume(Kind):
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return what its size, iops and throughput cost, attached or not."""
         return prices.volume(region, found)
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from scripts.kinds.volume_meter import VolumeMeter
+
+        return VolumeMeter()
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is attached to nothing."""

@@ -1,0 +1,54 @@
+"""What machines cost: each run by its type and market, and the public address that it has while it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from scripts.core.charges import Span
+from scripts.core.metering import Meter
+from scripts.core.price_book import PriceBook
+from scripts.core.rates import Hourly, Rate
+from scripts.core.record import Record
+from scripts.kinds.machine_lives import MachineLife, MachineLives, Run
+
+
+class InstanceMeter(Meter):
+    """Machines cost while they run, by the second and 60 seconds at the least; stopped ones cost nothing
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html).
+
+    A machine in a capacity block is paid for beforehand, by whoever bought the block: what it costs is unknown here.
+    """  # noqa: D205
+
+    def __init__(self) -> None:
+        self.lives = MachineLives()
+
+    def hear(self, record: Record) -> None:
+        """Take a record in."""
+        self.lives.hear(record)
+
+    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+        """Yield a span for each run of each machine, and one for its address beside it."""
+        for machine in self.lives.known.values():
+            for run in machine.runs:
+                ended = run.ended or (machine.overdue(now) if run is machine.runs[-1] else None)
+                rate = _rate(machine, run, ended or now, book)
+                yield Span(
+                    kind="instance", id=machine.id, region=machine.region, experiment=machine.experiment,
+                    by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began, ended=ended,
+                )  # fmt: skip
+                if machine.address:
+                    yield Span(
+                        kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
+                        by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
+                        rate=Hourly(book.address_hour(machine.region, used=True)),
+                    )  # fmt: skip
+
+
+def _rate(machine: MachineLife, run: Run, until: datetime, book: PriceBook) -> Rate:
+    match machine.market:
+        case "spot":
+            return book.spot(machine.region, machine.zone, machine.type, run.began, until)
+        case "on-demand":
+            return Hourly(book.machine_hour(machine.region, machine.type))
+    return Hourly(None)
