@@ -27,9 +27,7 @@ OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
     Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
 }
 """The archive's snapshots, and others', have usage types that end otherwise."""
-USAGE = "EBS:SnapshotUsage"
-"""The usage type of what standard snapshots store; the archive's and others' end otherwise."""
-USAGE = {
+USAGE: Mapping[Unit, str] = {
     Unit.SIZE: "EBS:VolumeUsage", Unit.IOPS: "EBS:VolumeP-IOPS", Unit.THROUGHPUT: "EBS:VolumeP-Throughput",
 }  # fmt: skip
 """Of volumes, whose usage types have a region in front and the volume type behind. Of io2 the first 32,000 iops."""
