@@ -49,6 +49,10 @@ class Charge:
     """What it costs an hour now; nothing where it has ended."""
     of: str = ""
     """The machine that it came with, where it is a part of one."""
+    vague: bool = False
+    """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
+    due: datetime | None = None
+    """When it ends by itself, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ class Span:
     least: timedelta = MINUTE
     """Shorter times cost as much as this one: 60 seconds for machines and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
+    vague: bool = False
+    due: datetime | None = None
     once: Dollars = 0.0
     """What is paid when it begins, whatever its length."""
 
@@ -84,7 +90,7 @@ class Span:
         over = max(began, min(ended, self.ended or ended))
         return Charge(
             kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
-            market=self.market, of=self.of, began=began, ended=None if lives else over,
+            market=self.market, of=self.of, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
             dollars=total(parts), hourly=self.rate.hourly(now) if lives else 0.0,
         )  # fmt: skip
 

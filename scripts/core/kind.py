@@ -148,6 +148,10 @@ class Kind(ABC):
         del cloud, region, resources
         return {}
 
+    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+        """Ask AWS what things are of which the records tell too little for a price; the answer is on record then."""
+        del cloud, region, ids
+
     @abstractmethod
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the items that a creating call's answer holds."""

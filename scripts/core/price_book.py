@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,6 +23,14 @@ MIB_IN_GIB = 1024
 """Throughput is listed by GiB/s, and asked for in MiB/s."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Of when a price is, and who told it."""
+
+    at: datetime
+    source: str
+
+
 class PriceSource(Protocol):
     """Whoever knows prices; any thread may ask."""
 
@@ -33,6 +42,9 @@ class PriceSource(Protocol):
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
         """Return the lowest present spot price of each type over a region's zones, dollars an hour."""
+
+    def origins(self) -> Iterable[Origin]:
+        """Return where each list price is from that was given."""
 
 
 class PriceBook:

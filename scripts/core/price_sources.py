@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars
+from scripts.core.price_book import Origin
 from scripts.core.price_cache import Known, PriceCache, SpotHistory
 from scripts.core.priced import Priced
 from scripts.core.prices import NotTold, list_price, spot_changes
@@ -26,7 +27,7 @@ KEPT_BY_AWS = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
 REFUSED = "(AWS could not be asked)"
 """The cache's entry for that, with its time."""
-SHIPPED = "the file that comes with the lab"
+LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 
 @dataclass
@@ -35,8 +36,7 @@ class PriceSources:
 
     cloud: Callable[[], Cloud]
     cache: PriceCache
-    used: dict[Priced, tuple[datetime, str]] = field(default_factory=dict)
-    """Of when each price is that was given, and where it is from."""
+    _used: dict[Priced, Origin] = field(default_factory=dict)
 
     def listed(self, wanted: Priced) -> Dollars:
         """Return a list price, or None where nobody knows it."""
@@ -44,11 +44,15 @@ class PriceSources:
         if known is None or _age(known) > (FRESH if known.dollars is not None else TOLD_AGAIN):
             known = self._asked(wanted) or known
         if known and known.dollars is not None:
-            self.used[wanted] = known.at, "AWS's price list"
+            self._used[wanted] = Origin(known.at.replace(hour=0, minute=0, second=0, microsecond=0), LISTED)
             return known.dollars
         if (price := shipped(wanted)) is not None:
-            self.used[wanted] = shipped_at(), SHIPPED
+            self._used[wanted] = Origin(shipped_at(), SHIPPED)
         return price
+
+    def origins(self) -> Iterable[Origin]:
+        """Return where each list price is from that was given, to the day."""
+        return self._used.values()
 
     def _asked(self, wanted: Priced) -> Known | None:
         if self._must_wait():

@@ -40,3 +40,16 @@ class Priced:
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.unit, self.region, self.name)))
+
+
+VOLUME_USAGE = {
+    Unit.SIZE: "EBS:VolumeUsage", Unit.IOPS: "EBS:VolumeP-IOPS", Unit.THROUGHPUT: "EBS:VolumeP-Throughput",
+}  # fmt: skip
+
+
+def volume_usage(unit: Unit, kind: str) -> str:
+    """Return AWS's usage type of what is paid for of a volume type, without the region in front.
+
+    That of io2's iops means the first 32,000.
+    """
+    return VOLUME_USAGE[unit] + {"io1": ".piops", "standard": ""}.get(kind, f".{kind}")

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.core.capacity import Pool
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars
-from scripts.core.priced import Priced, Unit
+from scripts.core.priced import VOLUME_USAGE, Priced, Unit, volume_usage
 
 PRICING_REGION = "us-east-1"
 """The Pricing API answers for all regions, and only here, in ap-south-1 and in eu-central-1
@@ -27,10 +27,6 @@ OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
     Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
 }
 """The archive's snapshots, and others', have usage types that end otherwise."""
-USAGE: Mapping[Unit, str] = {
-    Unit.SIZE: "EBS:VolumeUsage", Unit.IOPS: "EBS:VolumeP-IOPS", Unit.THROUGHPUT: "EBS:VolumeP-Throughput",
-}  # fmt: skip
-"""Of volumes, whose usage types have a region in front and the volume type behind. Of io2 the first 32,000 iops."""
 SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 
@@ -49,9 +45,8 @@ def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
     """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
     if wanted.unit is Unit.MACHINE:
         return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
-    if wanted.unit in USAGE:
-        named = {"io1": ".piops", "standard": ""}.get(wanted.name, f".{wanted.name}")
-        return "AmazonEC2", {"volumeApiName": wanted.name}, f"{USAGE[wanted.unit]}{named}"
+    if wanted.unit in VOLUME_USAGE:
+        return "AmazonEC2", {"volumeApiName": wanted.name}, volume_usage(wanted.unit, wanted.name)
     return OTHERS.get(wanted.unit, ("AmazonEC2", {}, ""))
 
 

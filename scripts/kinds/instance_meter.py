@@ -36,11 +36,13 @@ class InstanceMeter(Meter):
                 yield Span(
                     kind="instance", id=machine.id, region=machine.region, experiment=machine.experiment,
                     by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began, ended=ended,
+                    due=machine.due,
                 )  # fmt: skip
                 if machine.address:
                     yield Span(
                         kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
                         by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
+                        due=machine.due,
                         rate=Hourly(book.address_hour(machine.region, used=True)),
                     )  # fmt: skip
 

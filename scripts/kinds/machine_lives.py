@@ -12,9 +12,11 @@ from scripts.core.metering import moment_of, person_of
 from scripts.core.record import Event, Record
 from scripts.core.resources import FOUND, GONE, token_of
 from scripts.core.resuming import RUN
-from scripts.core.tags import EXPERIMENT, requested_tags
+from scripts.core.tags import EXPERIMENT, requested_tags, tag_map
 from scripts.core.values import duration
 
+ENDS, NEVER = "lab:ends", "never"
+"""The tag, and its value, of a machine whose end was set anew."""
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
 SHUT_DOWN = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
              "Server.SpotInstanceShutdown")  # fmt: skip
@@ -53,6 +55,8 @@ class MachineLife:
     ttl: timedelta | None
     runs: list[Run]
     ended: datetime | None = None
+    ends: str = ""
+    """Its lab:ends tag, where its end was set anew: a moment, or "never"."""
     address: str = ""
     """A public address that came with it, if it was ever seen with one."""
     volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,11 +79,18 @@ class MachineLife:
 
     def overdue(self, now: datetime) -> datetime | None:
         """Return when it must have ended by itself, where it has a ttl, that is over, and nobody has seen it since."""
-        run = self._run
-        if self.ttl is None or run is None:
+        due = self.due
+        if due is None or self._run is None:
             return None
-        due = max(run.began + self.ttl, run.seen or run.began)
+        due = max(due, self._run.seen or due)
         return due if due < now else None
+
+    @property
+    def due(self) -> datetime | None:
+        """When it ends by itself, as far as it runs and that is known."""
+        if self.ends:
+            return None if self.ends == NEVER else moment_of(self.ends)
+        return self._run.began + self.ttl if self._run and self.ttl else None
 
     def saw(self, state: str, at: datetime, *, failed: bool, when: datetime | None) -> None:
         """Note the state that a description tells; `failed` is a machine that never came to run."""
@@ -135,6 +146,10 @@ class MachineLives:
                 for identity in request.get("InstanceIds", ()):
                     if machine := self.known.get(identity):
                         act(machine, moment_of(at))
+            case "CreateTags" if ends := tag_map(request.get("Tags")).get(ENDS):
+                for identity in request["Resources"]:
+                    if machine := self.known.get(identity):
+                        machine.ends = ends
             case "DescribeInstances":
                 for found in described_in(response):
                     self._seen(found, moment_of(at))
@@ -176,6 +191,7 @@ class MachineLives:
         if machine is None:
             return
         machine.zone = machine.zone or found.get("Placement", {}).get("AvailabilityZone", "")
+        machine.ends = tag_map(found.get("Tags")).get(ENDS, machine.ends)
         machine.address = machine.address or passing_address(found)
         for mapping in found.get("BlockDeviceMappings", ()):
             if "Ebs" in mapping:

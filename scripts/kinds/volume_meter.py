@@ -34,6 +34,7 @@ class VolumeLife:
     began: datetime
     ended: datetime | None
     of: str = ""
+    due: datetime | None = None
 
 
 class VolumeMeter(Meter):
@@ -122,7 +123,15 @@ class VolumeMeter(Meter):
             if size := self._images.get((machine.request.get("ImageId", ""), device)):
                 told = {"VolumeSize": size, **told}
             yield VolumeLife(
-                identity, machine.region, machine.experiment, machine.by, told, machine.made, ended, machine.id
+                identity,
+                machine.region,
+                machine.experiment,
+                machine.by,
+                told,
+                machine.made,
+                ended,
+                machine.id,
+                machine.due if goes_with_it else None,
             )
 
     def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
@@ -130,9 +139,10 @@ class VolumeMeter(Meter):
         del now
         for one in self._lives():
             made_of = self._made_of(one)
+            vague = not (made_of.get("Size") and made_of.get("VolumeType"))
             yield Span(
                 kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.of,
-                what=_in_words(made_of), rate=Monthly(_monthly(made_of, one.region, book)),
+                what=_in_words(made_of), rate=Monthly(None if vague else book.volume(one.region, made_of)), vague=vague, due=one.due,
                 began=one.began, ended=one.ended,
             )  # fmt: skip
             if rate := one.asked.get("VolumeInitializationRate"):
@@ -156,12 +166,6 @@ class VolumeMeter(Meter):
         )
         asked = {key: one.asked[key] for key in ("VolumeType", "Iops", "Throughput") if one.asked.get(key)}
         return {"Size": size, "SnapshotId": snapshot, **asked, **described}
-
-
-def _monthly(made_of: Mapping[str, Any], region: str, book: PriceBook) -> float | None:
-    if not made_of.get("Size") or not made_of.get("VolumeType"):
-        return None
-    return book.volume(region, made_of)
 
 
 def _in_words(made_of: Mapping[str, Any]) -> str:

@@ -138,7 +138,7 @@ class Front:
     def _by_moto(self, call: Call) -> Answer:
         answer = ask(self.moto, call)
         if call.action == "DescribeSpotPriceHistory":
-            answer.body = with_spot_prices(answer.body)
+            answer.body = with_spot_prices(answer.body, call.region)
         return answer
 
 

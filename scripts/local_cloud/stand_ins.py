@@ -1,4 +1,4 @@
-"""Stand-ins for services that moto lacks, with figures as AWS publishes them, dated."""
+"""Stand-ins for services that moto lacks, with figures as AWS publishes them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from scripts.core.priced import VOLUME_USAGE, Priced, Unit, volume_usage
+from scripts.core.shipped_prices import shipped
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call, as_json
 
-PRICES = {
-    "g4dn.xlarge": 0.526,
-    "g4dn.12xlarge": 3.912,
-    "g5.xlarge": 1.006,
-    "g5.12xlarge": 5.672,
-    "g5.48xlarge": 16.288,
-    "p4d.24xlarge": 21.957642,
-    "p5.48xlarge": 55.04,
-}
-"""Dollars an hour, on-demand Linux in us-east-1, of AWS's price list of 2026-07-28
-(https://aws.amazon.com/ec2/pricing/on-demand/); us-west-2 had the same."""
-SNAPSHOT_PRICES = {"EBS:SnapshotUsage": 0.05, "EBS:SnapshotArchiveStorage": 0.0125}
-"""Dollars a GiB and month (https://aws.amazon.com/ebs/pricing/, 2026-07-28)."""
-VOLUME_PRICES: dict[str, dict[str, float]] = {
-    "gp2": {"EBS:VolumeUsage.gp2": 0.10},
-    "gp3": {"EBS:VolumeUsage.gp3": 0.08, "EBS:VolumeP-IOPS.gp3": 0.005, "EBS:VolumeP-Throughput.gp3": 40.96},
-    "io2": {"EBS:VolumeUsage.io2": 0.125, "EBS:VolumeP-IOPS.io2": 0.065},
-    "st1": {"EBS:VolumeUsage.st1": 0.045},
-}
-"""Dollars a GiB, an operation a second, a GiB/s, each a month (https://aws.amazon.com/ebs/pricing/, 2026-07-28)."""
-ADDRESS_PRICES = {"PublicIPv4:InUseAddress": 0.005, "PublicIPv4:IdleAddress": 0.005}
-"""Dollars an hour (https://aws.amazon.com/vpc/pricing/, 2026-07-28)."""
-PRICED_REGIONS = ("us-east-1", "us-west-2")
 SPOT_SHARE = 0.4
 """A spot price is made up here: this share of the on-demand price."""
 
@@ -50,19 +29,27 @@ QUOTAS = {
 
 
 def get_products(call: Call, _: dict[str, float]) -> Any:
-    """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region."""
+    """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region.
+
+    The prices are those of the file that comes with the lab.
+    """
     wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
-    products = {}
-    if wanted.get("regionCode") in PRICED_REGIONS:
-        if wanted.get("productFamily") == "Storage Snapshot":
-            products = SNAPSHOT_PRICES
-        elif wanted.get("group") == "VPCPublicIPv4Address":
-            products = ADDRESS_PRICES
-        elif volume_type := wanted.get("volumeApiName"):
-            products = VOLUME_PRICES.get(volume_type, {})
-        elif price := PRICES.get(wanted.get("instanceType", "")):
-            products = {f"BoxUsage:{wanted['instanceType']}": price}
-    return {"FormatVersion": "aws_v1", "PriceList": [_product(usage, price) for usage, price in products.items()]}
+    region = wanted.get("regionCode", "")
+    if wanted.get("productFamily") == "Storage Snapshot":
+        found = {"EBS:SnapshotUsage": Priced(Unit.SNAPSHOT, region)}
+    elif wanted.get("productFamily") == "Fast Snapshot Restore":
+        found = {"EBS:FastSnapshotRestore": Priced(Unit.FAST_RESTORE, region)}
+    elif wanted.get("group") == "VPCPublicIPv4Address":
+        found = {
+            "PublicIPv4:InUseAddress": Priced(Unit.ADDRESS, region),
+            "PublicIPv4:IdleAddress": Priced(Unit.IDLE_ADDRESS, region),
+        }
+    elif kind := wanted.get("volumeApiName"):
+        found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
+    else:
+        found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.MACHINE, region, kind)}
+    products = [_product(usage, price) for usage, one in found.items() if (price := shipped(one)) is not None]
+    return {"FormatVersion": "aws_v1", "PriceList": products}
 
 
 def _product(usage: str, price: float) -> str:
@@ -92,12 +79,12 @@ def stand_in(call: Call, quotas: dict[str, float]) -> Answer | None:
     return None
 
 
-def with_spot_prices(body: bytes) -> bytes:
-    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001."""
+def with_spot_prices(body: bytes, region: str) -> bytes:
+    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006."""
 
     def priced(item: re.Match[bytes]) -> bytes:
-        instance_type = item["type"].decode()
-        price = f"{PRICES.get(instance_type, 1.0) * SPOT_SHARE:.6f}".encode()
+        listed = shipped(Priced(Unit.MACHINE, region, item["type"].decode()))
+        price = f"{(listed or 1.0) * SPOT_SHARE:.6f}".encode()
         return item[0].replace(b"<spotPrice>0.00001<", b"<spotPrice>" + price + b"<")
 
     return re.sub(rb"<item>.*?<instanceType>(?P<type>[^<]+)</instanceType>.*?</item>", priced, body, flags=re.DOTALL)

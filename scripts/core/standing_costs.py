@@ -1,0 +1,54 @@
+"""What that which lives costs, an hour and so far, by the records at hand: the archive is not opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from scripts.core.charges import Charge, charges
+from scripts.core.cost_sums import Spent, spent
+from scripts.core.kind import Resource
+from scripts.core.session import Session
+
+
+def costs_of(session: Session, resources: Sequence[Resource]) -> Mapping[str, Spent]:
+    """Return by id what resources cost, with what came with them: a machine's volumes and its address.
+
+    What the records tell too little of is asked of AWS, once: the answer is on record.
+    """
+    found = _charges(session)
+    if _look_into(session, found):
+        found = _charges(session)
+    return {resource.id: spent(resource.id, parts_of(resource, found)) for resource in resources}
+
+
+def total_of(costs: Iterable[Spent]) -> Spent:
+    """Return what several cost together."""
+    found = list(costs)
+    return Spent(
+        "", sum(c.dollars for c in found), sum(c.unknown for c in found),
+        sum(c.hourly for c in found), sum(c.hourly_unknown for c in found), sum(c.things for c in found),
+    )  # fmt: skip
+
+
+def parts_of(resource: Resource, found: Iterable[Charge]) -> list[Charge]:
+    """Return a resource's own charges, and those of what came with it."""
+    return [one for one in found if resource.id in (one.of, one.id)]
+
+
+def _charges(session: Session) -> list[Charge]:
+    return charges(session.registry.records(), session.kinds, session.prices)
+
+
+def _look_into(session: Session, found: Iterable[Charge]) -> bool:
+    """Have AWS describe what lives and is not wholly on record; say whether there was any."""
+    vague: dict[tuple[str, str], set[str]] = {}
+    for one in found:
+        if one.vague and one.ended is None:
+            vague.setdefault((one.kind, one.region), set()).add(one.id)
+    asked = [
+        session.threads.submit(session.kinds[kind].look_into, session.cloud, region, sorted(ids))
+        for (kind, region), ids in vague.items()
+    ]
+    for answer in asked:
+        answer.result()
+    return bool(vague)

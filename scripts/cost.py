@@ -1,0 +1,43 @@
+"""Show what the lab cost, by the registry's records and by prices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, script
+
+app = script(__doc__)
+Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="From when on: 2026-10-01, in UTC.")]
+Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="Until when: 2026-11-01 is all of October.")]
+By = Annotated[str, typer.Option("--by", envvar="BY", help="Summed by member, experiment, region or kind.")]
+
+
+@app.command()
+def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: AsJson = False) -> None:
+    """Show what machines, volumes, snapshots and addresses cost between two times, the archive's too, and in all.
+
+    Prices are of the cache in .cache/ while it is fresh, then AWS's, then older ones, whose date is told. What has no
+    price is counted as unknown, and is in no sum. EC2 is not asked: what nobody looked at since is as the registry
+    has it (`make status` looks).
+    """
+    from scripts.core.charges import charges_of
+    from scripts.core.cost_report import CostReport
+    from scripts.core.session import open_session
+    from scripts.core.cost_sums import group_named, moment
+
+    by = group_named(by or "experiment")
+    begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")
+    if begins and ends and ends <= begins:
+        raise LabError(f"UNTIL: {until} is not after SINCE, which is {since}")
+    report = CostReport(Console(as_json=as_json))
+    with open_session("cost") as session:
+        report.tells(charges_of(session, begins, ends), by, begins, ends)
+        report.prices(session.prices)
+
+
+if __name__ == "__main__":
+    run(app)
