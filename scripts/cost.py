@@ -26,8 +26,8 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     """
     from scripts.core.charges import charges_of
     from scripts.core.cost_report import CostReport
-    from scripts.core.session import open_session
     from scripts.core.cost_sums import group_named, moment
+    from scripts.core.session import open_session
 
     by = group_named(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")

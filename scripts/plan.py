@@ -20,9 +20,11 @@ def plan(
 ) -> None:
     """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
 
-    AWS is asked by a dry run whether the request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if
-    the request is not allowed.
+    What it would cost over its ttl is said, and what it leaves of the budgets. AWS is asked by a dry run whether the
+    request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed.
     """
+    from scripts.core.budget_keeping import planned as would_cost
+    from scripts.core.budget_report import tell
     from scripts.core.definition import definition
     from scripts.core.errors import LabError
     from scripts.core.parameters import parameters_in
@@ -41,6 +43,7 @@ def plan(
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
             console.say(f"code: {pack}\n", "code", **pack.as_note())
+        tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
         show_permission(console, planned, first)
 

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
-COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "$/hour", "$ so far", "address",
-           "data", "loaded")  # fmt: skip
+COLUMNS = (
+    "experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "$/hour", "$ so far",
+    "address", "data", "loaded",
+)  # fmt: skip
 
 
 @app.command()

@@ -112,6 +112,8 @@ class Lab(Strict):
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
     build: Build = Build()
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
     kms_keys: dict[Region, str] = {}
     """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
@@ -130,6 +132,8 @@ class Experiment(Strict):
     """How long to go on asking for capacity; one round when left out."""
     ttl: Duration | None = None
     """How long a machine lives; it ends by itself then, with no server."""
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
     relaunch: bool = False
     """Whether `make watch` puts a machine back that AWS took away."""
     image: Image | None = None

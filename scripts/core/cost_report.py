@@ -10,8 +10,8 @@ from typing import Any
 
 from scripts.core.charges import Charge
 from scripts.core.console import Console
-from scripts.core.price_book import Origin, PriceBook
 from scripts.core.cost_sums import Spent, amount, grouped, spent
+from scripts.core.price_book import Origin, PriceBook
 
 OLD = timedelta(days=7)
 

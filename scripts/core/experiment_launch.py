@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from scripts.core.asking import Instance
+from scripts.core.budget import Budget
 from scripts.core.config import Experiment
 from scripts.core.definition import Definition
 from scripts.core.delivery import check_way, deliver
@@ -22,6 +23,9 @@ class Report(Listener, Protocol):
 
     def begins(self, session: Session, experiment: Experiment, count: int) -> None:
         """What is wanted, and of whom."""
+
+    def within(self, budgets: Sequence[Budget]) -> None:
+        """Which budgets the launch keeps."""
 
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """The machines run."""
@@ -43,9 +47,24 @@ def launch_experiment(
     defined: Definition | None = None,
 ) -> None:
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
-    check_way(session, name, experiment)
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
+    base = defined.base if defined else name
+    with session.budgets.admitted(name, base, experiment, count) as budgets:
+        report.within(budgets)
+        _launch(session, name, experiment, report, count, at_least, defined)
+
+
+def _launch(
+    session: Session,
+    name: str,
+    experiment: Experiment,
+    report: Report,
+    count: int,
+    at_least: int,
+    defined: Definition | None,
+) -> None:
+    check_way(session, name, experiment)
     run = defined.with_code(session.directory) if defined else None
     if run and run.pack:
         keep(session.directory, run.pack.tar)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from scripts.core.advice import advice
 from scripts.core.asking import Instance
+from scripts.core.budget import Budget
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
@@ -37,6 +38,15 @@ class LaunchReport:
         self.console.say(
             wanted, "begins", experiment=self.name, types=experiment.types, markets=experiment.markets, count=count
         )
+
+    def within(self, budgets: Sequence[Budget]) -> None:
+        """Say how far each budget is used."""
+        for budget in budgets:
+            text = f"  budget  {budget.limit:,.2f} dollars {budget.of}: {budget.used}"
+            self.console.say(
+                text, "budget", limit=budget.limit, spent=round(budget.spent, 2), promised=round(budget.promised, 2),
+                unknown_prices=budget.unknown,
+            )  # fmt: skip
 
     def refused(self, pool: Pool, refusal: Refusal) -> None:
         """Say what a pool answered."""

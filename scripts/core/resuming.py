@@ -31,7 +31,7 @@ def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
     for record in records:
         if record.experiment == experiment:
             if record.operation == "RunInstances" and record.event is Event.INTENT:
-                cut_off = True
+                cut_off = cut_off or not (record.request or {}).get("DryRun")  # a plan launches nothing
             elif record.event is Event.NOTE and record.note:
                 # What nodes need for themselves is made before the first machine is asked for.
                 cut_off = LAUNCHED not in record.note and (cut_off or RUN in record.note)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scripts.core.aws_errors import in_words
@@ -30,6 +30,9 @@ from scripts.core.request_bucket import RequestBucket
 from scripts.core.resources import Holdings, holdings
 from scripts.core.shared_looks import SharedLooks
 from scripts.core.tagging import Tagger
+
+if TYPE_CHECKING:
+    from scripts.core.budget_keeping import BudgetKeeper
 
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
@@ -97,6 +100,13 @@ class Session:
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
         return PriceBook(PriceSources(lambda: self.cloud, cache))
+
+    @cached_property
+    def budgets(self) -> BudgetKeeper:
+        """What launches are held to."""
+        from scripts.core.budget_keeping import BudgetKeeper
+
+        return BudgetKeeper(self)
 
     @cached_property
     def threads(self) -> Threads:

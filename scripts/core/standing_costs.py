@@ -18,7 +18,12 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Mapping[str, Sp
     found = _charges(session)
     if _look_into(session, found):
         found = _charges(session)
-    return {resource.id: spent(resource.id, parts_of(resource, found)) for resource in resources}
+    owners = {resource.id for resource in resources}
+    parts: dict[str, list[Charge]] = {}
+    for charge in found:
+        # A volume that is a row of its own is not its machine's as well.
+        parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
+    return {resource.id: spent(resource.id, parts.get(resource.id, ())) for resource in resources}
 
 
 def total_of(costs: Iterable[Spent]) -> Spent:
@@ -28,11 +33,6 @@ def total_of(costs: Iterable[Spent]) -> Spent:
         "", sum(c.dollars for c in found), sum(c.unknown for c in found),
         sum(c.hourly for c in found), sum(c.hourly_unknown for c in found), sum(c.things for c in found),
     )  # fmt: skip
-
-
-def parts_of(resource: Resource, found: Iterable[Charge]) -> list[Charge]:
-    """Return a resource's own charges, and those of what came with it."""
-    return [one for one in found if resource.id in (one.of, one.id)]
 
 
 def _charges(session: Session) -> list[Charge]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.asking import Instance
+from scripts.core.budget import Budget
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
@@ -39,6 +40,9 @@ class SweepLine:
 
     def begins(self, session: Session, experiment: Experiment, count: int) -> None:
         """Say nothing: the sweep has said it."""
+
+    def within(self, budgets: Sequence[Budget]) -> None:
+        """Say nothing: a launch that would pass one fails, and says so."""
 
     def refused(self, pool: Pool, refusal: Refusal) -> None:
         """Say what a pool answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -136,23 +136,23 @@ class MachineLives:
             self._hear_answer(record)
 
     def _hear_answer(self, record: Record) -> None:
-        request, response, at = record.request or {}, record.response or {}, record.time
-        match record.operation:
-            case "RunInstances":
-                for found in response.get("Instances", ()):
-                    self._born(record, found, str(found["InstanceId"]), moment_of(found.get("LaunchTime") or at))
-            case "TerminateInstances" | "StopInstances" | "StartInstances":
-                act = ACTS[record.operation]
-                for identity in request.get("InstanceIds", ()):
-                    if machine := self.known.get(identity):
-                        act(machine, moment_of(at))
-            case "CreateTags" if ends := tag_map(request.get("Tags")).get(ENDS):
-                for identity in request["Resources"]:
-                    if machine := self.known.get(identity):
-                        machine.ends = ends
-            case "DescribeInstances":
-                for found in described_in(response):
-                    self._seen(found, moment_of(at))
+        request, response, at = record.request or {}, record.response or {}, moment_of(record.time)
+        if record.operation == "RunInstances":
+            for found in response.get("Instances", ()):
+                began = moment_of(found["LaunchTime"]) if found.get("LaunchTime") else at
+                self._born(record, found, str(found["InstanceId"]), began)
+        elif record.operation == "DescribeInstances":
+            for found in described_in(response):
+                self._seen(found, at)
+        elif act := ACTS.get(record.operation or ""):
+            for machine in self._named(request.get("InstanceIds", ())):
+                act(machine, at)
+        elif record.operation == "CreateTags" and (ends := tag_map(request.get("Tags")).get(ENDS)):
+            for machine in self._named(request.get("Resources", ())):
+                machine.ends = ends
+
+    def _named(self, ids: Iterable[str]) -> Iterator[MachineLife]:
+        return (self.known[identity] for identity in ids if identity in self.known)
 
     def _hear_note(self, record: Record) -> None:
         note = record.note or {}

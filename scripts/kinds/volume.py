@@ -87,7 +87,8 @@ class Volume(Kind):
 
     def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
         """Describe volumes: what an image's root volume has is told by no request."""
-        list(self.find(cloud, region, [{"Name": "volume-id", "Values": list(ids)}]))
+        if known := [identity for identity in ids if identity.startswith("vol-")]:
+            list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; it must not be attached."""

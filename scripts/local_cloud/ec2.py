@@ -86,7 +86,10 @@ class Ec2:
 
     def _described(self, call: Call) -> Answer:
         with self.machines.unseen_hidden(call.region):
-            return self.ask_moto(call)
+            answer = self.ask_moto(call)
+        if call.action == "DescribeInstances":
+            answer.body = interfaces.with_owners(answer.body, call.region)
+        return answer
 
     def _run_instances(self, call: Call) -> Answer:
         placed = self._placed(call)

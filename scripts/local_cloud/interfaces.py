@@ -5,10 +5,13 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 
 from __future__ import annotations
 
+import re
+
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from scripts.local_cloud.answers import Problem
 from scripts.local_cloud.call import Call
+from scripts.local_cloud.machines import backend
 
 INSTANCE_LEVEL = {"SecurityGroupId": "security groups", "SecurityGroup": "security groups", "SubnetId": "subnet ID"}
 
@@ -47,3 +50,18 @@ def as_plain(call: Call) -> None:
         for name, value in interfaces[0].items()
         if name == "SubnetId" or name.startswith("SecurityGroupId.")
     }
+
+
+def with_owners(body: bytes, region: str) -> bytes:
+    """Return a description with the owners of public addresses as EC2 has them: of one that came with a machine it is
+    amazon, of an elastic one the account
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceAssociation.html).
+    """  # noqa: D205
+    elastic = {address.public_ip.encode() for address in backend(region).addresses}
+
+    def owned(found: re.Match[bytes]) -> bytes:
+        if any(b"<publicIp>" + address + b"<" in found[0] for address in elastic):
+            return found[0]
+        return re.sub(rb"<ipOwnerId>[^<]*<", b"<ipOwnerId>amazon<", found[0])
+
+    return re.sub(rb"<association>.*?</association>", owned, body, flags=re.DOTALL)
