@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scripts.core.charges import Span
@@ -79,8 +79,7 @@ class VolumeMeter(Meter):
 
     def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each volume, and what was paid for its initialization."""
-        del now
-        for one in self._lives():
+        for one in self._lives(now):
             made_of = self.facts.made_of(one.id, one.asked, one.image, one.device)
             vague = not (made_of.get("Size") and made_of.get("VolumeType"))
             yield Span(
@@ -91,11 +90,11 @@ class VolumeMeter(Meter):
             if rate := one.asked.get("VolumeInitializationRate"):
                 yield Span(
                     kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
-                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began,
+                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began, least=timedelta(),
                     once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
                 )  # fmt: skip
 
-    def _lives(self) -> Iterator[VolumeLife]:
+    def _lives(self, now: datetime) -> Iterator[VolumeLife]:
         for identity, record in self._made.items():
             request, response = record.request or {}, record.response or {}
             yield VolumeLife(
@@ -105,19 +104,19 @@ class VolumeMeter(Meter):
             )  # fmt: skip
         for machine in self.machines.known.values():
             if machine.runs or not machine.ended:  # else it never came to run, and its volumes went with it
-                yield from self._came_with(machine)
+                yield from self._came_with(machine, now)
 
     def _end(self, identity: str) -> datetime | None:
         return self._ended.get(identity) or self.listings.unlisted.get(identity)
 
-    def _came_with(self, machine: MachineLife) -> Iterator[VolumeLife]:
+    def _came_with(self, machine: MachineLife, now: datetime) -> Iterator[VolumeLife]:
         asked = {m["DeviceName"]: m["Ebs"] for m in machine.request.get("BlockDeviceMappings", ()) if "Ebs" in m}
         attached = {d: e for d, e in machine.volumes.items() if e.get("VolumeId") not in self._made}
         for device in {**asked, **attached}:
             told = {**attached.get(device, {}), **asked.get(device, {})}
             identity = attached.get(device, {}).get("VolumeId") or f"{machine.id}{device}"
             goes_with_it = told.get("DeleteOnTermination", True)
-            ends = [self._end(identity), machine.ended if goes_with_it else None]
+            ends = [self._end(identity), (machine.ended or machine.overdue(now)) if goes_with_it else None]
             yield VolumeLife(
                 id=identity, region=machine.region, experiment=machine.experiment, by=machine.by, asked=told,
                 began=machine.made, ended=min(filter(None, ends), default=None), machine=machine.id,
