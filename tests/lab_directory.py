@@ -93,7 +93,8 @@ class LabDirectory:
         return self.run("teardown", EXP=exp, JSON="1", **variables)
 
     def status(self) -> list[dict]:
-        return self.run("status", JSON="1").events
+        """What lives, a thing each."""
+        return [event for event in self.run("status", JSON="1").events if event["event"] == "resource"]
 
     def records(self) -> list[dict]:
         """What the registry holds, read as any program would: as one JSON document."""

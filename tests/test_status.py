@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 
 def test_nothing_lives_in_a_new_lab_and_no_registry_is_made(lab, cloud):
     ended = lab.run("status")
@@ -28,6 +30,7 @@ def test_a_machine_is_shown_with_where_it_is_since_when_and_its_data(lab):
 def test_it_asks_aws_once_for_each_region_where_something_lives(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1"}])
     lab.launch()
+    lab.status()  # prices, and what an image's root volume is, are asked for once
     before = len(cloud.calls())
     lab.status()
     assert [(c["action"], c["region"]) for c in cloud.calls()[before:]] == [
@@ -62,3 +65,25 @@ def test_how_far_the_blocks_of_the_data_are_loaded_is_shown(lab, cloud):
     assert int(resource["loaded"].rstrip("%")) < 5
     cloud.weather()
     assert lab.status()[0]["loaded"] == "100%"
+
+
+def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1000\nmount = "/scratch"\n')
+    assert lab.launch().code == 0
+    (resource,) = lab.status()
+    # The machine, its address, 1,000 GiB and the root's 75 at 0.08 a month of 30 days.
+    assert resource["dollars_per_hour"] == pytest.approx(1.006 + 0.005 + 1075 * 0.08 / 30 / 24, abs=0.01)
+    assert 0 < resource["dollars"] < 0.1
+    assert resource["unknown_prices"] == 0
+    assert lab.run("stop", EXP="demo", YES="1").code == 0
+    (resource,) = lab.status()
+    assert resource["dollars_per_hour"] == pytest.approx(1075 * 0.08 / 30 / 24, abs=0.01), "its volumes cost on"
+    assert "dollars an hour" in lab.run("status").out
+
+
+def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
+    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nroot = { gib = 10 }\n')
+    assert lab.launch().code == 0
+    (resource,) = lab.status()
+    assert resource["unknown_prices"] == 1
+    assert "0.01 + 1 unknown dollars an hour" in lab.run("status").out

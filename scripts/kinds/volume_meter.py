@@ -90,8 +90,8 @@ class VolumeMeter(Meter):
             if rate := one.asked.get("VolumeInitializationRate"):
                 yield Span(
                     kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
-                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began, least=timedelta(),
-                    once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
+                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began,
+                    least=timedelta(), once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
                 )  # fmt: skip
 
     def _lives(self, now: datetime) -> Iterator[VolumeLife]:

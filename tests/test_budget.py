@@ -1,0 +1,114 @@
+"""A budget refuses what would pass it, before anything is asked of AWS, and says by how much."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scripts.core.budget import forecast
+from scripts.core.budget_keeping import Spending, budgets
+from scripts.core.charges import spans
+from scripts.core.config import Experiment, Lab
+from scripts.core.plugins import Plugins
+from scripts.core.price_book import PriceBook
+from tests.recorded import Prices, acted, launched, note
+
+LISTED = {
+    "machine us-east-1 g5.xlarge": 1.0,
+    "machine us-east-1 g5.12xlarge": 5.0,
+    "size us-east-1 gp3": 0.073,
+    "address us-east-1": 0.005,
+}
+BOOK = PriceBook(Prices({**LISTED, "spot g5.xlarge": 0.4}))
+LAB = Lab(regions=["us-east-1"], root={"gib": 100})
+NOW = datetime(2026, 10, 20, tzinfo=UTC)
+
+
+def experiment(**written):
+    return Experiment(**{"types": ["g5.xlarge"], "ttl": "10h", **written})
+
+
+def test_a_launch_is_reckoned_by_the_dearest_it_may_get_over_its_ttl():
+    scratch = [{"gib": 1000, "mount": "/s"}]
+    dear = forecast(BOOK, LAB, experiment(types=["g5.xlarge", "g5.12xlarge"], scratch=scratch), 3)
+    # An hour: the machine, its address, 1,100 GiB at 0.073 a month of 730 hours.
+    assert dear.dollars == pytest.approx(3 * 10 * (5.0 + 0.005 + 0.11))
+    assert (dear.unknown, dear.is_assumed) == (0, False)
+    assert forecast(BOOK, LAB, experiment(markets=["spot"]), 1).dollars == pytest.approx(10 * (0.4 + 0.015))
+
+
+def test_without_a_ttl_a_day_is_reckoned_with_and_said():
+    found = forecast(BOOK, LAB, experiment(ttl=None), 1)
+    assert found.dollars == pytest.approx(24 * 1.015)
+    assert "over a day, as it has no ttl" in str(found)
+
+
+def test_prices_that_are_not_known_are_counted():
+    assert forecast(BOOK, LAB, experiment(types=["x9.huge"]), 2).unknown == 2
+    assert forecast(BOOK, Lab(regions=["us-east-1"]), experiment(), 1).unknown == 1, "the image's own root volume"
+
+
+def spending(*records, now=NOW):
+    made = spans(records, Plugins(Path("/nonexistent")).kinds(), BOOK, now)
+    return Spending(made, {"speech-1": "speech", "speech-2": "speech"}, now)
+
+
+def test_the_labs_budget_is_a_months_and_an_experiments_is_all_of_its_files_launches():
+    ttl = {"run": {"experiment": {"ttl": "30h"}}}
+    records = [
+        launched("2026-09-30T22:00:00Z", "i-a", experiment="speech-1"),
+        acted("2026-10-01T03:00:00Z", "TerminateInstances", "i-a"),
+        note("2026-10-19T20:00:00Z", experiment="speech-2", **ttl),
+        launched("2026-10-19T20:00:00Z", "i-b", experiment="speech-2"),
+        launched("2026-10-19T23:00:00Z", "i-c", experiment="vision"),
+    ]
+    of_lab, own = budgets(spending(*records), 100.0, "speech", experiment(budget=40.0))
+    assert (of_lab.spent, of_lab.promised) == (pytest.approx(3 + 4 + 1), pytest.approx(26 + 23))
+    assert (own.spent, own.promised) == (pytest.approx(5 + 4), pytest.approx(26))
+    ahead = forecast(BOOK, LAB, experiment(), 1)
+    assert of_lab.over(ahead) < 0
+    assert own.over(ahead) == pytest.approx(9 + 26 + 10.15 - 40)
+    refusal = own.refusal("speech-3", ahead)
+    assert refusal.startswith(
+        "experiments/speech.toml: budget: speech-3 would pass the budget of 40.00 dollars in all by 5.15"
+    )
+
+
+def test_what_other_launches_of_this_process_are_about_to_cost_counts():
+    ahead = forecast(BOOK, LAB, experiment(), 1)
+    of_lab, own = budgets(spending(), 100.0, "speech", experiment(budget=40.0), [("speech", ahead), ("vision", ahead)])
+    assert (of_lab.promised, own.promised) == (pytest.approx(20.3), pytest.approx(10.15))
+
+
+CHEAP = 'types = ["c6i.large"]\nttl = "10h"\nroot = { gib = 10 }\n'  # 10 x (0.085 + 0.005 + 0.8 / 730): 0.911
+
+
+def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for_nothing(lab, cloud):
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 0.5\n")
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 1
+    assert "experiments/demo.toml: budget: demo would pass the budget of 0.50 dollars in all by 0.41" in ended.error
+    assert {call["action"] for call in cloud.calls()} <= {"GetProducts"}
+    told = lab.run("plan", EXP="demo")
+    assert "it would cost at most 0.91 dollars over its ttl of 10 h" in told.out
+    assert "0.41 too much: a launch is refused" in told.out
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 1\n")
+    assert lab.launch().code == 0
+    (first,) = [e for e in lab.run("plan", EXP="demo", JSON="1").events if e["event"] == "budget"]
+    assert first["promised"] == pytest.approx(0.91, abs=0.01)
+
+
+def test_of_a_sweep_as_many_are_launched_as_the_months_budget_bears(lab, cloud):
+    lab.write("lab.toml", 'budget = 2\nregions = ["us-east-1"]\n')
+    lab.write("experiments/demo.toml", f"{CHEAP}matrix = {{ seed = [1, 2, 3] }}\n")
+    ended = lab.run("sweep", EXP="demo", JSON="1")
+    assert ended.code == 1
+    assert "1 of 3 failed, the first: lab.toml: budget: demo-seed" in ended.error
+    assert len(cloud.calls("RunInstances")) == 2
+
+
+def test_prices_that_are_not_known_hold_nobody_up(lab):
+    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nbudget = 1\nroot = { gib = 10 }\n')
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 0, ended.err
+    assert "budget  1.00 dollars in all: 0.00 are spent" in ended.out
