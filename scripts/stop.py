@@ -19,6 +19,7 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
     machine can't be stopped.
     """
     from scripts.core.session import acting_on
+    from scripts.core.standing_costs import still_costs
     from scripts.core.stopping import Stopping, state_of
 
     console = Console(as_json=as_json)
@@ -38,7 +39,8 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
         stopping.run(machines, waiting)
         ids = [machine["InstanceId"] for machine in machines]
         done = f"{', '.join(ids)} stopped" if ids else "was stopped already"
-        console.say(f"{exp}: {done}; its volumes stay, and cost", "stopped", style="green", experiment=exp, ids=ids)
+        costs = f"its volumes stay, and cost {still_costs(session, exp)} dollars an hour"
+        console.say(f"{exp}: {done}; {costs}", "stopped", style="green", experiment=exp, ids=ids)
         console.hint(f"  next    make start EXP={exp}    make teardown EXP={exp}")
 
 

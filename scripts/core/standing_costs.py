@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.core.charges import Charge, charges
-from scripts.core.cost_sums import Spent, spent
+from scripts.core.cost_sums import Spent, amount, spent
 from scripts.core.kind import Resource
 from scripts.core.session import Session
 
@@ -24,6 +24,12 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Mapping[str, Sp
         # A volume that is a row of its own is not its machine's as well.
         parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
     return {resource.id: spent(resource.id, parts.get(resource.id, ())) for resource in resources}
+
+
+def still_costs(session: Session, experiment: str) -> str:
+    """Return, for people, what an experiment costs an hour now."""
+    now = spent(experiment, (one for one in _charges(session) if one.experiment == experiment))
+    return amount(now.hourly, now.hourly_unknown)
 
 
 def total_of(costs: Iterable[Spent]) -> Spent:
