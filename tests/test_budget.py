@@ -80,26 +80,27 @@ def test_what_other_launches_of_this_process_are_about_to_cost_counts():
     assert (of_lab.promised, own.promised) == (pytest.approx(20.3), pytest.approx(10.15))
 
 
-CHEAP = 'types = ["c6i.large"]\nttl = "10h"\nroot = { gib = 10 }\n'  # 10 x (0.085 + 0.005 + 0.8 / 730): 0.911
+CHEAP = 'types = ["c6i.large"]\nttl = "10h"\nroot = { gib = 100 }\n'  # 10 x (0.085 + 0.005 + 8 / 730) = 1.01
 
 
 def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for_nothing(lab, cloud):
     lab.write("experiments/demo.toml", f"{CHEAP}budget = 0.5\n")
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 1
-    assert "experiments/demo.toml: budget: demo would pass the budget of 0.50 dollars in all by 0.41" in ended.error
+    assert "experiments/demo.toml: budget: demo would pass the budget of 0.50 dollars in all by 0.51" in ended.error
     assert {call["action"] for call in cloud.calls()} <= {"GetProducts"}
     told = lab.run("plan", EXP="demo")
-    assert "it would cost at most 0.91 dollars over its ttl of 10 h" in told.out
-    assert "0.41 too much: a launch is refused" in told.out
-    lab.write("experiments/demo.toml", f"{CHEAP}budget = 1\n")
+    assert "it would cost at most 1.01 dollars" in told.out
+    assert "over its ttl of 10 h" in told.out
+    assert "0.51 too much: a launch is refused" in told.out
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 1.2\n")
     assert lab.launch().code == 0
     (first,) = [e for e in lab.run("plan", EXP="demo", JSON="1").events if e["event"] == "budget"]
-    assert first["promised"] == pytest.approx(0.91, abs=0.01)
+    assert first["promised"] == pytest.approx(1.01, abs=0.01)
 
 
 def test_of_a_sweep_as_many_are_launched_as_the_months_budget_bears(lab, cloud):
-    lab.write("lab.toml", 'budget = 2\nregions = ["us-east-1"]\n')
+    lab.write("lab.toml", 'budget = 2.1\nregions = ["us-east-1"]\n')
     lab.write("experiments/demo.toml", f"{CHEAP}matrix = {{ seed = [1, 2, 3] }}\n")
     ended = lab.run("sweep", EXP="demo", JSON="1")
     assert ended.code == 1
@@ -108,7 +109,7 @@ def test_of_a_sweep_as_many_are_launched_as_the_months_budget_bears(lab, cloud):
 
 
 def test_prices_that_are_not_known_hold_nobody_up(lab):
-    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nbudget = 1\nroot = { gib = 10 }\n')
+    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nbudget = 1\nroot = { gib = 100 }\n')
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 0, ended.err
     assert "budget  1.00 dollars in all: 0.00 are spent" in ended.out

@@ -82,7 +82,7 @@ def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
 
 
 def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
-    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nroot = { gib = 10 }\n')
+    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nroot = { gib = 75 }\n')
     assert lab.launch().code == 0
     (resource,) = lab.status()
     assert resource["unknown_prices"] == 1

@@ -36,7 +36,7 @@ class Forecast:
     """Whether that is only assumed, as there is no ttl."""
 
     def __str__(self) -> str:
-        unknown = f", beside {self.unknown} parts of unknown price," if self.unknown else ""
+        unknown = f", beside {self.unknown} of unknown price," if self.unknown else ""
         over = "a day, as it has no ttl" if self.is_assumed else f"its ttl of {self.hours:g} h"
         return f"at most {self.dollars:,.2f} dollars{unknown} over {over}"
 

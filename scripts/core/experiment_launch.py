@@ -49,35 +49,22 @@ def launch_experiment(
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
-    base = defined.base if defined else name
-    with session.budgets.admitted(name, base, experiment, count) as budgets:
+    with session.budgets.admitted(name, defined.base if defined else name, experiment, count) as budgets:
+        check_way(session, name, experiment)
+        run = defined.with_code(session.directory) if defined else None
+        if run and run.pack:
+            keep(session.directory, run.pack.tar)
+        report.begins(session, experiment, count)
         report.within(budgets)
-        _launch(session, name, experiment, report, count, at_least, defined)
-
-
-def _launch(
-    session: Session,
-    name: str,
-    experiment: Experiment,
-    report: Report,
-    count: int,
-    at_least: int,
-    defined: Definition | None,
-) -> None:
-    check_way(session, name, experiment)
-    run = defined.with_code(session.directory) if defined else None
-    if run and run.pack:
-        keep(session.directory, run.pack.tar)
-    report.begins(session, experiment, count)
-    launch = Launch(
-        session, name, experiment, report, count, at_least,
-        noted=run.as_note() if run else None, is_all=not experiment.is_delivered_to,
-    )  # fmt: skip
-    machines = launch.run()
-    report.lives(session, machines)
-    mark_volumes(session, machines)
-    reaches = set_up(session, name, experiment, machines, report.sets_up)
-    if experiment.is_delivered_to:
-        deliver(session, name, machines, reaches, run.pack if run else None, report.sets_up)
-        launch.launched()
-    report.reached(session, reaches)
+        launch = Launch(
+            session, name, experiment, report, count, at_least,
+            noted=run.as_note() if run else None, is_all=not experiment.is_delivered_to,
+        )  # fmt: skip
+        machines = launch.run()
+        report.lives(session, machines)
+        mark_volumes(session, machines)
+        reaches = set_up(session, name, experiment, machines, report.sets_up)
+        if experiment.is_delivered_to:
+            deliver(session, name, machines, reaches, run.pack if run else None, report.sets_up)
+            launch.launched()
+        report.reached(session, reaches)
