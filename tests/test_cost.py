@@ -217,6 +217,22 @@ def test_a_machine_whose_answer_was_lost_costs_from_when_it_was_found_to_have_be
     assert (one.what, one.experiment, one.dollars) == ("g5.xlarge", "speech", pytest.approx(10.06))
 
 
+def test_what_a_rebuilt_registry_found_costs_by_what_it_is_described_as_and_a_group_costs_nothing():
+    things = {"instance": "i-x", "volume": "vol-x", "security-group": "sg-x"}
+    of = {"region": "us-east-1", "since": "2026-10-01T00:00:00Z", "record": "another registry's"}
+    found = note(
+        "2026-10-03T00:00:00Z", experiment="lost", found=[{"kind": k, "id": i, **of} for k, i in things.items()]
+    )
+    machine = described("2026-10-03T00:00:01Z", "i-x", volumes=[("/dev/sda1", "vol-x", True)])
+    machine.response["Reservations"][0]["Instances"][0]["InstanceType"] = "g5.xlarge"
+    volume = answer("2026-10-03T00:00:02Z", "DescribeVolumes", {"Filters": ["x"]}, {"Volumes": [
+        {"VolumeId": "vol-x", "VolumeType": "gp3", "Size": 31}]})  # fmt: skip
+    gone = note("2026-10-05T00:00:00Z", gone=["i-x", "vol-x", "sg-x"])
+    costs = {c.id: c.dollars for c in charged([found, machine, volume, gone])}
+    assert costs == pytest.approx({"i-x": 96 * 1.006, "vol-x": 4 * 0.08})
+    assert charged([found])[0].dollars is None, "what it is was never told"
+
+
 def test_a_kept_volume_that_was_deleted_by_hand_ends_when_a_whole_listing_shows_it_no_more():
     def listing(time, *volumes, **request):
         return answer(time, "DescribeVolumes", request, {"Volumes": [{"VolumeId": v} for v in volumes]})
@@ -348,16 +364,18 @@ def many_runs():
     """Records of launch after launch, with what is described and read on the way."""
     made = {"VolumeType": "gp3", "Size": 100}
     for number in range(10_000):
-        begins = at("2026-03-01") + timedelta(minutes=20 * number)
-        ends, identity = begins + timedelta(minutes=50), f"i-{number:017x}"
-        time, later = begins.isoformat(), ends.isoformat()
-        disks = [("/dev/sda1", f"vol-{number:017x}", True)]
-        yield note(time, experiment=f"run-{number % 90}", run={"experiment": {"ttl": "12h"}})
-        yield launched(time, identity, experiment=f"run-{number % 90}", mappings=[disk("/dev/sda1", 100)])
-        yield described(time, identity, address="203.0.113.7", volumes=disks)
-        yield answer(later, "DescribeVolumes", {}, {"Volumes": [made | {"VolumeId": disks[0][1]}]})
-        yield acted(later, "TerminateInstances", identity)
-        yield note(later, experiment=f"run-{number % 90}", gone=[identity], settled=[], found=[])
+        begins, name = at("2026-03-01") + timedelta(hours=1, minutes=20) * number, f"run-{number % 90}"
+
+        def after(minutes, begins=begins):
+            return (begins + timedelta(minutes=minutes)).isoformat()
+
+        identity, volume = f"i-{number:017x}", f"vol-{number:017x}"
+        yield note(after(0), experiment=name, run={"experiment": {"ttl": "12h"}})
+        yield launched(after(1), identity, experiment=name, mappings=[disk("/dev/sda1", 100)])
+        yield described(after(2), identity, address="203.0.113.7", volumes=[("/dev/sda1", volume, True)])
+        yield answer(after(50), "DescribeVolumes", {}, {"Volumes": [made | {"VolumeId": volume}]})
+        yield acted(after(51), "TerminateInstances", identity)
+        yield note(after(52), experiment=name, gone=[identity], settled=[], found=[])
 
 
 def test_ten_thousand_records_take_well_under_five_seconds():

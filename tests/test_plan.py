@@ -3,6 +3,8 @@
 import base64
 import json
 
+from scripts.core.record import Event, Record
+from scripts.core.resuming import LAUNCHED, was_cut_off
 from tests.living import living_in
 
 SPOT_TOO = 'types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'
@@ -102,3 +104,12 @@ def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):
     ended = plan(lab)
     assert ended.code == 1
     assert ended.error == "error: demo: no pool would be asked: p4d.24xlarge is not offered in us-east-1e"
+
+
+def test_a_plan_of_what_lives_does_not_make_its_launch_one_that_was_cut_off():
+    launch = [Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={}),
+              Record(event=Event.NOTE, experiment="demo", note={LAUNCHED: ["i-1"]})]  # fmt: skip
+    planned = Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={"DryRun": True})
+    assert was_cut_off(launch[:1], "demo")
+    assert was_cut_off([*launch[:1], planned], "demo")
+    assert not was_cut_off([*launch, planned], "demo")

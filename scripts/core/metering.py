@@ -82,6 +82,8 @@ class KindMeter(Meter):
     def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each thing that its kind says costs something, or of which it is not known."""
         del now
+        if type(self.kind).monthly is _free():
+            return
         for one in self.lives.values():
             monthly = self.kind.monthly(one.found, one.region, book) if one.found is not None else None
             if monthly == 0.0:
@@ -90,6 +92,12 @@ class KindMeter(Meter):
                 kind=self.kind.name, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                 what=self.kind.name, rate=Hourly(times(monthly, 1 / HOURS)), began=one.began, ended=one.ended,
             )  # fmt: skip
+
+
+def _free() -> object:
+    from scripts.core.kind import Kind
+
+    return Kind.monthly
 
 
 def life(kind: Kind, record: Record, found: Mapping[str, Any]) -> Life:

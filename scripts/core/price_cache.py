@@ -13,13 +13,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from scripts.core.dollars import Dollars
 
 FORMAT = 1
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Change = tuple[datetime, float]
 """From when on a spot price holds, and the price."""
 
@@ -44,6 +45,10 @@ class SpotHistory:
         """Say whether there is no gap between two histories."""
         return self.since <= other.until and other.since <= self.until
 
+    def is_spent(self, now: datetime) -> bool:
+        """Say whether it told no more than a price of the present, which is past by now."""
+        return self.until - self.since < HOUR and now - self.until > DAY
+
     def joined(self, other: SpotHistory) -> SpotHistory:
         """Return what two that touch say together."""
         zones = {
@@ -59,7 +64,7 @@ class _Content:
     spot: dict[str, list[SpotHistory]] = field(default_factory=dict)
 
     def add_spot(self, key: str, history: SpotHistory) -> None:
-        apart = [old for old in self.spot.get(key, ()) if not old.touches(history)]
+        apart = [old for old in self.spot.get(key, ()) if not old.touches(history) and not old.is_spent(history.until)]
         for old in self.spot.get(key, ()):
             history = history.joined(old) if old.touches(history) else history
         self.spot[key] = [*apart, history]

@@ -48,6 +48,8 @@ class InstanceMeter(Meter):
 
 
 def _rate(machine: MachineLife, run: Run, until: datetime, book: PriceBook) -> Rate:
+    if not machine.type:
+        return Hourly(None)  # taken in by `make registry-rebuild`, and not described since
     match machine.market:
         case "spot":
             return book.spot(machine.region, machine.zone, machine.type, run.began, until)

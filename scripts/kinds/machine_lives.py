@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,7 +123,8 @@ class MachineLives:
 
     def __init__(self) -> None:
         self.known: dict[str, MachineLife] = {}
-        self._requests: dict[str, Record] = {}
+        self.requests: dict[str, Record] = {}
+        """The intents of RunInstances, by their token."""
         self._ttl: dict[str | None, timedelta] = {}
 
     def hear(self, record: Record) -> None:
@@ -131,7 +132,7 @@ class MachineLives:
         if record.event is Event.NOTE:
             self._hear_note(record)
         elif record.operation == "RunInstances" and record.event is Event.INTENT:
-            self._requests[token_of(record)] = record
+            self.requests[token_of(record)] = record
         elif record.event is Event.ANSWER:
             self._hear_answer(record)
 
@@ -159,7 +160,8 @@ class MachineLives:
         if RUN in note:
             self._note_ttl(record.experiment, note[RUN].get("experiment", {}).get("ttl"))
         for told in note.get(FOUND, ()):
-            if told["kind"] == "instance" and (asked := self._requests.get(told["record"])):
+            if told["kind"] == "instance":
+                asked = self.requests.get(told["record"]) or replace(record, region=told["region"])
                 self._born(asked, {}, str(told["id"]), moment_of(told.get("since") or record.time))
         for identity in note.get(GONE, ()):
             if machine := self.known.get(identity):
@@ -190,6 +192,8 @@ class MachineLives:
         machine = self.known.get(found["InstanceId"])
         if machine is None:
             return
+        machine.type = machine.type or found.get("InstanceType", "")
+        machine.market = found.get("InstanceLifecycle", machine.market)
         machine.zone = machine.zone or found.get("Placement", {}).get("AvailabilityZone", "")
         machine.ends = tag_map(found.get("Tags")).get(ENDS, machine.ends)
         machine.address = machine.address or passing_address(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,8 +74,9 @@ class VolumeMeter(Meter):
         for identity in note.get(GONE, ()):
             self._ended.setdefault(identity, moment_of(record.time))
         for told in note.get(FOUND, ()):
-            if told["kind"] == "volume" and (asked := self._asked.get(told["record"])):
-                self._made.setdefault(told["id"], asked)
+            if told["kind"] == "volume" and told["record"] not in self.machines.requests:
+                asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
+                self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))
 
     def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each volume, and what was paid for its initialization."""
@@ -99,7 +100,7 @@ class VolumeMeter(Meter):
             request, response = record.request or {}, record.response or {}
             yield VolumeLife(
                 id=identity, region=record.region or "", by=person_of(record), asked={**request, **response},
-                experiment=requested_tags(request, "volume").get(EXPERIMENT),
+                experiment=requested_tags(request, "volume").get(EXPERIMENT) or record.experiment,
                 began=moment_of(response.get("CreateTime") or record.time), ended=self._end(identity),
             )  # fmt: skip
         for machine in self.machines.known.values():
