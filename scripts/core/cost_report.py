@@ -29,15 +29,16 @@ class CostReport:
         self.console.say(
             f"{amount(everything.dollars, everything.unknown)} dollars{time}; "
             f"what lives costs {amount(everything.hourly, everything.hourly_unknown)} an hour", "cost",
-            since=since, until=until, **_as_fields(everything),
+            since=_told(since), until=_told(until), **_as_fields(everything),
         )  # fmt: skip
         groups = grouped(charges, by)
         if self.console.as_json:
             for group in groups:
                 self.console.say("", "group", by=by, name=group.name, **_as_fields(group))
             for charge in charges:
-                self.console.say("", "charge", **asdict(charge))
-        self.console.table((by, "$", "$/hour now", "things"), [_row(group) for group in groups])
+                self.console.say("", "charge", **_charge(charge))
+        if groups:
+            self.console.table((by, "$", "$/hour now", "things"), [_row(group) for group in groups])
 
     def prices(self, book: PriceBook) -> None:
         """Say of when and from where the prices are that are older than a week."""
@@ -53,6 +54,15 @@ def _old(origins: Iterable[Origin], now: datetime) -> Counter[Origin]:
 
 def _shown(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+
+
+def _charge(charge: Charge) -> dict[str, Any]:
+    times = {name: _told(getattr(charge, name)) for name in ("began", "ended", "due")}
+    return asdict(charge) | times
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
 
 
 def _row(group: Spent) -> list[str]:
