@@ -16,6 +16,7 @@ from scripts.core.cost_sums import GROUPS, grouped, spent
 from scripts.core.plugins import Plugins
 from scripts.core.price_book import PriceBook
 from scripts.core.price_cache import Known, PriceCache, SpotHistory
+from scripts.core.price_sources import LIST, REFUSED
 from scripts.core.rates import Changing, Hourly, Monthly, Together, month_of
 from scripts.core.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
@@ -163,7 +164,7 @@ def test_unknown_is_never_zero_and_the_sum_says_how_many_it_leaves_out(lab):
 def test_prices_older_than_a_week_are_told_with_their_date(lab):
     cache = PriceCache(lab.path / ".cache/prices-local.json")
     refused = Known(None, datetime.now(UTC))  # AWS is out of reach, so that what is old must do
-    cache.keep({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), "(AWS could not be asked)": refused})
+    cache.keep({"size us-east-1 gp3": Known(0.08, at("2026-09-01")), REFUSED.format(LIST): refused})
     assert "1 prices are of 2026-09-01, from AWS's price list" in lab.run("cost").out
 
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.core.price_cache import Known, PriceCache, SpotHistory
-from scripts.core.price_sources import REFUSED, PriceSources
+from scripts.core.price_sources import LIST, REFUSED, PriceSources
 from scripts.core.priced import Priced, Unit
 from scripts.core.shipped_prices import regions, shipped, shipped_at
 
@@ -77,7 +77,7 @@ def test_a_price_of_last_week_is_asked_for_again_and_does_where_aws_cannot_be_as
     assert [origin.at.date() for origin in of_old.origins()] == [(NOW - 8 * DAY).date()]
     assert sources(path, refused).listed(G5) == 1.5
     assert refused.asked == ["list"], "who may not ask is not made to wait for it each time"
-    PriceCache(path).keep({REFUSED: Known(None, NOW - timedelta(hours=2))})
+    PriceCache(path).keep({REFUSED.format(LIST): Known(None, NOW - timedelta(hours=2))})
     assert sources(path, Aws(2.5)).listed(G5) == 2.5
 
 

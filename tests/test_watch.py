@@ -87,3 +87,15 @@ def test_what_does_not_live_can_not_be_watched(lab):
     ended = lab.run("watch", EXP="demo")
     assert ended.code == 1
     assert ended.error == "error: demo: nothing lives; `make launch EXP=demo` launches it"
+
+
+def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
+    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    first = launched(lab)
+    watching = watch()
+    watching.next("state")
+    lab.write("experiments/demo.toml", SPOT + "relaunch = true\nbudget = 0.01\n")
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    watching.next("state")
+    assert "would pass the budget of 0.01 dollars in all by" in watching.process.stderr.read()
+    assert len(cloud.calls("RunInstances")) == 1

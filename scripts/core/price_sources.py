@@ -25,8 +25,9 @@ PATIENCE = timedelta(hours=1)
 """After which AWS is asked again that could not be asked."""
 KEPT_BY_AWS = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
-REFUSED = "(AWS could not be asked)"
-"""The cache's entry for that, with its time."""
+REFUSED = "not told: {}"
+"""The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
+LIST = "list prices"
 LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 
@@ -55,12 +56,12 @@ class PriceSources:
         return self._used.values()
 
     def _asked(self, wanted: Priced) -> Known | None:
-        if self._must_wait():
+        if self._must_wait(LIST):
             return None
         try:
             known = Known(list_price(self.cloud(), wanted), _now())
         except NotTold:
-            self._refused()
+            self._refused(LIST)
             return None
         self.cache.keep({str(wanted): known})
         return known
@@ -93,21 +94,21 @@ class PriceSources:
 
     def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
         asked_at = _now()
-        if self._must_wait() or since < asked_at - KEPT_BY_AWS:
+        if self._must_wait(region) or since < asked_at - KEPT_BY_AWS:
             return
         try:
             found = spot_changes(self.cloud(), region, types, since)
         except NotTold:
-            self._refused()
+            self._refused(region)
             return
         self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
 
-    def _must_wait(self) -> bool:
-        refused = self.cache.listed(REFUSED)
+    def _must_wait(self, what: str) -> bool:
+        refused = self.cache.listed(REFUSED.format(what))
         return refused is not None and _age(refused) < PATIENCE
 
-    def _refused(self) -> None:
-        self.cache.keep({REFUSED: Known(None, _now())})
+    def _refused(self, what: str) -> None:
+        self.cache.keep({REFUSED.format(what): Known(None, _now())})
 
 
 def _age(known: Known) -> timedelta:
