@@ -275,13 +275,14 @@ def page_saying(text):
 
 
 HARMLESS = Outline(page_saying("x")).tags
+"""A state is text of AWS, in which a line may be broken after each dot."""
 
 
 @settings(max_examples=25)
 @given(st.text(st.characters(exclude_characters="\x00"), max_size=40) | st.just(HOSTILE))
 def test_whatever_a_text_is_it_stays_a_text(text):
-    outline = Outline(page_saying(text))
-    assert outline.tags == HARMLESS
+    tags = Outline(page_saying(text)).tags
+    assert [tag for tag in tags if tag != ("wbr",)] == HARMLESS
 
 
 def test_hostile_text_is_there_to_be_read():
