@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.core.account_survey import Survey
 from scripts.core.audit import Finding, Verdict
-from scripts.core.charges import spans
+from scripts.core.charges import charges, spans
 from scripts.core.cost_columns import columns, marks, scale
 from scripts.core.cost_sums import spent
 from scripts.core.data_set_costs import Costed
@@ -166,11 +166,16 @@ def overlap(a, b):
 
 @settings(max_examples=25)
 @given(WORK)
-def test_costs_by_experiment_and_by_member_add_up_to_all_costs(work):
-    made = page_of(generated(work))
+def test_costs_by_experiment_and_by_member_add_up_to_what_make_cost_says(work):
+    registry = generated(work)
+    made = page_of(registry)
     if made.costs is None:
         assert work == []
         return
+    records = sorted(registry.records, key=lambda record: record.time)
+    told = charges(records, KINDS, PriceBook(EachTwoDollars()), now=NOW)
+    assert made.costs.all.total == pytest.approx(sum(charge.dollars or 0 for charge in told))
+    assert made.costs.all.unpriced == {charge.id for charge in told if charge.dollars is None}
     for found in (made.costs.by_experiment, made.costs.by_member, shown(made.costs.by_experiment)):
         assert sum(series.total for series in found) == pytest.approx(made.costs.all.total)
         assert set().union(*(series.unpriced for series in found)) == made.costs.all.unpriced
