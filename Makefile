@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER AS PURGE CHECK PASSWORD SINCE UNTIL BY REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD SINCE UNTIL BY REGISTRY JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start status cost plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ status: $(READY)  ## Show what lives: where, since when, which data is on it
 
 cost: $(READY)  ## Show what it all cost (SINCE=2026-10-01 UNTIL=2026-11-01 BY=member|experiment|region|kind)
 	$(RUN) scripts.cost
+
+report: $(READY)  ## Write OUT (report.html): machines and refusals over time, costs, data sets, what audit finds
+	$(RUN) scripts.report
 
 plan: $(READY)  ## Show what a launch of EXP would do: where, at what price, what is out and why
 	$(RUN) scripts.plan

@@ -48,7 +48,8 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
             _note_request(record, open_intents, found, kinds)
         _close_intents(record, open_intents)
         for kind in kinds.values():
-            born |= {(kind.name, resource.id): resource for resource in kind.born_in(record)}
+            for resource in kind.born_in(record):
+                born[kind.name, resource.id] = resource
             for identity in kind.ended_by(record):
                 born.pop((kind.name, identity), None)
         for told in (record.note or {}).get(FOUND, ()):

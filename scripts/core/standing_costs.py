@@ -18,12 +18,17 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Mapping[str, Sp
     found = _charges(session)
     if _look_into(session, found):
         found = _charges(session)
-    owners = {resource.id for resource in resources}
+    return shared_out(found, resources)
+
+
+def shared_out(found: Iterable[Charge], resources: Iterable[Resource]) -> Mapping[str, Spent]:
+    """Return by id what charges say of resources, with what came with them."""
+    owners = dict.fromkeys(resource.id for resource in resources)
     parts: dict[str, list[Charge]] = {}
     for charge in found:
         # A volume that is a row of its own is not its machine's as well.
         parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
-    return {resource.id: spent(resource.id, parts.get(resource.id, ())) for resource in resources}
+    return {identity: spent(identity, parts.get(identity, ())) for identity in owners}
 
 
 def still_costs(session: Session, experiment: str) -> str:

@@ -1,0 +1,47 @@
+"""Write one web page that tells what lives, what was, and what it cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, script
+
+app = script(__doc__)
+Out = Annotated[str, typer.Option("--out", envvar="OUT", help="The file to write: report.html if left out.")]
+
+
+@app.command()
+def report(out: Out = "", as_json: AsJson = False) -> None:
+    """Write OUT: machines and their refusals over time, costs, data sets, what lives, what an audit finds.
+
+    The page needs no network. Where AWS can't be asked it is made from the registry alone, and says so.
+    """
+    from scripts.core.report_events import events
+    from scripts.core.report_facts import facts
+    from scripts.core.report_html import report_html
+    from scripts.core.report_page import page
+    from scripts.core.session import open_session
+    from scripts.core.whole_file import place_for, write_whole
+
+    console = Console(as_json=as_json)
+    place = place_for(out or "report.html", "OUT")
+    with open_session("report") as session:
+        console.progress("  reading the registry, and asking AWS what lives")
+        found = facts(session)
+        made = page(found)
+        text = report_html(made)
+        write_whole(place, text, "OUT")
+        for event, fields in events(made) if as_json else ():
+            console.say("", event, **fields)
+        console.hint(found.banner)
+        console.say(f"{place} is written ({len(text.encode()) / 1024:.0f} KiB)", "report",
+                    path=str(place), records=found.records)  # fmt: skip
+        for what, why in found.unanswered.items():
+            console.hint(f"  {what}: from the registry alone, {why}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,134 @@
+"""make report: one file that tells what lives, what was and what it cost, from AWS or without it."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.generated_registry import GeneratedRegistry
+from tests.lab_directory import REPOSITORY
+
+NO_CREDENTIALS = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
+DENIED = "UnauthorizedOperation"
+
+
+def report(lab, **variables):
+    """The page's text, and the events of one kind after another."""
+    ended = lab.run("report", JSON="1", **variables)
+    assert ended.code == 0, ended.err
+    events = {}
+    for event in ended.events:
+        events.setdefault(event["event"], []).append(event)
+    (written,) = events["report"]
+    return Path(written["path"]).read_text(encoding="utf-8"), events
+
+
+def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the_events(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+    assert lab.launch().code == 0
+    text, events = report(lab)
+    (machine,) = events["machine"]
+    (alive,) = events["lives"]
+    assert (alive["id"], alive["state"]) == (machine["id"], "running")
+    assert machine["ended"] is None
+    # A g5.12xlarge, its address, 500 GiB of data and its root volume.
+    assert 5.672 < alive["dollars_an_hour"] < 6
+    (refusal,) = events["refusals"]
+    assert (refusal["meaning"], refusal["where"]) == ("no capacity now", "us-east-1")
+    assert "finding" not in events
+    assert {row["dataset"]: sorted(row["regions"]) for row in events["data-set"]} == {
+        "speech": ["us-east-1", "us-west-2"]
+    }
+    for said in (machine["id"], "InsufficientInstanceCapacity", "speech", "nothing here is real", "500 GiB"):
+        assert said in text
+    assert lab.teardown().code == 0
+    text, events = report(lab, OUT="again.html")
+    assert "lives" not in events
+    assert "Nothing lives." in text
+    assert [m["fate"] for m in events["machine"]] == ["taken down"]
+    assert {cost["name"] for cost in events["cost"] if cost["by"] == "experiment"} == {"demo"}
+
+
+def test_what_the_audit_finds_is_told(lab, cloud):
+    ec2 = cloud.client("ec2", "us-west-2")
+    tags = [{"Key": "lab:experiment", "Value": "lost"}, {"Key": "lab:record", "Value": "f" * 32}]
+    ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3",
+                      TagSpecifications=[{"ResourceType": "volume", "Tags": tags}])  # fmt: skip
+    text, events = report(lab)
+    assert [(f["finding"], f["kind"], f["region"]) for f in events["finding"]] == [("orphan", "volume", "us-west-2")]
+    assert "orphan" in text
+
+
+@pytest.mark.parametrize("out", ["", "again.html"])
+def test_a_person_is_told_where_the_file_is(lab, out):
+    ended = lab.run("report", OUT=out)
+    assert ended.code == 0
+    assert f"{lab.path / (out or 'report.html')} is written" in ended.out
+    assert "<h1>" in (lab.path / (out or "report.html")).read_text()
+
+
+def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab, cloud):
+    assert lab.launch().code == 0
+    lab.write("lab.toml", 'cloud = "aws"\nregions = ["us-east-1", "us-west-2"]\n')
+    text, events = report(lab, **NO_CREDENTIALS)
+    assert {event["what"] for event in events["unanswered"]} == {"what lives", "data sets", "audit"}
+    assert "From the registry alone" in text
+    assert "Unable to locate credentials" in text
+    assert [one["experiment"] for one in events["lives"]] == ["demo"]
+    assert [row["dataset"] for row in events["data-set"]] == ["speech"], "as AWS last described it"
+    assert events["cost"][0]["dollars"] > 0, "prices that the lab has seen, or that came with it"
+
+
+def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
+    assert lab.launch().code == 0
+    cloud.weather(faults=[{"action": action, "code": DENIED} for action in ("DescribeSnapshots", "DescribeRegions")])
+    text, events = report(lab)
+    assert [event["what"] for event in events["unanswered"]] == ["data sets"]
+    assert DENIED in text
+    assert events["lives"][0]["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("nowhere/report.html", "there is no directory"),
+        ("lab.toml/report.html", "there is no directory"),
+        ("experiments", "is not a file"),
+        ("/dev/null", "is not a file"),
+        ("/proc/report.html", "/proc"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_place_where_no_file_can_be_is_one_line(lab, cloud, out, said):
+    ended = lab.run("report", OUT=out)
+    assert ended.code == 1
+    assert ended.error.startswith("error: OUT: ")
+    assert said in ended.error
+
+
+def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text("old")
+    code = (
+        "import resource, sys; from pathlib import Path; from scripts.core.whole_file import write_whole\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write_whole(Path(sys.argv[1]), 'x' * 9000, 'OUT')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, page], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert "LabError: OUT: " in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert page.read_text() == "old"
+
+
+def test_ten_thousand_records_of_three_hundred_machines_are_told_of_in_five_seconds(lab, cloud):
+    GeneratedRegistry().team(sweep=250).fill(10_000).write(lab.registry)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text, events = report(lab, PYTHONUNBUFFERED="1")  # a process of its own, whose time is ours
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert 0.5 < after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+    assert events["report"][0]["records"] >= 10_000
+    assert len({machine["id"] for machine in events["machine"]}) > 300
+    assert len(text) < 1_000_000
