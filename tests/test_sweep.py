@@ -54,6 +54,17 @@ def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
     assert "export lr=0.01\\nexport seed=3\\necho $lr $seed" in planned.out
 
 
+def test_of_nodes_each_combination_gets_all_its_own(lab, cloud):
+    lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nnodes = 2\nmatrix.seed = [1, 2]\n')
+    ended = sweep(lab)
+    assert ended.code == 0, ended.err
+    assert states(ended) == {"speech-seed1": "runs", "speech-seed2": "runs"}
+    told = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})]
+    assert [len(machines) for machines in told] == [2, 2]
+    assert lab.teardown("speech-*", YES="1").code == 0
+    assert living(cloud) == set()
+
+
 def test_a_second_sweep_has_nothing_to_do_and_a_larger_matrix_only_the_rest(lab, cloud):
     assert sweep(lab).code == 0
     again = sweep(lab)
