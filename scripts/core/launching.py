@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
 
-from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
+from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
 from scripts.core.authorization import in_words
 from scripts.core.aws_errors import in_one_line
 from scripts.core.capacity import Pool, Search, Wishes
@@ -219,12 +219,18 @@ class Launch:
             self._give_back()
 
     def _give_back(self) -> None:
-        """Delete machines that lack their fellows: what is asked for next stands elsewhere."""
+        """Delete machines that lack their fellows: what is asked for next stands elsewhere.
+
+        Only once they are gone: until then their placement group takes nobody in another zone.
+        """
         kind = self.session.kinds["instance"]
-        for machine in self.running:
-            resource = kind.resource(machine, region_of(machine), tag_map(machine.get("Tags")))
+        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
+        for resource in given:
             kind.delete(self.session.cloud, resource)
             self.listener.deleted(resource)
+        for region in sorted({resource.region for resource in given}):
+            ids = [resource.id for resource in given if resource.region == region]
+            wait_until_gone(self.session.looks(region), ids, self.session.pause)
         self.running.clear()
         self._origins.clear()
 
