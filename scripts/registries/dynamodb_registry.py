@@ -57,10 +57,10 @@ class DynamoDbRegistry(Registry):
         return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
-        """Write the record; an intent only while its experiment is still held. Raises LabError."""
+        """Write the record; an intent or a decision only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())
         self._has_ended_something |= GONE in (record.note or {})
-        if record.event is Event.INTENT and record.experiment in self._leases.held:
+        if record.event in (Event.INTENT, Event.NOTE) and record.experiment in self._leases.held:
             self._put_parts(item)
             self._append_if_held(item, record.experiment)
         else:
@@ -106,6 +106,7 @@ class DynamoDbRegistry(Registry):
 
     def archive(self, needed: Needed) -> int:
         """Move what is over, some records at a time; who does so at the same time does no harm."""
+        self.table.see_to_backups()
         items = self._items(self.table.query(LIVE))
         stays = needed([item.record for item in items])
         over = [item for item in items if item.record.id not in stays]
