@@ -46,7 +46,7 @@ def sweep(
         if not experiment.matrix:
             raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
         everything = variations(exp, experiment.matrix, fixed)
-        wanted = to_launch(everything, session.registry.history(), failed=failed)
+        wanted = to_launch(everything, session.registry.histories({one.name for one in everything}), failed=failed)
         expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -172,9 +173,9 @@ def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
     process = subprocess.Popen(["sleep", "60"])
-    place, mine = dynamodb_lease._place(), dynamodb_lease.process_identity()
-    began = dynamodb_lease._told_of(process.pid)[dynamodb_lease.BEGAN]
-    its = f"{place} {process.pid} {began}"
+    mine = dynamodb_lease.process_identity()
+    began = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[dynamodb_lease.BEGAN]
+    its = f"{mine.rsplit(' ', 2)[0]} {process.pid} {began}"
     assert not dynamodb_lease.is_dead(mine)
     assert not dynamodb_lease.is_dead(its)
     assert dynamodb_lease.is_dead(f"{its}0"), "its number is another's by now"
