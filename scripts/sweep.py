@@ -54,7 +54,7 @@ def sweep(
         began = time.monotonic()
         try:
             with report.on_screen():
-                outcomes = Sweep(session, exp, written, report, pack).run(wanted)
+                outcomes = Sweep(session, exp, written, report, pack, anew=failed).run(wanted)
         except KeyboardInterrupt:
             report.interrupted()
             raise
