@@ -46,7 +46,7 @@ def sweep(
         if not experiment.matrix:
             raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
         everything = variations(exp, experiment.matrix, fixed)
-        wanted = to_launch(everything, session.registry.history(), failed=failed)
+        wanted = to_launch(everything, session.registry.histories({one.name for one in everything}), failed=failed)
         expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)
@@ -54,7 +54,7 @@ def sweep(
         began = time.monotonic()
         try:
             with report.on_screen():
-                outcomes = Sweep(session, exp, written, report, pack).run(wanted)
+                outcomes = Sweep(session, exp, written, report, pack, anew=failed).run(wanted)
         except KeyboardInterrupt:
             report.interrupted()
             raise

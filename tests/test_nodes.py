@@ -1,5 +1,7 @@
 """Several nodes: side by side or not at all, open to each other and to nobody else, told of each other."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,24 @@ def test_where_one_dies_while_it_starts_all_begin_elsewhere(lab, cloud):
     assert len(machines(cloud)) == 4
 
 
+def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_another_zone(lab, cloud):
+    lab.write("experiments/four.toml", 'types = ["g5.xlarge"]\nnodes = 2\nregions = ["us-east-1"]\n')
+    cloud.weather(pending=600)
+    process = lab.start("launch", EXP="four")
+    while not (made := living_in(cloud, "us-east-1", "instance")):
+        time.sleep(0.05)  # it is another process that is waited for
+    (first,) = {machine["Placement"]["AvailabilityZone"] for machine in made}
+    cloud.weather(shutting_down=1, capacity=[{"region": "us-east-1", "zone": first}])
+    cloud.end(made[0]["InstanceId"], "us-east-1", "Server.InsufficientInstanceCapacity")
+    cloud.hurry()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "deleting instance" in out
+    assert len(machines(cloud)) == 2
+    assert first not in {zone for _, zone in machines(cloud)}
+    assert {call["code"] for call in cloud.calls("RunInstances")} <= {None, "InsufficientInstanceCapacity"}
+
+
 def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "no"}])
     lab.write("plugins/kept.py", KEPT)
@@ -124,6 +144,12 @@ def test_a_type_that_has_an_adapter_gets_one_and_another_not(lab):
     assert "SecurityGroupIds" not in asked_for(lab, FOUR)
     assert "NetworkInterfaces" not in asked_for(lab, FOUR.replace('"p4d.24xlarge", ', ""))
     assert "NetworkInterfaces" not in asked_for(lab, 'types = ["p4d.24xlarge"]\n'), "alone, there is nobody to talk to"
+
+
+@pytest.mark.parametrize("market", ["reservation:cr-0123456789abcdef0", "block:cr-0123456789abcdef0"])
+def test_reserved_capacity_stands_where_it_was_reserved_and_in_no_group_of_ours(lab, market):
+    reserved = f'{FOUR}markets = ["{market}"]\nzones = ["us-east-1a"]\nregions = ["us-east-1"]\n'
+    assert asked_for(lab, reserved)["Placement"] == {"AvailabilityZone": "us-east-1a"}
 
 
 def test_in_a_subnet_the_adapter_is_in_it(lab, cloud):

@@ -54,6 +54,17 @@ def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
     assert "export lr=0.01\\nexport seed=3\\necho $lr $seed" in planned.out
 
 
+def test_of_nodes_each_combination_gets_all_its_own(lab, cloud):
+    lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nnodes = 2\nmatrix.seed = [1, 2]\n')
+    ended = sweep(lab)
+    assert ended.code == 0, ended.err
+    assert states(ended) == {"speech-seed1": "runs", "speech-seed2": "runs"}
+    told = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})]
+    assert [len(machines) for machines in told] == [2, 2]
+    assert lab.teardown("speech-*", YES="1").code == 0
+    assert living(cloud) == set()
+
+
 def test_a_second_sweep_has_nothing_to_do_and_a_larger_matrix_only_the_rest(lab, cloud):
     assert sweep(lab).code == 0
     again = sweep(lab)
@@ -158,6 +169,10 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     codes = {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9}
     for name, code in codes.items():
         registry.append(Record(event=Event.NOTE, experiment=name, note={"ended": {"exit_code": code}}))
+    kept = sweep(lab, FAILED="1")
+    assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
+    assert "already lives" in kept.error
+    assert "`make teardown EXP=speech-lr0_1-seed2` ends it" in kept.error
     assert lab.teardown("speech-*", YES="1").code == 0
     again = sweep(lab, FAILED="1")
     assert again.code == 0, again.err

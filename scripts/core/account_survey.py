@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core.aws_errors import described
 from scripts.core.dollars import Dollars
@@ -55,7 +56,7 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
             found.items += answer.result()
         except ClientError as refusal:
             found.unseen.setdefault(region, described(refusal))
-        except BotoCoreError as problem:
+        except (BotoCoreError, ResponseParserError) as problem:
             found.unseen.setdefault(region, str(problem).partition("\n")[0])
     found.regions = [region for region in places if region not in found.unseen]
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,18 @@ class Starting:
             else:
                 reason = found.get("StateReason", {})
                 self.dead.append(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
+
+
+def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> None:
+    """Look until machines that were asked to end have ended. Raises LabError when one does not."""
+    began, left = time.monotonic(), set(ids)
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
+        if not left:
+            return
+        if time.monotonic() - began > PATIENCE:
+            raise LabError(f"{', '.join(sorted(left))}: still shutting down after {PATIENCE // 60} minutes")
+        wait(pause)
 
 
 def wait_until_settled(

@@ -13,7 +13,7 @@ from scripts.core.host_program import sent
 from scripts.core.hosts import hosts_of, login_name, machines_of, ssh_files
 from scripts.core.polling import growing
 from scripts.core.remote import Host, Unreachable
-from scripts.core.resuming import LAUNCHED, RUN
+from scripts.core.resuming import LAUNCHED, last_run
 from scripts.core.run_bucket import RunBucket, run_bucket
 from scripts.core.session import Session
 
@@ -122,11 +122,10 @@ class Run:
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
-    notes = [r.note for r in session.registry.history(experiment) if r.experiment == experiment and r.note]
-    recorded = next((note[RUN] for note in reversed(notes) if RUN in note), None)
-    machines = next((note[LAUNCHED] for note in reversed(notes) if LAUNCHED in note), None)
-    if recorded is None or machines is None:
+    found = last_run(session.registry.history(experiment), experiment)
+    if found is None:
         raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
+    recorded, machines = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
         raise LabError(f"{experiment}: was launched without a command")

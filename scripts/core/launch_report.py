@@ -12,7 +12,7 @@ from scripts.core.budget import Budget
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
-from scripts.core.hosts import ssh_files
+from scripts.core.hosts import region_of, ssh_files
 from scripts.core.kind import Resource
 from scripts.core.refusals import Refusal
 from scripts.core.session import Session
@@ -116,7 +116,7 @@ class LaunchReport:
         """Say what runs where, how to reach it, and what to do next."""
         took = time.monotonic() - self.since
         for machine in machines:
-            found = session.kinds["instance"].resource(machine, machine["Placement"]["AvailabilityZone"][:-1], {})
+            found = session.kinds["instance"].resource(machine, region_of(machine), {})
             self.console.say(
                 f"{self.name} runs after {took:.0f} s: {found.id}, {found.details['type']} in {found.details['zone']}",
                 "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
 
-from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_settled
+from scripts.core.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
 from scripts.core.authorization import in_words
 from scripts.core.aws_errors import in_one_line
 from scripts.core.capacity import Pool, Search, Wishes
@@ -23,6 +23,7 @@ from scripts.core.record import new_id
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.region_shares import RegionShares
 from scripts.core.removal import remove_everything
+from scripts.core.resources import GONE, SETTLED
 from scripts.core.resuming import LAUNCHED, RAN_ON, RUN, left_by_a_launch, origin, requests_of
 from scripts.core.rounds import pauses
 from scripts.core.run_request import check_root, request_for
@@ -81,6 +82,7 @@ class Launch:
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
     _origins: list[dict[str, Any]] = field(default_factory=list)
     _may_hold_something: bool = False
+    _has_asked: bool = False
 
     @cached_property
     def shares(self) -> RegionShares:
@@ -139,7 +141,7 @@ class Launch:
             return
         self._may_hold_something = True
         self.listener.taken_up(left)
-        requests = requests_of(self.session, left)
+        requests = requests_of(self.session, self.name, left)
         for region in sorted({machine.region for machine in left}):
             ids = {machine.id for machine in left if machine.region == region}
             request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
@@ -191,7 +193,7 @@ class Launch:
         ec2 = self.session.cloud.ec2_asking_once(pool.region)
         # Should this pool refuse, the next region can be asked at once.
         self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
-        held, self._may_hold_something = self._may_hold_something, True
+        held, self._may_hold_something, self._has_asked = self._may_hold_something, True, True
         try:
             made = ask(ec2, request, new_id(), self.session.launch_bucket(pool.region))
         except Refused as no:
@@ -219,12 +221,18 @@ class Launch:
             self._give_back()
 
     def _give_back(self) -> None:
-        """Delete machines that lack their fellows: what is asked for next stands elsewhere."""
+        """Delete machines that lack their fellows: what is asked for next stands elsewhere.
+
+        Only once they are gone: until then their placement group takes nobody in another zone.
+        """
         kind = self.session.kinds["instance"]
-        for machine in self.running:
-            resource = kind.resource(machine, region_of(machine), tag_map(machine.get("Tags")))
+        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
+        for resource in given:
             kind.delete(self.session.cloud, resource)
             self.listener.deleted(resource)
+        for region in sorted({resource.region for resource in given}):
+            ids = [resource.id for resource in given if resource.region == region]
+            wait_until_gone(self.session.looks(region), ids, self.session.pause)
         self.running.clear()
         self._origins.clear()
 
@@ -243,9 +251,15 @@ class Launch:
             yield
         except BaseException as problem:  # Ctrl-C too: a machine that nobody knows of costs money
             # A sweep that is interrupted is gone on with: it keeps what it has.
-            if self._may_hold_something and not self.session.over.is_set():
-                self._take_down(problem)
+            if not self.session.over.is_set():
+                self._take_down(problem) if self._may_hold_something else self._note_that_nothing_is_left()
             raise
+
+    def _note_that_nothing_is_left(self) -> None:
+        """Put on record that all that was asked for was refused, so that its records need not stay at hand."""
+        if self._has_asked:
+            with suppress(LabError):  # why the launch failed is the thing to say; they stay at hand a while longer
+                self.session.recorder.note(**{GONE: [], SETTLED: []})
 
     def _take_down(self, problem: BaseException) -> None:
         try:

@@ -19,7 +19,7 @@ from scripts.core.record import Event, Record
 from scripts.core.refusals import Meaning, Refusal
 from scripts.core.resources import outcome_is_known, token_of
 from scripts.core.session import Session
-from scripts.core.tags import RECORD, requested_tags, tag_map
+from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
@@ -67,7 +67,7 @@ def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mappi
     AWS may take some seconds to show what it has made. As long as this registry has an intent of the same operation,
     region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
     """
-    for intent in attempts(session.registry.records(), operation, region, tags):
+    for intent in attempts(session.registry.records(tags.get(EXPERIMENT)), operation, region, tags):
         while is_young(session, intent.time) and not _shown(session, intent):
             session.pause(POLL)
 

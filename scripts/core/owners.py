@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core.audit import Finding, Verdict
 from scripts.core.session import Session
@@ -36,7 +37,7 @@ def _makers(session: Session, region: str, wanted: Iterable[Finding]) -> dict[st
         by_name = [{"AttributeKey": "ResourceName", "AttributeValue": finding.resource.id}]
         try:
             events = trail.lookup_events(LookupAttributes=by_name, MaxResults=50)["Events"]
-        except (ClientError, BotoCoreError):
+        except (ClientError, BotoCoreError, ResponseParserError):
             return makers  # not allowed, or not there: an audit is worth having without it
         named = [event.get("Username", "") for event in events if event.get("EventName") in creating]
         if named:

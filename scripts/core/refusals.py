@@ -37,7 +37,7 @@ class Meaning(Enum):
 
 POOL_EMPTY = """InsufficientInstanceCapacity InsufficientHostCapacity InsufficientReservedInstanceCapacity
     InsufficientCapacityOnHost InsufficientCapacity UnfulfillableCapacity ReservationCapacityExceeded
-    SpotMaxPriceTooLow InsufficientFreeAddressesInSubnet InsufficientVolumeCapacity"""
+    SpotMaxPriceTooLow InsufficientFreeAddressesInSubnet InsufficientVolumeCapacity InvalidPlacementGroup.InUse"""
 QUOTA = """VcpuLimitExceeded InstanceLimitExceeded MaxSpotInstanceCountExceeded VolumeLimitExceeded
     MaxIOPSLimitExceeded SnapshotLimitExceeded AddressLimitExceeded NetworkInterfaceLimitExceeded"""
 TOO_FAST = """RequestLimitExceeded Throttling ThrottlingException EC2ThrottledException SlowDown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,6 +66,10 @@ class Registry(ABC):
 
         Raises LabError.
         """
+
+    @abstractmethod
+    def histories(self, experiments: Collection[str]) -> list[Record]:
+        """Return every record of some experiments, each once, each experiment's own oldest first. Raises LabError."""
 
     @abstractmethod
     def archive(self, needed: Needed) -> int:

@@ -10,7 +10,7 @@ from scripts.core.definition import Definition, as_launched, recorded_pack
 from scripts.core.devices import DEVICES
 from scripts.core.errors import LabError
 from scripts.core.names import closest
-from scripts.core.resuming import RAN_ON, RUN
+from scripts.core.resuming import RAN_ON, last_run
 from scripts.core.session import Session
 
 REPEATS = "repeats"
@@ -21,9 +21,8 @@ def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
     """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
     if (session.directory / "experiments" / f"{new}.toml").exists():
         raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
-    notes = [r.note for r in session.registry.history(name) if r.experiment == name and r.note]
-    recorded = next((note[RUN] for note in reversed(notes) if RUN in note), None)
-    machines = next((note[RAN_ON] for note in reversed(notes) if RAN_ON in note), None)
+    found = last_run(session.registry.history(name), name)
+    recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)
     if recorded is None or not machines:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
         raise LabError(f"EXP: {name}: no launch of it is on record{closest(name, known)}")

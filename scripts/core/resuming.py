@@ -21,6 +21,21 @@ RAN_ON = "ran_on"
 """Beside it: what each machine was made from."""
 
 
+def last_run(records: Iterable[Record], experiment: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return what an experiment's last launch that ended well ran, and its note LAUNCHED; None where there was none.
+
+    One that failed since has said what it would run, and ran nothing.
+    """
+    wanted: dict[str, Any] | None = None
+    found = None
+    for record in records:
+        if record.experiment == experiment and record.note:
+            wanted = record.note.get(RUN, wanted)
+            if LAUNCHED in record.note and wanted is not None:
+                found = (wanted, record.note)
+    return found
+
+
 class AlreadyLives(LabError):
     """There is nothing to launch."""
 
@@ -45,7 +60,7 @@ def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
     where, if the experiment lives because its launch ended well.
     """
     found = settled(session, experiment)
-    if found and not was_cut_off(session.registry.records(), experiment):
+    if found and not was_cut_off(session.registry.records(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
         shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)
         raise AlreadyLives(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
@@ -58,11 +73,11 @@ def _helps(found: Sequence[Resource], experiment: str) -> str:
     return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 
 
-def requests_of(session: Session, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
-    """Return the RunInstances request that each machine was made by, by its id."""
+def requests_of(session: Session, experiment: str, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
+    """Return the RunInstances request that each of an experiment's machines was made by, by its id."""
     made_by = {
         token_of(record): record.request or {}
-        for record in session.registry.records()
+        for record in session.registry.records(experiment)
         if record.operation == "RunInstances" and record.event is Event.INTENT
     }
     return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}

@@ -23,7 +23,7 @@ GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 def request_for(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
     """Return the RunInstances request that asks a pool for `least` machines, and for up to `most`. Raises LabError."""
     request = {
-        **merged(share.request, _place(pool), "RunInstances"),
+        **_placed(merged(share.request, _place(pool), "RunInstances"), pool),
         "InstanceType": pool.instance_type,
         "MinCount": least,
         "MaxCount": most,
@@ -47,6 +47,21 @@ def _place(pool: Pool) -> dict[str, Any]:
     if pool.subnet:
         return {"SubnetId": pool.subnet}
     return {"Placement": {"AvailabilityZone": pool.zone}} if pool.zone else {}
+
+
+def _placed(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
+    """Return a request without a placement group where capacity is reserved: it stands where it was reserved.
+
+    A reservation is used only by machines of its own placement group, or of none where it has none; the machines of a
+    Capacity Block stand close together by themselves
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cr-groups.html,
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html).
+    """
+    if pool.market.partition(":")[0] not in ("reservation", "block") or "Placement" not in request:
+        return request
+    place = {key: value for key, value in request["Placement"].items() if key != "GroupName"}
+    rest = {key: value for key, value in request.items() if key != "Placement"}
+    return {**rest, "Placement": place} if place else rest
 
 
 def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:

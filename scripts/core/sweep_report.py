@@ -14,6 +14,7 @@ from scripts.core.budget import Budget
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
+from scripts.core.hosts import region_of
 from scripts.core.kind import Resource
 from scripts.core.parameters import Variation
 from scripts.core.refusals import Refusal
@@ -80,10 +81,11 @@ class SweepLine:
         self._now(f"deleting {resource}")
 
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
-        """Keep what runs where."""
-        (machine,) = machines
-        found = session.kinds["instance"].resource(machine, machine["Placement"]["AvailabilityZone"][:-1], {})
-        self.machine = f"{found.id}, {found.details['type']} in {found.details['zone']}"
+        """Keep what runs where; of nodes, which stand side by side, the first."""
+        first, *others = machines
+        found = session.kinds["instance"].resource(first, region_of(first), {})
+        more = f" and {len(others)} more" if others else ""
+        self.machine = f"{found.id}{more}, {found.details['type']} in {found.details['zone']}"
         self._now(f"{self.machine}; its set-up is waited for")
 
     def sets_up(self, said: str) -> None:

@@ -67,6 +67,8 @@ class Sweep:
     listener: SweepListener
     pack: Pack | None = None
     """The code of them all."""
+    anew: bool = False
+    """Whether one whose machine still lives is a failure: what ended badly there is to be launched once more."""
 
     def run(self, variations: Sequence[Variation]) -> list[Outcome]:
         """Launch variations, and return what became of each, in their order.
@@ -96,7 +98,9 @@ class Sweep:
         try:
             with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
                 launch_experiment(self.session, name, experiment, report, defined=definition)
-        except AlreadyLives:
+        except AlreadyLives as problem:
+            if self.anew:
+                return Outcome(variation, State.FAILED, str(problem))
             return Outcome(variation, State.RUNS_ALREADY)
         except LabError as problem:
             return Outcome(variation, State.FAILED, str(problem), time.monotonic() - began)

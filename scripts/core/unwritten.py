@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 
 from scripts.core.errors import LabError
@@ -31,6 +31,11 @@ class Unwritten(Registry):
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return nothing."""
         del experiment
+        return []
+
+    def histories(self, experiments: Collection[str]) -> list[Record]:
+        """Return nothing."""
+        del experiments
         return []
 
     def archive(self, needed: Needed) -> int:

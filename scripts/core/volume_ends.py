@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, in_regions, next_version, tags_of
 from scripts.core.errors import LabError
-from scripts.core.hosts import running_machines
+from scripts.core.hosts import region_of, running_machines
 from scripts.core.living import living
 from scripts.core.making_once import made_once
 from scripts.core.polling import growing
@@ -55,7 +55,7 @@ def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> Non
 
 
 def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str]) -> None:
-    region = machine["Placement"]["AvailabilityZone"][:-1]
+    region = region_of(machine)
     filters = [{"Name": "attachment.instance-id", "Values": [machine["InstanceId"]]}]
     for volume in session.kinds["volume"].find(session.cloud, region, filters):
         end = ends.get(volume["Attachments"][0]["Device"])

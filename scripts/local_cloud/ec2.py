@@ -93,6 +93,7 @@ class Ec2:
 
     def _run_instances(self, call: Call) -> Answer:
         placed = self._placed(call)
+        self.placement_groups.check_zone(call, placed.zone)
         if not validation.subnet(call):
             call.params["Placement.AvailabilityZone"] = placed.zone
         call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}

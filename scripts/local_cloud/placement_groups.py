@@ -103,6 +103,20 @@ class PlacementGroups:
                     f"Cluster placement groups are not supported by the '{wanted}' instance type.",
                 )
 
+    def check_zone(self, call: Call, zone: str) -> None:
+        """Raise the Problem that machines meet where a cluster still has others, if only on their way down, elsewhere.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster
+        """
+        if name := call.params.get("Placement.GroupName"):
+            group = self._named(call.region, name)
+            there = {machine.availability_zone for machine in group.machines if machine.state != "terminated"}
+            if group.strategy == "cluster" and there - {zone}:
+                raise Problem(
+                    "InvalidPlacementGroup.InUse",
+                    f"The placement group '{name}' is in use in another availability zone: {min(there)}",
+                )
+
     def launched(self, call: Call, machines: list[Any]) -> None:
         """Note who was launched into a group."""
         if name := call.params.get("Placement.GroupName"):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, Preparation, Share, Site
 from scripts.core.making_once import made_once
+from scripts.core.polling import growing
 from scripts.core.record import new_id
 from scripts.core.tags import EXPERIMENT, RECORD, tag_map
 from scripts.core.wishes import subnets_of
 
+FIRST_POLL, LONGEST_POLL, PATIENCE = 0.2, 5.0, 120
+"""Seconds between looks for a new placement group, and until it is given up."""
 DUPLICATE_RULE = "InvalidPermission.Duplicate"
 
 
@@ -72,7 +77,20 @@ def _make_placement(site: Site) -> Share:
 
     attempt = ("CreatePlacementGroup", site.region, {EXPERIMENT: site.name})
     found, _ = made_once(site.session, attempt, partial(_own, site, "placement-group"), make, lambda _: None)
+    _wait_until_available(site, found["GroupName"])
     return _placed(found["GroupName"])
+
+
+def _wait_until_available(site: Site, name: str) -> None:
+    """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises LabError."""
+    wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
+    began = time.monotonic()
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        if list(site.session.kinds["placement-group"].find(site.session.cloud, site.region, wanted)):
+            return
+        if time.monotonic() - began > PATIENCE:
+            raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
+        site.session.pause(pause)
 
 
 def _make_security(site: Site) -> Share:

@@ -1,7 +1,8 @@
 """Leases: one experiment, one actor, wherever the actors are.
 
 A lease ends by itself by AWS's clock, which the Date of its answers tells, so that nobody's own clock matters. Whoever
-lost one can write no intent any more: each is written together with the condition that the lease is still his.
+lost one can write no intent and no decision any more: each is written together with the condition that the lease is
+still his.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ TRIES = 5
 LEASE = "lease"
 """The partition that leases stand in."""
 MINE = "#token = :mine"
+STATE, BEGAN = 0, 19
+"""Where the fields of /proc/PID/stat behind the name tell a process's state, and the clock tick in which it began."""
+OVER = ("Z", "X")
+"""States of a process that has ended, and that nobody has asked after yet."""
 
 
 @dataclass
@@ -143,28 +148,43 @@ def process_identity() -> str:
 
     The boot's id, the namespace of process numbers, the number, and when it began (man 5 proc).
     """
-    if sys.platform != "linux":
-        return ""
-    return f"{_place()} {os.getpid()} {_began(os.getpid())}"
+    place, told = _place(), _told_of(os.getpid())
+    return f"{place} {os.getpid()} {told[BEGAN]}" if place and told else ""
 
 
 def is_dead(identity: str) -> bool:
-    """Say whether a process is surely over: it was of this boot and namespace, and is not there any more."""
+    """Say whether a process is surely over: it was of this boot and namespace, and is not there any more.
+
+    Where /proc hides other people's processes (hidepid, man 5 proc), only that there is none of its number is sure.
+    """
     place, _, process = identity.rpartition(" ")[0].rpartition(" ")
-    if sys.platform != "linux" or not place or place != _place():
+    if not place or place != _place():
         return False
-    return _began(int(process)) != identity.rpartition(" ")[2]
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it is somebody else's, and there
+    told = _told_of(int(process))
+    return bool(told) and (told[STATE] in OVER or told[BEGAN] != identity.rpartition(" ")[2])
 
 
 def _place() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    """Return which boot of which machine this is, and which namespace; nothing where the system does not tell."""
+    if sys.platform != "linux":
+        return ""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
-def _began(process: int) -> str:
-    """Return the clock tick in which a process began; nothing where there is none."""
+def _told_of(process: int) -> list[str]:
+    """Return the fields of a process behind its name; nothing where there is none, or where it is hidden."""
     try:
         told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return told.rpartition(")")[2].split()[19]
+    except OSError:
+        return []
+    return told.rpartition(")")[2].split()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -60,10 +60,10 @@ class DynamoDbRegistry(Registry):
         return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
-        """Write the record; an intent only while its experiment is still held. Raises LabError."""
+        """Write the record; an intent or a decision only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())
         self._has_ended_something |= GONE in (record.note or {})
-        if record.event is Event.INTENT and record.experiment in self._leases.held:
+        if record.event in (Event.INTENT, Event.NOTE) and record.experiment in self._leases.held:
             self._put_parts(item)
             self._append_if_held(item, record.experiment)
         else:
@@ -107,8 +107,14 @@ class DynamoDbRegistry(Registry):
         over = self.table.query(history_of(experiment)) if experiment else self.table.scan("history/")
         return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
 
+    def histories(self, experiments: Collection[str]) -> list[Record]:
+        """Return the records of some experiments: each partition is asked for, many at the same time."""
+        with ThreadPoolExecutor(WRITERS) as readers:
+            return [record for found in readers.map(self.history, experiments) for record in found]
+
     def archive(self, needed: Needed) -> int:
         """Move what is over, some records at a time; who does so at the same time does no harm."""
+        self.table.see_to_backups()
         items = self._items(self.table.query(LIVE))
         stays = needed([item.record for item in items])
         over = [item for item in items if item.record.id not in stays]

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import count, groupby
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class FileArchive:
             path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
             before = path.read_bytes() if path.exists() else b""
             with suppress(*DAMAGE):
-                gzip.decompress(before)
+                _read_through(before)
                 return path, before
         raise AssertionError("numbers do not end")
 
@@ -55,12 +56,19 @@ class FileArchive:
         """Yield all records, the earliest month first. Raises LabError where a file is damaged, saying which."""
         for path in sorted(self.directory.glob("*.jsonl.gz")):
             with explained(path):
-                packed = path.read_bytes()
-            try:
-                lines = gzip.decompress(packed).splitlines()
-                yield from (as_record(parsed(line), path, f"line {number}") for number, line in enumerate(lines, 1))
-            except DAMAGE as problem:
-                raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
+                try:
+                    with gzip.open(path) as lines:
+                        for number, line in enumerate(lines, 1):
+                            yield as_record(parsed(line), path, f"line {number}")
+                except DAMAGE as problem:
+                    raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
+
+
+def _read_through(packed: bytes) -> None:
+    """Unpack all of a file, a piece at a time. Raises what DAMAGE names."""
+    with gzip.open(BytesIO(packed)) as file:
+        while file.read(1 << 20):
+            pass
 
 
 def _month(record: Record) -> str:

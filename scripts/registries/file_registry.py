@@ -27,9 +27,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,10 +165,18 @@ class FileRegistry(Registry):
 
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return all records of the file and its archive, by their time: all are of one machine's clock."""
+        return self.histories(None if experiment is None else (experiment,))
+
+    def histories(self, experiments: Collection[str] | None) -> list[Record]:
+        """Return the records of some experiments, or of all, by their time; no others are kept in memory."""
         # First those of the file: what is moved meanwhile is then met twice, and not missed.
-        at_hand = list(self.records(experiment))
-        found = {record.id: record for record in [*self._archive.records(), *at_hand]}
-        return sorted(found.values(), key=lambda record: record.time)
+        at_hand = list(self.records())
+        wanted = (
+            record
+            for record in chain(self._archive.records(), at_hand)
+            if experiments is None or record.experiment in experiments
+        )
+        return sorted({record.id: record for record in wanted}.values(), key=lambda record: record.time)
 
     def archive(self, needed: Needed) -> int:
         """Put all but what is needed into the archive, and leave a file with what is; its lock is held throughout.

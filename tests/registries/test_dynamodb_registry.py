@@ -1,5 +1,10 @@
 """What a table does beside what every registry does: it is made, it is private, leases end by AWS's clock."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -7,7 +12,7 @@ from scripts.core.config import Lab
 from scripts.core.errors import LabError
 from scripts.core.record import Event, Record
 from scripts.core.session import Session
-from scripts.registries import dynamodb_lease
+from scripts.registries import dynamodb_lease, dynamodb_table
 
 ADDRESS = "dynamodb://eu-west-1/team?lease=2s"
 
@@ -33,6 +38,22 @@ def test_the_table_is_made_on_first_use_encrypted_backed_up_and_paid_by_the_requ
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
     tags = dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
     assert {"Key": "lab:shared", "Value": "registry"} in tags
+
+
+def test_one_whose_maker_was_killed_before_it_was_backed_up_is_backed_up_later(opened, cloud, mocker):
+    mocker.patch.object(dynamodb_table.Table, "_back_up", side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        opened().append(intent())
+    mocker.stopall()
+    dynamodb = cloud.client("dynamodb", "eu-west-1")
+    cloud.weather(faults=[{"action": "UpdateContinuousBackups", "code": "AccessDeniedException", "message": "no"}])
+    assert opened().archive(lambda records: set()) == 0, "who may not goes on all the same"
+    cloud.weather()
+    for _ in range(2):
+        opened().archive(lambda records: set())
+    backups = dynamodb.describe_continuous_backups(TableName="team")["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert len(cloud.calls("UpdateContinuousBackups")) == 2, "once in vain, once for good"
 
 
 def test_two_may_make_the_table_at_once(opened):
@@ -64,8 +85,9 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
         ends = float(slow.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
         mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
         with other.acting_alone("demo", "launch"):
-            with pytest.raises(LabError, match="demo: was taken over by somebody else"):
-                slow.append(intent())
+            for unwanted in (intent(), Record(event=Event.NOTE, experiment="demo", note={"launched": ["i-1"]})):
+                with pytest.raises(LabError, match="demo: was taken over by somebody else"):
+                    slow.append(unwanted)
             answer = Record(event=Event.ANSWER, experiment="demo", operation="RunInstances")
             slow.append(answer)
             other.append(intent())
@@ -146,6 +168,28 @@ def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
     mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
     with other.acting_alone("demo", "launch"):
         pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
+    process = subprocess.Popen(["sleep", "60"])
+    mine = dynamodb_lease.process_identity()
+    began = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[dynamodb_lease.BEGAN]
+    its = f"{mine.rsplit(' ', 2)[0]} {process.pid} {began}"
+    assert not dynamodb_lease.is_dead(mine)
+    assert not dynamodb_lease.is_dead(its)
+    assert dynamodb_lease.is_dead(f"{its}0"), "its number is another's by now"
+    assert not dynamodb_lease.is_dead(f"0{its}"), "of another boot nothing is known"
+    hidden = mocker.patch.object(dynamodb_lease, "_told_of", return_value=[])
+    kill = mocker.patch.object(dynamodb_lease.os, "kill", side_effect=PermissionError)
+    assert not dynamodb_lease.is_dead(its), "somebody else's, on a machine that hides them"
+    mocker.stop(hidden)
+    mocker.stop(kill)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert dynamodb_lease.is_dead(its), "it has ended, though nobody has asked after it"
+    process.wait()
+    assert dynamodb_lease.is_dead(its)
 
 
 def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, cloud):

@@ -114,6 +114,7 @@ def test_what_is_over_is_put_away_and_stays_in_the_history(registry, opened):
         assert sorted(ids(history)) == sorted(ids(written))
         for experiment in (OVER, LIVING):
             own = [record for record in reader.history(experiment) if record.experiment == experiment]
+            assert reader.histories({experiment, "nothing"}) == own
             assert own == [record for record in written if record.experiment == experiment]
 
 

@@ -125,6 +125,17 @@ def test_a_teardown_puts_away_what_is_over_though_it_reads_its_own_experiment_on
     assert len({record.experiment for record in table.history()} - {"demo", None}) == 20
 
 
+def test_a_launch_in_vain_is_over_too(lab, cloud):
+    cloud.weather(capacity=[{"available": 0}])
+    assert lab.launch().code == 1
+    session = Session(lab.path, Lab(regions=["us-east-1"]), "test")
+    assert "demo" in {record.experiment for record in session.registry.records()}
+    session.put_away()
+    told = {record.operation for record in session.registry.records() if record.experiment == "demo"}
+    assert told <= {"CreateSecurityGroup"}, "the lab's own group lives on"
+    assert lab.teardown().code == 0, "it is remembered all the same"
+
+
 def test_that_a_tables_size_is_not_to_be_had_fails_nothing(lab, registry, mocker):
     sound, table = (registry("dynamodb://us-east-1/team") for _ in range(2))
     mocker.patch.object(dynamodb_registry, "GROWTH", 0)
