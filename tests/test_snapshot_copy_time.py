@@ -1,5 +1,6 @@
 """Copies take minutes to hours: they go on side by side, are taken up again, and never made twice."""
 
+import json
 import signal
 import time
 
@@ -90,3 +91,26 @@ def test_a_launch_says_how_far_the_copy_is(lab, cloud):
     ended = lab.launch()
     assert ended.code == 1
     assert "data set speech is not complete yet in eu-west-1 (snap-" in ended.error
+
+
+def test_a_wait_outlives_answers_that_are_lost(lab, cloud):
+    cloud.weather(
+        copy_seconds=2.0,
+        faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "code": "RequestLimitExceeded", "skip": 2,
+                 "times": 6}],
+    )  # fmt: skip
+    assert copy(lab, "eu-west-1").code == 0
+
+
+def test_a_copy_that_somebody_deletes_is_not_waited_for(lab, cloud):
+    cloud.weather(copy_seconds=60.0)
+    running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", JSON="1")
+    for line in running.stdout:
+        if json.loads(line)["percent"]:
+            break
+    (snapshot,) = there(cloud, "eu-west-1")
+    cloud.client("ec2", "eu-west-1").delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    told, error = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "AWS has it no more; somebody deleted it" in json.loads(told.splitlines()[-1])["failure"]
+    assert "not copied to eu-west-1" in error

@@ -27,14 +27,15 @@ LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 
 
 def build_from_bucket(
-    session: Session, console: Console, dataset: str, source: str, gib: int, version: str | None
+    session: Session, console: Console, dataset: str, source: str, gib: int, version: str | None, places: list[str]
 ) -> None:
     """Launch a machine that pulls and compares, snapshot its volume, and take it down. Raises LabError.
 
+    `places` are the regions that it may be launched in; the lab's where there are none.
     Where the pull fails, everything is taken down and no version is made.
     """
     name = f"build-{dataset}"
-    experiment = _experiment(session, dataset, source, gib, version)
+    experiment = _experiment(session, dataset, source, gib, version, places)
     report = LaunchReport(console, name)
     launch_experiment(session, name, experiment, report)
     failure = _failure(session, host_of(session, name), console)
@@ -58,7 +59,9 @@ def _failure(session: Session, host: Host, console: Console) -> str | None:
     return f"exit code {ending.exit_code}: {'; '.join(last.splitlines())}"
 
 
-def _experiment(session: Session, dataset: str, source: str, gib: int, version: str | None) -> Experiment:
+def _experiment(
+    session: Session, dataset: str, source: str, gib: int, version: str | None, places: list[str]
+) -> Experiment:
     build = session.lab.build
     # gp3 has at most 500 iops for a GiB, and a MiB/s for every 4 iops.
     iops = max(LEAST_IOPS, min(build.iops, IOPS_PER_GIB * gib))
@@ -68,6 +71,6 @@ def _experiment(session: Session, dataset: str, source: str, gib: int, version: 
     )  # fmt: skip
     command = f"python3 - {shlex.quote(source)} {MOUNT} <<'END_OF_PROGRAM'\n{sent('pull-from-s3.py')}END_OF_PROGRAM\n"
     return Experiment(
-        types=build.types, scratch=[scratch], command=command, instance_profile=build.instance_profile,
+        types=build.types, regions=places or None, scratch=[scratch], command=command, instance_profile=build.instance_profile,
         on_failed_boot="teardown",
     )  # fmt: skip

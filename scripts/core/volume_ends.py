@@ -9,11 +9,12 @@ from typing import Any
 
 from scripts.core.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, in_regions, next_version, tags_of
 from scripts.core.errors import LabError
-from scripts.core.hosts import running_machines
+from scripts.core.hosts import region_of, running_machines
 from scripts.core.living import living
 from scripts.core.making_once import made_once
 from scripts.core.polling import growing
 from scripts.core.session import Session
+from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
 from scripts.core.volumes import regions_of_interest
 
@@ -55,7 +56,7 @@ def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> Non
 
 
 def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str]) -> None:
-    region = machine["Placement"]["AvailabilityZone"][:-1]
+    region = region_of(machine)
     filters = [{"Name": "attachment.instance-id", "Values": [machine["InstanceId"]]}]
     for volume in session.kinds["volume"].find(session.cloud, region, filters):
         end = ends.get(volume["Attachments"][0]["Device"])
@@ -124,17 +125,11 @@ def _save(session: Session, one: Ending, say: Say) -> None:
         lambda refusal: say(f"{refusal}; asked again soon"),
     )
     say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        there = session.kinds["snapshot"].find(
-            session.cloud, one.region, [{"Name": "snapshot-id", "Values": [made.id]}]
-        )
-        found = next((DataSnapshot.of(s, one.region) for s in there), made)
-        if found.completed:
-            say(f"{found.name} is complete")
-            return
-        if found.state == "error":
-            raise LabError(f"{found.name}: {found.id} failed: {found.failure}; {one.volume} is left as it is")
-        session.pause(pause)
+    try:
+        complete = until_completed(session, one.region, made.id, lambda _: None)
+    except LabError as failure:
+        raise LabError(f"{failure}; {one.volume} is left as it is") from failure
+    say(f"{complete.name} is complete")
 
 
 def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
