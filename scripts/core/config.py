@@ -23,6 +23,7 @@ from scripts.core.values import (
     Duration,
     GroupName,
     InstanceType,
+    KmsKey,
     LoginName,
     Market,
     Name,
@@ -112,8 +113,8 @@ class Lab(Strict):
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
     build: Build = Build()
-    kms_keys: dict[Region, str] = {}
-    """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
+    kms_keys: dict[Region, KmsKey] = {}
+    """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
 
 

@@ -16,6 +16,7 @@ from scripts.core.record import local_user
 from scripts.core.remote import Host
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach, SshFiles
+from scripts.core.tags import EXPERIMENT
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
@@ -55,12 +56,13 @@ def region_of(machine: Mapping[str, Any]) -> str:
 def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
     """Describe the machines of an experiment that are not gone, the oldest first."""
     found = [r for r in living(session, experiment, session.holdings(experiment)) if r.kind == "instance"]
+    ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
+    # By their tag: a filter takes 200 values, and there may be 1,000 machines.
     described = [
         machine
         for region in sorted({resource.region for resource in found})
-        for machine in session.kinds["instance"].find(
-            session.cloud, region, [{"Name": "instance-id", "Values": [r.id for r in found if r.region == region]}]
-        )
+        for machine in session.kinds["instance"].find(session.cloud, region, mine)
+        if machine["InstanceId"] in ids
     ]
     there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
     return in_order(there)

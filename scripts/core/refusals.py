@@ -42,8 +42,10 @@ QUOTA = """VcpuLimitExceeded InstanceLimitExceeded MaxSpotInstanceCountExceeded 
     MaxIOPSLimitExceeded SnapshotLimitExceeded AddressLimitExceeded NetworkInterfaceLimitExceeded"""
 TOO_FAST = """RequestLimitExceeded Throttling ThrottlingException EC2ThrottledException SlowDown
     TooManyRequestsException PriorRequestNotComplete PendingSnapshotLimitExceeded ConcurrentSnapshotLimitExceeded
-    SnapshotCreationPerVolumeRateExceeded ResourceLimitExceeded"""
-UNKNOWN_OUTCOME = "InternalError InternalFailure ServerInternal Unavailable ServiceUnavailable"
+    SnapshotCreationPerVolumeRateExceeded ResourceLimitExceeded RequestThrottledException
+    ConcurrentLimitExceededException"""
+UNKNOWN_OUTCOME = """InternalError InternalFailure InternalServerException ServerInternal Unavailable
+    ServiceUnavailable"""
 REGION_OUT = """OptInRequired PendingVerification InvalidAMIID.NotFound InvalidAMIID.Unavailable
     InvalidAMIID.Malformed InvalidSnapshot.NotFound InvalidKeyPair.NotFound SnapshotCopyUnsupported.InterRegion
     VPCIdNotSpecified DefaultVpcDoesNotExist InvalidGroup.NotFound InvalidSubnetID.NotFound SsmInvalidParameter"""
