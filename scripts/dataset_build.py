@@ -21,7 +21,10 @@ From = Annotated[
 Size = Annotated[str, typer.Option("--size", envvar="SIZE", help="Of the volume: 500G, 2T; as large as it must be.")]
 NewVersion = Annotated[str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number.")]
 Regions = Annotated[
-    str, typer.Option("--regions", envvar="REGIONS", help="The region it is built in; the lab's first.")
+    str,
+    typer.Option(
+        "--regions", envvar="REGIONS", help="Where it is built; the lab's first, or wherever a machine is found."
+    ),
 ]
 BUCKET = "s3://"
 
@@ -45,7 +48,11 @@ def dataset_build(
         raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")
     console, gib, places = Console(as_json=as_json), gibibytes(size), region_names(regions)
     if source.startswith(BUCKET):
-        from_bucket(console, dataset, source, gib, version or None)
+        from_bucket(console, dataset, source, gib, version or None, places)
+    elif len(places) > 1:
+        raise LabError(
+            f"REGIONS: it is built in one region; `make snapshot-copy DATASET={dataset}` brings it to others"
+        )
     else:
         from_here(console, dataset, Path(source).expanduser(), gib, version or None, places)
 
@@ -68,7 +75,11 @@ def from_here(
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
 
-    with open_session("dataset-build") as session, progress_bars(console) as bars:
+    with (
+        open_session("dataset-build") as session,
+        session.registry.acting_alone(f"build-{dataset}", "dataset-build"),
+        progress_bars(console) as bars,
+    ):
         console.hint(session.cloud.banner)
         work = session.directory / ".datasets"
         work.mkdir(exist_ok=True)
@@ -87,7 +98,9 @@ def from_here(
     console.hint(f"  `make snapshot-copy DATASET={dataset} REGIONS=…` copies it to other regions")
 
 
-def from_bucket(console: Console, dataset: str, source: str, gib: int | None, version: str | None) -> None:
+def from_bucket(
+    console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
+) -> None:
     """Build from a bucket, on a machine."""
     from scripts.core.bucket_building import build_from_bucket
     from scripts.core.session import acting_on
@@ -95,7 +108,7 @@ def from_bucket(console: Console, dataset: str, source: str, gib: int | None, ve
     if gib is None:
         raise LabError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
     with acting_on(f"build-{dataset}", "dataset-build") as session:
-        build_from_bucket(session, console, dataset, source, gib, version)
+        build_from_bucket(session, console, dataset, source, gib, version, places)
 
 
 if __name__ == "__main__":

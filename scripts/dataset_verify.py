@@ -41,7 +41,7 @@ def dataset_verify(
                 raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
             with progress_bars(console) as bars:
                 read = DirectSnapshots(session, snapshot.region).digests(
-                    snapshot,
+                    snapshot.id,
                     lambda done, total: bars.show(snapshot.region, done, total, ""),  # noqa: B023 - at once
                 )
             same = whole(read) == built

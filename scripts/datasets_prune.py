@@ -22,8 +22,8 @@ def datasets_prune(
 ) -> None:
     """Show what would be deleted of all data sets, or of DATASET, beyond the newest KEEP versions; YES=1 deletes it.
 
-    What a living experiment was made from, and what an experiment's file pins, is never deleted; nor what is not
-    complete yet.
+    What failed on its way goes too. What a living experiment was made from, and what an experiment's file pins, is
+    never deleted; nor what is not complete yet.
     """
     from scripts.core.data_set_costs import costed
     from scripts.core.data_sets import in_regions

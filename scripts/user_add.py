@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.core.console import Console, run
-from scripts.core.options import HostName, MemberName, script
+from scripts.core.options import AsJson, HostName, MemberName, script
 
 app = script(__doc__)
 Key = Annotated[
@@ -16,7 +16,7 @@ Key = Annotated[
 
 
 @app.command()
-def user_add(name: MemberName = "", key: Key = "", host: HostName = "") -> None:
+def user_add(name: MemberName = "", key: Key = "", host: HostName = "", as_json: AsJson = False) -> None:
     """Write members/NAME.toml, and give NAME an account on HOST if that is named.
 
     Without KEY an ed25519 key pair is made in ~/.ssh, outside the lab: hand it over by a safe way, and delete it.
@@ -24,13 +24,13 @@ def user_add(name: MemberName = "", key: Key = "", host: HostName = "") -> None:
     from pathlib import Path
 
     from scripts.core.accounts import document
-    from scripts.core.host_accounts import HostAccounts
+    from scripts.core.host_accounts import HostAccounts, telling
     from scripts.core.hosts import hosts_named
     from scripts.core.member_files import add, new_key_pair
     from scripts.core.passwords import for_member
     from scripts.core.session import open_session
 
-    console = Console()
+    console = Console(as_json=as_json)
     with open_session("user-add") as session:
         if name in session.members():
             console.hint(f"members/{name}.toml is there already")
@@ -43,9 +43,7 @@ def user_add(name: MemberName = "", key: Key = "", host: HostName = "") -> None:
             console.say(f"wrote {path}", "member", style="green", member=name, path=path)
         for machine in hosts_named(session, host) if host else ():
             wanted = for_member(document(session.members(), session.lab.accounts), name, "")
-            changed = HostAccounts(
-                machine, lambda c: console.hint(f"  {c.host}  {c.member}: {c.change} {c.detail}")
-            ).apply(wanted)
+            changed = HostAccounts(machine, telling(console)).apply(wanted)
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
     if not host:

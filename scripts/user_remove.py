@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from scripts.core.console import Console, run
-from scripts.core.options import HostName, MemberName, Purge, script
+from scripts.core.options import AsJson, HostName, MemberName, Purge, script
 
 app = script(__doc__)
 
 
 @app.command()
-def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False) -> None:
+def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False, as_json: AsJson = False) -> None:
     """Take NAME's account on HOST away: locked and without keys, its home kept (PURGE=1 deletes both).
 
     members/NAME.toml goes too, so that new machines do not have the account.
     """
     from scripts.core.accounts import AccountsDocument
     from scripts.core.errors import LabError
-    from scripts.core.host_accounts import HostAccounts
+    from scripts.core.host_accounts import HostAccounts, telling
     from scripts.core.hosts import hosts_named
     from scripts.core.member_files import remove
     from scripts.core.session import open_session
 
-    console = Console()
+    console = Console(as_json=as_json)
     with open_session("user-remove") as session:
         removed = remove(session.directory, name)
         if removed:
@@ -30,8 +30,7 @@ def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False
             raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
         going = AccountsDocument(members={}, only=[], removed=[name])
         for machine in hosts_named(session, host) if host else ():
-            accounts = HostAccounts(machine, lambda c: console.hint(f"  {c.host}  {c.member}: {c.change} {c.detail}"))
-            changed = accounts.apply(going, purge=purge)
+            changed = HostAccounts(machine, telling(console)).apply(going, purge=purge)
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
     if not host:

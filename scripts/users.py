@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, Check, HostName, Purge, script
-
-if TYPE_CHECKING:
-    from scripts.core.host_accounts import Change
 
 app = script(__doc__)
 Name = Annotated[str, typer.Option("--name", envvar="NAME", help="This member alone.")]
@@ -32,22 +29,13 @@ def users(
     that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
     """
     from scripts.core.accounts import document
-    from scripts.core.host_accounts import HostAccounts
+    from scripts.core.host_accounts import HostAccounts, telling
     from scripts.core.hosts import hosts_named
     from scripts.core.passwords import for_member
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
-
-    def heard(change: Change) -> None:
-        if change.change == "unchanged":
-            return
-        style = "red" if change.is_problem else None
-        text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
-        console.say(text, "change", style=style, host=change.host, member=change.member, change=change.change,
-                    detail=change.detail)  # fmt: skip
-
-    failures = []
+    heard, failures = telling(console), []
     with open_session("users") as session:
         wanted = document(session.members(), session.lab.accounts)
         if not wanted.members:

@@ -132,9 +132,11 @@ def volume_id(serial: str) -> str:
     return f"vol-{serial[3:].lstrip('-')}" if serial.startswith("vol") else ""
 
 
-def lsblk(*columns: str) -> list:
-    """Return what lsblk tells of all block devices, as one flat list."""
-    told = subprocess.check_output(["lsblk", "--json", "--bytes", "--output", ",".join(columns)])
+def lsblk(*columns: str, disk: str = "") -> list:
+    """Return what lsblk tells of all block devices, or of a disk and what lies on it, as one flat list."""
+    told = subprocess.check_output(
+        ["lsblk", "--json", "--bytes", "--output", ",".join(columns), *([disk] if disk else [])]
+    )
     return flat(json.loads(told.decode())["blockdevices"])
 
 
@@ -192,6 +194,8 @@ def instance_store() -> str:
     own = sorted(disk.path for disk in disks() if disk.model == INSTANCE_STORE)
     if not own:
         raise NotMounted("this type of machine has no disks of its own")
+    if made := made_by_the_image(own):
+        return made
     if len(own) == 1:
         return own[0]
     if not ARRAY.exists():
@@ -202,6 +206,16 @@ def instance_store() -> str:
         level = ["--level=0", f"--raid-devices={len(own)}", "--run", "--homehost=any"]
         subprocess.check_call(["mdadm", "--create", str(ARRAY), *level, *own], stdout=subprocess.DEVNULL)
     return os.path.realpath(ARRAY)
+
+
+def made_by_the_image(own: list) -> str:
+    """Return the one logical volume that lies on all of these disks; nothing where there is none.
+
+    AWS's Deep Learning images make one at boot (dlami-nvme.service), with a file system, mounted on /opt/dlami/nvme.
+    """
+    below = [{d["path"] for d in lsblk("PATH", "TYPE", disk=disk) if d["type"] == "lvm"} for disk in own]
+    common = set.intersection(*below)
+    return common.pop() if len(common) == 1 else ""
 
 
 # File systems
@@ -217,8 +231,7 @@ def probe(path: str) -> dict:
 
 def parts(path: str) -> list:
     """Return a disk and its partitions."""
-    told = subprocess.check_output(["lsblk", "--json", "--output", "PATH", path])
-    return [device["path"] for device in flat(json.loads(told.decode())["blockdevices"])]
+    return [device["path"] for device in lsblk("PATH", disk=path)]
 
 
 def carried(path: str, key: str) -> list:
@@ -341,9 +354,11 @@ def mount(volume: Volume, taken: set, fstab: pathlib.Path) -> dict:
         found, made = filesystem(disk), ", formatted"
     device, kind, uuid, label = found
     pathlib.Path(volume.mount).mkdir(parents=True, exist_ok=True)
-    write_fstab(fstab, volume.mount, fstab_line(volume, kind, source(device, uuid)))
+    if volume.source == "ebs":
+        write_fstab(fstab, volume.mount, fstab_line(volume, kind, source(device, uuid)))
     if not os.path.ismount(volume.mount):
-        subprocess.check_call(["mount", volume.mount])
+        # The machine's own disks have another file system after each stop, and are not mounted before this runs.
+        subprocess.check_call(["mount", volume.mount] if volume.source == "ebs" else ["mount", device, volume.mount])
     if not volume.read_only:
         made += grow(device, kind, volume.mount) + give(volume)
     rights = "read-only" if volume.read_only else "read-write"

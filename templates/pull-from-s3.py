@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -31,10 +32,22 @@ def fetch(source: str, target: pathlib.Path) -> None:
         settings.write("[default]\ns3 =\n    preferred_transfer_client = crt\n")
         settings.flush()
         environment = {"AWS_CONFIG_FILE": settings.name, **os.environ}
-        command = ["aws", "s3", "sync", "--size-only", "--only-show-errors", source, str(target)]
+        command = ["aws", "s3", "sync", "--size-only", "--only-show-errors", *region(source), source, str(target)]
         done = subprocess.run(command, check=False, env=environment)
     if done.returncode not in (0, SKIPPED):
         raise subprocess.CalledProcessError(done.returncode, command)
+
+
+def region(source: str) -> list:
+    """Return the option that says in which region a bucket is, where that is told.
+
+    The CRT client follows no redirection to another region than this machine's (aws help s3-config).
+    """
+    bucket = source[len("s3://") :].partition("/")[0]
+    command = ["aws", "s3api", "head-bucket", "--bucket", bucket, "--query", "BucketRegion", "--output", "text"]
+    told = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    found = re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", told.strip())
+    return ["--region", found[0]] if found else []
 
 
 def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:

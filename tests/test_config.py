@@ -53,6 +53,11 @@ def complaint(tmp_path, kind, text):
             'regions = ["us-east-1"]\n[network]\nssh_from = ["1.2.3.4/8"]',
             "file.toml: network.ssh_from: 1.2.3.4/8 has host bits set",
         ),
+        (
+            "lab",
+            'regions = ["us-east-1"]\n[kms_keys]\nus-east-1 = "alias/lab"',
+            "file.toml: kms_keys.us-east-1: 'alias/lab' is not the ARN of a key",
+        ),
         ("lab", 'regions = ["us-east-1"', "file.toml: not TOML: Unclosed array"),
         ("member", 'keys = ["command=\\"x\\" ssh-ed25519 AAAA"]', 'file.toml: keys[0]: \'command="x" ssh-ed25519'),
         ("member", f'keys = ["{KEY}"]\ngroups = ["sudo; rm"]', "file.toml: groups[0]: 'sudo; rm' is not a group"),

@@ -1,6 +1,7 @@
 """A data set is built from what lies here: sent block by block, taken up where it was left, and only what changed."""
 
 import random
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -141,6 +142,55 @@ def test_lost_answers_are_asked_again_and_make_no_second_snapshot(lab, cloud, re
     assert lab.run("dataset_verify", DATASET="talks", REGIONS="us-east-1").code == 0
 
 
+def test_a_version_that_is_taken_up_begins_with_its_own_parent_whatever_came_after(lab, cloud, recordings, tmp_path):
+    build(lab)
+    before = (recordings / "4.wav").read_bytes()
+    shutil.copytree(recordings, lab.path / "others")
+    (lab.path / "others/4.wav").write_bytes(before[::-1])
+    (recordings / "1.wav").write_bytes(before)
+    cloud.weather(faults=[{"action": "PutSnapshotBlock", "code": "ValidationException"}])
+    assert lab.run("dataset_build", DATASET="talks", FROM="./recordings").code == 1
+    cloud.weather()
+    assert build(lab, FROM="./others")["version"] == "3"
+    assert build(lab)["version"] == "2"
+    image = read_back(cloud, versions(cloud)["2"], tmp_path / "read.img")
+    assert inside(image, "/1.wav") == before
+    assert inside(image, "/4.wav") == before, "as version 1 has it, and not as version 3"
+    assert lab.run("dataset_verify", DATASET="talks", VERSION="2", REGIONS="us-east-1").code == 0
+
+
+def test_a_version_after_one_that_is_not_encrypted_is_encrypted_and_whole(lab, cloud, recordings):
+    ec2 = cloud.client("ec2", "us-east-1")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    tags = [{"Key": "lab:dataset", "Value": "talks"}, {"Key": "lab:version", "Value": "1"}]
+    ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
+    assert build(lab)["version"] == "2"
+    assert versions(cloud)["2"]["Encrypted"]
+    assert cloud.calls("ListSnapshotBlocks") == [], "nothing is begun with, so nothing is read back"
+
+
+@pytest.mark.parametrize("kind", ["reset-after", "html-503"])
+def test_a_completion_whose_answer_was_lost_is_no_failure(lab, cloud, recordings, kind):
+    cloud.weather(faults=[{"action": "CompleteSnapshot", "kind": kind, "times": 1}])
+    assert build(lab)["event"] == "complete"
+    assert versions(cloud)["1"]["State"] == "completed"
+
+
+def test_a_block_that_is_cut_off_on_its_way_back_is_asked_for_again(lab, cloud, recordings):
+    build(lab)
+    cloud.weather(faults=[{"action": "GetSnapshotBlock", "kind": "truncated", "times": 3}])
+    ended = lab.run("dataset_verify", DATASET="talks", REGIONS="us-east-1")
+    assert ended.code == 0, ended.err
+
+
+def test_the_image_is_deleted_once_it_is_sent_or_given_up(lab, cloud, recordings):
+    cloud.weather(faults=[{"action": "StartSnapshot", "code": "AccessDeniedException", "times": 1}])
+    assert lab.run("dataset_build", DATASET="talks", FROM="./recordings").code == 1
+    assert list((lab.path / ".datasets").glob("*.img")) == []
+    build(lab)
+    assert list((lab.path / ".datasets").glob("*.img")) == []
+
+
 def test_a_tarball_and_a_raw_image_do_as_well(lab, cloud, recordings, tmp_path):
     with tarfile.open(lab.path / "talks.tar.gz", "w:gz") as archive:
         archive.add(recordings, ".")
@@ -195,6 +245,10 @@ def test_verify_finds_a_block_that_is_not_what_was_built(lab, cloud, recordings)
             "FROM: nowhere: is neither a directory, a tarball, a raw image nor s3://",
         ),
         ({"DATASET": "talks", "FROM": "./recordings", "SIZE": "much"}, "SIZE: 'much' is not a size (try 500G or 2T)"),
+        (
+            {"DATASET": "talks", "FROM": "./recordings", "REGIONS": "us-east-1 us-west-2"},
+            "REGIONS: it is built in one region; `make snapshot-copy DATASET=talks` brings it to others",
+        ),
         ({"DATASET": "talks", "FROM": "s3://bucket/talks"}, "SIZE: how large is the volume to be?"),
         ({"DATASET": "speech", "FROM": "./recordings", "VERSION": "1"}, "VERSION: speech@1 exists already"),
     ],

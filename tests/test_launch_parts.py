@@ -76,6 +76,7 @@ def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
         ({"VolumeType": "st1", "Iops": 500}, "iops can't be set for st1"),
         ({"VolumeType": "io2"}, "io2 wants iops"),
         ({"VolumeType": "gp3", "VolumeSize": 4, "Iops": 4000}, "gp3 gives 500 for each of its 4 GiB"),
+        ({"VolumeType": "st1", "VolumeSize": 100}, "gib = 100: st1 takes 125 to 16384"),
     ],
 )
 def test_a_volume_that_aws_would_refuse_is_refused_before_the_call(volume, said):

@@ -1,6 +1,7 @@
 """The program that mounts volumes, as far as no machine is needed; tests/hosts and tests/vm have the rest."""
 
 import ctypes
+import json
 
 import pytest
 
@@ -61,6 +62,31 @@ def test_the_machines_own_disks_are_never_taken_for_a_volume(monkeypatch):
     monkeypatch.setattr(mounting, "carried", lambda *_: [])
     own = [disk("/dev/sdf", model=mounting.INSTANCE_STORE)]
     assert mounting.find(mounting.Volume("/data", device="/dev/sdf"), own, set()) is None
+
+
+def on(disk, *volumes):
+    """A disk as lsblk tells of it, with the logical volumes that lie on it."""
+    inner = [{"path": f"/dev/mapper/{name}", "type": "lvm"} for name in volumes]
+    return {"path": disk, "type": "disk", **({"children": inner} if inner else {})}
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([on("/dev/nvme1n1", "vg.01-lv_ephemeral"), on("/dev/nvme2n1", "vg.01-lv_ephemeral")], "vg.01-lv_ephemeral"),
+        ([on("/dev/nvme1n1", "vg.01-lv_ephemeral")], "vg.01-lv_ephemeral"),
+        ([on("/dev/nvme1n1"), on("/dev/nvme2n1")], ""),
+        ([on("/dev/nvme1n1", "mine"), on("/dev/nvme2n1")], ""),
+        ([on("/dev/nvme1n1", "one", "other")], ""),
+    ],
+)
+def test_the_volume_that_a_deep_learning_image_makes_of_the_machines_own_disks_is_taken(monkeypatch, told, found):
+    monkeypatch.setattr(mounting, "disks", lambda: [disk(d["path"], model=mounting.INSTANCE_STORE) for d in told])
+    told_of = {d["path"]: json.dumps({"blockdevices": [d]}).encode() for d in told}
+    monkeypatch.setattr(mounting.subprocess, "check_output", lambda command: told_of[command[-1]])
+    assert mounting.made_by_the_image([d["path"] for d in told]) == (f"/dev/mapper/{found}" if found else "")
+    if found:
+        assert mounting.instance_store() == f"/dev/mapper/{found}"
 
 
 def test_a_line_of_fstab_never_keeps_a_machine_from_booting():

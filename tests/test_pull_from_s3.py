@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from scripts.core.host_program import sent
+from tests.hosts.program import program
 
 pytestmark = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed: pip install awscli")
 
@@ -46,13 +47,23 @@ def test_everything_under_the_prefix_arrives_and_nothing_else(cloud, bucket, tmp
     assert not (target / "y.wav").exists()
 
 
+def test_the_client_is_told_the_buckets_region_which_need_not_be_the_machines(tmp_path, monkeypatch):
+    pulling = program("pull-from-s3")
+    aws = tmp_path / "aws"
+    aws.write_text('#!/bin/sh\ntest "$2 $4" = "head-bucket recordings" && echo eu-west-1\n')
+    aws.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert pulling.region("s3://recordings/talks") == ["--region", "eu-west-1"]
+    assert pulling.region("s3://nobodys/talks") == []
+
+
 def test_run_again_it_fetches_only_what_is_missing(cloud, bucket, tmp_path):
     assert pull(cloud, tmp_path / "build").returncode == 0
     (tmp_path / "build/2/a b2.wav").unlink()
     before = len([c for c in cloud.calls(everyone=True) if c["service"] == "s3"])
     assert pull(cloud, tmp_path / "build").returncode == 0
     assert (tmp_path / "build/2/a b2.wav").read_bytes() == b"xx"
-    assert len([c for c in cloud.calls(everyone=True) if c["service"] == "s3"]) - before <= 4
+    assert len([c for c in cloud.calls(everyone=True) if c["service"] == "s3"]) - before <= 5
 
 
 @pytest.mark.parametrize("source", ["s3://recordings/nothing", "s3://no-such-bucket/talks"])

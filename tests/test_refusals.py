@@ -24,6 +24,8 @@ IN_ZONE = (
         ("MaxSpotInstanceCountExceeded", "", 400, Meaning.QUOTA),
         ("ResourceLimitExceeded", "", 400, Meaning.TOO_FAST),
         ("RequestLimitExceeded", "", 503, Meaning.TOO_FAST),
+        ("RequestThrottledException", "", 400, Meaning.TOO_FAST),
+        ("InternalServerException", "", 500, Meaning.UNKNOWN_OUTCOME),
         ("InternalError", "", 500, Meaning.UNKNOWN_OUTCOME),
         ("ResponseParserError", "", None, Meaning.UNKNOWN_OUTCOME),
         ("ReadTimeoutError", "", None, Meaning.UNKNOWN_OUTCOME),

@@ -52,6 +52,14 @@ def test_one_regions_failure_stops_no_other_and_is_named_at_the_end(lab, cloud):
     assert len(there(cloud, "eu-central-1")) == 1
 
 
+def test_a_region_that_does_not_answer_stops_no_other(lab, cloud):
+    cloud.weather(faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "kind": "reset-before"}])
+    ended = copy(lab, "eu-west-1 eu-central-1")
+    assert ended.code == 1
+    assert ended.error == "error: speech: not copied to eu-west-1; mend that and run this again"
+    assert [snapshot["State"] for snapshot in there(cloud, "eu-central-1")] == ["completed"]
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

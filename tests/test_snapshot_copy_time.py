@@ -1,5 +1,6 @@
 """Copies take minutes to hours: they go on side by side, are taken up again, and never made twice."""
 
+import json
 import signal
 import time
 
@@ -58,7 +59,7 @@ def test_the_limit_of_copies_at_a_time_is_waited_out(lab, cloud):
     cloud.weather(faults=[{"action": "CopySnapshot", "code": "ResourceLimitExceeded", "times": 1}])
     ended = copy(lab, "eu-west-1")
     assert ended.code == 0
-    assert any("asked too fast (ResourceLimitExceeded)" in e["waits"] for e in ended.events if e["event"] == "copy")
+    assert any("too many at once (ResourceLimitExceeded)" in e["waits"] for e in ended.events if e["event"] == "copy")
     assert len(there(cloud, "eu-west-1")) == 1
 
 
@@ -78,6 +79,9 @@ def test_a_key_of_the_wrong_region_makes_the_copy_fail_with_awss_words_and_a_lat
     assert copy(lab, "eu-west-1").code == 0
     states = sorted(snapshot["State"] for snapshot in there(cloud, "eu-west-1"))
     assert states == ["completed", "error"]
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", REGIONS="eu-west-1")
+    assert pruned.code == 0, pruned.err
+    assert [snapshot["State"] for snapshot in there(cloud, "eu-west-1")] == ["completed"], "what failed is cleared away"
 
 
 def test_a_launch_says_how_far_the_copy_is(lab, cloud):
@@ -90,3 +94,26 @@ def test_a_launch_says_how_far_the_copy_is(lab, cloud):
     ended = lab.launch()
     assert ended.code == 1
     assert "data set speech is not complete yet in eu-west-1 (snap-" in ended.error
+
+
+def test_a_wait_outlives_answers_that_are_lost(lab, cloud):
+    cloud.weather(
+        copy_seconds=2.0,
+        faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "code": "RequestLimitExceeded", "skip": 2,
+                 "times": 6}],
+    )  # fmt: skip
+    assert copy(lab, "eu-west-1").code == 0
+
+
+def test_a_copy_that_somebody_deletes_is_not_waited_for(lab, cloud):
+    cloud.weather(copy_seconds=60.0)
+    running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", JSON="1")
+    for line in running.stdout:
+        if json.loads(line)["percent"]:
+            break
+    (snapshot,) = there(cloud, "eu-west-1")
+    cloud.client("ec2", "eu-west-1").delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    told, error = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert "AWS has it no more; somebody deleted it" in json.loads(told.splitlines()[-1])["failure"]
+    assert "not copied to eu-west-1" in error

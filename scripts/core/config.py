@@ -23,6 +23,7 @@ from scripts.core.values import (
     Duration,
     GroupName,
     InstanceType,
+    KmsKey,
     LoginName,
     Market,
     Name,
@@ -114,8 +115,8 @@ class Lab(Strict):
     build: Build = Build()
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
-    kms_keys: dict[Region, str] = {}
-    """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
+    kms_keys: dict[Region, KmsKey] = {}
+    """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}
 
 

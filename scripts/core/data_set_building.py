@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from scripts.core.data_sets import BLOCKS, DataSnapshot, in_region, in_regions, newest, next_version, tags_of
+from scripts.core.data_sets import BLOCKS, PARENT, DataSnapshot, in_region, in_regions, newest, next_version, tags_of
 from scripts.core.direct_snapshot import DirectSnapshots, Report
 from scripts.core.disk_image import DiskImage
 from scripts.core.errors import LabError
@@ -48,11 +48,11 @@ class DataSetBuilding:
         last = newest(there)
         if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):
             return last, 0
-        parent = last if last and last.gib == image.gib else None
-        before = self._digests_of(parent, report) if parent else {}
-        snapshot, made = self._begun(image, source, wanted, parent)
+        snapshot, made = self._begun(image, source, wanted, last if last and _can_be_parent(last, image) else None)
         if not made:
             self.say(f"{snapshot.name}: {snapshot.id} was begun earlier; it is taken up")
+        # Its own parent's: one that was begun earlier may have another than the last version by now.
+        before = self._digests_of_parent(snapshot, there, report)
         count = self._send(snapshot, image.path, changed(before, wanted), wanted, report)
         self.direct.complete(snapshot.id, count)
         self._remember(snapshot.id, wanted)
@@ -74,6 +74,7 @@ class DataSetBuilding:
             told = tags_of(
                 self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
                 bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
+                parent=parent.id if parent else None,
             )  # fmt: skip
             identity = self.direct.start(image.gib, told, parent)
             return DataSnapshot(
@@ -115,15 +116,29 @@ class DataSetBuilding:
             journal.write("\n" if lines and not lines[-1].endswith("\n") else "")
             yield had, journal
 
-    def _digests_of(self, parent: DataSnapshot, report: Report) -> Digests:
-        """Return the digests of the last version: as remembered here, or else read back from AWS."""
-        path = self.work / f"{parent.id}.json"
+    def _digests_of_parent(self, snapshot: DataSnapshot, there: Iterable[DataSnapshot], report: Report) -> Digests:
+        """Return the digests of what a snapshot begins with: as remembered here, or else read back from AWS."""
+        if not (parent := snapshot.tags.get(PARENT)):
+            return {}
+        path = self.work / f"{parent}.json"
         if path.exists():
             return {int(index): bytes.fromhex(digest) for index, digest in json.loads(path.read_text()).items()}
-        self.say(f"{parent.name}: read back, so that only what changed is sent")
+        if parent not in {one.id for one in there}:
+            raise LabError(
+                f"{snapshot.name}: {snapshot.id} was begun from {parent}, which is gone; VERSION=… begins another, and "
+                "AWS gives this one up within a day"
+            )
+        self.say(f"{parent}: read back, so that only what changed is sent")
         return self.direct.digests(parent, report)
 
     def _remember(self, snapshot: str, wanted: Digests) -> None:
         found = {index: digest.hex() for index, digest in wanted.items()}
         (self.work / f"{snapshot}.json").write_text(json.dumps(found))
         (self.work / f"{snapshot}.sent").unlink(missing_ok=True)
+
+
+def _can_be_parent(last: DataSnapshot, image: DiskImage) -> bool:
+    """Say whether a version may begin with what the last one holds; it is encrypted only if that one is
+    (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-encryption.html).
+    """  # noqa: D205
+    return last.encrypted and last.gib == image.gib

@@ -23,6 +23,8 @@ MADE = "lab:made"
 """When the version was made: a copy of it begins later, and so does not become the newest."""
 BLOCKS = "lab:blocks"
 """One digest for all its blocks, where the lab wrote them itself."""
+PARENT = "lab:parent"
+"""The snapshot of the same region whose blocks it has, but for those that were written to it."""
 GIB = 1 << 30
 
 
@@ -89,8 +91,9 @@ class DataSnapshot:
         return self.stored or (int(tagged) if tagged.isdecimal() else self.gib * GIB)
 
     def tags_to_carry(self) -> dict[str, str]:
-        """Return the tags that go with a copy: all but whose call made it."""
-        own = {key: value for key, value in self.tags.items() if key != RECORD and not key.startswith("aws:")}
+        """Return the tags that go with a copy: all but whose call made it, and from what."""
+        stays = (RECORD, PARENT)
+        own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
         return {**own, MADE: self.made}
 
 
@@ -121,9 +124,12 @@ def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], reg
     wanted = [snapshot for snapshot in of_data_set if version in (None, snapshot.version)]
     if found := newest(wanted):
         return found
-    if wanted:
-        progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in wanted)
+    if under_way := [snapshot for snapshot in wanted if snapshot.state != "error"]:
+        progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
         raise RegionUnready(f"data set {dataset} is not complete yet in {region} ({progress})")
+    if wanted:
+        why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
+        raise RegionUnready(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
     if of_data_set:
         command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
         raise RegionUnready(
@@ -149,6 +155,7 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     """
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
         raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
-    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source", BLOCKS: "blocks"}
+    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
+             BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
     told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
     return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, MADE: now(), **told}

@@ -7,8 +7,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.data_sets import DataSnapshot, in_region
 from scripts.core.errors import LabError
@@ -16,6 +19,7 @@ from scripts.core.polling import growing
 from scripts.core.record import new_id
 from scripts.core.session import Session
 from scripts.core.snapshot_blocks import BLOCK, ZERO, Digests, block
+from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import RECORD, as_tags
 
 THREADS = 32
@@ -78,35 +82,59 @@ class DirectSnapshots:
 
     def complete(self, snapshot: str, count: int) -> None:
         """Say that all blocks are sent, and wait until volumes can be made of it. Raises LabError."""
-        self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
+        try:
+            self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
+        except ClientError:
+            # Said again, after an answer that was lost or by a second run, it is refused.
+            if not self._completes(snapshot):
+                raise
+        until_completed(self.session, self.region, snapshot, lambda _: None)
+
+    def _completes(self, snapshot: str) -> bool:
+        """Say whether a snapshot is complete, or becomes so within a minute."""
+        waited = 0.0
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             found = next((s for s in in_region(self.session.cloud, self.region) if s.id == snapshot), None)
             if found and found.completed:
-                return
-            if found and found.state == "error":
-                raise LabError(f"{snapshot}: AWS gave it up: {found.failure or 'it does not say why'}")
+                return True
+            if waited > self.session.cloud.settling_seconds or (found and found.state == "error"):
+                return False
             self.session.pause(pause)
+            waited += pause
+        raise AssertionError("pauses never end")
 
-    def digests(self, snapshot: DataSnapshot, report: Report) -> Digests:
+    def digests(self, snapshot: str, report: Report) -> Digests:
         """Read a snapshot back and return the digest of each block that is not all zeros.
 
         Raises LabError where what arrives is not what AWS says that it is.
         """
-        tokens = dict(self._listed(snapshot.id))
+        tokens = dict(self._listed(snapshot))
 
         def get(index: int) -> tuple[int, bytes]:
-            answer = self.ebs.get_snapshot_block(SnapshotId=snapshot.id, BlockIndex=index, BlockToken=tokens[index])
-            content = answer["BlockData"].read()
-            digest = hashlib.sha256(content).digest()
-            if base64.b64encode(digest).decode() != answer["Checksum"]:
-                raise LabError(f"{snapshot.id}: block {index} is not what its checksum says; run this again")
-            return index, b"" if content == ZERO else digest
+            content = self._read(snapshot, index, tokens[index])
+            return index, b"" if content == ZERO else hashlib.sha256(content).digest()
 
         found: dict[int, bytes] = {}
         for index, digest in _many_at_once(get, tokens):
             found[index] = digest
             report(len(found) * BLOCK, len(tokens) * BLOCK)
         return {index: digest for index, digest in found.items() if digest}
+
+    def _read(self, snapshot: str, index: int, token: str) -> bytes:
+        """Return a block. One that is cut off on its way is asked for again: botocore does so only until it begins."""
+        why = ""
+        for pause in islice(growing(FIRST_POLL, LONGEST_POLL), ATTEMPTS):
+            answer = self.ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockToken=token)
+            try:
+                content: bytes = answer["BlockData"].read()
+            except BotoCoreError as problem:
+                why = f"could not be read ({problem})"
+            else:
+                if base64.b64encode(hashlib.sha256(content).digest()).decode() == answer["Checksum"]:
+                    return content
+                why = "is not what its checksum says"
+            self.session.pause(pause)
+        raise LabError(f"{snapshot}: block {index} {why}; run this again")
 
     def _listed(self, snapshot: str) -> Iterator[tuple[int, str]]:
         page: dict[str, Any] = {}

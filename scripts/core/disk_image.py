@@ -51,18 +51,29 @@ def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Itera
     """Give the disk image of a directory, a tarball or a raw image. Raises LabError.
 
     Files keep their owners' numbers, modes and times; whoever builds it owns nothing but what he owns there. `gib` is
-    the size of the volume; as large as it must be when left out.
+    the size of the volume; as large as it must be when left out. What is made is deleted afterwards: it can be made
+    again, block for block the same.
     """
+    made = work / f"{dataset}.img"
     if source.is_dir():
-        yield _made_of(source, dataset, work, gib)
+        with _deleted_at_the_end(made):
+            yield _made_of(source, dataset, made, gib)
     elif source.is_file() and _is_tarball(source):
-        with TemporaryDirectory(dir=work) as directory:
+        with TemporaryDirectory(dir=work) as directory, _deleted_at_the_end(made):
             _unpack(source, Path(directory))
-            yield _made_of(Path(directory), dataset, work, gib)
+            yield _made_of(Path(directory), dataset, made, gib)
     elif source.is_file():
         yield _raw(source)
     else:
         raise LabError(f"FROM: {source}: is neither a directory, a tarball, a raw image nor s3://…")
+
+
+@contextmanager
+def _deleted_at_the_end(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _is_tarball(source: Path) -> bool:
@@ -82,21 +93,19 @@ def _unpack(source: Path, directory: Path) -> None:
         raise LabError(f"FROM: {source}: can't be unpacked: {problem}") from problem
 
 
-def _made_of(tree: Path, dataset: str, work: Path, gib: int | None) -> DiskImage:
+def _made_of(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     entries, content = _counted(tree)
     size = gib * GIB if gib else _room_for(content)
-    free = shutil.disk_usage(work).free
-    if content > free:
-        raise LabError(f"{work}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
-    path = work / f"{dataset}.img"
     path.unlink(missing_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if content > free:
+        raise LabError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
     identity = str(uuid.uuid5(NAMESPACE, dataset))
     inodes = max(size // BYTES_PER_INODE, int(entries * SPARE) + 1024)
     options = ["-q", "-F", "-t", "ext4", "-L", dataset[:LABEL_LENGTH], "-U", identity, "-m", "0", "-N", str(inodes),
                "-E", f"hash_seed={identity},root_owner=0:0,lazy_itable_init=0", "-d", str(tree)]  # fmt: skip
     made = _e2fsprogs("mke2fs", *options, str(path), f"{size >> 10}k")
     if made.returncode:
-        path.unlink(missing_ok=True)
         raise LabError(f"{tree}: mke2fs: {made.stderr.strip().splitlines()[-1]} (SIZE= makes the volume larger)")
     _forget_access_times(path)
     return DiskImage(path, "ext4", identity, dataset[:LABEL_LENGTH])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts.core.accounts import AccountsDocument
+from scripts.core.console import Console
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
 from scripts.core.remote import Failed, Host, Unreachable
@@ -36,6 +37,18 @@ class Change:
 
 
 Heard = Callable[[Change], None]
+
+
+def telling(console: Console) -> Heard:
+    """Return what tells a person, or a program, of each change."""
+
+    def heard(change: Change) -> None:
+        if change.change != "unchanged":
+            text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
+            console.say(text, "change", style="red" if change.is_problem else None, host=change.host,
+                        member=change.member, change=change.change, detail=change.detail)  # fmt: skip
+
+    return heard
 
 
 @dataclass(frozen=True)

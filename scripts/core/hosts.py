@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scripts.core.errors import LabError
@@ -16,6 +17,7 @@ from scripts.core.record import local_user
 from scripts.core.remote import Host
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach, SshFiles
+from scripts.core.tags import EXPERIMENT
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
@@ -55,12 +57,13 @@ def region_of(machine: Mapping[str, Any]) -> str:
 def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
     """Describe the machines of an experiment that are not gone, the oldest first."""
     found = [r for r in living(session, experiment, session.holdings(experiment)) if r.kind == "instance"]
+    ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
+    # By their tag: a filter takes 200 values, and there may be 1,000 machines.
     described = [
         machine
         for region in sorted({resource.region for resource in found})
-        for machine in session.kinds["instance"].find(
-            session.cloud, region, [{"Name": "instance-id", "Values": [r.id for r in found if r.region == region]}]
-        )
+        for machine in session.kinds["instance"].find(session.cloud, region, mine)
+        if machine["InstanceId"] in ids
     ]
     there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
     return in_order(there)
@@ -131,13 +134,19 @@ def hosts_of(session: Session, experiment: str) -> list[Host]:
         stopped = machines_of(session, experiment)
         helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
         raise LabError(f"{experiment}: no machine of it runs; {helps}")
-    return [_known(session, experiment, reach) for reach in write_ssh_files(session, experiment, machines)]
+    reaches = write_ssh_files(session, experiment, machines)
+    return [_known(session, experiment, *pair) for pair in zip(reaches, machines, strict=True)]
 
 
-def _known(session: Session, experiment: str, reach: Reach) -> Host:
-    """Return a machine, its host key on file: from its console or, where that has none, as it shows it now."""
+def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str, Any]) -> Host:
+    """Return a machine, its host key on file: from its console or, where that has none in time, as it shows it now.
+
+    What runs for longer than its key would be waited for after a launch has had that time.
+    """
     pinning = Pinning(session, experiment, reach, lambda said: print(said, file=sys.stderr))
-    host = pinning.from_console(seconds=0)
+    running = datetime.now(UTC) - machine["LaunchTime"]
+    wait = session.lab.ssh.console_wait - running if session.boot_seconds else timedelta(0)
+    host = pinning.from_console(seconds=max(0.0, wait.total_seconds()))
     if host.trust_on_first_use:
         host.run("true")
     return pinning.after_first_login(host)

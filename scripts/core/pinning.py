@@ -41,6 +41,8 @@ class Pinning:
     def from_console(self, seconds: float) -> Host:
         """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
         if not self.keys:
+            if seconds:
+                self.say(f"{self.reach.name}: its host key is looked for on its console")
             # Without any, the file is there all the same, for ssh to write the first one into.
             self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
         trusting = not self.keys

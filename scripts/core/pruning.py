@@ -14,17 +14,18 @@ from scripts.core.tags import EXPERIMENT, tag_map
 
 
 def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
-    """Return what goes beyond the newest `keep` complete versions of each data set in each region.
+    """Return what goes beyond the newest `keep` complete versions of each data set in each region, and what failed.
 
     What is still pending counts for none and is not returned: it may be the version that somebody waits for.
     """
-    complete = sorted((s for s in snapshots if s.completed), key=lambda s: (s.dataset, s.region, s.made))
+    there = list(snapshots)
+    complete = sorted((s for s in there if s.completed), key=lambda s: (s.dataset, s.region, s.made))
     going = []
     for _, group in groupby(complete, key=lambda s: (s.dataset, s.region)):
         newest_first = list(group)[::-1]
         versions = list(dict.fromkeys(s.version for s in newest_first))
         going += [s for s in newest_first if s.version in versions[keep:]]
-    return going
+    return going + [s for s in there if s.state == "error"]
 
 
 def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
@@ -32,7 +33,8 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str
     asked = [session.threads.submit(_made_from, session, r) for r in sorted({s.region for s in snapshots})]
     living = {snapshot: why for answer in asked for snapshot, why in answer.result().items()}
     pinned = _pinned(session)
-    return {s.id: pinned[s.dataset, s.version] for s in snapshots if (s.dataset, s.version) in pinned} | living
+    usable = [s for s in snapshots if s.state != "error"]
+    return {s.id: pinned[s.dataset, s.version] for s in usable if (s.dataset, s.version) in pinned} | living
 
 
 def _made_from(session: Session, region: str) -> dict[str, str]:

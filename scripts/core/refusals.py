@@ -42,8 +42,13 @@ QUOTA = """VcpuLimitExceeded InstanceLimitExceeded MaxSpotInstanceCountExceeded 
     MaxIOPSLimitExceeded SnapshotLimitExceeded AddressLimitExceeded NetworkInterfaceLimitExceeded"""
 TOO_FAST = """RequestLimitExceeded Throttling ThrottlingException EC2ThrottledException SlowDown
     TooManyRequestsException PriorRequestNotComplete PendingSnapshotLimitExceeded ConcurrentSnapshotLimitExceeded
-    SnapshotCreationPerVolumeRateExceeded ResourceLimitExceeded"""
-UNKNOWN_OUTCOME = "InternalError InternalFailure ServerInternal Unavailable ServiceUnavailable"
+    SnapshotCreationPerVolumeRateExceeded ResourceLimitExceeded RequestThrottledException
+    ConcurrentLimitExceededException"""
+TOO_MANY = ("PendingSnapshotLimitExceeded", "ConcurrentSnapshotLimitExceeded", "ResourceLimitExceeded",
+            "ConcurrentLimitExceededException")  # fmt: skip
+"""Those of them that no slower asking helps, but only waiting until others are done."""
+UNKNOWN_OUTCOME = """InternalError InternalFailure InternalServerException ServerInternal Unavailable
+    ServiceUnavailable"""
 REGION_OUT = """OptInRequired PendingVerification InvalidAMIID.NotFound InvalidAMIID.Unavailable
     InvalidAMIID.Malformed InvalidSnapshot.NotFound InvalidKeyPair.NotFound SnapshotCopyUnsupported.InterRegion
     VPCIdNotSpecified DefaultVpcDoesNotExist InvalidGroup.NotFound InvalidSubnetID.NotFound SsmInvalidParameter"""
@@ -90,7 +95,8 @@ class Refusal:
         return re.findall(ZONE, offered)
 
     def __str__(self) -> str:
-        return f"{self.meaning.value} ({self.code})"
+        said = "too many at once" if self.code in TOO_MANY else self.meaning.value
+        return f"{said} ({self.code})"
 
 
 def meaning_of(code: str, message: str, status: int | None) -> Meaning:

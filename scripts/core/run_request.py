@@ -14,6 +14,8 @@ from scripts.core.tags import checked, tag_specifications
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
 IOPS_PER_GIB = {"gp3": 500, "io1": 50, "io2": 1000}
+GIB = {"gp3": (1, 65536), "gp2": (1, 16384), "io1": (4, 16384), "io2": (4, 65536), "st1": (125, 16384),
+       "sc1": (125, 16384)}  # fmt: skip
 THROUGHPUT = {"gp3": (125, 2000)}
 GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 """MiB/s. The limits of the volume types
@@ -104,6 +106,7 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
         if volume.get("Throughput", 0) > volume.get("Iops", GP3_IOPS) * GP3_THROUGHPUT_SHARE:
             raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
+        _within(where, "gib", volume.get("VolumeSize"), kind, GIB)
         size, per_gib = volume.get("VolumeSize"), IOPS_PER_GIB.get(kind, 0)
         if size and volume.get("Iops", 0) > max(size * per_gib, IOPS.get(kind, (0, 0))[0]):
             raise LabError(f"{where}: iops = {volume['Iops']}: {kind} gives {per_gib} for each of its {size} GiB")

@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from scripts.core.aws_errors import described
+from scripts.core.aws_errors import in_words
+from scripts.core.current_experiment import Threads
 from scripts.core.data_sets import DataSnapshot, in_region, in_regions, newest
 from scripts.core.errors import LabError
 from scripts.core.making_once import made_once
-from scripts.core.polling import growing
 from scripts.core.refusals import Refusal
 from scripts.core.session import Session
+from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import DATASET, VERSION, tag_specifications
-
-FIRST_POLL, LONGEST_POLL = 0.2, 30.0
-"""Seconds between looks at copies, which take minutes to hours."""
 
 
 @dataclass(slots=True)
@@ -33,11 +29,6 @@ class Copy:
     waits: str = ""
     """Why AWS does not take it yet."""
     failure: str = ""
-
-    @property
-    def under_way(self) -> bool:
-        """Whether it is still to be waited for."""
-        return not self.failure and self.state != "completed"
 
 
 Report = Callable[[Copy], None]
@@ -70,16 +61,20 @@ class Copying:
 
         A copy that is there already, or on its way since an earlier run, is taken as it is.
         """
-        return list(self.session.threads.map(self._to, regions))
+        # For hours, and however many they are; the session's own threads are for short calls.
+        with Threads(len(regions)) as threads:
+            try:
+                return list(threads.map(self._to, regions))
+            except BaseException:
+                self.session.over.set()
+                raise
 
     def _to(self, region: str) -> Copy:
         copy = Copy(region)
         try:
-            self._begin(copy)
-            self._follow(copy)
-        except ClientError as refusal:
-            copy.failure = described(refusal)
-            self.report(copy)
+            with in_words():
+                self._begin(copy)
+                self._follow(copy)
         except LabError as problem:
             copy.failure = str(problem)
             self.report(copy)
@@ -122,21 +117,13 @@ class Copying:
         self.report(copy)
 
     def _follow(self, copy: Copy) -> None:
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            self.report(copy)
-            if not copy.under_way:
-                return
-            self.session.pause(pause)
-            ec2 = self.session.cloud.ec2(copy.region)
-            try:
-                found = ec2.describe_snapshots(SnapshotIds=[copy.id])["Snapshots"][0]
-            except ClientError as refusal:
-                if refusal.response["Error"]["Code"] != "InvalidSnapshot.NotFound":  # too new to be seen
-                    raise
-                continue
-            self._show(copy, DataSnapshot.of(found, copy.region))
+        self.report(copy)
+        if copy.state != "completed":
+            until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
+
+    def _told(self, copy: Copy, found: DataSnapshot) -> None:
+        self._show(copy, found)
+        self.report(copy)
 
     def _show(self, copy: Copy, found: DataSnapshot) -> None:
         copy.id, copy.state, copy.percent, copy.waits = found.id, found.state, found.percent, ""
-        if found.state == "error":
-            copy.failure = found.failure or "the copy failed"

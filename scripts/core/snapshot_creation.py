@@ -11,16 +11,15 @@ from scripts.core.data_sets import SOURCE, DataSnapshot, in_region, in_regions, 
 from scripts.core.errors import LabError
 from scripts.core.making_once import made_once
 from scripts.core.mounted_volume import MountedVolume
-from scripts.core.polling import growing
 from scripts.core.refusals import Refusal
 from scripts.core.remote import Host
 from scripts.core.render import text_of
 from scripts.core.session import Session
+from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import DATASET, as_tags, tag_specifications
 
 LONGEST_FREEZE = 90
 """Seconds after which the host thaws by itself. CreateSnapshot answers within seconds, and is given up after 60."""
-FIRST_POLL, LONGEST_POLL = 0.5, 30.0
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,9 @@ class SnapshotCreation:
         return made_once(self.session, attempt, self._begun_earlier, self._create, waits)
 
     def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
-        """Return the snapshot once it is completed. Raises LabError where AWS gave it up."""
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            report(snapshot)
-            if snapshot.completed:
-                return snapshot
-            if snapshot.state == "error":
-                raise LabError(f"{snapshot.name}: {snapshot.id} failed: {snapshot.failure or 'AWS says no more'}")
-            self.session.pause(pause)
-            snapshot = next((s for s in self._there() if s.id == snapshot.id), snapshot)
-        raise AssertionError("pauses never end")
+        """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
+        report(snapshot)
+        return until_completed(self.session, self.region, snapshot.id, report)
 
     def _there(self) -> list[DataSnapshot]:
         return in_region(self.session.cloud, self.region, self.dataset)

@@ -141,6 +141,15 @@ Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
 ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
+KmsKey = Annotated[
+    str,
+    matching(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+",
+        'the ARN of a key (try "arn:aws:kms:us-east-1:123456789012:key/…", as `aws kms list-keys` shows it)',
+    ),
+    Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
+]
+"""By its ARN: StartSnapshot takes no alias (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]
 Owner = Annotated[

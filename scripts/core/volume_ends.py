@@ -14,6 +14,7 @@ from scripts.core.living import living
 from scripts.core.making_once import made_once
 from scripts.core.polling import growing
 from scripts.core.session import Session
+from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
 from scripts.core.volumes import regions_of_interest
 
@@ -124,17 +125,11 @@ def _save(session: Session, one: Ending, say: Say) -> None:
         lambda refusal: say(f"{refusal}; asked again soon"),
     )
     say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        there = session.kinds["snapshot"].find(
-            session.cloud, one.region, [{"Name": "snapshot-id", "Values": [made.id]}]
-        )
-        found = next((DataSnapshot.of(s, one.region) for s in there), made)
-        if found.completed:
-            say(f"{found.name} is complete")
-            return
-        if found.state == "error":
-            raise LabError(f"{found.name}: {found.id} failed: {found.failure}; {one.volume} is left as it is")
-        session.pause(pause)
+    try:
+        complete = until_completed(session, one.region, made.id, lambda _: None)
+    except LabError as failure:
+        raise LabError(f"{failure}; {one.volume} is left as it is") from failure
+    say(f"{complete.name} is complete")
 
 
 def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:

@@ -229,3 +229,20 @@ def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on
     (note,) = [r["note"] for r in lab.records() if "trusted-on-first-use" in r.get("note", {})]
     assert note["trusted-on-first-use"]["instance"] == identity
     assert note["trusted-on-first-use"]["fingerprints"][0].startswith("SHA256:")
+
+
+def test_a_young_machine_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(
+    machine, cloud, tmp_path
+):
+    lab, variables, identity, host = machine
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\nconsole_wait = "5m"\n')
+    cloud.host(identity, "us-east-1", "127.0.0.1", tmp_path / "later")
+    looking = lab.start("users", HOST="demo", CHECK="1", **variables)
+    assert "demo: its host key is looked for on its console" in looking.stderr.readline()
+    key = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
+    (tmp_path / "draft").write_text(f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n")
+    (tmp_path / "draft").rename(tmp_path / "later")
+    _, error = looking.communicate(timeout=60)
+    assert looking.returncode == 0, error
+    assert not [r for r in lab.records() if "trusted-on-first-use" in (r.get("note") or {})]
+    assert key.split()[1] in (lab.path / ".ssh/known_hosts/demo").read_text()

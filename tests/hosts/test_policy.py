@@ -16,8 +16,9 @@ NOT_CALLED = {
     "iam:GetRole": "asked by a doctor whose caller is a role, as nobody is in the local cloud",
     "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot machine",
     **dict.fromkeys(
-        ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext",
-         "kms:ReEncryptFrom", "kms:ReEncryptTo"], "asked by EC2, for volumes under a key of one's own"
+        ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
+         "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
+        "asked by EC2 and the EBS direct APIs, for volumes and snapshots under a key of one's own",
     ),
     "dynamodb:TagResource": "asked by CreateTable, for the tags of the table",
 }  # fmt: skip
@@ -75,6 +76,14 @@ def test_every_call_that_changes_something_is_conditioned_on_the_labs_own_tag():
     tagged = {action for action, statement in statements() if "/lab:record" in json.dumps(statement.get("Condition"))}
     assert changing - tagged == set(UNCONDITIONED)
     assert "ec2:TerminateInstances" in tagged
+
+
+def test_what_is_written_block_by_block_may_be_tagged_though_no_create_action_is_told_for_it():
+    """AWS asks StartSnapshot for ec2:CreateTags too
+    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticblockstore.html).
+    """
+    allowed = [s for action, s in statements() if action == "ec2:CreateTags" and "snapshot/*" in str(s["Resource"])]
+    assert [list(s["Condition"]) for s in allowed] == [["Null"]]
 
 
 def orphan(cloud, kind, make, **request):

@@ -77,9 +77,10 @@ def test_a_member_is_added_with_a_key_pair_of_their_own_and_removed(at_home, hos
     )
     assert host_with_sshd.ssh("dave", "id", "-un", key=private).output == "dave\n"
     assert "wrote" not in run(at_home, "user_add", NAME="dave", HOST="there").out
-    removed = run(at_home, "user_remove", NAME="dave", HOST="there")
+    removed = run(at_home, "user_remove", NAME="dave", HOST="there", JSON="1")
     assert removed.code == 0, removed.err
-    assert "removed members/dave.toml" in removed.out
+    told = {(event["event"], event.get("change")) for event in removed.events}
+    assert {("member", None), ("change", "locked"), ("host", None)} <= told
     assert not host_with_sshd.ssh("dave", "true", key=private).worked
     assert host_with_sshd.path("/home/carol/.ssh/authorized_keys").exists(), "nobody else is touched"
 

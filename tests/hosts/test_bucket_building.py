@@ -1,0 +1,88 @@
+"""A build from a bucket makes a version of what was pulled whole, and of nothing else, whenever it is left."""
+
+import time
+
+import pytest
+
+from tests.hosts.machine import appear, let_in
+
+LAB = 'regions = ["us-east-1"]\n'
+SOURCE = {"DATASET": "talks", "FROM": "s3://recordings/talks", "SIZE": "4G"}
+
+
+def versions(lab):
+    return lab.run("datasets", DATASET="talks", JSON="1").events
+
+
+def volumes(cloud):
+    return [v for v in cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] if v["State"] != "deleted"]
+
+
+def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud):
+    lab.write("lab.toml", LAB)
+    ended = lab.run("dataset_build", **SOURCE)  # the local cloud's machines never boot, so the pull is not seen
+    assert ended.code == 1
+    assert "`make teardown EXP=build-talks` ends it" in ended.err
+    other = lab.run("dataset_build", **{**SOURCE, "FROM": "s3://recordings/others"})
+    assert "build-talks already lives" in other.error
+    assert lab.teardown("build-talks").code == 0
+    assert versions(lab) == []
+    assert volumes(cloud) == []
+
+
+@pytest.fixture
+def building(lab, cloud, host_with_sshd, alice_key):
+    """A build that was left while its machine, a host, pulls; (lab, host, variables)."""
+    host = host_with_sshd
+    lab.write("lab.toml", LAB)
+    variables = let_in(lab, host, "alice", alice_key)
+    cloud.weather(pending=600)
+    process = lab.start("dataset_build", **SOURCE, **variables)
+    deadline = time.monotonic() + 60
+    while not (machines := [m for m in cloud.inventory() if m["kind"] == "instance"]):
+        assert time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    cloud.hurry()
+    return lab, host, process, variables
+
+
+def end(host, code):
+    host.write("/var/lib/ec2-lab/ended.json", f'{{"exit_code": {code}, "at": "2026-11-24T10:00:00Z"}}')
+
+
+def test_a_pull_that_ended_well_becomes_a_version_and_nothing_is_left(building, cloud):
+    lab, host, process, _ = building
+    end(host, 0)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, out + err
+    (version,) = versions(lab)
+    assert (version["version"], version["state"]) == ("1", "completed")
+    assert lab.status() == []
+    assert volumes(cloud) == []
+
+
+def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_machine(building, cloud):
+    lab, host, process, variables = building
+    for line in process.stdout:
+        if "reach" in line:
+            break
+    process.kill()
+    process.communicate()
+    end(host, 0)
+    again = lab.run("dataset_build", **SOURCE, **variables)
+    assert again.code == 0, again.out + again.err
+    assert "build-talks lives already: its pull is waited for" in again.out
+    assert len(cloud.calls("RunInstances")) == 1
+    assert [version["version"] for version in versions(lab)] == ["1"]
+
+
+def test_a_pull_that_failed_makes_no_version_and_its_last_words_are_told(building, cloud):
+    lab, host, process, _ = building
+    host.write("/usr/bin/journalctl", "#!/bin/sh\necho 'ec2-lab: PROBLEM: a.wav is missing'\n", mode=0o755)
+    end(host, 1)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "was not pulled whole: exit code 1: ec2-lab: PROBLEM: a.wav is missing" in err
+    assert versions(lab) == []
+    assert volumes(cloud) == []
