@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.console import Console, run
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from scripts.core.kind import Resource
 
 app = script(__doc__)
-COLUMNS = ("experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "address", "data", "loaded")
+COLUMNS = (
+    "experiment", "kind", "id", "state", "where", "type", "market", "since (UTC)", "left", "address", "data", "loaded"
+)  # fmt: skip
 
 
 @app.command()
@@ -38,15 +41,28 @@ def _row(resource: Resource) -> list[str]:
     return [
         resource.experiment or "", resource.kind, resource.id, resource.state,
         details.get("zone", resource.region), details.get("type") or details.get("size", ""),
-        details.get("market", ""), resource.since[:16].replace("T", " "), details.get("address", ""),
+        details.get("market", ""), resource.since[:16].replace("T", " "), _left(resource), details.get("address", ""),
         details.get("data", ""), details.get("loaded", ""),
     ]  # fmt: skip
+
+
+def _left(resource: Resource) -> str:
+    from scripts.core.time_left import left
+
+    return left(resource.details, resource.state, datetime.now(UTC))
+
+
+def _is_overdue(resource: Resource) -> bool:
+    from scripts.core.time_left import is_overdue
+
+    return is_overdue(resource.details, resource.state, datetime.now(UTC))
 
 
 def _as_fields(resource: Resource) -> dict[str, Any]:
     return {
         "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": resource.state,
-        "region": resource.region, "since": resource.since, **resource.details,
+        "region": resource.region, "since": resource.since, "left": _left(resource), "overdue": _is_overdue(resource),
+        **resource.details,
     }  # fmt: skip
 
 
