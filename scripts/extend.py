@@ -32,7 +32,11 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     console = Console(as_json=as_json)
 
     def heard(new: NewEnd) -> None:
-        ends = f"ends at {_shown(new.ends)}, {ttl} from now" if length else "does not end by itself any more, and costs"
+        ends = (
+            f"ends at {_shown(new.ends)}, {ttl} from now"
+            if length
+            else "has no ttl any more, and costs for as long as it runs"
+        )
         before = f"before: {_shown(new.before)}" if new.before else "before: no end"
         console.say(f"{new.name} {ends} ({before})", "extended", style="green" if length else "yellow",
                     experiment=exp, machine=new.name, id=new.instance, ends=new.ends, before=new.before)  # fmt: skip

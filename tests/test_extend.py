@@ -71,7 +71,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
     assert lab.run("extend", EXP="demo", TTL="2h").out.count("before: no end") == 2
     assert all(line["left"].startswith("1 h 59") for line in lab.status())
     ended = lab.run("extend", EXP="demo", TTL="never")
-    assert ended.out.count("does not end by itself any more, and costs") == 2
+    assert ended.out.count("has no ttl any more, and costs for as long as it runs") == 2
     assert all((line["left"], line["ends"]) == ("no end", "never") for line in lab.status())
 
 

@@ -114,6 +114,7 @@ def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_
         (machine(idle="30m"), "running", 2, "10 h 00 min or idle 30m"),
         (machine(ttl=None, idle="30m"), "running", 2, "idle 30m"),
         (machine(ends="never"), "running", 2, "no end"),
+        (machine(ends="never", idle="30m"), "running", 2, "idle 30m"),
         (machine(ttl=None), "running", 2, ""),
     ],
 )

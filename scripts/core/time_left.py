@@ -66,7 +66,7 @@ def is_overdue(details: Mapping[str, str], state: str, now: datetime) -> bool:
 def _until(details: Mapping[str, str], state: str, now: datetime) -> str:
     ends = _moment(details.get("ends"))
     if ends is None:
-        return "no end" if details.get("ends") == NEVER else ""
+        return "no end" if details.get("ends") == NEVER and "idle" not in details else ""
     if state.startswith("stop"):
         return f"{_in_words(ends - now)} if started" if ends > now else f"{details.get('ttl', '?')} once started"
     if is_overdue(details, state, now):
