@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD SINCE UNTIL BY REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD SINCE UNTIL BY REGISTRY JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start extend status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount volume-keep volume-delete users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ stop: $(READY)  ## Stop EXP's machines; their volumes stay (YES=1 where somethin
 
 start: $(READY)  ## Start EXP's stopped machines again, asking for capacity as long as retry_for
 	$(RUN) scripts.start
+
+extend: $(READY)  ## Let EXP's machines end TTL from now (TTL=4h; TTL=never)
+	$(RUN) scripts.extend
 
 status: $(READY)  ## Show what lives: where, since when, which data is on it
 	$(RUN) scripts.status
@@ -88,6 +91,12 @@ volume-mount: $(READY)  ## Mount VOLUME, SNAPSHOT or DATASET on HOST at MOUNT
 
 volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and give its volume back
 	$(RUN) scripts.volume_unmount
+
+volume-keep: $(READY)  ## Keep VOLUME, which a teardown kept, until KEEP_FOR from today (KEEP_FOR=30d REASON='…')
+	$(RUN) scripts.volume_keep
+
+volume-delete: $(READY)  ## Show VOLUME, which a teardown kept; YES=1 deletes it
+	$(RUN) scripts.volume_delete
 
 users: $(READY)  ## Bring HOST to exactly the members' accounts (CHECK=1 shows, PURGE=1 deletes old ones)
 	$(RUN) scripts.users

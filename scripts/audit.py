@@ -25,9 +25,10 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     """Compare all that lives in all regions (or REGIONS) with the registry, and say what each costs a month.
 
     Orphans live and are not in the registry; what is unfinished lives though the registry takes it for ended; ghosts
-    are in the registry and not in AWS; strangers are not the lab's and look forgotten. FIX=1 deletes the orphans that
-    you made, or that say of nobody who did; OF=user@host, or OF=everyone, says whose otherwise.
-    Exit 0 if nothing is wrong, 3 if there are orphans, ghosts or unfinished things.
+    are in the registry and not in AWS; what outstayed was kept until a day that has passed; strangers are not the
+    lab's and look forgotten. FIX=1 deletes the orphans that you made, or that say of nobody who did; OF=user@host, or
+    OF=everyone, says whose otherwise.
+    Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, unfinished things, or volumes kept past their day.
     """
     from scripts.core.audit import ALARMING
     from scripts.core.audit_report import AuditReport

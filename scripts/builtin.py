@@ -16,6 +16,7 @@ from scripts.kinds.security_group import SecurityGroup
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume
 from scripts.parts.command import Command
+from scripts.parts.idle import Idle
 from scripts.parts.image import MachineImage
 from scripts.parts.machine import Machine
 from scripts.parts.members import Members
@@ -38,7 +39,7 @@ def lab_kinds() -> list[Kind]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts."""
-    return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Members(), Command()]
+    return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
 
 
 @hookimpl

@@ -18,9 +18,10 @@ app = script(__doc__)
 def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Start EXP's stopped machines, asking for capacity for as long as the experiment's retry_for.
 
-    Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. One that a
-    start did not get stays stopped, with exit 1.
+    Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. Where a
+    machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1.
     """
+    from scripts.core.extending import write_down_new_ends
     from scripts.core.session import acting_on
     from scripts.core.set_up import wait_for_logins
     from scripts.core.start_report import StartReport
@@ -32,19 +33,23 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         report = StartReport(console, exp)
         machines = StartingAgain(session, exp, patience_for(session, exp), report).run()
         report.runs(machines)
+        for machine, ends in write_down_new_ends(session, machines, report.says):
+            report.ends(machine, ends)
         report.reached(wait_for_logins(session, exp, machines, report.says))
 
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from scripts.core.config import Experiment, load_experiment
+    from scripts.core.config import load_experiment
     from scripts.core.definition import recorded_run
-    from scripts.core.toml_file import checked
+    from scripts.core.values import duration
 
     if (session.directory / "experiments" / f"{exp}.toml").exists():
         return load_experiment(session.directory, exp).retry_for
-    recorded = recorded_run(session, exp)
-    return checked(recorded["experiment"], Experiment, shown_as=exp).retry_for if recorded else timedelta(0)
+    # What an earlier version of the lab recorded may be no experiment for this one; its retry_for is.
+    recorded = recorded_run(session, exp) or {"experiment": {}}
+    length: timedelta = duration(recorded["experiment"].get("retry_for", "0s"))
+    return length
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ at_teardown = "{corpus}"
 mount = "/scratch"
 gib = 10
 at_teardown = "{scratch}"
-{named}
+{more}
 """
+KEEP = 'keep_for = "30d"\nreason = "until the paper is out"'
 
 
 def write(lab, corpus="delete", scratch="delete"):
-    named = 'dataset = "results"' if scratch == "snapshot" else ""
-    lab.write("experiments/demo.toml", VOLUMES.format(corpus=corpus, scratch=scratch, named=named))
+    more = {"snapshot": 'dataset = "results"', "keep": KEEP}.get(scratch, "")
+    lab.write("experiments/demo.toml", VOLUMES.format(corpus=corpus, scratch=scratch, more=more))
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
 
 
@@ -93,7 +94,7 @@ def test_a_lost_answer_makes_no_second_snapshot(lab, cloud, fault):
 
 
 def test_a_scratch_volume_that_is_to_be_snapshotted_wants_a_name(lab):
-    lab.write("experiments/demo.toml", VOLUMES.format(corpus="delete", scratch="snapshot", named=""))
+    lab.write("experiments/demo.toml", VOLUMES.format(corpus="delete", scratch="snapshot", more=""))
     ended = lab.launch()
     assert ended.code == 1
     assert 'scratch[0]: at_teardown = "snapshot" wants a name' in ended.err

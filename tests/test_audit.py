@@ -172,7 +172,8 @@ def test_what_a_volume_costs_is_its_size_and_what_it_has_beyond_what_comes_with_
 def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
     lab.write(
         "experiments/demo.toml",
-        'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/scratch"\ngib = 100\nat_teardown = "keep"\n',
+        'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/scratch"\ngib = 100\nat_teardown = "keep"\n'
+        'keep_for = "30d"\nreason = "until the paper is out"\n',
     )
     assert lab.launch().code == 0
     assert lab.teardown().code == 0

@@ -10,6 +10,7 @@ from scripts.core.public_key import public_key
 from scripts.core.toml_file import load
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
+KEPT = 'types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\nat_teardown = "keep"'
 MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
 
 
@@ -45,6 +46,22 @@ def complaint(tmp_path, kind, text):
             "experiment",
             'types = ["g5.xlarge"]\nroot = { gib = "big" }',
             "file.toml: root.gib: should be a valid integer",
+        ),
+        ("experiment", 'types = ["g5.xlarge"]\nidle = "30s"', 'file.toml: idle = "30s": machines look once a minute'),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\ngib = 1\nat_teardown = "keep"\nkeep_for = "30d"',
+            'file.toml: scratch[0]: at_teardown = "keep" wants reason = "until the paper is out": a kept volume costs',
+        ),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\ngib = 1\nreason = "x"',
+            "file.toml: scratch[0]: keep_for and reason are of a volume that is kept",
+        ),
+        (
+            "experiment",
+            f'{KEPT}\nreason = "x"\nkeep_for = "9999d"',
+            'file.toml: data[0]: keep_for = "9999d" is longer than anybody remembers',
         ),
         ("lab", 'regions = ["us-east-1"]\ncloud = "awz"', "file.toml: cloud: should be 'local' or 'aws', not 'awz'"),
         ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region (try \"us-east-1\")"),

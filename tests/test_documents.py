@@ -26,7 +26,8 @@ def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, 
     lab.write(
         "experiments/demo.toml",
         'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\nat_teardown = "snapshot"\n'
-        '[[scratch]]\nmount = "/scratch"\ngib = 4\nat_teardown = "keep"\n',
+        '[[scratch]]\nmount = "/scratch"\ngib = 4\nat_teardown = "keep"\n'
+        'keep_for = "30d"\nreason = "for a test"\n',
     )
     for script, variables in (
         ("launch", {"EXP": "demo"}),

@@ -35,7 +35,7 @@ def test_a_bare_program_does_what_the_program_does(program):
 
 
 def test_strings_that_look_like_comments_stay():
-    assert bare('a = "# b"  # c\n\n\nclass D:\n    """E."""\n# f\n') == 'a = "# b"\nclass D:\n pass\n'
+    assert bare('a = "# b"  # c\n\n\nclass D:\n    """E."""\n# f\n') == 'a="# b"\nclass D:\n pass\n'
 
 
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():

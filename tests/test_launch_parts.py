@@ -125,7 +125,8 @@ def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_
 
 @pytest.mark.parametrize(("at_teardown", "goes"), [("delete", True), ("snapshot", False), ("keep", False)])
 def test_a_volume_goes_with_its_machine_unless_it_is_to_be_snapshotted_or_kept(at_teardown, goes):
-    volume = wanted(at_teardown=at_teardown)
+    why = {"keep_for": "30d", "reason": "for a test"} if at_teardown == "keep" else {}
+    volume = wanted(at_teardown=at_teardown, **why)
     assert mapping(volume, "/dev/sdf", snapshot("s1", "1"))["Ebs"]["DeleteOnTermination"] is goes
 
 

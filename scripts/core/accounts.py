@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from scripts.core.config import Accounts, Member
+from scripts.core.config import Accounts, Experiment, Member
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 
-MOST_AT_BOOT = 12
-"""Each account takes about 70 bytes of the 16 KiB that user data has, even when compressed."""
+MOST_AT_BOOT, MOST_BESIDE_IDLE = 12, 2
+"""Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
+whether a machine is idle takes 1.3 KiB."""
 
 Sudo = Literal["nopasswd", "password"]
 
@@ -46,15 +47,16 @@ class AccountsDocument:
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
 
 
-def made_at_boot(members: Mapping[str, Member], first: str | None) -> Mapping[str, Member]:
+def made_at_boot(members: Mapping[str, Member], first: str | None, experiment: Experiment) -> Mapping[str, Member]:
     """Return the members whose accounts are made at the first boot: all, where there is room for them.
 
     Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
     in, there is nobody to do it later.
     """
-    if first is None or len(members) <= MOST_AT_BOOT:
+    most = MOST_AT_BOOT if experiment.idle is None else MOST_BESIDE_IDLE
+    if first is None or len(members) <= most:
         return members
-    chosen = [first, *(name for name in members if name != first)][:MOST_AT_BOOT]
+    chosen = [first, *(name for name in members if name != first)][:most]
     return {name: members[name] for name in members if name in chosen}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 
 from scripts.core.account_survey import Item, Survey
 from scripts.core.dollars import Dollars, total
+from scripts.core.kept_volumes import Kept
 from scripts.core.kind import Resource
 from scripts.core.resources import Holdings, token_of
 from scripts.core.tags import AT_TEARDOWN, BY, DATASET, KEPT, SHARED
@@ -29,12 +31,14 @@ class Verdict(StrEnum):
     """It stands in the registry, and AWS knows nothing of it."""
     STRANGER = "stranger"
     """Nobody in the lab asked for it, and it looks forgotten."""
+    OUTSTAYED = "outstayed"
+    """It was kept on purpose, until a day that has passed."""
     KEPT = "kept"
     """It was kept on purpose, and costs."""
 
 
-ALARMING = (Verdict.ORPHAN, Verdict.UNFINISHED, Verdict.GHOST)
-"""What is wrong for certain; strangers and what was kept may be meant so."""
+ALARMING = (Verdict.ORPHAN, Verdict.UNFINISHED, Verdict.GHOST, Verdict.OUTSTAYED)
+"""What is wrong for certain; strangers and what is kept may be meant so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,11 @@ class Finding:
     """Who asked for it by CloudTrail, where it has no such tag."""
     spared: str = ""
     """Why it is not simply deleted."""
+    kept: Kept | None = None
+    """What it says of itself, where it is a kept volume."""
 
 
-def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoung) -> list[Finding]:
+def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoung, today: date) -> list[Finding]:
     """Compare what lives with what the registry said before AWS was asked and says after; the dearest first.
 
     What is launched or torn down meanwhile differs between the two, and is no finding. Data sets and what is the whole
@@ -61,7 +67,7 @@ def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoun
     """
     expected = {resource.record for known in (before, after) for resource in known.living}
     expected |= {token_of(intent) for intent in after.unsettled if is_young(intent.time)}
-    found = [finding for item in survey.items if (finding := _finding(item, after.tokens, expected))]
+    found = [finding for item in survey.items if (finding := _finding(item, after.tokens, expected, today))]
     shown = {item.resource.id for item in survey.items if not _is_over(item)}
     stood = {resource.id for resource in before.living}
     found += [
@@ -73,7 +79,7 @@ def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoun
     return sorted(found, key=lambda f: (order.index(f.verdict), -(f.monthly or 0.0), str(f.resource)))
 
 
-def _finding(item: Item, tokens: set[str], expected: set[str | None]) -> Finding | None:
+def _finding(item: Item, tokens: set[str], expected: set[str | None], today: date) -> Finding | None:
     resource, tags = item.resource, item.tags
     if _is_over(item) or DATASET in tags or SHARED in tags:
         return None
@@ -81,7 +87,9 @@ def _finding(item: Item, tokens: set[str], expected: set[str | None]) -> Finding
         return Finding(Verdict.STRANGER, resource, item.monthly, item.idle) if item.idle else None
     by = tags.get(BY, "")
     if KEPT in tags:
-        return Finding(Verdict.KEPT, resource, item.monthly, tags[KEPT], by)
+        kept = Kept.read(tags)
+        verdict = Verdict.OUTSTAYED if kept.is_over(today) else Verdict.KEPT
+        return Finding(verdict, resource, item.monthly, str(kept), by, kept=kept)
     if resource.record not in tokens:
         orphan = Finding(Verdict.ORPHAN, resource, item.monthly, f"of {resource.experiment or 'the lab'}", by)
         return replace(orphan, spared=f"marked {tags[AT_TEARDOWN]} at teardown") if AT_TEARDOWN in tags else orphan

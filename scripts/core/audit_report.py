@@ -15,7 +15,7 @@ from scripts.core.session import Session
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
 PLURAL = {Verdict.ORPHAN: "orphans", Verdict.UNFINISHED: "unfinished", Verdict.GHOST: "ghosts",
-          Verdict.STRANGER: "strangers", Verdict.KEPT: "kept"}  # fmt: skip
+          Verdict.STRANGER: "strangers", Verdict.OUTSTAYED: "outstayed", Verdict.KEPT: "kept"}  # fmt: skip
 
 
 class AuditReport:
@@ -79,6 +79,11 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
     lines += [f"unfinished: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
     if Verdict.GHOST in verdicts:
         lines.append("ghosts: `make audit FIX=1` strikes them out of the registry")
+    if outstayed := [f.resource.id for f in found if f.verdict is Verdict.OUTSTAYED]:
+        lines.append(
+            f"outstayed: `make volume-keep VOLUME={outstayed[0]} KEEP_FOR=30d` keeps it for longer, "
+            f"`make volume-delete VOLUME={outstayed[0]} YES=1` deletes it"
+        )
     return lines
 
 
@@ -110,5 +115,9 @@ def _as_fields(finding: Finding) -> dict[str, Any]:
         "finding": finding.verdict, "kind": resource.kind, "id": resource.id, "region": resource.region,
         "experiment": resource.experiment, "state": resource.state, "since": resource.since,
         "made_by": finding.by or finding.owner, "dollars_a_month": finding.monthly, "why": finding.why,
-        "spared": finding.spared,
+        "spared": finding.spared, **_of_kept(finding),
     }  # fmt: skip
+
+
+def _of_kept(finding: Finding) -> dict[str, Any]:
+    return {"until": finding.kept.until, "reason": finding.kept.reason} if finding.kept else {}

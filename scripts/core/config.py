@@ -33,6 +33,7 @@ from scripts.core.values import (
     S3Address,
     Subnet,
     Zone,
+    duration_text,
     matching,
     networks,
 )
@@ -40,6 +41,9 @@ from scripts.core.volume_config import Data, InstanceStore, Mounted, Scratch
 
 BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
+
+
+SHORTEST_IDLE = timedelta(minutes=1)
 
 
 class Network(Strict):
@@ -135,6 +139,8 @@ class Experiment(Strict):
     """How long a machine lives; it ends by itself then, with no server."""
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
+    idle: Duration | None = None
+    """How long nothing may be done on a machine before it ends by itself."""
     relaunch: bool = False
     """Whether `make watch` puts a machine back that AWS took away."""
     image: Image | None = None
@@ -170,6 +176,13 @@ class Experiment(Strict):
     def mounted(self) -> list[Mounted]:
         """All that is mounted on the machine."""
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
+
+    @model_validator(mode="after")
+    def _idleness_can_be_seen(self) -> Experiment:
+        if self.idle is not None and self.idle < SHORTEST_IDLE:
+            message = f'idle = "{duration_text(self.idle)}": machines look once a minute (try "30m")'
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _a_run_is_complete(self) -> Experiment:

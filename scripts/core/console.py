@@ -64,7 +64,7 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for row in rows:
             table.add_row(*(Text(cell, no_wrap=True) for cell in row))
         # An id that is cut is of no use: what is wider than the terminal runs over its edge.

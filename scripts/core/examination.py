@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from scripts.core.account_survey import Survey, survey
 from scripts.core.audit import Finding, findings
@@ -14,4 +15,5 @@ def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Fin
     """Return what lives in regions, all if none is named, and what is the matter with it."""
     before = session.holdings_ever()
     seen = survey(session, regions)
-    return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time))
+    today = datetime.now(UTC).date()
+    return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time), today)

@@ -30,7 +30,7 @@ def bare(source: str) -> str:
         lines[text.lineno - 1 : text.end_lineno] = [""] * ((text.end_lineno or text.lineno) + 1 - text.lineno)
         if alone:
             lines[text.lineno - 1] = " " * text.col_offset + "pass"
-    return _less_indented(_without_annotations("".join(f"{line}\n" for line in lines if line)))
+    return _less_indented(_closed_up(_without_annotations("".join(f"{line}\n" for line in lines if line))))
 
 
 def _without_annotations(source: str) -> str:
@@ -55,6 +55,28 @@ def _annotations(tree: ast.Module, lines: Sequence[bytes]) -> Iterator[tuple[Pla
 
 def _end(node: ast.expr) -> Place:
     return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+
+
+def _closed_up(source: str) -> str:
+    """Return a program without the spaces that stand beside operators; what f-strings hold stays as it is."""
+    lines = source.splitlines()
+    for start, end in sorted(_needless_spaces(source), reverse=True):
+        line = lines[start[0] - 1]
+        lines[start[0] - 1] = line[: start[1]] + line[end[1] :]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _needless_spaces(source: str) -> Iterator[tuple[Place, Place]]:
+    """Yield where spaces begin and end, in characters, that divide an operator from what is beside it."""
+    inside, last = 0, None
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        name = tokenize.tok_name[token.type]
+        inside += (name == "FSTRING_START") - (name == "FSTRING_END")  # tokens of their own from Python 3.12 on
+        beside = last and last.end[0] == token.start[0] and last.end[1] < token.start[1]
+        # A full stop may belong to what a keyword stands before: `from . import`.
+        if last and beside and not inside and "OP" in (name, tokenize.tok_name[last.type]) and token.string != ".":
+            yield last.end, token.start
+        last = token if name in ("OP", "NAME", "NUMBER", "STRING", "FSTRING_END") else None
 
 
 def _less_indented(source: str) -> str:
@@ -82,9 +104,14 @@ def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
 
 
 @cache
-def sent(name: str) -> str:
-    """Return a program of templates/ as user data carries it."""
-    return bare(text_of(name))
+def sent(name: str, *without: str) -> str:
+    """Return a program of templates/ as user data carries it, without functions that nobody calls there."""
+    source = text_of(name)
+    lines = source.splitlines()
+    for function in ast.parse(source).body:
+        if isinstance(function, ast.FunctionDef) and function.name in without:
+            lines[function.lineno - 1 : function.end_lineno] = [""] * ((function.end_lineno or 0) + 1 - function.lineno)
+    return bare("".join(f"{line}\n" for line in lines))
 
 
 @cache

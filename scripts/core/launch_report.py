@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from scripts.core.advice import advice
 from scripts.core.asking import Instance
@@ -17,6 +17,7 @@ from scripts.core.kind import Resource
 from scripts.core.refusals import Refusal
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach
+from scripts.core.time_left import left
 
 
 class LaunchReport:
@@ -122,6 +123,10 @@ class LaunchReport:
                 "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,
             )  # fmt: skip
             self.console.hint(f"  data    {found.details.get('data', 'none')}")
+            if how_long := left(found.details, "running", datetime.now(UTC)):
+                self.console.hint(
+                    f"  ends    by itself: {how_long}; `make extend EXP={self.name} TTL=…` sets another end"
+                )
 
     def sets_up(self, said: str) -> None:
         """Say how far a machine's set-up is."""

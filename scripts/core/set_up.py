@@ -34,7 +34,8 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
         return reaches
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
     with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
-        failures = [failure for failure in waiting.map(lambda a: _arrived(a, seconds, say), arrivals) if failure]
+        arrived = waiting.map(lambda arrival: _arrived(arrival, experiment, seconds, say), arrivals)
+        failures = [failure for failure in arrived if failure]
     if failures and experiment.on_failed_boot == "teardown":
         remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
         raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
@@ -61,7 +62,7 @@ def _let_in(arrival: Arrival, seconds: float, say: Say) -> None:
         say(f"nobody could log in yet: {unseen}")
 
 
-def _arrived(arrival: Arrival, seconds: float, say: Say) -> str:
+def _arrived(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> str:
     """Wait for one machine; return why its set-up failed, or nothing."""
     try:
         host = arrival.wait(seconds)
@@ -70,14 +71,14 @@ def _arrived(arrival: Arrival, seconds: float, say: Say) -> str:
     except NotSeen as unseen:
         say(f"not seen to the end of its set-up: {unseen}")
         return ""
-    _make_the_other_accounts(arrival.session, host, say)
+    _make_the_other_accounts(arrival.session, experiment, host, say)
     return ""
 
 
-def _make_the_other_accounts(session: Session, host: Host, say: Say) -> None:
+def _make_the_other_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
     """Make the accounts that there was no room for at the boot."""
     members = session.members()
-    if len(made_at_boot(members, login_name(session))) == len(members):
+    if len(made_at_boot(members, login_name(session), experiment)) == len(members):
         return
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))

@@ -48,6 +48,11 @@ class StartReport:
             self.console.say(f"{self.name} runs: {identity}, {machine['InstanceType']} in {zone}", "runs",
                              style="green", experiment=self.name, id=identity, zone=zone)  # fmt: skip
 
+    def ends(self, machine: str, ends: str) -> None:
+        """Say when a machine ends whose time began anew."""
+        text = f"  ends    {machine} at {ends[:16].replace('T', ' ')} UTC: its ttl was over, and began anew"
+        self.console.say(text, "ends", id=machine, ends=ends)
+
     def reached(self, reaches: Sequence[Reach]) -> None:
         """Say how the machines are reached now."""
         for reach in reaches:

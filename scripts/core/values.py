@@ -55,13 +55,26 @@ def mount_point(path: str) -> str:
     return normal
 
 
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
 def duration(text: Any) -> Any:
     """Return "90s", "30m", "6h" or "2d" as a timedelta."""
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
         message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
         raise ValueError(message)
-    return timedelta(**{units[found[2]]: int(found[1])})
+    try:
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+    except OverflowError as beyond:
+        message = f"{text!r} is longer than time is counted"
+        raise ValueError(message) from beyond
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
+    seconds = int(length.total_seconds())
+    unit = next(unit for unit in reversed(UNITS) if seconds % timedelta(**{UNITS[unit]: 1}).total_seconds() == 0)
+    return f"{seconds // int(timedelta(**{UNITS[unit]: 1}).total_seconds())}{unit}"
 
 
 def networks(ssh_from: Any) -> Any:
@@ -136,6 +149,13 @@ S3Address = Annotated[
     Field(examples=["s3://lab-runs/speech"]),
 ]
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html"""
+REASON = re.compile(r"(?! )[^\x00-\x1f\x7f\u2028\u2029]{1,120}(?<! )")
+"""It becomes a tag's value, which takes 256 characters."""
+Reason = Annotated[
+    str,
+    matching(REASON.pattern, "a reason (one line of at most 120 characters)"),
+    Field(examples=["until the paper is out"]),
+]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]

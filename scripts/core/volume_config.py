@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from scripts.core.strict import Strict
-from scripts.core.values import Gib, MountPoint, Name, Owner, matching
+from scripts.core.values import Duration, Gib, MountPoint, Name, Owner, Reason, duration_text, matching
 
 AtTeardown = Literal["delete", "snapshot", "keep"]
 Filesystem = Literal["ext4", "xfs"]
+
+
+LONGEST = timedelta(days=3650)
 
 
 class Mounted(Strict):
@@ -31,6 +35,26 @@ class Volume(Mounted):
     """MiB/s, gp3 only."""
     at_teardown: AtTeardown = "delete"
     """What becomes of it: deleted with the machine; snapshotted first, as a new version of its data set; kept."""
+    keep_for: Annotated[Duration, Field(examples=["30d"])] | None = None
+    """How long a kept volume may lie there before `make audit` complains."""
+    reason: Reason | None = None
+    """Why it is kept."""
+
+    @model_validator(mode="after")
+    def _what_is_kept_says_why_and_for_how_long(self) -> Volume:
+        missing = [key for key in ("keep_for", "reason") if getattr(self, key) is None]
+        if self.at_teardown == "keep" and missing:
+            examples = {"keep_for": 'keep_for = "30d"', "reason": 'reason = "until the paper is out"'}
+            wanted = " and ".join(examples[key] for key in missing)
+            message = f'at_teardown = "keep" wants {wanted}: a kept volume costs until somebody deletes it'
+            raise ValueError(message)
+        if self.keep_for is not None and self.keep_for > LONGEST:
+            message = f'keep_for = "{duration_text(self.keep_for)}" is longer than anybody remembers (at most 3650d)'
+            raise ValueError(message)
+        if self.at_teardown != "keep" and len(missing) < 2:  # noqa: PLR2004 - both
+            message = 'keep_for and reason are of a volume that is kept; at_teardown = "keep" keeps it'
+            raise ValueError(message)
+        return self
 
 
 class Data(Volume):

@@ -10,6 +10,7 @@ from typing import Any
 from scripts.core.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, in_regions, next_version, tags_of
 from scripts.core.errors import LabError
 from scripts.core.hosts import region_of, running_machines
+from scripts.core.kept_volumes import Kept, marks
 from scripts.core.living import living
 from scripts.core.making_once import made_once
 from scripts.core.polling import growing
@@ -31,7 +32,7 @@ class Ending:
     volume: str
     region: str
     end: str
-    """ "keep", or "snapshot", a data set, and a version if that was chosen."""
+    """ "keep", for how long, and why; or "snapshot", a data set, and a version if that was chosen."""
     snapshot: str
     """What it was made from, if from anything."""
     attached: bool
@@ -39,12 +40,12 @@ class Ending:
     @property
     def dataset(self) -> str:
         """The data set that it becomes a version of; empty where it is kept."""
-        return self.end.split()[1] if " " in self.end else ""
+        return self.end.split()[1] if self.end.startswith("snapshot ") else ""
 
     @property
     def version(self) -> str | None:
         """What that version is to be called, if that was chosen."""
-        return self.end.split()[2] if self.end.count(" ") > 1 else None
+        return self.end.split()[2] if self.dataset and self.end.count(" ") > 1 else None
 
 
 def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
@@ -73,7 +74,7 @@ def save_volumes(session: Session, experiment: str, say: Say) -> None:
     mark_volumes(session, running_machines(session, experiment))
     ending = _ending(session, experiment)
     for one in ending:
-        if one.end == "keep":
+        if one.end.startswith("keep"):
             _keep(session, experiment, one, say)
     saved = [one for one in ending if one.dataset]
     if any(one.attached for one in saved):
@@ -97,9 +98,9 @@ def _ending(session: Session, experiment: str) -> list[Ending]:
 
 
 def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
-    tags = as_tags({KEPT: f"{datetime.now(UTC):%Y-%m-%d} after {experiment}"})
-    session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=tags)  # type: ignore[arg-type]
-    say(f"{one.volume} ({one.region}) is kept, and goes on costing")
+    tags = marks(one.end, experiment, datetime.now(UTC).date())
+    session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=as_tags(tags))  # type: ignore[arg-type]
+    say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Kept.read(tags)}")
 
 
 def _end_machines(session: Session, experiment: str, say: Say) -> None:

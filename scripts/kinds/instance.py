@@ -15,6 +15,7 @@ from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
 from scripts.core.record import Record
 from scripts.core.tags import DATA, tag_map
+from scripts.core.time_left import details_of_end
 
 
 class Instance(Kind):
@@ -77,7 +78,7 @@ class Instance(Kind):
             "data": tag_map(found.get("Tags")).get(DATA),
             "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
         }
-        return {key: value for key, value in details.items() if value}
+        return {key: value for key, value in {**details, **details_of_end(found)}.items() if value}
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return what it costs while it runs, with its address; its volumes cost by themselves."""

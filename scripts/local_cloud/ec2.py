@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from moto.core.utils import utcnow
+
 from scripts.local_cloud import images, interfaces, launched, validation
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
@@ -149,6 +151,7 @@ class Ec2:
         for machine in found:
             if machine.id in placed:
                 self.hosts.give_address(machine)
+                machine.launch_time = utcnow()  # EC2 tells of the last start, moto of the first
                 self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
         return answer
 

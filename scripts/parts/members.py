@@ -23,7 +23,7 @@ class Members(LaunchPart):
         """
         session = site.session
         first = login_name(session) if session.boot_seconds else None
-        accounts = document(made_at_boot(session.members(), first), session.lab.accounts)
+        accounts = document(made_at_boot(session.members(), first, site.experiment), session.lab.accounts)
         drop_in, settings = sshd_drop_in()
         return Share(
             cloud_init={

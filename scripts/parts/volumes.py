@@ -15,10 +15,13 @@ from scripts.core.host_program import sent
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
+from scripts.core.values import duration_text
 from scripts.core.volume_config import Data, InstanceStore, Scratch, Volume
 from scripts.core.volume_document import PROGRAM, VOLUMES, VolumeDocument
 
 UNIT = "ec2-lab-volumes.service"
+OVER_SSH = ("add", "is_mounted", "unmount", "holders", "describe")
+"""What the program does only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Volumes(LaunchPart):
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py")},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py", *OVER_SSH)},
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(UNIT)},
                 ],
@@ -81,7 +84,9 @@ def _tags(attached: list[Attached]) -> dict[str, str]:
 
 
 def _end(volume: Volume) -> str:
-    """Return what becomes of a volume: "keep", or "snapshot", its data set, and the version if that is chosen."""
+    """Return what becomes of a volume: "keep", for how long, and why; or "snapshot", its data set, and its version."""
+    if volume.at_teardown == "keep" and volume.keep_for is not None:
+        return f"keep {duration_text(volume.keep_for)} {volume.reason}"
     if volume.at_teardown != "snapshot" or not isinstance(volume, Data | Scratch):
         return volume.at_teardown
     version = volume.version if isinstance(volume, Scratch) else None  # a data set's own is the one it began with

@@ -51,6 +51,8 @@ at_teardown = "snapshot"
 mount = "/scratch"
 gib = 4
 at_teardown = "keep"
+keep_for = "30d"
+reason = "for a test"
 """
 
 

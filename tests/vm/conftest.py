@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +147,15 @@ class Laboratory:
             f"Match host {machine.address}\n  Port {machine.port}\n  IdentityFile {self.keys}/alice\n"
         )
         return machine.boot()
+
+    @contextmanager
+    def logged_in(self, experiment: str) -> Iterator[None]:
+        """Stay logged in to a machine, without a terminal."""
+        words = ["-F", self.directory.path / ".ssh/config", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+        command = ["ssh", *words, "-i", self.keys / "alice", "-l", "alice", experiment, "sleep infinity"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as login:
+            yield
+            login.terminate()
 
     def ssh(
         self, experiment: str, command: str, *, user: str = "alice", login: str = ""

@@ -1,10 +1,11 @@
-"""A machine whose set-up fails, and one whose time is over, end as their experiments say."""
+"""A machine whose set-up fails, one that is idle, and one whose time is over, end as their experiments say."""
 
 import pytest
 
 pytestmark = pytest.mark.vm
 
 OVER = "ec2-lab: the time to live is over, this machine ends"
+IDLE = "ec2-lab: idle for 60 s, this machine ends"
 PLUGIN = """
 from scripts.core.launch_part import LaunchPart, Share
 from scripts.core.plugins import hookimpl
@@ -40,13 +41,23 @@ def test_a_failing_command_is_reported_with_its_words_and_the_machine_is_taken_d
     assert "FAILED: touch" not in machine.console, "what came after it ran"
 
 
-def test_a_machine_powers_itself_off_when_its_time_is_over(laboratory):
-    laboratory.directory.write("experiments/short.toml", 'types = ["g5.xlarge"]\nttl = "40s"\n')
+def test_a_machine_powers_itself_off_when_it_was_idle_or_its_time_is_over(laboratory):
+    laboratory.directory.write("experiments/short.toml", 'types = ["g5.xlarge"]\nttl = "12h"\nidle = "1m"\n')
     (laboratory.directory.path / "plugins/failing.py").unlink(missing_ok=True)
     machine, ended = laboratory.launch("short")
     assert ended.code == 0, ended.err
     machine.wait_until_off()
+    assert machine.console.count(IDLE) == 1
+    assert OVER not in machine.console
+    logins = machine.console.count("login:")
+    machine.boot()
+    machine.wait_for_console("login:", times=logins + 1)
+    with laboratory.logged_in("short"):  # or it would be idle again
+        extended = laboratory.run("extend", EXP="short", TTL="1m")
+        assert extended.code == 0, extended.err
+        machine.wait_until_off()
     assert machine.console.count(OVER) == 1
     machine.boot()  # as a machine that was stopped and is started when its time has passed
     machine.wait_until_off()
-    assert machine.console.count(OVER) == 2, "its time began anew"
+    assert machine.console.count(OVER) == 2, "its time began anew, as long as was last set"
+    assert machine.console.count(IDLE) == 1

@@ -15,7 +15,7 @@ from scripts.core.plugins import hookimpl
 SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} AWS_ACCESS_KEY_ID=testing "
 SETTINGS += "AWS_SECRET_ACCESS_KEY=testing AWS_DEFAULT_REGION=us-east-1\\n"
 TOOLS = "{volume}"
-EBS = r's/^\\( *\\)if self.model == EBS:/\\1if self.volume not in ("", "TOOLS"): return "sdf"\\n\\1if False:/'
+EBS = r's/^\\( *\\)if self.model *== *EBS:/\\1if self.volume not in ("", "TOOLS"): return "sdf"\\n\\1if False:/'
 NAMED = EBS.replace("TOOLS", TOOLS)
 
 

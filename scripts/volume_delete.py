@@ -1,0 +1,39 @@
+"""Delete a volume that a teardown kept."""
+
+from __future__ import annotations
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, VolumeId, Yes, script
+
+app = script(__doc__)
+
+
+@app.command()
+def volume_delete(volume: VolumeId = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Show VOLUME, which a teardown kept; YES=1 deletes it, and what is on it.
+
+    Only what was kept: an experiment's volumes go with `make teardown`. One that is mounted somewhere is left alone.
+    """
+    from scripts.core.errors import LabError
+    from scripts.core.keeping import kept_volume
+    from scripts.core.session import open_session
+
+    if not volume:
+        raise LabError("VOLUME: which? (`make audit` lists those that are kept)")
+    console = Console(as_json=as_json)
+    with open_session("volume-delete") as session:
+        console.hint(session.cloud.banner)
+        found = kept_volume(session, volume)
+        resource, kept = found.resource, found.kept
+        size = resource.details.get("size", "")
+        console.say(f"  {resource}, {size}, kept {kept}", "kept", id=volume, until=kept.until, reason=kept.reason)
+        if resource.state == "in-use":
+            raise LabError(f"{volume} is attached to a machine; `make volume-unmount` gives it back first")
+        if not yes:
+            raise LabError(f"{volume}: nothing was deleted; YES=1 deletes it, and what is on it is gone then")
+        session.kinds["volume"].delete(session.cloud, resource)
+        console.say(f"{volume} is deleted", "deleted", style="green", id=volume)
+
+
+if __name__ == "__main__":
+    run(app)

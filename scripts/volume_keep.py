@@ -1,0 +1,37 @@
+"""Keep a volume that a teardown kept for longer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.options import AsJson, VolumeId, script
+
+app = script(__doc__)
+KeepFor = Annotated[str, typer.Option("--keep-for", envvar="KEEP_FOR", help="How long from today: 30d.")]
+Why = Annotated[str, typer.Option("--reason", envvar="REASON", help="Why; as before if left out.")]
+
+
+@app.command()
+def volume_keep(volume: VolumeId = "", length: KeepFor = "", reason: Why = "", as_json: AsJson = False) -> None:
+    """Let `make audit` take VOLUME, which a teardown kept, for meant so until KEEP_FOR from today.
+
+    It stands in the volume's own tags, lab:kept-until and lab:kept-because, where everybody sees it.
+    """
+    from scripts.core.errors import LabError
+    from scripts.core.keeping import keep_for, kept_volume
+    from scripts.core.session import open_session
+
+    if not volume:
+        raise LabError("VOLUME: which? (`make audit` lists those that are kept)")
+    console = Console(as_json=as_json)
+    with open_session("volume-keep") as session:
+        console.hint(session.cloud.banner)
+        kept = keep_for(session, kept_volume(session, volume), length, reason)
+        console.say(f"{volume} is kept {kept}", "kept", style="green", id=volume, until=kept.until, reason=kept.reason)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,124 @@
+"""When a machine ends: what status tells is what the machine does, over stops, starts and new ends."""
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.deadline import NEVER, at_boot
+from scripts.core.tags import ENDS, TTL, as_tags
+from scripts.core.time_left import as_text, began_anew, details_of_end, end_of, is_overdue, left
+
+LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None):
+    tags = {TTL: ttl, ENDS: ends, "lab:idle": idle}
+    return {
+        "LaunchTime": started,
+        "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"AttachTime": attached}}],
+        "NetworkInterfaces": [{"Attachment": {"AttachTime": attached}}],
+        "Tags": as_tags({key: value for key, value in tags.items() if value}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("described", "ends"),
+    [
+        (machine(), LAUNCHED + 12 * HOUR),
+        (machine(ttl=None), None),
+        (machine(started=LAUNCHED + 3 * HOUR), LAUNCHED + 12 * HOUR),
+        (machine(started=LAUNCHED + 20 * HOUR), LAUNCHED + 32 * HOUR),
+        (machine(ends="2026-11-25T04:00:00Z"), LAUNCHED + 18 * HOUR),
+        (machine(ttl="4h", ends="2026-11-24T14:00:00Z", started=LAUNCHED + 5 * HOUR), LAUNCHED + 9 * HOUR),
+        (machine(ends="never"), None),
+        (machine(ttl="soon"), None),
+        (machine(ends="tomorrow"), None),
+        ({"LaunchTime": "2026-11-24T10:00:00+00:00", "Tags": as_tags({TTL: "1h"})}, LAUNCHED + HOUR),
+    ],
+)
+def test_it_ends_its_ttl_after_the_launch_or_as_was_set_and_anew_after_a_stop_in_which_that_passed(described, ends):
+    assert end_of(described) == ends
+
+
+class Real:
+    """A machine with the rule of its own boots, and the tags that the lab puts on it."""
+
+    def __init__(self, ttl):
+        self.now, self.started, self.length = LAUNCHED, LAUNCHED, ttl
+        self.deadline = LAUNCHED + ttl * HOUR
+        self.tags = {"ttl": f"{ttl}h", "ends": None}
+
+    def described(self):
+        return machine(**self.tags, started=self.started)
+
+    def start_after(self, hours):
+        self.now = self.started = self.now + hours * HOUR
+        if self.deadline <= self.now:
+            self.deadline = self.now + self.length * HOUR
+        if anew := began_anew(self.described()):
+            self.tags["ends"] = as_text(anew)
+
+    def extend(self, hours):
+        self.length, self.deadline = hours, self.now + hours * HOUR
+        self.tags = {"ttl": f"{hours}h", "ends": as_text(self.deadline)}
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.tuples(st.sampled_from(["start_after", "extend"]), st.integers(1, 50)), max_size=12),
+)
+def test_through_stops_starts_and_new_ends_the_tags_tell_what_the_machine_does(ttl, deeds):
+    real = Real(ttl)
+    for deed, hours in deeds:
+        getattr(real, deed)(hours)
+        assert end_of(real.described()) == real.deadline
+        assert began_anew(real.described()) is None, "what is written down is not written again"
+
+
+def boot(path, seconds):
+    command = at_boot(seconds)
+    command[3] = str(path)
+    subprocess.run(command, check=True)
+    return int(path.read_text().partition("@")[2].split()[0])
+
+
+def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_passed(tmp_path):
+    path = tmp_path / "timer.d/deadline.conf"
+    now = datetime.now(UTC).timestamp()
+    first = boot(path, 3600)
+    assert first - now == pytest.approx(3600, abs=30)
+    assert boot(path, 100) == first
+    path.write_text("[Timer]\nOnCalendar=@1000\n# 7200\n")
+    assert boot(path, 3600) - now == pytest.approx(7200, abs=30), "the length that was last set"
+    path.write_text("[Timer]\nOnCalendar=@1000\n")
+    assert boot(path, 3600) - now == pytest.approx(3600, abs=30), "of an earlier version of the lab"
+    path.write_text(f"[Timer]\nOnCalendar=@{NEVER}\n")
+    assert boot(path, 3600) == NEVER
+
+
+@pytest.mark.parametrize(
+    ("described", "state", "hours", "said"),
+    [
+        (machine(), "running", 8.5, "3 h 30 min"),
+        (machine(ttl="7d"), "running", 1, "6 d 23 h"),
+        (machine(ttl="30m"), "running", 0.25, "15 min"),
+        (machine(), "running", 12.01, "ends now"),
+        (machine(), "running", 13.5, "overdue by 1 h 30 min"),
+        (machine(), "shutting-down", 13.5, ""),
+        (machine(), "stopped (Client.UserInitiatedShutdown)", 2, "10 h 00 min if started"),
+        (machine(), "stopped", 14, "12h once started"),
+        (machine(idle="30m"), "running", 2, "10 h 00 min or idle 30m"),
+        (machine(ttl=None, idle="30m"), "running", 2, "idle 30m"),
+        (machine(ends="never"), "running", 2, "no end"),
+        (machine(ends="never", idle="30m"), "running", 2, "idle 30m"),
+        (machine(ttl=None), "running", 2, ""),
+    ],
+)
+def test_what_is_left_is_told_in_words(described, state, hours, said):
+    now = LAUNCHED + hours * HOUR
+    assert left(details_of_end(described), state, now) == said
+    assert is_overdue(details_of_end(described), state, now) is said.startswith("overdue")
