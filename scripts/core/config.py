@@ -88,6 +88,13 @@ class Build(Strict):
     throughput: int = 1000
 
 
+class Logs(Strict):
+    """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
+
+    bucket: S3Address | None = None
+    """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
+
+
 class Code(Strict):
     """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
 
@@ -112,6 +119,7 @@ class Lab(Strict):
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
     build: Build = Build()
+    logs: Logs = Logs()
     kms_keys: dict[Region, str] = {}
     """The KMS key that copies of data sets are encrypted with in a region; the account's default key when left out."""
     tags: dict[str, str] = {}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.audit import Finding, Verdict
+from scripts.core.kind import GLOBAL
 from scripts.core.session import Session
 
 MOST = 50
@@ -18,7 +19,7 @@ MOST = 50
 def with_owners(session: Session, found: Sequence[Finding]) -> list[Finding]:
     """Return findings with the names of those who made them; what CloudTrail does not tell stays unknown."""
     nameless = [f for f in found if not f.by and f.verdict is not Verdict.GHOST][:MOST]
-    regions = {finding.resource.region for finding in nameless}
+    regions = {finding.resource.region for finding in nameless} - {GLOBAL}
     asked = [
         session.threads.submit(_makers, session, region, [f for f in nameless if f.resource.region == region])
         for region in sorted(regions)
