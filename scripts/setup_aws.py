@@ -70,6 +70,8 @@ def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     """Say how it stands in the end. Raises LabError where anything is lacking still."""
     if setup.missing:
         raise LabError(f"no launch can be made there: {'; '.join(setup.missing)}")
+    if setup.denied:
+        raise LabError(setup.denied)
     if setup.lacking and not made:
         raise LabError(f"{len(setup.lacking)} things are lacking; YES=1 makes them")
     done = f"made {len(setup.lacking)}; all is there" if setup.lacking else "nothing to do: all is there"

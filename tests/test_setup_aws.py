@@ -1,4 +1,4 @@
-"""What an account needs is shown, made on a yes, and made once; the way back leaves nothing, and nothing else is touched."""
+"""What an account needs is shown, made on a yes, and made once; the way back leaves nothing of it."""
 
 import json
 
@@ -10,6 +10,7 @@ from scripts.core.tag_filters import matching
 LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["203.0.113.0/24"]\n'
 LOGS = '[logs]\nbucket = "s3://lab-runs/speech"\n'
 ROLE, PROFILE = "ec2-lab-lab-log-writer", "ec2-lab-lab-logs"
+SOME = policy("aws", "s3://elsewhere")
 HERE = "us-east-1 us-west-2"
 """Where a teardown looks: all regions take two seconds."""
 
@@ -164,8 +165,9 @@ def test_named_subnets_are_looked_for_and_those_that_are_not_there_named(lab, cl
 
 def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
-    managed = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-    cloud.client("iam", "us-east-1").attach_role_policy(RoleName=ROLE, PolicyArn=managed)
+    iam = cloud.client("iam", "us-east-1")
+    managed = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=managed["Policy"]["Arn"])
     shown = teardown(wanting, JSON="1")
     assert shown.code == 1
     assert "4 would be deleted; YES=1 does it" in shown.error

@@ -30,8 +30,8 @@ class AccountSetup:
 
     session: Session
     regions: list[RegionSetup] = field(default_factory=list)
-    denied: bool = False
-    """Whether IAM may not even be looked at."""
+    denied: str = ""
+    """Why IAM may not even be looked at."""
 
     @property
     def delivery(self) -> LogDelivery | None:
@@ -76,9 +76,8 @@ class AccountSetup:
             with with_leave():
                 found.lacking = delivery.lacking()
         except NotAllowed as problem:
-            self.denied = True
-            found.missing.append(str(problem))
-        if not found.lacking and not found.missing:
+            self.denied = str(problem)
+        if not found.lacking and not self.denied:
             found.there.append(f"the instance profile {delivery.profile}, for logs to {delivery.bucket}")
         return found
 

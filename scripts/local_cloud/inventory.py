@@ -22,7 +22,7 @@ def _in_iam() -> Iterator[dict[str, Any]]:
     store = iam_backends[ACCOUNT]["aws"]
     for kind, models in (("role", store.roles), ("instance-profile", store.instance_profiles)):
         for model in models.values():
-            tags = {tag["Key"]: tag["Value"] for tag in store.tagger.list_tags_for_resource(model.arn)["Tags"]}
+            tags = {tag["Key"]: tag["Value"] for tag in model.tags or ()}
             yield {"kind": kind, "id": model.name, "region": "global", "state": "", "tags": tags}
 
 
