@@ -15,11 +15,9 @@ from scripts.core.kind import Resource
 from scripts.core.launch_report import LaunchReport
 from scripts.core.notifier import Notifier
 from scripts.core.notifying import Notices
-from scripts.core.record import Record
 from scripts.core.refusals import Refusal
-from scripts.core.resuming import RUN
-from scripts.core.values import duration
 from scripts.core.watch_event import Ended, Interrupted, Refused, Running, Stage, WatchEvent
+from scripts.core.watched_records import ttl_in
 from scripts.core.watching import Happening, Loaded, Moved, Remark, Watching
 
 STYLES = {"refused": "yellow", "interrupted": "red", "relaunched": "green"}
@@ -119,14 +117,6 @@ def least(shares: list[str]) -> str:
 def printable(line: str) -> str:
     """Return a line of a machine's log without what a terminal would obey."""
     return "".join(character for character in line if character.isprintable())
-
-
-def ttl_in(records: list[Record]) -> timedelta | None:
-    """Return the time to live of the last run on record."""
-    run = next((record.note[RUN] for record in reversed(records) if record.note and RUN in record.note), None)
-    written = run["experiment"].get("ttl") if run else None
-    found: timedelta | None = duration(written) if written else None
-    return found
 
 
 def time_left(

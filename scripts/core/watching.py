@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,19 +18,19 @@ from scripts.core.experiment_run import runs_in
 from scripts.core.kind import Resource
 from scripts.core.living import is_new
 from scripts.core.polling import growing
-from scripts.core.record import Event, Record
-from scripts.core.refusals import Meaning, Refusal
+from scripts.core.record import Record
+from scripts.core.refusals import Meaning
 from scripts.core.resources import holdings
 from scripts.core.resuming import LAUNCHED
 from scripts.core.session import Session
 from scripts.core.spot_notices import MARKED, spot_statuses
 from scripts.core.standing import NOT_SHOWN_YET, UNKNOWN_TO_AWS
 from scripts.core.tags import tag_map
-from scripts.core.watch_event import CommandEnded, Ended, Interrupted, Refused, Relaunched, Running, Stage, WatchEvent
+from scripts.core.watch_event import CommandEnded, Ended, Interrupted, Relaunched, Running, Stage, WatchEvent
+from scripts.core.watched_records import ended_in, refusals_in, refused_in, was_torn_down
 
 FIRST_POLL, LONGEST_POLL = 1.0, 15.0
 """Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
-ASKS_FOR_MACHINES = ("RunInstances", "StartInstances")
 PASSING = (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
 """What another look may change: AWS is too busy, or this machine is off the network for a while."""
 
@@ -133,7 +133,7 @@ class Watching:
         """Tell what AWS refused since the last look, whichever process had asked."""
         for refused in refusals_in(self.records):
             if self._began:
-                yield from self._once(refused.id, _refused(self.name, refused))
+                yield from self._once(refused.id, refused_in(self.name, refused))
             self._told.add(refused.id)
         self._began = True
 
@@ -284,47 +284,3 @@ def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
 def taken_by_aws(machine: Resource) -> bool:
     """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
     return machine.state.startswith("terminated (Server.")
-
-
-def refusals_in(records: Iterable[Record]) -> list[Record]:
-    """Return the records by which AWS refused to make or start a machine, dry runs left out."""
-    return [
-        record
-        for record in records
-        if record.event is Event.ERROR
-        and record.operation in ASKS_FOR_MACHINES
-        and not (record.request or {}).get("DryRun")
-    ]
-
-
-def was_torn_down(records: Sequence[Record]) -> bool:
-    """Say whether somebody has begun to take an experiment down since it was last launched."""
-    for record in reversed(records):
-        if record.note and LAUNCHED in record.note:
-            return False
-        if record.script == "teardown":
-            return True
-    return False
-
-
-def ended_in(records: Sequence[Record]) -> int | None:
-    """Return the exit code on record of the last launch's command; None where there is none."""
-    for record in reversed(records):
-        if record.note and LAUNCHED in record.note:
-            return None
-        if record.note and ENDED in record.note:
-            return int(record.note[ENDED]["exit_code"])
-    return None
-
-
-def _refused(name: str, record: Record) -> Refused:
-    error, request = record.error or {}, record.request or {}
-    refusal = Refusal(str(error.get("code")), str(error.get("message")), error.get("http_status"))
-    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
-    wanted = f"{request.get('InstanceType')}  {market}"
-    if record.operation == "StartInstances":
-        wanted = " ".join(request.get("InstanceIds", ()))
-    return Refused(
-        experiment=name, at=record.time, region=str(record.region), code=refusal.code, message=refusal.message,
-        wanted=wanted, meaning=refusal.meaning.value,
-    )  # fmt: skip

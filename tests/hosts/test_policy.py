@@ -220,6 +220,7 @@ def test_the_policy_speaks_of_one_bucket_alone():
     assert named == {"arn:aws:s3:::lab-runs", "arn:aws:s3:::lab-runs/*"}
 
 
+@pytest.mark.timeout(900)  # every script is run, one after the other
 def test_the_policy_allows_exactly_what_the_lab_calls(used):
     allowed = {action for action, _ in statements()}
     assert used - allowed == set(), "called, and not allowed"

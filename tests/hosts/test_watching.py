@@ -18,6 +18,7 @@ def running(lab, cloud, host_with_sshd, alice_key):
     lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "python3 train.py"\n')
     assert lab.launch().code == 0
     variables, machine, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    lab.write("lab.toml", LAB + '[ssh]\nwait = "60s"\n')  # a machine that boots
     return lab, host_with_sshd, variables, machine, region
 
 
