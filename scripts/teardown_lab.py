@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from scripts.core.account_survey import Item
     from scripts.core.kind import Resource
     from scripts.core.lab_belongings import Belongings
-    from scripts.core.session import Session
 
 app = script(__doc__)
 WithData = Annotated[
@@ -31,6 +30,7 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     """
     from scripts.core.account_survey import survey
     from scripts.core.lab_belongings import belongings
+    from scripts.core.lab_removal import check_removable
     from scripts.core.names import region_names
     from scripts.core.region_setup import NO_NAME
     from scripts.core.removal import remove_these
@@ -43,7 +43,7 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
         seen = survey(session, region_names(regions))
         found = belongings(seen.items, session.lab.name)
         show(console, found, with_data)
-        refuse(session, found, seen.unseen, with_data)
+        check_removable(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
             raise LabError(f"{len(going)} would be deleted; YES=1 does it")
@@ -86,42 +86,9 @@ def row(console: Console, item: Item, what: str) -> None:
     )  # fmt: skip
 
 
-def refuse(session: Session, found: Belongings, unseen: dict[str, str], with_data: bool) -> None:
-    """Raise LabError where something must be seen to first."""
-    unsettled = {str(intent.experiment) for intent in session.holdings().unsettled}
-    at_work = sorted({whose(item) for item in found.at_work} | unsettled)
-    if at_work:
-        raise LabError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
-    if not uses_iam(session):
-        unseen = {region: why for region, why in unseen.items() if region != "global"}
-    if unseen:
-        named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
-        raise LabError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
-    if with_data and found.others:
-        labs = sorted({item.tags["lab:shared"] for item in found.others})
-        raise LabError(
-            f"WITH_DATA: {', '.join(labs)} is a lab here too, and data sets do not say whose they are; "
-            "`make datasets-prune` deletes them one by one"
-        )
-
-
-def uses_iam(session: Session) -> bool:
-    """Say whether the lab has, or had, anything in IAM, so that it matters whether that can be looked at."""
-    asked_for = session.holdings_ever().kinds
-    return bool(session.lab.logs.bucket) or any(session.kinds[name].is_global for name in asked_for)
-
-
-def whose(item: Item) -> str:
-    """Return the experiment that something belongs to, and who asked for it."""
-    by = item.tags.get("lab:by", "")
-    return f"{item.resource.experiment or item.resource}{f' of {by}' if by else ''}"
-
-
 def deleting(console: Console, resource: Resource) -> None:
     """Say what is being deleted."""
-    console.say(
-        f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region
-    )  # fmt: skip
+    console.say(f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region)
     console.progress("  waiting until AWS shows nothing left")
 
 

@@ -206,8 +206,8 @@ def test_ctrl_c_leaves_and_nothing_else(lab, watch):
     watching = watch()
     watching.next("state")
     watching.process.send_signal(signal.SIGINT)
-    _, err = watching.process.communicate(timeout=30)
-    assert (watching.process.returncode, err) == (130, "error: interrupted\n")
+    assert watching.process.wait(30) == 130
+    assert watching.process.stderr.read() == "error: interrupted\n"
     assert [r["id"] for r in lab.status()] == [machine]
 
 
