@@ -93,7 +93,7 @@ def orphan(cloud, kind, make, **request):
 
 
 @pytest.fixture
-def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
+def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, PLR0915 - each script once
     """The calls of a lab in which everything was done once."""
 
     def run(script, code=0, **variables):
