@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD SINCE UNTIL BY REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start extend status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount volume-keep volume-delete users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
+.PHONY: help launch sweep relaunch wait logs teardown stop start extend status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount volume-keep volume-delete users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new setup-aws teardown-lab local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -130,6 +130,12 @@ registry-pull: $(READY)  ## Copy the registry at FROM into this lab's own
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new
+
+setup-aws: $(READY)  ## Show what the lab needs once per region of an AWS account; YES=1 makes it
+	$(RUN) scripts.setup_aws
+
+teardown-lab: $(READY)  ## Show what the lab itself owns in the account; YES=1 deletes it (WITH_DATA=1 data sets too)
+	$(RUN) scripts.teardown_lab
 
 local-cloud: $(READY)  ## Start the local cloud (other targets start it when they need it)
 	$(RUN) scripts.local_cloud start

@@ -10,8 +10,10 @@ from scripts.core.plugins import hookimpl
 from scripts.core.registry_backend import RegistryBackend
 from scripts.kinds.address import Address
 from scripts.kinds.instance import Instance
+from scripts.kinds.instance_profile import InstanceProfile
 from scripts.kinds.key_pair import KeyPair
 from scripts.kinds.placement_group import PlacementGroup
+from scripts.kinds.role import Role
 from scripts.kinds.security_group import SecurityGroup
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
 @hookimpl
 def lab_kinds() -> list[Kind]:
     """Return the built-in kinds."""
-    return [Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address()]
+    return [
+        Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
+        InstanceProfile(), Role(),
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -2,75 +2,64 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scripts.core.console import Console, run
 from scripts.core.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.kind import Resource
     from scripts.core.session import Session
+    from scripts.core.watch_report import WatchReport
 
 app = script(__doc__)
-FIRST_POLL, LONGEST_POLL = 1.0, 15.0
-"""Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
 
 
 @app.command()
 def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Tell each change of EXP's machines until none is left.
+    """Tell each change of EXP's machines until none is left: states, refusals, spot notices, its command's end.
 
-    A machine that AWS took away (a spot interruption, say) is launched again if the experiment says relaunch = true.
+    Machines that AWS took away (a spot interruption, say) are launched again if the experiment says relaunch = true.
+    Plugins carry the news further (docs/plugins.md). Ctrl-C just leaves; what runs goes on.
     """
-    from scripts.core.definition import definition
+    from functools import partial
+
     from scripts.core.errors import LabError
     from scripts.core.session import open_session
+    from scripts.core.watch_report import WatchReport
+    from scripts.core.watching import Watching
 
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
-        experiment = definition(session, exp).experiment
-        if not session.holdings(exp).living:
+        if not session.holdings(exp).living and not session.registry.who_acts(exp):
             raise LabError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
-        for machine in changes(session, exp):
-            console.say(f"{exp}  {machine.id}  {machine.state}", "state", id=machine.id, state=machine.state)
-            if taken_by_aws(machine) and experiment.relaunch:
-                relaunch(session, exp, console)
-        console.say(f"{exp}: no machine is left", "ended", experiment=exp)
+        report = WatchReport(console, exp, session.plugins.notifiers())
+        watching = Watching(session, exp, lambda: report.stands(watching))
+        try:
+            for happening in watching.events(partial(relaunch, session, exp, report)):
+                report.tell(happening)
+        finally:
+            report.notices.close()
 
 
-def changes(session: Session, exp: str) -> Iterator[Resource]:
-    """Yield each machine of an experiment when its state changes, until none is alive."""
-    from scripts.core.standing import standing
-
-    states: dict[str, str] = {}
-    poll = FIRST_POLL
-    while machines := [r for r in standing(session) if r.experiment == exp and r.kind == "instance"]:
-        for machine in machines:
-            if states.get(machine.id) != machine.state:
-                states[machine.id] = machine.state
-                poll = FIRST_POLL
-                yield machine
-        time.sleep(poll)
-        poll = min(LONGEST_POLL, poll * 1.5)
-
-
-def taken_by_aws(machine: Resource) -> bool:
-    """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
-    return machine.state.startswith(("terminated (Server.", "shutting-down (Server."))
-
-
-def relaunch(session: Session, exp: str, console: Console) -> None:
-    """Launch an experiment again, alone on it; the file is read anew, so that it can be mended meanwhile."""
+def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> bool:
+    """Launch an experiment again, alone on it, if it says so; the file is read anew, so it can be mended meanwhile."""
     from scripts.core.definition import definition
+    from scripts.core.errors import LabError
     from scripts.core.experiment_launch import launch_experiment
-    from scripts.core.launch_report import LaunchReport
+    from scripts.core.watch_report import RelaunchReport
 
-    with session.registry.acting_alone(exp, "watch"):
+    try:
         defined = definition(session, exp)
-        launch_experiment(session, exp, defined.experiment, LaunchReport(console, exp), defined=defined)
+        if not defined.experiment.relaunch:
+            return False
+        with session.registry.acting_alone(exp, "watch"):
+            listener = RelaunchReport(report, exp)
+            launch_experiment(session, exp, defined.experiment, listener, count, defined=defined)
+    except LabError as problem:
+        report.remark(f"{exp}: could not be launched again: {problem}")
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ class LocalCloud:
         """Let machines that are between two states be in the second one."""
         self._send("hurry", {})
 
+    def mark(self, instance: str) -> None:
+        """Let EC2 announce that it takes a spot machine away."""
+        self._send("mark", {"instance": instance})
+
     def host(self, instance: str, region: str, address: str, console: Any) -> None:
         """Let a machine be a real host."""
         self._send("host", {"instance": instance, "region": region, "address": address, "console": str(console)})

@@ -2,13 +2,16 @@
 
 import base64
 import gzip
+import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.lab_directory import REPOSITORY
 
-_, PART, KIND, BACKEND, CHECK = re.findall(
+_, PART, KIND, BACKEND, CHECK, NOTIFIER = re.findall(
     r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL
 )
 """The examples of docs/plugins.md."""
@@ -65,6 +68,46 @@ def test_a_check_dropped_into_plugins_is_made_by_the_doctor(lab):
     (found,) = [event for event in ended.events if event.get("check") == "uids"]
     assert (found["level"], found["text"]) == ("warning", "without a uid: alice")
     assert found["remedy"] == "uid = … in each one's file in members/"
+
+
+@pytest.fixture
+def webhook():
+    """What was posted to a real HTTP server on loopback, and its address."""
+    posted = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(500 if len(posted) == 1 else 204)  # what fails once is told the next all the same
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield posted, f"http://127.0.0.1:{server.server_address[1]}/hook"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, webhook):
+    posted, address = webhook
+    lab.write("plugins/webhook.py", NOTIFIER)
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
+    machine = next(event["id"] for event in lab.launch().events if event["event"] == "lives")
+    watching = lab.start("watch", EXP="demo", LAB_WEBHOOK=address, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+    for line in watching.stdout:
+        if f"{machine}  running" in line:
+            break
+    cloud.end(machine, "us-east-1", "Server.SpotInstanceTermination")
+    out, err = watching.communicate(timeout=60)
+    assert (watching.returncode, err) == (0, "")
+    assert [event["event"] for event in posted] == ["running", "interrupted", "ended"]
+    assert posted[0]["text"] == f"demo: {machine} runs (g5.xlarge in us-east-1)"
+    assert (posted[1]["stage"], posted[1]["machine"], posted[1]["experiment"]) == ("taken", machine, "demo")
+    assert "notifier webhook: running was not told: HTTPError: HTTP Error 500" in out
+    assert address not in out + lab.registry.read_text()
 
 
 @pytest.mark.parametrize(

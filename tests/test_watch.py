@@ -1,6 +1,7 @@
 """Watch tells what becomes of a machine, and puts back what AWS takes away."""
 
 import json
+import signal
 import threading
 
 import pytest
@@ -11,18 +12,24 @@ SPOT = 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n'
 class Watching:
     """A watch in a process of its own, its events as they come."""
 
-    def __init__(self, lab):
-        self.process = lab.start("watch", EXP="demo", JSON="1")
+    def __init__(self, lab, **variables):
+        self.process = lab.start("watch", EXP="demo", JSON="1", **variables)
         self.alarm = threading.Timer(60, self.process.kill)
         self.alarm.start()
 
-    def next(self, name):
-        """Return the next event of that name."""
+    def next(self, name, **expected):
+        """Return the next event of that name, and of those values."""
         for line in self.process.stdout:
             event = json.loads(line)
-            if event["event"] == name:
+            if event["event"] == name and expected.items() <= event.items():
                 return event
         raise AssertionError(f"the watch ended without {name}: {self.process.stderr.read()}")
+
+    def rest(self):
+        """Return all events until the watch has ended well."""
+        events = [json.loads(line) for line in self.process.stdout]
+        assert self.process.wait(30) == 0, self.process.stderr.read()
+        return events
 
     def end(self):
         self.alarm.cancel()
@@ -35,8 +42,8 @@ def watch(lab):
     """Return a function that begins to watch the demo."""
     begun = []
 
-    def begin():
-        begun.append(Watching(lab))
+    def begin(**variables):
+        begun.append(Watching(lab, **variables))
         return begun[-1]
 
     yield begin
@@ -48,17 +55,30 @@ def launched(lab):
     return next(event for event in lab.launch().events if event["event"] == "lives")["id"]
 
 
-def test_a_spot_machine_that_aws_takes_is_put_back_if_the_experiment_says_so(lab, cloud, watch):
+def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experiment_says_so(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
     first = launched(lab)
     watching = watch()
     assert watching.next("state") == {"event": "state", "id": first, "state": "running"}
+    cloud.mark(first)
+    notice = watching.next("interrupted")
+    assert (notice["stage"], notice["machine"]) == ("notice", first)
+    assert notice["why"].startswith("marked-for-termination: ")
+    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     assert watching.next("state")["state"] == "terminated (Server.SpotInstanceTermination)"
-    second = watching.next("lives")["id"]
+    assert watching.next("interrupted")["stage"] == "taken"
+    assert watching.next("refused")["code"] == "InsufficientInstanceCapacity"
+    second = watching.next("lives")
+    region, second = second["zone"][:-1], second["id"]
     assert second != first
+    assert watching.next("relaunched")["instead_of"] == [first]
     assert watching.next("state")["id"] == second
     assert [r["id"] for r in lab.status()] == [second]
+    cloud.client("ec2", region).terminate_instances(InstanceIds=[second])
+    events = watching.rest()
+    assert [event["event"] for event in events] == ["state", "ended"], "the refusal is told once; nobody's hand is AWS"
+    assert len(cloud.calls("RunInstances")) == 3
 
 
 def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
@@ -67,10 +87,22 @@ def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
     watching = watch()
     watching.next("state")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert watching.next("state")["state"] == "terminated (Server.SpotInstanceTermination)"
-    watching.next("ended")
-    assert watching.process.wait(30) == 0
+    events = watching.rest()
+    assert [event["event"] for event in events] == ["state", "interrupted", "ended"]
+    assert events[0]["state"] == "terminated (Server.SpotInstanceTermination)"
+    assert events[1]["why"].startswith("instance-terminated-no-capacity: ")
     assert lab.status() == []
+
+
+def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
+    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    first = launched(lab)
+    watching = watch()
+    watching.next("state")
+    cloud.weather(capacity=[{}])
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    assert "could not be launched again: demo: no machine was to be had" in watching.next("remark")["said"]
+    assert watching.rest()[-1]["event"] == "ended"
 
 
 def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anything_back(lab, cloud, watch):
@@ -81,6 +113,102 @@ def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anythi
     assert lab.teardown().code == 0
     watching.next("ended")
     assert len(cloud.calls("RunInstances")) == 1
+
+
+def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machine(lab, cloud, watch):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nretry_for = "5m"\nzones = ["us-east-1a"]\n')
+    cloud.weather(capacity=[{}])
+    launching = lab.start("launch", EXP="demo")
+    while not cloud.calls("RunInstances"):
+        assert launching.poll() is None
+    watching = watch()
+    refused = watching.next("refused")
+    assert (refused["code"], refused["wanted"]) == ("InsufficientInstanceCapacity", "g5.xlarge  on-demand")
+    cloud.weather()
+    state = watching.next("state", state="running")
+    launching.communicate(timeout=60)
+    assert [r["id"] for r in lab.status()] == [state["id"]]
+
+
+def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(lab, cloud, watch):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    machine = launched(lab)
+    watching = watch()
+    watching.next("state")
+    cloud.weather(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
+    assert "AWS can't be asked now (asked too fast (RequestLimitExceeded))" in watching.next("remark")["said"]
+    cloud.weather()
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
+    events = watching.rest()
+    assert [event["event"] for event in events] == ["state", "ended"]
+
+
+def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goes_on(lab, cloud, watch):
+    lab.write("experiments/demo.toml", SPOT)
+    launched(lab)
+    cloud.weather(faults=[{"action": "DescribeSpotInstanceRequests", "code": "UnauthorizedOperation"}])
+    watching = watch()
+    assert "no notice of spot interruptions" in watching.next("remark")["said"]
+    assert lab.teardown().code == 0
+    assert watching.rest()[-1]["event"] == "ended"
+    assert len(cloud.calls("DescribeSpotInstanceRequests")) == 1
+
+
+def test_data_that_loads_is_shown_until_all_is_there(lab, cloud, watch):
+    cloud.weather(initialization_seconds=4)
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    machine = launched(lab)
+    watching = watch()
+    assert watching.next("progress")["loaded"][0].endswith("%")
+    assert watching.next("loaded")["id"] == machine
+    asked = len(cloud.calls("DescribeVolumeStatus"))
+    assert lab.teardown().code == 0
+    watching.rest()
+    assert len(cloud.calls("DescribeVolumeStatus")) == asked, "no more of what is there"
+
+
+def test_a_look_at_many_machines_is_one_call(lab, cloud, watch):
+    lab.write("experiments/demo.toml", SPOT)
+    assert lab.launch(COUNT="4").code == 0
+    before = len(cloud.calls("DescribeInstances"))
+    watching = watch()
+    for _ in range(4):
+        watching.next("state")
+    assert len(cloud.calls("DescribeInstances")) <= before + 2
+    assert len(cloud.calls("DescribeSpotInstanceRequests")) <= 2
+
+
+def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_itself_away(lab, cloud, watch):
+    s3 = cloud.client("s3", "us-east-1")
+    s3.create_bucket(Bucket="lab-runs")
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    run = 'command = "false"\nbucket = "s3://lab-runs"\ninstance_profile = "writer"\nttl = "2h"\n'
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n' + run)
+    machine = launched(lab)
+    watching = watch()
+    watching.next("state")
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/log/00000000", Body=b"epoch 1\nepoch 2\n")
+    progress = watching.next("progress")
+    assert progress["line"] == "epoch 2"
+    assert 7000 < progress["seconds_left"] <= 7200
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/ended.json",
+                  Body=b'{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')  # fmt: skip
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
+    events = watching.rest()
+    assert {(e["machine"], e["exit_code"]) for e in events if e["event"] == "command-ended"} == {(machine, 3)}
+    assert events[-1]["exit_code"] == 3
+    assert [r["note"]["ended"] for r in lab.records() if "ended" in r.get("note", {})] == [{"exit_code": 3}]
+
+
+def test_ctrl_c_leaves_and_nothing_else(lab, watch):
+    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    machine = launched(lab)
+    watching = watch()
+    watching.next("state")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.process.wait(30) == 130
+    assert watching.process.stderr.read() == "error: interrupted\n"
+    assert [r["id"] for r in lab.status()] == [machine]
 
 
 def test_what_does_not_live_can_not_be_watched(lab):

@@ -34,7 +34,7 @@ class Survey:
 
     items: list[Item] = field(default_factory=list)
     regions: list[str] = field(default_factory=list)
-    """Those that were seen whole."""
+    """Those that were seen whole; `global` is what belongs to none."""
     unseen: dict[str, str] = field(default_factory=dict)
     """By region, why it could not be looked at."""
 
@@ -47,10 +47,10 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     places = list(regions) or enabled_regions(session)
     asked = {
         (region, kind.name): session.threads.submit(_described, session, kind, region)
-        for region in places
         for kind in session.kinds.values()
+        for region in kind.places(places)
     }
-    found = Survey(regions=places)
+    found = Survey()
     for (region, _), answer in asked.items():
         try:
             found.items += answer.result()
@@ -58,7 +58,9 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
             found.unseen.setdefault(region, described(refusal))
         except (BotoCoreError, ResponseParserError) as problem:
             found.unseen.setdefault(region, str(problem).partition("\n")[0])
-    found.regions = [region for region in places if region not in found.unseen]
+    found.regions = [
+        region for region in dict.fromkeys([*places, *(place for place, _ in asked)]) if region not in found.unseen
+    ]
     return found
 
 

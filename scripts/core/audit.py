@@ -68,7 +68,7 @@ def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoun
     expected = {resource.record for known in (before, after) for resource in known.living}
     expected |= {token_of(intent) for intent in after.unsettled if is_young(intent.time)}
     found = [finding for item in survey.items if (finding := _finding(item, after.tokens, expected, today))]
-    shown = {item.resource.id for item in survey.items if not _is_over(item)}
+    shown = {item.resource.id for item in survey.items if not is_over(item)}
     stood = {resource.id for resource in before.living}
     found += [
         Finding(Verdict.GHOST, resource, 0.0, "in the registry, and not in AWS")
@@ -81,7 +81,7 @@ def findings(survey: Survey, before: Holdings, after: Holdings, is_young: IsYoun
 
 def _finding(item: Item, tokens: set[str], expected: set[str | None], today: date) -> Finding | None:
     resource, tags = item.resource, item.tags
-    if _is_over(item) or DATASET in tags or SHARED in tags:
+    if is_over(item) or DATASET in tags or SHARED in tags:
         return None
     if not any(key.startswith("lab:") for key in tags):
         return Finding(Verdict.STRANGER, resource, item.monthly, item.idle) if item.idle else None
@@ -97,7 +97,8 @@ def _finding(item: Item, tokens: set[str], expected: set[str | None], today: dat
     return None if resource.record in expected else unfinished
 
 
-def _is_over(item: Item) -> bool:
+def is_over(item: Item) -> bool:
+    """Say whether a thing costs no more, though AWS still lists it."""
     return item.resource.state.partition(" ")[0] in OVER
 
 

@@ -42,6 +42,7 @@ class Cloud:
 
     def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
         self._url, self._session = _way(lab, directory)
+        self._home = lab.regions[0]
         recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
@@ -74,6 +75,16 @@ class Cloud:
         """
         client: EC2Client = self.client("ec2", region, attempts=1)
         return client
+
+    @property
+    def iam(self) -> Any:
+        """The client of IAM, which is the same in all regions of a partition (aws, aws-us-gov, aws-cn)."""
+        return self.client("iam", self._home)
+
+    @property
+    def partition(self) -> str:
+        """The partition that the lab's regions are in, as ARNs have it."""
+        return str(self._session.get_partition_for_region(self._home))
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
         """Return the client of a service in a region that sends each request up to `attempts` times."""

@@ -93,6 +93,13 @@ class Build(Strict):
     throughput: int = 1000
 
 
+class Logs(Strict):
+    """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
+
+    bucket: S3Address | None = None
+    """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
+
+
 class Code(Strict):
     """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
 
@@ -117,6 +124,7 @@ class Lab(Strict):
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
     build: Build = Build()
+    logs: Logs = Logs()
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
     kms_keys: dict[Region, KmsKey] = {}

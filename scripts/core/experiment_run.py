@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from scripts.core.errors import LabError
 from scripts.core.host_program import sent
 from scripts.core.hosts import hosts_of, login_name, machines_of, ssh_files
 from scripts.core.polling import growing
+from scripts.core.record import Record
 from scripts.core.remote import Host, Unreachable
 from scripts.core.resuming import LAUNCHED, last_run
 from scripts.core.run_bucket import RunBucket, run_bucket
@@ -42,7 +43,7 @@ class Run:
             heard(text)
 
         try:
-            if host := self._host():
+            if host := self.host():
                 host.run_as_root(sent("follow-run.py"), heard=line)
                 return
         except Unreachable:  # it may have taken itself away in the middle of a line
@@ -70,7 +71,7 @@ class Run:
     def _ending(self, say: Say) -> Ending | None:
         """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
         try:
-            found = ending_on(host) if (host := self._host()) else None
+            found = ending_on(host) if (host := self.host()) else None
             say(f"{self.name}: its command runs")
         except Unreachable as problem:
             found = None
@@ -100,8 +101,11 @@ class Run:
         there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
         return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
 
-    def _host(self) -> Host | None:
-        """Return the machine where it runs and may be logged in to; else its bucket is asked."""
+    def host(self) -> Host | None:
+        """Return the machine where it runs and may be logged in to; None where its bucket is to be asked.
+
+        Raises LabError, Unreachable where ssh can't log in.
+        """
         if (self.bucket and not login_name(self.session)) or self._state() != "running":
             return None
         if not self.session.boot_seconds and not self.bucket:
@@ -122,7 +126,12 @@ class Run:
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
-    found = last_run(session.registry.history(experiment), experiment)
+    return runs_in(session, session.registry.history(experiment), experiment)
+
+
+def runs_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
+    """Return the last run of an experiment that records tell of. Raises LabError where they tell of none."""
+    found = last_run(records, experiment)
     if found is None:
         raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
     recorded, machines = found[0], found[1][LAUNCHED]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from scripts.core.price_book import PriceBook
 
 
+GLOBAL = "global"
+"""The region of what belongs to none: IAM's roles are the same everywhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One thing in AWS that somebody made."""
@@ -50,6 +54,8 @@ class Kind(ABC):
     name: ClassVar[str]
     tag_type: ClassVar[str]
     """Its ResourceType in TagSpecifications."""
+    is_global: ClassVar[bool] = False
+    """Whether it belongs to no region: it is looked for once, whichever regions are looked at."""
     created_by: ClassVar[Sequence[str]]
     """The operations that create one."""
     deleted_by: ClassVar[str]
@@ -90,13 +96,17 @@ class Kind(ABC):
         return Resource(
             kind=self.name,
             id=self.id_in(found),
-            region=region,
+            region=GLOBAL if self.is_global else region,
             experiment=tags.get(EXPERIMENT),
             record=tags.get(RECORD),
             since=self.since_in(found) or since,
             state=self.state_in(found),
             details=self.details_in(found),
         )
+
+    def places(self, regions: Iterable[str]) -> list[str]:
+        """Return where to look for it when these regions are meant."""
+        return [GLOBAL] if self.is_global else [region for region in regions if region != GLOBAL]
 
     def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:
         """Ask AWS for what carries a tag in a region and is not gone yet."""

@@ -75,6 +75,8 @@ class LaunchPart(ABC):
     name: ClassVar[str]
     order: ClassVar[int] = 50
     """Where its share stands in the sum: lists, such as the commands run at boot, are joined in this order."""
+    once_per_region: ClassVar[bool] = False
+    """Whether what it prepares is the lab's own and serves all launches of a region: `make setup-aws` makes it too."""
 
     @abstractmethod
     def share(self, site: Site) -> Share:

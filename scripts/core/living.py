@@ -22,9 +22,9 @@ def living(session: Session, experiment: str, holdings: Holdings) -> list[Resour
     regions = holdings.regions | {resource.region for resource in holdings.living}
     asked = [
         session.threads.submit(kind.tagged, session.cloud, region, EXPERIMENT, experiment)
-        for region in sorted(regions)
         for kind in session.kinds.values()
         if kind.name in holdings.kinds
+        for region in kind.places(sorted(regions))
     ]
     return [resource for answer in asked for resource in answer.result() if resource.record in holdings.tokens]
 

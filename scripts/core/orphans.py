@@ -11,11 +11,10 @@ from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.record import person
-from scripts.core.removal import Removal, Report
-from scripts.core.resources import FOUND, GONE, Holdings, as_note
+from scripts.core.removal import Report, remove_these
+from scripts.core.resources import FOUND, GONE, as_note
 from scripts.core.session import Session
 from scripts.core.tagging import REFUSED
-from scripts.core.tags import tag_map
 
 EVERYONE = "everyone"
 
@@ -34,17 +33,7 @@ def meant(found: Iterable[Finding], whose: str) -> list[Finding]:
 
 def delete_orphans(session: Session, found: Sequence[Finding], report: Report) -> list[str]:
     """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
-    going = [finding.resource for finding in found]
-    wanted = {resource.id for resource in going}
-    known = Holdings(living=going, tokens={str(resource.record) for resource in going})
-
-    def left() -> list[Resource]:
-        places = {(resource.kind, resource.region) for resource in going}
-        asked = [session.threads.submit(_alive, session, kind, region) for kind, region in sorted(places)]
-        return [resource for answer in asked for resource in answer.result() if resource.id in wanted]
-
-    removal = Removal(session, "orphans", report, known, left)
-    removal.run()
+    removal = remove_these(session, "orphans", [finding.resource for finding in found], report)
     return [*removal.deleted, *removal.went_along]
 
 
@@ -52,12 +41,6 @@ def forget(session: Session, ghosts: Sequence[Finding]) -> None:
     """Strike out of the registry what AWS does not know any more."""
     if ghosts:
         session.recorder.note(**{GONE: [ghost.resource.id for ghost in ghosts]})
-
-
-def _alive(session: Session, kind_name: str, region: str) -> list[Resource]:
-    kind = session.kinds[kind_name]
-    tagged = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": ["lab:*"]}])
-    return [kind.resource(found, region, tag_map(found.get("Tags"))) for found in tagged if not kind.is_gone(found)]
 
 
 def take_in(session: Session, found: Sequence[Finding]) -> None:

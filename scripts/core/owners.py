@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core.audit import Finding, Verdict
+from scripts.core.kind import GLOBAL
 from scripts.core.session import Session
 
 MOST = 50
@@ -19,7 +20,7 @@ MOST = 50
 def with_owners(session: Session, found: Sequence[Finding]) -> list[Finding]:
     """Return findings with the names of those who made them; what CloudTrail does not tell stays unknown."""
     nameless = [f for f in found if not f.by and f.verdict is not Verdict.GHOST][:MOST]
-    regions = {finding.resource.region for finding in nameless}
+    regions = {finding.resource.region for finding in nameless} - {GLOBAL}
     asked = [
         session.threads.submit(_makers, session, region, [f for f in nameless if f.resource.region == region])
         for region in sorted(regions)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scripts.core.check import Check
     from scripts.core.kind import Kind
     from scripts.core.launch_part import LaunchPart
+    from scripts.core.notifier import Notifier
     from scripts.core.registry_backend import RegistryBackend
 
 PROJECT = "ec2_lab"
@@ -49,6 +50,10 @@ class Hooks:
     @hookspec
     def lab_checks(self) -> Iterable[Check]:  # type: ignore[empty-body]
         """Return what `make doctor` looks at."""
+
+    @hookspec
+    def lab_notifiers(self) -> Iterable[Notifier]:  # type: ignore[empty-body]
+        """Return what carries the news of a watched experiment to where people are."""
 
 
 class Plugins:
@@ -105,6 +110,12 @@ class Plugins:
 
         named = {check.name: check for check in self._all("lab_checks", Check)}
         return sorted(named.values(), key=lambda check: (check.order, check.name))
+
+    def notifiers(self) -> list[Notifier]:
+        """Return every notifier; a later plugin's takes the place of an earlier one of the same name."""
+        from scripts.core.notifier import Notifier
+
+        return list({notifier.name: notifier for notifier in self._all("lab_notifiers", Notifier)}.values())
 
     def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
         """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""

@@ -28,6 +28,9 @@ READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Que
 TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
 """Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
 
+TAGS_ALONE = ("iam",)
+"""Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
+
 Context = dict[str, Any]
 """botocore's own dictionary for one call; what we keep there lies under ID and KEY."""
 ID = "ec2_lab_record_id"
@@ -103,6 +106,9 @@ class Recorder:
             record_id = params.setdefault("ClientToken", record_id)
         if "TagSpecifications" in members and (tags := self.tags_of(model.name, params, record_id)):
             params["TagSpecifications"] = tags
+        alone = model.service_model.service_name in TAGS_ALONE and "Tags" in members
+        if alone and (tags := self.tags_of(model.name, params, record_id)):
+            params["Tags"] = tags[0]["Tags"]
 
     def _keep_request(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
         context[KEY] = self._record(

@@ -98,5 +98,10 @@ class Registry(ABC):
         """Return who holds experiments, or died while holding one. Raises LabError."""
         return ()
 
+    def who_acts(self, experiment: str) -> str:
+        """Return who holds an experiment now, in words; nothing where nobody does, or where that is not told."""
+        del experiment
+        return ""
+
     def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Let go of what it holds."""

@@ -71,6 +71,14 @@ class Host:
             raise self._failure(failure, command) from failure
         return "".join(printed)
 
+    def run_as_oneself(self, program: str) -> str:
+        """Run a Python program on the host as whoever logs in, and return what it printed.
+
+        Raises Unreachable and Failed.
+        """
+        text = program.encode()
+        return self.run("python3", "-I", "-c", PROGRAM, str(len(text)), "", given=text)
+
     def run_as_root(
         self,
         program: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +15,7 @@ from scripts.core.living import is_new, is_young, living
 from scripts.core.polling import growing
 from scripts.core.resources import GONE, SETTLED, Holdings
 from scripts.core.session import Session
+from scripts.core.tags import tag_map
 
 PATIENCE = 20 * 60
 """Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
@@ -126,3 +127,24 @@ def remove_everything(session: Session, experiment: str, report: Report) -> Remo
     removal = Removal(session, experiment, report, known, lambda: living(session, experiment, known))
     removal.run()
     return removal
+
+
+def remove_these(session: Session, name: str, going: Sequence[Resource], report: Report) -> Removal:
+    """Delete things that carry the lab's tags, until AWS shows none of them any more. Raises as a teardown does."""
+    wanted = {resource.id for resource in going}
+    known = Holdings(living=list(going), tokens={str(resource.record) for resource in going})
+
+    def left() -> list[Resource]:
+        places = {(resource.kind, resource.region) for resource in going}
+        asked = [session.threads.submit(_tagged, session, kind, region) for kind, region in sorted(places)]
+        return [resource for answer in asked for resource in answer.result() if resource.id in wanted]
+
+    removal = Removal(session, name, report, known, left)
+    removal.run()
+    return removal
+
+
+def _tagged(session: Session, kind_name: str, region: str) -> list[Resource]:
+    kind = session.kinds[kind_name]
+    found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": ["lab:*"]}])
+    return [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found if not kind.is_gone(item)]

@@ -32,6 +32,8 @@ ENDS = "lab:ends"
 DATA = "lab:data"
 """On an instance: which data sets are on it, for people who look at it in the AWS console."""
 
+IN_IAM = ("role", "instance-profile")
+
 Tags = list[dict[str, str]]
 
 
@@ -51,8 +53,8 @@ def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[di
 
 
 def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
-    """Return the tags that a call's request puts on `resource_type`."""
-    found: dict[str, str] = {}
+    """Return the tags that a call's request puts on `resource_type`; IAM's calls put theirs on the one they make."""
+    found = tag_map(request["Tags"]) if resource_type in IN_IAM and "Tags" in request else {}
     for specification in request.get("TagSpecifications", ()):
         if specification.get("ResourceType") == resource_type:
             found |= tag_map(specification.get("Tags"))

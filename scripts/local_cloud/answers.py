@@ -9,6 +9,7 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 STATUS = {
+    "AccessDenied": 403,
     "AuthFailure": 401,
     "DryRunOperation": 412,
     "InsufficientAddressCapacity": 500,

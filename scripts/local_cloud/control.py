@@ -29,6 +29,14 @@ class End(BaseModel):
     message: str = "Server.SpotInstanceTermination: Spot instance termination"
 
 
+class Mark(BaseModel):
+    """EC2 announces that it takes a spot machine away; `end` then does it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+
+
 class Host(BaseModel):
     """A machine is a real host, reached at an address, that writes its console to a file."""
 
@@ -99,6 +107,13 @@ def _hurry(front: Front, _: bytes) -> Any:
     return {}
 
 
+def _mark(front: Front, body: bytes) -> Any:
+    mark = Mark.model_validate_json(body)
+    with front.lock:
+        front.ec2.spot_requests.marked.add(mark.instance)
+    return {}
+
+
 def _host(front: Front, body: bytes) -> Any:
     host = Host.model_validate_json(body)
     with front.lock:
@@ -120,5 +135,6 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/end"): _end,
     ("POST", "/lab/hurry"): _hurry,
+    ("POST", "/lab/mark"): _mark,
     ("POST", "/lab/host"): _host,
 }

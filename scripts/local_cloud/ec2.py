@@ -22,6 +22,7 @@ from scripts.local_cloud.machines import CODES, Machines, backend
 from scripts.local_cloud.placement import Placed, Wanted, place
 from scripts.local_cloud.placement_groups import PlacementGroups
 from scripts.local_cloud.snapshots import Snapshots
+from scripts.local_cloud.spot_requests import SpotRequests
 from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
 
@@ -41,6 +42,7 @@ class Ec2:
     snapshots: Snapshots = field(default_factory=Snapshots)
     hosts: Hosts = field(default_factory=Hosts)
     placement_groups: PlacementGroups = field(default_factory=PlacementGroups)
+    spot_requests: SpotRequests = field(default_factory=SpotRequests)
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Problem."""
@@ -79,6 +81,7 @@ class Ec2:
             "CreatePlacementGroup": self.placement_groups.create,
             "DescribePlacementGroups": self.placement_groups.describe,
             "DeletePlacementGroup": self.placement_groups.delete,
+            "DescribeSpotInstanceRequests": self.spot_requests.describe,
         }
         if call.action == "DescribeSnapshots":
             _name_owners(call)

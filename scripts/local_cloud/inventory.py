@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
 
 from scripts.local_cloud.call import ACCOUNT
 
@@ -13,7 +14,16 @@ from scripts.local_cloud.call import ACCOUNT
 def inventory() -> list[dict[str, Any]]:
     """Return each thing's kind, id, region, state and tags; what every account has from the beginning is left out."""
     regions = ec2_backends[ACCOUNT]
-    return [{**thing, "region": region} for region in sorted(regions) for thing in _in_region(regions[region])]
+    here = [{**thing, "region": region} for region in sorted(regions) for thing in _in_region(regions[region])]
+    return [*here, *_in_iam()]
+
+
+def _in_iam() -> Iterator[dict[str, Any]]:
+    store = iam_backends[ACCOUNT]["aws"]
+    for kind, models in (("role", store.roles), ("instance-profile", store.instance_profiles)):
+        for model in models.values():
+            tags = {tag["Key"]: tag["Value"] for tag in model.tags or ()}
+            yield {"kind": kind, "id": model.name, "region": "global", "state": "", "tags": tags}
 
 
 def _in_region(store: Any) -> Iterator[dict[str, Any]]:

@@ -64,6 +64,12 @@ def list_service_quotas(_: Call, quotas: dict[str, float]) -> Any:
     return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
 
 
+NO_METADATA_DEFAULTS = (
+    '<GetInstanceMetadataDefaultsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+    "<requestId>local</requestId><accountLevel/></GetInstanceMetadataDefaultsResponse>"
+)
+"""As an account has it that never set any."""
+
 STAND_INS: dict[tuple[str, str], Callable[[Call, dict[str, float]], Any]] = {
     ("pricing", "GetProducts"): get_products,
     ("servicequotas", "ListServiceQuotas"): list_service_quotas,
@@ -74,6 +80,8 @@ def stand_in(call: Call, quotas: dict[str, float]) -> Answer | None:
     """Answer for a service that moto lacks; None for all others."""
     if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
         return _decoded(call)
+    if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults"):
+        return Answer(200, NO_METADATA_DEFAULTS.encode())
     if answer := STAND_INS.get((call.service, call.action)):
         return Answer(200, as_json(answer(call, quotas)), "application/x-amz-json-1.1")
     return None

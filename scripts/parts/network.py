@@ -29,6 +29,7 @@ class LabNetwork(LaunchPart):
 
     name = "network"
     order = 40
+    once_per_region = True
 
     def share(self, site: Site) -> Share:
         """Return the group, or what makes or mends it."""

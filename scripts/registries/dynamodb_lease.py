@@ -57,6 +57,11 @@ class Leases:
             with suppress(ConditionFailed, LabError):  # it is another's by now, or ends by itself
                 self.table.delete(lease_key(experiment), **_condition(MINE, mine=token))
 
+    def holder(self, experiment: str) -> str:
+        """Return who holds an experiment, in words; nothing where nobody does."""
+        found = self.table.get(lease_key(experiment))
+        return str(found["holder"]["S"]) if found and not self._is_over(found) else ""
+
     def condition_check(self, experiment: str) -> dict[str, Any]:
         """Return what a transaction is conditioned on, so that it is done only while an experiment is held."""
         return {"ConditionCheck": {"Key": lease_key(experiment), **_condition(MINE, mine=self.held[experiment])}}

@@ -160,6 +160,10 @@ class DynamoDbRegistry(Registry):
         """Hold an experiment by a lease that is renewed."""
         return self._leases.holding(experiment, script)
 
+    def who_acts(self, experiment: str) -> str:
+        """Ask for the lease."""
+        return self._leases.holder(experiment)
+
     def close(self) -> None:
         """End the renewing of leases."""
         self._leases.close()

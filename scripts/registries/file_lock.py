@@ -58,6 +58,23 @@ def _is_held(descriptor: int) -> bool:
     return False
 
 
+def who_acts(registry: Path, experiment: str) -> str:
+    """Return what the holder of an experiment wrote of himself; nothing where nobody holds it."""
+    path = _directory(registry) / experiment
+    try:
+        file = path.open("r+b", buffering=0)
+    except FileNotFoundError:
+        return ""
+    with file, explained(path):
+        try:
+            # Shared, and for a moment: others may look too, and one who comes to hold it looks again.
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(file.fileno(), 1000, 0).decode(errors="replace").strip() or "another process"
+        file.truncate(0)  # of one who died; whoever meets our look is not to take it for him
+    return ""
+
+
 def _directory(registry: Path) -> Path:
     return registry.with_name(f"{registry.name}.locks")
 

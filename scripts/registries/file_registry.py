@@ -63,7 +63,7 @@ from scripts.registries.file_form import (
     parsed,
     records_in,
 )
-from scripts.registries.file_lock import acting_alone, holders
+from scripts.registries.file_lock import acting_alone, holders, who_acts
 
 if TYPE_CHECKING:
     from scripts.core.check import Finding
@@ -220,6 +220,10 @@ class FileRegistry(Registry):
         """Look at the locks."""
         with explained(self.path):
             return holders(self.path)
+
+    def who_acts(self, experiment: str) -> str:
+        """Ask the operating system's lock."""
+        return who_acts(self.path, experiment)
 
     def _end_of_records(self, descriptor: int) -> int | None:
         """Return where the next record goes; None if the file needs mending.

@@ -11,9 +11,10 @@ from tests.hosts.test_mount_volumes import disks  # noqa: F401 - a fixture
 from tests.lab_directory import REPOSITORY
 
 POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+SETUP = json.loads((REPOSITORY / "docs" / "iam-policy-setup.json").read_text())
+"""For whoever sets an account up: with it, and iam:PassRole, one could give a machine, and so oneself, any rights."""
 NOT_CALLED = {
     "iam:PassRole": "asked by RunInstances, for an instance profile",
-    "iam:GetRole": "asked by a doctor whose caller is a role, as nobody is in the local cloud",
     "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot machine",
     **dict.fromkeys(
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
@@ -21,6 +22,7 @@ NOT_CALLED = {
         "asked by EC2 and the EBS direct APIs, for volumes and snapshots under a key of one's own",
     ),
     "dynamodb:TagResource": "asked by CreateTable, for the tags of the table",
+    "iam:TagRole": "asked by CreateRole, for its tags", "iam:TagInstanceProfile": "asked by CreateInstanceProfile",
 }  # fmt: skip
 """What AWS asks for on its own while it carries out another call."""
 IN_A_TRANSACTION = {"dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
@@ -38,7 +40,14 @@ UNCONDITIONED = {
          "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateItem"],
         "of the registry's table, by its name",
     ),
+    **dict.fromkeys(
+        ["iam:AddRoleToInstanceProfile", "iam:DeleteInstanceProfile", "iam:DeleteRole", "iam:DeleteRolePolicy",
+         "iam:DetachRolePolicy", "iam:PutRolePolicy", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile",
+         "iam:TagRole"],
+        "of what is below the lab's path in IAM",
+    ),
 }  # fmt: skip
+SOME = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
 TABLE = "dynamodb://us-east-1/lab?lease=1s"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["{network}"]\n{more}\n'
 EXPERIMENT = """
@@ -67,7 +76,7 @@ instance_profile = "writer"
 
 def statements():
     """(action, statement) for each action of each statement."""
-    for statement in POLICY["Statement"]:
+    for statement in [*POLICY["Statement"], *SETUP["Statement"]]:
         actions = statement["Action"]
         for action in [actions] if isinstance(actions, str) else actions:
             yield action, statement
@@ -95,7 +104,7 @@ def orphan(cloud, kind, make, **request):
 
 
 @pytest.fixture
-def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
+def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, PLR0915 - each script once
     """The calls of a lab in which everything was done once."""
 
     def run(script, code=0, **variables):
@@ -148,6 +157,7 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811
     cloud.weather(pending=1)  # long enough for a lease to be renewed
     work_on_a_table(run)
     work_on_several_nodes(run, lab, cloud)
+    come_and_go(run, lab, cloud)
     # The doctor makes a dry run of all that the policy allows, which would make all of it seem needed.
     return {action for call in cloud.calls() if "DryRun" not in call["params"] for action in actions_of(call)}
 
@@ -174,6 +184,24 @@ def work_on_several_nodes(run, lab, cloud):
         run(script, EXP="nodes")
 
 
+def come_and_go(run, lab, cloud):
+    """Set the account up for logs, watch a spot machine to its end, and leave nothing of the lab's there."""
+    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more='[logs]\nbucket = "s3://lab-runs"'))
+    run("setup_aws", YES="1")
+    iam = cloud.client("iam", "us-east-1")
+    by_hand = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
+    iam.attach_role_policy(RoleName="ec2-lab-lab-log-writer", PolicyArn=by_hand["Policy"]["Arn"])
+    run("launch", EXP="spot")
+    (machine,) = [line for line in lab.status() if line["experiment"] == "spot"]
+    watching = lab.start("watch", EXP="spot", JSON="1")
+    while '"state"' not in watching.stdout.readline():
+        assert watching.poll() is None
+    cloud.end(machine["id"], machine["region"], "Server.SpotInstanceTermination")
+    watching.communicate(timeout=60)
+    run("teardown", EXP="spot")
+    run("teardown_lab", REGIONS="us-east-1 us-west-2", YES="1")
+
+
 def actions_of(call):
     """Return what IAM asks to be allowed for a call."""
     if call["service"] == "s3":
@@ -186,11 +214,24 @@ def test_the_policy_speaks_of_one_table_alone():
     assert named == {"arn:aws:dynamodb:*:*:table/lab"}
 
 
+def test_what_is_made_in_iam_is_below_the_labs_own_path_and_only_whoever_sets_up_may_make_it():
+    named = {resource for s in SETUP["Statement"] for resource in as_list(s["Resource"])}
+    assert named == {"arn:aws:iam::*:instance-profile/ec2-lab/*", "arn:aws:iam::*:role/ec2-lab/*"}
+    daily = {action for s in POLICY["Statement"] for action in as_list(s["Action"]) if action.startswith("iam:")}
+    changing = {action for action in daily if changes_something(action.partition(":")[2])}
+    assert changing == {"iam:PassRole", "iam:CreateServiceLinkedRole"}
+
+
+def as_list(given):
+    return [given] if isinstance(given, str) else given
+
+
 def test_the_policy_speaks_of_one_bucket_alone():
     named = {resource for action, s in statements() if action.startswith("s3:") for resource in s["Resource"]}
     assert named == {"arn:aws:s3:::lab-runs", "arn:aws:s3:::lab-runs/*"}
 
 
+@pytest.mark.timeout(900)  # every script is run, one after the other
 def test_the_policy_allows_exactly_what_the_lab_calls(used):
     allowed = {action for action, _ in statements()}
     assert used - allowed == set(), "called, and not allowed"

@@ -230,6 +230,16 @@ with session.registry_at(sys.argv[1], "test").acting_alone("demo", "launch"):
 """
 
 
+def test_who_holds_an_experiment_is_told_to_whoever_asks_and_asking_holds_nothing(registry, opened):
+    assert opened().who_acts("demo") == ""
+    with registry.acting_alone("demo", "launch"):
+        assert opened().who_acts("demo").startswith("launch (")
+        assert opened().who_acts("other") == ""
+    assert opened().who_acts("demo") == ""
+    with opened().acting_alone("demo", "teardown"):
+        assert registry.who_acts("demo").startswith("teardown (")
+
+
 def test_who_was_killed_holds_nothing(opened, lab):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, opened.address],

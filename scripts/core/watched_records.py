@@ -1,0 +1,68 @@
+"""What an experiment's records tell whoever watches it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from scripts.core.ending import ENDED
+from scripts.core.record import Event, Record
+from scripts.core.refusals import Refusal
+from scripts.core.resuming import LAUNCHED, RUN
+from scripts.core.values import duration
+from scripts.core.watch_event import Refused
+
+ASKS_FOR_MACHINES = ("RunInstances", "StartInstances")
+
+
+def ttl_in(records: list[Record]) -> timedelta | None:
+    """Return the time to live of the last run on record."""
+    run = next((record.note[RUN] for record in reversed(records) if record.note and RUN in record.note), None)
+    written = run["experiment"].get("ttl") if run else None
+    found: timedelta | None = duration(written) if written else None
+    return found
+
+
+def refusals_in(records: Iterable[Record]) -> list[Record]:
+    """Return the records by which AWS refused to make or start a machine, dry runs left out."""
+    return [
+        record
+        for record in records
+        if record.event is Event.ERROR
+        and record.operation in ASKS_FOR_MACHINES
+        and not (record.request or {}).get("DryRun")
+    ]
+
+
+def was_torn_down(records: Sequence[Record]) -> bool:
+    """Say whether somebody has begun to take an experiment down since it was last launched."""
+    for record in reversed(records):
+        if record.note and LAUNCHED in record.note:
+            return False
+        if record.script == "teardown":
+            return True
+    return False
+
+
+def ended_in(records: Sequence[Record]) -> int | None:
+    """Return the exit code on record of the last launch's command; None where there is none."""
+    for record in reversed(records):
+        if record.note and LAUNCHED in record.note:
+            return None
+        if record.note and ENDED in record.note:
+            return int(record.note[ENDED]["exit_code"])
+    return None
+
+
+def refused_in(name: str, record: Record) -> Refused:
+    """Return what such a record tells."""
+    error, request = record.error or {}, record.request or {}
+    refusal = Refusal(str(error.get("code")), str(error.get("message")), error.get("http_status"))
+    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
+    wanted = f"{request.get('InstanceType')}  {market}"
+    if record.operation == "StartInstances":
+        wanted = " ".join(request.get("InstanceIds", ()))
+    return Refused(
+        experiment=name, at=record.time, region=str(record.region), code=refusal.code, message=refusal.message,
+        wanted=wanted, meaning=refusal.meaning.value,
+    )  # fmt: skip

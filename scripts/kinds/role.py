@@ -1,0 +1,64 @@
+"""An IAM role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from scripts.core.cloud import Cloud
+from scripts.core.iam_names import PATH, described
+from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.tag_filters import matching
+
+
+class Role(Kind):
+    """A role below the lab's own path, known by its name as IAM itself knows it."""
+
+    name = "role"
+    tag_type = "role"
+    is_global: ClassVar[bool] = True
+    created_by = ("CreateRole",)
+    deleted_by = "DeleteRole"
+    deleted_with = "RoleName"
+    deleted_after = ("instance-profile",)
+    gone_codes = ("NoSuchEntity",)
+    not_yet_codes = ("DeleteConflict", "ConcurrentModification")
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the role of a CreateRole answer."""
+        return [response["Role"]]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the role's name."""
+        return str(found["RoleName"])
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateDate"))
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the roles that match, one by one: a list of roles has no tags
+        (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html).
+        """  # noqa: D205
+        del region
+        return matching(_roles(cloud), filters)
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it, with the policies in it; those attached to it are let go of."""
+        iam, role = cloud.iam, {"RoleName": resource.id}
+        for page in iam.get_paginator("list_role_policies").paginate(**role):
+            for policy in page["PolicyNames"]:
+                iam.delete_role_policy(**role, PolicyName=policy)
+        for page in iam.get_paginator("list_attached_role_policies").paginate(**role):
+            for policy in page["AttachedPolicies"]:
+                iam.detach_role_policy(**role, PolicyArn=policy["PolicyArn"])
+        iam.delete_role(**role)
+
+
+def _roles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
+    iam = cloud.iam
+    for page in iam.get_paginator("list_roles").paginate(PathPrefix=PATH):
+        for listed in page["Roles"]:
+            if found := described(partial(iam.get_role, RoleName=listed["RoleName"])):
+                yield found["Role"]

@@ -1,0 +1,85 @@
+"""Show what the lab needs once in each region of an AWS account, and make it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, Regions, Yes, script
+
+if TYPE_CHECKING:
+    from scripts.core.account_setup import AccountSetup
+
+app = script(__doc__)
+STYLES = {"lacks": "yellow", "wants": "red"}
+
+
+@app.command()
+def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Look at the lab's regions (or REGIONS): network, security group, and IAM if lab.toml has [logs]; YES=1 makes it.
+
+    Launches make the security group by themselves; with this it is there, and all that is wrong is known, before the
+    first. What would be wise for the account is said, and not changed. Exit 1 where anything is lacking.
+    """
+    from scripts.core.account_setup import AccountSetup, NotAllowed
+    from scripts.core.names import region_names
+    from scripts.core.region_setup import NO_NAME
+    from scripts.core.session import open_session
+
+    console = Console(as_json=as_json)
+    with open_session("setup-aws") as session, session.registry.acting_alone(NO_NAME, "setup-aws"):
+        console.hint(session.cloud.banner)
+        setup = AccountSetup(session)
+        try:
+            setup.look(region_names(regions) or session.lab.regions)
+            show(console, setup)
+            if yes:
+                setup.make(lambda where, what: console.say(f"  {where}  made  {what}", "made", where=where, what=what))
+        except NotAllowed:
+            hand_over(console, setup)
+            raise
+        ended(console, setup, yes)
+
+
+def show(console: Console, setup: AccountSetup) -> None:
+    """Show what is there, what is lacking, and what would be wise."""
+    widest = max(len(region.region) for region in setup.regions)
+    for region in setup.regions:
+        lines = [("there", what) for what in region.there]
+        lines += [("lacks", step.what) for step in region.lacking]
+        lines += [("wants", what) for what in region.missing]
+        for how, what in lines:
+            text = f"  {region.region:<{widest}}  {how}  {what}"
+            console.say(text, how, style=STYLES.get(how), where=region.region, what=what)
+    every = dict.fromkeys(what for region in setup.regions for what in region.advice)
+    for what in every:
+        where = [region.region for region in setup.regions if what in region.advice]
+        console.say(f"  advice for {', '.join(where)}: {what}", "advice", where=where, what=what)
+    if setup.denied:
+        hand_over(console, setup)
+
+
+def hand_over(console: Console, setup: AccountSetup) -> None:
+    """Show what somebody else may run instead, documents and all."""
+    for line in setup.delivery.handed_over() if setup.delivery else ():
+        console.say(f"  {line}", "hand-over", command=line)
+
+
+def ended(console: Console, setup: AccountSetup, made: bool) -> None:
+    """Say how it stands in the end. Raises LabError where anything is lacking still."""
+    if setup.missing:
+        raise LabError(f"no launch can be made there: {'; '.join(setup.missing)}")
+    if setup.denied:
+        raise LabError(setup.denied)
+    if setup.lacking and not made:
+        raise LabError(f"{len(setup.lacking)} things are lacking; YES=1 makes them")
+    done = f"made {len(setup.lacking)}; all is there" if setup.lacking else "nothing to do: all is there"
+    console.say(done, "done", style="green", made=len(setup.lacking))
+    if setup.delivery:
+        console.hint(f'  in an experiment: bucket = "{setup.delivery.bucket}"')
+        console.hint(f'                    instance_profile = "{setup.delivery.profile}"')
+
+
+if __name__ == "__main__":
+    run(app)

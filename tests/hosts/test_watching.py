@@ -1,0 +1,65 @@
+"""A watch asks the machine itself, over ssh, how its command gets on."""
+
+import json
+import threading
+
+import pytest
+
+from tests.hosts.machine import be_the_machine
+
+LAB = 'regions = ["us-east-1"]\n'
+SUDO = "#!/bin/sh\necho epoch 3\n"
+
+
+@pytest.fixture
+def running(lab, cloud, host_with_sshd, alice_key):
+    """A lab whose experiment runs on a real host, that host, and the variables of who logs in."""
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "python3 train.py"\n')
+    assert lab.launch().code == 0
+    variables, machine, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    lab.write("lab.toml", LAB + '[ssh]\nwait = "60s"\n')  # a machine that boots
+    return lab, host_with_sshd, variables, machine, region
+
+
+def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_on_record(running, cloud):
+    lab, host, variables, machine, region = running
+    host.write("/usr/bin/journalctl", SUDO, mode=0o755)
+    host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d", "/var/lib/ec2-lab")
+    host.write("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "[Timer]\nOnCalendar=@4102444800\n")
+    watching = lab.start("watch", EXP="demo", JSON="1", **variables)
+    alarm = threading.Timer(90, watching.kill)
+    alarm.start()
+
+    def following(name):
+        return next(event for line in watching.stdout if (event := json.loads(line))["event"] == name)
+
+    progress = following("progress")
+    assert progress["line"] == "epoch 3"
+    assert progress["seconds_left"] > 3600
+    host.write("/var/lib/ec2-lab/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
+    ended = following("command-ended")
+    assert (ended["machine"], ended["exit_code"]) == (machine, 3)
+    cloud.end(machine, region, "Server.SpotInstanceTermination")
+    assert following("ended")["exit_code"] == 3
+    assert watching.wait(30) == 0
+    alarm.cancel()
+    assert [r["note"]["ended"] for r in lab.records() if "ended" in r.get("note", {})] == [{"exit_code": 3}]
+
+
+def test_a_machine_that_may_not_be_logged_in_to_is_watched_all_the_same(running, cloud):
+    lab, _, variables, machine, region = running
+    (lab.path.parent / "home/.ssh/config").write_text("Match host 127.0.0.1\n  Port 1\n")
+    watching = lab.start("watch", EXP="demo", JSON="1", **variables)
+    alarm = threading.Timer(90, watching.kill)
+    alarm.start()
+    events = []
+    for line in watching.stdout:
+        events.append(json.loads(line))
+        if events[-1]["event"] == "remark":
+            cloud.end(machine, region, "Server.SpotInstanceTermination")
+    alarm.cancel()
+    assert watching.wait(30) == 0, watching.stderr.read()
+    assert [event["event"] for event in events] == ["state", "remark", "state", "interrupted", "ended"]
+    assert "demo: " in events[1]["said"]
+    assert events[-1]["exit_code"] is None

@@ -1,0 +1,226 @@
+"""What an account needs is shown, made on a yes, and made once; the way back leaves nothing of it."""
+
+import json
+
+import pytest
+
+from scripts.core.log_delivery import policy
+from scripts.core.tag_filters import matching
+
+LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["203.0.113.0/24"]\n'
+LOGS = '[logs]\nbucket = "s3://lab-runs/speech"\n'
+ROLE, PROFILE = "ec2-lab-lab-log-writer", "ec2-lab-lab-logs"
+SOME = policy("aws", "s3://elsewhere")
+HERE = "us-east-1 us-west-2"
+"""Where a teardown looks: all regions take two seconds."""
+
+
+def setup(lab, **variables):
+    return lab.run("setup_aws", **variables)
+
+
+def teardown(lab, **variables):
+    return lab.run("teardown_lab", REGIONS=HERE, **variables)
+
+
+def told(ended, event):
+    return [line for line in ended.events if line["event"] == event]
+
+
+def owned(cloud):
+    """The kinds and the places of all that there is, but for the demo's data set."""
+    return sorted((thing["kind"], thing["region"]) for thing in cloud.inventory() if "lab:dataset" not in thing["tags"])
+
+
+ALL = [("instance-profile", "global"), ("role", "global"),
+       ("security-group", "us-east-1"), ("security-group", "us-west-2")]  # fmt: skip
+
+
+@pytest.fixture
+def wanting(lab):
+    """A lab that wants all that can be set up."""
+    lab.write("lab.toml", LAB + LOGS)
+    return lab
+
+
+def test_it_is_shown_then_made_on_a_yes_recorded_and_tagged_and_made_once(wanting, cloud):
+    shown = setup(wanting)
+    assert shown.code == 1
+    assert shown.error == "error: 6 things are lacking; YES=1 makes them"
+    assert "s3:PutObject on arn:aws:s3:::lab-runs/speech/*, and nothing else" in shown.out
+    assert "IMDSv2 is not required by default" in shown.out
+    assert owned(cloud) == []
+    made = setup(wanting, YES="1", JSON="1")
+    assert made.code == 0, made.err
+    assert owned(cloud) == ALL
+    for thing in cloud.inventory():
+        if "lab:dataset" not in thing["tags"]:
+            assert thing["tags"]["lab:shared"] == "lab"
+            assert {"lab:by", "lab:record"} <= thing["tags"].keys()
+            assert thing["tags"]["lab:record"] in {record["id"] for record in wanting.records()}
+    calls = len(cloud.calls())
+    again = setup(wanting, YES="1", JSON="1")
+    assert (again.code, told(again, "done")) == (0, [{"event": "done", "made": 0}])
+    assert not [c for c in cloud.calls()[calls:] if c["action"].startswith(("Create", "Put", "Add", "Authorize"))]
+
+
+def test_a_machine_may_take_the_role_and_then_put_objects_below_the_prefix_and_nothing_else(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    iam = cloud.client("iam", "us-east-1")
+    (statement,) = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
+    (named,) = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
+    allowed = iam.get_role_policy(RoleName=ROLE, PolicyName=named)["PolicyDocument"]["Statement"]
+    assert allowed == [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lab-runs/speech/*"}]
+    run = f'types = ["c6i.large"]\ncommand = "true"\nbucket = "s3://lab-runs/speech"\ninstance_profile = "{PROFILE}"\n'
+    wanting.write("experiments/demo.toml", run)
+    assert wanting.launch().code == 0
+    assert len(cloud.calls("CreateSecurityGroup")) == 2, "the launch found the one that was there"
+
+
+def test_without_a_bucket_nothing_is_asked_of_iam(lab, cloud):
+    lab.write("lab.toml", LAB)
+    assert setup(lab, YES="1").code == 0
+    assert owned(cloud) == ALL[2:]
+    assert [call for call in cloud.calls() if call["service"] == "iam"] == []
+
+
+def test_cut_off_in_the_midst_or_unheard_it_is_gone_on_with_and_nothing_is_made_twice(wanting, cloud):
+    lost = [{"action": a, "kind": "reset-after", "times": 5} for a in ("CreateRole", "CreateInstanceProfile")]
+    for fault in [*lost, {"action": "PutRolePolicy", "code": "ServiceFailure", "times": 1}]:
+        cloud.weather(faults=[fault])
+        setup(wanting, YES="1")
+    cloud.weather()
+    assert setup(wanting, YES="1").code == 0
+    assert owned(cloud) == ALL
+    assert teardown(wanting, YES="1").code == 0
+    assert owned(cloud) == []
+
+
+def test_whoever_may_not_make_roles_is_told_who_may_and_what_to_hand_over(wanting, cloud):
+    cloud.weather(faults=[{"action": "CreateRole", "code": "AccessDenied"}])
+    refused = setup(wanting, YES="1")
+    assert refused.code == 1
+    assert "CreateRole: you may not do that in IAM. Who may is an administrator of the account" in refused.error
+    assert json.dumps(policy("aws", "s3://lab-runs/speech")) in refused.out
+    assert "aws iam create-instance-profile --path /ec2-lab/" in refused.out
+    assert owned(cloud) == ALL[2:], "what was allowed is made"
+
+
+def test_where_iam_may_not_even_be_looked_at_the_regions_are_shown_all_the_same(wanting, cloud):
+    cloud.weather(faults=[{"action": "GetRole", "code": "AccessDenied"}])
+    refused = setup(wanting)
+    assert refused.code == 1
+    assert "a security group" in refused.out
+    assert "aws iam create-role" in refused.out
+    assert "no launch can be made there" not in refused.error
+
+
+def test_what_somebody_else_made_by_that_name_is_neither_changed_nor_deleted(wanting, cloud):
+    iam = cloud.client("iam", "us-east-1")
+    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+    refused = setup(wanting, YES="1")
+    assert refused.code == 1
+    assert f"role/{ROLE} that is not this lab's" in refused.error
+    assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == []
+    assert teardown(wanting, YES="1").code == 0
+    assert iam.get_role(RoleName=ROLE)
+
+
+def test_what_was_changed_by_hand_is_put_right(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    iam = cloud.client("iam", "us-east-1")
+    (named,) = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
+    wide = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+    iam.put_role_policy(RoleName=ROLE, PolicyName=named, PolicyDocument=wide)
+    iam.remove_role_from_instance_profile(InstanceProfileName=PROFILE, RoleName=ROLE)
+    assert "2 things are lacking" in setup(wanting).error
+    assert setup(wanting, YES="1").code == 0
+    assert iam.get_role_policy(RoleName=ROLE, PolicyName=named)["PolicyDocument"] == policy(
+        "aws", "s3://lab-runs/speech"
+    )
+
+
+def test_a_region_where_no_machine_could_stand_is_named_with_what_would_help(lab, cloud):
+    far = cloud.client("ec2", "us-west-2")
+    for subnet in far.describe_subnets()["Subnets"]:
+        far.delete_subnet(SubnetId=subnet["SubnetId"])
+    lab.write("lab.toml", LAB)
+    cloud.weather(faults=[{"region": "eu-west-1", "code": "OptInRequired", "message": "not subscribed"}])
+    ended = setup(lab, YES="1", REGIONS="us-east-1 us-west-2 eu-west-1")
+    assert ended.code == 1
+    assert "us-west-2: no default VPC with subnets: `aws ec2 create-default-vpc --region us-west-2`" in ended.error
+    assert "eu-west-1: DescribeSubnets: OptInRequired" in ended.error
+    assert owned(cloud) == [("security-group", "us-east-1")]
+
+
+def test_named_subnets_are_looked_for_and_those_that_are_not_there_named(lab, cloud):
+    (subnet, *_) = cloud.client("ec2", "us-east-1").describe_subnets()["Subnets"]
+    named = f'[network.subnets]\nus-east-1 = ["{subnet["SubnetId"]}", "subnet-0123456789abcdef0"]\n'
+    lab.write("lab.toml", LAB + named)
+    ended = setup(lab)
+    assert "us-east-1: lab.toml: network.subnets: there is no subnet-0123456789abcdef0" in ended.error
+    assert "us-west-2: no subnets are named for it" in ended.error
+
+
+def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    iam = cloud.client("iam", "us-east-1")
+    managed = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=managed["Policy"]["Arn"])
+    shown = teardown(wanting, JSON="1")
+    assert shown.code == 1
+    assert "4 would be deleted; YES=1 does it" in shown.error
+    rows = told(shown, "belongs")
+    assert sorted((row["kind"], row["region"]) for row in rows if row["what"] == "goes") == ALL
+    # 500 GiB for 0.05 dollars, in two regions.
+    assert [row["dollars_a_month"] for row in rows if row["what"] == "stays"] == [25.0, 25.0]
+    assert told(shown, "data")[0]["dollars_a_month"] == 50.0
+    assert owned(cloud) == ALL
+    assert teardown(wanting, YES="1").code == 0
+    assert owned(cloud) == []
+    assert len(cloud.inventory()) == 2, "the data set is there"
+    assert "nothing was left" in teardown(wanting).out
+    assert wanting.run("audit", REGIONS=HERE).code == 0
+    assert teardown(wanting, YES="1", WITH_DATA="1").code == 0
+    assert cloud.inventory() == []
+
+
+def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    tags = {"lab:experiment": "theirs", "lab:record": "0" * 32, "lab:by": "bob@laptop"}
+    image = cloud.client("ec2", "us-west-2").describe_images()["Images"][0]["ImageId"]
+    cloud.client("ec2", "us-west-2").run_instances(
+        ImageId=image, MinCount=1, MaxCount=1, InstanceType="c6i.large",
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
+    )  # fmt: skip
+    refused = teardown(wanting, YES="1")
+    assert refused.code == 1
+    assert "it is at work: theirs of bob@laptop" in refused.error
+    assert set(ALL) <= set(owned(cloud))
+
+
+def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    wanting.write("lab.toml", f'name = "other"\n{LAB}')
+    assert setup(wanting, YES="1").code == 0
+    assert "lab is a lab here too" in teardown(wanting, YES="1", WITH_DATA="1").error
+    assert teardown(wanting, YES="1").code == 0
+    assert owned(cloud) == ALL
+
+
+def test_a_region_that_can_not_be_looked_at_is_named_and_nothing_is_deleted(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    cloud.weather(faults=[{"region": "us-west-2", "code": "UnauthorizedOperation"}])
+    assert "could not be looked at: us-west-2: " in teardown(wanting, YES="1").error
+    cloud.weather(faults=[{"action": "ListRoles", "code": "AccessDenied"}])
+    assert "could not be looked at: global: ListRoles: AccessDenied" in teardown(wanting, YES="1").error
+    assert owned(cloud) == ALL
+
+
+def test_filters_by_tag_match_as_ec2s_do():
+    items = [{"Tags": [{"Key": "lab:record", "Value": "1"}]}, {"Tags": [{"Key": "team", "Value": "lab"}]}, {}]
+    assert list(matching(items, [])) == items
+    assert list(matching(items, [{"Name": "tag-key", "Values": ["lab:*"]}])) == items[:1]
+    assert list(matching(items, [{"Name": "tag:team", "Values": ["x", "lab"]}])) == items[1:2]
+    assert list(matching(items, [{"Name": "tag:team", "Values": ["x"]}])) == []

@@ -1,0 +1,78 @@
+"""How a watch shows what it knows, and what it reads out of records."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.command_progress import Inquiry, Progress
+from scripts.core.kind import Resource
+from scripts.core.record import Event, Record
+from scripts.core.watch_report import counted, least, printable, time_left
+from scripts.core.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def machine(identity, since="2026-11-24T11:00:00+00:00", state="running"):
+    return Resource(kind="instance", id=identity, region="us-east-1", experiment="demo", since=since, state=state)
+
+
+def note(**words):
+    return Record(event=Event.NOTE, experiment="demo", script=words.pop("script", "launch"), note=words)
+
+
+def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_heard():
+    one, two = machine("i-1"), machine("i-2", since="2026-11-24T11:30:00+00:00")
+    assert time_left([one, two], {}, timedelta(hours=3), NOW) == timedelta(hours=2)
+    heard = Inquiry(run=None, last=Progress(ends_at=(NOW + timedelta(hours=5)).timestamp()))
+    assert time_left([one, two], {"i-1": heard}, timedelta(hours=3), NOW) == timedelta(hours=2, minutes=30)
+    assert time_left([one], {"i-1": heard}, None, NOW) == timedelta(hours=5)
+    assert time_left([one], {}, timedelta(minutes=5), NOW) == timedelta(0)
+    assert time_left([one], {}, None, NOW) is None
+
+
+@given(st.text())
+def test_a_line_of_a_log_has_nothing_that_a_terminal_would_obey(line):
+    assert printable(line).isprintable()
+    assert printable("\x1b[31mloss 2.1\r") == "[31mloss 2.1"
+
+
+def test_many_machines_are_counted_by_their_states():
+    assert counted([]) == "no machine yet"
+    assert counted([machine("i-1")]) == "i-1 running"
+    assert counted([machine("i-1"), machine("i-2"), machine("i-3", state="pending")]) == "2 running, 1 pending"
+    assert least(["43%", "7%"]) == "7%"
+
+
+def test_how_the_command_ended_counts_from_the_last_launch_on():
+    launched, ended = note(launched=["i-1"]), note(ended={"exit_code": 3}, script="wait")
+    assert ended_in([launched, ended]) == 3
+    assert ended_in([launched, ended, launched]) is None
+    assert ended_in([]) is None
+
+
+def test_a_teardown_since_the_last_launch_is_seen_by_whatever_it_wrote():
+    launched, torn = note(launched=["i-1"]), note(gone=["i-1"], script="teardown")
+    assert was_torn_down([launched, torn])
+    assert not was_torn_down([torn, launched])
+    assert not was_torn_down([launched])
+
+
+def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
+    request = {"InstanceType": "g5.xlarge", "InstanceMarketOptions": {"MarketType": "spot"}}
+    error = {"code": "InsufficientInstanceCapacity", "message": "none", "http_status": 500}
+    asked = {"event": Event.ERROR, "experiment": "demo", "region": "us-east-1", "error": error}
+    refused = Record(operation="RunInstances", request=request, **asked)
+    dry = Record(operation="RunInstances", request={**request, "DryRun": True}, **asked)
+    start = Record(operation="StartInstances", request={"InstanceIds": ["i-1"]}, **asked)
+    assert refusals_in([dry, refused, start]) == [refused, start]
+    told = refused_in("demo", refused)
+    assert told.text == "demo: us-east-1  g5.xlarge  spot  no capacity now (InsufficientInstanceCapacity)"
+    assert refused_in("demo", start).wanted == "i-1"
+
+
+def test_the_time_to_live_is_that_of_the_last_run():
+    assert ttl_in([note(run={"experiment": {"ttl": "12h"}})]) == timedelta(hours=12)
+    assert ttl_in([note(run={"experiment": {}})]) is None
+    assert ttl_in([]) is None
