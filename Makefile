@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER AS PURGE CHECK PASSWORD REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP YES FIX OF FROM SET TO FAILED SIZE NAME KEY MEMBER AS PURGE CHECK PASSWORD REGISTRY ONLY RUNS JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -135,7 +135,7 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
-bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry, a sweep of 100
+bench: $(READY_TO_TEST)  ## Measure, beside the AWS CLI and bare boto3, and write docs/benchmarks.md (ONLY=launch for a part)
 	$(RUN) bench
 
 lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
