@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -21,7 +21,7 @@ RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help launch sweep relaunch wait logs teardown stop start extend status cost report plan watch snapshot-copy snapshot-create dataset-build dataset-verify datasets datasets-prune volume-mount volume-unmount volume-keep volume-delete users user-add user-remove ssh audit doctor history registry-rebuild registry-push registry-pull new setup-aws teardown-lab local-cloud local-cloud-stop test test-vm test-crash lint types bench picture lock
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -159,7 +159,7 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
-bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry, a sweep of 100
+bench: $(READY_TO_TEST)  ## Measure, beside the AWS CLI and bare boto3, and write docs/benchmarks.md (ONLY=launch for a part)
 	$(RUN) bench
 
 picture: $(READY_TO_TEST)  ## Record docs/terminal.svg anew
@@ -169,7 +169,7 @@ lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
 	@$(COMPILE) --extra local --output-file requirements.lock
 	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-$(READY): requirements.lock scripts/environment.py
+$(READY): requirements.lock scripts/environment.py docs/iam-policy.json
 	@$(PYTHON) scripts/environment.py $@ requirements.lock
 
 $(READY_TO_TEST): requirements-dev.lock $(READY)
