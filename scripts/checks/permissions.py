@@ -135,15 +135,22 @@ def _why(lab: CheckedLab, region: str, result: Tried) -> str:
 def _comes_to_make(lab: CheckedLab, action: str) -> bool:
     """Say whether a lab with these files ever makes a call."""
     experiments = lab.experiments.values()
-    match action.partition(":")[0], action:
-        case "dynamodb", _:
+    match action.partition(":")[0]:
+        case "dynamodb":
             return bool(lab.table)
-        case "s3", _:
+        case "s3":
             return any(one.bucket for one in experiments)
-        case "kms", _:
+        case "kms":
             return bool(lab.lab.kms_keys)
-        case _, "iam:PassRole":
-            return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)
-        case _, "iam:CreateServiceLinkedRole":
-            return any("spot" in one.markets for one in experiments)
+        case "iam":
+            return _comes_to_ask_of_iam(lab, action)
     return True
+
+
+def _comes_to_ask_of_iam(lab: CheckedLab, action: str) -> bool:
+    experiments = lab.experiments.values()
+    if action == "iam:PassRole":
+        return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)
+    if action == "iam:CreateServiceLinkedRole":
+        return any("spot" in one.markets for one in experiments)
+    return bool(lab.lab.logs.bucket)
