@@ -20,8 +20,8 @@ def make(*arguments, cwd=REPOSITORY, **variables):
 def hollow(tmp_path):
     """A directory whose environment is ready, and whose python only tells what it was handed."""
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / "scripts").mkdir()
-    for name in ("requirements.lock", "requirements-dev.lock", "scripts/environment.py"):
+    for name in ("requirements.lock", "requirements-dev.lock", "scripts/environment.py", "docs/iam-policy.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     python = tmp_path / ".venv" / "bin" / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$*"\nprintf "EXP=<%s>\\n" "$EXP"\n')

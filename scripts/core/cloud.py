@@ -21,6 +21,7 @@ from scripts.core.credentials_end import end_of_credentials
 from scripts.core.errors import LabError
 from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running
 from scripts.core.recorder import Recorder
+from scripts.core.service_data import CutLoader
 from scripts.core.whole_answers import WholeAnswers
 
 if TYPE_CHECKING:
@@ -145,13 +146,19 @@ def _client(session: boto3.Session, url: str | None, service: str, region: str, 
 def _local_session() -> boto3.Session:
     """Return a session that takes nothing from the user's AWS settings."""
     nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-    own = botocore.session.Session(session_vars=nothing)
-    return boto3.Session("local", "local", botocore_session=own)
+    return boto3.Session("local", "local", botocore_session=_quick(botocore.session.Session(session_vars=nothing)))
 
 
 def _aws_session(profile: str | None) -> boto3.Session:
     try:
-        return boto3.Session(profile_name=profile)
+        return boto3.Session(botocore_session=_quick(botocore.session.Session(profile=profile)))
     except ProfileNotFound as problem:
         where = "lab.toml: profile" if profile else "AWS_PROFILE"
         raise LabError(f"{where}: {problem} (see `aws configure list-profiles`)") from problem
+
+
+def _quick(session: botocore.session.Session) -> botocore.session.Session:
+    """Let a session read what set-up left of botocore's data; boto3 adds its own to that."""
+    users = session.get_config_variable("data_path")
+    session.register_component("data_loader", CutLoader(users.split(os.pathsep) if users else ()))
+    return session
