@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import sh
+from typing import TYPE_CHECKING
 
 from scripts.core.errors import LabError
+
+if TYPE_CHECKING:
+    import sh
 
 CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS); any other is that of the command."""
@@ -58,6 +60,8 @@ class Host:
 
         Raises Unreachable and Failed.
         """
+        import sh  # a tenth of a second, and most commands log in nowhere
+
         printed: list[str] = []
 
         def line(text: str) -> None:
@@ -105,6 +109,8 @@ class Host:
 
         The program is to end when its standard input does: at the end of the block, and also if this process dies.
         """
+        import sh
+
         if not self._sudo_is_free():
             raise Failed(f"{self.name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
         given: queue.Queue[bytes | None] = queue.Queue()
@@ -152,6 +158,8 @@ class Host:
 
 @cache
 def _ssh() -> sh.Command:
+    import sh
+
     try:
         return sh.Command("ssh")
     except sh.CommandNotFound as missing:

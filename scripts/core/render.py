@@ -9,12 +9,12 @@ import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.exceptions import TemplateError
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import LabError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 USER_DATA_LIMIT = 16 * 1024
@@ -28,7 +28,7 @@ class Quoted(str):
     __slots__ = ()
 
 
-class UnquotedError(TemplateError):
+class UnquotedError(Exception):
     """A template prints a value without saying how it is to be quoted."""
 
 
@@ -65,6 +65,8 @@ def only_quoted(value: Any) -> Quoted:
 @cache
 def environment(directory: Path = TEMPLATES) -> Environment:
     """Return the Jinja environment of the templates in a directory."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     made = Environment(
         loader=FileSystemLoader(directory),
         finalize=only_quoted,
