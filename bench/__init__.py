@@ -1,1 +1,1 @@
-"""What is measured: calls on the wire, start-up, the registry, a sweep. Run by `make bench`."""
+"""What is measured, side by side and in turns: run by `make bench`, told in docs/benchmarks.md."""

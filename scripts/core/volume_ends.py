@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ from scripts.core.kept_volumes import Kept, marks
 from scripts.core.living import living
 from scripts.core.making_once import made_once
 from scripts.core.polling import growing
+from scripts.core.record import Record
+from scripts.core.recorder import changes_something
+from scripts.core.resources import FOUND
 from scripts.core.session import Session
 from scripts.core.snapshot_waiting import until_completed
 from scripts.core.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
@@ -70,7 +74,10 @@ def save_volumes(session: Session, experiment: str, say: Say) -> None:
     """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its machine is gone.
 
     May be interrupted and run again at any time. Raises LabError where a snapshot fails; then nothing is deleted.
+    Where all volumes go with their machine, as most do, AWS is not asked.
     """
+    if not _may_be_marked(session.registry.records(experiment), experiment):
+        return
     mark_volumes(session, running_machines(session, experiment))
     ending = _ending(session, experiment)
     for one in ending:
@@ -81,6 +88,15 @@ def save_volumes(session: Session, experiment: str, say: Say) -> None:
         _end_machines(session, experiment, say)
     for one in saved:
         _save(session, one, say)
+
+
+def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
+    """Say whether anything was requested with a word of its end, or was found whose request is not on record."""
+    return any(
+        AT_TEARDOWN in json.dumps(record.request) or FOUND in (record.note or {})
+        for record in records
+        if record.experiment == experiment and changes_something(record.operation or "")
+    )
 
 
 def _ending(session: Session, experiment: str) -> list[Ending]:
