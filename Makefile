@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY JSON DEBUG
+VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -159,7 +159,7 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
-bench: $(READY_TO_TEST)  ## Measure: calls on the wire, start-up, registry, a sweep of 100
+bench: $(READY_TO_TEST)  ## Measure, beside the AWS CLI and bare boto3, and write docs/benchmarks.md (ONLY=launch for a part)
 	$(RUN) bench
 
 picture: $(READY_TO_TEST)  ## Record docs/terminal.svg anew

@@ -1,7 +1,69 @@
-"""make bench: calls on the wire, start-up, registry, a sweep. Prints medians; nothing here passes or fails."""
+"""make bench: measure all parts, or those that ONLY names, and write docs/benchmarks.md and docs/benchmarks.svg.
 
-from bench import capacity_search, launch_calls, registry_append, registry_history, start_up, sweep
+Each part is kept in .cache/bench/ as soon as it is measured, and the page is written anew: a bench that was interrupted
+is gone on with by ONLY="the parts that are missing".
+"""
 
-for part in (launch_calls, capacity_search, start_up, registry_append, registry_history, sweep):
-    print(f"\n## {part.__doc__.splitlines()[0]}\n")
-    part.main()
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.page import page
+from bench.picture import picture
+from bench.result import Result, keep, kept
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, script
+
+PARTS = (
+    "launch", "start_up", "registry_size", "registry_history", "sweep", "snapshot_copy", "capacity_search",
+)  # fmt: skip
+PICTURED = ("launch",)
+DOCUMENTS = Path(__file__).parents[1] / "docs"
+app = script(__doc__)
+Only = Annotated[str, typer.Option("--only", envvar="ONLY", help=f"Parts, separated by spaces: {', '.join(PARTS)}.")]
+Runs = Annotated[int, typer.Option("--runs", envvar="RUNS", min=1, help="How often each thing is measured.")]
+
+
+@app.command()
+def bench(only: Only = "", runs: Runs = 7, as_json: AsJson = False) -> None:
+    """Measure, side by side and in turns; nothing here passes or fails."""
+    console = Console(as_json=as_json)
+    for part in chosen(only):
+        console.hint(f"measuring {part}, {runs} times …")
+        result: Result = importlib.import_module(f"bench.{part}").measure(runs)
+        keep(part, result)
+        write()
+        for table in result.tables:
+            for row in table.rows:
+                median, least, most = (round(v, 4) for v in (row.sample.median, row.sample.least, row.sample.most))
+                text = f"  {table.title}: {row.name}  {median} {table.unit} ({least} to {most})"
+                console.say(text, "measured", part=part, table=table.title, name=row.name, unit=table.unit,
+                            median=median, least=least, most=most)  # fmt: skip
+    console.hint("written: docs/benchmarks.md, docs/benchmarks.svg")
+
+
+def chosen(only: str) -> list[str]:
+    """Return the parts that are to be measured. Raises LabError."""
+    names = [name.replace("-", "_") for name in only.split()] or list(PARTS)
+    if strangers := sorted(set(names) - set(PARTS)):
+        raise LabError(f"ONLY: {strangers[0]!r} is no part of the bench (it has {', '.join(PARTS)})")
+    return names
+
+
+def write(directory: Path = DOCUMENTS) -> None:
+    """Write page and picture from all that is kept."""
+    found = [(name, result) for name in PARTS if (result := kept(name))]
+    modules = {name: importlib.import_module(f"bench.{name}") for name, _ in found}
+    parts = [(modules[name].TITLE, modules[name].SAID, result) for name, result in found]
+    (directory / "benchmarks.md").write_text(page(parts))
+    tables = [table for name, result in found if name in PICTURED for table in result.tables]
+    (directory / "benchmarks.svg").write_text(picture(tables))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -23,8 +23,8 @@ SAID = """
 Whole processes, from `python` or `sh` to their end. All three launch a g5.xlarge with the data set `speech` on a volume
 of its own that goes with the machine, wait until it runs, look at it, terminate it, and wait until it is gone.
 
-- *ec2-lab*: `make launch`, `make status`, `make teardown` without make itself (a few ms). Each call is on record, flushed to
-  disk, before and after; accounts, image and network are checked; the teardown ends when AWS shows nothing left.
+- *ec2-lab*: what `make launch`, `make status` and `make teardown` run. Each call is on record, flushed to disk, before
+  it is sent and after; the network's rules are looked at; the teardown ends when AWS shows nothing left.
 - *AWS CLI by hand*: `bench/contenders/by_hand.sh`, eight commands for a launch, each answer kept in a file. It is told
   the ids of image, security group and snapshot. Nothing is on record of what a command did whose answer was lost.
 - *bare boto3*: `bench/contenders/bare_boto3.py`, the floor: three calls for a launch (the newest snapshot, RunInstances
@@ -68,7 +68,7 @@ def measure(runs: int, cases: tuple[str, ...] = tuple(CASES)) -> Result:
         contenders = contenders_on(local)
         for case in cases:
             local.cloud.weather(**CASES[case])
-            tables += tables_of(case, local, contenders, runs)
+            tables += tables_of(case, local, contenders, runs, warm_up=not tables)
     return Result(tables, [goal for table in tables for goal in goals_of(table, contenders)], runs)
 
 
@@ -106,7 +106,7 @@ def contenders_on(local: LocalLab) -> dict[str, Contender]:
     }
 
 
-def tables_of(case: str, local: LocalLab, contenders: dict[str, Contender], runs: int) -> list[Table]:
+def tables_of(case: str, local: LocalLab, contenders: dict[str, Contender], runs: int, *, warm_up: bool) -> list[Table]:
     """Measure all steps in one case; return a table for each step."""
 
     def steps(contender: Contender) -> dict[str, float]:
@@ -118,7 +118,7 @@ def tables_of(case: str, local: LocalLab, contenders: dict[str, Contender], runs
         contender.calls[step] = Counter(call["action"] for call in local.cloud.calls()[before:])
         return seconds
 
-    found = in_turns({name: partial(steps, contender) for name, contender in contenders.items()}, runs)
+    found = in_turns({name: partial(steps, contender) for name, contender in contenders.items()}, runs, warm_up=warm_up)
     return [
         Table(
             f"{step}, {case}", "s",

@@ -37,6 +37,8 @@ def local_lab(files: Mapping[str, str]) -> Iterator[LocalLab]:
             lab.write(name, text)
         directory = lab.path / ".local-cloud"
         try:
-            yield LocalLab(lab, LocalCloud(ensure_running(directory)))
+            cloud = LocalCloud(ensure_running(directory))
+            cloud.reset()  # it begins in the demo's weather
+            yield LocalLab(lab, cloud)
         finally:
             stop(directory)

@@ -50,12 +50,19 @@ class Goal:
     what: str
     found: float
     limit: float
-    unit: str = "×"
+    unit: str = "x"
 
     @property
     def is_reached(self) -> bool:
         """Whether it is."""
         return self.found <= self.limit
+
+
+def this_machine() -> str:
+    """Return what the figures depend on, in words."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    return f"{cores} cores, {system}, Python {python}, botocore {botocore.__version__}"
 
 
 @dataclass(frozen=True)
@@ -65,15 +72,8 @@ class Result:
     tables: Sequence[Table]
     goals: Sequence[Goal] = ()
     runs: int = 0
-    machine: str = field(default_factory=lambda: this_machine())
+    machine: str = field(default_factory=this_machine)
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-
-
-def this_machine() -> str:
-    """Return what the figures depend on, in words."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
-    return f"{cores} cores, {system}, Python {python}, botocore {botocore.__version__}"
 
 
 def keep(part: str, result: Result, directory: Path = KEPT) -> None:

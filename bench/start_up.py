@@ -1,32 +1,50 @@
-"""How long each script takes to answer --help, beside bare Python and `import typer`."""
+"""How long each script takes to answer --help, and to be imported, beside bare Python."""
 
 from __future__ import annotations
 
-import statistics
-import subprocess
+import os
+import re
 import sys
-import time
+from functools import partial
+from pathlib import Path
 
-RUNS = 15
-COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "python -c 'import typer'": ["-c", "import typer"],
-    **{
-        f"scripts.{name} --help": ["-m", f"scripts.{name}", "--help"]
-        for name in ("launch", "teardown", "status", "new")
-    },
-}
+from bench.result import Goal, Result, Row, Table
+from bench.sample import Sample
+from bench.turns import in_turns, seconds_of
+
+TITLE = "Start-up of every script"
+SAID = """
+`--help` as a whole process, and the import of the script alone; both beside `python -c pass`. What a script needs
+beyond its options (boto3, pydantic, rich, jinja2) it imports when it runs.
+"""
+REPOSITORY = Path(__file__).parents[1]
+BARE = "python -c pass"
+MORE_AT_MOST = 120.0
+"""Milliseconds."""
 
 
-def main() -> None:
-    """Time the commands in turn, so that a machine whose speed drifts is fair to all."""
-    seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(RUNS):
-        for name, arguments in COMMANDS.items():
-            began = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-            seconds[name].append(time.perf_counter() - began)
-    for name, took in seconds.items():
-        print(
-            f"{name}: median {statistics.median(took) * 1000:.0f} ms ({min(took) * 1000:.0f} to {max(took) * 1000:.0f})"
-        )
+def scripts() -> list[str]:
+    """Return what make runs: none that is added is left out."""
+    return sorted(set(re.findall(r"\$\(RUN\) scripts\.(\w+)", (REPOSITORY / "Makefile").read_text())))
+
+
+def measure(runs: int) -> Result:
+    """Time all scripts in turns."""
+    helps = {BARE: ["-c", "pass"], **{name: ["-m", f"scripts.{name}", "--help"] for name in scripts()}}
+    imports = {BARE: ["-c", "pass"], **{name: ["-c", f"import scripts.{name}"] for name in scripts()}}
+    tables = [table("--help", helps, runs), table("import", imports, runs)]
+    slowest = max(tables[0].rows, key=lambda row: row.sample.median)
+    more = slowest.sample.median - tables[0][BARE].median
+    goal = Goal(f"the slowest --help ({slowest.name}) beyond {BARE}", more, MORE_AT_MOST, "ms")
+    return Result(tables, [goal], runs)
+
+
+def table(title: str, commands: dict[str, list[str]], runs: int) -> Table:
+    """Time commands of Python, in milliseconds."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    def milliseconds(arguments: list[str]) -> float:
+        return seconds_of([sys.executable, *arguments], REPOSITORY, environment) * 1000
+
+    found = in_turns({name: partial(milliseconds, arguments) for name, arguments in commands.items()}, runs)
+    return Table(title, "ms", [Row(name, Sample(values)) for name, values in found.items()], against=BARE)

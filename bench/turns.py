@@ -11,11 +11,13 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def in_turns(contenders: Mapping[str, Callable[[], Found]], runs: int) -> dict[str, list[Found]]:
-    """Run each contender once a round, each round begun by another of them; the first round is not counted."""
+def in_turns(
+    contenders: Mapping[str, Callable[[], Found]], runs: int, *, warm_up: bool = True
+) -> dict[str, list[Found]]:
+    """Run each contender once a round, each round begun by another of them; a round to warm up is not counted."""
     names = list(contenders)
     found: dict[str, list[Found]] = {name: [] for name in names}
-    for number in range(runs + 1):
+    for number in range(0 if warm_up else 1, runs + 1):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             one = contenders[name]()

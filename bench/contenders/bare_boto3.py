@@ -15,7 +15,7 @@ OWNED = [{"Name": "tag:Name", "Values": ["bare"]}]
 ec2 = boto3.client("ec2")
 
 
-def launch():
+def launch() -> None:
     speech = [{"Name": "tag:lab:dataset", "Values": ["speech"]}]
     snapshots = ec2.describe_snapshots(OwnerIds=["self"], Filters=speech)["Snapshots"]
     newest = max(snapshots, key=lambda snapshot: snapshot["StartTime"])
@@ -29,13 +29,13 @@ def launch():
     ec2.get_waiter("instance_running").wait(InstanceIds=[ID.read_text()])
 
 
-def status():
+def status() -> None:
     for reservation in ec2.describe_instances(Filters=OWNED)["Reservations"]:
         for machine in reservation["Instances"]:
             print(machine["InstanceId"], machine["State"]["Name"], machine["Placement"]["AvailabilityZone"])
 
 
-def teardown():
+def teardown() -> None:
     ec2.terminate_instances(InstanceIds=[ID.read_text()])
     ec2.get_waiter("instance_terminated").wait(InstanceIds=[ID.read_text()])
 

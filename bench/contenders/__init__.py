@@ -1,0 +1,1 @@
+"""What ec2-lab is compared with."""
