@@ -63,13 +63,16 @@ class Contender:
 def measure(runs: int, cases: tuple[str, ...] = tuple(CASES)) -> Result:
     """Let the three take turns in each case. Raises LabError where there is no AWS CLI."""
     check_cli()
-    tables = []
+    tables: list[Table] = []
+    goals: list[Goal] = []
     with local_lab(FILES) as local:
         contenders = contenders_on(local)
         for case in cases:
             local.cloud.weather(**CASES[case])
-            tables += tables_of(case, local, contenders, runs, warm_up=not tables)
-    return Result(tables, [goal for table in tables for goal in goals_of(table, contenders)], runs)
+            found = tables_of(case, local, contenders, runs, warm_up=not tables)
+            goals += [goal for table in found for goal in goals_of(table, contenders)]  # calls are the last case's
+            tables += found
+    return Result(tables, goals, runs)
 
 
 def check_cli() -> None:

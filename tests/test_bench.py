@@ -1,6 +1,5 @@
 """The bench's own arithmetic, page and picture; and each part runs."""
 
-import shutil
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
@@ -123,8 +122,7 @@ def test_the_registrys_part_runs():
 def test_the_launchs_part_runs_and_counts_what_each_contender_sends():
     with local_lab(launch.FILES) as local:
         contenders = launch.contenders_on(local)
-        if not shutil.which("aws"):
-            del contenders[launch.BY_HAND]
+        del contenders[launch.BY_HAND]  # twelve more processes, each as slow as all of ours
         tables = launch.tables_of(next(iter(launch.CASES)), local, contenders, 1, warm_up=False)
         left = [thing for thing in local.cloud.inventory() if thing["kind"] == "instance"]
     assert [table.title for table in tables] == [f"{step}, 0 ms a call" for step in launch.STEPS]
