@@ -159,6 +159,18 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
+coverage: $(READY_TO_TEST)  ## Run the tests and show which branches they leave out, by file
+	@rm -rf .cache/coverage
+	@mkdir -p .cache/coverage
+	@$(VENV)/bin/coverage run -m pytest
+	@$(VENV)/bin/coverage combine --quiet
+	@$(VENV)/bin/coverage report
+
+dependencies: $(READY_TO_TEST)  ## Check what is pinned: does it fit together, are vulnerabilities of it known (pip-audit)
+	@$(VENV)/bin/python -m pip check
+	@command -v pip-audit >/dev/null || { echo 'error: pip-audit is not installed (pipx install pip-audit)' >&2; exit 1; }
+	@pip-audit --requirement requirements.lock --disable-pip --require-hashes --progress-spinner off
+
 bench: $(READY_TO_TEST)  ## Measure, beside the AWS CLI and bare boto3, and write docs/benchmarks.md (ONLY=launch for a part)
 	$(RUN) bench
 

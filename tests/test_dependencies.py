@@ -14,6 +14,7 @@ LOCKS = {
     "requirements-dev.lock": [*PROJECT["dependencies"], *EXTRAS["local"], *EXTRAS["dev"]],
 }
 COMMANDS = {
+    "coverage",
     "mypy",
     "pip-tools",
     "pytest-xdist",
