@@ -7,6 +7,7 @@ import pytest
 
 from tests.lab_directory import REPOSITORY
 
+READMES = ["README.md", "README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
 ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
 
@@ -45,7 +46,7 @@ def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, 
     assert called <= ALLOWED
 
 
-@pytest.mark.parametrize("document", ["README.md", *sorted(p.name for p in (REPOSITORY / "docs").glob("*.md"))])
+@pytest.mark.parametrize("document", [*READMES, *sorted(p.name for p in (REPOSITORY / "docs").glob("*.md"))])
 def test_every_make_target_and_every_file_that_a_document_names_exists(document):
     path = next(p for p in (REPOSITORY / document, REPOSITORY / "docs" / document) if p.exists())
     text = path.read_text()
@@ -56,6 +57,13 @@ def test_every_make_target_and_every_file_that_a_document_names_exists(document)
         assert (REPOSITORY / name).exists() or name in ("experiments/foo.toml", "members/bob.toml"), (
             f"{document} names {name}"
         )
+
+
+def test_the_plugin_that_the_readme_shows_is_the_one_that_is_tested():
+    """tests/test_plugins.py takes it out of docs/plugins.md and launches with it."""
+    (shown,) = re.findall(r"```python\n.*?```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert shown in (REPOSITORY / "docs/plugins.md").read_text()
+    assert shown.count("\n") <= 20
 
 
 def test_every_failure_that_is_told_of_is_held_by_a_test_that_exists():
