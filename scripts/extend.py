@@ -21,7 +21,7 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     """Let all of EXP's running machines end TTL from now, sooner or later than they would have, and read it back.
 
     Also one that was launched without a ttl; TTL=never lets it run until somebody ends it. The end is on the machine
-    itself, set over ssh. One that cannot be reached keeps its end, with exit 1. An `idle` of the experiment stays.
+    itself, set over ssh. One on which that failed is named, with exit 1. An `idle` of the experiment stays.
     """
     from scripts.core.extending import Extension, length_in
     from scripts.core.hosts import machines_of

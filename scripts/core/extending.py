@@ -101,7 +101,7 @@ class Extension:
             else:
                 self._write_down(machine, name, ends)
         if problems:
-            raise LabError(f"{'; '.join(problems)}: its end is as before")
+            raise LabError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
 
     def _on_the_machines(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | LabError]]:
         """Return each machine's name and its new end, in seconds since 1970, or why it has none."""

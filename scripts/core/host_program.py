@@ -114,6 +114,11 @@ def sent(name: str, *without: str) -> str:
     return bare("".join(f"{line}\n" for line in lines))
 
 
+def unit(text: str) -> str:
+    """Return a systemd unit as user data carries it: without comments."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+
+
 @cache
 def sshd_drop_in() -> tuple[str, str]:
     """Return the path and the text of sshd's drop-in, as the program that hardens a running host has them."""

@@ -6,7 +6,7 @@ import json
 import shlex
 
 from scripts.core.config import Experiment
-from scripts.core.host_program import sent
+from scripts.core.host_program import sent, unit
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.parameters import as_text
 from scripts.core.render import render, text_of
@@ -31,7 +31,7 @@ class Command(LaunchPart):
             return Share()
         files = {
             SCRIPT: ("0755", script(site.experiment)),
-            f"{UNITS}/experiment.service": ("0644", _unit(site)),
+            f"{UNITS}/experiment.service": ("0644", unit(_unit(site))),
             f"{DIRECTORY}/write-ending": ("0755", sent("write-ending.py")),
         }
         if bucket := site.experiment.bucket:
@@ -39,7 +39,7 @@ class Command(LaunchPart):
             files |= {
                 f"{DIRECTORY}/tell-bucket": ("0755", sent("tell-bucket.py")),
                 f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
-                **{f"{UNITS}/{name}": ("0644", text_of(name)) for name in LOG_UNITS},
+                **{f"{UNITS}/{name}": ("0644", unit(text_of(name))) for name in LOG_UNITS},
             }
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.core.host_program import sent
+from scripts.core.host_program import sent, unit
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import render
 from scripts.core.tags import IDLE
@@ -24,12 +24,12 @@ class Idle(LaunchPart):
         if site.experiment.idle is None:
             return Share()
         seconds = int(site.experiment.idle.total_seconds())
-        unit = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.is_delivered_to)
+        text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.is_delivered_to)
         return Share(
             cloud_init={
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": sent("end-when-idle.py")},
-                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text)},
                 ],
                 "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNIT]],
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.core.deadline import DIRECTORY, UNITS, at_boot
+from scripts.core.host_program import unit
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import TTL
@@ -23,7 +24,8 @@ class TimeToLive(LaunchPart):
         return Share(
             cloud_init={
                 "write_files": [
-                    {"path": f"{DIRECTORY}/{unit}", "permissions": "0644", "content": text_of(unit)} for unit in UNITS
+                    {"path": f"{DIRECTORY}/{name}", "permissions": "0644", "content": unit(text_of(name))}
+                    for name in UNITS
                 ],
                 "bootcmd": [at_boot(int(site.experiment.ttl.total_seconds()))],
                 "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNITS[0]]],

@@ -11,7 +11,7 @@ from scripts.core.config import Experiment
 from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
 from scripts.core.devices import DEVICES
 from scripts.core.errors import LabError
-from scripts.core.host_program import sent
+from scripts.core.host_program import sent, unit
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 from scripts.core.tags import AT_TEARDOWN, DATA
@@ -54,7 +54,7 @@ class Volumes(LaunchPart):
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py", *OVER_SSH)},
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
-                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": text_of(UNIT)},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],
                 # A unit, because the machine's own disks are empty again after every stop.
                 "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNIT]],

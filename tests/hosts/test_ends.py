@@ -66,7 +66,8 @@ def test_an_end_that_systemd_does_not_take_is_not_told_as_set(machine, lab):
     host.write("/run/deaf", "")
     ended = lab.run("extend", EXP="demo", TTL="4h", **variables)
     assert ended.code == 1
-    assert "systemd does not take the new end" in ended.error
+    assert "systemd does not take the new end" in ended.err
+    assert "is not known to hold there" in ended.err
     assert "ends" not in lab.status()[0]
 
 
