@@ -39,7 +39,7 @@ class Reporting:
         self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
         places = {
             "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab": str(directory / "state"),
-            "http://169.254.169.254": f"http://127.0.0.1:{metadata}", "(2, 5, 10, 20, 40, 40, None)": "(0, 0, None)",
+            "http://169.254.169.254": f"http://127.0.0.1:{metadata}", "(2,5,10,20,40,40,None)": "(0,0,None)",
         }  # fmt: skip
         self.writes_ending, self.tells = sent("write-ending.py"), sent("tell-bucket.py")
         for place, own in places.items():
@@ -122,7 +122,8 @@ def test_what_could_not_be_put_is_put_the_next_time(reporting):
 
 
 def test_a_large_log_is_cut_between_its_lines(reporting):
-    reporting.tells = reporting.tells.replace("8 << 20", "10")
+    assert "8<<20" in reporting.tells
+    reporting.tells = reporting.tells.replace("8<<20", "10")
     reporting.log.write_text("12345\n123\nabcdefghijklmnop\nend\n")
     assert reporting.run().returncode == 0
     assert list(reporting.told.values()) == ["12345\n123\n", "abcdefghij", "klmnop\n", "end\n"]

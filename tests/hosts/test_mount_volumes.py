@@ -36,7 +36,10 @@ def disks(host, tmp_path):
 
 
 def mount(host, *volumes, check=False, patience=2):
-    host.run("sed", "-i", f"s/^PATIENCE = .*/PATIENCE = {patience}/", "/opt/ec2-lab/mount-volumes")
+    program = host.path("/opt/ec2-lab/mount-volumes")
+    hurried, changed = re.subn(r"(?m)^PATIENCE=\d+$", f"PATIENCE={patience}", program.read_text())
+    assert changed == 1
+    program.write_text(hurried)
     host.write("/etc/ec2-lab/volumes.json", json.dumps(list(volumes)))
     return host.run("/opt/ec2-lab/mount-volumes", check=check)
 
@@ -144,7 +147,6 @@ def test_an_owner_that_is_not_there_is_said_and_the_volume_is_mounted_all_the_sa
 
 def test_one_volume_that_is_missing_keeps_no_other_from_being_mounted(host, disks):
     device = disks(filesystem="ext4")
-    host.run("sed", "-i", "s/^PATIENCE = .*/PATIENCE = 0/", "/opt/ec2-lab/mount-volumes")
     done = mount(host, {"mount": "/a", "volume": "vol-0123456789abcdef0"}, {"mount": "/b", "device": device})
     assert done.returncode == 1
     assert "NOT MOUNTED: /a: its volume vol-0123456789abcdef0 did not appear" in done.stdout
