@@ -224,6 +224,6 @@ def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
     watching.next("state")
     lab.write("experiments/demo.toml", SPOT + "relaunch = true\nbudget = 0.01\n")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    watching.next("state")
-    assert "would pass the budget of 0.01 dollars in all by" in watching.process.stderr.read()
+    told = watching.rest()
+    assert any("would pass the budget of 0.01 dollars in all by" in event.get("said", "") for event in told)
     assert len(cloud.calls("RunInstances")) == 1
