@@ -12,11 +12,10 @@ from scripts.core.metering import moment_of, person_of
 from scripts.core.record import Event, Record
 from scripts.core.resources import FOUND, GONE, token_of
 from scripts.core.resuming import RUN
-from scripts.core.tags import EXPERIMENT, requested_tags, tag_map
+from scripts.core.tags import ENDS, EXPERIMENT, requested_tags, tag_map
+from scripts.core.time_left import NEVER
 from scripts.core.values import duration
 
-ENDS, NEVER = "lab:ends", "never"
-"""The tag, and its value, of a machine whose end was set anew."""
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
 SHUT_DOWN = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
              "Server.SpotInstanceShutdown")  # fmt: skip
