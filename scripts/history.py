@@ -38,9 +38,8 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 def _row(record: Record) -> list[str]:
     from scripts.core.past import outcome
 
-    who = (record.actor or "").rpartition(":")[0]
-    what = record.operation or ", ".join(record.note or {})
-    return [record.time[:19].replace("T", " "), who, record.script or "", record.region or "", what, outcome(record)]
+    when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.note or {})
+    return [when, record.by, record.script or "", record.region or "", what, outcome(record)]
 
 
 if __name__ == "__main__":
