@@ -10,12 +10,12 @@ from scripts.core.charges import Span
 from scripts.core.metering import KindMeter, Life
 from scripts.core.rates import HOUR, Hourly, Monthly
 from scripts.core.record import Event, Record, moment_of
+from scripts.core.sizes import GIB
 
 if TYPE_CHECKING:
     from scripts.core.kind import Kind
     from scripts.core.price_book import PriceBook
 
-GIB = 1 << 30
 RESTORES = {
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",
     "DescribeFastSnapshotRestores": "FastSnapshotRestores",

@@ -8,8 +8,8 @@ from typing import Any
 
 from scripts.core.machine_records import described_in
 from scripts.core.record import Record, moment_of
+from scripts.core.sizes import GIB
 
-GIB = 1 << 30
 SETTLING = timedelta(minutes=2)
 """How young a volume may be that a listing leaves out although it lives."""
 
