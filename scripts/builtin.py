@@ -1,4 +1,4 @@
-"""The kinds, launch parts and registries that come with the lab, registered as any plugin registers its own."""
+"""The kinds, launch parts, registries and checks that come with the lab, registered as any plugin registers its own."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def lab_checks() -> list[Check]:
     from scripts.checks.credentials import Credentials
     from scripts.checks.data import DataSets
     from scripts.checks.files import Files
+    from scripts.checks.kept import KeptVolumes
     from scripts.checks.permissions import Permissions
     from scripts.checks.quotas import Quotas
     from scripts.checks.regions import Regions
@@ -70,5 +71,5 @@ def lab_checks() -> list[Check]:
 
     return [
         Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),
-        CallersAddress(), RegistryHealth(),
+        CallersAddress(), KeptVolumes(), RegistryHealth(),
     ]  # fmt: skip

@@ -54,26 +54,21 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
         console.table(COLUMNS, [_row(one) for one in found])
         known = [one.dollars for one in found if one.dollars is not None]
         more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
-        console.hint(f"at most {sum(known):.2f} dollars a month{more}")
+        console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
 
 
 def _row(one: Costed) -> list[str]:
+    from scripts.core.dollars import in_dollars
+    from scripts.core.sizes import in_bytes
+
     snapshot = one.snapshot
     return [
         snapshot.dataset, snapshot.version, snapshot.region,
         snapshot.failure or (snapshot.state if snapshot.completed else f"{snapshot.state} {snapshot.progress}"),
-        snapshot.id, f"{snapshot.gib} GiB", _bytes(snapshot.size),
-        "unknown" if one.dollars is None else f"{one.dollars:.2f}", one.fast_restore or "off",
+        snapshot.id, f"{snapshot.gib} GiB", in_bytes(snapshot.size),
+        in_dollars(one.dollars), one.fast_restore or "off",
         snapshot.made[:16].replace("T", " "),
     ]  # fmt: skip
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 def _as_fields(one: Costed) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def datasets_prune(
         going = costed(session, surplus(there, keep))
         for one in going:
             snapshot, why = one.snapshot, reasons.get(one.snapshot.id, "")
-            cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:.2f} dollars a month"
+            cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
             text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
             console.say(text, "stays" if why else "goes", style="yellow" if why else None, id=snapshot.id,
                         name=snapshot.name, region=snapshot.region, why=why, dollars_a_month=one.dollars)  # fmt: skip

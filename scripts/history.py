@@ -18,8 +18,8 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
+    from scripts.core.history_shown import told
     from scripts.core.names import closest
-    from scripts.core.past import told
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
@@ -36,11 +36,10 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def _row(record: Record) -> list[str]:
-    from scripts.core.past import outcome
+    from scripts.core.history_shown import outcome
 
-    who = (record.actor or "").rpartition(":")[0]
-    what = record.operation or ", ".join(record.note or {})
-    return [record.time[:19].replace("T", " "), who, record.script or "", record.region or "", what, outcome(record)]
+    when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.note or {})
+    return [when, record.by, record.script or "", record.region or "", what, outcome(record)]
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def plan(
 
 def show_candidates(console: Console, candidates: list[Candidate]) -> None:
     """Show the pools in the order of asking."""
-    from scripts.core.prices import shown
+    from scripts.core.aws_prices import shown
 
     rows = []
     for number, candidate in enumerate(candidates, start=1):

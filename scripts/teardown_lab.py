@@ -65,7 +65,7 @@ def show(console: Console, found: Belongings, with_data: bool) -> None:
     if found.data:
         dollars, unknown = sum_of(found.data)
         more = f", and {unknown} of unknown price" if unknown else ""
-        text = f"  data sets and kept volumes: {dollars:.2f} dollars a month{more}"
+        text = f"  data sets and kept volumes: {dollars:,.2f} dollars a month{more}"
         console.say(text, "data", dollars_a_month=round(dollars, 2), unknown_prices=unknown)
 
 
@@ -78,7 +78,7 @@ def sum_of(items: list[Item]) -> tuple[float, int]:
 def row(console: Console, item: Item, what: str) -> None:
     """Show one thing."""
     name = item.tags.get("Name", "")
-    cost = "" if item.monthly == 0 else "unknown price" if item.monthly is None else f"{item.monthly:.2f} $ a month"
+    cost = "" if item.monthly == 0 else "unknown price" if item.monthly is None else f"{item.monthly:,.2f} $ a month"
     console.say(
         "  ".join(filter(None, (f"  {what:<6}", str(item.resource), name, cost))), "belongs", what=what,
         kind=item.resource.kind, id=item.resource.id, region=item.resource.region, name=name,

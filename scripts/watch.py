@@ -43,14 +43,14 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> bool:
-    """Launch an experiment again, alone on it, if it says so; the file is read anew, so it can be mended meanwhile."""
+    """Launch an experiment again, alone on it, if its file, read anew, says so; with the parameters that it had."""
     from scripts.core.definition import definition
     from scripts.core.errors import LabError
     from scripts.core.experiment_launch import launch_experiment
     from scripts.core.watch_report import RelaunchReport
 
     try:
-        defined = definition(session, exp)
+        defined = definition(session, exp, again=True)
         if not defined.experiment.relaunch:
             return False
         with session.registry.acting_alone(exp, "watch"):

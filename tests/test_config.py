@@ -1,13 +1,16 @@
 """Each mistake in a file is one line that names file and key and says what would be right."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.config import Experiment, Lab, Member
+from scripts.core.config import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
 from scripts.core.errors import LabError
 from scripts.core.public_key import public_key
 from scripts.core.toml_file import load
+from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
 KEPT = 'types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\nat_teardown = "keep"'
@@ -97,3 +100,10 @@ def test_no_text_around_a_key_gets_into_authorized_keys(text):
         assert key.startswith(f"{kind} {body}")
         assert key.isprintable() or all(ord(character) > 31 for character in key)
         assert len(key.splitlines()) <= 1 or not set("\n\r") & set(key)
+
+
+def test_every_key_of_a_lab_stands_in_the_file_that_comes_with_it():
+    text = (REPOSITORY / "lab.toml").read_text()
+    for model in (Lab, Network, Ssh, Accounts, Build, Logs):
+        lacking = [key for key in model.model_fields if not re.search(rf"^(# )?\[?{key}\b", text, re.MULTILINE)]
+        assert lacking == [], model.__name__

@@ -9,6 +9,7 @@ from scripts.checks.clock import Clock
 from scripts.checks.credentials import Credentials
 from scripts.checks.data import DataSets
 from scripts.checks.files import Files
+from scripts.checks.kept import KeptVolumes
 from scripts.checks.quotas import Quotas
 from scripts.checks.regions import Regions
 from scripts.core.caller import Caller
@@ -23,7 +24,7 @@ from tests.local_cloud.asking import run
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n'
 CHECKS = ["files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "data", "quotas", "address",
-          "registry"]  # fmt: skip
+          "kept", "registry"]  # fmt: skip
 
 
 @pytest.fixture
@@ -66,6 +67,15 @@ def group_without_rules(cloud):
     return ec2.create_security_group(GroupName="lab", Description="lab", TagSpecifications=specification)["GroupId"]
 
 
+def kept_volume(cloud, until, because=""):
+    """A volume that was kept at a teardown of speech on New Year's Day."""
+    said = {"lab:kept": "2026-01-01 after speech", "lab:kept-until": until, "lab:kept-because": because}
+    tags = [{"Key": key, "Value": value} for key, value in said.items()]
+    specification = [{"ResourceType": "volume", "Tags": tags}]
+    ec2 = cloud.client("ec2", "us-east-1")
+    return ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=specification)["VolumeId"]
+
+
 def test_every_finding_that_the_code_can_make_has_its_row_in_the_document():
     known = diagnoses()
     rows = [line for line in (REPOSITORY / "docs" / "doctor.md").read_text().splitlines() if line.startswith("| `")]
@@ -106,7 +116,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     ]  # fmt: skip
     unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
     assert unlooked == [check for check in CHECKS if check not in ("files", "versions", "ssh")]
-    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 8, "wrong": 9}
+    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 9, "wrong": 9}
     assert cloud.calls() == []
 
 
@@ -254,6 +264,21 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
         found = {finding.diagnosis.id: finding for _, finding in check_up(looked_at, [DataSets()])}
     assert found["data-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
     assert found["no-data"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
+
+
+def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_others_are_well(lab, look, cloud):
+    ours = kept_volume(cloud, until="2999-01-01")
+    assert look(KeptVolumes()) == [("no-volume-outstayed", "us-east-1, us-west-2: no volume is kept past its day")]
+    over = kept_volume(cloud, until="2026-01-31", because="until the paper is out")
+    said = "until 2026-01-31: until the paper is out (since 2026-01-01, after speech)"
+    assert look(KeptVolumes()) == [
+        ("volume-outstayed", f"{over} in us-east-1 was to be kept {said}"),
+        ("no-volume-outstayed", "us-west-2: no volume is kept past its day"),
+    ]
+    with opened_to_look(lab.path, "") as looked_at:
+        (remedy,) = [found.remedy for _, found in check_up(looked_at, [KeptVolumes()]) if found.remedy]
+    assert f"`make volume-delete VOLUME={over} YES=1`" in remedy
+    assert ours not in remedy
 
 
 def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(lab, look, cloud):

@@ -4,6 +4,8 @@ import re
 import tomllib
 
 from scripts.core.config import Experiment
+from scripts.core.volume_config import Data, InstanceStore, Scratch
+from tests.lab_directory import REPOSITORY
 
 
 def test_it_writes_an_experiment_that_launches_as_it_stands(lab):
@@ -24,6 +26,15 @@ def test_every_key_that_it_comments_out_is_one_that_an_experiment_takes(lab):
     keys = {line.partition(" = ")[0] for line in lines if " = " in line}
     sections = set(re.findall(r"^# \[+([a-z_]+)\]+$", text, re.MULTILINE))
     assert set(Experiment.model_fields) <= keys | sections | set(tomllib.loads(text))
+
+
+def test_every_key_of_a_volume_is_explained():
+    text = (REPOSITORY / "templates" / "experiment.toml.j2").read_text()
+    sections = re.split(r"^# \[+([a-z_]+)\]+$", text, flags=re.MULTILINE)
+    told = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for section, model in {"data": Data, "scratch": Scratch, "instance_store": InstanceStore}.items():
+        keys = re.findall(r"^# ([a-z_]+(?:, [a-z_]+)*)(?: = |: as above)", told[section], re.MULTILINE)
+        assert set(model.model_fields) <= set(", ".join(keys).split(", ")), section
 
 
 def test_it_overwrites_nothing(lab):

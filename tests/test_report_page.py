@@ -15,6 +15,7 @@ from scripts.core.account_survey import Survey
 from scripts.core.audit import Finding, Verdict
 from scripts.core.charges import charges, spans
 from scripts.core.cost_columns import columns, marks, scale
+from scripts.core.cost_periods import periods, shown
 from scripts.core.cost_sums import spent
 from scripts.core.data_set_costs import Costed
 from scripts.core.data_sets import DataSnapshot
@@ -30,7 +31,6 @@ from scripts.core.report_html import report_html
 from scripts.core.report_page import page
 from scripts.core.report_tables import plain
 from scripts.core.resources import holdings
-from scripts.core.spending import periods, shown
 from scripts.core.time_axis import LAST, new_axis
 from scripts.core.time_line import MOST_LANES, MOST_ROWS, hours, time_line
 from tests.generated_registry import GeneratedRegistry

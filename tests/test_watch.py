@@ -81,6 +81,20 @@ def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experime
     assert len(cloud.calls("RunInstances")) == 3
 
 
+def test_what_is_put_back_has_the_parameters_that_were_chosen_and_what_the_file_says_by_now(lab, cloud, watch):
+    parameters = "[parameters]\nlr = 0.1\nseed = 1\n"
+    lab.write("experiments/demo.toml", f"{SPOT}relaunch = true\n{parameters}")
+    first = next(event for event in lab.launch(SET="lr=0.3").events if event["event"] == "lives")["id"]
+    watching = watch()
+    watching.next("state")
+    lab.write("experiments/demo.toml", f'{SPOT}relaunch = true\nttl = "2h"\n{parameters}')
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    watching.next("relaunched")
+    before, after = [r["note"]["run"]["experiment"] for r in lab.records() if "run" in r.get("note", {})]
+    assert before["parameters"] == after["parameters"] == {"lr": "0.3", "seed": 1}
+    assert ("ttl" in before, after["ttl"]) == (False, "2h")
+
+
 def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT)
     first = launched(lab)

@@ -1,5 +1,6 @@
 """How a watch shows what it knows, and what it reads out of records."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -30,6 +31,14 @@ def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_hea
     assert time_left([one], {"i-1": heard}, None, NOW) == timedelta(hours=5)
     assert time_left([one], {}, timedelta(minutes=5), NOW) == timedelta(0)
     assert time_left([one], {}, None, NOW) is None
+
+
+def test_an_end_that_was_set_anew_goes_before_the_time_to_live_it_was_launched_with():
+    later = replace(machine("i-1"), details={"ends": "2026-11-24T18:00:00Z", "ttl": "2h"})
+    assert time_left([later], {}, timedelta(hours=2), NOW) == timedelta(hours=6)
+    endless = replace(later, details={"ends": "never"})
+    assert time_left([endless], {}, timedelta(hours=2), NOW) is None
+    assert time_left([endless, machine("i-2")], {}, timedelta(hours=2), NOW) == timedelta(hours=1)
 
 
 @given(st.text())

@@ -1,1 +1,1 @@
-"""What the scripts share; each file holds one idea. Nothing here imports a script, a kind or a part."""
+"""What the scripts share; each file holds one idea. Nothing here imports a script or a plugin."""

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.core.account_survey import Survey
 from scripts.core.audit import Finding, Verdict, monthly
 from scripts.core.console import Console
-from scripts.core.dollars import Dollars
+from scripts.core.dollars import in_dollars
 from scripts.core.kind import Resource
 from scripts.core.session import Session
 
@@ -34,7 +34,7 @@ class AuditReport:
         dollars, unknown = monthly(found)
         counts = {verdict: sum(f.verdict is verdict for f in found) for verdict in Verdict}
         named = [f"{count} {PLURAL[verdict] if count > 1 else verdict}" for verdict, count in counts.items() if count]
-        sum_of_all = f"{dollars:.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
+        sum_of_all = f"{dollars:,.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
         told = f"{', '.join(named)}: {sum_of_all}" if found else "nothing is forgotten"
         self.console.say(
             f"{told} ({len(seen.regions)} regions, {len(seen.items)} things)", "audit",
@@ -91,12 +91,8 @@ def _row(finding: Finding) -> list[str]:
     resource = finding.resource
     return [
         finding.verdict, resource.kind, resource.id, resource.details.get("zone") or resource.region, resource.state,
-        _age(resource.since), finding.by or finding.owner, _dollars(finding.monthly), finding.spared or finding.why,
+        _age(resource.since), finding.by or finding.owner, in_dollars(finding.monthly), finding.spared or finding.why,
     ]  # fmt: skip
-
-
-def _dollars(amount: Dollars) -> str:
-    return "unknown" if amount is None else f"{amount:.2f}"
 
 
 def _age(since: str) -> str:

@@ -15,9 +15,9 @@ from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs, me
 from scripts.core.checked_lab import CheckedLab, NotLooked
 from scripts.core.enabled_regions import RegionShut, opt_in_states
 from scripts.core.errors import LabError
+from scripts.core.refusals import NOT_ALLOWED
 
 Fact = TypeVar("Fact")
-NOT_ALLOWED_CODES = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 NOT_LOOKED_AT = Diagnosis("not-looked-at", Level.WARNING, "not looked at: {reason}", "mend what is named above first")
 NOT_TOLD = Diagnosis("not-told", Level.WARNING, "can't be told: {reason}", "again later; who refuses it is in the line")
@@ -97,4 +97,4 @@ def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 def _is_not_allowed(problem: LabError) -> bool:
     refusal = problem.__cause__
-    return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in NOT_ALLOWED_CODES
+    return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in NOT_ALLOWED

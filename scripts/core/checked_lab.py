@@ -145,7 +145,14 @@ def opened_to_look(directory: Path, only: str) -> Iterator[CheckedLab]:
 def _loaded(session: Session) -> str:
     """Load plugins; return what is wrong with them, the built-in ones being used alone then."""
     try:
-        loaded = (session.kinds, session.launch_parts, session.plugins.registry_backends(), session.plugins.checks())
+        plugins = session.plugins
+        loaded = (
+            session.kinds,
+            session.launch_parts,
+            plugins.registry_backends(),
+            plugins.checks(),
+            plugins.notifiers(),
+        )
     except LabError as problem:
         for name in ("plugins", "kinds", "launch_parts"):
             session.__dict__.pop(name, None)

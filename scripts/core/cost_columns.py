@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.core.spending import Period, Series
+from scripts.core.cost_periods import Period, Series
 from scripts.core.time_axis import ON_A_PHONE, Tick
 
 PLOT = 160

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from scripts.core.cloud import Cloud
-from scripts.core.data_sets import GIB, DataSnapshot
+from scripts.core.data_sets import DataSnapshot
 from scripts.core.dollars import Dollars
 from scripts.core.session import Session
+from scripts.core.sizes import GIB
 
 FAST_RESTORE_OFF = ("disabled", "disabling")
 

@@ -15,6 +15,7 @@ from scripts.core.errors import LabError
 from scripts.core.launch_part import RegionUnready
 from scripts.core.names import closest
 from scripts.core.record import now
+from scripts.core.sizes import GIB
 from scripts.core.tags import DATASET, RECORD, VERSION, tag_map
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
@@ -25,7 +26,6 @@ BLOCKS = "lab:blocks"
 """One digest for all its blocks, where the lab wrote them itself."""
 PARENT = "lab:parent"
 """The snapshot of the same region whose blocks it has, but for those that were written to it."""
-GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)

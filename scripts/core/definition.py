@@ -60,16 +60,17 @@ def definition(
     parameters: Mapping[str, Value] | None = None,
     *,
     first_of_matrix: bool = False,
+    again: bool = False,
 ) -> Definition:
     """Return what `name` is: the file of `base` or its own, or what was recorded, with parameters chosen.
 
-    One that lives has the parameters that it was launched with, unless others are chosen; with `first_of_matrix` what
-    is open has its first value. Raises LabError.
+    One that lives, or is launched `again`, has the parameters that it was launched with, unless others are chosen;
+    with `first_of_matrix` what is open has its first value. Raises LabError.
     """
     own = session.directory / "experiments" / f"{name}.toml"
     if base and base != name and own.exists():
         raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
-    recorded = recorded_run(session, name, ever=not own.exists())
+    recorded = recorded_run(session, name, ever=again or not own.exists())
     if not base and not own.exists() and recorded:
         written = as_launched(session, recorded, name)
         pack = recorded_pack(session.directory, recorded, name)
@@ -77,7 +78,7 @@ def definition(
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
-    if not parameters and not base and recorded and _lives(session, name):
+    if not parameters and not base and recorded and (again or _lives(session, name)):
         parameters = recorded["experiment"].get("parameters", {})
     if first_of_matrix:
         first = {parameter: values[0] for parameter, values in written.get("matrix", {}).items()}

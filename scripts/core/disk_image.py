@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scripts.core.data_sets import GIB
 from scripts.core.errors import LabError
+from scripts.core.sizes import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
 """From it and a data set's name its file system's UUID is made, so that a version's blocks are like the last's."""

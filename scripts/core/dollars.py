@@ -22,3 +22,8 @@ def known_total(parts: Iterable[Dollars]) -> tuple[float, int]:
     """Return the sum of what is known, and how many parts are not."""
     found = list(parts)
     return sum(part or 0.0 for part in found), found.count(None)
+
+
+def in_dollars(amount: Dollars) -> str:
+    """Return an amount for people, to the cent."""
+    return "unknown" if amount is None else f"{amount:,.2f}"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from scripts.core.charges import Span
 from scripts.core.kind import Kind, Resource
-from scripts.core.record import Event, Record
+from scripts.core.machine_records import described_in, market_in, refusal_in, transition_in
+from scripts.core.record import Event, Record, moment_of
 from scripts.core.refusals import MEANINGS, Meaning, Refusal
 from scripts.core.resources import FOUND, GONE
 from scripts.core.resuming import RUN
 
 MACHINE = "instance"
-ASKING = ("RunInstances", "StartInstances")
-"""What capacity may refuse."""
 BY_US = "Client.UserInitiatedShutdown"
 """AWS's word for a machine that a call ended
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html)."""
@@ -96,47 +94,32 @@ def past(records: Iterable[Record], kind: Kind, spans: Iterable[Span]) -> Past:
     return found
 
 
-def time_of(text: str) -> datetime:
-    """Return an RFC 3339 time, in UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def person_of(record: Record) -> str:
-    """Return who made a record: user@host, without the process."""
-    return (record.actor or "").rpartition(":")[0]
-
-
 def _born(record: Record, kind: Kind) -> Iterator[Life]:
     noted = [told for told in (record.note or {}).get(FOUND, ()) if told["kind"] == MACHINE]
     machines = [*kind.born_in(record), *(Resource(experiment=record.experiment, **told) for told in noted)]
     for machine in machines:
         experiment = machine.experiment or record.experiment or ""
-        yield Life(machine, experiment, person_of(record), time_of(machine.since or record.time))
+        yield Life(machine, experiment, record.by, moment_of(machine.since or record.time))
 
 
 def _refused(record: Record) -> Refused | None:
-    request, error = record.request or {}, record.error or {}
-    if record.event is not Event.ERROR or record.operation not in ASKING or request.get("DryRun"):
+    refusal, request = refusal_in(record), record.request or {}
+    if refusal is None:
         return None
-    refusal = Refusal(str(error.get("code")), str(error.get("message")), error.get("http_status"))
     return Refused(
-        time=time_of(record.time), experiment=record.experiment or "", region=record.region or "",
+        time=moment_of(record.time), experiment=record.experiment or "", region=record.region or "",
         zone=str(request.get("Placement", {}).get("AvailabilityZone", "")),
-        type=str(request.get("InstanceType", "")), market=_market(request), refusal=refusal,
+        type=str(request.get("InstanceType", "")), market=market_in(request), refusal=refusal,
     )  # fmt: skip
-
-
-def _market(request: Mapping[str, Any]) -> str:
-    return str(request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"))
 
 
 def _ends(record: Record, kind: Kind) -> Iterator[tuple[str, datetime, str]]:
     """Return the ids of machines that a record says are over, since when, and how."""
-    now = time_of(record.time)
+    now = moment_of(record.time)
     if record.operation == "DescribeInstances":
-        for told in _described(record):
+        for told in described_in(record.response or {}):
             if kind.is_gone(told):
-                yield kind.id_in(told), _ended_at(told) or now, _reason(told) or "ended"
+                yield kind.id_in(told), transition_in(told) or now, _reason(told) or "ended"
         return
     for identity in kind.ended_by(record):
         yield identity, now, "taken down"
@@ -144,20 +127,9 @@ def _ends(record: Record, kind: Kind) -> Iterator[tuple[str, datetime, str]]:
         yield identity, now, "gone when the lab looked"
 
 
-def _described(record: Record) -> Iterator[Mapping[str, Any]]:
-    for reservation in (record.response or {}).get("Reservations", ()):
-        yield from reservation["Instances"]
-
-
 def _reason(told: Mapping[str, Any]) -> str:
     code = str(told.get("StateReason", {}).get("Code", ""))
     return "taken down" if code == BY_US else code
-
-
-def _ended_at(told: Mapping[str, Any]) -> datetime | None:
-    """Return when AWS says that it ended: `User initiated (2026-11-24 10:00:00 GMT)`."""
-    when = re.search(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)", str(told.get("StateTransitionReason", "")))
-    return datetime.fromisoformat(when[1]).replace(tzinfo=UTC) if when else None
 
 
 def _came_late(life: Life, record: Record) -> Iterator[Refused]:
@@ -166,7 +138,7 @@ def _came_late(life: Life, record: Record) -> Iterator[Refused]:
     if MEANINGS.get(code) in (Meaning.POOL_EMPTY, Meaning.QUOTA, Meaning.REGION_OUT):
         details = life.machine.details
         yield Refused(
-            time_of(record.time), life.experiment, life.machine.region, details.get("zone", ""),
+            moment_of(record.time), life.experiment, life.machine.region, details.get("zone", ""),
             details.get("type", ""), details.get("market", "on-demand"), Refusal(life.fate, "", late=True),
         )  # fmt: skip
 
@@ -179,7 +151,7 @@ def _note_stops(record: Record, open_lives: Mapping[str, Life]) -> None:
             if life := open_lives.get(identity):
                 life.stopped = record.operation == "StopInstances"
     if record.operation == "DescribeInstances":
-        for told in _described(record):
+        for told in described_in(record.response or {}):
             if life := open_lives.get(told["InstanceId"]):
                 life.stopped = told["State"]["Name"] in ("stopping", "stopped")
 

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from scripts.core.aws_prices import PRICING_REGION
 from scripts.core.checked_lab import CheckedLab
-from scripts.core.prices import PRICING_REGION
+from scripts.core.refusals import NOT_ALLOWED
 
-REFUSALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+NO = (*NOT_ALLOWED, "403")
+"""The answer to a HEAD has no code but its status."""
 NOTHING = "e30="
 """An encoded authorization message that says nothing: who may ask is told that it is none."""
 
@@ -21,7 +23,7 @@ def _allowed(call: Callable[[], Any]) -> bool | None:
     try:
         call()
     except ClientError as refusal:
-        return refusal.response["Error"].get("Code") not in REFUSALS
+        return refusal.response["Error"].get("Code") not in NO
     except BotoCoreError:
         return None
     return True

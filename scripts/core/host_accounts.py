@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts.core.accounts import AccountsDocument
 from scripts.core.console import Console
 from scripts.core.errors import LabError
+from scripts.core.member_accounts import AccountsDocument
 from scripts.core.polling import growing
 from scripts.core.remote import Failed, Host, Unreachable
 from scripts.core.render import text_of

@@ -12,7 +12,7 @@ from scripts.core.charges import Span
 from scripts.core.dollars import times
 from scripts.core.price_book import HOURS
 from scripts.core.rates import Hourly
-from scripts.core.record import Event, Record
+from scripts.core.record import Event, Record, moment_of
 from scripts.core.resources import FOUND, GONE
 from scripts.core.tags import EXPERIMENT, requested_tags
 
@@ -69,7 +69,7 @@ class KindMeter(Meter):
         for told in (record.note or {}).get(FOUND, ()):
             if told["kind"] == self.kind.name:
                 began = moment_of(told.get("since") or record.time)
-                region, by = str(told["region"]), person_of(record)
+                region, by = str(told["region"]), record.by
                 self._begin(Life(str(told["id"]), region, record.experiment, by, began, None))
         for identity in (*self.kind.ended_by(record), *(record.note or {}).get(GONE, ())):
             if identity in self.lives:
@@ -104,14 +104,4 @@ def life(kind: Kind, record: Record, found: Mapping[str, Any]) -> Life:
     """Return the beginning of what an answer says was made."""
     experiment = requested_tags(record.request or {}, kind.tag_type).get(EXPERIMENT)
     began = moment_of(kind.since_in(found) or record.time)
-    return Life(kind.id_in(found), record.region or "", experiment, person_of(record), began, found)
-
-
-def moment_of(text: str) -> datetime:
-    """Return the time that RFC 3339 text tells."""
-    return datetime.fromisoformat(text)
-
-
-def person_of(record: Record) -> str:
-    """Return who made a record: user@host."""
-    return (record.actor or "").rpartition(":")[0]
+    return Life(kind.id_in(found), record.region or "", experiment, record.by, began, found)

@@ -6,8 +6,8 @@ import getpass
 import sys
 from dataclasses import replace
 
-from scripts.core.accounts import AccountsDocument
 from scripts.core.errors import LabError
+from scripts.core.member_accounts import AccountsDocument
 from scripts.core.names import closest
 
 ASK = "ask"

@@ -1,6 +1,6 @@
 """The plugin registry: everything that can be added to the lab without changing it.
 
-Built-in kinds and launch parts are plugins like any other. More come from packages, through the entry point group
+What comes with the lab is a plugin like any other. More come from packages, through the entry point group
 `ec2_lab`, and from files that a teammate drops into `plugins/` beside lab.toml. A plugin is a module with functions
 of the names below, each marked by `@hookimpl`.
 """

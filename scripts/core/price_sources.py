@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from scripts.core.aws_prices import NotTold, list_price, spot_changes
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars
 from scripts.core.price_book import Origin
 from scripts.core.price_cache import Known, PriceCache, SpotHistory
 from scripts.core.priced import Priced
-from scripts.core.prices import NotTold, list_price, spot_changes
 from scripts.core.rates import Changing
 from scripts.core.shipped_prices import shipped, shipped_at
 

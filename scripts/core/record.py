@@ -40,6 +40,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment_of(text: str) -> datetime:
+    """Return the time, in UTC, that RFC 3339 text tells: a record's, or AWS's in one."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
 def local_user() -> str:
     """Return the local user's name. In a container it may have none but a number."""
     try:
@@ -81,6 +86,11 @@ class Record:
     times: int | None = None
     note: dict[str, Any] | None = None
     format: int = FORMAT
+
+    @property
+    def by(self) -> str:
+        """Who made it: user@host, without the process."""
+        return (self.actor or "").rpartition(":")[0]
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as it stands in the file, without empty fields."""

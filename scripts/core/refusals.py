@@ -63,6 +63,8 @@ MEANINGS = {
     "IdempotentInstanceTerminated": Meaning.TOKEN_SPENT,
 }
 
+NOT_ALLOWED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+"""The codes by which AWS says that the caller may not make a call."""
 SERVER_ERROR = 500
 
 ZONE = r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b"

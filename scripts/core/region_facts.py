@@ -12,12 +12,15 @@ from scripts.core.checked_lab import CheckedLab
 from scripts.core.data_sets import DataSnapshot, in_region
 from scripts.core.enabled_regions import expect_open
 from scripts.core.image_config import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
+from scripts.core.kept_volumes import Kept
 from scripts.core.offerings import zones_offering
 from scripts.core.quotas import quota_for, quotas, virtual_cpus
-from scripts.core.tags import SHARED
+from scripts.core.tags import KEPT, SHARED, tag_map
 
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 """Stopped machines do not count against vCPU quotas."""
+STILL_THERE = ["creating", "available", "in-use", "error"]
+"""The states of a volume that costs (all but those of its deletion)."""
 
 
 def types_wanted(lab: CheckedLab) -> list[str]:
@@ -113,6 +116,14 @@ def shared_groups(lab: CheckedLab, region: str) -> list[Mapping[str, Any]]:
     expect_open(lab, region)
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
     return list(lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"])
+
+
+def kept_volumes(lab: CheckedLab, region: str) -> Mapping[str, Kept]:
+    """Return, by their ids, what the volumes say of themselves that teardowns kept."""
+    expect_open(lab, region)
+    filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": STILL_THERE}]
+    found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
+    return {volume["VolumeId"]: Kept.read(tag_map(volume["Tags"])) for volume in found}
 
 
 def caller_address(lab: CheckedLab) -> str:

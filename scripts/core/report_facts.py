@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from scripts.core.account_survey import Survey
 from scripts.core.audit import Finding
 from scripts.core.aws_errors import in_words
+from scripts.core.aws_prices import NotTold
 from scripts.core.charges import Span, spans
 from scripts.core.cloud import Cloud
 from scripts.core.cost_sums import Spent
@@ -25,7 +26,6 @@ from scripts.core.fates import MACHINE, Past, past
 from scripts.core.kind import Kind, Resource
 from scripts.core.price_book import PriceBook
 from scripts.core.price_sources import PriceSources
-from scripts.core.prices import NotTold
 from scripts.core.record import Event, Record
 from scripts.core.resources import holdings
 from scripts.core.session import Session

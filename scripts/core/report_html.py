@@ -6,11 +6,11 @@ from datetime import datetime
 
 from scripts.core import cost_columns
 from scripts.core.audit import ALARMING
+from scripts.core.cost_periods import Series, shown
 from scripts.core.cost_sums import amount
-from scripts.core.dollars import Dollars
+from scripts.core.dollars import in_dollars
 from scripts.core.report_page import MOST_LISTED, Page, counted
 from scripts.core.report_tables import day
-from scripts.core.spending import Series, shown
 from scripts.core.time_line import short
 from scripts.core.web_page import render_page
 
@@ -20,14 +20,9 @@ def report_html(page: Page) -> str:
     return render_page(
         "report.html.j2",
         page=page, facts=page.facts, charts=cost_columns, alarming=ALARMING, most_listed=MOST_LISTED,
-        money=money, amount=amount, short=short, day=day, counted=counted, shown=shown, highest=_highest,
+        money=in_dollars, amount=amount, short=short, day=day, counted=counted, shown=shown, highest=_highest,
         machine_readable=_machine_readable,
     )  # fmt: skip
-
-
-def money(dollars: Dollars) -> str:
-    """Return an amount for a table; what is not known says so."""
-    return "unknown" if dollars is None else f"{dollars:,.2f}"
 
 
 def _highest(series: list[Series]) -> float:

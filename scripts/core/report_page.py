@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from scripts.core.audit import ALARMING, monthly
 from scripts.core.charges import Charge, Span
+from scripts.core.cost_periods import Spending, spending
 from scripts.core.dollars import known_total
 from scripts.core.fates import MACHINE, Life, Past
 from scripts.core.report_facts import Facts
 from scripts.core.report_tables import DataSetRow, Reason, Standing, data_set_rows, reasons
-from scripts.core.spending import Spending, spending
 from scripts.core.standing_costs import total_of
 from scripts.core.time_axis import new_axis
 from scripts.core.time_line import Row, TimeLine, hours, time_line

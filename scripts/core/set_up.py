@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scripts.core.accounts import document, made_at_boot
 from scripts.core.arrival import Arrival, NotSeen, SetUpFailed
 from scripts.core.asking import Instance
 from scripts.core.config import Experiment
@@ -12,6 +11,7 @@ from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
 from scripts.core.host_accounts import HostAccounts
 from scripts.core.hosts import login_name, write_ssh_files
+from scripts.core.member_accounts import document, made_at_boot
 from scripts.core.pinning import Say
 from scripts.core.remote import Host
 from scripts.core.removal import remove_everything

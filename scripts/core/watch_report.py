@@ -15,7 +15,9 @@ from scripts.core.kind import Resource
 from scripts.core.launch_report import LaunchReport
 from scripts.core.notifier import Notifier
 from scripts.core.notifying import Notices
+from scripts.core.record import moment_of
 from scripts.core.refusals import Refusal
+from scripts.core.time_left import NEVER
 from scripts.core.watch_event import Ended, Interrupted, Refused, Running, Stage, WatchEvent
 from scripts.core.watched_records import ttl_in
 from scripts.core.watching import Happening, Loaded, Moved, Remark, Watching
@@ -122,12 +124,14 @@ def printable(line: str) -> str:
 def time_left(
     machines: list[Resource], inquiries: dict[str, Inquiry], ttl: timedelta | None, now: datetime
 ) -> timedelta | None:
-    """Return in which time the first machine ends itself: by its own timer where it was heard, else by its ttl."""
+    """Return in which time the first machine ends itself: by its timer as heard, or its tags, or its ttl."""
     ends = []
     for machine in machines:
         heard = inquiries[machine.id].last.ends_at if machine.id in inquiries else None
         if heard is not None:
             ends.append(datetime.fromtimestamp(heard, UTC))
+        elif told := machine.details.get("ends"):
+            ends += [moment_of(told)] if told != NEVER else []
         elif ttl and machine.since:
             ends.append(datetime.fromisoformat(machine.since) + ttl)
     return max(timedelta(0), min(ends) - now) if ends else None

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from scripts.core.ending import ENDED
-from scripts.core.record import Event, Record
-from scripts.core.refusals import Refusal
+from scripts.core.machine_records import market_in, refusal_in
+from scripts.core.record import Record
 from scripts.core.resuming import LAUNCHED, RUN
 from scripts.core.values import duration
 from scripts.core.watch_event import Refused
-
-ASKS_FOR_MACHINES = ("RunInstances", "StartInstances")
 
 
 def ttl_in(records: list[Record]) -> timedelta | None:
@@ -25,13 +23,7 @@ def ttl_in(records: list[Record]) -> timedelta | None:
 
 def refusals_in(records: Iterable[Record]) -> list[Record]:
     """Return the records by which AWS refused to make or start a machine, dry runs left out."""
-    return [
-        record
-        for record in records
-        if record.event is Event.ERROR
-        and record.operation in ASKS_FOR_MACHINES
-        and not (record.request or {}).get("DryRun")
-    ]
+    return [record for record in records if refusal_in(record)]
 
 
 def was_torn_down(records: Sequence[Record]) -> bool:
@@ -55,11 +47,11 @@ def ended_in(records: Sequence[Record]) -> int | None:
 
 
 def refused_in(name: str, record: Record) -> Refused:
-    """Return what such a record tells."""
-    error, request = record.error or {}, record.request or {}
-    refusal = Refusal(str(error.get("code")), str(error.get("message")), error.get("http_status"))
-    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
-    wanted = f"{request.get('InstanceType')}  {market}"
+    """Return what such a record tells. Raises ValueError where it tells of no refusal."""
+    refusal, request = refusal_in(record), record.request or {}
+    if refusal is None:
+        raise ValueError(record)
+    wanted = f"{request.get('InstanceType')}  {market_in(request)}"
     if record.operation == "StartInstances":
         wanted = " ".join(request.get("InstanceIds", ()))
     return Refused(

@@ -1,1 +1,1 @@
-"""The built-in kinds of resource, one file each, registered like any plugin's."""
+"""The built-in kinds of resource, one file each, and what they cost; registered like any plugin's."""

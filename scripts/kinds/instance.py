@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars, total
 from scripts.core.kind import Kind, Resource, as_text
+from scripts.core.machine_records import described_in
 from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
 from scripts.core.record import Record
@@ -40,7 +41,7 @@ class Instance(Kind):
         """Return also the machines that a description shows as terminated."""
         yield from super().ended_by(record)
         if record.operation == "DescribeInstances" and record.response:
-            yield from (self.id_in(found) for found in _instances(record.response) if self.is_gone(found))
+            yield from (self.id_in(found) for found in described_in(record.response) if self.is_gone(found))
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the instances of a RunInstances answer."""
@@ -112,7 +113,7 @@ class Instance(Kind):
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the instances that match."""
         for page in cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=filters):
-            yield from _instances(page)
+            yield from described_in(page)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Terminate it."""
@@ -130,8 +131,3 @@ def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]
         return {}  # not allowed, or a volume is just gone: the status is worth having without it
     details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
     return {volume: told["Progress"] for volume, told in details.items() if "Progress" in told}
-
-
-def _instances(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for reservation in response.get("Reservations", ()):
-        yield from reservation["Instances"]

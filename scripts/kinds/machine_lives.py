@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.core.metering import moment_of, person_of
-from scripts.core.record import Event, Record
+from scripts.core.machine_records import described_in, market_in, transition_in
+from scripts.core.record import Event, Record, moment_of
 from scripts.core.resources import FOUND, GONE, token_of
 from scripts.core.resuming import RUN
-from scripts.core.tags import EXPERIMENT, requested_tags, tag_map
+from scripts.core.tags import ENDS, EXPERIMENT, requested_tags, tag_map
+from scripts.core.time_left import NEVER
 from scripts.core.values import duration
 
-ENDS, NEVER = "lab:ends", "never"
-"""The tag, and its value, of a machine whose end was set anew."""
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
 SHUT_DOWN = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
              "Server.SpotInstanceShutdown")  # fmt: skip
 """StateReason codes of machines that ran before they ended; all others are of those that never came to run."""
 SETTLING = timedelta(minutes=1)
 """For how long after a stop a description may still show what was before."""
-TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-"""In StateTransitionReason: when it was stopped or terminated
-(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html)."""
 
 
 @dataclass(slots=True)
@@ -176,13 +171,12 @@ class MachineLives:
     def _born(self, asked: Record, found: Mapping[str, Any], identity: str, began: datetime) -> None:
         request = asked.request or {}
         experiment = requested_tags(request, "instance").get(EXPERIMENT) or asked.experiment
-        market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
         self.known.setdefault(
             identity,
             MachineLife(
-                id=identity, region=asked.region or "", experiment=experiment, by=person_of(asked),
+                id=identity, region=asked.region or "", experiment=experiment, by=asked.by,
                 type=found.get("InstanceType") or request.get("InstanceType", ""),
-                market=found.get("InstanceLifecycle") or market,
+                market=found.get("InstanceLifecycle") or market_in(request),
                 zone=found.get("Placement", {}).get("AvailabilityZone", ""),
                 made=began, request=request, ttl=self._ttl.get(experiment), runs=[Run(began)],
             ),
@@ -204,12 +198,6 @@ class MachineLives:
         machine.saw(state, at, failed=_failed(found), when=when)
 
 
-def described_in(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Return the machines of a DescribeInstances answer."""
-    for reservation in response.get("Reservations", ()):
-        yield from reservation["Instances"]
-
-
 def passing_address(found: Mapping[str, Any]) -> str:
     """Return the public IPv4 address that came with a machine; an elastic one is a thing of its own."""
     owners = {i["Association"].get("IpOwnerId") for i in found.get("NetworkInterfaces", ()) if "Association" in i}
@@ -224,8 +212,5 @@ def _failed(found: Mapping[str, Any]) -> bool:
 
 def _transition(found: Mapping[str, Any], machine: MachineLife, at: datetime) -> datetime | None:
     """Return when AWS says that it stopped or ended, where that can be of its present run."""
-    told = TRANSITION.search(found.get("StateTransitionReason", ""))
-    if not told or not machine.runs:
-        return None  # no time is told, or none of a run
-    moment = datetime.strptime(told[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    return moment if machine.runs[-1].began <= moment <= at else None
+    moment = transition_in(found)
+    return moment if moment and machine.runs and machine.runs[-1].began <= moment <= at else None

@@ -11,8 +11,8 @@ from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
 from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
+from scripts.core.sizes import GIB
 
-GIB = 1 << 30
 OLD = 90
 """Days after which a snapshot that nobody in the lab made is worth a look."""
 

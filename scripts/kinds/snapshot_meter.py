@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.charges import Span
-from scripts.core.metering import KindMeter, Life, moment_of, person_of
+from scripts.core.metering import KindMeter, Life
 from scripts.core.rates import HOUR, Hourly, Monthly
-from scripts.core.record import Event, Record
+from scripts.core.record import Event, Record, moment_of
+from scripts.core.sizes import GIB
 
 if TYPE_CHECKING:
     from scripts.core.kind import Kind
     from scripts.core.price_book import PriceBook
 
-GIB = 1 << 30
 RESTORES = {
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",
     "DescribeFastSnapshotRestores": "FastSnapshotRestores",
@@ -62,7 +62,7 @@ class SnapshotMeter(KindMeter):
         if times_of_it and times_of_it[-1].ended is None:
             return
         made = self.lives.get(found["SnapshotId"])
-        experiment, by = (made.experiment, made.by) if made else (record.experiment, person_of(record))
+        experiment, by = (made.experiment, made.by) if made else (record.experiment, record.by)
         began = moment_of(found.get("EnabledTime") or found.get("OptimizingTime") or record.time)
         times_of_it.append(Life(found["SnapshotId"], record.region or "", experiment, by, began, found))
 

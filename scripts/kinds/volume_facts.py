@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.core.metering import moment_of
-from scripts.core.record import Record
-from scripts.kinds.machine_lives import described_in
+from scripts.core.machine_records import described_in
+from scripts.core.record import Record, moment_of
+from scripts.core.sizes import GIB
 
-GIB = 1 << 30
 SETTLING = timedelta(minutes=2)
 """How young a volume may be that a listing leaves out although it lives."""
 

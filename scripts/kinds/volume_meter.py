@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scripts.core.charges import Span
-from scripts.core.metering import Meter, moment_of, person_of
+from scripts.core.metering import Meter
 from scripts.core.price_book import PriceBook
 from scripts.core.rates import Hourly, Monthly
-from scripts.core.record import Event, Record
+from scripts.core.record import Event, Record, moment_of
 from scripts.core.resources import FOUND, GONE, token_of
 from scripts.core.tags import EXPERIMENT, requested_tags
 from scripts.kinds.machine_lives import MachineLife, MachineLives
@@ -99,7 +99,7 @@ class VolumeMeter(Meter):
         for identity, record in self._made.items():
             request, response = record.request or {}, record.response or {}
             yield VolumeLife(
-                id=identity, region=record.region or "", by=person_of(record), asked={**request, **response},
+                id=identity, region=record.region or "", by=record.by, asked={**request, **response},
                 experiment=requested_tags(request, "volume").get(EXPERIMENT) or record.experiment,
                 began=moment_of(response.get("CreateTime") or record.time), ended=self._end(identity),
             )  # fmt: skip

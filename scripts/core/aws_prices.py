@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.capacity import Pool
 from scripts.core.cloud import Cloud
-from scripts.core.dollars import Dollars
+from scripts.core.dollars import Dollars, in_dollars
 from scripts.core.priced import VOLUME_USAGE, Priced, Unit, volume_usage
 
 PRICING_REGION = "us-east-1"
@@ -94,4 +94,4 @@ def shown(pool: Pool, price: Dollars) -> str:
     """Return a price for people."""
     if pool.market not in ("on-demand", "spot"):
         return "reserved"
-    return "unknown" if price is None else f"{price:.2f}"
+    return in_dollars(price)

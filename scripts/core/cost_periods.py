@@ -1,4 +1,4 @@
-"""What was spent in each period, by experiment and by member, as small charts of one scale. Pure."""
+"""What was spent in each period, by experiment and by member. Pure."""
 
 from __future__ import annotations
 
