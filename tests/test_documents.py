@@ -8,6 +8,8 @@ import pytest
 from tests.lab_directory import REPOSITORY
 
 READMES = ["README.md", "README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+EXAMPLES = ("experiments/foo.toml", "members/bob.toml", "plugins/motd.py")
+"""Files that a reader would write."""
 POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
 ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
 
@@ -54,9 +56,7 @@ def test_every_make_target_and_every_file_that_a_document_names_exists(document)
     for target in re.findall(r"(?:^|`|\$ )make ([a-z][a-z-]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document} names make {target}"
     for name in re.findall(r"`((?:scripts|docs|templates|tests|bench|members|experiments|plugins)/[\w./-]*)`", text):
-        assert (REPOSITORY / name).exists() or name in ("experiments/foo.toml", "members/bob.toml"), (
-            f"{document} names {name}"
-        )
+        assert (REPOSITORY / name).exists() or name in EXAMPLES, f"{document} names {name}"
 
 
 def test_the_plugin_that_the_readme_shows_is_the_one_that_is_tested():
