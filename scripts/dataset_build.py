@@ -93,7 +93,7 @@ def from_here(
         console.say(f"{snapshot.name} has the same content: nothing to do", "same", style="green", id=snapshot.id)
         return
     console.say(f"{snapshot.name}: {snapshot.id} in {region} is complete; {sent} blocks of 512 KiB were sent",
-                "complete", style="green", id=snapshot.id, region=region, version=snapshot.version,
+                "complete", style="green", dataset=dataset, id=snapshot.id, region=region, version=snapshot.version,
                 blocks=sent)  # fmt: skip
     console.hint(f"  `make snapshot-copy DATASET={dataset} REGIONS=…` copies it to other regions")
 

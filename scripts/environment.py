@@ -29,7 +29,7 @@ def main(stamp: Path, lock_file: Path) -> None:
 
 def install(stamp: Path, lock_file: Path) -> None:
     """Make the environment where there is none, and install what the lock file pins."""
-    print(f"setting up {stamp.parent} from {lock_file}, once; this takes about a minute", flush=True)
+    print(f"setting up {stamp.parent} from {lock_file}, once; this takes about a minute", file=sys.stderr)
     python = stamp.parent / "bin" / "python"
     try:
         if not python.exists():

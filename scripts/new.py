@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.options import ExperimentName, script
+from scripts.core.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
 
 
 @app.command()
-def new(exp: ExperimentName = "") -> None:
+def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Write experiments/EXP.toml, unless there is one."""
     import os
     from pathlib import Path
@@ -31,7 +31,8 @@ def new(exp: ExperimentName = "") -> None:
         raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
     finally:
         draft.unlink(missing_ok=True)
-    Console().say(f"wrote {path}: edit it, then `make launch EXP={exp}`", "written", path=str(path))
+    text = f"wrote {path}: edit it, then `make launch EXP={exp}`"
+    Console(as_json=as_json).say(text, "written", path=str(path))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from scripts.core.account_setup import AccountSetup
 
 app = script(__doc__)
-STYLES = {"lacks": "yellow", "wants": "red"}
+STYLES = {"there": None, "lacks": "yellow", "wants": "red"}
+"""How each is shown that may be said of what a lab needs: an event by that name."""
 
 
 @app.command()
@@ -51,7 +52,7 @@ def show(console: Console, setup: AccountSetup) -> None:
         lines += [("wants", what) for what in region.missing]
         for how, what in lines:
             text = f"  {region.region:<{widest}}  {how}  {what}"
-            console.say(text, how, style=STYLES.get(how), where=region.region, what=what)
+            console.say(text, how, style=STYLES[how], where=region.region, what=what)
     every = dict.fromkeys(what for region in setup.regions for what in region.advice)
     for what in every:
         where = [region.region for region in setup.regions if what in region.advice]

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.event_schema import check_output
 from tests.script_process import IS_AVAILABLE, ScriptProcess
 
 REPOSITORY = Path(__file__).parents[1]
@@ -82,8 +83,11 @@ class LabDirectory:
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def run(self, script: str, **variables: str) -> Ended:
+        """Run a script to its end. With JSON=1, all that it says is in the schema of events."""
         process = self.start(script, **variables)
         out, err = process.communicate(timeout=120)
+        if variables.get("JSON") == "1":
+            check_output(script.replace("_", "-"), out)
         return Ended(process.returncode, out, err)
 
     def launch(self, exp: str = "demo", **variables: str) -> Ended:

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from tests.event_schema import check_line, check_output
+
 SPOT = 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n'
 
 
@@ -20,6 +22,7 @@ class Watching:
     def next(self, name, **expected):
         """Return the next event of that name, and of those values."""
         for line in self.process.stdout:
+            check_line("watch", line)
             event = json.loads(line)
             if event["event"] == name and expected.items() <= event.items():
                 return event
@@ -27,9 +30,10 @@ class Watching:
 
     def rest(self):
         """Return all events until the watch has ended well."""
-        events = [json.loads(line) for line in self.process.stdout]
+        lines = list(self.process.stdout)
         assert self.process.wait(30) == 0, self.process.stderr.read()
-        return events
+        check_output("watch", "".join(lines))
+        return [json.loads(line) for line in lines]
 
     def end(self):
         self.alarm.cancel()

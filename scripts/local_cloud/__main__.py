@@ -9,25 +9,26 @@ import typer
 
 from scripts.core.console import Console, run
 from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running, stop
-from scripts.core.options import script
+from scripts.core.options import AsJson, script
 
 app = script(__doc__)
 Directory = Annotated[Path, typer.Option("--directory", help="Where its address and its log are.")]
 
 
 @app.command(name="start")
-def start_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Start the local cloud, unless it runs."""
     url = ensure_running(directory)
-    Console().say(f"local cloud on {url}: nothing here is real and nothing is billed", "running", url=url)
+    text = f"local cloud on {url}: nothing here is real and nothing is billed"
+    Console(as_json=as_json).say(text, "running", url=url)
 
 
 @app.command(name="stop")
-def stop_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Stop the local cloud; what lived in it is gone."""
     stopped = stop(directory)
     text = "local cloud stopped; what lived in it is gone" if stopped else "no local cloud was running"
-    Console().say(text, "stopped", was_running=stopped)
+    Console(as_json=as_json).say(text, "stopped", was_running=stopped)
 
 
 @app.command(name="serve")

@@ -1,0 +1,152 @@
+"""Every command in the documents is right, and is run: here, document by document in its order, or by another test."""
+
+import gzip
+import json
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.lab_directory import REPOSITORY
+from tests.said_events import TARGETS
+from tests.test_events import command_of
+
+DOCUMENTS = {
+    path.name: path.read_text()
+    for path in (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("*.md")))
+}
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EVERYWHERE = {"DEBUG", "REGISTRY", "MEMBER", "PYTHON"}
+"""What no script has an option for: it is read where it is needed, by make or by what all scripts share."""
+OTHERS = {"test-vm": {"VM_ACCEL"}}
+"""The variables of targets that run no script of ours."""
+
+RUN_BY = {
+    ("going-to-aws.md", "make watch EXP=demo"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
+    ("watch.md", "make watch EXP=speech"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
+    ("runs.md", "make launch EXP=speech"): (
+        "tests/hosts/test_delivery.py::test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins"
+    ),
+    ("runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
+        "tests/test_runs.py::test_the_first_that_failed_of_several_machines_is_the_exit_code"
+    ),
+}
+"""What needs more than a lab and the local cloud (a machine that boots, a command that ends), and who runs it."""
+RUNBOOKS = {"onboarding.md": "tests/vm/test_onboarding.py::test_every_command_of_the_runbook_does_what_it_says"}
+"""Documents whose every command a test reads and runs."""
+OF_AWS_ALONE = {"aws configure sso", "aws sso login"}
+"""What signs in to AWS itself."""
+ASKS_FIRST = {"make setup-aws", "make teardown EXP='speech-*'"}
+"""What shows, and ends with 1 until YES=1 is said."""
+
+
+def commands_of(document):
+    """The command lines of a document, without what is said behind them."""
+    for language, block in BLOCK.findall(DOCUMENTS[document]):
+        for line in block.splitlines():
+            if language == "sh" or line.startswith("$ "):
+                yield re.sub(r"\s+# .*", "", line.removeprefix("$ ")).strip()
+
+
+def mentions_of(document):
+    """Its command lines, and what it mentions in the midst of a sentence."""
+    yield from (command for command in commands_of(document) if re.match(r"make\b", command))
+    yield from re.findall(r"`(make [^`]*)`", BLOCK.sub("", DOCUMENTS[document]))
+
+
+def words_of(command):
+    """The words of a command's first part, and the rest of its pipe."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="|")
+    lexer.whitespace_split = True
+    words = list(lexer)
+    bar = words.index("|") if "|" in words else len(words)
+    return words[:bar], words[bar + 1 :]
+
+
+def taken_by(target):
+    """The variables that a target takes."""
+    options = command_of(target).params if target in TARGETS else ()
+    return {str(option.envvar) for option in options} | OTHERS.get(target, set()) | EVERYWHERE
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_make_command_names_a_target_and_variables_that_it_takes(document):
+    for mention in mentions_of(document):
+        words, _ = words_of(mention)
+        variables = {word.partition("=")[0] for word in words if re.match(r"[A-Z_]+=", word)}
+        targets = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        for target in targets:
+            assert re.search(rf"^{re.escape(target)}:.*## ", MAKEFILE, re.MULTILINE), f"{document}: `{mention}`"
+            assert variables <= taken_by(target), f"{document}: `{mention}`: {variables - taken_by(target)}"
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in RUNBOOKS and any(commands_of(name))])
+def test_every_command_of_a_document_does_in_its_order_what_it_says(document, lab, cloud):
+    arranged(document, lab, cloud)
+    for command in commands_of(document):
+        if command not in OF_AWS_ALONE and (document, command) not in RUN_BY and not run_by_ci(command):
+            follow(lab, command)
+
+
+def arranged(document, lab, cloud):
+    """Put into a lab what a reader of the document has there: its own example files, and what it takes for granted."""
+    for name in ("alice.pub", "recordings/a.wav"):
+        lab.write(name, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl alice\n")
+    lab.write("experiments/foo.toml", 'types = ["g5.xlarge"]\n')
+    if document == "sweeps.md":
+        (example,) = re.findall(
+            r"^```toml\n(# experiments/speech.toml\n.*?)```$", DOCUMENTS[document], re.DOTALL | re.MULTILINE
+        )
+        lab.write("experiments/speech.toml", example)
+    if document == "json.md":
+        assert lab.launch().code == 0
+    if document == "registry.md":
+        cloud.weather(capacity=[{"region": "us-east-1"}])
+        assert lab.launch("foo").code == 0
+        lines = "".join(json.dumps(record) + "\n" for record in lab.records())
+        lab.write("registry-archive/2026-11.jsonl.gz", "").write_bytes(gzip.compress(lines.encode()))
+
+
+def run_by_ci(command):
+    """Whether .ci/run has it, or what it says to be the same: what developers run can't be run within a test."""
+    lines = (REPOSITORY / ".ci/run").read_text()
+    return re.search(rf"^(?:make .*# )?{re.escape(command)}(?=$|[, ])", lines, re.MULTILINE) is not None
+
+
+def follow(lab, command):
+    """Run a command as its reader does; what make hands over is tests/test_make.py's business."""
+    words, pipe = words_of(command)
+    if words[0] != "make":
+        shown = shell(lab, command, "")
+    else:
+        (target,) = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        variables = dict(word.split("=", 1) for word in words if "=" in word)
+        ended = lab.run(TARGETS[target].removeprefix("scripts."), **variables)
+        assert ended.code == (command in ASKS_FIRST), f"{command}: {ended.err}"
+        shown = shell(lab, shlex.join(pipe), ended.out) if pipe else ended.out
+    assert shown.strip(), f"{command} shows nothing"
+
+
+def shell(lab, command, given):
+    tools = [tool for tool in ("jq", "flock", "zcat") if tool in command and not shutil.which(tool)]
+    if tools:
+        pytest.skip(f"no {tools[0]} here; .ci/run has it")
+    ended = subprocess.run(
+        ["sh", "-c", command], cwd=lab.path, input=given, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), command
+    return ended.stdout
+
+
+def test_what_is_said_to_be_run_elsewhere_is_in_its_document_and_its_test_exists():
+    for document, command in RUN_BY:
+        assert command in commands_of(document)
+    for held_by in (*RUN_BY.values(), *RUNBOOKS.values()):
+        path, _, name = held_by.partition("::")
+        assert f"\ndef {name}(" in (REPOSITORY / path).read_text(), held_by
+    assert {command for name in DOCUMENTS for command in commands_of(name)} >= OF_AWS_ALONE | ASKS_FIRST
