@@ -99,9 +99,8 @@ def arranged(document, lab, cloud):
         lab.write(name, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl alice\n")
     lab.write("experiments/foo.toml", 'types = ["g5.xlarge"]\n')
     if document == "sweeps.md":
-        (example,) = re.findall(
-            r"^```toml\n(# experiments/speech.toml\n.*?)```$", DOCUMENTS[document], re.DOTALL | re.MULTILINE
-        )
+        blocks = [block for _, block in BLOCK.findall(DOCUMENTS[document])]
+        (example,) = [block for block in blocks if block.startswith("# experiments/speech.toml\n")]
         lab.write("experiments/speech.toml", example)
     if document == "json.md":
         assert lab.launch().code == 0
