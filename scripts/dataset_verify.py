@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, Regions, Version, script
+
+if TYPE_CHECKING:
+    from scripts.core.data_sets import DataSnapshot
+    from scripts.core.session import Session
 
 app = script(__doc__)
 
@@ -18,16 +24,13 @@ def dataset_verify(
     Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
     as a tag.
     """
-    from scripts.core.data_sets import BLOCKS, in_regions, newest
-    from scripts.core.direct_snapshot import DirectSnapshots
+    from scripts.core.data_sets import in_regions, newest
     from scripts.core.names import region_names
-    from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
-    from scripts.core.snapshot_blocks import whole
 
     if not dataset:
         raise LabError("DATASET: which data set? (DATASET=speech)")
-    console, failed = Console(as_json=as_json), []
+    console = Console(as_json=as_json)
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
@@ -36,22 +39,30 @@ def dataset_verify(
         found = [snapshot for snapshot in meant if snapshot]
         if not found:
             raise LabError(f"DATASET: {dataset}{f'@{version}' if version else ''} is in none of {', '.join(places)}")
-        for snapshot in found:
-            if not (built := snapshot.tags.get(BLOCKS)):
-                raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
-            with progress_bars(console) as bars:
-                read = DirectSnapshots(session, snapshot.region).digests(
-                    snapshot.id,
-                    lambda done, total: bars.show(snapshot.region, done, total, ""),  # noqa: B023 - at once
-                )
-            same = whole(read) == built
-            failed += [] if same else [f"{snapshot.id} in {snapshot.region}"]
-            said = "is what was built" if same else "is NOT what was built"
-            console.say(f"{snapshot.name} in {snapshot.region} {said}: {len(read)} blocks", "verified",
-                        style="green" if same else "red", id=snapshot.id, region=snapshot.region, same=same,
-                        blocks=len(read))  # fmt: skip
+        failed = [f"{s.id} in {s.region}" for s in found if not is_what_was_built(session, s, console)]
     if failed:
         raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
+
+
+def is_what_was_built(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
+    """Read a snapshot back, and say how it compares. Raises LabError where there is nothing to compare it with."""
+    from scripts.core.data_sets import BLOCKS
+    from scripts.core.direct_snapshot import DirectSnapshots
+    from scripts.core.progress_bars import progress_bars
+    from scripts.core.snapshot_blocks import whole
+
+    if not (built := snapshot.tags.get(BLOCKS)):
+        raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
+    with progress_bars(console) as bars:
+        read = DirectSnapshots(session, snapshot.region).digests(
+            snapshot.id, lambda done, total: bars.show(snapshot.region, done, total, "")
+        )
+    same = whole(read) == built
+    said = "is what was built" if same else "is NOT what was built"
+    console.say(f"{snapshot.name} in {snapshot.region} {said}: {len(read)} blocks", "verified",
+                style="green" if same else "red", id=snapshot.id, region=snapshot.region, same=same,
+                blocks=len(read))  # fmt: skip
+    return same
 
 
 if __name__ == "__main__":

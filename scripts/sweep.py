@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, ExperimentName, Parameters, Yes, script
+
+if TYPE_CHECKING:
+    from scripts.core.config import Experiment
 
 app = script(__doc__)
 Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
@@ -31,20 +36,15 @@ def sweep(
     import time
 
     from scripts.core.code_packing import packed
-    from scripts.core.config import Experiment, written_experiment
     from scripts.core.parameters import parameters_in, variations
     from scripts.core.session import open_session
     from scripts.core.sweep_consent import expect_consent
     from scripts.core.sweep_report import SweepReport
     from scripts.core.sweeping import State, Sweep, to_launch
-    from scripts.core.toml_file import checked
 
     fixed = parameters_in(parameters)
     with open_session("sweep") as session:
-        written = written_experiment(session.directory, exp)
-        experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")
-        if not experiment.matrix:
-            raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
+        written, experiment = with_matrix(session.directory, exp)
         everything = variations(exp, experiment.matrix, fixed)
         wanted = to_launch(everything, session.registry.histories({one.name for one in everything}), failed=failed)
         expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
@@ -61,6 +61,18 @@ def sweep(
         report.sums_up(outcomes, time.monotonic() - began)
         if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
             raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
+
+
+def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
+    """Return an experiment as it was written, and checked. Raises LabError, also where it has nothing to sweep."""
+    from scripts.core.config import Experiment, written_experiment
+    from scripts.core.toml_file import checked
+
+    written = written_experiment(directory, exp)
+    experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")
+    if not experiment.matrix:
+        raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
+    return written, experiment
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from scripts.core.plugins import Plugins
 from scripts.core.price_book import PriceBook
 from scripts.core.price_cache import Known, PriceCache, SpotHistory
 from scripts.core.price_sources import LIST, REFUSED
-from scripts.core.rates import Changing, Hourly, Monthly, Together, month_of
+from scripts.core.rates import Changing, Hourly, Monthly, month_of
 from scripts.core.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
@@ -300,7 +300,6 @@ CHANGES = st.lists(st.tuples(MOMENTS, PRICES), min_size=1, max_size=6, unique_by
     lambda changes: Changing(sorted(changes), at("2027-02-01"))
 )
 RATES = st.one_of(PRICES.map(Hourly), PRICES.map(Monthly), CHANGES)
-RATES |= st.tuples(RATES, RATES).map(Together)
 
 
 @st.composite

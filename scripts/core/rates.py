@@ -96,21 +96,6 @@ class Changing(Rate):
                 yield here, there, price
 
 
-@dataclass(frozen=True, slots=True)
-class Together(Rate):
-    """The sum of several rates."""
-
-    rates: Sequence[Rate]
-
-    def dollars(self, began: datetime, ended: datetime) -> Dollars:
-        """Return the sum; unknown where any is."""
-        return total(rate.dollars(began, ended) for rate in self.rates)
-
-    def hourly(self, moment: datetime) -> Dollars:
-        """Return the sum; unknown where any is."""
-        return total(rate.hourly(moment) for rate in self.rates)
-
-
 def month_of(moment: datetime) -> tuple[datetime, datetime]:
     """Return when the calendar month of a moment begins and when the next one does, in UTC."""
     begins = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
