@@ -42,6 +42,8 @@ def every(share, number):
 
 @pytest.mark.parametrize(("script", "back", "ends"), [("stop", "start", "stopped"), ("start", "stop", "running")])
 def test_a_stop_or_a_start_killed_anywhere_is_ended_by_the_next(launched, cloud, script, back, ends):
+    for once in ("stop", "start"):  # prices that are asked for once are at hand then
+        run(launched, once, EXP="demo")
     if script == "start":
         run(launched, "stop", EXP="demo")
     number = killed(launched, script, 0, EXP="demo")
