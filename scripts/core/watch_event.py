@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WatchEvent:
+class WatchEvent(ABC):
     """Something that happened to an experiment."""
 
     name: ClassVar[str]
@@ -30,9 +31,9 @@ class WatchEvent:
     """RFC 3339, UTC."""
 
     @property
+    @abstractmethod
     def text(self) -> str:
         """One line for people."""
-        raise NotImplementedError
 
     def as_fields(self) -> dict[str, Any]:
         """Return it as a program wants it: the fields of a JSON object."""
