@@ -184,13 +184,14 @@ def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_
 
 
 def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others_are_looked_for(lab, cloud):
-    cloud.weather(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=30)
+    cloud.weather(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=600)
     process = lab.start("launch", EXP="demo", COUNT="3", JSON="1")
     while len(living_in(cloud, "us-east-1", "instance") + living_in(cloud, "us-west-2", "instance")) < 3:
         assert process.poll() is None
     process.kill()
     process.communicate()
     cloud.weather()
+    cloud.hurry()
     ended = lab.run("launch", EXP="demo", COUNT="4", JSON="1")
     assert ended.code == 0, ended.err
     assert len([e for e in ended.events if e["event"] == "taken-up"]) == 3
