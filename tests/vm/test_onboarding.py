@@ -51,7 +51,7 @@ def machine(laboratory, tmp_path_factory):
 def make(laboratory, command):
     """Run a command of the runbook as its reader does, in a lab that has the Makefile."""
     lab = laboratory.directory
-    for name in ("Makefile", "scripts", "templates", ".venv", "requirements.lock", "requirements-dev.lock"):
+    for name in ("Makefile", "docs", "scripts", "templates", ".venv", "requirements.lock", "requirements-dev.lock"):
         if not (lab.path / name).exists():
             (lab.path / name).symlink_to(REPOSITORY / name)
     typed = "id -un; findmnt -no TARGET /data\n" if " ssh " in command else ""
