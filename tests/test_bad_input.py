@@ -114,6 +114,7 @@ def test_an_endpoint_that_can_not_be_reached(lab, cloud):
     assert "Could not connect to the endpoint URL" in refused(lab, cloud, ended)
 
 
+@pytest.mark.bare
 def test_a_read_only_registry(lab, cloud):
     """Root may write anything, so as root the script runs as somebody else."""
     lab.registry.write_text("[\n]\n")
@@ -133,6 +134,7 @@ def test_a_read_only_registry(lab, cloud):
     assert cloud.calls("RunInstances") == []
 
 
+@pytest.mark.bare
 def test_a_disk_that_is_full(lab, cloud):
     """A limit on the size of files stands for the disk: the registry can't grow beyond it."""
     lab.registry.write_text("[\n]\n")

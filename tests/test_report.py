@@ -123,6 +123,7 @@ def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
     assert page.read_text() == "old"
 
 
+@pytest.mark.bare
 def test_ten_thousand_records_of_three_hundred_machines_are_told_of_in_five_seconds(lab, cloud):
     GeneratedRegistry().team(sweep=250).fill(10_000).write(lab.registry)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
