@@ -67,7 +67,8 @@ class LabDirectory:
         It is forked from a process that has loaded everything, unless Python itself is to start another way.
         """
         module, environment = f"scripts.{script}", self.environment(**variables)
-        if IS_AVAILABLE and not any(name.startswith("PYTHON") for name in variables):
+        as_usual = environment["PYTHONPATH"] == str(REPOSITORY) and "PYTHONUNBUFFERED" not in environment
+        if IS_AVAILABLE and as_usual:
             return ScriptProcess(module, self.path, environment)
         return subprocess.Popen(
             [sys.executable, "-m", module],

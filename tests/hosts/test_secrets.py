@@ -45,7 +45,6 @@ def watched(lab, tmp_path):
     return lab
 
 
-@pytest.mark.bare
 def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host_with_sshd, alice_key, tmp_path):
     lab, screens = watched, []
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[accounts]\nsudo = "password"\nadministrators = ["alice"]\n')
