@@ -67,7 +67,7 @@ class LabDirectory:
         It is forked from a process that has loaded everything, unless Python itself is to start another way.
         """
         module, environment = f"scripts.{script}", self.environment(**variables)
-        as_usual = environment["PYTHONPATH"] == str(REPOSITORY) and "PYTHONUNBUFFERED" not in environment
+        as_usual = environment["PYTHONPATH"] == str(REPOSITORY) and "PYTHONUNBUFFERED" not in variables
         if IS_AVAILABLE and as_usual:
             return ScriptProcess(module, self.path, environment)
         return subprocess.Popen(
