@@ -58,7 +58,9 @@ def test_both_locks_pin_the_same_versions():
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_no_address_says_where_they_come_from(lock):
-    assert "://" not in (REPOSITORY / lock).read_text()
+    text = (REPOSITORY / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"https?:|file:/|--index|--find-links|--extra-index", text)
 
 
 def test_each_that_is_asked_for_is_used():

@@ -74,10 +74,3 @@ def test_every_failure_that_is_told_of_is_held_by_a_test_that_exists():
         held_by = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row.split("|")[-2].strip())
         assert held_by, f"no test is named: {row}"
         assert f"\ndef {held_by[2]}(" in (REPOSITORY / held_by[1]).read_text(), row
-
-
-def test_no_address_of_a_package_index_is_in_the_lock_files():
-    for name in ("requirements.lock", "requirements-dev.lock"):
-        text = (REPOSITORY / name).read_text()
-        assert "--hash=sha256:" in text
-        assert not re.search(r"https?:|file:/|--index|--find-links|--extra-index", text)
