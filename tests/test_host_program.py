@@ -5,6 +5,7 @@ import gzip
 
 import pytest
 
+from scripts.core import host_program
 from scripts.core.host_program import bare, sent, sshd_drop_in
 from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
 
@@ -36,6 +37,51 @@ def test_a_bare_program_does_what_the_program_does(program):
 
 def test_strings_that_look_like_comments_stay():
     assert bare('a = "# b"  # c\n\n\nclass D:\n    """E."""\n# f\n') == 'a="# b"\nclass D:\n pass\n'
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A program that is sent, and a way to send it as the next script does."""
+    monkeypatch.setattr(host_program, "PROGRAMS", tmp_path / "kept")
+    monkeypatch.setattr(host_program, "text_of", lambda name: (tmp_path / name).read_text())
+    program = tmp_path / "a.py"
+    program.write_text("b = 1  # c\n")
+
+    def send():
+        sent.cache_clear()
+        return sent("a.py")
+
+    yield program, send
+    sent.cache_clear()
+
+
+def test_a_program_is_made_once(kept, monkeypatch):
+    _, send = kept
+    first = send()
+    monkeypatch.setattr(host_program, "bare", lambda _: pytest.fail("made twice"))
+    assert send() == first == "b=1\n"
+
+
+def test_a_program_that_was_changed_is_made_again(kept):
+    program, send = kept
+    send()
+    program.write_text("b = 2  # c\n")
+    assert send() == "b=2\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"b = 3", b'{"text": "b = 3"}'])
+def test_a_kept_program_that_was_damaged_is_made_again(kept, tmp_path, damage):
+    _, send = kept
+    send()
+    (file,) = (tmp_path / "kept").iterdir()
+    file.write_bytes(damage)
+    assert send() == "b=1\n"
+
+
+def test_where_nothing_can_be_kept_a_program_is_sent_all_the_same(kept, tmp_path):
+    _, send = kept
+    (tmp_path / "kept").write_text("in the way")
+    assert send() == "b=1\n"
 
 
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():

@@ -29,6 +29,7 @@ from scripts.core.values import (
     Name,
     ParameterName,
     ParameterValue,
+    ProfileName,
     Region,
     S3Address,
     Subnet,
@@ -87,7 +88,7 @@ class Build(Strict):
 
     types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
     """Much network for their price; no GPU."""
-    instance_profile: str | None = None
+    instance_profile: ProfileName | None = None
     """The IAM instance profile that may read the bucket."""
     iops: int = 16000
     throughput: int = 1000
@@ -162,7 +163,7 @@ class Experiment(Strict):
     """What the command finds in its environment."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
     """Parameters with several values: `make sweep` launches a machine for each combination."""
-    instance_profile: Annotated[str, Field(pattern=r"^[\w+=,.@-]{1,128}$", examples=["speech-reader"])] | None = None
+    instance_profile: ProfileName | None = None
     """The name of an IAM instance profile that the machine may use."""
     code: Code | None = None
     """What the command runs in."""
@@ -243,7 +244,7 @@ class Member(Strict):
         Field(min_length=1, examples=[["ssh-ed25519 AAAA… alice@laptop"]]),
     ]
     groups: list[GroupName] = ["sudo", "docker"]
-    shell: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/._-]+$", examples=["/bin/bash"])] = "/bin/bash"
+    shell: Annotated[str, matching(r"/[A-Za-z0-9/._-]+", 'the path of a shell (try "/bin/bash")')] = "/bin/bash"
     uid: Annotated[int, Field(ge=1000, le=60000)] | None = None
     """The same number on every machine, so that files on kept volumes stay theirs."""
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import io
+import sys
 import tokenize
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
+from scripts.core.kept_data import CACHE, read, write
 from scripts.core.render import text_of
 
+PROGRAMS = CACHE / "programs"
 INDENTATION = 4
 Place = tuple[int, int]
 """A line, from 1, and a byte in it, from 0."""
@@ -105,13 +110,28 @@ def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
 
 @cache
 def sent(name: str, *without: str) -> str:
-    """Return a program of templates/ as user data carries it, without functions that nobody calls there."""
+    """Return a program of templates/ as user data carries it, without functions that nobody calls there.
+
+    It takes 0.1 s to make one, so each is kept until it, or what makes it, is another.
+    """
     source = text_of(name)
+    made_from = "\0".join((source, Path(__file__).read_text(encoding="utf-8"), sys.version))
+    path = PROGRAMS / "-".join((name, *without))
+    kept = read(path)
+    if kept and kept["made_from"] == made_from:
+        return str(kept["text"])
+    text = bare(_without(source, without))
+    with suppress(OSError):  # a directory that cannot be written costs the time, no more
+        write(path, {"made_from": made_from, "text": text})
+    return text
+
+
+def _without(source: str, functions: Sequence[str]) -> str:
     lines = source.splitlines()
-    for function in ast.parse(source).body:
-        if isinstance(function, ast.FunctionDef) and function.name in without:
-            lines[function.lineno - 1 : function.end_lineno] = [""] * ((function.end_lineno or 0) + 1 - function.lineno)
-    return bare("".join(f"{line}\n" for line in lines))
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name in functions:
+            lines[node.lineno - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - node.lineno)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def unit(text: str) -> str:

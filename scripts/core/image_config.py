@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator
 
 from scripts.core.strict import Strict
 from scripts.core.values import Gib, Region, matching
@@ -60,7 +60,7 @@ Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidato
 class Root(Strict):
     """The machine's own disk, always encrypted and deleted with the machine."""
 
-    device: Annotated[str, Field(pattern=r"^/dev/[a-z0-9]+$", examples=["/dev/sda1"])] = "/dev/sda1"
+    device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
     """The image's root device: /dev/sda1 on Ubuntu and Debian, /dev/xvda on Amazon Linux."""
     gib: Gib | None = None
     """Size; the image's own when left out."""

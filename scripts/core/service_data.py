@@ -8,8 +8,6 @@ botocore that was installed; where that is another now, or a file is damaged, bo
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -19,7 +17,9 @@ from typing import Any
 import botocore
 from botocore.loaders import Loader
 
-DIRECTORY = Path(__file__).parents[2] / ".cache" / "botocore"
+from scripts.core.kept_data import CACHE, read
+
+DIRECTORY = CACHE / "botocore"
 ENDPOINTS = "endpoints"
 SERVICES = "services"
 """The names of our files that are not of one service: botocore's own, and ours for its list of services."""
@@ -98,25 +98,3 @@ class CutLoader(Loader):
         elif "shapes" in cut:
             cut["shapes"] = Part(cut["shapes"], lambda: whole()["shapes"])
         return cut
-
-
-def read(path: Path) -> Any:
-    """Return what `write` left in a file; None where there is none, or where it is damaged."""
-    try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-    except OSError:  # botocore's own data is read instead, whatever keeps us from ours
-        return None
-    return json.loads(content) if digest == _digest(content) else None
-
-
-def write(path: Path, data: Any) -> None:
-    """Leave data in a file, whole or not at all, behind its digest."""
-    content = json.dumps(data, separators=(",", ":")).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_bytes(_digest(content) + b"\n" + content)
-    unfinished.replace(path)
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()

@@ -16,7 +16,8 @@ from typing import Any
 import botocore
 from botocore.loaders import Loader
 
-from scripts.core.service_data import DIRECTORY, ENDPOINTS, SERVICES, write
+from scripts.core.kept_data import write
+from scripts.core.service_data import DIRECTORY, ENDPOINTS, SERVICES
 
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 MODEL = "service-2"

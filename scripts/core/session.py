@@ -35,9 +35,6 @@ from scripts.core.unwritten import Unwritten
 if TYPE_CHECKING:
     from scripts.core.budget_keeping import BudgetKeeper
 
-if TYPE_CHECKING:
-    from scripts.core.budget_keeping import BudgetKeeper
-
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""

@@ -170,6 +170,12 @@ KmsKey = Annotated[
     Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
 ]
 """By its ARN: StartSnapshot takes no alias (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
+ProfileName = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_+=,.@-]{1,128}", 'the name of an instance profile (try "speech-reader")'),
+    Field(examples=["speech-reader"]),
+]
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html"""
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
 GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]
 Owner = Annotated[

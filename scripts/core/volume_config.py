@@ -76,7 +76,7 @@ class Scratch(Volume):
     filesystem: Filesystem = "ext4"
     dataset: Name | None = None
     """The data set that it becomes a version of, where at_teardown is "snapshot"."""
-    version: Annotated[str, Field(pattern=r"^\S{1,64}$")] | None = None
+    version: Annotated[str, matching(r"\S{1,64}", "a version (no spaces, at most 64 characters)")] | None = None
     """What that version is called; the next number when left out."""
 
     @model_validator(mode="after")
