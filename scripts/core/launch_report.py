@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from scripts.core.advice import advice
 from scripts.core.asking import Instance
-from scripts.core.budget import Budget
 from scripts.core.capacity import Pool, Search
 from scripts.core.config import Experiment
 from scripts.core.console import Console
@@ -18,6 +18,9 @@ from scripts.core.refusals import Refusal
 from scripts.core.session import Session
 from scripts.core.ssh_files import Reach
 from scripts.core.time_left import left
+
+if TYPE_CHECKING:
+    from scripts.core.budget import Budget
 
 
 class LaunchReport:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +72,8 @@ def _address(directory: Path) -> dict[str, Any] | None:
 
 def _health(address: dict[str, Any]) -> str | None:
     """Return the identity of the server at an address; None where none answers."""
+    from http.client import HTTPConnection, HTTPException
+
     # http.client knows of no proxies, which have no way to our loopback.
     connection = HTTPConnection("127.0.0.1", address["port"], timeout=5)
     try:

@@ -14,6 +14,7 @@ from scripts.core.aws_errors import described
 from scripts.core.config import Experiment
 from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.refusals import Meaning
+from scripts.core.render import environment
 from scripts.core.session import Session
 
 HEAD_START = 0.03
@@ -54,6 +55,9 @@ class RegionShares:
     def plain(self, region: str) -> Share:
         """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""
         self.look_at([region])
+        # While the answers are on their way, what the request wants is made ready.
+        environment()
+        self._session.cloud.ec2_asking_once(region)
         with _of_one_region():
             return total(look.result() for look in self._looks[region])
 

@@ -21,9 +21,6 @@ from scripts.core.kind import Kind
 from scripts.core.launch_part import LaunchPart
 from scripts.core.needed_records import needed_records
 from scripts.core.plugins import Plugins
-from scripts.core.price_book import PriceBook
-from scripts.core.price_cache import PriceCache
-from scripts.core.price_sources import PriceSources
 from scripts.core.recorder import Recorder
 from scripts.core.registry import Registry
 from scripts.core.request_bucket import RequestBucket
@@ -34,6 +31,7 @@ from scripts.core.unwritten import Unwritten
 
 if TYPE_CHECKING:
     from scripts.core.budget_keeping import BudgetKeeper
+    from scripts.core.price_book import PriceBook
 
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
@@ -101,6 +99,10 @@ class Session:
     @cached_property
     def prices(self) -> PriceBook:
         """What things cost, as far as the lab can know it."""
+        from scripts.core.price_book import PriceBook
+        from scripts.core.price_cache import PriceCache
+        from scripts.core.price_sources import PriceSources
+
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
         return PriceBook(PriceSources(lambda: self.cloud, cache))

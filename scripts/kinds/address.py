@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource
-from scripts.core.price_book import PriceBook
+
+if TYPE_CHECKING:
+    from scripts.core.price_book import PriceBook
 
 
 class Address(Kind):

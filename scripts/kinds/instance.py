@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,11 +12,13 @@ from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars, total
 from scripts.core.kind import Kind, Resource, as_text
 from scripts.core.machine_records import described_in
-from scripts.core.metering import Meter
-from scripts.core.price_book import PriceBook
 from scripts.core.record import Record
 from scripts.core.tags import DATA, tag_map
 from scripts.core.time_left import details_of_end
+
+if TYPE_CHECKING:
+    from scripts.core.metering import Meter
+    from scripts.core.price_book import PriceBook
 
 
 class Instance(Kind):

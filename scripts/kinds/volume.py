@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.cloud import Cloud
 from scripts.core.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.metering import Meter
-from scripts.core.price_book import PriceBook
 from scripts.core.record import Event, Record
 from scripts.core.tags import KEPT, tag_map
+
+if TYPE_CHECKING:
+    from scripts.core.metering import Meter
+    from scripts.core.price_book import PriceBook
 
 
 class Volume(Kind):
