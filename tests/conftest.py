@@ -1,5 +1,6 @@
 """Fixtures named after what they give."""
 
+import os
 import signal
 
 import pytest
@@ -12,6 +13,11 @@ from tests.local_cloud_client import LocalCloud
 settings.register_profile("lab", deadline=None)  # machines that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
+
+
+def pytest_xdist_auto_num_workers():
+    """Two for each processor: half of their time, tests wait for what they have started."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

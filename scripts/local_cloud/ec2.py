@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from moto.core.utils import utcnow
@@ -25,6 +25,9 @@ from scripts.local_cloud.snapshots import Snapshots
 from scripts.local_cloud.spot_requests import SpotRequests
 from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
+
+BETWEEN_STARTS = timedelta(seconds=2)
+"""EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
 
 ON_DEMAND = "on-demand"
 SEES = ("TerminateInstances", "StopInstances", "AttachVolume")
@@ -154,7 +157,9 @@ class Ec2:
         for machine in found:
             if machine.id in placed:
                 self.hosts.give_address(machine)
-                machine.launch_time = utcnow()  # EC2 tells of the last start, moto of the first
+                # EC2 tells of the last start, moto of the first.
+                before = datetime.fromisoformat(str(machine.launch_time))
+                machine.launch_time = max(utcnow(), before + BETWEEN_STARTS)
                 self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
         return answer
 
