@@ -10,10 +10,10 @@ from bench.local_lab import LocalLab, local_lab
 from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
-from scripts.core import registry as of_files
-from scripts.core.config import load_lab
-from scripts.core.record import Record
-from scripts.core.registry import Registry
+from scripts.core.lab.config import load_lab
+from scripts.core.registry import registry as of_files
+from scripts.core.registry.record import Record
+from scripts.core.registry.registry import Registry
 from scripts.core.session import Session
 from scripts.registries import dynamodb_registry as of_tables
 from scripts.registries.dynamodb_items import packed

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from bench.result import Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_access import flush
 from scripts.registries.file_form import as_line
 from scripts.registries.file_registry import FileRegistry

@@ -10,8 +10,8 @@ from scripts.core.console import Console, run
 from scripts.core.options import AsJson, Of, Regions, script
 
 if TYPE_CHECKING:
-    from scripts.core.audit import Finding
-    from scripts.core.audit_report import AuditReport
+    from scripts.core.account.audit import Finding
+    from scripts.core.account.audit_report import AuditReport
     from scripts.core.session import Session
 
 app = script(__doc__)
@@ -30,12 +30,12 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     OF=everyone, says whose otherwise.
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, unfinished things, or volumes kept past their day.
     """
-    from scripts.core.audit import ALARMING
-    from scripts.core.audit_report import AuditReport
-    from scripts.core.examination import examined
+    from scripts.core.account.audit import ALARMING
+    from scripts.core.account.audit_report import AuditReport
+    from scripts.core.account.examination import examined
+    from scripts.core.account.orphans import of_whom
+    from scripts.core.account.owners import with_owners
     from scripts.core.names import region_names
-    from scripts.core.orphans import of_whom
-    from scripts.core.owners import with_owners
     from scripts.core.session import open_session
 
     report = AuditReport(Console(as_json=as_json))
@@ -54,8 +54,8 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
 
 def _fixed(session: Session, found: list[Finding], whose: str, report: AuditReport) -> list[str]:
     """Delete the orphans that are meant; return what is out of the world, ghosts among it."""
-    from scripts.core.audit import Verdict
-    from scripts.core.orphans import delete_orphans, forget, meant
+    from scripts.core.account.audit import Verdict
+    from scripts.core.account.orphans import delete_orphans, forget, meant
 
     orphans = [finding for finding in found if finding.verdict is Verdict.ORPHAN]
     mine = [finding for finding in meant(orphans, whose) if not finding.spared]

@@ -24,9 +24,9 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     price is counted as unknown, and is in no sum. EC2 is not asked: what nobody looked at since is as the registry
     has it (`make status` looks).
     """
-    from scripts.core.charges import charges_of
-    from scripts.core.cost_report import CostReport
-    from scripts.core.cost_sums import group_named, moment
+    from scripts.core.costs.charges import charges_of
+    from scripts.core.costs.cost_report import CostReport
+    from scripts.core.costs.cost_sums import group_named, moment
     from scripts.core.session import open_session
 
     by = group_named(by or "experiment")

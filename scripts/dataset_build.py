@@ -70,8 +70,8 @@ def from_here(
     console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from what lies on this computer."""
-    from scripts.core.data_set_building import DataSetBuilding
-    from scripts.core.disk_image import disk_image
+    from scripts.core.data.data_set_building import DataSetBuilding
+    from scripts.core.data.disk_image import disk_image
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
 
@@ -102,7 +102,7 @@ def from_bucket(
     console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from a bucket, on a machine."""
-    from scripts.core.bucket_building import build_from_bucket
+    from scripts.core.data.bucket_building import build_from_bucket
     from scripts.core.session import acting_on
 
     if gib is None:

@@ -9,7 +9,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, Regions, Version, script
 
 if TYPE_CHECKING:
-    from scripts.core.data_sets import DataSnapshot
+    from scripts.core.data.data_sets import DataSnapshot
     from scripts.core.session import Session
 
 app = script(__doc__)
@@ -24,7 +24,7 @@ def dataset_verify(
     Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
     as a tag.
     """
-    from scripts.core.data_sets import in_regions, newest
+    from scripts.core.data.data_sets import in_regions, newest
     from scripts.core.names import region_names
     from scripts.core.session import open_session
 
@@ -46,10 +46,10 @@ def dataset_verify(
 
 def is_what_was_built(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
     """Read a snapshot back, and say how it compares. Raises LabError where there is nothing to compare it with."""
-    from scripts.core.data_sets import BLOCKS
-    from scripts.core.direct_snapshot import DirectSnapshots
+    from scripts.core.data.data_sets import BLOCKS
+    from scripts.core.data.direct_snapshot import DirectSnapshots
+    from scripts.core.data.snapshot_blocks import whole
     from scripts.core.progress_bars import progress_bars
-    from scripts.core.snapshot_blocks import whole
 
     if not (built := snapshot.tags.get(BLOCKS)):
         raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")

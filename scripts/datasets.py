@@ -8,7 +8,7 @@ from scripts.core.console import Console, run
 from scripts.core.options import AsJson, DataSet, Regions, script
 
 if TYPE_CHECKING:
-    from scripts.core.data_set_costs import Costed
+    from scripts.core.costs.data_set_costs import Costed
 
 app = script(__doc__)
 COLUMNS = (
@@ -32,11 +32,11 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
     is the most that it can be.
     """
-    from scripts.core.data_set_costs import costed
-    from scripts.core.data_sets import in_regions
+    from scripts.core.costs.data_set_costs import costed
+    from scripts.core.data.data_sets import in_regions
+    from scripts.core.data.volumes import regions_of_interest
     from scripts.core.names import region_names
     from scripts.core.session import open_session
-    from scripts.core.volumes import regions_of_interest
 
     console = Console(as_json=as_json)
     with open_session("datasets") as session:
@@ -58,8 +58,8 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
 
 
 def _row(one: Costed) -> list[str]:
-    from scripts.core.dollars import in_dollars
-    from scripts.core.sizes import in_bytes
+    from scripts.core.costs.dollars import in_dollars
+    from scripts.core.data.sizes import in_bytes
 
     snapshot = one.snapshot
     return [

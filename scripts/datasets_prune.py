@@ -25,12 +25,12 @@ def datasets_prune(
     What failed on its way goes too. What a living experiment was made from, and what an experiment's file pins, is
     never deleted; nor what is not complete yet.
     """
-    from scripts.core.data_set_costs import costed
-    from scripts.core.data_sets import in_regions
+    from scripts.core.costs.data_set_costs import costed
+    from scripts.core.data.data_sets import in_regions
+    from scripts.core.data.pruning import delete, in_use, surplus
+    from scripts.core.data.volumes import regions_of_interest
     from scripts.core.names import region_names
-    from scripts.core.pruning import delete, in_use, surplus
     from scripts.core.session import open_session
-    from scripts.core.volumes import regions_of_interest
 
     if keep < 1:
         raise LabError("KEEP: how many versions of each data set are to stay? (KEEP=2)")

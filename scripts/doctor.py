@@ -12,7 +12,7 @@ from scripts.core.options import AsJson, OneExperiment, script
 
 if TYPE_CHECKING:
     from scripts.core.check import Check, Finding
-    from scripts.core.doctor_report import DoctorReport
+    from scripts.core.doctor.doctor_report import DoctorReport
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
@@ -29,9 +29,9 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is, 1 if there is no lab here.
     """
     from scripts.core.check import Level
-    from scripts.core.check_up import check_up
-    from scripts.core.checked_lab import opened_to_look
-    from scripts.core.doctor_report import DoctorReport
+    from scripts.core.doctor.check_up import check_up
+    from scripts.core.doctor.checked_lab import opened_to_look
+    from scripts.core.doctor.doctor_report import DoctorReport
 
     report = DoctorReport(Console(as_json=as_json))
     with opened_to_look(Path.cwd(), exp) as lab:

@@ -9,7 +9,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.record import Record
+    from scripts.core.registry.record import Record
 
 app = script(__doc__)
 COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
@@ -18,8 +18,8 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
-    from scripts.core.history_shown import told
     from scripts.core.names import closest
+    from scripts.core.registry.history_shown import told
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
@@ -36,7 +36,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def _row(record: Record) -> list[str]:
-    from scripts.core.history_shown import outcome
+    from scripts.core.registry.history_shown import outcome
 
     when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.note or {})
     return [when, record.by, record.script or "", record.region or "", what, outcome(record)]

@@ -32,10 +32,10 @@ def launch(
     retry_for. Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again when
     the launch fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
     """
-    from scripts.core.definition import definition
-    from scripts.core.experiment_launch import launch_experiment
-    from scripts.core.launch_report import LaunchReport
-    from scripts.core.parameters import parameters_in
+    from scripts.core.lab.parameters import parameters_in
+    from scripts.core.launch.definition import definition
+    from scripts.core.launch.experiment_launch import launch_experiment
+    from scripts.core.launch.launch_report import LaunchReport
     from scripts.core.session import acting_on
 
     if min_count > count:

@@ -15,7 +15,7 @@ def logs(exp: ExperimentName = "", host: HostName = "", as_json: AsJson = False)
     From the machine while it runs, else from the experiment's bucket. Of several machines it is the first, or HOST
     (foo-2). Ctrl-C ends the reading, and nothing else.
     """
-    from scripts.core.experiment_run import run_on, runs_of
+    from scripts.core.runs.experiment_run import run_on, runs_of
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

@@ -15,7 +15,7 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     import os
     from pathlib import Path
 
-    from scripts.core.config import load_lab
+    from scripts.core.lab.config import load_lab
     from scripts.core.render import render
 
     load_lab(Path.cwd())

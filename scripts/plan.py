@@ -9,7 +9,7 @@ from scripts.core.console import Console, run
 from scripts.core.options import AsJson, Base, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
-    from scripts.core.planning import Candidate, Plan
+    from scripts.core.launch.planning import Candidate, Plan
 
 app = script(__doc__)
 
@@ -23,12 +23,12 @@ def plan(
     What it would cost over its ttl is said, and what it leaves of the budgets. AWS is asked by a dry run whether the
     request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed.
     """
-    from scripts.core.budget_keeping import planned as would_cost
-    from scripts.core.budget_report import tell
-    from scripts.core.definition import definition
+    from scripts.core.costs.budget_keeping import planned as would_cost
+    from scripts.core.costs.budget_report import tell
     from scripts.core.errors import LabError
-    from scripts.core.parameters import parameters_in
-    from scripts.core.planning import Plan
+    from scripts.core.lab.parameters import parameters_in
+    from scripts.core.launch.definition import definition
+    from scripts.core.launch.planning import Plan
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
@@ -50,7 +50,7 @@ def plan(
 
 def show_candidates(console: Console, candidates: list[Candidate]) -> None:
     """Show the pools in the order of asking."""
-    from scripts.core.aws_prices import shown
+    from scripts.core.costs.aws_prices import shown
 
     rows = []
     for number, candidate in enumerate(candidates, start=1):
@@ -67,7 +67,7 @@ def show_candidates(console: Console, candidates: list[Candidate]) -> None:
 
 def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     """Show what the first pool would be asked, and the machine's cloud-init document."""
-    from scripts.core.redaction import without_secrets
+    from scripts.core.registry.redaction import without_secrets
     from scripts.core.render import cloud_init
 
     share = planned.share(first.pool.region)
@@ -86,9 +86,9 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
 
 def show_permission(console: Console, planned: Plan, first: Candidate) -> None:
     """Say whether AWS would allow the request. Raises LabError if not."""
-    from scripts.core.authorization import in_words
-    from scripts.core.aws_errors import in_one_line
+    from scripts.core.aws.aws_errors import in_one_line
     from scripts.core.errors import LabError
+    from scripts.core.launch.authorization import in_words
 
     refusal = planned.dry_run(first.pool)
     if refusal:

@@ -20,7 +20,7 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
 
     What is there already is not written again. Nothing is taken out of the other.
     """
-    from scripts.core.registry_copying import copy_records
+    from scripts.core.registry.registry_copying import copy_records
     from scripts.core.session import open_session
 
     if not source:

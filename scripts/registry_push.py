@@ -21,7 +21,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
     out of this lab's own registry: from then on, name the other in lab.toml.
     """
-    from scripts.core.registry_copying import copy_records
+    from scripts.core.registry.registry_copying import copy_records
     from scripts.core.session import open_session
 
     if not to:

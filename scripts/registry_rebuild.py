@@ -16,11 +16,11 @@ def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_js
     Yours, and those that say of nobody whose they are; OF=user@host or OF=everyone takes others'. From then on status
     shows them and teardown ends them. What they were asked with is not to be found out any more.
     """
-    from scripts.core.audit import Verdict
-    from scripts.core.audit_report import AuditReport
-    from scripts.core.examination import examined
+    from scripts.core.account.audit import Verdict
+    from scripts.core.account.audit_report import AuditReport
+    from scripts.core.account.examination import examined
+    from scripts.core.account.orphans import meant, of_whom, take_in
     from scripts.core.names import region_names
-    from scripts.core.orphans import meant, of_whom, take_in
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

@@ -21,10 +21,10 @@ def relaunch(exp: ExperimentName = "", new: Again = "", as_json: AsJson = False)
     All of it is from the record, whatever experiments/EXP.toml says by now. Exit 1 where something of it is not to
     be had any more: a version of a data set, an image, a working tree that nobody kept.
     """
-    from scripts.core.experiment_launch import launch_experiment
-    from scripts.core.launch_report import LaunchReport
+    from scripts.core.launch.experiment_launch import launch_experiment
+    from scripts.core.launch.launch_report import LaunchReport
+    from scripts.core.launch.repeating import as_it_was
     from scripts.core.names import experiment_name
-    from scripts.core.repeating import as_it_was
     from scripts.core.session import acting_on
 
     if not new:

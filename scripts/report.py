@@ -19,10 +19,10 @@ def report(out: Out = "", as_json: AsJson = False) -> None:
 
     The page needs no network. Where AWS can't be asked it is made from the registry alone, and says so.
     """
-    from scripts.core.report_events import events
-    from scripts.core.report_facts import facts
-    from scripts.core.report_html import report_html
-    from scripts.core.report_page import page
+    from scripts.core.reports.report_events import events
+    from scripts.core.reports.report_facts import facts
+    from scripts.core.reports.report_html import report_html
+    from scripts.core.reports.report_page import page
     from scripts.core.session import open_session
     from scripts.core.whole_file import place_for, write_whole
 

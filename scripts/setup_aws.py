@@ -9,7 +9,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, Regions, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.account_setup import AccountSetup
+    from scripts.core.account.account_setup import AccountSetup
 
 app = script(__doc__)
 STYLES = {"there": None, "lacks": "yellow", "wants": "red"}
@@ -23,9 +23,9 @@ def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) 
     Launches make the security group by themselves; with this it is there, and all that is wrong is known, before the
     first. What would be wise for the account is said, and not changed. Exit 1 where anything is lacking.
     """
-    from scripts.core.account_setup import AccountSetup, NotAllowed
+    from scripts.core.account.account_setup import AccountSetup, NotAllowed
+    from scripts.core.account.region_setup import NO_NAME
     from scripts.core.names import region_names
-    from scripts.core.region_setup import NO_NAME
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

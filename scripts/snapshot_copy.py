@@ -12,9 +12,9 @@ from scripts.core.names import region_names
 from scripts.core.options import AsJson, DataSet, Regions, Version, script
 
 if TYPE_CHECKING:
-    from scripts.core.data_sets import DataSnapshot
+    from scripts.core.data.data_sets import DataSnapshot
+    from scripts.core.data.snapshot_copying import Copy, Report
     from scripts.core.progress_bars import ProgressBars
-    from scripts.core.snapshot_copying import Copy, Report
 
 app = script(__doc__)
 Within = Annotated[
@@ -32,10 +32,10 @@ def snapshot_copy(
     The tags go with it, the copies are encrypted. It may be left (Ctrl-C) and run again: what is there, or on its way,
     is not copied twice. Exit 1 if any region failed.
     """
-    from scripts.core.completion_time import completion_time
+    from scripts.core.data.completion_time import completion_time
+    from scripts.core.data.snapshot_copying import Copying, source_of
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
-    from scripts.core.snapshot_copying import Copying, source_of
 
     wanted = region_names(regions)
     if not dataset or not wanted:

@@ -11,7 +11,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
-    from scripts.core.refusals import Refusal
+    from scripts.core.capacity.refusals import Refusal
 
 app = script(__doc__)
 NewVersion = Annotated[
@@ -29,12 +29,12 @@ def snapshot_create(
     The file system is frozen only while AWS takes the order, and is thawed whatever happens to this command. It may be
     left (Ctrl-C) then; AWS goes on, and the same command shows how far it is.
     """
-    from scripts.core.hosts import the_host
-    from scripts.core.mounted_volume import mounted_on, the_volume
+    from scripts.core.data.mounted_volume import mounted_on, the_volume
+    from scripts.core.data.snapshot_creation import SnapshotCreation
+    from scripts.core.data.volumes import region_of
+    from scripts.core.hosts.hosts import the_host
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
-    from scripts.core.snapshot_creation import SnapshotCreation
-    from scripts.core.volumes import region_of
 
     if not dataset:
         raise LabError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")

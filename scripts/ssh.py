@@ -16,7 +16,7 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
     """
-    from scripts.core.hosts import the_host
+    from scripts.core.hosts.hosts import the_host
     from scripts.core.session import open_session
 
     with open_session("ssh") as session:

@@ -21,11 +21,11 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. Where a
     machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1.
     """
-    from scripts.core.extending import write_down_new_ends
+    from scripts.core.launch.set_up import wait_for_logins
+    from scripts.core.machines.extending import write_down_new_ends
+    from scripts.core.machines.start_report import StartReport
+    from scripts.core.machines.starting import StartingAgain
     from scripts.core.session import acting_on
-    from scripts.core.set_up import wait_for_logins
-    from scripts.core.start_report import StartReport
-    from scripts.core.starting import StartingAgain
 
     console = Console(as_json=as_json)
     with acting_on(exp, "start") as session:
@@ -40,9 +40,9 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from scripts.core.config import load_experiment
-    from scripts.core.definition import recorded_run
-    from scripts.core.values import duration
+    from scripts.core.lab.config import load_experiment
+    from scripts.core.lab.values import duration
+    from scripts.core.launch.definition import recorded_run
 
     if (session.directory / "experiments" / f"{exp}.toml").exists():
         return load_experiment(session.directory, exp).retry_for

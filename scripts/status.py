@@ -11,10 +11,10 @@ app = script(__doc__)
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show what the registry says lives, with the state that AWS gives it now and what it costs, with its volumes."""
+    from scripts.core.costs.standing_costs import costs_of, total_of
+    from scripts.core.machines.standing import standing
+    from scripts.core.machines.status_report import StatusReport
     from scripts.core.session import open_session
-    from scripts.core.standing import standing
-    from scripts.core.standing_costs import costs_of, total_of
-    from scripts.core.status_report import StatusReport
 
     console = Console(as_json=as_json)
     with open_session("status") as session:

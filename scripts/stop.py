@@ -18,9 +18,9 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
     What is on a machine's own disks (instance store) would be lost: that is said, and done only with YES=1. A spot
     machine can't be stopped.
     """
+    from scripts.core.costs.standing_costs import still_costs
+    from scripts.core.machines.stopping import Stopping, state_of
     from scripts.core.session import acting_on
-    from scripts.core.standing_costs import still_costs
-    from scripts.core.stopping import Stopping, state_of
 
     console = Console(as_json=as_json)
 

@@ -13,7 +13,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, ExperimentName, Parameters, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.config import Experiment
+    from scripts.core.lab.config import Experiment
 
 app = script(__doc__)
 Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
@@ -35,12 +35,12 @@ def sweep(
     """
     import time
 
-    from scripts.core.code_packing import packed
-    from scripts.core.parameters import parameters_in, variations
+    from scripts.core.lab.parameters import parameters_in, variations
+    from scripts.core.runs.code_packing import packed
     from scripts.core.session import open_session
-    from scripts.core.sweep_consent import expect_consent
-    from scripts.core.sweep_report import SweepReport
-    from scripts.core.sweeping import State, Sweep, to_launch
+    from scripts.core.sweeps.sweep_consent import expect_consent
+    from scripts.core.sweeps.sweep_report import SweepReport
+    from scripts.core.sweeps.sweeping import State, Sweep, to_launch
 
     fixed = parameters_in(parameters)
     with open_session("sweep") as session:
@@ -65,8 +65,8 @@ def sweep(
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
     """Return an experiment as it was written, and checked. Raises LabError, also where it has nothing to sweep."""
-    from scripts.core.config import Experiment, written_experiment
-    from scripts.core.toml_file import checked
+    from scripts.core.lab.config import Experiment, written_experiment
+    from scripts.core.lab.toml_file import checked
 
     written = written_experiment(directory, exp)
     experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")

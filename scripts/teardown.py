@@ -32,8 +32,8 @@ def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -
 
 def one(exp: str, console: Console) -> None:
     """Take one experiment down."""
+    from scripts.core.machines.taking_down import take_down
     from scripts.core.session import acting_on
-    from scripts.core.taking_down import take_down
 
     with acting_on(exp, "teardown") as session:
         removal = take_down(session, exp, lambda r: deleting(console, r), lambda said: saving(console, said))
@@ -45,9 +45,9 @@ def one(exp: str, console: Console) -> None:
 
 def several(pattern: str, console: Console, yes: bool) -> None:
     """Show which experiments match; take them down where that is meant."""
+    from scripts.core.machines.standing import standing
+    from scripts.core.machines.taking_down import living_experiments, take_all_down
     from scripts.core.session import open_session
-    from scripts.core.standing import standing
-    from scripts.core.taking_down import living_experiments, take_all_down
 
     def ended(experiment: str, problem: str) -> None:
         if problem:

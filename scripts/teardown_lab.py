@@ -11,9 +11,9 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, Regions, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.account_survey import Item
+    from scripts.core.account.account_survey import Item
+    from scripts.core.account.lab_belongings import Belongings
     from scripts.core.kind import Resource
-    from scripts.core.lab_belongings import Belongings
 
 app = script(__doc__)
 WithData = Annotated[
@@ -28,12 +28,12 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     Refused while an experiment lives, whoever's. Data sets and kept volumes are shown with their monthly cost, and
     stay unless WITH_DATA=1. Exit 0 if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
     """
-    from scripts.core.account_survey import survey
-    from scripts.core.lab_belongings import belongings
-    from scripts.core.lab_removal import check_removable
+    from scripts.core.account.account_survey import survey
+    from scripts.core.account.lab_belongings import belongings
+    from scripts.core.account.lab_removal import check_removable
+    from scripts.core.account.region_setup import NO_NAME
+    from scripts.core.machines.removal import remove_these
     from scripts.core.names import region_names
-    from scripts.core.region_setup import NO_NAME
-    from scripts.core.removal import remove_these
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

@@ -23,11 +23,11 @@ def user_add(name: MemberName = "", key: Key = "", host: HostName = "", as_json:
     """
     from pathlib import Path
 
-    from scripts.core.host_accounts import HostAccounts, telling
-    from scripts.core.hosts import hosts_named
-    from scripts.core.member_accounts import document
-    from scripts.core.member_files import add, new_key_pair
-    from scripts.core.passwords import for_member
+    from scripts.core.hosts.host_accounts import HostAccounts, telling
+    from scripts.core.hosts.hosts import hosts_named
+    from scripts.core.hosts.member_accounts import document
+    from scripts.core.hosts.passwords import for_member
+    from scripts.core.lab.member_files import add, new_key_pair
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

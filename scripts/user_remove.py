@@ -15,10 +15,10 @@ def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False
     members/NAME.toml goes too, so that new machines do not have the account.
     """
     from scripts.core.errors import LabError
-    from scripts.core.host_accounts import HostAccounts, telling
-    from scripts.core.hosts import hosts_named
-    from scripts.core.member_accounts import AccountsDocument
-    from scripts.core.member_files import remove
+    from scripts.core.hosts.host_accounts import HostAccounts, telling
+    from scripts.core.hosts.hosts import hosts_named
+    from scripts.core.hosts.member_accounts import AccountsDocument
+    from scripts.core.lab.member_files import remove
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

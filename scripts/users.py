@@ -28,10 +28,10 @@ def users(
     listed are locked and lose their keys, PURGE=1 deletes them. sshd is brought to take keys alone, and the host takes
     that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
     """
-    from scripts.core.host_accounts import HostAccounts, telling
-    from scripts.core.hosts import hosts_named
-    from scripts.core.member_accounts import document
-    from scripts.core.passwords import for_member
+    from scripts.core.hosts.host_accounts import HostAccounts, telling
+    from scripts.core.hosts.hosts import hosts_named
+    from scripts.core.hosts.member_accounts import document
+    from scripts.core.hosts.passwords import for_member
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

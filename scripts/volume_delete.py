@@ -14,9 +14,9 @@ def volume_delete(volume: VolumeId = "", yes: Yes = False, as_json: AsJson = Fal
 
     Only what was kept: an experiment's volumes go with `make teardown`. One that is mounted somewhere is left alone.
     """
+    from scripts.core.data.volume_keeping import kept_volume
     from scripts.core.errors import LabError
     from scripts.core.session import open_session
-    from scripts.core.volume_keeping import kept_volume
 
     if not volume:
         raise LabError("VOLUME: which? (`make audit` lists those that are kept)")

@@ -20,9 +20,9 @@ def volume_keep(volume: VolumeId = "", length: KeepFor = "", reason: Why = "", a
 
     It stands in the volume's own tags, lab:kept-until and lab:kept-because, where everybody sees it.
     """
+    from scripts.core.data.volume_keeping import keep_for, kept_volume
     from scripts.core.errors import LabError
     from scripts.core.session import open_session
-    from scripts.core.volume_keeping import keep_for, kept_volume
 
     if not volume:
         raise LabError("VOLUME: which? (`make audit` lists those that are kept)")

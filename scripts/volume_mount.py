@@ -24,9 +24,9 @@ def volume_mount(
     A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
     before it are undone.
     """
-    from scripts.core.machines import acting_on_host, machine_of
-    from scripts.core.volume_mounting import VolumeMounting
-    from scripts.core.volume_sources import wanted
+    from scripts.core.data.machine_of_host import acting_on_host, machine_of
+    from scripts.core.data.volume_mounting import VolumeMounting
+    from scripts.core.data.volume_sources import wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
         raise LabError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")

@@ -14,9 +14,9 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
 
     A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
     """
-    from scripts.core.machines import acting_on_host, machine_of
-    from scripts.core.mounted_volume import mounted_on, the_volume
-    from scripts.core.volume_mounting import VolumeMounting
+    from scripts.core.data.machine_of_host import acting_on_host, machine_of
+    from scripts.core.data.mounted_volume import mounted_on, the_volume
+    from scripts.core.data.volume_mounting import VolumeMounting
 
     console = Console(as_json=as_json)
     with acting_on_host(host, "volume-unmount") as session:

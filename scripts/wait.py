@@ -17,8 +17,8 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
     Exit with the command's own code; of several with the first that is not 0, in the order of their names. How each
     ended is put on record, so that `make sweep EXP=speech FAILED=1` knows which to launch again.
     """
+    from scripts.core.runs.waiting import wait_for_all
     from scripts.core.session import open_session
-    from scripts.core.waiting import wait_for_all
 
     console = Console(as_json=as_json)
     with open_session("wait") as session:

@@ -9,7 +9,7 @@ from scripts.core.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
     from scripts.core.session import Session
-    from scripts.core.watch_report import WatchReport
+    from scripts.core.watch.watch_report import WatchReport
 
 app = script(__doc__)
 
@@ -25,8 +25,8 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     from scripts.core.errors import LabError
     from scripts.core.session import open_session
-    from scripts.core.watch_report import WatchReport
-    from scripts.core.watching import Watching
+    from scripts.core.watch.watch_report import WatchReport
+    from scripts.core.watch.watching import Watching
 
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
@@ -44,10 +44,10 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> bool:
     """Launch an experiment again, alone on it, if its file, read anew, says so; with the parameters that it had."""
-    from scripts.core.definition import definition
     from scripts.core.errors import LabError
-    from scripts.core.experiment_launch import launch_experiment
-    from scripts.core.watch_report import RelaunchReport
+    from scripts.core.launch.definition import definition
+    from scripts.core.launch.experiment_launch import launch_experiment
+    from scripts.core.watch.watch_report import RelaunchReport
 
     try:
         defined = definition(session, exp, again=True)

@@ -6,7 +6,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from scripts.core.local_server import ensure_running, stop
+from scripts.core.aws.local_server import ensure_running, stop
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 

@@ -6,8 +6,8 @@ import re
 
 import scripts.checks
 import scripts.registries
-from scripts.core import check_up
 from scripts.core.check import Diagnosis
+from scripts.core.doctor import check_up
 
 
 def modules():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_form import CLOSING, as_line
 
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g5.xlarge", "g6.12xlarge")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
-from scripts.core.rates import Changing
-from scripts.core.record import Event, Record
+from scripts.core.costs.rates import Changing
+from scripts.core.registry.record import Event, Record
 
 NUMBERS = count(1)
 

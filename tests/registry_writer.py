@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from scripts import setup_aws
-from scripts.core.watch_event import Running, WatchEvent
+from scripts.core.watch.watch_event import Running, WatchEvent
 
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("scripts", "bench")
@@ -45,7 +45,7 @@ WATCH_EVENTS = {
     if kind.name != Running.name  # only notifiers hear of it
 }
 NAMED_ELSEWHERE = {
-    ("scripts/core/watch_report.py", "event.name"): WATCH_EVENTS,
+    ("scripts/core/watch/watch_report.py", "event.name"): WATCH_EVENTS,
     ("scripts/setup_aws.py", "how"): dict.fromkeys(setup_aws.STYLES, frozenset()),
     ("scripts/report.py", "event"): {},  # each is yielded by report_events.py, and read there
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.arrival import errors_in
+from scripts.core.hosts.arrival import errors_in
 
 
 @pytest.mark.parametrize(

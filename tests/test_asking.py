@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from scripts.core import asking
+from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.errors import LabError
-from scripts.core.request_bucket import RequestBucket
+from scripts.core.launch import asking
 
 TOO_FAST = ClientError(
     {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"

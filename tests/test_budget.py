@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.budget import forecast
-from scripts.core.budget_keeping import Spending, budgets
-from scripts.core.charges import spans
-from scripts.core.config import Experiment, Lab
+from scripts.core.costs.budget import forecast
+from scripts.core.costs.budget_keeping import Spending, budgets
+from scripts.core.costs.charges import spans
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.lab.config import Experiment, Lab
 from scripts.core.plugins import Plugins
-from scripts.core.price_book import PriceBook
 from tests.recorded import Prices, acted, launched, note
 
 LISTED = {

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.capacity import Pool, Search, Wishes
-from scripts.core.refusals import Meaning, Refusal, meaning_of
+from scripts.core.capacity.capacity import Pool, Search, Wishes
+from scripts.core.capacity.refusals import Meaning, Refusal, meaning_of
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g4dn.xlarge")

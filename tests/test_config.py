@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.config import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
 from scripts.core.errors import LabError
-from scripts.core.public_key import public_key
-from scripts.core.toml_file import load
+from scripts.core.lab.config import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
+from scripts.core.lab.public_key import public_key
+from scripts.core.lab.toml_file import load
 from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"

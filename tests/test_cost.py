@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.charges import EARLIEST, Span, charges
-from scripts.core.cost_sums import GROUPS, grouped, spent
+from scripts.core.costs.charges import EARLIEST, Span, charges
+from scripts.core.costs.cost_sums import GROUPS, grouped, spent
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
+from scripts.core.costs.price_sources import LIST, REFUSED
+from scripts.core.costs.rates import Changing, Hourly, Monthly, month_of
 from scripts.core.plugins import Plugins
-from scripts.core.price_book import PriceBook
-from scripts.core.price_cache import Known, PriceCache, SpotHistory
-from scripts.core.price_sources import LIST, REFUSED
-from scripts.core.rates import Changing, Hourly, Monthly, month_of
-from scripts.core.record import Event
+from scripts.core.registry.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
 

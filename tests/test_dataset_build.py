@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.snapshot_blocks import BLOCK, blocks, changed, digests, whole
+from scripts.core.data.snapshot_blocks import BLOCK, blocks, changed, digests, whole
 
 MIB = 1 << 20
 

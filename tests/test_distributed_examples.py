@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.config import Experiment
-from scripts.core.parameters import chosen
-from scripts.core.rendezvous import RAY_PORT, TORCH_PORT, environments_of
+from scripts.core.lab.config import Experiment
+from scripts.core.lab.parameters import chosen
+from scripts.core.runs.rendezvous import RAY_PORT, TORCH_PORT, environments_of
 from scripts.parts.command import script
 from tests.lab_directory import REPOSITORY
 

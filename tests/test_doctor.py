@@ -12,10 +12,10 @@ from scripts.checks.files import Files
 from scripts.checks.kept import KeptVolumes
 from scripts.checks.quotas import Quotas
 from scripts.checks.regions import Regions
-from scripts.core.caller import Caller
+from scripts.core.aws.caller import Caller
 from scripts.core.check import Check
-from scripts.core.check_up import check_up
-from scripts.core.checked_lab import opened_to_look
+from scripts.core.doctor.check_up import check_up
+from scripts.core.doctor.checked_lab import opened_to_look
 from scripts.core.names import NAME_RULE
 from tests.diagnoses import diagnoses, row
 from tests.lab_directory import REPOSITORY, VARIABLES

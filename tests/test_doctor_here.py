@@ -15,10 +15,10 @@ import pytest
 from scripts.checks import ssh, versions
 from scripts.checks.quotas import Quotas
 from scripts.checks.registry import RegistryHealth
-from scripts.core.check_up import check_up
-from scripts.core.checked_lab import opened_to_look
-from scripts.core.credentials_end import end_of_credentials
-from scripts.core.record import Event, Record
+from scripts.core.aws.credentials_end import end_of_credentials
+from scripts.core.doctor.check_up import check_up
+from scripts.core.doctor.checked_lab import opened_to_look
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 from tests.lab_directory import VARIABLES
 

@@ -7,11 +7,11 @@ import boto3
 import pytest
 
 from scripts.checks.permissions import Permissions
-from scripts.core.check_up import check_up
-from scripts.core.checked_lab import opened_to_look
-from scripts.core.dry_runs import DRY_RUNS, MADE_UP
-from scripts.core.iam_policy import Place, actions, statements
-from scripts.core.recorder import changes_something
+from scripts.core.doctor.check_up import check_up
+from scripts.core.doctor.checked_lab import opened_to_look
+from scripts.core.doctor.dry_runs import DRY_RUNS, MADE_UP
+from scripts.core.doctor.iam_policy import Place, actions, statements
+from scripts.core.registry.recorder import changes_something
 from tests.lab_directory import VARIABLES
 from tests.local_cloud.asking import run
 

@@ -5,8 +5,8 @@ import gzip
 
 import pytest
 
-from scripts.core import host_program
-from scripts.core.host_program import bare, sent, sshd_drop_in
+from scripts.core.hosts import host_program
+from scripts.core.hosts.host_program import bare, sent, sshd_drop_in
 from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
 
 PROGRAMS = sorted(TEMPLATES.glob("*.py"))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from scripts.core.capacity import Pool
-from scripts.core.data_sets import DataSnapshot, chosen
+from scripts.core.capacity.capacity import Pool
+from scripts.core.data.data_sets import DataSnapshot, chosen
 from scripts.core.errors import LabError
+from scripts.core.lab.volume_config import Data, Scratch
+from scripts.core.launch.run_request import check_block_devices, request_for
 from scripts.core.launch_part import Preparation, RegionUnready, Share, total
-from scripts.core.run_request import check_block_devices, request_for
-from scripts.core.volume_config import Data, Scratch
 from scripts.parts.network import difference
 from scripts.parts.volumes import mapping, on_machine
 

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.needed_records import needed_records
-from scripts.core.record import Event, Record
-from scripts.core.resources import FOUND, GONE, SETTLED, holdings
+from scripts.core.registry.needed_records import needed_records
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resources import FOUND, GONE, SETTLED, holdings
 from scripts.kinds.instance import Instance
 from scripts.kinds.snapshot import Snapshot
 from scripts.kinds.volume import Volume

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.rendezvous import environments_of, host_file
+from scripts.core.runs.rendezvous import environments_of, host_file
 from tests.living import living_in
 
 FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
@@ -120,7 +120,7 @@ def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
 
 
 KEPT = """
-import scripts.core.launching as launching
+import scripts.core.launch.launching as launching
 
 
 def nothing(session, name, report):

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from scripts.core.notifier import Notifier
-from scripts.core.notifying import Notices
-from scripts.core.watch_event import Ended
+from scripts.core.watch.notifying import Notices
+from scripts.core.watch.watch_event import Ended
 
 
 class Telling(Notifier):

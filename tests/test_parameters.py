@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.config import Experiment
 from scripts.core.errors import LabError
+from scripts.core.lab.config import Experiment
+from scripts.core.lab.parameters import as_text, chosen, parameters_in, variation_name, variations
 from scripts.core.launch_part import Site
 from scripts.core.names import NAME
-from scripts.core.parameters import as_text, chosen, parameters_in, variation_name, variations
 from scripts.parts.command import SCRIPT, Command
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)

@@ -3,8 +3,8 @@
 import base64
 import json
 
-from scripts.core.record import Event, Record
-from scripts.core.resuming import LAUNCHED, was_cut_off
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resuming import LAUNCHED, was_cut_off
 from tests.living import living_in
 
 SPOT_TOO = 'types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'

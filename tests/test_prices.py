@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.price_cache import Known, PriceCache, SpotHistory
-from scripts.core.price_sources import LIST, REFUSED, PriceSources
-from scripts.core.priced import Priced, Unit
-from scripts.core.shipped_prices import regions, shipped, shipped_at
+from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
+from scripts.core.costs.price_sources import LIST, REFUSED, PriceSources
+from scripts.core.costs.priced import Priced, Unit
+from scripts.core.costs.shipped_prices import regions, shipped, shipped_at
 
 NOW = datetime.now(UTC)
 G5 = Priced(Unit.MACHINE, "us-east-1", "g5.xlarge")

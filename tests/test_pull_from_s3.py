@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scripts.core.host_program import sent
+from scripts.core.hosts.host_program import sent
 from tests.hosts.program import program
 
 pytestmark = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed: pip install awscli")

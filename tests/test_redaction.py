@@ -7,7 +7,7 @@ import botocore.session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.redaction import without_secrets
+from scripts.core.registry.redaction import without_secrets
 
 EC2 = botocore.session.get_session().get_service_model("ec2")
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.refusals import Meaning, Refusal, meaning_of, quota_family
+from scripts.core.capacity.refusals import Meaning, Refusal, meaning_of, quota_family
 
 IN_ZONE = (
     "Your requested instance type (p5.48xlarge) is not supported in your requested Availability Zone (us-east-1e)."

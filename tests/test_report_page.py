@@ -11,28 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.account_survey import Survey
-from scripts.core.audit import Finding, Verdict
-from scripts.core.charges import charges, spans
-from scripts.core.cost_columns import columns, marks, scale
-from scripts.core.cost_periods import periods, shown
-from scripts.core.cost_sums import spent
-from scripts.core.data_set_costs import Costed
-from scripts.core.data_sets import DataSnapshot
-from scripts.core.fates import past
+from scripts.core.account.account_survey import Survey
+from scripts.core.account.audit import Finding, Verdict
+from scripts.core.costs.charges import charges, spans
+from scripts.core.costs.cost_sums import spent
+from scripts.core.costs.data_set_costs import Costed
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.costs.rates import Changing
+from scripts.core.data.data_sets import DataSnapshot
 from scripts.core.kind import Resource
-from scripts.core.lanes import at_once, lanes
 from scripts.core.plugins import Plugins
-from scripts.core.price_book import PriceBook
-from scripts.core.rates import Changing
-from scripts.core.record import Event
-from scripts.core.report_facts import Facts, data_sets_on_record
-from scripts.core.report_html import report_html
-from scripts.core.report_page import page
-from scripts.core.report_tables import plain
-from scripts.core.resources import holdings
-from scripts.core.time_axis import LAST, new_axis
-from scripts.core.time_line import MOST_LANES, MOST_ROWS, hours, time_line
+from scripts.core.registry.record import Event
+from scripts.core.registry.resources import holdings
+from scripts.core.reports.cost_columns import columns, marks, scale
+from scripts.core.reports.cost_periods import periods, shown
+from scripts.core.reports.fates import past
+from scripts.core.reports.lanes import at_once, lanes
+from scripts.core.reports.report_facts import Facts, data_sets_on_record
+from scripts.core.reports.report_html import report_html
+from scripts.core.reports.report_page import page
+from scripts.core.reports.report_tables import plain
+from scripts.core.reports.time_axis import LAST, new_axis
+from scripts.core.reports.time_line import MOST_LANES, MOST_ROWS, hours, time_line
 from tests.generated_registry import GeneratedRegistry
 
 KINDS = Plugins(Path("no-plugins")).kinds()

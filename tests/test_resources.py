@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core.record import Event, Record
-from scripts.core.resources import holdings
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resources import holdings
 from scripts.kinds.instance import Instance
 
 KINDS = {"instance": Instance()}

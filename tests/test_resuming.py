@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core.record import Event, Record
-from scripts.core.resuming import last_run
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resuming import last_run
 
 
 def note(experiment="foo", **told):

@@ -13,10 +13,10 @@ from botocore.model import ServiceModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core import service_data
-from scripts.core.config import load_lab
-from scripts.core.service_data import CutLoader
-from scripts.core.service_data_cutting import POLICY, cut, operations_allowed
+from scripts.core.aws import service_data
+from scripts.core.aws.service_data import CutLoader
+from scripts.core.aws.service_data_cutting import POLICY, cut, operations_allowed
+from scripts.core.lab.config import load_lab
 from scripts.core.session import Session
 
 ALLOWED = operations_allowed(json.loads(POLICY.read_text()))

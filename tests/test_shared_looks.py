@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.shared_looks import SharedLooks
+from scripts.core.aws.shared_looks import SharedLooks
 
 
 class Ec2:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from scripts.core.ssh_files import SshFiles
+from scripts.core.hosts.ssh_files import SshFiles
 
 AT_ONCE = 32
 

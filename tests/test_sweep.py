@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 from tests.living import living_in
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.deadline import NEVER, at_boot
-from scripts.core.tags import ENDS, TTL, as_tags
-from scripts.core.time_left import as_text, began_anew, details_of_end, end_of, is_overdue, left
+from scripts.core.aws.tags import ENDS, TTL, as_tags
+from scripts.core.machines.deadline import NEVER, at_boot
+from scripts.core.machines.time_left import as_text, began_anew, details_of_end, end_of, is_overdue, left
 
 LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -5,7 +5,7 @@ import base64
 import gzip
 import random
 
-from scripts.core.host_program import sent
+from scripts.core.hosts.host_program import sent
 from scripts.core.render import USER_DATA_LIMIT
 from scripts.parts.volumes import OVER_SSH
 

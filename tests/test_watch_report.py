@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.command_progress import Inquiry, Progress
 from scripts.core.kind import Resource
-from scripts.core.record import Event, Record
-from scripts.core.watch_report import counted, least, printable, time_left
-from scripts.core.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
+from scripts.core.registry.record import Event, Record
+from scripts.core.runs.command_progress import Inquiry, Progress
+from scripts.core.watch.watch_report import counted, least, printable, time_left
+from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from scripts.core.command_progress import progress_in
-from scripts.core.ending import Ending
-from scripts.core.host_program import sent
+from scripts.core.hosts.host_program import sent
+from scripts.core.runs.command_progress import progress_in
+from scripts.core.runs.ending import Ending
 from tests.vm.metadata import answers, serve
 
 SUDO = '#!/bin/sh\n[ "$2 $3" = "journalctl --no-pager" ] && cat {log}\n'

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core import launching
-from scripts.core.config import Experiment, load_lab
 from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
-from scripts.core.launching import Launch
-from scripts.core.removal import remove_everything
+from scripts.core.lab.config import Experiment, load_lab
+from scripts.core.launch import launching
+from scripts.core.launch.launching import Launch
+from scripts.core.machines.removal import remove_everything
 from scripts.core.session import Session
 from tests.living import living_in
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Literal
 
+from scripts.core.account.region_facts import caller_address, shared_groups
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.check_up import answers
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.own_things import own_things
-from scripts.core.region_facts import caller_address, shared_groups
+from scripts.core.doctor.check_up import answers
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.own_things import own_things
 from scripts.core.session import Session
 from scripts.parts.network import admit, rules_in
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
-from scripts.core.checked_lab import CheckedLab, NotLooked
+from scripts.core.doctor.checked_lab import CheckedLab, NotLooked
 
 TOLERATED = 300
 """Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""

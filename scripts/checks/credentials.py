@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
-from scripts.core.checked_lab import CheckedLab
+from scripts.core.doctor.checked_lab import CheckedLab
 
 SOON = timedelta(hours=1)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from scripts.core.account.region_facts import data_sets
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.check_up import answers
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.data_sets import DataSnapshot, chosen
+from scripts.core.data.data_sets import DataSnapshot, chosen
+from scripts.core.doctor.check_up import answers
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.lab.volume_config import Data
 from scripts.core.launch_part import RegionUnready
-from scripts.core.region_facts import data_sets
-from scripts.core.volume_config import Data
 
 DATA_THERE = Diagnosis("data-there", Level.OK, "{subjects}: in all regions where it is wanted")
 DATA_MISSING = Diagnosis(

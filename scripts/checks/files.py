@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.core.check import Check, Diagnosis, Finding, Level
-from scripts.core.checked_lab import CheckedLab
+from scripts.core.doctor.checked_lab import CheckedLab
 
 FILES_READ = Diagnosis("files-read", Level.OK, "lab.toml, {experiments} in experiments/, {members} in members/")
 FILE_WRONG = Diagnosis(

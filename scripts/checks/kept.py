@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
+from scripts.core.account.region_facts import kept_volumes
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.check_up import answers
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.region_facts import kept_volumes
+from scripts.core.doctor.check_up import answers
+from scripts.core.doctor.checked_lab import CheckedLab
 
 NONE_OUTSTAYED = Diagnosis("no-volume-outstayed", Level.OK, "{subjects}: no volume is kept past its day")
 OUTSTAYED = Diagnosis(

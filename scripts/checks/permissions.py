@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from scripts.core.authorization import in_words
-from scripts.core.capacity import Pool
+from scripts.core.capacity.capacity import Pool
+from scripts.core.capacity.refusals import Refusal
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.dry_runs import Answer, Tried, tried, tried_with
-from scripts.core.enabled_regions import expect_open
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.dry_runs import Answer, Tried, tried, tried_with
+from scripts.core.doctor.enabled_regions import expect_open
+from scripts.core.doctor.harmless_reads import READS
+from scripts.core.doctor.iam_policy import actions, statements
+from scripts.core.doctor.own_things import own_things
+from scripts.core.doctor.policy_simulation import Verdicts, policy_source, simulated, together
 from scripts.core.errors import LabError
-from scripts.core.harmless_reads import READS
-from scripts.core.iam_policy import actions, statements
+from scripts.core.launch.authorization import in_words
+from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import Site, total
-from scripts.core.own_things import own_things
-from scripts.core.policy_simulation import Verdicts, policy_source, simulated, together
-from scripts.core.refusals import Refusal
-from scripts.core.run_request import request_for
 
 POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
 RUN = "RunInstances"

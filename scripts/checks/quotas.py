@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from math import prod
 
-from scripts.core.capacity import Pool
+from scripts.core.account.region_facts import cpus, in_use, quota_values
+from scripts.core.capacity.capacity import Pool
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.check_up import answers
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.config import Experiment
-from scripts.core.quotas import quota_for
-from scripts.core.region_facts import cpus, in_use, quota_values
+from scripts.core.doctor.check_up import answers
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.lab.config import Experiment
+from scripts.core.launch.quotas import quota_for
 
 ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {wanted} or more, days ahead"
 

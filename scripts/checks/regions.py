@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from scripts.core.account.region_facts import images_lacking, networks_lacking, offered
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
-from scripts.core.check_up import answers
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.enabled_regions import CLOSED, opt_in_states
+from scripts.core.doctor.check_up import answers
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.enabled_regions import CLOSED, opt_in_states
 from scripts.core.names import closest
-from scripts.core.region_facts import images_lacking, networks_lacking, offered
 
 USABLE = Diagnosis("regions-usable", Level.OK, "{subjects}: open, with a network, the image and the machine types")
 NO_REGION = Diagnosis(

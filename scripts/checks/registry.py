@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
-from scripts.core.checked_lab import CheckedLab
+from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.errors import LabError
-from scripts.core.resources import holdings
+from scripts.core.registry.resources import holdings
 
 READABLE = Diagnosis("registry-readable", Level.OK, "{name}: {records} records, {living} things live")
 NOT_MADE_YET = Diagnosis("registry-not-made-yet", Level.OK, "{name}: the first command that asks AWS makes it")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.check import Check, Diagnosis, Finding, Level
-from scripts.core.checked_lab import CheckedLab
-from scripts.core.public_key import fingerprint
-from scripts.core.record import local_user
-from scripts.core.ssh_files import SshFiles
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.hosts.ssh_files import SshFiles
+from scripts.core.lab.public_key import fingerprint
+from scripts.core.registry.record import local_user
 
 OLDEST = (7, 6)
 """The first that knows StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scripts.core.check import Check, Diagnosis, Finding, Level
-from scripts.core.checked_lab import CheckedLab
+from scripts.core.doctor.checked_lab import CheckedLab
 
 REPOSITORY = Path(__file__).parents[2]
 OLDEST_PYTHON = (3, 11)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from scripts.core.checked_lab import CheckedLab
+    from scripts.core.doctor.checked_lab import CheckedLab
     from scripts.core.session import Session
 
 

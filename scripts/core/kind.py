@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scripts.core.record import Event, Record
-from scripts.core.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from scripts.core.registry.record import Event, Record
 
 if TYPE_CHECKING:
-    from scripts.core.cloud import Cloud
-    from scripts.core.dollars import Dollars
-    from scripts.core.metering import Meter
-    from scripts.core.price_book import PriceBook
+    from scripts.core.aws.cloud import Cloud
+    from scripts.core.costs.dollars import Dollars
+    from scripts.core.costs.metering import Meter
+    from scripts.core.costs.price_book import PriceBook
 
 
 GLOBAL = "global"
@@ -144,7 +144,7 @@ class Kind(ABC):
 
     def meter(self) -> Meter:
         """Return what hears the records and says what things cost; left as it is, they cost what `monthly` says."""
-        from scripts.core.metering import KindMeter
+        from scripts.core.costs.metering import KindMeter
 
         return KindMeter(self)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scripts.core.config import Experiment
 from scripts.core.errors import LabError
+from scripts.core.lab.config import Experiment
 
 if TYPE_CHECKING:
     from scripts.core.session import Session

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.kind import Resource
-from scripts.core.resources import FOUND, GONE, SETTLED, Holdings, as_note, token_of
+from scripts.core.registry.resources import FOUND, GONE, SETTLED, Holdings, as_note, token_of
 from scripts.core.session import Session
-from scripts.core.tags import EXPERIMENT
 
 POLL = 0.5
 """Seconds between looks for what AWS may not show yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from scripts.core.watch_event import WatchEvent
+from scripts.core.watch.watch_event import WatchEvent
 
 
 class Notifier(ABC):

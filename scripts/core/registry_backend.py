@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from scripts.core.registry import Registry
+    from scripts.core.registry.registry import Registry
     from scripts.core.session import Session
 
 

@@ -12,26 +12,26 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from scripts.core.aws_errors import in_words
-from scripts.core.cloud import Cloud
-from scripts.core.config import Lab, Member, load_lab, load_members
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.request_bucket import RequestBucket
+from scripts.core.aws.shared_looks import SharedLooks
+from scripts.core.aws.tagging import Tagger
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Kind
+from scripts.core.lab.config import Lab, Member, load_lab, load_members
 from scripts.core.launch_part import LaunchPart
-from scripts.core.needed_records import needed_records
 from scripts.core.plugins import Plugins
-from scripts.core.recorder import Recorder
-from scripts.core.registry import Registry
-from scripts.core.request_bucket import RequestBucket
-from scripts.core.resources import Holdings, holdings
-from scripts.core.shared_looks import SharedLooks
-from scripts.core.tagging import Tagger
-from scripts.core.unwritten import Unwritten
+from scripts.core.registry.needed_records import needed_records
+from scripts.core.registry.recorder import Recorder
+from scripts.core.registry.registry import Registry
+from scripts.core.registry.resources import Holdings, holdings
+from scripts.core.registry.unwritten import Unwritten
 
 if TYPE_CHECKING:
-    from scripts.core.budget_keeping import BudgetKeeper
-    from scripts.core.price_book import PriceBook
+    from scripts.core.costs.budget_keeping import BudgetKeeper
+    from scripts.core.costs.price_book import PriceBook
 
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
@@ -99,9 +99,9 @@ class Session:
     @cached_property
     def prices(self) -> PriceBook:
         """What things cost, as far as the lab can know it."""
-        from scripts.core.price_book import PriceBook
-        from scripts.core.price_cache import PriceCache
-        from scripts.core.price_sources import PriceSources
+        from scripts.core.costs.price_book import PriceBook
+        from scripts.core.costs.price_cache import PriceCache
+        from scripts.core.costs.price_sources import PriceSources
 
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
@@ -110,7 +110,7 @@ class Session:
     @cached_property
     def budgets(self) -> BudgetKeeper:
         """What launches are held to."""
-        from scripts.core.budget_keeping import BudgetKeeper
+        from scripts.core.costs.budget_keeping import BudgetKeeper
 
         return BudgetKeeper(self)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.cloud import Cloud
-from scripts.core.dollars import Dollars
+from scripts.core.aws.cloud import Cloud
+from scripts.core.costs.dollars import Dollars
 from scripts.core.kind import Kind, Resource
 
 if TYPE_CHECKING:
-    from scripts.core.price_book import PriceBook
+    from scripts.core.costs.price_book import PriceBook
 
 
 class Address(Kind):

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from scripts.core.cloud import Cloud
-from scripts.core.dollars import Dollars, total
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.tags import DATA, tag_map
+from scripts.core.costs.dollars import Dollars, total
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.machine_records import described_in
-from scripts.core.record import Record
-from scripts.core.tags import DATA, tag_map
-from scripts.core.time_left import details_of_end
+from scripts.core.machines.time_left import details_of_end
+from scripts.core.registry.machine_records import described_in
+from scripts.core.registry.record import Record
 
 if TYPE_CHECKING:
-    from scripts.core.metering import Meter
-    from scripts.core.price_book import PriceBook
+    from scripts.core.costs.metering import Meter
+    from scripts.core.costs.price_book import PriceBook
 
 
 class Instance(Kind):

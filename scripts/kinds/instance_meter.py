@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from scripts.core.charges import Span
-from scripts.core.metering import Meter
-from scripts.core.price_book import PriceBook
-from scripts.core.rates import Hourly, Rate
-from scripts.core.record import Record
+from scripts.core.costs.charges import Span
+from scripts.core.costs.metering import Meter
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.costs.rates import Hourly, Rate
+from scripts.core.registry.record import Record
 from scripts.kinds.machine_lives import MachineLife, MachineLives, Run
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from scripts.core.cloud import Cloud
-from scripts.core.iam_names import PATH, described
+from scripts.core.account.iam_names import PATH, described
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.tag_filters import matching
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.tag_filters import matching
 
 
 class InstanceProfile(Kind):

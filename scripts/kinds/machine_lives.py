@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.core.machine_records import described_in, market_in, transition_in
-from scripts.core.record import Event, Record, moment_of
-from scripts.core.resources import FOUND, GONE, token_of
-from scripts.core.resuming import RUN
-from scripts.core.tags import ENDS, EXPERIMENT, requested_tags, tag_map
-from scripts.core.time_left import NEVER
-from scripts.core.values import duration
+from scripts.core.aws.tags import ENDS, EXPERIMENT, requested_tags, tag_map
+from scripts.core.lab.values import duration
+from scripts.core.machines.time_left import NEVER
+from scripts.core.registry.machine_records import described_in, market_in, transition_in
+from scripts.core.registry.record import Event, Record, moment_of
+from scripts.core.registry.resources import FOUND, GONE, token_of
+from scripts.core.registry.resuming import RUN
 
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
 SHUT_DOWN = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",

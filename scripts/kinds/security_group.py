@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scripts.core.cloud import Cloud
+from scripts.core.aws.cloud import Cloud
 from scripts.core.kind import Kind, Resource
 
 

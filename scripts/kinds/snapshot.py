@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.cloud import Cloud
-from scripts.core.dollars import Dollars
+from scripts.core.aws.cloud import Cloud
+from scripts.core.costs.dollars import Dollars
+from scripts.core.data.sizes import GIB
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.sizes import GIB
 
 if TYPE_CHECKING:
-    from scripts.core.metering import Meter
-    from scripts.core.price_book import PriceBook
+    from scripts.core.costs.metering import Meter
+    from scripts.core.costs.price_book import PriceBook
 
 OLD = 90
 """Days after which a snapshot that nobody in the lab made is worth a look."""

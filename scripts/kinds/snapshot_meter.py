@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.charges import Span
-from scripts.core.metering import KindMeter, Life
-from scripts.core.rates import HOUR, Hourly, Monthly
-from scripts.core.record import Event, Record, moment_of
-from scripts.core.sizes import GIB
+from scripts.core.costs.charges import Span
+from scripts.core.costs.metering import KindMeter, Life
+from scripts.core.costs.rates import HOUR, Hourly, Monthly
+from scripts.core.data.sizes import GIB
+from scripts.core.registry.record import Event, Record, moment_of
 
 if TYPE_CHECKING:
+    from scripts.core.costs.price_book import PriceBook
     from scripts.core.kind import Kind
-    from scripts.core.price_book import PriceBook
 
 RESTORES = {
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",

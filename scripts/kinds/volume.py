@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.cloud import Cloud
-from scripts.core.dollars import Dollars
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.tags import KEPT, tag_map
+from scripts.core.costs.dollars import Dollars
 from scripts.core.kind import Kind, Resource, as_text
-from scripts.core.record import Event, Record
-from scripts.core.tags import KEPT, tag_map
+from scripts.core.registry.record import Event, Record
 
 if TYPE_CHECKING:
-    from scripts.core.metering import Meter
-    from scripts.core.price_book import PriceBook
+    from scripts.core.costs.metering import Meter
+    from scripts.core.costs.price_book import PriceBook
 
 
 class Volume(Kind):

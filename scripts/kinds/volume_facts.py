@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.core.machine_records import described_in
-from scripts.core.record import Record, moment_of
-from scripts.core.sizes import GIB
+from scripts.core.data.sizes import GIB
+from scripts.core.registry.machine_records import described_in
+from scripts.core.registry.record import Record, moment_of
 
 SETTLING = timedelta(minutes=2)
 """How young a volume may be that a listing leaves out although it lives."""

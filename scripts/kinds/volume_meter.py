@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.core.charges import Span
-from scripts.core.metering import Meter
-from scripts.core.price_book import PriceBook
-from scripts.core.rates import Hourly, Monthly
-from scripts.core.record import Event, Record, moment_of
-from scripts.core.resources import FOUND, GONE, token_of
-from scripts.core.tags import EXPERIMENT, requested_tags
+from scripts.core.aws.tags import EXPERIMENT, requested_tags
+from scripts.core.costs.charges import Span
+from scripts.core.costs.metering import Meter
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.costs.rates import Hourly, Monthly
+from scripts.core.registry.record import Event, Record, moment_of
+from scripts.core.registry.resources import FOUND, GONE, token_of
 from scripts.kinds.machine_lives import MachineLife, MachineLives
 from scripts.kinds.volume_facts import Listings, VolumeFacts
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from scripts.core.aws.local_server import LOCAL_DIRECTORY, ensure_running, stop
 from scripts.core.console import Console, run
-from scripts.core.local_server import LOCAL_DIRECTORY, ensure_running, stop
 from scripts.core.options import AsJson, script
 
 app = script(__doc__)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from scripts.core.priced import VOLUME_USAGE, Priced, Unit, volume_usage
-from scripts.core.shipped_prices import shipped
+from scripts.core.costs.priced import VOLUME_USAGE, Priced, Unit, volume_usage
+from scripts.core.costs.shipped_prices import shipped
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call, as_json
 

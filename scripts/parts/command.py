@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 
-from scripts.core.config import Experiment
-from scripts.core.host_program import sent, unit
+from scripts.core.hosts.host_program import sent, unit
+from scripts.core.lab.config import Experiment
+from scripts.core.lab.parameters import as_text
 from scripts.core.launch_part import LaunchPart, Share, Site
-from scripts.core.parameters import as_text
 from scripts.core.render import render, text_of
 
 DIRECTORY = "/opt/ec2-lab"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scripts.core.host_program import sent, unit
+from scripts.core.aws.tags import IDLE
+from scripts.core.hosts.host_program import sent, unit
+from scripts.core.lab.values import duration_text
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import render
-from scripts.core.tags import IDLE
-from scripts.core.values import duration_text
 
 PROGRAM = "/opt/ec2-lab/end-when-idle"
 UNIT = "ec2-lab-idle.service"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.core.image_config import ImageByName, ImageByParameter, ImageByRegion, Root
+from scripts.core.lab.image_config import ImageByName, ImageByParameter, ImageByRegion, Root
 from scripts.core.launch_part import LaunchPart, RegionUnready, Share, Site
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from scripts.core.host_program import sent, sshd_drop_in
-from scripts.core.hosts import login_name
+from scripts.core.hosts.host_program import sent, sshd_drop_in
+from scripts.core.hosts.hosts import login_name
+from scripts.core.hosts.member_accounts import DOCUMENT, PROGRAM, document, made_at_boot
 from scripts.core.launch_part import LaunchPart, Share, Site
-from scripts.core.member_accounts import DOCUMENT, PROGRAM, document, made_at_boot
 
 
 class Members(LaunchPart):

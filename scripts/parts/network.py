@@ -11,11 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core.aws.tags import SHARED, tag_specifications
+from scripts.core.capacity.wishes import subnets_of
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
-from scripts.core.record import person
+from scripts.core.registry.record import person
 from scripts.core.session import Session
-from scripts.core.tags import SHARED, tag_specifications
-from scripts.core.wishes import subnets_of
 
 VPC = "lab:vpc"
 """The tag that says which network a group is for: a VPC's id, or `default`."""

@@ -9,13 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core.aws.tags import EXPERIMENT, RECORD, tag_map
+from scripts.core.capacity.wishes import subnets_of
+from scripts.core.data.making_once import made_once
 from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, Preparation, Share, Site
-from scripts.core.making_once import made_once
 from scripts.core.polling import growing
-from scripts.core.record import new_id
-from scripts.core.tags import EXPERIMENT, RECORD, tag_map
-from scripts.core.wishes import subnets_of
+from scripts.core.registry.record import new_id
 
 FIRST_POLL, LONGEST_POLL, PATIENCE = 0.2, 5.0, 120
 """Seconds between looks for a new placement group, and until it is given up."""

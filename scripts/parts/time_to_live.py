@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from scripts.core.deadline import DIRECTORY, UNITS, at_boot
-from scripts.core.host_program import unit
+from scripts.core.aws.tags import TTL
+from scripts.core.hosts.host_program import unit
+from scripts.core.lab.values import duration_text
 from scripts.core.launch_part import LaunchPart, Share, Site
+from scripts.core.machines.deadline import DIRECTORY, UNITS, at_boot
 from scripts.core.render import text_of
-from scripts.core.tags import TTL
-from scripts.core.values import duration_text
 
 
 class TimeToLive(LaunchPart):

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.config import Experiment
-from scripts.core.data_sets import UUID, DataSnapshot, chosen, in_region
-from scripts.core.devices import DEVICES
+from scripts.core.aws.tags import AT_TEARDOWN, DATA
+from scripts.core.data.data_sets import UUID, DataSnapshot, chosen, in_region
+from scripts.core.data.devices import DEVICES
+from scripts.core.data.volume_document import PROGRAM, VOLUMES, VolumeDocument
 from scripts.core.errors import LabError
-from scripts.core.host_program import sent, unit
+from scripts.core.hosts.host_program import sent, unit
+from scripts.core.lab.config import Experiment
+from scripts.core.lab.values import duration_text
+from scripts.core.lab.volume_config import Data, InstanceStore, Scratch, Volume
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
-from scripts.core.tags import AT_TEARDOWN, DATA
-from scripts.core.values import duration_text
-from scripts.core.volume_config import Data, InstanceStore, Scratch, Volume
-from scripts.core.volume_document import PROGRAM, VOLUMES, VolumeDocument
 
 UNIT = "ec2-lab-volumes.service"
 OVER_SSH = ("add", "is_mounted", "unmount", "holders", "describe")

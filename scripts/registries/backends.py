@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from scripts.core.errors import LabError
+from scripts.core.lab.values import Duration
 from scripts.core.names import REGION
-from scripts.core.registry import Registry
+from scripts.core.registry.registry import Registry
 from scripts.core.registry_backend import RegistryBackend
-from scripts.core.values import Duration
 
 if TYPE_CHECKING:
     from scripts.core.session import Session
@@ -56,7 +56,7 @@ class DynamoDb(RegistryBackend):
 
     def open(self, session: Session, address: str, where: str) -> Registry:
         """Return the registry in a table, which is made when it is first used. Raises LabError."""
-        from scripts.core.cloud import unrecorded_client
+        from scripts.core.aws.cloud import unrecorded_client
         from scripts.registries.dynamodb_registry import DynamoDbRegistry
 
         parts = urlsplit(address)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.record import FORMAT, Record
+from scripts.core.registry.record import FORMAT, Record
 
 PART_BYTES = 350_000
 """An item may have 400 KB, its attributes' names included

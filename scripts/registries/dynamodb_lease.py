@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.record import actor, new_id, now
-from scripts.core.registry import Holder
+from scripts.core.registry.record import actor, new_id, now
+from scripts.core.registry.registry import Holder
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
 CLOCK_STEP = 1.0

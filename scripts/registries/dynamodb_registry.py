@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import LabError
-from scripts.core.record import Event, Record
-from scripts.core.registry import Holder, Needed, Registry
-from scripts.core.resources import GONE
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.registry import Holder, Needed, Registry
+from scripts.core.registry.resources import GONE
 from scripts.registries.dynamodb_items import BYTES, LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
 from scripts.registries.dynamodb_lease import Leases
 from scripts.registries.dynamodb_table import ConditionFailed, Table

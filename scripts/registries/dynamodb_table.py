@@ -13,9 +13,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from scripts.core.aws_errors import described
+from scripts.core.aws.aws_errors import described
+from scripts.core.aws.tags import SHARED, as_tags
 from scripts.core.errors import LabError
-from scripts.core.tags import SHARED, as_tags
 
 TRIES = 10
 """How often what collides with somebody else's transaction is tried."""

@@ -18,7 +18,7 @@ from itertools import count, groupby
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.record import Record
+from scripts.core.registry.record import Record
 from scripts.registries.file_access import explained, flush_directory, replace_file
 from scripts.registries.file_form import as_line, as_record, parsed
 

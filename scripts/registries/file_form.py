@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.record import FORMAT, Record
+from scripts.core.registry.record import FORMAT, Record
 
 CLOSING = b"\n]\n"
 EMPTY = b"[" + CLOSING

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.record import actor, now
-from scripts.core.registry import Holder
+from scripts.core.registry.record import actor, now
+from scripts.core.registry.registry import Holder
 from scripts.registries.file_access import explained
 
 LOOKS, LOOK = 20, 0.05

@@ -34,8 +34,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.core.record import Event, Record
-from scripts.core.registry import GROWTH, Holder, Needed, Registry
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.registry import GROWTH, Holder, Needed, Registry
 from scripts.registries.file_access import (
     append_at,
     close_after,

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.config import Lab
-from scripts.core.record import Event
+from scripts.core.lab.config import Lab
+from scripts.core.registry.record import Event
 from scripts.core.session import Session
 from tests.lab_directory import LabDirectory
 from tests.living import DEAD

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from scripts.core.host_program import bare
+from scripts.core.hosts.host_program import bare
 from scripts.core.render import TEMPLATES
 
 BEGIN = """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.config import Member
+from scripts.core.lab.config import Member
 from tests.hosts.program import program
 
 accounts = program("accounts")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scripts.core.deadline import DEADLINE, EACH_BOOT, NEVER
-from scripts.core.host_program import sent
+from scripts.core.hosts.host_program import sent
+from scripts.core.machines.deadline import DEADLINE, EACH_BOOT, NEVER
 from tests.hosts.host import holds_within
 from tests.hosts.machine import be_the_machine
 

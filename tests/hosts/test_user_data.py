@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.boot_commands import answering_for_all
-from scripts.core.capacity import Pool
+from scripts.core.capacity.capacity import Pool
+from scripts.core.launch.boot_commands import answering_for_all
+from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import Share, total
-from scripts.core.run_request import request_for
 from tests.hosts.debian_root import CanNotBuild, debian_root
 
 HOSTILE = [

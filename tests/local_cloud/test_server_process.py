@@ -14,9 +14,9 @@ from threading import Thread
 
 import pytest
 
-from scripts.core import local_server
+from scripts.core.aws import local_server
+from scripts.core.aws.local_server import REPOSITORY, ensure_running, running, stop
 from scripts.core.errors import LabError
-from scripts.core.local_server import REPOSITORY, ensure_running, running, stop
 from tests.local_cloud.asking import every_machine, run
 from tests.local_cloud_client import OPENER, LocalCloud
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from scripts.core.config import Lab
-from scripts.core.registry import Registry
+from scripts.core.lab.config import Lab
+from scripts.core.registry.registry import Registry
 from scripts.core.session import Session
 
 

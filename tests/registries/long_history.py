@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
-from scripts.core.record import Event, Record
-from scripts.core.registry import Registry
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.registry import Registry
 from scripts.registries.dynamodb_items import packed
 from scripts.registries.dynamodb_registry import DynamoDbRegistry
 from scripts.registries.file_form import CLOSING, as_line

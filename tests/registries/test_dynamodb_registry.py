@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.config import Lab
 from scripts.core.errors import LabError
-from scripts.core.record import Event, Record
+from scripts.core.lab.config import Lab
+from scripts.core.registry.record import Event, Record
 from scripts.core.session import Session
 from scripts.registries import dynamodb_lease, dynamodb_table
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from scripts.core.errors import LabError
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries import file_registry
 from scripts.registries.dynamodb_table import Table
 from tests.lab_directory import REPOSITORY
@@ -221,7 +221,7 @@ def test_who_fails_lets_go(registry, opened):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from scripts.core.config import Lab
+from scripts.core.lab.config import Lab
 from scripts.core.session import Session
 session = Session(Path.cwd(), Lab(regions=["us-east-1"]), "test")
 with session.registry_at(sys.argv[1], "test").acting_alone("demo", "launch"):

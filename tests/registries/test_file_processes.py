@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.record import Event, Record
+from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from scripts.core.errors import LabError
-from scripts.core.record import FORMAT, Event, Record
+from scripts.core.registry.record import FORMAT, Event, Record
 from scripts.registries.file_registry import FileRegistry
 
 ROOT = Path(__file__).parents[2]
@@ -433,7 +433,7 @@ def in_a_child(path: Path, restriction: str) -> str:
     """Return how an append in a process of its own ended, once restricted."""
     program = (
         "import os, resource, signal, sys; from pathlib import Path; from scripts.core.errors import LabError\n"
-        "from scripts.core.record import Record; from scripts.registries.file_registry import FileRegistry\n"
+        "from scripts.core.registry.record import Record; from scripts.registries.file_registry import FileRegistry\n"
         "record = Record(event='note', note={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"

@@ -5,9 +5,9 @@ from itertools import islice
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.config import Lab
-from scripts.core.record import Event, Record
-from scripts.core.resources import GONE
+from scripts.core.lab.config import Lab
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resources import GONE
 from scripts.core.session import Session
 from scripts.registries import dynamodb_registry
 from tests.registries.long_history import put_away, runs_of

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.local_server import ensure_running, stop
-from scripts.core.snapshot_blocks import BLOCK
+from scripts.core.aws.local_server import ensure_running, stop
+from scripts.core.data.snapshot_blocks import BLOCK
 from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from scripts.core.disk_image import NAMESPACE
+from scripts.core.data.disk_image import NAMESPACE
 from tests.vm.conftest import disk
 from tests.vm.machine import Disk
 

@@ -1,0 +1,114 @@
+"""What the lab needs once of an account and of each region, looked at as a whole, and made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+
+from scripts.core.account.log_delivery import LogDelivery
+from scripts.core.account.region_setup import RegionSetup, region_setup
+from scripts.core.account.setup_step import Step
+from scripts.core.aws.tags import SHARED
+from scripts.core.errors import LabError
+from scripts.core.kind import GLOBAL, Resource
+from scripts.core.registry.resources import FOUND, as_note
+from scripts.core.session import Session
+
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+class NotAllowed(LabError):
+    """Whoever asks may not do that in IAM; somebody else can."""
+
+
+@dataclass
+class AccountSetup:
+    """How it stands, by region; IAM comes last, as no region."""
+
+    session: Session
+    regions: list[RegionSetup] = field(default_factory=list)
+    denied: str = ""
+    """Why IAM may not even be looked at."""
+
+    @property
+    def delivery(self) -> LogDelivery | None:
+        """What delivering logs needs, where lab.toml names a bucket for them."""
+        bucket = self.session.lab.logs.bucket
+        return LogDelivery(self.session, bucket) if bucket else None
+
+    def look(self, names: Sequence[str]) -> None:
+        """Look at regions, all at the same time, and at IAM. Raises LabError, ClientError."""
+        asked = [self.session.threads.submit(region_setup, self.session, name) for name in names]
+        self.regions = [answer.result() for answer in asked]
+        if self.delivery:
+            self.regions.append(self._iam(self.delivery))
+
+    @property
+    def lacking(self) -> list[tuple[str, Step]]:
+        """All that can be made, each with its region."""
+        return [(region.region, step) for region in self.regions for step in region.lacking]
+
+    @property
+    def missing(self) -> list[str]:
+        """All that somebody must see to."""
+        return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
+
+    def make(self, made: Callable[[str, str], None]) -> None:
+        """Make what is lacking; `made` hears of each. Raises NotAllowed, ClientError."""
+        delivery = self.delivery
+        for region, step in self.lacking:
+            if region == GLOBAL and delivery:
+                with with_leave():
+                    delivery.make(step)
+            else:
+                step.make()
+            made(region, step.what)
+        if delivery and any(region == GLOBAL for region, _ in self.lacking):
+            delivery.settle()
+        self._take_in()
+
+    def _iam(self, delivery: LogDelivery) -> RegionSetup:
+        found = RegionSetup(GLOBAL)
+        try:
+            with with_leave():
+                found.lacking = delivery.lacking()
+        except NotAllowed as problem:
+            self.denied = str(problem)
+        if not found.lacking and not self.denied:
+            found.there.append(f"the instance profile {delivery.profile}, for logs to {delivery.bucket}")
+        return found
+
+    def _take_in(self) -> None:
+        """Put on record what is the lab's by this registry's own calls, and whose answer it never heard."""
+        known = self.session.holdings()
+        living = {resource.id for resource in known.living}
+        new = [r for r in self._shared() if r.record in known.tokens and r.id not in living]
+        if new:
+            self.session.recorder.note(**{FOUND: [as_note(resource) for resource in new]})
+
+    def _shared(self) -> list[Resource]:
+        names = [region.region for region in self.regions if not region.missing]
+        asked = [
+            self.session.threads.submit(kind.tagged, self.session.cloud, place, SHARED, self.session.lab.name)
+            for kind in self.session.kinds.values()
+            if kind.name in self.session.holdings().kinds
+            for place in kind.places(names)
+        ]
+        return [resource for answer in asked for resource in answer.result()]
+
+
+@contextmanager
+def with_leave() -> Iterator[None]:
+    """Do something in IAM. Raises NotAllowed where that takes somebody else."""
+    try:
+        yield
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] not in DENIED:
+            raise
+        raise NotAllowed(
+            f"{refusal.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
+            "whoever has docs/iam-policy-setup.json: have them run `make setup-aws YES=1`, or the commands above"
+        ) from refusal

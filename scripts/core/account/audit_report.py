@@ -1,0 +1,119 @@
+"""What the screen, or a program, is told of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.core.account.account_survey import Survey
+from scripts.core.account.audit import Finding, Verdict, monthly
+from scripts.core.console import Console
+from scripts.core.costs.dollars import in_dollars
+from scripts.core.kind import Resource
+from scripts.core.session import Session
+
+COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
+PLURAL = {Verdict.ORPHAN: "orphans", Verdict.UNFINISHED: "unfinished", Verdict.GHOST: "ghosts",
+          Verdict.STRANGER: "strangers", Verdict.OUTSTAYED: "outstayed", Verdict.KEPT: "kept"}  # fmt: skip
+
+
+class AuditReport:
+    """Speaks of findings to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def begins(self, session: Session) -> None:
+        """Say where is looked."""
+        self.console.hint(session.cloud.banner)
+        self.console.progress("  looking into all regions")
+
+    def found(self, seen: Survey, found: Sequence[Finding]) -> None:
+        """Say the sum, then each finding, then what could not be seen."""
+        dollars, unknown = monthly(found)
+        counts = {verdict: sum(f.verdict is verdict for f in found) for verdict in Verdict}
+        named = [f"{count} {PLURAL[verdict] if count > 1 else verdict}" for verdict, count in counts.items() if count]
+        sum_of_all = f"{dollars:,.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
+        told = f"{', '.join(named)}: {sum_of_all}" if found else "nothing is forgotten"
+        self.console.say(
+            f"{told} ({len(seen.regions)} regions, {len(seen.items)} things)", "audit",
+            style="yellow" if found else "green", counts=counts, dollars_a_month=round(dollars, 2),
+            unknown_prices=unknown, regions=seen.regions, unseen=seen.unseen,
+        )  # fmt: skip
+        for finding in found if self.console.as_json else ():
+            self.console.say("", "finding", **_as_fields(finding))
+        if found:
+            self.console.table(COLUMNS, [_row(finding) for finding in found])
+        for region, why in seen.unseen.items():
+            self.console.hint(f"  {region} was not seen: {why}")
+        for line in _remedies(found):
+            self.console.hint(f"  {line}")
+
+    def spares(self, spared: Sequence[Finding]) -> None:
+        """Say what is left alone, and why."""
+        for one in spared:
+            why = one.spared or f"made by {one.by}: OF={one.by} means it"
+            self.console.say(f"  left alone: {one.resource}, {why}", "spared", id=one.resource.id, why=why)
+
+    def deleting(self, resource: Resource) -> None:
+        """Say what is being deleted."""
+        self.console.say(
+            f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region
+        )
+
+    def fixed(self, deleted: Sequence[str], ghosts: Sequence[Finding]) -> None:
+        """Say what is gone."""
+        self.console.say(
+            f"{len(deleted)} deleted, {len(ghosts)} struck out of the registry", "fixed", style="green",
+            deleted=list(deleted), struck_out=[ghost.resource.id for ghost in ghosts],
+        )  # fmt: skip
+
+
+def _remedies(found: Sequence[Finding]) -> list[str]:
+    verdicts = {finding.verdict for finding in found}
+    unfinished = sorted({f.resource.experiment or "" for f in found if f.verdict is Verdict.UNFINISHED} - {""})
+    lines = []
+    if Verdict.ORPHAN in verdicts:
+        lines.append("orphans: `make audit FIX=1` deletes yours, `make registry-rebuild` takes them into the registry")
+    lines += [f"unfinished: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
+    if Verdict.GHOST in verdicts:
+        lines.append("ghosts: `make audit FIX=1` strikes them out of the registry")
+    if outstayed := [f.resource.id for f in found if f.verdict is Verdict.OUTSTAYED]:
+        lines.append(
+            f"outstayed: `make volume-keep VOLUME={outstayed[0]} KEEP_FOR=30d` keeps it for longer, "
+            f"`make volume-delete VOLUME={outstayed[0]} YES=1` deletes it"
+        )
+    return lines
+
+
+def _row(finding: Finding) -> list[str]:
+    resource = finding.resource
+    return [
+        finding.verdict, resource.kind, resource.id, resource.details.get("zone") or resource.region, resource.state,
+        _age(resource.since), finding.by or finding.owner, in_dollars(finding.monthly), finding.spared or finding.why,
+    ]  # fmt: skip
+
+
+def _age(since: str) -> str:
+    if not since:
+        return ""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return "now"
+
+
+def _as_fields(finding: Finding) -> dict[str, Any]:
+    resource = finding.resource
+    return {
+        "finding": finding.verdict, "kind": resource.kind, "id": resource.id, "region": resource.region,
+        "experiment": resource.experiment, "state": resource.state, "since": resource.since,
+        "made_by": finding.by or finding.owner, "dollars_a_month": finding.monthly, "why": finding.why,
+        "spared": finding.spared, **_of_kept(finding),
+    }  # fmt: skip
+
+
+def _of_kept(finding: Finding) -> dict[str, Any]:
+    return {"until": finding.kept.until, "reason": finding.kept.reason} if finding.kept else {}

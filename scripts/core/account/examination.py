@@ -1,0 +1,19 @@
+"""One look at the whole account, held against the registry before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from scripts.core.account.account_survey import Survey, survey
+from scripts.core.account.audit import Finding, findings
+from scripts.core.living import is_young
+from scripts.core.session import Session
+
+
+def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
+    """Return what lives in regions, all if none is named, and what is the matter with it."""
+    before = session.holdings_ever()
+    seen = survey(session, regions)
+    today = datetime.now(UTC).date()
+    return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time), today)

@@ -1,0 +1,86 @@
+"""Who AWS says asks, and how far its clock and this machine's are apart."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
+
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.errors import LabError
+from scripts.core.session import Session
+
+ATTEMPTS = 2
+SHUT_CODES = ("InvalidClientTokenId", "AuthFailure", "RegionDisabledException", "OptInRequired")
+"""What a region that the account has not opted in to says, and others say of keys that are wrong
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
+UNREACHED = (ConnectionError, HTTPClientError)
+"""botocore's errors of a network that leads nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom this lab's calls are made as."""
+
+    arn: str = ""
+    account: str = ""
+    region: str = ""
+    """Where that was asked."""
+    skew: float | None = None
+    """Seconds by which this machine's clock is ahead of AWS's; None where AWS did not answer."""
+    problem: str = ""
+    """Why AWS does not know who asks; empty where it does."""
+    code: str = ""
+    """AWS's own word for that, where it was AWS that said no."""
+    unreached: bool = False
+    """Whether no answer came at all."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the account's root user
+        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
+        """  # noqa: D205
+        return self.arn.endswith(":root")
+
+    @property
+    def role(self) -> str | None:
+        """The name of the role that is assumed, if one is."""
+        found = re.search(r":assumed-role/([^/]+)/", self.arn)
+        return found[1] if found else None
+
+
+def introduced(session: Session) -> Caller:
+    """Ask AWS who asks, in the lab's first region that knows; what goes wrong is part of the answer."""
+    asked = None
+    for region in session.lab.regions:
+        found = _asked(session, region)
+        asked = asked or found
+        if found.code not in SHUT_CODES:
+            return found
+    return asked or Caller()
+
+
+def _asked(session: Session, region: str) -> Caller:
+    before = time.time()
+    try:
+        with in_words():
+            answer = session.cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
+    except LabError as problem:
+        cause = problem.__cause__
+        if isinstance(cause, ClientError):
+            code = cause.response["Error"].get("Code", "")
+            return Caller(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
+        return Caller(region=region, problem=str(problem), unreached=isinstance(cause, UNREACHED))
+    return Caller(answer["Arn"], answer["Account"], region, _skew(answer, before))
+
+
+def _skew(answer: Any, before: float) -> float | None:
+    """Compare the Date of an answer, whose seconds have no fractions, with the middle of the time that it took."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not date:
+        return None
+    return (before + time.time()) / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)

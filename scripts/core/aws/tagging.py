@@ -1,0 +1,42 @@
+"""Whose a resource is, put on as tags by the very call that creates it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.aws.tags import BY, DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
+from scripts.core.current_experiment import current_experiment
+from scripts.core.kind import Kind
+from scripts.core.registry.record import person
+
+REFUSED = r"[^\w +\-=.:/@]"
+"""What some services do not take in a tag's value
+(https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """Adds the lab's tags to every resource that a call creates, whichever script makes the call."""
+
+    kinds: Iterable[Kind]
+    team: Mapping[str, str]
+    """The tags of lab.toml."""
+
+    def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
+        """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
+        types = dict.fromkeys(t for kind in self.kinds for t in kind.tagged_at_creation(operation, request))
+        given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
+        return [
+            {"ResourceType": t, "Tags": as_tags(self._tags(requested_tags(request, t), record_id))}
+            for t in dict.fromkeys([*given, *types])
+        ]
+
+    def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
+        ours = {RECORD: record_id, BY: re.sub(REFUSED, "_", person())[:256]}
+        # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
+        if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
+            ours |= {"Name": experiment, EXPERIMENT: experiment}
+        return checked({**self.team, **ours, **given, RECORD: record_id})

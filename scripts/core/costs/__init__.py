@@ -1,0 +1,1 @@
+"""What things cost: prices, charges from the records, sums and budgets."""

@@ -1,0 +1,97 @@
+"""What AWS says that things cost: its price list, and its spot market's history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.aws.cloud import Cloud
+from scripts.core.capacity.capacity import Pool
+from scripts.core.costs.dollars import Dollars, in_dollars
+from scripts.core.costs.priced import VOLUME_USAGE, Priced, Unit, volume_usage
+
+PRICING_REGION = "us-east-1"
+"""The Pricing API answers for all regions, and only here, in ap-south-1 and in eu-central-1
+(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html)."""
+
+LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+ADDRESSES = {"group": "VPCPublicIPv4Address"}
+OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
+    Unit.SNAPSHOT: ("AmazonEC2", {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"),
+    Unit.FAST_RESTORE: ("AmazonEC2", {"productFamily": "Fast Snapshot Restore"}, "EBS:FastSnapshotRestore"),
+    Unit.ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:InUseAddress"),
+    Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
+}
+"""The archive's snapshots, and others', have usage types that end otherwise."""
+SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
+
+
+class NotTold(Exception):
+    """AWS could not be asked: not allowed, or out of reach."""
+
+
+def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
+    """Return a list price, None where AWS lists none. Raises NotTold."""
+    service, attributes, usage = _query(wanted)
+    filters = {**attributes, "regionCode": wanted.region}
+    return _list_price(cloud, service, filters, usage) if attributes else None
+
+
+def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
+    """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
+    if wanted.unit is Unit.MACHINE:
+        return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
+    if wanted.unit in VOLUME_USAGE:
+        return "AmazonEC2", {"volumeApiName": wanted.name}, volume_usage(wanted.unit, wanted.name)
+    return OTHERS.get(wanted.unit, ("AmazonEC2", {}, ""))
+
+
+def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
+    """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
+    filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
+    try:
+        found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode=service, Filters=filters)
+    except (ClientError, BotoCoreError) as problem:
+        raise NotTold from problem
+    products = [json.loads(product) for product in found["PriceList"]]
+    meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
+    return max((price for product in meant for price in _dollars(product)), default=None)
+
+
+def _dollars(product: Mapping[str, Any]) -> Iterable[float]:
+    for term in product["terms"].get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            yield float(dimension["pricePerUnit"]["USD"])
+
+
+def spot_changes(
+    cloud: Cloud, region: str, types: Iterable[str], since: datetime
+) -> Mapping[str, Mapping[str, Sequence[tuple[datetime, float]]]]:
+    """Return the spot prices of types since a time, by type and zone: from when on each held, oldest first.
+
+    The first of a zone is the one that held at `since`, and so is from before it
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises NotTold.
+    """
+    found: dict[str, dict[str, set[tuple[datetime, float]]]] = {}
+    pages = cloud.ec2(region).get_paginator("describe_spot_price_history")
+    asked = {"InstanceTypes": list(types), "ProductDescriptions": SPOT_PRODUCTS, "StartTime": since}
+    try:
+        for page in pages.paginate(**asked):  # type: ignore[arg-type]  # the types of the stubs are a closed list
+            for quote in page["SpotPriceHistory"]:
+                zones = found.setdefault(quote["InstanceType"], {})
+                change = (quote["Timestamp"], float(quote["SpotPrice"]))
+                zones.setdefault(quote["AvailabilityZone"], set()).add(change)
+    except (ClientError, BotoCoreError) as problem:
+        raise NotTold from problem
+    return {kind: {zone: sorted(changes) for zone, changes in zones.items()} for kind, zones in found.items()}
+
+
+def shown(pool: Pool, price: Dollars) -> str:
+    """Return a price for people."""
+    if pool.market not in ("on-demand", "spot"):
+        return "reserved"
+    return in_dollars(price)

@@ -1,0 +1,139 @@
+"""A launch is held to the budgets before anything is asked of AWS, also where many begin at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+from scripts.core.costs.budget import Budget, Forecast, forecast, promised
+from scripts.core.costs.charges import EARLIEST, Charge, Span, spans
+from scripts.core.costs.dollars import known_total
+from scripts.core.costs.rates import month_of
+from scripts.core.errors import LabError
+from scripts.core.lab.config import Experiment
+from scripts.core.registry.record import Record
+from scripts.core.registry.resuming import RUN
+from scripts.core.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """All that was spent, as the registry had it at a moment."""
+
+    spans: list[Span]
+    bases: Mapping[str, str]
+    """By experiment, the name of the file that it was launched from."""
+    now: datetime
+
+    @classmethod
+    def of(cls, session: Session) -> Spending:
+        """Reckon it from the registry and its archive. Raises LabError."""
+        records, now = session.registry.history(), datetime.now(UTC)
+        return cls(spans(records, session.kinds, session.prices, now), bases_in(records), now)
+
+    def of_the_month(self) -> list[Charge]:
+        """Return what falls into the present month of UTC."""
+        return self._charges(month_of(self.now)[0], self.spans)
+
+    def of_file(self, base: str) -> list[Charge]:
+        """Return what falls to all that was ever launched from an experiment's file."""
+        own = [span for span in self.spans if self.bases.get(span.experiment or "", span.experiment) == base]
+        return self._charges(EARLIEST, own)
+
+    def _charges(self, since: datetime, of: Iterable[Span]) -> list[Charge]:
+        return [charge for span in of if (charge := span.charge(since, self.now, self.now))]
+
+
+def bases_in(records: Iterable[Record]) -> dict[str, str]:
+    """Return by experiment the name of the file that it was launched from."""
+    return {
+        record.experiment: record.note[RUN].get("from", record.experiment)
+        for record in records
+        if record.experiment and record.note and RUN in record.note
+    }
+
+
+@dataclass
+class BudgetKeeper:
+    """Admits the launches of one session."""
+
+    session: Session
+    _begun: dict[str, tuple[str, Forecast]] = field(default_factory=dict)
+    """What was admitted since the spending was reckoned: by experiment, its file and what it costs."""
+    _under_way: set[str] = field(default_factory=set)
+    _spending: Spending | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def admitted(self, name: str, base: str, experiment: Experiment, count: int) -> Iterator[list[Budget]]:
+        """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises LabError.
+
+        What a launch that was cut off has made is not counted again.
+        """
+        living = sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
+        if living >= count:
+            yield []  # there is nothing to launch
+            return
+        ahead = forecast(self.session.prices, self.session.lab, experiment, count - living)
+        found = self._admit(name, base, experiment, ahead)
+        try:
+            yield found
+        except BaseException:
+            self._begun.pop(name, None)  # what failed is taken down again
+            raise
+        finally:
+            self._under_way.discard(name)
+
+    def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
+        with self._lock:
+            if not self._under_way:
+                self._spending = Spending.of(self.session)  # all that was admitted before is on record by now
+                self._begun.clear()
+            found = list(self._budgets(base, experiment))
+            for budget in found:
+                if budget.over(ahead) > 0:
+                    raise LabError(budget.refusal(name, ahead))
+            self._begun[name] = base, ahead
+            self._under_way.add(name)
+            return found
+
+    def _budgets(self, base: str, experiment: Experiment) -> Iterator[Budget]:
+        spending = self._spending or Spending.of(self.session)
+        begun = list(self._begun.values())
+        return budgets(spending, self.session.lab.budget, base, experiment, begun)
+
+
+def budgets(
+    spending: Spending,
+    of_lab: float | None,
+    base: str,
+    experiment: Experiment,
+    begun: Iterable[tuple[str, Forecast]] = (),
+) -> Iterator[Budget]:
+    """Yield the lab's budget and the experiment's, as far as there are any; `begun` is on no record yet."""
+    coming = list(begun)
+    if of_lab is not None:
+        ahead = [forecast for _, forecast in coming]
+        month = f"a month (UTC, {spending.now:%B})"
+        yield _budget("lab.toml: budget", of_lab, month, spending.of_the_month(), ahead, spending.now)
+    if experiment.budget is not None:
+        ahead = [forecast for file, forecast in coming if file == base]
+        where = f"experiments/{base}.toml: budget"
+        yield _budget(where, experiment.budget, "in all", spending.of_file(base), ahead, spending.now)
+
+
+def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: list[Forecast], now: datetime) -> Budget:
+    spent, unknown = known_total(charge.dollars for charge in charges)
+    ahead, _ = promised(charges, now)
+    return Budget(where, limit, of, spent, ahead + sum(forecast.dollars for forecast in begun), unknown)
+
+
+def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
+    """Return what a launch would cost, and the budgets that it would be held to."""
+    ahead = forecast(session.prices, session.lab, experiment, count)
+    if session.lab.budget is None and experiment.budget is None:
+        return ahead, []
+    return ahead, list(budgets(Spending.of(session), session.lab.budget, base, experiment))

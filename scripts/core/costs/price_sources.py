@@ -1,0 +1,119 @@
+"""Where a price comes from: the cache while it is fresh, then AWS, then what is older, and at last nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from scripts.core.aws.cloud import Cloud
+from scripts.core.costs.aws_prices import NotTold, list_price, spot_changes
+from scripts.core.costs.dollars import Dollars
+from scripts.core.costs.price_book import Origin
+from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
+from scripts.core.costs.priced import Priced
+from scripts.core.costs.rates import Changing
+from scripts.core.costs.shipped_prices import shipped, shipped_at
+
+FRESH = timedelta(days=7)
+"""List prices change a few times a year."""
+FRESH_SPOT = timedelta(hours=1)
+"""Spot prices change several times a day."""
+TOLD_AGAIN = timedelta(days=1)
+"""After which AWS is asked again for what it did not list."""
+PATIENCE = timedelta(hours=1)
+"""After which AWS is asked again that could not be asked."""
+KEPT_BY_AWS = timedelta(days=90)
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
+REFUSED = "not told: {}"
+"""The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
+LIST = "list prices"
+LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
+
+
+@dataclass
+class PriceSources:
+    """The prices that a lab can know. `cloud` is made only where AWS is asked."""
+
+    cloud: Callable[[], Cloud]
+    cache: PriceCache
+    _used: dict[Priced, Origin] = field(default_factory=dict)
+
+    def listed(self, wanted: Priced) -> Dollars:
+        """Return a list price, or None where nobody knows it."""
+        known = self.cache.listed(str(wanted))
+        if known is None or _age(known) > (FRESH if known.dollars is not None else TOLD_AGAIN):
+            known = self._asked(wanted) or known
+        if known and known.dollars is not None:
+            self._used[wanted] = Origin(known.at.replace(hour=0, minute=0, second=0, microsecond=0), LISTED)
+            return known.dollars
+        if (price := shipped(wanted)) is not None:
+            self._used[wanted] = Origin(shipped_at(), SHIPPED)
+        return price
+
+    def origins(self) -> Iterable[Origin]:
+        """Return where each list price is from that was given, to the day."""
+        return self._used.values()
+
+    def _asked(self, wanted: Priced) -> Known | None:
+        if self._must_wait(LIST):
+            return None
+        try:
+            known = Known(list_price(self.cloud(), wanted), _now())
+        except NotTold:
+            self._refused(LIST)
+            return None
+        self.cache.keep({str(wanted): known})
+        return known
+
+    def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
+        """Return the lowest present spot price of each type over a region's zones, dollars an hour."""
+        lacking = [kind for kind in types if not self._covering(region, kind, _now(), _now())]
+        if lacking:
+            self._fetch(region, lacking, _now())
+        return {kind: price for kind in types if (price := self._lowest(region, kind)) is not None}
+
+    def _lowest(self, region: str, instance_type: str) -> Dollars:
+        history = self._covering(region, instance_type, _now(), _now())
+        return min((changes[-1][1] for changes in history.zones.values()), default=None) if history else None
+
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+        """Return a zone's spot prices over a time, as far as they are known."""
+        if not self._covering(region, instance_type, began, ended):
+            self._fetch(region, [instance_type], began)
+        if history := self._covering(region, instance_type, began, ended):
+            return Changing(history.zones.get(zone, ()), max(history.until, ended))
+        return Changing((), ended)
+
+    def _covering(self, region: str, instance_type: str, began: datetime, ended: datetime) -> SpotHistory | None:
+        """Return what is known of a time; a price of the last hour is taken to hold yet."""
+        for history in self.cache.spot(f"{region} {instance_type}"):
+            if history.since <= began and ended <= history.until + FRESH_SPOT:
+                return history
+        return None
+
+    def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
+        asked_at = _now()
+        if self._must_wait(region) or since < asked_at - KEPT_BY_AWS:
+            return
+        try:
+            found = spot_changes(self.cloud(), region, types, since)
+        except NotTold:
+            self._refused(region)
+            return
+        self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
+
+    def _must_wait(self, what: str) -> bool:
+        refused = self.cache.listed(REFUSED.format(what))
+        return refused is not None and _age(refused) < PATIENCE
+
+    def _refused(self, what: str) -> None:
+        self.cache.keep({REFUSED.format(what): Known(None, _now())})
+
+
+def _age(known: Known) -> timedelta:
+    return _now() - known.at
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

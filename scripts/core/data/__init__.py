@@ -1,0 +1,1 @@
+"""Data on volumes and in snapshots: data sets made, copied, mounted, kept."""

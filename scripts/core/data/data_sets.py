@@ -1,0 +1,161 @@
+"""Data sets: named, versioned snapshots of volumes, in whichever regions they were made or copied to.
+
+A data set belongs to the lab, not to an experiment, and AWS is the only place that knows it: its snapshots' tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.tags import DATASET, RECORD, VERSION, tag_map
+from scripts.core.data.sizes import GIB
+from scripts.core.errors import LabError
+from scripts.core.launch_part import RegionUnready
+from scripts.core.names import closest
+from scripts.core.registry.record import now
+
+LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
+"""What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+MADE = "lab:made"
+"""When the version was made: a copy of it begins later, and so does not become the newest."""
+BLOCKS = "lab:blocks"
+"""One digest for all its blocks, where the lab wrote them itself."""
+PARENT = "lab:parent"
+"""The snapshot of the same region whose blocks it has, but for those that were written to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSnapshot:
+    """One version of a data set in one region."""
+
+    dataset: str
+    version: str
+    region: str
+    id: str
+    state: str
+    """pending, completed or error."""
+    progress: str
+    """AWS's own word: "37%"."""
+    gib: int
+    """The size of the volume that it was made from."""
+    started: str
+    """RFC 3339."""
+    encrypted: bool
+    stored: int | None
+    """Bytes that all its blocks take, where AWS says."""
+    failure: str
+    """Why AWS gave it up, if it did."""
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
+        """Read one item of DescribeSnapshots."""
+        tags = tag_map(found.get("Tags"))
+        started = found["StartTime"]
+        return cls(
+            dataset=tags.get(DATASET, ""), version=tags.get(VERSION, "?"), region=region, id=found["SnapshotId"],
+            state=found["State"], progress=found.get("Progress", ""), gib=found["VolumeSize"],
+            started=started if isinstance(started, str) else started.isoformat(), encrypted=found["Encrypted"],
+            stored=found.get("FullSnapshotSizeInBytes"), failure=found.get("StateMessage", ""), tags=tags,
+        )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """The data set and its version: speech@1."""
+        return f"{self.dataset}@{self.version}"
+
+    @property
+    def completed(self) -> bool:
+        """Whether volumes can be made from it."""
+        return self.state == "completed"
+
+    @property
+    def made(self) -> str:
+        """When the version was made, RFC 3339, which orders versions: their names are only names."""
+        return self.tags.get(MADE) or self.started
+
+    @property
+    def percent(self) -> float:
+        """How much of it is there, 0 to 100."""
+        digits = self.progress.rstrip("%")
+        return 100.0 if self.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume."""
+        tagged = self.tags.get(BYTES, "")
+        return self.stored or (int(tagged) if tagged.isdecimal() else self.gib * GIB)
+
+    def tags_to_carry(self) -> dict[str, str]:
+        """Return the tags that go with a copy: all but whose call made it, and from what."""
+        stays = (RECORD, PARENT)
+        own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
+        return {**own, MADE: self.made}
+
+
+def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
+    """Ask for the snapshots of all data sets in a region, or of one."""
+    wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}
+    pages = cloud.ec2(region).get_paginator("describe_snapshots")
+    found = pages.paginate(OwnerIds=["self"], Filters=[wanted])  # type: ignore[list-item]
+    return [DataSnapshot.of(snapshot, region) for page in found for snapshot in page["Snapshots"]]
+
+
+def in_regions(
+    cloud: Cloud, threads: Executor, regions: Iterable[str], dataset: str | None = None
+) -> list[DataSnapshot]:
+    """Ask in several regions at the same time."""
+    asked = [threads.submit(in_region, cloud, region, dataset) for region in regions]
+    return [snapshot for answer in asked for snapshot in answer.result()]
+
+
+def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
+    """Return the completed snapshot whose version was made last."""
+    return max((s for s in snapshots if s.completed), key=lambda s: s.made, default=None)
+
+
+def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str) -> DataSnapshot:
+    """Return the newest completed snapshot of a data set, or of its pinned version. Raises RegionUnready."""
+    of_data_set = [snapshot for snapshot in there if snapshot.dataset == dataset]
+    wanted = [snapshot for snapshot in of_data_set if version in (None, snapshot.version)]
+    if found := newest(wanted):
+        return found
+    if under_way := [snapshot for snapshot in wanted if snapshot.state != "error"]:
+        progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
+        raise RegionUnready(f"data set {dataset} is not complete yet in {region} ({progress})")
+    if wanted:
+        why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
+        raise RegionUnready(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
+    if of_data_set:
+        command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
+        raise RegionUnready(
+            f"data set {dataset} has no version {version} in {region}, only "
+            f"{', '.join(sorted({s.version for s in of_data_set}))} ({command} copies it there from another region)"
+        )
+    command = f"`make snapshot-copy DATASET={dataset} REGIONS={region}`"
+    hint = closest(dataset, {snapshot.dataset for snapshot in there})
+    copy = f" ({command} copies it there from another region)"
+    raise RegionUnready(f"data set {dataset} is not in {region}{hint or copy}")
+
+
+def next_version(dataset: str, there: Iterable[DataSnapshot]) -> str:
+    """Return the number after the highest that a version of a data set has: "1" for the first."""
+    numbers = [int(s.version) for s in there if s.dataset == dataset and s.version.isdecimal()]
+    return str(max(numbers, default=0) + 1)
+
+
+def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
+    """Return the tags of a new snapshot of a data set; `more` by the names of this file's tags, empty ones left out.
+
+    Raises LabError where a tag could not hold the version.
+    """
+    if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
+        raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
+    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
+             BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
+    told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
+    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, MADE: now(), **told}

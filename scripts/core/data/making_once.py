@@ -1,0 +1,95 @@
+"""Calls without a client token (CreateSnapshot, say): what an earlier attempt may have made is looked for first.
+
+Such a call is sent by a client that never repeats it by itself: a repetition could make a second thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.errors import LabError
+from scripts.core.launch.asking import refusal_in
+from scripts.core.living import POLL, is_young
+from scripts.core.polling import growing
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resources import outcome_is_known, token_of
+from scripts.core.session import Session
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
+UNCLEAR_TRIES = 8
+
+T = TypeVar("T")
+
+
+def made_once(
+    session: Session,
+    attempt: tuple[str, str, Mapping[str, str]],
+    find: Callable[[], T | None],
+    make: Callable[[], T],
+    waits: Callable[[Refusal], None],
+) -> tuple[T, bool]:
+    """Return what `find` finds, or else what `make` makes, and whether it was made now.
+
+    `attempt` is the call's operation, region, and the tags that tell what it makes. While AWS says `too many at once`,
+    `waits` hears it and the call is made again later; an answer that was lost is settled by looking. Raises ClientError
+    on any other refusal, LabError where it stays unclear.
+    """
+    unclear = 0
+    for pause in growing(FIRST_PAUSE, LONGEST_PAUSE):
+        _wait_for_earlier(session, *attempt)
+        if (there := find()) is not None:
+            return there, False
+        try:
+            return make(), True
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            refusal = refusal_in(problem)
+            if refusal.meaning is Meaning.UNKNOWN_OUTCOME:
+                unclear += 1
+            elif refusal.meaning is not Meaning.TOO_FAST:
+                raise
+            if unclear >= UNCLEAR_TRIES:
+                raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
+        waits(refusal)
+        session.pause(pause)
+    raise AssertionError("pauses never end")
+
+
+def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mapping[str, str]) -> None:
+    """Wait until what an earlier attempt may have made can be seen in AWS, or is too long ago.
+
+    AWS may take some seconds to show what it has made. As long as this registry has an intent of the same operation,
+    region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
+    """
+    for intent in attempts(session.registry.records(tags.get(EXPERIMENT)), operation, region, tags):
+        while is_young(session, intent.time) and not _shown(session, intent):
+            session.pause(POLL)
+
+
+def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
+    """Return the intents whose call may have made something that carries `tags`: all but those surely refused."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.event is Event.INTENT and (record.operation, record.region) == (operation, region):
+            request = record.request or {}
+            asked = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
+            put = [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
+            if any(tags.items() <= found_tags.items() for found_tags in put):
+                found[record.id] = record
+        elif record.of in found and outcome_is_known(record):
+            del found[record.of]
+    return list(found.values())
+
+
+def _shown(session: Session, intent: Record) -> bool:
+    return any(
+        kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
+        for kind in session.kinds.values()
+        if intent.operation in kind.created_by
+    )

@@ -1,0 +1,49 @@
+"""A volume as a host has it mounted: the host tells of the file system, AWS of the volume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scripts.core.errors import LabError
+from scripts.core.hosts.remote import Host
+from scripts.core.render import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class MountedVolume:
+    """A file system on a host, and the volume that it is on."""
+
+    mount: str
+    device: str
+    id: str
+    """vol-…; empty where the host can't tell."""
+    filesystem: str
+    uuid: str
+    label: str
+    read_only: bool
+    bytes_used: int
+    bytes_total: int
+
+
+def mounted_on(host: Host) -> list[MountedVolume]:
+    """Ask a host which volumes it has mounted. Raises Unreachable, Failed."""
+    told = host.run_as_root(text_of("mount-volumes.py"), "--describe")
+    fields = MountedVolume.__dataclass_fields__
+    return [
+        MountedVolume(**{key: value for key, value in json.loads(line).items() if key in fields})
+        for line in told.splitlines()
+        if line.startswith("{")
+    ]
+
+
+def the_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:
+    """Return the one that is meant: by its mount point, by its id, or because there is no other. Raises LabError."""
+    # A disk that can't tell its volume's id (not NVMe) may be the volume that is named.
+    wanted = [m for m in mounted if mount in ("", m.mount) and (not volume or m.id in ("", volume))]
+    if len(wanted) == 1:
+        return replace(wanted[0], id=wanted[0].id or volume)
+    there = ", ".join(f"{m.id or m.device} on {m.mount}" for m in mounted) or "none"
+    named = " ".join(filter(None, (volume, mount and f"MOUNT={mount}"))) or "no VOLUME and no MOUNT"
+    raise LabError(f"{host.name}: {named} names {len(wanted)} of its volumes (it has {there})")

@@ -1,0 +1,129 @@
+"""Copying a data set's snapshot to other regions, all at once, so that launches find it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.tags import DATASET, VERSION, tag_specifications
+from scripts.core.capacity.refusals import Refusal
+from scripts.core.current_experiment import Threads
+from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest
+from scripts.core.data.making_once import made_once
+from scripts.core.data.snapshot_waiting import until_completed
+from scripts.core.errors import LabError
+from scripts.core.session import Session
+
+
+@dataclass(slots=True)
+class Copy:
+    """One copy on its way, done, or failed."""
+
+    region: str
+    id: str = ""
+    state: str = ""
+    percent: float = 0.0
+    waits: str = ""
+    """Why AWS does not take it yet."""
+    failure: str = ""
+
+
+Report = Callable[[Copy], None]
+
+
+def source_of(session: Session, dataset: str, version: str | None) -> DataSnapshot:
+    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it."""
+    there = in_regions(session.cloud, session.threads, session.lab.regions, dataset)
+    wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
+    if not (found := newest(wanted)):
+        named = f"{dataset}@{version}" if version else dataset
+        regions = ", ".join(session.lab.regions)
+        raise LabError(f"DATASET: no region of the lab ({regions}) has a completed snapshot of {named}")
+    same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
+    return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region))
+
+
+@dataclass(frozen=True)
+class Copying:
+    """One snapshot on its way to several regions. `report` hears every change, from several threads."""
+
+    session: Session
+    source: DataSnapshot
+    report: Report
+    within: timedelta | None = None
+    """The time that AWS is paid to be done in; as it comes when left out."""
+
+    def run(self, regions: Sequence[str]) -> list[Copy]:
+        """Copy to regions, each at its own pace, until each copy is complete or failed; one's failure stops no other.
+
+        A copy that is there already, or on its way since an earlier run, is taken as it is.
+        """
+        # For hours, and however many they are; the session's own threads are for short calls.
+        with Threads(len(regions)) as threads:
+            try:
+                return list(threads.map(self._to, regions))
+            except BaseException:
+                self.session.over.set()
+                raise
+
+    def _to(self, region: str) -> Copy:
+        copy = Copy(region)
+        try:
+            with in_words():
+                self._begin(copy)
+                self._follow(copy)
+        except LabError as problem:
+            copy.failure = str(problem)
+            self.report(copy)
+        return copy
+
+    def _begin(self, copy: Copy) -> None:
+        tags = self.source.tags_to_carry()
+        known = {DATASET: self.source.dataset, VERSION: self.source.version}
+        found, _ = made_once(
+            self.session,
+            ("CopySnapshot", copy.region, known),
+            lambda: self._there(copy.region),
+            lambda: self._copy(copy.region, tags),
+            lambda refusal: self._waits(copy, refusal),
+        )
+        self._show(copy, found)
+
+    def _there(self, region: str) -> DataSnapshot | None:
+        there = in_region(self.session.cloud, region, self.source.dataset)
+        same = [s for s in there if s.version == self.source.version and s.state != "error"]
+        return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
+
+    def _copy(self, region: str, tags: dict[str, str]) -> DataSnapshot:
+        request: dict[str, Any] = {
+            "SourceRegion": self.source.region,
+            "SourceSnapshotId": self.source.id,
+            "Description": f"{self.source.name}, from {self.source.region}",
+            "Encrypted": True,
+            "TagSpecifications": tag_specifications(tags, "snapshot"),
+        }
+        if key := self.session.lab.kms_keys.get(region):
+            request["KmsKeyId"] = key
+        if self.within:
+            request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
+        answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
+        return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
+
+    def _waits(self, copy: Copy, refusal: Refusal) -> None:
+        copy.waits = f"{refusal}; asked again soon"
+        self.report(copy)
+
+    def _follow(self, copy: Copy) -> None:
+        self.report(copy)
+        if copy.state != "completed":
+            until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
+
+    def _told(self, copy: Copy, found: DataSnapshot) -> None:
+        self._show(copy, found)
+        self.report(copy)
+
+    def _show(self, copy: Copy, found: DataSnapshot) -> None:
+        copy.id, copy.state, copy.percent, copy.waits = found.id, found.state, found.percent, ""

@@ -1,0 +1,90 @@
+"""Making a version of a data set from a volume: its file system frozen for the one call, and the rest waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.aws.tags import DATASET, as_tags, tag_specifications
+from scripts.core.capacity.refusals import Refusal
+from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, in_regions, next_version, tags_of
+from scripts.core.data.making_once import made_once
+from scripts.core.data.mounted_volume import MountedVolume
+from scripts.core.data.snapshot_waiting import until_completed
+from scripts.core.errors import LabError
+from scripts.core.hosts.remote import Host
+from scripts.core.render import text_of
+from scripts.core.session import Session
+
+LONGEST_FREEZE = 90
+"""Seconds after which the host thaws by itself. CreateSnapshot answers within seconds, and is given up after 60."""
+
+
+@dataclass(frozen=True)
+class SnapshotCreation:
+    """A version of a data set on its way, made from a volume that a host has mounted."""
+
+    session: Session
+    dataset: str
+    version: str | None
+    """The next number when left out."""
+    region: str
+    volume: MountedVolume
+    host: Host
+
+    def begin(self, waits: Callable[[Refusal], None]) -> tuple[DataSnapshot, bool]:
+        """Return the snapshot, and whether it was made now; one that an earlier run began is taken up.
+
+        Raises LabError where the version exists already, made from another volume.
+        """
+        attempt = ("CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id})
+        return made_once(self.session, attempt, self._begun_earlier, self._create, waits)
+
+    def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
+        """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
+        report(snapshot)
+        return until_completed(self.session, self.region, snapshot.id, report)
+
+    def _there(self) -> list[DataSnapshot]:
+        return in_region(self.session.cloud, self.region, self.dataset)
+
+    def _begun_earlier(self) -> DataSnapshot | None:
+        """Return the pending snapshot of this volume, or the completed one that is asked for by its version."""
+        same = [s for s in self._there() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
+        return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
+
+    def _create(self) -> DataSnapshot:
+        version = self._free_version()
+        tags = tags_of(
+            self.dataset, version, label=self.volume.label, uuid=self.volume.uuid, filesystem=self.volume.filesystem,
+            bytes=str(self.volume.bytes_used), source=self.volume.id,
+        )  # fmt: skip
+        with frozen(self.host, self.volume):
+            answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(
+                VolumeId=self.volume.id,
+                Description=f"{self.dataset}@{version}, from {self.volume.id} on {self.volume.mount}",
+                TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
+            )
+        return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, self.region)
+
+    def _free_version(self) -> str:
+        regions = dict.fromkeys([self.region, *self.session.lab.regions])
+        there = in_regions(self.session.cloud, self.session.threads, regions, self.dataset)
+        version = self.version or next_version(self.dataset, there)
+        if taken := [s for s in there if s.version == version and s.state != "error"]:
+            raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
+        return version
+
+
+@contextmanager
+def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
+    """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still."""
+    if volume.read_only:
+        yield
+        return
+    with host.holding(text_of("freeze.py"), volume.mount, str(LONGEST_FREEZE)) as said:
+        if said != "frozen":
+            raise LabError(f"{host.name}: {volume.mount} can't be frozen")
+        yield

@@ -1,0 +1,66 @@
+"""Waiting until a snapshot is complete: for hours, through lost answers, and not for one that somebody deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.capacity.refusals import Meaning
+from scripts.core.data.data_sets import DataSnapshot
+from scripts.core.errors import LabError
+from scripts.core.launch.asking import refusal_in
+from scripts.core.polling import growing
+from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+"""Seconds between looks."""
+PATIENCE = 15 * 60
+"""Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
+
+
+def until_completed(
+    session: Session, region: str, identity: str, report: Callable[[DataSnapshot], None]
+) -> DataSnapshot:
+    """Return a snapshot once it is completed; `report` hears how it is at each look.
+
+    Raises LabError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
+    """
+    answered, seen = time.monotonic(), False
+    began = answered
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        try:
+            found = _look(session, region, identity)
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            if not _may_pass(problem) or time.monotonic() - answered > PATIENCE:
+                raise
+        else:
+            answered = time.monotonic()
+            if found:
+                seen = True
+                report(found)
+                if found.completed:
+                    return found
+                _expect_no_error(found)
+            elif seen or answered - began > session.cloud.settling_seconds:
+                raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+        session.pause(pause)
+    raise AssertionError("pauses never end")
+
+
+def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
+    wanted = [{"Name": "snapshot-id", "Values": [identity]}]
+    found = session.kinds["snapshot"].find(session.cloud, region, wanted)
+    return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
+
+
+def _may_pass(problem: ClientError | BotoCoreError | ResponseParserError) -> bool:
+    """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
+    return refusal_in(problem).meaning in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
+
+
+def _expect_no_error(found: DataSnapshot) -> None:
+    if found.state == "error":
+        raise LabError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")

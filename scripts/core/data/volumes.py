@@ -1,0 +1,35 @@
+"""Volumes as AWS describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scripts.core.data.mounted_volume import MountedVolume
+from scripts.core.errors import LabError
+from scripts.core.session import Session
+
+Description = Mapping[str, Any]
+
+
+def regions_of_interest(session: Session) -> list[str]:
+    """Return the regions where the lab may have something: those of lab.toml, and wherever anything was ever made."""
+    return list(dict.fromkeys([*session.lab.regions, *sorted(session.holdings().regions)]))
+
+
+def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:
+    """Return a volume's description, and its region. Raises LabError where no region has it."""
+    wanted = [{"Name": "volume-id", "Values": [volume]}]
+    places = list(regions)
+    asked = [session.threads.submit(list, session.kinds["volume"].find(session.cloud, r, wanted)) for r in places]
+    for region, answer in zip(places, asked, strict=True):
+        for found in answer.result():
+            return found, region
+    raise LabError(f"VOLUME: {volume} is in none of {', '.join(places)}")
+
+
+def region_of(session: Session, volume: MountedVolume) -> str:
+    """Return the region of a volume that a host has mounted. Raises LabError where that is not to be found out."""
+    if not volume.id:
+        raise LabError(f"{volume.mount}: its disk {volume.device} does not tell its volume's id; say VOLUME=vol-…")
+    return described(session, volume.id, regions_of_interest(session))[1]

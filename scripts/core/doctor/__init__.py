@@ -1,0 +1,1 @@
+"""The checks of make doctor, and what they ask."""

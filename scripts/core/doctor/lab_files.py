@@ -1,0 +1,71 @@
+"""All files of a lab at once: those that can be read, and all that is wrong with the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from scripts.core.capacity.wishes import wishes
+from scripts.core.errors import LabError
+from scripts.core.lab.config import Experiment, Lab, Member, load_experiment, load_lab, load_member
+from scripts.core.lab.toml_file import complaints
+from scripts.core.names import NAME, NAME_RULE
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass
+class LabFiles:
+    """lab.toml, experiments/ and members/."""
+
+    directory: Path
+    lab: Lab | None = None
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    members: dict[str, Member] = field(default_factory=dict)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """File -> all that is wrong with it."""
+
+    @classmethod
+    def read(cls, directory: Path) -> LabFiles:
+        """Read them. Raises LabError where there is no lab.toml."""
+        files = cls(directory)
+        if not (directory / "lab.toml").exists():
+            load_lab(directory)  # says so
+        files.lab = files._kept("lab.toml", Lab, lambda: load_lab(directory))
+        for path in sorted((directory / "experiments").glob("*.toml")):
+            files._experiment(path.stem)
+        for path in sorted((directory / "members").glob("*.toml")):
+            if member := files._kept(f"members/{path.name}", Member, lambda path=path: load_member(path)):  # type: ignore[misc]
+                files.members[path.stem] = member
+        return files
+
+    def expect_experiment(self, name: str) -> None:
+        """Raise LabError where an experiment has no file."""
+        if f"experiments/{name}.toml" not in self.refused:
+            load_experiment(self.directory, name)
+
+    def _experiment(self, name: str) -> None:
+        shown_as = f"experiments/{name}.toml"
+        experiment = self._kept(shown_as, Experiment, lambda: load_experiment(self.directory, name))
+        if not re.fullmatch(NAME, name):
+            self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_RULE}")
+        elif experiment and self.lab:
+            try:
+                wishes(self.lab, name, experiment)
+            except LabError as problem:
+                self.refused[shown_as] = [str(problem)]
+            else:
+                self.experiments[name] = experiment
+
+    def _kept(self, shown_as: str, model: type[Model], load: Callable[[], Model]) -> Model | None:
+        """Return what a file holds; None where it is refused, of which all complaints are kept."""
+        try:
+            return load()
+        except LabError as problem:
+            self.refused[shown_as] = complaints(problem, model, shown_as=shown_as)
+            return None

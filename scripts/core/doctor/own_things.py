@@ -1,0 +1,28 @@
+"""One thing of each kind that carries the lab's tag in a region, for calls that are to be tried on one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.aws.tags import RECORD, tag_map
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.enabled_regions import expect_open
+
+TAGGED = [{"Name": "tag-key", "Values": [RECORD]}]
+
+
+def own_things(lab: CheckedLab, region: str) -> Mapping[str, str]:
+    """Return the id of one thing by its kind; none of the kinds that may not be described."""
+    expect_open(lab, region)
+    own: dict[str, str] = {}
+    for kind in lab.opened.kinds.values():
+        try:
+            found = kind.find(lab.opened.cloud, region, TAGGED)
+            ours = [one for one in found if RECORD in tag_map(one.get("Tags")) and not kind.is_gone(one)]
+        except (ClientError, BotoCoreError):
+            continue  # the dry run of the description says so
+        if ours:
+            own[kind.name] = kind.id_in(ours[0])
+    return own

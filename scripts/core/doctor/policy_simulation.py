@@ -1,0 +1,81 @@
+"""What IAM's policy simulator says of the statements of docs/iam-policy.json, where it may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.iam_policy import BUCKET, TABLE, Place, Statement
+
+IAM_REGION = "us-east-1"
+"""IAM is one for all regions, and signs as if it were here."""
+ALLOWED = "allowed"
+
+Verdicts = Mapping[str, bool | None]
+"""Action -> whether it is allowed; None where the simulator does not tell."""
+
+
+def policy_source(lab: CheckedLab) -> str:
+    """Return the ARN of the user or role whose policies count: an assumed role's own, not that of its session."""
+    lab.expect_aws()
+    caller = lab.caller()
+    if caller.role is None:
+        return caller.arn
+    try:
+        # The path of a role is part of its ARN, and an assumed role's does not tell it.
+        role = lab.opened.cloud.client("iam", IAM_REGION).get_role(RoleName=caller.role)["Role"]
+        return str(role["Arn"])
+    except (ClientError, BotoCoreError):
+        return f"arn:aws:iam::{caller.account}:role/{caller.role}"
+
+
+def simulated(lab: CheckedLab, statement: Statement) -> Verdicts:
+    """Ask whether the actions of a statement are allowed, on resources and under conditions as it names them."""
+    who = lab.begin(policy_source).result()
+    if lab.caller().is_root:
+        return dict.fromkeys(statement.actions, True)
+    question = {**statement.question(place(lab)), "PolicySourceArn": who}
+    pages = lab.opened.cloud.client("iam", IAM_REGION).get_paginator("simulate_principal_policy")
+    try:
+        results = [result for page in pages.paginate(**question) for result in page["EvaluationResults"]]
+    except (ClientError, BotoCoreError):
+        return dict.fromkeys(statement.actions)  # not allowed to ask either, or not for such a caller
+    return {action: _allowed(results, action) for action in statement.actions}
+
+
+def place(lab: CheckedLab) -> Place:
+    """Return what the policy's wildcards and examples stand for in a lab."""
+    buckets = [urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket]
+    table = lab.table or TABLE
+    return Place(lab.caller().account, lab.lab.regions[0], table, buckets[0] if buckets else BUCKET)
+
+
+def together(answers: Iterable[Future[Verdicts]]) -> dict[str, bool | None]:
+    """Return what several statements say: an action is allowed where all that speak of it say so."""
+    said: dict[str, list[bool | None]] = {}
+    for answer in answers:
+        for action, allowed in answer.result().items():
+            said.setdefault(action, []).append(allowed)
+    return {action: _all(told) for action, told in said.items()}
+
+
+def _all(told: list[bool | None]) -> bool | None:
+    return False if False in told else None if None in told else True
+
+
+def _allowed(results: Iterable[Mapping[str, Any]], action: str) -> bool | None:
+    decisions = [
+        decision
+        for result in results
+        if result["EvalActionName"] == action
+        for decision in (
+            result["EvalDecision"],
+            *(one["EvalResourceDecision"] for one in result.get("ResourceSpecificResults", ())),
+        )
+    ]
+    return all(decision == ALLOWED for decision in decisions) if decisions else None

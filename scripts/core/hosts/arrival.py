@@ -1,0 +1,101 @@
+"""Between a machine that runs and a machine that can be used: its host key is pinned, its set-up ends well or not."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+
+from scripts.core.errors import LabError
+from scripts.core.hosts.host_keys import console_of
+from scripts.core.hosts.pinning import Pinning, Say
+from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.hosts.ssh_files import Reach
+from scripts.core.polling import growing
+from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
+OURS = "ec2-lab: "
+"""What the lab's own programs begin their lines with on the console."""
+
+
+class NotSeen(LabError):
+    """The machine runs, but nobody could log in within the time given."""
+
+
+class SetUpFailed(LabError):
+    """cloud-init ended with errors."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The arrival of one machine of an experiment."""
+
+    session: Session
+    experiment: str
+    reach: Reach
+    say: Say
+
+    def wait(self, seconds: float) -> Host:
+        """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        host = self.wait_for_login(seconds)
+        self._set_up(host)
+        return host
+
+    def wait_for_login(self, seconds: float) -> Host:
+        """Return the host once it lets somebody in, within so many seconds. Raises NotSeen."""
+        deadline = time.monotonic() + seconds
+        pinning = Pinning(self.session, self.experiment, self.reach, self.say)
+        host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
+        self._log_in(host, deadline)
+        return pinning.after_first_login(host)
+
+    def _log_in(self, host: Host, deadline: float) -> None:
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                host.run("true")
+            except Unreachable as not_yet:
+                if time.monotonic() + pause > deadline:
+                    raise NotSeen(f"{not_yet}{self._from_console()}") from not_yet
+                self.session.pause(pause)
+            else:
+                return
+
+    def _set_up(self, host: Host) -> None:
+        """Wait for cloud-init. Raises SetUpFailed with its errors."""
+        self.say(f"{self.reach.name}: logged in; its set-up is waited for")
+        try:
+            # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
+            told = host.run("sh", "-c", f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true")
+        except Failed as failure:
+            raise SetUpFailed(str(failure)) from failure
+        if errors := errors_in(told):
+            raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
+
+    def _from_console(self) -> str:
+        """Return what the lab's own programs complained of on the console."""
+        console = console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+        ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
+        complaints = [line for line in dict.fromkeys(ours) if line.startswith(("FAILED", "NOT", "PROBLEM"))]
+        return f" (console: {'; '.join(complaints)})" if complaints else ""
+
+
+def errors_in(status: str) -> list[str]:
+    """Return the errors that `cloud-init status` tells of, in JSON or in words
+    (https://docs.cloud-init.io/en/latest/howto/status.html).
+    """  # noqa: D205
+    if not status.lstrip().startswith("{"):
+        return _errors_in_words(status)
+    told, _ = json.JSONDecoder().raw_decode(status.lstrip())
+    errors = [str(error) for error in told.get("errors", [])]
+    return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
+
+
+def _errors_in_words(status: str) -> list[str]:
+    found = re.search(r"^status: (\w+)", status, re.MULTILINE)
+    if found and found[1] in WELL:
+        return []
+    _, _, detail = status.partition("detail:")
+    return [" ".join((detail or status).split())[:300] or "it says nothing of its status"]

@@ -1,0 +1,135 @@
+"""Bringing a running host to the members' accounts, and its sshd to keys alone, without locking anybody out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scripts.core.console import Console
+from scripts.core.errors import LabError
+from scripts.core.hosts.member_accounts import AccountsDocument
+from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.polling import growing
+from scripts.core.render import text_of
+
+FIRST_POLL, LONGEST_POLL = 0.5, 5.0
+CONFIRM_WITHIN = 60
+"""Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that was changed, or would be."""
+
+    host: str
+    member: str
+    """Or "accounts" for all of them, or "sshd"."""
+    change: str
+    detail: str
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether it is something that could not be done."""
+        return self.change == "problem"
+
+
+Heard = Callable[[Change], None]
+
+
+def telling(console: Console) -> Heard:
+    """Return what tells a person, or a program, of each change."""
+
+    def heard(change: Change) -> None:
+        if change.change != "unchanged":
+            text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
+            console.say(text, "change", style="red" if change.is_problem else None, host=change.host,
+                        member=change.member, change=change.change, detail=change.detail)  # fmt: skip
+
+    return heard
+
+
+@dataclass(frozen=True)
+class HostAccounts:
+    """The accounts of one host. `heard` is told of each change as it is made."""
+
+    host: Host
+    heard: Heard
+
+    def apply(self, document: AccountsDocument, *, check: bool = False, purge: bool = False) -> int:
+        """Bring the host to a document and return how many things changed, or would. Raises LabError on problems."""
+        options = [*(["--check"] if check else []), *(["--purge"] if purge else [])]
+        return self._run("accounts", *options, "-", given=document.as_json().encode())
+
+    def harden(self, account: str | None = None) -> int:
+        """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back.
+
+        Refused by the host where `account`, or else nobody, could log in then.
+        """
+        named = ["--account", account] if account else []
+        changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
+        if changed:
+            self._log_in_anew()
+            self._run("sshd-hardening", "confirm")
+        return changed
+
+    def _log_in_anew(self) -> None:
+        """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises LabError."""
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                replace(self.host, fresh=True).run("true")
+            except Unreachable as locked_out:
+                if waited > CONFIRM_WITHIN / 3:
+                    raise LabError(
+                        f"{locked_out}; sshd's settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
+                    ) from locked_out
+                time.sleep(pause)
+                waited += pause
+            else:
+                return
+
+    def is_hardened(self) -> bool:
+        """Say whether sshd takes keys alone already, changing nothing."""
+        told: list[Change] = []
+        replace(self, heard=told.append).status()
+        return any(change.detail.startswith("in place") for change in told)
+
+    def status(self) -> None:
+        """Have told how sshd's settings are."""
+        self._run("sshd-hardening", "status")
+
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
+        """Run a program of ours on the host; each of its lines is a change, the last one the sum."""
+        problems: list[Change] = []
+        total = 0
+
+        def line(text: str) -> None:
+            nonlocal total
+            told = _json(text)
+            if "change" in told:
+                member = told.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
+                change = Change(self.host.name, member, told["change"], told.get("detail", ""))
+                problems.extend([change] if change.is_problem else [])
+                self.heard(change)
+            else:
+                total = int(told.get("changed", total))
+
+        try:
+            text, path = text_of(f"{program}.py"), f"/opt/ec2-lab/{program}"
+            # It stays there: sshd's settings are taken back by the host itself.
+            self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path)
+        except Failed as failure:
+            said = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
+            raise LabError(f"{self.host.name}: {said}" if said else str(failure)) from failure
+        return total
+
+
+def _json(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

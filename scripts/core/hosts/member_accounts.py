@@ -1,0 +1,74 @@
+"""The accounts of a machine: what its program `accounts` is told, at launch and over ssh alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from scripts.core.lab.config import Accounts, Experiment, Member
+
+PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
+
+MOST_AT_BOOT, MOST_BESIDE_IDLE = 12, 2
+"""Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
+whether a machine is idle takes 1.3 KiB."""
+
+Sudo = Literal["nopasswd", "password"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One member's account."""
+
+    keys: Sequence[str]
+    groups: Sequence[str]
+    shell: str
+    uid: int | None
+    sudo: Sudo | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsDocument:
+    """What a machine is to be brought to."""
+
+    members: Mapping[str, Account]
+    make_groups: Sequence[str] = ()
+    only: Sequence[str] | None = None
+    """These accounts alone; when left out, all, and members no longer listed are locked."""
+    removed: Sequence[str] = ()
+    """Accounts that are locked by name."""
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """To be changed at the first login. Only ever sent over ssh's standard input."""
+
+    def as_json(self) -> str:
+        """Return it as the machine reads it."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
+
+
+def made_at_boot(members: Mapping[str, Member], first: str | None, experiment: Experiment) -> Mapping[str, Member]:
+    """Return the members whose accounts are made at the first boot: all, where there is room for them.
+
+    Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
+    in, there is nobody to do it later.
+    """
+    most = MOST_AT_BOOT if experiment.idle is None else MOST_BESIDE_IDLE
+    if first is None or len(members) <= most:
+        return members
+    chosen = [first, *(name for name in members if name != first)][:most]
+    return {name: members[name] for name in members if name in chosen}
+
+
+def document(members: Mapping[str, Member], policy: Accounts) -> AccountsDocument:
+    """Return the accounts of all members under the lab's policy."""
+    accounts = {name: _account(name, member, policy) for name, member in members.items()}
+    return AccountsDocument(members=accounts, make_groups=policy.make_groups)
+
+
+def _account(name: str, member: Member, policy: Accounts) -> Account:
+    sudo: Sudo | None = None
+    if "sudo" in member.groups:
+        # Nobody has a password at first, so somebody must be able to do without one.
+        sudo = "nopasswd" if name in policy.administrators else policy.sudo
+    return Account(member.keys, member.groups, member.shell, member.uid, sudo)

@@ -1,0 +1,80 @@
+"""A machine's host key is on file before anybody logs in: from its console, or trusted on first use, aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scripts.core.hosts.host_keys import console_of, host_keys_in
+from scripts.core.hosts.remote import Host
+from scripts.core.hosts.ssh_files import Reach, SshFiles
+from scripts.core.lab.public_key import fingerprint
+from scripts.core.polling import growing
+from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+TRUSTED = "trusted-on-first-use"
+"""The note by which the lab says which host key it took without having seen it on the console."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pinning:
+    """The host key of one machine of an experiment."""
+
+    session: Session
+    experiment: str
+    reach: Reach
+    say: Say
+
+    @property
+    def files(self) -> SshFiles:
+        """The lab's ssh files."""
+        return SshFiles(self.session.directory)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys on file."""
+        return self.files.pinned(self.experiment, self.reach.instance)
+
+    def from_console(self, seconds: float) -> Host:
+        """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
+        if not self.keys:
+            if seconds:
+                self.say(f"{self.reach.name}: its host key is looked for on its console")
+            # Without any, the file is there all the same, for ssh to write the first one into.
+            self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
+        trusting = not self.keys
+        if trusting:
+            self.say(
+                f"{self.reach.name}: no host key on its console{self._end}; the first that it shows will be trusted"
+            )
+        return Host(self.reach.name, self.files.config, trust_on_first_use=trusting)
+
+    def after_first_login(self, host: Host) -> Host:
+        """Tell and record which key was trusted, if one was; return the host, which from now on must show the same."""
+        if host.trust_on_first_use:
+            prints = [fingerprint(key) for key in self.keys]
+            self.say(f"{self.reach.name}: trusted on first use: {', '.join(prints)}")
+            self.session.recorder.note(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
+        return Host(host.name, host.config)
+
+    @property
+    def _end(self) -> str:
+        """What the console ends with, if it has anything."""
+        lines = [line.strip() for line in self._console().splitlines() if line.strip()]
+        return f" (which ends: {lines[-1][-100:]})" if lines else ""
+
+    def _console(self) -> str:
+        return console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+
+    def _on_console(self, seconds: float) -> list[str]:
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            keys = host_keys_in(self._console())
+            if keys or waited + pause > seconds:
+                return keys
+            self.session.pause(pause)
+            waited += pause
+        raise AssertionError("pauses never end")

@@ -1,0 +1,146 @@
+"""Asking AWS for a machine, and waiting until it runs: every way in which that can be refused becomes one error."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.aws.request_bucket import RequestBucket
+from scripts.core.aws.shared_looks import SharedLooks
+from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.errors import LabError
+from scripts.core.polling import growing
+from scripts.core.registry.record import new_id
+from scripts.core.registry.resources import NEVER_SENT
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+PATIENCE = 15 * 60
+"""Seconds to wait for a machine to run. EC2's own waiter gives up after 10 minutes, large GPU machines take longer."""
+TRIES = 8
+"""How often one pool is asked while the answer is unclear or `too fast`."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
+"""Seconds between those tries, growing with full jitter
+(https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+"""Seconds between looks at a starting machine: early and often at first, then sparing EC2's request bucket."""
+
+Instance = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """AWS said no, at once or late."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+def ask(ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket) -> list[Instance]:
+    """Send one RunInstances request until its answer is clear; the token makes asking again safe.
+
+    `ec2` must not retry by itself; `bucket` says when the next request may be sent. Raises Refused; LabError where it
+    stays unclear whether a machine was made.
+    """
+    refusal, unclear = None, False
+    for pause in [0.0, *_pauses()]:
+        bucket.pause(pause)
+        bucket.take()
+        try:
+            made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            refusal = refusal_in(problem)
+        else:
+            bucket.granted()
+            return made
+        bucket.refused() if refusal.meaning is Meaning.TOO_FAST else bucket.granted()
+        unclear = unclear or refusal.meaning is Meaning.UNKNOWN_OUTCOME
+        if refusal.meaning is Meaning.TOKEN_SPENT:
+            token = new_id()
+        elif refusal.meaning not in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME):
+            raise Refused(refusal)
+    if refusal and not unclear:  # `too fast` to the last: nothing was made
+        raise Refused(refusal)
+    raise LabError(f"RunInstances: asked {TRIES} times without a clear answer, the last was {refusal}")
+
+
+def refusal_in(problem: ClientError | BotoCoreError | ResponseParserError) -> Refusal:
+    """Return the refusal that an exception of a call stands for. Errors from before anything is sent are raised."""
+    if isinstance(problem, ClientError):
+        error, metadata = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {})
+        return Refusal(error.get("Code", "Unknown"), error.get("Message", ""), metadata.get("HTTPStatusCode"))
+    if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
+        raise problem
+    return Refusal(type(problem).__name__, str(problem).partition("\n")[0])
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the seconds to wait before each further try."""
+    for tries in range(TRIES - 1):
+        yield random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries))  # noqa: S311 - jitter is no secret
+
+
+@dataclass
+class Starting:
+    """Machines of one region between being made and running."""
+
+    looks: SharedLooks
+    pending: set[str]
+    running: list[Instance] = field(default_factory=list)
+    dead: list[Refusal] = field(default_factory=list)
+    """Why others ended instead: refusals that came late."""
+
+    def look(self) -> None:
+        """Ask once how all that are pending are."""
+        for found in self.looks.look(sorted(self.pending)):
+            identity, state = found["InstanceId"], found["State"]["Name"]
+            if state == "pending":
+                continue
+            self.pending.discard(identity)
+            if state == "running":
+                self.running.append(found)
+            elif state in ("stopping", "stopped"):
+                raise LabError(f"{identity} was stopped by somebody while it started")
+            else:
+                reason = found.get("StateReason", {})
+                self.dead.append(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
+
+
+def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> None:
+    """Look until machines that were asked to end have ended. Raises LabError when one does not."""
+    began, left = time.monotonic(), set(ids)
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
+        if not left:
+            return
+        if time.monotonic() - began > PATIENCE:
+            raise LabError(f"{', '.join(sorted(left))}: still shutting down after {PATIENCE // 60} minutes")
+        wait(pause)
+
+
+def wait_until_settled(
+    all_starting: Sequence[Starting], waiting: Callable[[float], None], wait: Callable[[float], None]
+) -> None:
+    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
+
+    `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
+    """
+    began = time.monotonic()
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for starting in all_starting:
+            if starting.pending:
+                starting.look()
+        pending = sorted(identity for starting in all_starting for identity in starting.pending)
+        if not pending:
+            return
+        waiting(time.monotonic() - began)
+        if time.monotonic() - began > PATIENCE:
+            raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
+        wait(pause)

@@ -1,0 +1,33 @@
+"""What AWS means by `not authorized`, in words."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.aws.cloud import Cloud
+from scripts.core.capacity.refusals import Refusal
+
+ENCODED = re.compile(r"Encoded authorization failure message: (?P<message>[\w+/=-]+)")
+
+
+def in_words(cloud: Cloud, region: str, refusal: Refusal) -> str:
+    """Return a refusal's message; where it hides what was not allowed behind a code, and we may read that, in words.
+
+    EC2 encodes its reasons so that only those who may call sts:DecodeAuthorizationMessage see them
+    (https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html).
+    """
+    encoded = ENCODED.search(refusal.message)
+    if encoded is None:
+        return refusal.message
+    try:
+        sts = cloud.client("sts", region)
+        decoded = json.loads(sts.decode_authorization_message(EncodedMessage=encoded["message"])["DecodedMessage"])
+    except (ClientError, BotoCoreError):
+        # Not allowed to ask either: without the code, which helps nobody.
+        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)
+    context = decoded["context"]
+    why = "an explicit deny" if decoded.get("explicitDeny") else "no policy allows it"
+    return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"

@@ -1,0 +1,278 @@
+"""One launch: pool after pool is asked until the machines run; what fails on the way is taken down again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, Protocol
+
+from scripts.core.aws.aws_errors import in_one_line
+from scripts.core.aws.tags import tag_map
+from scripts.core.capacity.capacity import Pool, Search, Wishes
+from scripts.core.capacity.offerings import zones_offering
+from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.capacity.rounds import pauses
+from scripts.core.capacity.wishes import wishes
+from scripts.core.errors import LabError
+from scripts.core.hosts.hosts import in_order, region_of
+from scripts.core.kind import Resource
+from scripts.core.lab.config import Experiment
+from scripts.core.launch.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
+from scripts.core.launch.authorization import in_words
+from scripts.core.launch.region_shares import RegionShares
+from scripts.core.launch.run_request import check_root, request_for
+from scripts.core.launch_part import RegionUnready
+from scripts.core.machines.removal import remove_everything
+from scripts.core.registry.record import new_id
+from scripts.core.registry.resources import GONE, SETTLED
+from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, left_by_a_launch, origin, requests_of
+from scripts.core.session import Session
+
+
+class Listener(Protocol):
+    """Who is told how a launch gets on."""
+
+    def refused(self, pool: Pool, refusal: Refusal) -> None:
+        """A pool refused, at once or late."""
+
+    def region_unready(self, region: str, reason: str) -> None:
+        """A region is passed over."""
+
+    def taken_up(self, machines: Sequence[Resource]) -> None:
+        """Machines of an earlier run, which was cut off, are gone on with."""
+
+    def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
+        """Machines were made and are pending; so many are still missing."""
+
+    def waiting(self, seconds: float) -> None:
+        """Machines are still pending, after so many seconds."""
+
+    def next_round(self, seconds: float, left: float) -> None:
+        """All pools refused; they are asked again in so many seconds, and for so many more in all."""
+
+    def in_vain(self, search: Search) -> None:
+        """The search ended without what was wanted."""
+
+    def taking_down(self) -> None:
+        """The launch failed or was interrupted, what it made is being deleted."""
+
+    def deleted(self, resource: Resource) -> None:
+        """AWS was asked to delete a resource."""
+
+
+@dataclass
+class Launch:
+    """The launch of one experiment's machines: `count` of them, at the least `at_least`, or none."""
+
+    session: Session
+    name: str
+    experiment: Experiment
+    listener: Listener
+    count: int = 1
+    at_least: int = 1
+    noted: Mapping[str, Any] | None = None
+    """What is to be recorded of what is run."""
+    is_all: bool = True
+    """Whether the launch is done once the machines run; else the caller says so on record (`launched`)."""
+    running: list[Instance] = field(default_factory=list)
+    _starting: dict[Pool, Starting] = field(default_factory=dict)
+    _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
+    _origins: list[dict[str, Any]] = field(default_factory=list)
+    _may_hold_something: bool = False
+    _has_asked: bool = False
+
+    @cached_property
+    def shares(self) -> RegionShares:
+        """What the launch needs in each region."""
+        return RegionShares(self.session, self.name, self.experiment)
+
+    @cached_property
+    def search(self) -> Search:
+        """Where is asked, and in which order."""
+        cloud, types = self.session.cloud, self.experiment.types
+        return Search(self.wishes, cache(lambda region: zones_offering(cloud.ec2(region), types)))
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """What the experiment would take."""
+        return wishes(self.session.lab, self.name, self.experiment)
+
+    @property
+    def missing(self) -> int:
+        """How many machines are neither running nor starting."""
+        return self.count - len(self.running) - sum(len(starting.pending) for starting in self._starting.values())
+
+    @property
+    def _is_all_or_nothing(self) -> bool:
+        return self.experiment.nodes > 1
+
+    def run(self) -> list[Instance]:
+        """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left.
+
+        A launch that was cut off (a crash, a power cut) is gone on with: what it made is taken up, and only what is
+        missing is looked for.
+        """
+        left = left_by_a_launch(self.session, self.name)
+        if self.noted:
+            self.session.recorder.note(**{RUN: dict(self.noted)})
+        with self._taking_down_on_failure():
+            self._take_up(left)
+            if self.missing > 0:
+                self._rounds()
+            if len(self.running) < self.at_least:
+                self.listener.in_vain(self.search)
+                raise LabError(self._in_vain())
+            self.running = in_order(self.running)
+            if self.is_all:
+                self.launched()
+        return self.running
+
+    def launched(self) -> None:
+        """Put on record that the launch ended well, and what its machines were made from."""
+        ids = [machine["InstanceId"] for machine in self.running]
+        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self._origins})
+
+    def _take_up(self, left: Sequence[Resource]) -> None:
+        """Wait for machines that an earlier run made as for those of this one."""
+        if not left:
+            return
+        self._may_hold_something = True
+        self.listener.taken_up(left)
+        requests = requests_of(self.session, self.name, left)
+        for region in sorted({machine.region for machine in left}):
+            ids = {machine.id for machine in left if machine.region == region}
+            request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
+            pool = Pool(region, str(request.get("InstanceType", "")), "earlier")
+            self._starting[pool] = Starting(self.session.looks(region), ids)
+            self._requests[pool] = request
+        self._settle()
+
+    def _rounds(self) -> None:
+        """Ask in rounds until nothing is missing, nobody is left to ask, or the time is over."""
+        began = time.monotonic()
+        retry_for = self.experiment.retry_for.total_seconds()
+        self._round()
+        for pause in pauses(retry_for, lambda: time.monotonic() - began):
+            if not self.missing or self.search.exhausted():
+                return
+            self.listener.next_round(pause, retry_for - (time.monotonic() - began))
+            self.session.pause(pause)
+            self._round()
+
+    def _round(self) -> None:
+        for pool in self.search.round():
+            if self._is_ready(pool):
+                self._ask(pool)
+            if not self.missing:
+                self._settle()
+            if not self.missing:
+                return
+        self._settle()
+
+    def _is_ready(self, pool: Pool) -> bool:
+        """Have all at hand that a machine there needs; False where the region lacks something."""
+        try:
+            # What AWS would refuse is refused here, before anything is made.
+            request_for(self.shares.plain(pool.region), pool)
+            # Nodes have groups of their own, made for them before the first machine is.
+            self._may_hold_something |= self._is_all_or_nothing
+            self.shares.ready(pool.region)
+        except RegionUnready as lack:
+            self.search.region_unready(pool.region, str(lack))
+            self.listener.region_unready(pool.region, str(lack))
+            return False
+        return True
+
+    def _ask(self, pool: Pool) -> None:
+        """Ask a pool for all that is missing, and keep what it gives."""
+        least = self.missing if self._is_all_or_nothing else 1
+        request = request_for(self.shares.ready(pool.region), pool, self.missing, least)
+        ec2 = self.session.cloud.ec2_asking_once(pool.region)
+        # Should this pool refuse, the next region can be asked at once.
+        self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
+        held, self._may_hold_something, self._has_asked = self._may_hold_something, True, True
+        try:
+            made = ask(ec2, request, new_id(), self.session.launch_bucket(pool.region))
+        except Refused as no:
+            self._may_hold_something = held
+            self._refused(pool, no.refusal)
+            return
+        ids = {machine["InstanceId"] for machine in made}
+        self._starting[pool] = Starting(self.session.looks(pool.region), ids)
+        self._requests[pool] = request
+        self.listener.started(pool, made, self.missing)
+
+    def _settle(self) -> None:
+        """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
+        wait_until_settled(list(self._starting.values()), self.listener.waiting, self.session.pause)
+        for pool, starting in self._starting.items():
+            for machine in starting.running:
+                if request := self._requests[pool]:
+                    check_root(machine, request)
+                self.running.append(machine)
+                self._origins.append(origin(pool.region, machine, self._requests[pool]))
+            for refusal in starting.dead:
+                self._refused(pool, refusal)
+        self._starting.clear()
+        if self._is_all_or_nothing and self.missing:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Delete machines that lack their fellows: what is asked for next stands elsewhere.
+
+        Only once they are gone: until then their placement group takes nobody in another zone.
+        """
+        kind = self.session.kinds["instance"]
+        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
+        for resource in given:
+            kind.delete(self.session.cloud, resource)
+            self.listener.deleted(resource)
+        for region in sorted({resource.region for resource in given}):
+            ids = [resource.id for resource in given if resource.region == region]
+            wait_until_gone(self.session.looks(region), ids, self.session.pause)
+        self.running.clear()
+        self._origins.clear()
+
+    def _refused(self, pool: Pool, refusal: Refusal) -> None:
+        self.search.refused(pool, refusal)
+        self.listener.refused(pool, refusal)
+        if refusal.meaning is Meaning.STOP:
+            message = in_words(self.session.cloud, pool.region, refusal)
+            raise LabError(f"{pool.region}: {in_one_line(refusal.code, message)}")
+        # While this region is still being asked, the others can be looked at.
+        self.shares.look_at(self.wishes.regions)
+
+    @contextmanager
+    def _taking_down_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as problem:  # Ctrl-C too: a machine that nobody knows of costs money
+            # A sweep that is interrupted is gone on with: it keeps what it has.
+            if not self.session.over.is_set():
+                self._take_down(problem) if self._may_hold_something else self._note_that_nothing_is_left()
+            raise
+
+    def _note_that_nothing_is_left(self) -> None:
+        """Put on record that all that was asked for was refused, so that its records need not stay at hand."""
+        if self._has_asked:
+            with suppress(LabError):  # why the launch failed is the thing to say; they stay at hand a while longer
+                self.session.recorder.note(**{GONE: [], SETTLED: []})
+
+    def _take_down(self, problem: BaseException) -> None:
+        try:
+            self.listener.taking_down()
+            remove_everything(self.session, self.name, self.listener.deleted)
+        except BaseException as failure:
+            first, second = (str(error) or "interrupted" for error in (problem, failure))
+            how = f"run `make teardown EXP={self.name}`"
+            raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
+
+    def _in_vain(self) -> str:
+        """Return why there are too few machines, in one line."""
+        if not self.search.refusals:
+            return f"{self.name}: no region will do: {'; '.join(dict.fromkeys(self.search.ruled_out.values()))}"
+        had = f"{len(self.running)} of {self.at_least} machines were" if self.running else "no machine was"
+        return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"

@@ -1,0 +1,129 @@
+"""What a launch would do, without doing it: the order of asking, what is out and why, and the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.capacity.capacity import Pool, Scope, Search
+from scripts.core.capacity.offerings import zones_offering
+from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.wishes import wishes
+from scripts.core.costs.dollars import Dollars
+from scripts.core.lab.config import Experiment
+from scripts.core.launch.asking import Refused, ask
+from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
+from scripts.core.launch.region_shares import RegionShares
+from scripts.core.launch.run_request import request_for
+from scripts.core.launch_part import RegionUnready, Share
+from scripts.core.registry.record import new_id
+from scripts.core.session import Session
+
+DRY_RUN_WORKED = "DryRunOperation"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pool in the order of asking."""
+
+    pool: Pool
+    price: Dollars
+    """Dollars an hour for one machine; None where it is not known."""
+    out: str | None
+    """Why it would not be asked, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFacts:
+    """What is known of a region before anyone asks it."""
+
+    zones: Mapping[str, Any]
+    cpus: Mapping[str, int]
+    quotas: Mapping[str, float]
+    spot: Mapping[str, float]
+    on_demand: Mapping[str, Dollars]
+    lack: str | None
+    """What the region lacks for a launch."""
+
+
+class Plan:
+    """The plan of one launch of `count` machines; only reading calls are made."""
+
+    def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
+        self.session = session
+        self.wishes = wishes(session.lab, name, experiment)
+        self.experiment = experiment
+        self.count = count
+        self.shares = RegionShares(session, name, experiment)
+        self.shares.look_at(self.wishes.regions)
+        asked = {region: session.threads.submit(self._facts, region) for region in self.wishes.regions}
+        self.facts = {region: answer.result() for region, answer in asked.items()}
+
+    def candidates(self) -> list[Candidate]:
+        """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
+        search = Search(self.wishes, lambda region: self.facts[region].zones)
+        pools = list(search.round())
+        for region, facts in self.facts.items():
+            if facts.lack:
+                search.region_unready(region, facts.lack)
+        for pool in pools:
+            if reason := self._known_against(pool):
+                search.ruled_out.setdefault(
+                    Scope(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
+                )
+        return [Candidate(pool, self._price(pool), search.reason_against(pool)) for pool in pools]
+
+    def share(self, region: str) -> Share:
+        """Return what the parts add in a region."""
+        return self.shares.plain(region)
+
+    def request(self, pool: Pool) -> dict[str, Any]:
+        """Return what a pool would be asked, with what there is by now."""
+        least = self.count if self.experiment.nodes > 1 else 1
+        return request_for(self.share(pool.region), pool, self.count, least)
+
+    def dry_run(self, pool: Pool) -> Refusal | None:
+        """Ask AWS whether the request would be allowed; None if so, else its refusal."""
+        request = self.request(pool) | {"DryRun": True}
+        try:
+            bucket = self.session.launch_bucket(pool.region)
+            ask(self.session.cloud.ec2_asking_once(pool.region), request, new_id(), bucket)
+        except Refused as answer:
+            return None if answer.refusal.code == DRY_RUN_WORKED else answer.refusal
+        return None
+
+    def _facts(self, region: str) -> RegionFacts:
+        cloud, book, types = self.session.cloud, self.session.prices, self.experiment.types
+        return RegionFacts(
+            zones=zones_offering(cloud.ec2(region), types),
+            cpus=virtual_cpus(cloud, region, types),
+            quotas=quotas(cloud, region),
+            spot=book.spot_now(region, types) if "spot" in self.experiment.markets else {},
+            on_demand={t: book.machine_hour(region, t) for t in types if "on-demand" in self.experiment.markets},
+            lack=self._lack(region),
+        )
+
+    def _lack(self, region: str) -> str | None:
+        try:
+            self.shares.plain(region)
+        except RegionUnready as lack:
+            return str(lack)
+        return None
+
+    def _known_against(self, pool: Pool) -> str | None:
+        facts = self.facts[pool.region]
+        if pool.instance_type not in facts.zones:
+            return f"{pool.instance_type} is not offered in {pool.region}"
+        if pool.zone and pool.zone not in facts.zones[pool.instance_type]:
+            return f"{pool.instance_type} is not offered in {pool.zone}"
+        quota = quota_for(pool, facts.quotas)
+        wanted = facts.cpus.get(pool.instance_type, 0) * self.count
+        if quota and wanted > quota[1]:
+            return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"
+        return None
+
+    def _price(self, pool: Pool) -> Dollars:
+        facts = self.facts[pool.region]
+        by_market = {"spot": facts.spot, "on-demand": facts.on_demand}
+        return by_market.get(pool.market, {}).get(pool.instance_type)

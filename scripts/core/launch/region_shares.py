@@ -1,0 +1,88 @@
+"""What a launch needs in each region: the sum of the parts' shares, looked up in threads and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError
+
+from scripts.core.aws.aws_errors import described
+from scripts.core.capacity.refusals import Meaning
+from scripts.core.lab.config import Experiment
+from scripts.core.launch.asking import refusal_in
+from scripts.core.launch_part import RegionUnready, Share, Site, total
+from scripts.core.render import environment
+from scripts.core.session import Session
+
+HEAD_START = 0.03
+"""Seconds that the call to be waited for gets to leave first: making a client keeps Python busy for 30 ms."""
+
+
+class RegionShares:
+    """The shares of one launch, by region."""
+
+    def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
+        self._session = session
+        self._site: Callable[[str], Site] = lambda region: Site(session, name, experiment, region)
+        self._looks: dict[str, list[Future[Share]]] = {}
+        self._ready: dict[str, Share] = {}
+        self._warm: set[str] = set()
+
+    def look_at(self, regions: Iterable[str]) -> None:
+        """Begin to look regions up, all parts at the same time, without waiting for the answers."""
+        for region in regions:
+            if region not in self._looks:
+                parts, site = self._session.launch_parts, self._site(region)
+                self._looks[region] = [self._session.threads.submit(part.share, site) for part in parts]
+
+    def warm_up(self, regions: Iterable[str]) -> None:
+        """Make the clients of regions in a thread, while a call of another region is waited for; nothing is sent."""
+        cold = [region for region in regions if region not in self._warm]
+        self._warm.update(cold)
+        if cold:
+            self._session.threads.submit(self._make_clients, cold)
+
+    def _make_clients(self, regions: Iterable[str]) -> None:
+        time.sleep(HEAD_START)
+        for region in regions:
+            for make in (self._session.cloud.ec2, self._session.cloud.ec2_asking_once):
+                if not self._session.over.is_set():
+                    make(region)
+
+    def plain(self, region: str) -> Share:
+        """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""
+        self.look_at([region])
+        # While the answers are on their way, what the request wants is made ready.
+        environment()
+        self._session.cloud.ec2_asking_once(region)
+        with _of_one_region():
+            return total(look.result() for look in self._looks[region])
+
+    def ready(self, region: str) -> Share:
+        """Return a region's share with everything made that it needs. Raises RegionUnready or LabError."""
+        if region not in self._ready:
+            share = self.plain(region)
+            if share.preparations:
+                with self._session.preparing, _of_one_region():
+                    if region in self._session.prepared:  # by another launch, while this one waited
+                        del self._looks[region]
+                        share = self.plain(region)
+                    self._ready[region] = share.prepared()
+                    self._session.prepared.add(region)
+            else:
+                self._ready[region] = share
+        return self._ready[region]
+
+
+@contextmanager
+def _of_one_region() -> Iterator[None]:
+    """Turn a refusal that speaks of this region alone (not opted in, no default VPC) into RegionUnready."""
+    try:
+        yield
+    except ClientError as problem:
+        if refusal_in(problem).meaning is not Meaning.REGION_OUT:
+            raise
+        raise RegionUnready(described(problem)) from problem

@@ -1,0 +1,88 @@
+"""After a launch: ssh files are written, and each machine's set-up is seen to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scripts.core.current_experiment import Threads
+from scripts.core.errors import LabError
+from scripts.core.hosts.arrival import Arrival, NotSeen, SetUpFailed
+from scripts.core.hosts.host_accounts import HostAccounts
+from scripts.core.hosts.hosts import login_name, write_ssh_files
+from scripts.core.hosts.member_accounts import document, made_at_boot
+from scripts.core.hosts.pinning import Say
+from scripts.core.hosts.remote import Host
+from scripts.core.hosts.ssh_files import Reach
+from scripts.core.lab.config import Experiment
+from scripts.core.launch.asking import Instance
+from scripts.core.machines.removal import remove_everything
+from scripts.core.session import Session
+
+
+def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], say: Say) -> list[Reach]:
+    """Write how the machines are reached, wait until their set-up has ended, and return how they are reached.
+
+    Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says. One
+    that nobody could look into in time is told of, and no failure.
+    """
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if not seconds:
+        return reaches
+    if not login_name(session):
+        say("nobody here is a member (members/), so the machines' set-up can't be looked at; MEMBER=name says who")
+        return reaches
+    arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+    with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
+        arrived = waiting.map(lambda arrival: _arrived(arrival, experiment, seconds, say), arrivals)
+        failures = [failure for failure in arrived if failure]
+    if failures and experiment.on_failed_boot == "teardown":
+        remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
+        raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
+    if failures:
+        raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
+    return reaches
+
+
+def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> list[Reach]:
+    """Write how machines that were started again are reached, and wait until they let somebody in."""
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if seconds and login_name(session):
+        arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+        with Threads(max(len(arrivals), 1)) as waiting:
+            list(waiting.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
+    return reaches
+
+
+def _let_in(arrival: Arrival, seconds: float, say: Say) -> None:
+    try:
+        arrival.wait_for_login(seconds)
+    except NotSeen as unseen:
+        say(f"nobody could log in yet: {unseen}")
+
+
+def _arrived(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> str:
+    """Wait for one machine; return why its set-up failed, or nothing."""
+    try:
+        host = arrival.wait(seconds)
+    except SetUpFailed as failure:
+        return str(failure)
+    except NotSeen as unseen:
+        say(f"not seen to the end of its set-up: {unseen}")
+        return ""
+    _make_the_other_accounts(arrival.session, experiment, host, say)
+    return ""
+
+
+def _make_the_other_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
+    """Make the accounts that there was no room for at the boot."""
+    members = session.members()
+    if len(made_at_boot(members, login_name(session), experiment)) == len(members):
+        return
+    try:
+        changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
+    except LabError as problem:
+        say(f"not all members have their accounts: {problem}; `make users HOST={host.name}` makes them")
+    else:
+        say(f"{host.name}: the other members' accounts are made ({changed} changes)")

@@ -1,0 +1,1 @@
+"""Machines that exist: what lives, until when, stopped, started, taken down."""

@@ -1,0 +1,124 @@
+"""Starting stopped machines again: capacity may be gone by now, and only their own zone has their volumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.capacity.rounds import pauses
+from scripts.core.errors import LabError
+from scripts.core.hosts.hosts import machines_of, region_of
+from scripts.core.launch.asking import refusal_in
+from scripts.core.machines.stopping import Machine, state_of
+from scripts.core.polling import growing
+from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+PATIENCE = 15 * 60
+"""Seconds until a machine that neither runs nor is refused is reported."""
+AGAIN = (Meaning.POOL_EMPTY, Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
+"""What another try may change. Starting what is started already does no harm, so the outcome need not be known."""
+
+
+class Listener(Protocol):
+    """Who is told how a start gets on."""
+
+    def refused(self, machine: Machine, refusal: Refusal) -> None:
+        """AWS does not start a machine, at once or late."""
+
+    def next_round(self, seconds: float, left: float) -> None:
+        """What was refused is asked for again in so many seconds, and for so many more in all."""
+
+    def waiting(self, machine: Machine) -> None:
+        """A machine is on its way."""
+
+
+@dataclass
+class StartingAgain:
+    """The start of one experiment's stopped machines. `retry_for` is how long capacity is asked for."""
+
+    session: Session
+    experiment: str
+    retry_for: timedelta
+    listener: Listener
+    _last: dict[str, Refusal] = field(default_factory=dict)
+
+    def run(self) -> list[Machine]:
+        """Return the running machines' descriptions. Raises LabError where one can't be had; it stays stopped."""
+        if not machines_of(self.session, self.experiment):
+            raise LabError(f"{self.experiment}: nothing of it is left; `make launch EXP={self.experiment}` makes it")
+        began, seconds = time.monotonic(), self.retry_for.total_seconds()
+        self._settled()
+        self._round()
+        for pause in pauses(seconds, lambda: time.monotonic() - began):
+            if not self._stopped():
+                break
+            self.listener.next_round(pause, seconds - (time.monotonic() - began))
+            self.session.pause(pause)
+            self._round()
+        if stopped := self._stopped():
+            raise LabError(self._in_vain(stopped))
+        return machines_of(self.session, self.experiment)
+
+    def _stopped(self) -> list[Machine]:
+        return [m for m in machines_of(self.session, self.experiment) if state_of(m) == "stopped"]
+
+    def _round(self) -> None:
+        """Ask for each stopped machine once; one's refusal stops no other."""
+        asked = [machine for machine in self._stopped() if self._ask(machine)]
+        self._settled(frozenset(machine["InstanceId"] for machine in asked))
+
+    def _ask(self, machine: Machine) -> bool:
+        ec2 = self.session.cloud.ec2_asking_once(region_of(machine))
+        try:
+            ec2.start_instances(InstanceIds=[machine["InstanceId"]])
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            refusal = refusal_in(problem)
+            if refusal.meaning not in AGAIN:
+                raise
+            self._refused(machine, refusal)
+            return refusal.meaning is Meaning.UNKNOWN_OUTCOME
+        return True
+
+    def _refused(self, machine: Machine, refusal: Refusal) -> None:
+        self._last[machine["InstanceId"]] = refusal
+        self.listener.refused(machine, refusal)
+
+    def _settled(self, asked: frozenset[str] = frozenset()) -> None:
+        """Wait until no machine is on its way; one of `asked` that is stopped yet may have been seen too early."""
+        began = time.monotonic()
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            waited = time.monotonic() - began
+            moving = []
+            for machine in machines_of(self.session, self.experiment):
+                state, reason = state_of(machine), machine.get("StateReason", {})
+                if state in ("pending", "stopping"):
+                    moving.append(machine)
+                elif state == "stopped" and machine["InstanceId"] in asked:
+                    if str(reason.get("Code", "")).startswith("Server.") and waited > 0:
+                        self._refused(machine, Refusal(reason["Code"], reason.get("Message", ""), late=True))
+                        asked = asked - {machine["InstanceId"]}
+                    elif waited < self.session.cloud.settling_seconds:
+                        moving.append(machine)
+            if not moving:
+                return
+            if waited > PATIENCE:
+                raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make start again")
+            self.listener.waiting(moving[0])
+            self.session.pause(pause)
+
+    def _in_vain(self, stopped: Sequence[Machine]) -> str:
+        machine = stopped[0]
+        last = self._last.get(machine["InstanceId"])
+        return (
+            f"{self.experiment}: {machine['InstanceType']} can't be had in {machine['Placement']['AvailabilityZone']} "
+            f"now ({last or 'no clear answer'}), where its volumes are; it stays stopped. Run make start later, set "
+            f"retry_for, or make teardown and launch, which look elsewhere"
+        )

@@ -1,0 +1,68 @@
+"""Taking an experiment down, or all whose names match: volumes are saved first, then everything is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.current_experiment import Threads, working_on
+from scripts.core.data.volume_ends import save_volumes
+from scripts.core.errors import LabError
+from scripts.core.hosts.hosts import ssh_files
+from scripts.core.machines.removal import Removal, Report, remove_everything
+from scripts.core.names import closest
+from scripts.core.session import Session
+
+AT_ONCE = 32
+"""Teardowns on their way at once."""
+Say = Callable[[str], None]
+
+
+def take_down(session: Session, experiment: str, deleting: Report, saving: Say) -> Removal:
+    """Take one experiment down, that the caller acts on alone. Raises LabError, also where it was never launched."""
+    if not session.holdings(experiment).seen and not session.holdings_ever(experiment).seen:
+        known = living_experiments(session)
+        lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
+        raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, known) or lives}")
+    save_volumes(session, experiment, saving)
+    removal = remove_everything(session, experiment, deleting)
+    ssh_files(session).remove(experiment)
+    return removal
+
+
+def living_experiments(session: Session, pattern: str = "*") -> list[str]:
+    """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
+    known = session.holdings()
+    names = {resource.experiment for resource in known.living} | {intent.experiment for intent in known.unsettled}
+    return sorted(name for name in names if name and fnmatchcase(name, pattern))
+
+
+def take_all_down(
+    session: Session, experiments: Iterable[str], deleting: Report, saving: Say, ended: Callable[[str, str], None]
+) -> int:
+    """Take experiments down at the same time; `ended` hears of each, and why it failed if it did. Return how many did.
+
+    Ctrl-C lets those that are on their way end.
+    """
+
+    def one(experiment: str) -> str:
+        try:
+            with in_words(), working_on(experiment), session.registry.acting_alone(experiment, "teardown"):
+                take_down(session, experiment, deleting, saving)
+        except LabError as problem:
+            return str(problem)
+        return ""
+
+    failed = 0
+    with Threads(AT_ONCE) as threads:
+        ends = {experiment: threads.submit(one, experiment) for experiment in experiments}
+        try:
+            for experiment, end in ends.items():
+                problem = end.result()
+                failed += bool(problem)
+                ended(experiment, problem)
+        except KeyboardInterrupt:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+    return failed

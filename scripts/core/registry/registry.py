@@ -1,0 +1,107 @@
+"""What a registry promises, wherever it keeps its records."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scripts.core.registry.record import Record
+
+if TYPE_CHECKING:
+    from scripts.core.check import Finding
+
+GROWTH = 1024 * 1024
+"""Bytes by which a registry grows, beyond twice what was kept, before what is over is put away."""
+
+Needed = Callable[[Sequence[Record]], set[str]]
+"""Returns the ids of those records that what lives, or is unsettled, is computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who acts on an experiment, or did."""
+
+    experiment: str
+    who: str
+    """Script, user@host:process, since when."""
+    alive: bool
+
+
+class Registry(ABC):
+    """An append-only list of records; safe to share between threads and processes.
+
+    The records that what lives is computed from are at hand; what is over may lie in an archive, which only `history`
+    reads.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a person calls it: a path, or an address."""
+
+    @property
+    def place(self) -> str:
+        """What no other registry has: two of one place are one and the same, whatever they are called."""
+        return self.name
+
+    @abstractmethod
+    def append(self, record: Record) -> None:
+        """Write a record; when this returns, it survives whatever becomes of this process. Raises LabError."""
+
+    def append_all(self, records: Sequence[Record]) -> None:
+        """Write records in their order. Raises LabError; what was written until then is written."""
+        for record in records:
+            self.append(record)
+
+    @abstractmethod
+    def records(self, experiment: str | None = None) -> Iterator[Record]:
+        """Return the records at hand, oldest first; of an experiment at least its own. Raises LabError."""
+
+    @abstractmethod
+    def history(self, experiment: str | None = None) -> list[Record]:
+        """Return every record, the archive's too, each once, oldest first; of an experiment at least its own.
+
+        Raises LabError.
+        """
+
+    @abstractmethod
+    def histories(self, experiments: Collection[str]) -> list[Record]:
+        """Return every record of some experiments, each once, each experiment's own oldest first. Raises LabError."""
+
+    @abstractmethod
+    def archive(self, needed: Needed) -> int:
+        """Put all records but those needed into the archive, and return how many those were. Raises LabError.
+
+        Cut off at any moment, no record is lost.
+        """
+
+    @abstractmethod
+    def is_overgrown(self) -> bool:
+        """Say, at little cost, whether there is so much at hand that it is worth putting some into the archive."""
+
+    @abstractmethod
+    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
+        """Hold an experiment for one script. Raises LabError that names who holds it, where and since when."""
+
+    def is_there(self) -> bool:
+        """Say whether it has been made; to read one that is not may make it. Raises LabError."""
+        return True
+
+    def ailments(self) -> Iterable[Finding]:
+        """Return what is the matter with it besides what reading it shows, writing nothing. Raises LabError."""
+        return ()
+
+    def holders(self) -> Sequence[Holder]:
+        """Return who holds experiments, or died while holding one. Raises LabError."""
+        return ()
+
+    def who_acts(self, experiment: str) -> str:
+        """Return who holds an experiment now, in words; nothing where nobody does, or where that is not told."""
+        del experiment
+        return ""
+
+    def close(self) -> None:  # noqa: B027 - a file holds nothing
+        """Let go of what it holds."""

@@ -1,0 +1,132 @@
+"""From the registry's records to what lives: computed each time, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from scripts.core.capacity.refusals import Meaning, meaning_of
+from scripts.core.kind import Kind, Resource
+from scripts.core.registry.record import Event, Record
+
+GONE = "gone"
+"""The note by which the lab says that AWS was asked, and these ids are no more."""
+FOUND = "found"
+"""The note by which the lab says that AWS was asked, and these resources are what intents without an answer made."""
+SETTLED = "settled"
+"""The note by which the lab says that what these intents may have made has been looked for."""
+
+
+@dataclass
+class Holdings:
+    """What the registry says of one experiment, or of all."""
+
+    living: list[Resource] = field(default_factory=list)
+    unsettled: list[Record] = field(default_factory=list)
+    """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
+    regions: set[str] = field(default_factory=set)
+    """Where anything was ever asked to be created."""
+    tokens: set[str] = field(default_factory=set)
+    """The lab:record tags of all that was ever asked to be created: what carries another is another registry's."""
+    kinds: set[str] = field(default_factory=set)
+    """The names of the kinds that were ever asked for: of others nothing can live."""
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever asked to be created."""
+        return bool(self.tokens)
+
+
+def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
+    """Fold records into what lives, for one experiment or for all."""
+    born: dict[tuple[str, str], Resource] = {}
+    open_intents: dict[str, Record] = {}
+    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    found = Holdings()
+    for record in records:
+        if record.operation in creating and experiment in (None, record.experiment):
+            _note_request(record, open_intents, found, kinds)
+        _close_intents(record, open_intents)
+        for kind in kinds.values():
+            for resource in kind.born_in(record):
+                born[kind.name, resource.id] = resource
+            for identity in kind.ended_by(record):
+                born.pop((kind.name, identity), None)
+        for told in (record.note or {}).get(FOUND, ()):
+            resource = born[told["kind"], told["id"]] = Resource(
+                experiment=record.experiment, recorded=record.time, **told
+            )
+            if experiment in (None, record.experiment) and resource.record:
+                found.tokens.add(resource.record)
+                found.regions.add(resource.region)
+                found.kinds.add(resource.kind)
+        for identity in (record.note or {}).get(GONE, ()):
+            for name in kinds:
+                born.pop((name, identity), None)
+    found.living = [r for r in born.values() if experiment is None or r.experiment == experiment]
+    found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
+    return found
+
+
+def as_note(resource: Resource) -> dict[str, str | None]:
+    """Return a resource as a note holds it: what it takes to look it up and to delete it."""
+    names = ("kind", "id", "region", "since", "record")
+    return {name: getattr(resource, name) for name in names}
+
+
+def _note_request(record: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
+    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file."""
+    if record.event not in (Event.INTENT, Event.ANSWER) or (record.request or {}).get("DryRun"):
+        return
+    if record.event is Event.INTENT:
+        open_intents[record.id] = record
+    found.tokens.add(token_of(record))
+    found.regions.add(record.region or "")
+    operation, request = str(record.operation), record.request or {}
+    found.kinds |= {
+        kind.name for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))
+    }
+
+
+def token_of(record: Record) -> str:
+    """Return what a call's resources are tagged with: its client token, or its intent's id where the call has none."""
+    return str((record.request or {}).get("ClientToken", record.of or record.id))
+
+
+def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
+    settled = set((record.note or {}).get(SETTLED, ()))
+    if record.of and (record.event is Event.ANSWER or outcome_is_known(record)):
+        settled.add(record.of)
+        if is_decisive(record) and (token := (record.request or {}).get("ClientToken")):
+            settled |= {intent.id for intent in open_intents.values() if token_of(intent) == token}
+    for identity in settled:
+        open_intents.pop(identity, None)
+
+
+def is_decisive(record: Record) -> bool:
+    """Say whether an answer speaks of its client token, and so of every earlier try with it: all but `too fast` do."""
+    return record.event is Event.ANSWER or _meaning(record) is not Meaning.TOO_FAST
+
+
+def outcome_is_known(record: Record) -> bool:
+    """Say whether an error record means that the call was surely not carried out.
+
+    One that botocore had sent more than once may have been, the first time, whatever was answered last.
+    """
+    if record.error is None:
+        return False
+    if record.error.get("code") in NEVER_SENT:
+        return True
+    return not record.error.get("retries") and _meaning(record) is not Meaning.UNKNOWN_OUTCOME
+
+
+def _meaning(record: Record) -> Meaning:
+    error = record.error or {}
+    return meaning_of(str(error.get("code")), str(error.get("message")), error.get("http_status"))
+
+
+NEVER_SENT = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
+     "TokenRetrievalError", "SSOTokenLoadError"}
+)  # fmt: skip
+"""botocore's errors from before a request is on the wire."""

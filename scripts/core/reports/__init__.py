@@ -1,0 +1,1 @@
+"""The page that shows a lab's machines, refusals and costs over time."""

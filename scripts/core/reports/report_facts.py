@@ -1,0 +1,161 @@
+"""What a report tells of: the registry's word on what was, AWS's on what is; where AWS does not answer, the registry's
+on that too, and why.
+"""  # noqa: D205
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from botocore.exceptions import ClientError
+
+from scripts.core.account.account_survey import Survey
+from scripts.core.account.audit import Finding
+from scripts.core.account.examination import examined
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.tags import DATASET, tag_map
+from scripts.core.costs.aws_prices import NotTold
+from scripts.core.costs.charges import Span, spans
+from scripts.core.costs.cost_sums import Spent
+from scripts.core.costs.data_set_costs import Costed, costed
+from scripts.core.costs.price_book import PriceBook
+from scripts.core.costs.price_sources import PriceSources
+from scripts.core.costs.standing_costs import costs_of, shared_out
+from scripts.core.data.data_sets import DataSnapshot, in_regions
+from scripts.core.data.volumes import regions_of_interest
+from scripts.core.errors import LabError
+from scripts.core.kind import Kind, Resource
+from scripts.core.machines.standing import perhaps, standing
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resources import holdings
+from scripts.core.reports.fates import MACHINE, Past, past
+from scripts.core.session import Session
+
+Answer = TypeVar("Answer")
+Priced = tuple[list[Resource], Mapping[str, Spent]]
+"""What lives, and what it costs, by id."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that a report is made of."""
+
+    lab: str
+    registry: str
+    """Its name."""
+    banner: str
+    """Where calls go, if that is not AWS."""
+    now: datetime
+    records: int
+    past: Past
+    spans: list[Span]
+    living: list[Resource]
+    costs: Mapping[str, Spent]
+    """Of what lives, by id."""
+    data_sets: list[Costed]
+    survey: Survey
+    findings: list[Finding]
+    unanswered: dict[str, str] = field(default_factory=dict)
+    """What AWS was to be asked for, and why it did not answer."""
+
+
+@dataclass(slots=True)
+class Asking:
+    """Questions to AWS that a report can do without."""
+
+    why_not: str
+    """Why AWS can't be asked at all; empty where it can."""
+    unanswered: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, what: str, question: Callable[[], Answer], otherwise: Callable[[], Answer]) -> Answer:
+        """Return AWS's answer; where there is none, note why and return what is known without it."""
+        if self.why_not:
+            self.unanswered[what] = self.why_not
+            return otherwise()
+        try:
+            with in_words():
+                return question()
+        except LabError as problem:
+            self.unanswered[what] = str(problem)
+            return otherwise()
+
+
+def facts(session: Session) -> Facts:
+    """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
+    asking = Asking(reason_not_to_ask(session))
+    now = datetime.now(UTC)
+    # All regions of an account take several seconds; those where the lab never was are for `make audit`.
+    regions = regions_of_interest(session)
+    living = asking.ask("what lives", lambda: _priced(session, standing(session)), lambda: None)
+    data_sets = asking.ask("data sets", lambda: _data_sets(session, regions), lambda: None)
+    seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
+    records = session.registry.history()  # with what was just asked: it tells of volumes, for one
+    paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
+    alive, costs = living or _living_on_record(session, records, paid, now)
+    return Facts(
+        lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
+        now=now, records=len(records), past=past(records, session.kinds[MACHINE], paid), spans=paid, living=alive,
+        costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
+        survey=seen, findings=found, unanswered=asking.unanswered,
+    )  # fmt: skip
+
+
+def reason_not_to_ask(session: Session) -> str:
+    """Return why AWS can't be asked (no credentials, offline); nothing where it answers, if only with a refusal.
+
+    One question without retries: without it, each of a hundred would wait for its own connection.
+    """
+    try:
+        with in_words():
+            session.cloud.ec2_asking_once(session.lab.regions[0]).describe_regions()
+    except LabError as problem:
+        return "" if isinstance(problem.__cause__, ClientError) else str(problem)
+    return ""
+
+
+def _prices(session: Session, why_not: str) -> PriceBook:
+    """Return the lab's prices; where AWS can't be asked, those that were kept or came with the lab."""
+    source = session.prices.source
+    if why_not and isinstance(source, PriceSources):
+        return PriceBook(replace(source, cloud=_out_of_reach))
+    return session.prices
+
+
+def _out_of_reach() -> Cloud:
+    raise NotTold
+
+
+def _priced(session: Session, living: list[Resource]) -> Priced:
+    return living, costs_of(session, living) if living else {}
+
+
+def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[Span], now: datetime) -> Priced:
+    known = holdings(records, session.kinds)
+    found = [resource for resource in known.living if resource.experiment]
+    found += [perhaps(session, intent) for intent in known.unsettled]
+    found.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
+    return found, shared_out(charged, found)
+
+
+def _data_sets(session: Session, regions: Sequence[str]) -> list[Costed]:
+    return costed(session, in_regions(session.cloud, session.threads, regions))
+
+
+def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Costed]:
+    """Return the snapshots of data sets as AWS last described them, without those that were deleted since.
+
+    Their prices are not looked up.
+    """
+    found: dict[str, DataSnapshot] = {}
+    for record in records:
+        if record.event is Event.ANSWER and record.operation == "DescribeSnapshots":
+            described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in tag_map(s.get("Tags"))]
+            found |= {snapshot["SnapshotId"]: DataSnapshot.of(snapshot, record.region or "") for snapshot in described}
+        for kind in kinds.values():
+            for identity in kind.ended_by(record):
+                found.pop(identity, None)
+    return [Costed(snapshot, None, "") for snapshot in found.values()]

@@ -1,0 +1,92 @@
+"""How commands get on, asked of machines over ssh, or of a bucket: each in a thread, so that none is waited for."""
+
+from __future__ import annotations
+
+import json
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from threading import Lock, Thread
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from scripts.core.errors import LabError
+from scripts.core.hosts.host_program import sent
+from scripts.core.hosts.remote import Host
+from scripts.core.runs.ending import Ending
+from scripts.core.runs.experiment_run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a machine was last heard to say."""
+
+    line: str = ""
+    """The last of its command's log."""
+    ending: Ending | None = None
+    ends_at: float | None = None
+    """When it ends itself, in seconds since 1970."""
+    interruption: str = ""
+    """What AWS announced to it, if anything: `terminate at 2026-11-24T10:02:00Z`."""
+    rebalance: str = ""
+    """Since when AWS recommends to leave it."""
+    problem: str = ""
+    """Why nothing new is heard of it."""
+
+
+def progress_in(text: str) -> Progress:
+    """Read what templates/watch-run.py prints."""
+    told: dict[str, Any] = json.loads(text)
+    ended, coming = told.get("ended"), told.get("interruption") or {}
+    return Progress(
+        line=str(told.get("line", "")),
+        ending=Ending(int(ended["exit_code"]), str(ended["at"])) if ended else None,
+        ends_at=told.get("ends_at"),
+        interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
+        rebalance=str((told.get("rebalance") or {}).get("noticeTime", "")),
+    )
+
+
+@dataclass
+class Inquiry:
+    """Asks about one machine's share of a run, again and again, at most once at a time."""
+
+    run: Run
+    last: Progress = field(default_factory=Progress)
+    _host: Host | None = None
+    _part: str = ""
+    """The last part of the log in the bucket that was read."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def ask(self) -> None:
+        """Begin to ask, unless that is going on; the answer is `last`, sooner or later."""
+        if self._lock.acquire(blocking=False):
+            # A daemon: a machine that does not answer must not keep Ctrl-C waiting.
+            Thread(target=copy_context().run, args=(self._ask,), name=f"ask {self.run.name}", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self.last = self._answer()
+        except LabError as problem:
+            self._host = None  # it may have another address by now
+            self.last = replace(self.last, problem=str(problem))
+        except (ClientError, BotoCoreError, ValueError) as problem:
+            self.last = replace(self.last, problem=" ".join(str(problem).split()))
+        finally:
+            self._lock.release()
+
+    def _answer(self) -> Progress:
+        self._host = self._host or self.run.host()
+        if self._host:
+            return progress_in(self._host.run_as_oneself(sent("watch-run.py")))
+        return self.from_bucket() if self.run.bucket else self.last
+
+    def from_bucket(self) -> Progress:
+        """Return what the bucket tells: also of a machine that is gone. Raises LabError where it can't be read."""
+        bucket, line = self.run.bucket, self.last.line
+        if bucket is None:
+            return self.last
+        for part, text in bucket.log_after(self._part):
+            self._part = part
+            line = next((said for said in reversed(text.splitlines()) if said.strip()), line)
+        return replace(self.last, line=line, ending=bucket.ending() or self.last.ending, problem="")

@@ -1,0 +1,36 @@
+"""How an experiment's command ended, as its machine writes it down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from scripts.core.hosts.remote import Host
+
+UNIT = "experiment.service"
+FILE = "/var/lib/ec2-lab/ended.json"
+ENDED = "ended"
+"""The note by which the lab says how an experiment's command ended: `exit_code`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a command."""
+
+    exit_code: int
+    """As a shell has it: 128 and the signal's number where it was killed."""
+    at: str
+    """RFC 3339, by the machine's clock."""
+
+
+def ending_in(text: str) -> Ending | None:
+    """Read what a machine wrote; nothing is no ending yet."""
+    if not text.strip():
+        return None
+    told = json.loads(text)
+    return Ending(int(told["exit_code"]), str(told["at"]))
+
+
+def ending_on(host: Host) -> Ending | None:
+    """Return how the command of a host ended; None while it has not. Raises Unreachable and Failed."""
+    return ending_in(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"))

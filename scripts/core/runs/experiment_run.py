@@ -1,0 +1,164 @@
+"""A run of an experiment, from its machines' side: which they are, what their log says, how their command ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.core.errors import LabError
+from scripts.core.hosts.host_program import sent
+from scripts.core.hosts.hosts import hosts_of, login_name, machines_of, ssh_files
+from scripts.core.hosts.remote import Host, Unreachable
+from scripts.core.launch.definition import COMMAND_DIGEST
+from scripts.core.polling import growing
+from scripts.core.registry.record import Record
+from scripts.core.registry.resuming import LAUNCHED, last_run
+from scripts.core.runs.ending import Ending, ending_on
+from scripts.core.runs.run_bucket import RunBucket, run_bucket
+from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One machine's share of a run."""
+
+    session: Session
+    experiment: str
+    instance: str
+    bucket: RunBucket | None
+    name: str
+    """What ssh calls the machine, or its id."""
+
+    def follow(self, heard: Say) -> None:
+        """Tell each line of the command's log until the command has ended. Raises LabError."""
+        told = 0
+
+        def line(text: str) -> None:
+            nonlocal told
+            told += 1
+            heard(text)
+
+        try:
+            if host := self.host():
+                host.run_as_root(sent("follow-run.py"), heard=line)
+                return
+        except Unreachable:  # it may have taken itself away in the middle of a line
+            if not self.bucket:
+                raise
+        if not self.bucket:
+            raise self._lost("its log")
+        self._follow_in(self.bucket, told, heard)
+
+    def wait(self, say: Say) -> Ending:
+        """Wait until the command has ended. Raises LabError where that can't be told any more."""
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            state = self._state()
+            if found := self._ending(say):
+                return found
+            if state == "stopped":
+                raise LabError(
+                    f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
+                )
+            if not state:
+                raise self._lost("its exit code")
+            self.session.pause(pause)
+        raise AssertionError("pauses never end")
+
+    def _ending(self, say: Say) -> Ending | None:
+        """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
+        try:
+            found = ending_on(host) if (host := self.host()) else None
+            say(f"{self.name}: its command runs")
+        except Unreachable as problem:
+            found = None
+            say(str(problem))
+        return found or (self.bucket.ending() if self.bucket else None)
+
+    def _follow_in(self, bucket: RunBucket, told: int, heard: Say) -> None:
+        """Tell the lines of the log in the bucket, but for so many that were told."""
+        last = ""
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            ended, over = bucket.ending(), self._state() in ("", "stopped")
+            for key, text in bucket.log_after(last):
+                last = key
+                for line in text.splitlines():
+                    if told:
+                        told -= 1
+                    else:
+                        heard(line)
+            if ended:
+                return
+            if over:
+                raise self._lost("the rest of its log")
+            self.session.pause(pause)
+
+    def _state(self) -> str:
+        """Return AWS's word for the machine's state; nothing where it is gone."""
+        there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
+        return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
+
+    def host(self) -> Host | None:
+        """Return the machine where it runs and may be logged in to; None where its bucket is to be asked.
+
+        Raises LabError, Unreachable where ssh can't log in.
+        """
+        if (self.bucket and not login_name(self.session)) or self._state() != "running":
+            return None
+        if not self.session.boot_seconds and not self.bucket:
+            raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
+        files = ssh_files(self.session)
+        return next(
+            host for host in hosts_of(self.session, self.experiment) if files.instance_of(host.name) == self.instance
+        )
+
+    def _lost(self, what: str) -> LabError:
+        if self.bucket:
+            return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
+        return LabError(
+            f"{self.name}: {what} was on the machine, which is gone; "
+            'name a bucket in the experiment and it outlives it (bucket = "s3://…")'
+        )
+
+
+def runs_of(session: Session, experiment: str) -> list[Run]:
+    """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
+    return runs_in(session, session.registry.history(experiment), experiment)
+
+
+def runs_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
+    """Return the last run of an experiment that records tell of. Raises LabError where they tell of none."""
+    found = last_run(records, experiment)
+    if found is None:
+        raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
+    recorded, machines = found[0], found[1][LAUNCHED]
+    written: Mapping[str, Any] = recorded["experiment"]
+    if COMMAND_DIGEST not in recorded:
+        raise LabError(f"{experiment}: was launched without a command")
+    address = written.get("bucket", "")
+    names = ssh_files(session).names(experiment)
+    return [
+        Run(
+            session, experiment, instance,
+            run_bucket(session, address, experiment, instance) if address else None,
+            names.get(instance, instance),
+        )
+        for instance in machines
+    ]  # fmt: skip
+
+
+def run_on(runs: Sequence[Run], experiment: str, host: str) -> Run:
+    """Return a run's share on the machine that HOST names, foo-2 or its id; the first where none is named.
+
+    Raises LabError.
+    """
+    if not host:
+        return runs[0]
+    # A machine that is gone has no name any more, but it had its number.
+    named = {name: run for n, run in enumerate(runs, 1) for name in (run.name, run.instance, f"{experiment}-{n}")}
+    if host not in named:
+        raise LabError(f"HOST: {host!r} is no machine of {experiment} (it has {', '.join(run.name for run in runs)})")
+    return named[host]

@@ -1,0 +1,73 @@
+"""What machines put into an experiment's bucket: the log of its command in parts, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.core.aws.cloud import unrecorded_client
+from scripts.core.errors import LabError
+from scripts.core.runs.ending import Ending, ending_in
+from scripts.core.session import Session
+
+MISSING = ("NoSuchKey", "404")
+"""Without leave to list the bucket, S3 says AccessDenied of what is not there
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+
+
+@dataclass(frozen=True)
+class RunBucket:
+    """The objects of one machine of an experiment."""
+
+    client: Any
+    bucket: str
+    prefix: str
+    """Without a slash at its end."""
+
+    def __str__(self) -> str:
+        """Return its address."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def ending(self) -> Ending | None:
+        """Return how the command ended; None while that has not been told. Raises LabError."""
+        try:
+            return ending_in(self._text("ended.json"))
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] in MISSING:
+                return None
+            raise self._unreadable(refusal) from refusal
+
+    def log_after(self, last: str) -> Iterator[tuple[str, str]]:
+        """Yield the parts of the log after one, in their order: each part's key, and its text. Raises LabError."""
+        try:
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix}/log/", StartAfter=last
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield found["Key"], self._text(found["Key"].removeprefix(f"{self.prefix}/"))
+        except ClientError as refusal:
+            raise self._unreadable(refusal) from refusal
+
+    def _text(self, name: str) -> str:
+        found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
+        text: str = found["Body"].read().decode(errors="replace")
+        return text
+
+    def _unreadable(self, refusal: ClientError) -> LabError:
+        error = refusal.response["Error"]
+        return LabError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
+
+
+def run_bucket(session: Session, address: str, experiment: str, instance: str) -> RunBucket:
+    """Return where a machine of an experiment puts its log, below `s3://bucket/prefix`.
+
+    Reading it is no doing of the lab's, and is not recorded.
+    """
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)
+    client = unrecorded_client(session.lab, session.directory, "s3", session.lab.regions[0])
+    return RunBucket(client, bucket, place)

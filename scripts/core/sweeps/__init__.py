@@ -1,0 +1,1 @@
+"""Many launches of one experiment at once."""

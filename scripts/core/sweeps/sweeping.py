@@ -1,0 +1,138 @@
+"""A sweep: many launches at once, each alone on its own experiment, their requests in AWS's own time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.current_experiment import Threads, working_on
+from scripts.core.errors import LabError
+from scripts.core.lab.config import Experiment
+from scripts.core.lab.parameters import Variation, chosen
+from scripts.core.launch.definition import Definition
+from scripts.core.launch.experiment_launch import Report, launch_experiment
+from scripts.core.registry.record import Event, Record
+from scripts.core.registry.resuming import LAUNCHED, RUN, AlreadyLives
+from scripts.core.runs.code_packing import Pack
+from scripts.core.runs.ending import ENDED
+from scripts.core.session import Session
+
+AT_ONCE = 128
+"""Launches on their way at once; most of them wait for a machine to boot."""
+
+
+class State(StrEnum):
+    """What became of one variation."""
+
+    RUNS = "runs"
+    RUNS_ALREADY = "runs already"
+    DONE = "was launched before"
+    FAILED = "failed"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One variation, and what became of it."""
+
+    variation: Variation
+    state: State
+    why: str = ""
+    seconds: float = 0.0
+
+
+class SweepListener(Protocol):
+    """Who is told how a sweep gets on."""
+
+    def line(self, variation: Variation) -> Report:
+        """Return who is told of one launch."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """One variation is through."""
+
+
+@dataclass
+class Sweep:
+    """The launch of every variation of an experiment."""
+
+    session: Session
+    base: str
+    written: Mapping[str, Any]
+    """The experiment's file, its matrix too."""
+    listener: SweepListener
+    pack: Pack | None = None
+    """The code of them all."""
+    anew: bool = False
+    """Whether one whose machine still lives is a failure: what ended badly there is to be launched once more."""
+
+    def run(self, variations: Sequence[Variation]) -> list[Outcome]:
+        """Launch variations, and return what became of each, in their order.
+
+        Ctrl-C lets what runs run: who was not through is gone on with by the next sweep.
+        """
+        outcomes: dict[str, Outcome] = {}
+        with Threads(AT_ONCE) as threads:
+            launches = {threads.submit(self._launched, variation): variation for variation in variations}
+            try:
+                for outcome in _as_they_end(launches):
+                    outcomes[outcome.variation.name] = outcome
+                    self.listener.ended(outcome)
+            except BaseException:
+                self.session.over.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+        return [outcomes[variation.name] for variation in variations]
+
+    def _launched(self, variation: Variation) -> Outcome:
+        began = time.monotonic()
+        name = variation.name
+        written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
+        definition = Definition(written, self.base, pack=self.pack)
+        experiment: Experiment = definition.experiment
+        report = self.listener.line(variation)
+        try:
+            with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
+                launch_experiment(self.session, name, experiment, report, defined=definition)
+        except AlreadyLives as problem:
+            if self.anew:
+                return Outcome(variation, State.FAILED, str(problem))
+            return Outcome(variation, State.RUNS_ALREADY)
+        except LabError as problem:
+            return Outcome(variation, State.FAILED, str(problem), time.monotonic() - began)
+        return Outcome(variation, State.RUNS, seconds=time.monotonic() - began)
+
+
+def _as_they_end(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:
+    """Yield outcomes as they come; the waits are short, so that Ctrl-C is heard."""
+    left = set(launches)
+    while left:
+        done, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
+def to_launch(variations: Sequence[Variation], records: Iterable[Record], *, failed: bool) -> list[Variation]:
+    """Return which variations are still to be launched, by what is on record: those that never came to run.
+
+    With `failed`, those whose command ended badly, and no others.
+    """
+    launched: set[str] = set()
+    ended_badly: set[str] = set()
+    for record in records:
+        name, note = record.experiment or "", record.note or {}
+        if record.event is not Event.NOTE:
+            continue
+        if LAUNCHED in note:
+            launched.add(name)
+        if RUN in note:
+            ended_badly.discard(name)
+        if ENDED in note:
+            (ended_badly.add if note[ENDED]["exit_code"] else ended_badly.discard)(name)
+    if failed:
+        return [variation for variation in variations if variation.name in ended_badly]
+    return [variation for variation in variations if variation.name not in launched]

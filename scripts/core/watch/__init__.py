@@ -1,0 +1,1 @@
+"""Following experiments, and telling those whom it concerns."""

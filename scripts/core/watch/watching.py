@@ -1,0 +1,286 @@
+"""Following an experiment: what AWS shows of its machines, what the registry tells of launches, what commands say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from scripts.core.aws.tags import tag_map
+from scripts.core.capacity.refusals import Meaning
+from scripts.core.errors import LabError
+from scripts.core.kind import Resource
+from scripts.core.launch.asking import refusal_in
+from scripts.core.living import is_new
+from scripts.core.machines.standing import NOT_SHOWN_YET, UNKNOWN_TO_AWS
+from scripts.core.polling import growing
+from scripts.core.registry.record import Record
+from scripts.core.registry.resources import holdings
+from scripts.core.registry.resuming import LAUNCHED
+from scripts.core.runs.command_progress import Inquiry
+from scripts.core.runs.ending import ENDED
+from scripts.core.runs.experiment_run import runs_in
+from scripts.core.session import Session
+from scripts.core.watch.spot_notices import MARKED, spot_statuses
+from scripts.core.watch.watch_event import CommandEnded, Ended, Interrupted, Relaunched, Running, Stage, WatchEvent
+from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in, was_torn_down
+
+FIRST_POLL, LONGEST_POLL = 1.0, 15.0
+"""Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
+PASSING = (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
+"""What another look may change: AWS is too busy, or this machine is off the network for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A machine is in another state than before."""
+
+    machine: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All blocks of a machine's volumes have come from their snapshots."""
+
+    machine: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Why something can't be told."""
+
+    text: str
+
+
+Happening = WatchEvent | Moved | Loaded | Remark
+PutBack = Callable[[int], bool]
+"""Launches so many machines again, and says whether that was wanted and done."""
+
+
+@dataclass
+class Watching:
+    """The watch of one experiment. One description for all its machines of a region, however many they are."""
+
+    session: Session
+    name: str
+    between: Callable[[], None] = lambda: None
+    """Called after each look, when all that it found is told."""
+    machines: dict[str, Resource] = field(default_factory=dict)
+    """By id, those that live, as they were last seen."""
+    loaded: dict[str, str] = field(default_factory=dict)
+    """By id, how far their blocks have come from their snapshots: 43%."""
+    inquiries: dict[str, Inquiry] = field(default_factory=dict)
+    """By id, who asks how the command gets on there; also of machines that are gone."""
+    _codes: dict[str, int] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+    _taken: list[str] = field(default_factory=list)
+    _told: set[Any] = field(default_factory=set)
+    """What was said and is said once."""
+    records: list[Record] = field(default_factory=list)
+    _saw_all: bool = False
+    _began: bool = False
+
+    def events(self, put_back: PutBack) -> Iterator[Happening]:
+        """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
+        pauses = growing(FIRST_POLL, LONGEST_POLL)
+        while True:
+            acting = self.session.registry.who_acts(self.name)  # first: what was launched until now is seen then
+            for happening in self._looked():
+                pauses = growing(FIRST_POLL, LONGEST_POLL)
+                yield happening
+            if self._saw_all and not self.machines and not acting:
+                if not (gone := self._to_put_back()):
+                    break
+                if put_back(len(gone)):
+                    yield Relaunched(experiment=self.name, instead_of=gone)
+                continue
+            self.between()
+            self.session.pause(next(pauses))
+        yield from self._last_words()
+        yield Ended(experiment=self.name, exit_code=self._exit_code())
+
+    def _looked(self) -> Iterator[Happening]:
+        """Look once; where AWS can't be asked for a while, the watch goes on."""
+        self._saw_all = False
+        try:
+            yield from self._look()
+            self._saw_all = True
+            self._told.discard("no answer")
+        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+            refusal = refusal_in(problem)
+            if refusal.meaning not in PASSING:
+                raise
+            yield from self._once("no answer", Remark(f"{self.name}: AWS can't be asked now ({refusal}); still trying"))
+
+    def _look(self) -> Iterator[Happening]:
+        self.records = [r for r in self.session.registry.records(self.name) if r.experiment == self.name]
+        yield from self._refusals()
+        yield from self._states()
+        yield from self._loading()
+        yield from self._announced()
+        yield from self._commands()
+
+    def _once(self, key: Any, *happenings: Happening) -> Iterator[Happening]:
+        if key not in self._told:
+            self._told.add(key)
+            yield from happenings
+
+    def _refusals(self) -> Iterator[Happening]:
+        """Tell what AWS refused since the last look, whichever process had asked."""
+        for refused in refusals_in(self.records):
+            if self._began:
+                yield from self._once(refused.id, refused_in(self.name, refused))
+            self._told.add(refused.id)
+        self._began = True
+
+    def _states(self) -> Iterator[Happening]:
+        """Tell which machines are in another state. What the registry has ended is looked at until AWS says how."""
+        kind = self.session.kinds["instance"]
+        known = holdings(self.records, self.session.kinds, self.name).living
+        wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.machines
+        found: dict[str, Mapping[str, Any]] = {}
+        for region, some in by_region(wanted.values()):
+            looked = self.session.looks(region).look(machine.id for machine in some)
+            found |= {machine["InstanceId"]: machine for machine in looked}
+        for machine in wanted.values():
+            shown = found.get(machine.id)
+            if shown:
+                told = kind.resource(shown, machine.region, tag_map(shown.get("Tags")))
+                now = replace(told, recorded=machine.recorded)
+            else:
+                now = replace(machine, state=NOT_SHOWN_YET if is_new(self.session, machine) else UNKNOWN_TO_AWS)
+            yield from self._is(now, ended=now.state == UNKNOWN_TO_AWS or bool(shown and kind.is_gone(shown)))
+
+    def _is(self, machine: Resource, *, ended: bool) -> Iterator[Happening]:
+        """Take note of how a machine is."""
+        before = self.machines.get(machine.id)
+        self.machines[machine.id] = machine
+        if (before.state if before else NOT_SHOWN_YET) != machine.state:
+            yield Moved(machine)
+            if machine.state == "running":
+                details = {"region": machine.region, "type": machine.details.get("type", "")}
+                yield Running(experiment=self.name, machine=machine.id, **details)
+        if ended:
+            del self.machines[machine.id]
+            self._over.add(machine.id)
+            if taken_by_aws(machine):
+                self._taken.append(machine.id)
+                yield self._interrupted(machine.id, Stage.TAKEN, self._why(machine))
+
+    def _why(self, machine: Resource) -> str:
+        """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
+        told: Iterable[tuple[str, str, str]] = ()
+        if machine.details.get("market") == "spot" and "no notices" not in self._told:
+            with suppress(ClientError):  # nice to know, and no more
+                told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
+        return next((f"{code}: {message}" for _, code, message in told), machine.state)
+
+    def _interrupted(self, machine: str, stage: Stage, why: str) -> Interrupted:
+        return Interrupted(experiment=self.name, machine=machine, stage=stage, why=why)
+
+    def _loading(self) -> Iterator[Happening]:
+        """Look how far data has come; no more of those that have all."""
+        kind = self.session.kinds["instance"]
+        loading = [m for m in self.machines.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
+        for region, some in by_region(loading):
+            told = kind.looked_up(self.session.cloud, region, some)
+            for machine in some:
+                before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
+                self.loaded[machine.id] = now
+                if now == "100%" and before:
+                    yield Loaded(machine)
+
+    def _announced(self) -> Iterator[Happening]:
+        """Tell which spot machines are marked, two minutes ahead."""
+        spot = [m for m in self.machines.values() if m.details.get("market") == "spot" and m.state == "running"]
+        for region, some in by_region(spot) if "no notices" not in self._told else ():
+            try:
+                found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
+            except ClientError as refusal:
+                if refusal_in(refusal).meaning is not Meaning.STOP:
+                    raise
+                code = refusal.response["Error"]["Code"]
+                why = f"{self.name}: no notice of spot interruptions: DescribeSpotInstanceRequests: {code}"
+                yield from self._once("no notices", Remark(f"{why} (docs/iam-policy.json has it)"))
+                return
+            for machine, code, message in found:
+                if code in MARKED:
+                    yield from self._notice(machine, f"{code}: {message}" if message else code)
+
+    def _notice(self, machine: str, why: str) -> Iterator[Happening]:
+        return self._once((machine, Stage.NOTICE), self._interrupted(machine, Stage.NOTICE, why))
+
+    def _commands(self) -> Iterator[Happening]:
+        """Have those machines asked that run, and tell what they answered until now."""
+        self._begin_to_ask()
+        for identity, inquiry in self.inquiries.items():
+            if identity in self.machines and self.machines[identity].state == "running":
+                inquiry.ask()
+            yield from self._answered(identity, inquiry)
+        self._put_on_record()
+
+    def _begin_to_ask(self) -> None:
+        """Ask machines of a run with a command, from when its launch has ended."""
+        launched = next((r.note[LAUNCHED] for r in reversed(self.records) if r.note and LAUNCHED in r.note), ())
+        if new := [identity for identity in launched if (identity, "run") not in self._told]:
+            self._told.update((identity, "run") for identity in new)
+            try:
+                runs = runs_in(self.session, self.records, self.name)
+            except LabError:
+                return  # it was launched without a command
+            self.inquiries |= {run.instance: Inquiry(run) for run in runs if run.instance in new}
+
+    def _answered(self, identity: str, inquiry: Inquiry) -> Iterator[Happening]:
+        said = inquiry.last
+        if said.problem:
+            yield from self._once(said.problem, Remark(said.problem))
+        if said.rebalance:
+            why = f"AWS recommends since {said.rebalance} to leave it"
+            yield from self._once((identity, Stage.AT_RISK), self._interrupted(identity, Stage.AT_RISK, why))
+        if said.interruption:
+            yield from self._notice(identity, said.interruption)
+        if said.ending and identity not in self._codes:
+            self._codes[identity] = said.ending.exit_code
+            yield CommandEnded(experiment=self.name, machine=identity, exit_code=said.ending.exit_code)
+
+    def _put_on_record(self) -> None:
+        """Write down how the command ended on all machines, as `make wait` does, if it has not."""
+        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and ended_in(self.records) is None:
+            self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
+            self.records = list(self.session.registry.records(self.name))
+
+    def _last_words(self) -> Iterator[Happening]:
+        """Ask the bucket of machines that took themselves away."""
+        for identity, inquiry in self.inquiries.items():
+            if identity not in self._codes and inquiry.run.bucket:
+                try:
+                    inquiry.last = inquiry.from_bucket()
+                except LabError as problem:
+                    inquiry.last = replace(inquiry.last, problem=str(problem))
+                yield from self._answered(identity, inquiry)
+        self._put_on_record()
+
+    def _exit_code(self) -> int | None:
+        if self._codes:
+            return next((code for code in self._codes.values() if code), 0)
+        return ended_in(self.records)
+
+    def _to_put_back(self) -> tuple[str, ...]:
+        """Return which machines AWS took; none where the experiment was torn down meanwhile."""
+        gone, self._taken = tuple(self._taken), []
+        return () if was_torn_down(self.records) else gone
+
+
+def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
+    """Return machines by their regions."""
+    every = list(machines)
+    return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
+
+
+def taken_by_aws(machine: Resource) -> bool:
+    """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
+    return machine.state.startswith("terminated (Server.")
