@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -130,6 +130,9 @@ registry-pull: $(READY)  ## Copy the registry at FROM into this lab's own
 
 new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 	$(RUN) scripts.new
+
+script: $(READY)  ## Run SCRIPT, which a plugin brings; without SCRIPT, list them
+	$(RUN) scripts.script
 
 setup-aws: $(READY)  ## Show what the lab needs once per region of an AWS account; YES=1 makes it
 	$(RUN) scripts.setup_aws

@@ -22,6 +22,7 @@ _ec2_lab_values() {
     case $1 in
         EXP|FROM|AS) _ec2_lab_stems experiments ;;
         HOST) _ec2_lab_stems experiments; ls .ssh/hosts 2>/dev/null ;;
+        SCRIPT) grep -ho 'PluginScript("[^"]*"' plugins/*.py 2>/dev/null | cut -d'"' -f2 ;;
         NAME|MEMBER) _ec2_lab_stems members ;;
         DATASET) sed -n 's/^ *dataset *= *"\([^"]*\)".*/\1/p' experiments/*.toml 2>/dev/null ;;
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;

@@ -16,8 +16,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ign
 
 
 def pytest_xdist_auto_num_workers():
-    """Two for each processor: half of their time, tests wait for what they have started."""
-    return 2 * (os.cpu_count() or 1)
+    """One more than there are processors: a third of their time, tests wait for what they have started."""
+    return 1 + (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,9 @@ def arranged(document, lab, cloud):
         blocks = [block for _, block in BLOCK.findall(DOCUMENTS[document])]
         (example,) = [block for block in blocks if block.startswith("# experiments/speech.toml\n")]
         lab.write("experiments/speech.toml", example)
+    if document == "plugins.md":
+        (example,) = [block for _, block in BLOCK.findall(DOCUMENTS[document]) if 'PluginScript("who-runs"' in block]
+        lab.write("plugins/who_runs.py", example)
     if document == "json.md":
         assert lab.launch().code == 0
     if document == "registry.md":

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab_directory import REPOSITORY
 
-_, PART, KIND, BACKEND, CHECK, NOTIFIER = re.findall(
+_, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
     r"```python\n(.*?)```", (REPOSITORY / "docs" / "plugins.md").read_text(), re.DOTALL
 )
 """The examples of docs/plugins.md."""
@@ -135,3 +135,38 @@ def test_a_plugins_kind_takes_the_place_of_the_built_in_one_of_its_name(lab):
     lab.write("create.py", CREATE)
     lab.run_file("create.py")
     assert [resource["kind"] for resource in lab.status()] == ["key-pair"]
+
+
+def test_a_script_dropped_into_plugins_is_listed_and_run(lab):
+    lab.write("plugins/who_runs.py", SCRIPT)
+    assert lab.run("script").out == "  who-runs             Say how many machines of each experiment live.\n"
+    (listed,) = lab.run("script", JSON="1").events
+    assert listed == {
+        "event": "script", "name": "who-runs", "summary": "Say how many machines of each experiment live."
+    }  # fmt: skip
+    assert lab.launch("demo", COUNT="2").code == 0
+    assert lab.run("script", SCRIPT="who-runs").out == "demo: 2\n"
+    said, _ = lab.start("script", SCRIPT="who-runs", JSON="1").communicate()
+    assert json.loads(said) == {"event": "running", "experiment": "demo", "count": 2}
+
+
+def test_a_script_that_nobody_brings_is_refused_by_name(lab):
+    assert lab.run("script").out == "no plugin brings a script: docs/plugins.md says how to write one\n"
+    assert "no plugin brings 'who-runs' (no plugin brings one)" in lab.run("script", SCRIPT="who-runs").error
+    lab.write("plugins/who_runs.py", SCRIPT)
+    ended = lab.run("script", SCRIPT="who-run")
+    assert ended.code == 1
+    assert ended.error == "error: SCRIPT: no plugin brings 'who-run' (did you mean \"who-runs\"?)"
+
+
+def test_a_plugins_script_fails_in_one_line_as_the_labs_own_do(lab):
+    lab.write("plugins/who_runs.py", SCRIPT)
+    lab.write("lab.toml", "regions = []\n")
+    ended = lab.run("script", SCRIPT="who-runs")
+    assert ended.code == 1
+    assert ended.error == 'error: lab.toml: regions: is empty (try regions = ["us-east-1", "us-west-2"])'
+
+
+def test_what_is_no_script_is_blamed_on_its_plugin(lab):
+    lab.write("plugins/who_runs.py", HOOK + "def lab_scripts():\n    return ['who-runs']\n")
+    assert "plugins/who_runs.py: lab_scripts: 'who-runs' is not a PluginScript" in lab.run("script").error

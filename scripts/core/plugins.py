@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scripts.core.kind import Kind
     from scripts.core.launch_part import LaunchPart
     from scripts.core.notifier import Notifier
+    from scripts.core.plugin_script import PluginScript
     from scripts.core.registry_backend import RegistryBackend
 
 PROJECT = "ec2_lab"
@@ -54,6 +55,10 @@ class Hooks:
     @hookspec
     def lab_notifiers(self) -> Iterable[Notifier]:  # type: ignore[empty-body]
         """Return what carries the news of a watched experiment to where people are."""
+
+    @hookspec
+    def lab_scripts(self) -> Iterable[PluginScript]:  # type: ignore[empty-body]
+        """Return what `make script` runs."""
 
 
 class Plugins:
@@ -116,6 +121,12 @@ class Plugins:
         from scripts.core.notifier import Notifier
 
         return list({notifier.name: notifier for notifier in self._all("lab_notifiers", Notifier)}.values())
+
+    def scripts(self) -> dict[str, PluginScript]:
+        """Return every script by its name; a later plugin's takes the place of an earlier one of the same name."""
+        from scripts.core.plugin_script import PluginScript
+
+        return {script.name: script for script in self._all("lab_scripts", PluginScript)}
 
     def _all(self, hook: str, wanted: type[Any]) -> list[Any]:
         """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""

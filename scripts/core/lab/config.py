@@ -17,7 +17,7 @@ from scripts.core.errors import LabError
 from scripts.core.lab.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
 from scripts.core.lab.public_key import public_key
 from scripts.core.lab.strict import Strict
-from scripts.core.lab.toml_file import checked, load, read
+from scripts.core.lab.toml_file import checked, is_there, load, read
 from scripts.core.lab.values import (
     Duration,
     GroupName,
@@ -252,7 +252,7 @@ class Member(Strict):
 def load_lab(directory: Path) -> Lab:
     """Read lab.toml. Raises LabError."""
     path = directory / "lab.toml"
-    if not path.exists():
+    if not is_there(path, shown_as="lab.toml"):
         raise LabError(f"{path}: not found; run make in the directory that holds lab.toml")
     return load(path, Lab, shown_as="lab.toml")
 
@@ -265,7 +265,7 @@ def load_experiment(directory: Path, name: str) -> Experiment:
 def written_experiment(directory: Path, name: str) -> dict[str, Any]:
     """Return experiments/NAME.toml as it was written. Raises LabError, naming `make new` where there is none."""
     path = directory / "experiments" / f"{name}.toml"
-    if not path.exists():
+    if not is_there(path, shown_as=f"experiments/{name}.toml"):
         known = sorted(file.stem for file in path.parent.glob("*.toml"))
         raise LabError(
             f"experiments/{name}.toml: no such experiment{closest(name, known)}; "

@@ -24,6 +24,14 @@ def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str
     return checked({**(defaults or {}), **read(path, shown_as=shown_as)}, model, shown_as=shown_as)
 
 
+def is_there(path: Path, *, shown_as: str) -> bool:
+    """Say whether a file is there. Raises LabError where even that is not to be seen."""
+    try:
+        return path.exists()
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+
+
 def read(path: Path, *, shown_as: str) -> dict[str, Any]:
     """Read `path` as it was written. Raises LabError."""
     try:

@@ -1,0 +1,41 @@
+"""Run a script that a plugin brings, or list them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.core.console import Console, run
+from scripts.core.errors import LabError
+from scripts.core.options import AsJson, script
+
+app = script(__doc__)
+ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The script; all are listed if left out.")]
+
+
+@app.command(name="script")
+def plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
+    """Run the script SCRIPT of a plugin (docs/plugins.md); without SCRIPT, list what there is.
+
+    It reads its options from the environment, as all scripts do: `make script SCRIPT=who-runs EXP=foo`.
+    """
+    from scripts.core.names import closest
+    from scripts.core.plugins import Plugins
+
+    console, known = Console(as_json=as_json), Plugins(Path("plugins")).scripts()
+    if not name:
+        if not known:
+            console.hint("no plugin brings a script: docs/plugins.md says how to write one")
+        for found in known.values():
+            console.say(f"  {found.name:<20} {found.summary}", "script", name=found.name, summary=found.summary)
+    elif name in known:
+        known[name].app(args=[], prog_name=f"make script SCRIPT={name}")
+    else:
+        there = f" (there is {', '.join(known)})" if known else " (no plugin brings one)"
+        raise LabError(f"SCRIPT: no plugin brings {name!r}{closest(name, known) or there}")
+
+
+if __name__ == "__main__":
+    run(app)
