@@ -78,10 +78,16 @@ class LabDirectory:
 
     def run_file(self, name: str) -> Ended:
         """Run a script of the user's own, in the lab's directory."""
-        ended = subprocess.run(
-            [sys.executable, name], cwd=self.path, env=self.environment(), capture_output=True, text=True, check=False
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        process = self.start_file(name)
+        out, err = process.communicate()
+        return Ended(process.returncode, out, err)
+
+    def start_file(self, name: str) -> subprocess.Popen:
+        """Start a script of the user's own, in the lab's directory."""
+        return subprocess.Popen(
+            [sys.executable, name], cwd=self.path, env=self.environment(), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     def run(self, script: str, **variables: str) -> Ended:
         """Run a script to its end. With JSON=1, all that it says is in the schema of events."""

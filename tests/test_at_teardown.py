@@ -113,3 +113,14 @@ def test_an_earlier_snapshot_of_the_volume_does_not_stand_for_the_one_at_the_tea
     cloud.client("ec2", "us-east-1").create_snapshot(VolumeId=scratch, TagSpecifications=specification)
     assert lab.teardown().code == 0
     assert sorted(tags(found)["lab:version"] for found in snapshots(cloud, "results")) == ["1", "2"]
+
+
+def test_experiments_that_end_at_the_same_time_make_a_version_each_of_the_same_data_set(lab, cloud):
+    write(lab, scratch="snapshot")
+    names = [f"demo-{letter}" for letter in "abcd"]
+    for name in names:
+        assert lab.run("launch", EXP=name, FROM="demo").code == 0
+    ended = lab.run("teardown", EXP="demo-*", YES="1")
+    assert ended.code == 0, ended.err
+    versions = [tags(found)["lab:version"] for found in snapshots(cloud, "results")]
+    assert sorted(versions) == ["1", "2", "3", "4"]

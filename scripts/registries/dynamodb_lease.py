@@ -18,7 +18,7 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.registry.record import actor, new_id, now
-from scripts.core.registry.registry import Holder
+from scripts.core.registry.registry import Held, Holder
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
 CLOCK_STEP = 1.0
@@ -46,7 +46,7 @@ class Leases:
 
     @contextmanager
     def holding(self, experiment: str, script: str) -> Iterator[None]:
-        """Hold an experiment. Raises LabError that names who holds it, where and since when."""
+        """Hold an experiment. Raises Held, which names who holds it, where and since when."""
         token = self._take(experiment, script)
         self.held[experiment] = token
         self._renew_in_time()
@@ -104,7 +104,7 @@ class Leases:
             except ConditionFailed:
                 continue  # somebody was faster, or it lives after all: look again
             return token
-        raise LabError(f"{experiment} is wanted by many at once; try again")
+        raise Held(f"{experiment} is wanted by many at once; try again")
 
     def _is_over(self, found: dict[str, Any]) -> bool:
         return self.table.server_time() > float(found["until"]["N"]) or is_dead(found["process"]["S"])
@@ -144,8 +144,8 @@ def _condition(expression: str, *, mine: str, until: dict[str, str] | None = Non
     }
 
 
-def _held(experiment: str, found: dict[str, Any]) -> LabError:
-    return LabError(f"{experiment} is being worked on by {found['holder']['S']}; wait for it to end, then try again")
+def _held(experiment: str, found: dict[str, Any]) -> Held:
+    return Held(f"{experiment} is being worked on by {found['holder']['S']}; wait for it to end, then try again")
 
 
 def process_identity() -> str:

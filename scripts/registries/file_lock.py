@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.core.errors import LabError
 from scripts.core.registry.record import actor, now
-from scripts.core.registry.registry import Holder
+from scripts.core.registry.registry import Held, Holder
 from scripts.registries.file_access import explained
 
 LOOKS, LOOK = 20, 0.05
@@ -20,7 +19,7 @@ LOOKS, LOOK = 20, 0.05
 
 @contextmanager
 def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]:
-    """Hold an experiment for one script, or raise LabError that names who holds it, where and since when.
+    """Hold an experiment for one script, or raise Held, which names who holds it, where and since when.
 
     The lock is the operating system's: whoever dies lets go of it, and what he left written is overwritten. A file
     system without locks is refused by name, as two could act there at once.
@@ -92,4 +91,4 @@ def _hold(directory: Path, descriptor: int, experiment: str) -> None:
             break
         time.sleep(LOOK)
     who = holder or "another process"
-    raise LabError(f"{experiment} is being worked on by {who}; wait for it to end, then try again")
+    raise Held(f"{experiment} is being worked on by {who}; wait for it to end, then try again")

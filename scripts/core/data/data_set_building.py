@@ -15,14 +15,13 @@ from scripts.core.data.data_sets import (
     PARENT,
     DataSnapshot,
     in_region,
-    in_regions,
     newest,
-    next_version,
     tags_of,
 )
 from scripts.core.data.direct_snapshot import DirectSnapshots, Report
 from scripts.core.data.disk_image import DiskImage
 from scripts.core.data.making_once import made_once
+from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_blocks import BLOCK, Digests, changed, digests, whole
 from scripts.core.errors import LabError
 from scripts.core.session import Session
@@ -79,13 +78,13 @@ class DataSetBuilding:
             return next((s for s in same if self.version in (None, s.version)), None)
 
         def start() -> DataSnapshot:
-            version = self._free_version()
-            told = tags_of(
-                self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
-                bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
-                parent=parent.id if parent else None,
-            )  # fmt: skip
-            identity = self.direct.start(image.gib, told, parent)
+            with numbered(self.session, self.dataset, self.version, self._regions) as version:
+                told = tags_of(
+                    self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
+                    bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
+                    parent=parent.id if parent else None,
+                )  # fmt: skip
+                identity = self.direct.start(image.gib, told, parent)
             return DataSnapshot(
                 dataset=self.dataset, version=version, region=self.region, id=identity, state="pending", progress="",
                 gib=image.gib, started="", encrypted=True, stored=None, failure="", tags=told,
@@ -93,13 +92,9 @@ class DataSetBuilding:
 
         return made_once(self.session, ("StartSnapshot", self.region, known), begun, start, lambda r: self.say(str(r)))
 
-    def _free_version(self) -> str:
-        regions = dict.fromkeys([self.region, *self.session.lab.regions])
-        there = in_regions(self.session.cloud, self.session.threads, regions, self.dataset)
-        version = self.version or next_version(self.dataset, there)
-        if taken := [s for s in there if s.version == version and s.state != "error"]:
-            raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
-        return version
+    @property
+    def _regions(self) -> Iterable[str]:
+        return dict.fromkeys([self.region, *self.session.lab.regions])
 
     def _send(self, snapshot: DataSnapshot, image: Path, indices: list[int], wanted: Digests, report: Report) -> int:
         """Send what AWS does not have yet, and return how many blocks it has had from us in all."""

@@ -142,12 +142,6 @@ def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], reg
     raise RegionUnready(f"data set {dataset} is not in {region}{hint or copy}")
 
 
-def next_version(dataset: str, there: Iterable[DataSnapshot]) -> str:
-    """Return the number after the highest that a version of a data set has: "1" for the first."""
-    numbers = [int(s.version) for s in there if s.dataset == dataset and s.version.isdecimal()]
-    return str(max(numbers, default=0) + 1)
-
-
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     """Return the tags of a new snapshot of a data set; `more` by the names of this file's tags, empty ones left out.
 

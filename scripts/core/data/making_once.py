@@ -6,7 +6,7 @@ Such a call is sent by a client that never repeats it by itself: a repetition co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -74,17 +74,25 @@ def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mappi
 
 def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
     """Return the intents whose call may have made something that carries `tags`: all but those surely refused."""
+    asked = attempts_at(records, lambda record: (record.operation, record.region) == (operation, region))
+    return [record for record in asked if any(tags.items() <= put.items() for put in tags_put(record.request or {}))]
+
+
+def attempts_at(records: Iterable[Record], what: Callable[[Record], bool]) -> list[Record]:
+    """Return the intents of some calls, but for those that were surely refused or are known to have failed."""
     found: dict[str, Record] = {}
     for record in records:
-        if record.event is Event.INTENT and (record.operation, record.region) == (operation, region):
-            request = record.request or {}
-            asked = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
-            put = [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
-            if any(tags.items() <= found_tags.items() for found_tags in put):
-                found[record.id] = record
+        if record.event is Event.INTENT and what(record):
+            found[record.id] = record
         elif record.of in found and outcome_is_known(record):
             del found[record.of]
     return list(found.values())
+
+
+def tags_put(request: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the tags that a call's request puts on each thing that it makes."""
+    asked = [specification["ResourceType"] for specification in request.get("TagSpecifications", ())]
+    return [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
 
 
 def _shown(session: Session, intent: Record) -> bool:

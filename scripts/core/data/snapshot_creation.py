@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.aws.tags import DATASET, as_tags, tag_specifications
 from scripts.core.capacity.refusals import Refusal
-from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, in_regions, next_version, tags_of
+from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of
 from scripts.core.data.making_once import made_once
 from scripts.core.data.mounted_volume import MountedVolume
+from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_waiting import until_completed
 from scripts.core.errors import LabError
 from scripts.core.hosts.remote import Host
@@ -56,26 +57,22 @@ class SnapshotCreation:
         return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
 
     def _create(self) -> DataSnapshot:
-        version = self._free_version()
-        tags = tags_of(
-            self.dataset, version, label=self.volume.label, uuid=self.volume.uuid, filesystem=self.volume.filesystem,
-            bytes=str(self.volume.bytes_used), source=self.volume.id,
-        )  # fmt: skip
-        with frozen(self.host, self.volume):
-            answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(
-                VolumeId=self.volume.id,
-                Description=f"{self.dataset}@{version}, from {self.volume.id} on {self.volume.mount}",
-                TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
-            )
+        with numbered(self.session, self.dataset, self.version, self._regions) as version:
+            tags = tags_of(
+                self.dataset, version, label=self.volume.label, uuid=self.volume.uuid,
+                filesystem=self.volume.filesystem, bytes=str(self.volume.bytes_used), source=self.volume.id,
+            )  # fmt: skip
+            with frozen(self.host, self.volume):
+                answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(
+                    VolumeId=self.volume.id,
+                    Description=f"{self.dataset}@{version}, from {self.volume.id} on {self.volume.mount}",
+                    TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
+                )
         return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, self.region)
 
-    def _free_version(self) -> str:
-        regions = dict.fromkeys([self.region, *self.session.lab.regions])
-        there = in_regions(self.session.cloud, self.session.threads, regions, self.dataset)
-        version = self.version or next_version(self.dataset, there)
-        if taken := [s for s in there if s.version == version and s.state != "error"]:
-            raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
-        return version
+    @property
+    def _regions(self) -> Iterable[str]:
+        return dict.fromkeys([self.region, *self.session.lab.regions])
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
-from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, in_regions, next_version, tags_of
+from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
 from scripts.core.data.making_once import made_once
+from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_waiting import until_completed
 from scripts.core.data.volumes import regions_of_interest
 from scripts.core.errors import LabError
@@ -158,16 +159,15 @@ def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
 
 
 def _snapshot(session: Session, one: Ending) -> DataSnapshot:
-    regions = regions_of_interest(session)
-    version = one.version or next_version(one.dataset, in_regions(session.cloud, session.threads, regions, one.dataset))
     before = _tags_of_snapshot(session, one)
     told = {"label": before.get(LABEL), "uuid": before.get(UUID), "filesystem": before.get(FILESYSTEM)}
-    tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
-    answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(
-        VolumeId=one.volume,
-        Description=f"{one.dataset}@{version}, from {one.volume} at its teardown",
-        TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
-    )
+    with numbered(session, one.dataset, one.version, regions_of_interest(session), may_exist=True) as version:
+        tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
+        answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(
+            VolumeId=one.volume,
+            Description=f"{one.dataset}@{version}, from {one.volume} at its teardown",
+            TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
+        )
     return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, one.region)
 
 

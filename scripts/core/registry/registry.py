@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scripts.core.errors import LabError
 from scripts.core.registry.record import Record
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class Holder:
     who: str
     """Script, user@host:process, since when."""
     alive: bool
+
+
+class Held(LabError):
+    """Somebody else acts on an experiment now."""
 
 
 class Registry(ABC):
@@ -84,7 +89,7 @@ class Registry(ABC):
 
     @abstractmethod
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Hold an experiment for one script. Raises LabError that names who holds it, where and since when."""
+        """Hold an experiment for one script. Raises Held, which names who holds it, where and since when."""
 
     def is_there(self) -> bool:
         """Say whether it has been made; to read one that is not may make it. Raises LabError."""

@@ -1,0 +1,67 @@
+"""Which version of its data set a new snapshot becomes: given out one at a time, so that no two become the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from scripts.core.aws.tags import DATASET, VERSION
+from scripts.core.data.data_sets import in_regions
+from scripts.core.data.making_once import attempts_at, tags_put
+from scripts.core.errors import LabError
+from scripts.core.polling import growing
+from scripts.core.registry.record import Record
+from scripts.core.registry.registry import Held
+from scripts.core.session import Session
+
+MAKING = ("CreateSnapshot", "StartSnapshot")
+"""The calls that make a version; a copy has that of what it copies."""
+PATIENCE = 120.0
+"""Seconds. Whoever gives out a number has it on its snapshot in a few; a frozen file system thaws after 90."""
+FIRST_POLL, LONGEST_POLL = 0.1, 2.0
+
+
+@contextmanager
+def numbered(
+    session: Session, dataset: str, wanted: str | None, regions: Iterable[str], *, may_exist: bool = False
+) -> Iterator[str]:
+    """Give the version that a snapshot becomes which is made meanwhile: `wanted`, or the next number.
+
+    Others who make a version of the same data set wait that long. A number counts as given out once it is on record:
+    AWS may take a moment to show its snapshot. Raises LabError where the version exists, unless it may.
+    """
+    with _alone(session, dataset):
+        there = in_regions(session.cloud, session.threads, regions, dataset)
+        if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
+            raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
+        shown = [snapshot.version for snapshot in there]
+        yield wanted or next_number([*shown, *given_out(session.registry.records(), dataset)])
+
+
+def next_number(versions: Iterable[str]) -> str:
+    """Return the number after the highest of those versions that are numbers: "1" for the first."""
+    return str(max((int(version) for version in versions if version.isdecimal()), default=0) + 1)
+
+
+def given_out(records: Iterable[Record], dataset: str) -> list[str]:
+    """Return the versions of a data set that snapshots were asked for as, but for those that were surely refused."""
+    asked = attempts_at(records, lambda record: record.operation in MAKING)
+    put = [tags for record in asked for tags in tags_put(record.request or {})]
+    return [tags[VERSION] for tags in put if tags.get(DATASET) == dataset and VERSION in tags]
+
+
+@contextmanager
+def _alone(session: Session, dataset: str) -> Iterator[None]:
+    began = time.monotonic()
+    with ExitStack() as held:
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                held.enter_context(session.registry.acting_alone(f"versions-of-{dataset}", session.script))
+            except Held:
+                if time.monotonic() - began > PATIENCE:
+                    raise
+                session.pause(pause)
+            else:
+                break
+        yield
