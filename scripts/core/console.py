@@ -21,11 +21,6 @@ WIDEST = 1000
 """Columns, more than any table has."""
 
 
-ALLOCATIONS = 250_000
-"""Between two searches for garbage; with Python's own 700 it would look through all that is being imported, again and
-again, which is a tenth of a script's start."""
-
-
 class Console:
     """Where a script speaks: each thing said is a line of text, or in JSON mode an event with its fields."""
 
@@ -93,7 +88,6 @@ def run(app: typer.Typer) -> NoReturn:
     DEBUG=1 shows the traceback too. A plain kill and a closed terminal end a script as Ctrl-C does, so that it still
     takes down what it made.
     """
-    gc.set_threshold(ALLOCATIONS)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup
             signal.signal(ending, signal.default_int_handler)
