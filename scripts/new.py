@@ -17,20 +17,18 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     from scripts.core.lab.config import load_lab
     from scripts.core.render import render
+    from scripts.core.whole_file import drafted
 
     load_lab(Path.cwd())
     path = Path("experiments") / f"{exp}.toml"
-    draft = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(exist_ok=True)
-        draft.write_text(render("experiment.toml.j2", name=exp), encoding="utf-8")
-        os.link(draft, path)  # whole, and never over another
+        with drafted(path, render("experiment.toml.j2", name=exp).encode()) as draft:
+            os.link(draft, path)  # whole, and never over another
     except FileExistsError as problem:
         raise LabError(f"{path}: exists already; edit it, or take another name") from problem
     except OSError as problem:
         raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
-    finally:
-        draft.unlink(missing_ok=True)
     text = f"wrote {path}: edit it, then `make launch EXP={exp}`"
     Console(as_json=as_json).say(text, "written", path=str(path))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
+
+from scripts.core.whole_file import drafted
 
 CACHE = Path(__file__).parents[2] / ".cache"
 
@@ -25,9 +25,8 @@ def write(path: Path, data: Any) -> None:
     """Leave data in a file, whole or not at all, behind its digest. Raises OSError."""
     content = json.dumps(data, separators=(",", ":")).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-    unfinished.write_bytes(_digest(content) + b"\n" + content)
-    unfinished.replace(path)
+    with drafted(path, _digest(content) + b"\n" + content) as draft:
+        draft.replace(path)
 
 
 def _digest(content: bytes) -> bytes:

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core.errors import LabError
+
+
+@contextmanager
+def drafted(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
+    """Give a file beside `path` that holds a content, to be put in its place; afterwards it is gone, come what may.
+
+    Raises OSError.
+    """
+    draft = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        draft.unlink(missing_ok=True)  # of one who died, and was called the same
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def place_for(path: str, variable: str) -> Path:
@@ -25,15 +44,10 @@ def write_whole(place: Path, text: str, variable: str) -> None:
 
     Raises LabError.
     """
-    draft = place.with_name(f".{place.name[:200]}.{os.getpid()}")
     try:
-        try:
-            with draft.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
+        with drafted(place, text.encode()) as draft:
+            with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(place)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as problem:
         raise LabError(f"{variable}: {place} can't be written: {problem.strerror}; name another place") from problem

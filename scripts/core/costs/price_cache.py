@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.costs.dollars import Dollars
+from scripts.core.whole_file import drafted
 
 FORMAT = 1
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -116,14 +116,9 @@ class PriceCache:
 
     def _write(self) -> None:
         with suppress(OSError):  # a full disk: the prices are known to this process all the same
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump(_as_json(self._content), file)
-                Path(name).replace(self.path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            content = json.dumps(_as_json(self._content)).encode()
+            with drafted(self.path, content, mode=0o600) as draft:
+                draft.replace(self.path)
 
 
 def _content(loaded: Mapping[str, Any]) -> _Content:

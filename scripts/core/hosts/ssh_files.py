@@ -5,14 +5,13 @@ It lies in .ssh/ beside lab.toml, is written by launches and removed by teardown
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.whole_file import drafted
 
 DIRECTORY = ".ssh"
 HOST_BLOCK = """\
@@ -125,13 +124,10 @@ def _write(path: Path, text: str) -> None:
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        draft.touch(mode=0o600)
-        draft.write_text(text)
-        draft.replace(path)
+        with drafted(path, text.encode(), mode=0o600) as draft:
+            draft.replace(path)
     except OSError as problem:
-        draft.unlink(missing_ok=True)
         raise LabError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
 
 

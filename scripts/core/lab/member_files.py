@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.lab.public_key import public_key
+from scripts.core.whole_file import drafted
 
 
 def new_key_pair(name: str) -> Path:
@@ -43,17 +44,14 @@ def add(directory: Path, name: str, public: Path) -> str:
         raise LabError(f"KEY: {public}: is empty")
     path = directory / "members" / f"{name}.toml"
     path.parent.mkdir(exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
     try:
         # JSON's strings are TOML's.
-        draft.write_text(f"keys = {json.dumps(keys)}\n", encoding="utf-8")
-        os.link(draft, path)  # whole, and never over another
+        with drafted(path, f"keys = {json.dumps(keys)}\n".encode()) as draft:
+            os.link(draft, path)  # whole, and never over another
     except FileExistsError as problem:
         raise LabError(f"members/{name}.toml: exists already") from problem
     except OSError as problem:
         raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
-    finally:
-        draft.unlink(missing_ok=True)
     return f"members/{name}.toml"
 
 

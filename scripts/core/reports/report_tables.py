@@ -12,6 +12,7 @@ from scripts.core.costs.cost_sums import Spent
 from scripts.core.costs.data_set_costs import Costed
 from scripts.core.costs.dollars import Dollars, total
 from scripts.core.data.data_sets import newest
+from scripts.core.data.sizes import in_bytes
 from scripts.core.kind import Resource
 from scripts.core.reports.fates import Refused
 from scripts.core.reports.time_line import short
@@ -117,16 +118,7 @@ def word(one: Costed) -> str:
     snapshot = one.snapshot
     if snapshot.failure or snapshot.state == "error":
         return f"failed {plain(snapshot.failure)}".strip()
-    return bytes_in_words(snapshot.size) if snapshot.completed else f"{snapshot.state} {snapshot.progress}".strip()
-
-
-def bytes_in_words(size: float) -> str:
-    """Return a size for people."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+    return in_bytes(snapshot.size) if snapshot.completed else f"{snapshot.state} {snapshot.progress}".strip()
 
 
 def day(moment: str) -> str:

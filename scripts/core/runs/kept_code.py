@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from scripts.core.errors import LabError
+from scripts.core.whole_file import drafted
 
 DIRECTORY = ".code"
 
@@ -20,16 +20,11 @@ def keep(lab: Path, content: bytes) -> str:
     path = lab / DIRECTORY / digest
     if path.exists():
         return digest
-    draft = None
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, delete=False) as file:  # nobody else can read it
-            draft = Path(file.name)
-            file.write(content)
-        draft.replace(path)
+        with drafted(path, content, mode=0o600) as draft:
+            draft.replace(path)
     except OSError as problem:
-        if draft:
-            draft.unlink(missing_ok=True)
         raise LabError(
             f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
         ) from problem
