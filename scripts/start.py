@@ -40,11 +40,11 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from scripts.core.lab.config import load_experiment
+    from scripts.core.lab.config import has_file, load_experiment
     from scripts.core.lab.values import duration
     from scripts.core.launch.definition import recorded_run
 
-    if (session.directory / "experiments" / f"{exp}.toml").exists():
+    if has_file(session.directory, exp):
         return load_experiment(session.directory, exp).retry_for
     # What an earlier version of the lab recorded may be no experiment for this one; its retry_for is.
     recorded = recorded_run(session, exp) or {"experiment": {}}

@@ -119,7 +119,7 @@ def test_a_read_only_registry(lab, cloud):
     lab.registry.write_text("[\n]\n")
     lab.registry.chmod(0o400)
     lab.path.chmod(0o555)
-    ended = launched_by_somebody_else(lab)
+    ended = run_by_somebody_else(lab, "launch")
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: ")
     assert "Traceback" not in ended.stderr
@@ -128,24 +128,26 @@ def test_a_read_only_registry(lab, cloud):
 
 @pytest.mark.bare
 @pytest.mark.parametrize(
-    ("directory", "file"), [(".", "lab.toml"), ("experiments", "experiments/demo.toml")], ids=["lab", "experiments"]
+    ("script", "directory", "file"),
+    [("launch", ".", "lab.toml"), ("doctor", ".", "lab.toml"), ("launch", "experiments", "experiments/demo.toml")],
+    ids=lambda value: value.replace("/", "-"),
 )
-def test_files_that_may_not_be_read(lab, cloud, directory, file):
+def test_files_that_may_not_be_read(lab, cloud, script, directory, file):
     lab.path.chmod(0o777)
     (lab.path / directory).chmod(0o600)
-    ended = launched_by_somebody_else(lab)
+    ended = run_by_somebody_else(lab, script)
     (lab.path / directory).chmod(0o700)
     assert (ended.returncode, ended.stderr) == (1, f"error: {file}: can't be read: Permission denied\n")
 
 
-def launched_by_somebody_else(lab):
-    """Launch the demo; root may read and write anything, so as root by another user, who gets as far as the lab."""
+def run_by_somebody_else(lab, script):
+    """Run a script for the demo; root may read and write anything, so as root by another user, who comes to the lab."""
     user = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
     for directory in lab.path.parents:
         if os.getuid() == 0 and directory.stat().st_uid == 0 and not directory.stat().st_mode & 0o005:
             directory.chmod(directory.stat().st_mode | 0o005)
     return subprocess.run(
-        [sys.executable, "-m", "scripts.launch"], cwd=lab.path, env=lab.environment(EXP="demo"),
+        [sys.executable, "-m", f"scripts.{script}"], cwd=lab.path, env=lab.environment(EXP="demo"),
         capture_output=True, text=True, check=False, **user,
     )  # fmt: skip
 

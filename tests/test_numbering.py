@@ -52,7 +52,7 @@ NUMBERING = """
 import sys
 from scripts.core.data.numbering import numbered
 from scripts.core.session import open_session
-with open_session("numbering") as session, numbered(session, "speech", {wanted!r}, ["us-east-1"]) as version:
+with open_session("numbering") as session, numbered(session, "speech", {wanted!r}, "us-east-1") as version:
     print(version, flush=True)
     sys.stdin.readline()
 """

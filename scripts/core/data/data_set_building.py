@@ -78,7 +78,7 @@ class DataSetBuilding:
             return next((s for s in same if self.version in (None, s.version)), None)
 
         def start() -> DataSnapshot:
-            with numbered(self.session, self.dataset, self.version, self._regions) as version:
+            with numbered(self.session, self.dataset, self.version, self.region) as version:
                 told = tags_of(
                     self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
                     bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
@@ -91,10 +91,6 @@ class DataSetBuilding:
             )  # fmt: skip
 
         return made_once(self.session, ("StartSnapshot", self.region, known), begun, start, lambda r: self.say(str(r)))
-
-    @property
-    def _regions(self) -> Iterable[str]:
-        return dict.fromkeys([self.region, *self.session.lab.regions])
 
     def _send(self, snapshot: DataSnapshot, image: Path, indices: list[int], wanted: Digests, report: Report) -> int:
         """Send what AWS does not have yet, and return how many blocks it has had from us in all."""

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from scripts.core.aws.tags import DATASET, VERSION
 from scripts.core.data.data_sets import in_regions
 from scripts.core.data.making_once import attempts_at, tags_put
+from scripts.core.data.volumes import regions_of_interest
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
 from scripts.core.registry.record import Record
@@ -24,14 +25,15 @@ FIRST_POLL, LONGEST_POLL = 0.1, 2.0
 
 @contextmanager
 def numbered(
-    session: Session, dataset: str, wanted: str | None, regions: Iterable[str], *, may_exist: bool = False
+    session: Session, dataset: str, wanted: str | None, region: str, *, may_exist: bool = False
 ) -> Iterator[str]:
-    """Give the version that a snapshot becomes which is made meanwhile: `wanted`, or the next number.
+    """Give the version that a snapshot becomes which is made meanwhile in a region: `wanted`, or the next number.
 
     Others who make a version of the same data set wait that long. A number counts as given out once it is on record:
     AWS may take a moment to show its snapshot. Raises LabError where the version exists, unless it may.
     """
     with _alone(session, dataset):
+        regions = dict.fromkeys([region, *regions_of_interest(session)])
         there = in_regions(session.cloud, session.threads, regions, dataset)
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")

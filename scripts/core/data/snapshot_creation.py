@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,7 @@ class SnapshotCreation:
         return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
 
     def _create(self) -> DataSnapshot:
-        with numbered(self.session, self.dataset, self.version, self._regions) as version:
+        with numbered(self.session, self.dataset, self.version, self.region) as version:
             tags = tags_of(
                 self.dataset, version, label=self.volume.label, uuid=self.volume.uuid,
                 filesystem=self.volume.filesystem, bytes=str(self.volume.bytes_used), source=self.volume.id,
@@ -69,10 +69,6 @@ class SnapshotCreation:
                     TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
                 )
         return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, self.region)
-
-    @property
-    def _regions(self) -> Iterable[str]:
-        return dict.fromkeys([self.region, *self.session.lab.regions])
 
 
 @contextmanager

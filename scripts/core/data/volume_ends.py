@@ -14,7 +14,6 @@ from scripts.core.data.kept_volumes import Kept, marks
 from scripts.core.data.making_once import made_once
 from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_waiting import until_completed
-from scripts.core.data.volumes import regions_of_interest
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import region_of, running_machines
 from scripts.core.living import living
@@ -161,7 +160,7 @@ def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
 def _snapshot(session: Session, one: Ending) -> DataSnapshot:
     before = _tags_of_snapshot(session, one)
     told = {"label": before.get(LABEL), "uuid": before.get(UUID), "filesystem": before.get(FILESYSTEM)}
-    with numbered(session, one.dataset, one.version, regions_of_interest(session), may_exist=True) as version:
+    with numbered(session, one.dataset, one.version, one.region, may_exist=True) as version:
         tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
         answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(
             VolumeId=one.volume,

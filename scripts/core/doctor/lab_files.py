@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from scripts.core.capacity.wishes import wishes
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment, Lab, Member, load_experiment, load_lab, load_member
-from scripts.core.lab.toml_file import complaints
+from scripts.core.lab.toml_file import complaints, is_there
 from scripts.core.names import NAME, NAME_RULE
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,7 +34,7 @@ class LabFiles:
     def read(cls, directory: Path) -> LabFiles:
         """Read them. Raises LabError where there is no lab.toml."""
         files = cls(directory)
-        if not (directory / "lab.toml").exists():
+        if not is_there(directory / "lab.toml", shown_as="lab.toml"):
             load_lab(directory)  # says so
         files.lab = files._kept("lab.toml", Lab, lambda: load_lab(directory))
         for path in sorted((directory / "experiments").glob("*.toml")):

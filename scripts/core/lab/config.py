@@ -262,16 +262,21 @@ def load_experiment(directory: Path, name: str) -> Experiment:
     return checked(written_experiment(directory, name), Experiment, shown_as=f"experiments/{name}.toml")
 
 
+def has_file(directory: Path, name: str) -> bool:
+    """Say whether there is an experiments/NAME.toml. Raises LabError where that is not to be seen."""
+    file = f"experiments/{name}.toml"
+    return is_there(directory / file, shown_as=file)
+
+
 def written_experiment(directory: Path, name: str) -> dict[str, Any]:
     """Return experiments/NAME.toml as it was written. Raises LabError, naming `make new` where there is none."""
-    path = directory / "experiments" / f"{name}.toml"
-    if not is_there(path, shown_as=f"experiments/{name}.toml"):
-        known = sorted(file.stem for file in path.parent.glob("*.toml"))
+    file = f"experiments/{name}.toml"
+    if not has_file(directory, name):
+        known = sorted(path.stem for path in (directory / "experiments").glob("*.toml"))
         raise LabError(
-            f"experiments/{name}.toml: no such experiment{closest(name, known)}; "
-            f"`make new EXP={name}` writes one to start from"
+            f"{file}: no such experiment{closest(name, known)}; `make new EXP={name}` writes one to start from"
         )
-    return read(path, shown_as=f"experiments/{name}.toml")
+    return read(directory / file, shown_as=file)
 
 
 def load_members(directory: Path) -> Mapping[str, Member]:
@@ -284,5 +289,6 @@ def load_member(path: Path) -> Member:
     if not re.fullmatch(LOGIN, path.stem) or path.stem in RESERVED:
         raise LabError(f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)")
     beside = path.with_suffix(".pub")
-    keys = [line for line in beside.read_text().splitlines() if line.strip()] if beside.exists() else []
+    has_keys = is_there(beside, shown_as=f"members/{beside.name}")
+    keys = [line for line in beside.read_text().splitlines() if line.strip()] if has_keys else []
     return load(path, Member, shown_as=f"members/{path.name}", defaults={"keys": keys} if keys else {})

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.lab.config import Code, Experiment, written_experiment
+from scripts.core.lab.config import Code, Experiment, has_file, written_experiment
 from scripts.core.lab.file_history import versions_of
 from scripts.core.lab.parameters import Value, chosen
-from scripts.core.lab.toml_file import checked, is_there
+from scripts.core.lab.toml_file import checked
 from scripts.core.registry.resuming import RUN
 from scripts.core.runs.code_packing import Pack, packed
 from scripts.core.runs.kept_code import kept
@@ -67,10 +67,9 @@ def definition(
     One that lives, or is launched `again`, has the parameters that it was launched with, unless others are chosen;
     with `first_of_matrix` what is open has its first value. Raises LabError.
     """
-    file = f"experiments/{name}.toml"
-    has_a_file = is_there(session.directory / file, shown_as=file)
+    has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
-        raise LabError(f"FROM: {file} exists; leave FROM out, or give EXP another name")
+        raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
     recorded = recorded_run(session, name, ever=again or not has_a_file)
     if not base and not has_a_file and recorded:
         written = as_launched(session, recorded, name)
