@@ -4,7 +4,7 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT NAME KEY MEMBER AS PURGE CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS JSON DEBUG COVERAGE FULL
 # make has some of its own by these names: AS is its assembler.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
@@ -146,8 +146,8 @@ local-cloud: $(READY)  ## Start the local cloud (other targets start it when the
 local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
 	$(RUN) scripts.local_cloud stop
 
-test: $(READY_TO_TEST)  ## Run the tests
-	$(RUN) pytest
+test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1 shows branches left out, FULL=1 runs the longest forms too)
+	$(RUN) tests
 
 test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works)
 	$(RUN) pytest -m vm -n 0 --timeout 1800 tests/vm
@@ -161,13 +161,6 @@ lint: $(READY_TO_TEST)  ## Check style
 
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
-
-coverage: $(READY_TO_TEST)  ## Run the tests and show which branches they leave out, by file
-	@rm -rf .cache/coverage
-	@mkdir -p .cache/coverage
-	@$(VENV)/bin/coverage run -m pytest -m 'not vm and not crash and not bare'
-	@$(VENV)/bin/coverage combine --quiet
-	@$(VENV)/bin/coverage report
 
 dependencies: $(READY_TO_TEST)  ## Check what is pinned: does it fit together, are vulnerabilities of it known (pip-audit)
 	@$(VENV)/bin/python -m pip check

@@ -21,7 +21,7 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EVERYWHERE = {"DEBUG", "REGISTRY", "MEMBER", "PYTHON"}
 """What no script has an option for: it is read where it is needed, by make or by what all scripts share."""
-OTHERS = {"test-vm": {"VM_ACCEL"}}
+OTHERS = {"test": {"COVERAGE", "FULL"}, "test-crash": {"FULL"}, "test-vm": {"FULL", "VM_ACCEL"}}
 """The variables of targets that run no script of ours."""
 
 RUN_BY = {
@@ -117,7 +117,7 @@ def arranged(document, lab, cloud):
 def run_by_ci(command):
     """Whether .ci/run has it, or what it says to be the same: what developers run can't be run within a test."""
     lines = (REPOSITORY / ".ci/run").read_text()
-    return re.search(rf"^(?:make .*# )?{re.escape(command)}(?=$|[, ])", lines, re.MULTILINE) is not None
+    return re.search(rf"^stage '.*' {re.escape(command)}(?=$|[, ])", lines, re.MULTILINE) is not None
 
 
 def follow(lab, command):

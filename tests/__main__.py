@@ -1,0 +1,29 @@
+"""Run the suite: `python -m tests`. COVERAGE=1 measures branches in the same run, and shows them by file."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+DATA = Path(".cache/coverage")
+MEASURED = "not vm and not crash and not bare"
+"""What bears being measured; the few tests that do not are run after it as they are."""
+
+
+def run(*words: str) -> int:
+    """Run a module of this Python, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", *words], check=False).returncode
+
+
+def measured() -> int:
+    """Run every test once and report the branches; the report is shown even if a test fails."""
+    shutil.rmtree(DATA, ignore_errors=True)
+    DATA.mkdir(parents=True)
+    codes = [run("coverage", "run", "-m", "pytest", "-m", MEASURED), run("pytest", "-m", "bare")]
+    codes += [run("coverage", "combine", "--quiet"), run("coverage", "report")]
+    return next((code for code in codes if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(measured() if os.environ.get("COVERAGE") else run("pytest"))
