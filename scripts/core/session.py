@@ -89,7 +89,8 @@ class Session:
     def recorder(self) -> Recorder:
         """What writes every call down."""
         registry = self.registry if self.records else Unwritten()
-        return Recorder(registry, self.script, Tagger(self.kinds.values(), self.lab.tags))
+        not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
+        return Recorder(registry, self.script, Tagger(self.kinds.values(), self.lab.tags), not_found)
 
     @cached_property
     def cloud(self) -> Cloud:

@@ -20,6 +20,10 @@ class ClientTokens:
 
     _used: dict[tuple[str, str, str], tuple[dict[str, str], Answer]] = field(default_factory=dict)
 
+    def was_used(self, call: Call) -> bool:
+        """Say whether the call's token has an answer already: what it names is not looked up then."""
+        return (call.region, call.action, call.params.get("ClientToken", "")) in self._used
+
     def earlier_answer(self, call: Call, asked: dict[str, str]) -> Answer | None:
         """Return the answer that this token already had. Raises Problem where other parameters had it."""
         token = call.params.get("ClientToken")

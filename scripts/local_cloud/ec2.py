@@ -6,7 +6,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from scripts.local_cloud.placement import Placed, Wanted, place
 from scripts.local_cloud.placement_groups import PlacementGroups
 from scripts.local_cloud.snapshots import Snapshots
 from scripts.local_cloud.spot_requests import SpotRequests
+from scripts.local_cloud.visibility import Visibility
 from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
 
@@ -30,8 +30,6 @@ BETWEEN_STARTS = timedelta(seconds=2)
 """EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
 
 ON_DEMAND = "on-demand"
-SEES = ("TerminateInstances", "StopInstances", "AttachVolume")
-"""Calls that do not know what is too new to be seen."""
 
 
 @dataclass
@@ -46,14 +44,16 @@ class Ec2:
     hosts: Hosts = field(default_factory=Hosts)
     placement_groups: PlacementGroups = field(default_factory=PlacementGroups)
     spot_requests: SpotRequests = field(default_factory=SpotRequests)
+    visibility: Visibility = field(default_factory=Visibility)
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Problem."""
         asked = {key: value for key, value in call.params.items() if key != "ClientToken"}
         if call.action == "RunInstances":
             images.resolve(call)
-        with self.machines.unseen_hidden(call.region) if call.action in SEES else nullcontext():
-            validation.check(call)
+        if not self.tokens.was_used(call):
+            self.visibility.check(call)
+        validation.check(call)
         if call.action == "RunInstances":
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
@@ -62,9 +62,10 @@ class Ec2:
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.earlier_answer(call, asked):
             return _again(call, earlier)
-        answer = self._done(call)
+        answer = self._described(call) if call.action.startswith("Describe") else self._done(call)
         if answer.code is None:
             self.tokens.remember(call, asked, answer)
+            self.visibility.made(call, answer, self.weather)
         return answer
 
     def _done(self, call: Call) -> Answer:
@@ -73,8 +74,7 @@ class Ec2:
             "StartInstances": self._start_instances,
             "StopInstances": self._stop_instances,
             "TerminateInstances": self._terminate_instances,
-            "DescribeInstances": self._described,
-            "DescribeVolumes": self._described,
+            "DescribeInstances": self._describe_instances,
             "GetConsoleOutput": self._console,
             "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
             "CreateSnapshot": self._take_snapshot,
@@ -93,10 +93,12 @@ class Ec2:
         return decided.get(call.action, self.ask_moto)(call)
 
     def _described(self, call: Call) -> Answer:
-        with self.machines.unseen_hidden(call.region):
-            answer = self.ask_moto(call)
-        if call.action == "DescribeInstances":
-            answer.body = interfaces.with_owners(answer.body, call.region)
+        with self.visibility.hidden(call.region, self.placement_groups):
+            return self._done(call)
+
+    def _describe_instances(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        answer.body = interfaces.with_owners(answer.body, call.region)
         return answer
 
     def _run_instances(self, call: Call) -> Answer:
@@ -117,6 +119,7 @@ class Ec2:
             for machine in machines:
                 self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)
+                self.visibility.made_with(call.region, machine, self.weather)
             answer.body = launched.as_new(answer.body)
         return answer
 

@@ -61,6 +61,7 @@ class Front:
         self.weather = self.ec2.weather = weather
         self.throttle = Throttle(weather.buckets)
         self.chance = Random(weather.seed)  # noqa: S311 - a test's weather is no secret
+        self.ec2.visibility.chance = Random(weather.seed)  # noqa: S311
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
@@ -131,7 +132,9 @@ class Front:
         if answer := simulated(call, self.weather):
             return answer
         if call.service == "ebs":
-            return self.direct_snapshots.answer(call)
+            answer = self.direct_snapshots.answer(call)
+            self.ec2.visibility.made(call, answer, self.weather)
+            return answer
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
             return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
         answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)

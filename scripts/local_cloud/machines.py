@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +40,6 @@ class Machines:
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
     """Instance id -> the instance, and the rule of the weather that granted it."""
-
-    _unseen: list[tuple[float, str, Any]] = field(default_factory=list)
-    """(until when, region, instance)."""
     _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
     """(since when, region, instance)."""
 
@@ -75,8 +71,6 @@ class Machines:
     ) -> None:
         """Let a machine be pending, and run or die when its time comes; one that starts `again` only stops anew."""
         set_state(instance, "pending")
-        if not again:
-            self._unseen.append((time.monotonic() + weather.invisible, region, instance))
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
         late = granted_by if granted_by and granted_by.late else None
@@ -121,29 +115,6 @@ class Machines:
         if weather.shutting_down:
             set_state(instance, "stopping")
             self._later(weather.shutting_down, lambda: _end_of_stopping(instance))
-
-    @contextmanager
-    def unseen_hidden(self, region: str) -> Iterator[None]:
-        """Take what may not be seen yet out of moto while it answers: EC2 is eventually consistent.
-
-        Only for calls that change nothing: what they would change is put back.
-        """
-        now = time.monotonic()
-        self._unseen = [entry for entry in self._unseen if entry[0] > now]
-        young = {instance.id for _, where, instance in self._unseen if where == region}
-        store = backend(region)
-        reservations, volumes = store.reservations, store.volumes
-        if young:
-            store.reservations = {
-                key: r for key, r in reservations.items() if not young & {instance.id for instance in r.instances}
-            }
-            store.volumes = {
-                key: v for key, v in volumes.items() if not (v.attachment and v.attachment.instance.id in young)
-            }
-        try:
-            yield
-        finally:
-            store.reservations, store.volumes = reservations, volumes
 
     def _end_of_shutting_down(self, region: str, instance: Any) -> None:
         if instance.state == "shutting-down":

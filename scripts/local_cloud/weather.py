@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Seconds = Annotated[float, Field(ge=0)]
 HowMany = Annotated[int, Field(ge=0)]
+Invisible = Seconds | tuple[Seconds, Seconds]
+"""A time, or the shortest and the longest: each new resource draws its own, by the weather's seed."""
 
 
 class Capacity(BaseModel):
@@ -93,8 +95,9 @@ class Weather(BaseModel):
 
     latency: Seconds | dict[str, Seconds] = 0.0
     """Seconds that every call takes, or for each region."""
-    invisible: Seconds = 0.0
-    """Seconds for which a new machine and its volumes are not shown or known, though they live."""
+    invisible: Invisible | dict[str, Invisible] = 0.0
+    """Seconds for which a new resource is not described, and not known to other calls, though it is there; or for each
+    resource type ("instance", "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
     pending: Seconds = 0.0
     """Seconds until a new machine runs."""
     shutting_down: Seconds = 0.0
@@ -126,6 +129,13 @@ class Weather(BaseModel):
     def latency_in(self, region: str) -> float:
         """Return the seconds that a call to a region takes."""
         return self.latency.get(region, 0.0) if isinstance(self.latency, dict) else self.latency
+
+    def invisible_for(self, resource_type: str) -> tuple[float, float]:
+        """Return the shortest and the longest time for which a new resource is not seen."""
+        chosen = self.invisible
+        if isinstance(chosen, dict):
+            chosen = chosen.get(resource_type, chosen.get("*", 0.0))
+        return chosen if isinstance(chosen, tuple) else (chosen, chosen)
 
     def seconds_of(self, action: str, region: str) -> float:
         """Return the seconds that a snapshot or a copy takes in a region."""

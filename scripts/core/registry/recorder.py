@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scripts.core.current_experiment import current_experiment
 from scripts.core.errors import LabError
+from scripts.core.registry.known_soon import WAITED, KnownSoon
 from scripts.core.registry.record import Event, Record, actor, new_id, now
 from scripts.core.registry.redaction import without_secrets
 from scripts.core.registry.registry import Registry
@@ -59,6 +60,8 @@ class Recorder:
     script: str
     tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
     """(operation, request, record id) -> TagSpecifications for what the call creates."""
+    not_found_codes: Collection[str] = ()
+    """The errors by which AWS says that something does not exist, also of what it made a moment ago."""
 
     def __post_init__(self) -> None:
         self._polls: dict[str, _Poll] = {}
@@ -71,6 +74,7 @@ class Recorder:
         events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
         events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
         events.register_last("before-call", self._unless_transfer(self._write_intent))
+        events.register("needs-retry.ec2", KnownSoon(self.registry, self.not_found_codes).pause)
         events.register("after-call", self._unless_transfer(self._write_answer))
         events.register("after-call-error", self._unless_transfer(self._write_failure))
 
@@ -137,7 +141,9 @@ class Recorder:
             found = parsed.get("Error", {})
             code, message = found.get("Code", "Unknown"), found.get("Message", "")
             error = {"code": code, "message": message, "http_status": http_response.status_code}
-            outcome = {"event": Event.ERROR, "error": error | {"retries": metadata.get("RetryAttempts", 0)}}
+            # What was sent again because it was refused as unknown was refused for sure each time.
+            retries = metadata.get("RetryAttempts", 0) - context.get(WAITED, 0)
+            outcome = {"event": Event.ERROR, "error": error | {"retries": retries}}
         self._write_outcome(context[KEY], request_id=metadata.get("RequestId"), **outcome)
 
     def _write_failure(self, exception: Exception, context: Context, **_: Any) -> None:

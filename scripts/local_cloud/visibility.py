@@ -1,0 +1,147 @@
+"""EC2 is eventually consistent: what was just made is for a while not described, and not known to other calls.
+
+AWS promises no order: a volume may be described before the instance that it is attached to, and what is described may
+still be unknown to the next call (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). So each
+new resource draws two times of its own, one for descriptions and one for all other calls.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from scripts.local_cloud.answers import Answer, Problem
+from scripts.local_cloud.call import Call
+from scripts.local_cloud.machines import backend
+from scripts.local_cloud.placement_groups import PlacementGroups
+from scripts.local_cloud.weather import Weather
+
+UNKNOWN = {
+    "instance": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
+    "volume": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
+    "snapshot": ("InvalidSnapshot.NotFound", "The snapshot '{}' does not exist."),
+    "security-group": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
+    "placement-group": ("InvalidPlacementGroup.Unknown", "The Placement Group '{}' is unknown."),
+    "network-interface": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
+    "address": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
+    "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
+}
+"""By resource type, the error that a call gets which names one too early."""
+
+MADE_BY = {
+    "CreateVolume": ("volume", rb"<volumeId>(vol-[0-9a-f]+)<"),
+    "CreateSnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
+    "CopySnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
+    "CreateSecurityGroup": ("security-group", rb"<groupId>(sg-[0-9a-f]+)<"),
+    "CreatePlacementGroup": ("placement-group", rb"<groupName>([^<]+)<"),
+    "StartSnapshot": ("snapshot", rb'"SnapshotId": "(snap-[0-9a-f]+)"'),
+    "AllocateAddress": ("address", rb"<allocationId>(eipalloc-[0-9a-f]+)<"),
+    "CreateKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
+    "ImportKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
+}
+"""By operation, the resource type and where its response has the id; RunInstances makes several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Young:
+    """A new resource; until when, by the monotonic clock, it is not described, and not known to other calls."""
+
+    region: str
+    kind: str
+    id: str
+    described: float
+    known: float
+
+
+@dataclass
+class Visibility:
+    """What is too new to be seen everywhere."""
+
+    chance: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - decides what a test meets
+    _young: list[Young] = field(default_factory=list)
+
+    def made(self, call: Call, answer: Answer, weather: Weather) -> None:
+        """Take note of what a successful call has made."""
+        if call.action in MADE_BY:
+            kind, where = MADE_BY[call.action]
+            for identity in dict.fromkeys(re.findall(where, answer.body)):
+                self.hide(call.region, kind, identity.decode(), weather)
+
+    def made_with(self, region: str, instance: Any, weather: Weather) -> None:
+        """Take note of a new instance with its volumes and network interfaces, each for itself."""
+        self.hide(region, "instance", instance.id, weather)
+        for device in instance.block_device_mapping.values():
+            if device.volume_id:
+                self.hide(region, "volume", device.volume_id, weather)
+        for interface in instance.nics.values():
+            self.hide(region, "network-interface", interface.id, weather)
+
+    def hide(self, region: str, kind: str, identity: str, weather: Weather) -> None:
+        """Let a new resource be unseen for the times that it draws."""
+        shortest, longest = weather.invisible_for(kind)
+        now = time.monotonic()
+        described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
+        if longest:
+            self._young.append(Young(region, kind, identity, described, known))
+
+    def check(self, call: Call) -> None:
+        """Raise the Problem that a call meets which names something too early."""
+        if not self._young or call.action.startswith("Describe"):
+            return
+        self._forget_the_old()
+        named = {value for key, value in call.params.items() if not key.startswith("Tag")}
+        for young in self._young:
+            if young.region == call.region and young.id in named and young.known > time.monotonic():
+                code, message = UNKNOWN[young.kind]
+                raise Problem(code, message.format(young.id))
+
+    @contextmanager
+    def hidden(self, region: str, placement_groups: PlacementGroups) -> Iterator[None]:
+        """Take what is not described yet out of the stores while a description is answered."""
+        now = time.monotonic()
+        self._forget_the_old()
+        young = {young.id for young in self._young if young.region == region and young.described > now}
+        if not young:
+            yield
+            return
+        store, groups = backend(region), placement_groups.groups
+        before = {name: getattr(store, name) for name in STORES}
+        for name, content in before.items():
+            setattr(store, name, _without(young, content))
+        placement_groups.groups = {key: one for key, one in groups.items() if key[0] != region or key[1] not in young}
+        try:
+            yield
+        finally:
+            for name, content in before.items():
+                setattr(store, name, content)
+            placement_groups.groups = groups
+
+    def _forget_the_old(self) -> None:
+        now = time.monotonic()
+        self._young = [young for young in self._young if max(young.described, young.known) > now]
+
+
+STORES = ("reservations", "volumes", "snapshots", "groups", "enis", "addresses", "key_pairs")
+"""moto's, by id or by name; security groups lie a level deeper, by VPC."""
+
+
+def _without(young: set[str], content: Any) -> Any:
+    """Return a store without what is young."""
+    if isinstance(content, list):
+        return [item for item in content if not young & _names(item)]
+    return {
+        key: _without(young, item) if isinstance(item, dict) else item
+        for key, item in content.items()
+        if key not in young and not young & _names(item)
+    }
+
+
+def _names(item: Any) -> set[str]:
+    """Return the ids by which an item may be hidden; a reservation goes with any of its instances."""
+    own = {getattr(item, name, "") for name in ("id", "allocation_id")}
+    return own | {instance.id for instance in getattr(item, "instances", ())}
