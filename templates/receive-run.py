@@ -1,8 +1,9 @@
-"""Receive what an experiment's command needs and did not come with the boot: its code, and what it is told.
+"""Receive what an experiment's machine waits for after its boot: the command, its code, and what it is told.
 
-Standard input is a gzipped tar file, or nothing; the argument is JSON: `sha256` of the tar file ("" for none),
-`environment` and `files` (text by path below /opt/ec2-lab). Starts the command, once: where it has begun already,
-nothing is changed. The last line printed is the SHA-256 of the code that is there. Python 3.9 or later.
+Standard input is a line of JSON, then a gzipped tar file or nothing: nothing of it is on a command line, which every
+user of the machine can read. The JSON has `run` (what names all that is sent), `code` (the tar file's SHA-256, "" for
+none) and `files`: (mode, text) by path below /opt/ec2-lab. Starts the command, once: where it has begun already,
+nothing is changed. The last line printed is the name of the run that is there. Python 3.9 or later.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -19,8 +20,8 @@ ACCOUNT = "experiment"
 UNIT = "experiment.service"
 OWN = pathlib.Path("/opt/ec2-lab")
 STATE = pathlib.Path("/var/lib/ec2-lab")
-HERE = STATE / "code.sha256"
-"""Whose code is there."""
+DELIVERED = STATE / "delivered"
+"""Which run is there."""
 
 
 def begun() -> bool:
@@ -29,41 +30,50 @@ def begun() -> bool:
     return shown.stdout.strip() in ("active", "activating", "deactivating") or (STATE / "ended.json").exists()
 
 
+def as_account(*command: str, given: bytes = b"") -> None:
+    """Run a command as the experiment's account: whatever links lie in its home, they lead where it may go itself."""
+    subprocess.run(["runuser", "-u", ACCOUNT, "--", *command], input=given, check=True, cwd="/")
+
+
 def unpack(tar: bytes) -> None:
-    """Put the code at ~experiment/code, as that account: nothing in it can be anybody else's."""
+    """Put the code at ~experiment/code."""
     home = pathlib.Path(f"~{ACCOUNT}").expanduser()
-    new, code, old = home / "code.new", home / "code", home / "code.old"
-    for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)
-    as_account = ["runuser", "-u", ACCOUNT, "--"]
-    subprocess.run([*as_account, "mkdir", str(new)], check=True)
-    subprocess.run([*as_account, "tar", "-x", "-f", "-", "-C", str(new)], input=tar, check=True)
-    if code.exists():
-        code.rename(old)
-    new.rename(code)
-    shutil.rmtree(old, ignore_errors=True)
+    new, code = str(home / "code.new"), str(home / "code")
+    as_account("rm", "-rf", "--", new)
+    as_account("mkdir", "--", new)
+    as_account("tar", "-x", "-f", "-", "-C", new, given=tar)
+    as_account("rm", "-rf", "--", code)
+    as_account("mv", "-T", "--", new, code)
+
+
+def write(path: pathlib.Path, mode: int, text: str) -> None:
+    """Write a file of root's as a whole; nobody whom its mode keeps out can read it at any time."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        os.fchmod(opened.fileno(), mode)
+        opened.write(text)
+    draft.replace(path)
 
 
 def main(told: dict, content: bytes) -> int:
     """Receive and start."""
     STATE.mkdir(parents=True, exist_ok=True)
     if not begun():
-        if told["sha256"]:
+        if told["code"]:
             tar = gzip.decompress(content)
-            if hashlib.sha256(tar).hexdigest() != told["sha256"]:
+            if hashlib.sha256(tar).hexdigest() != told["code"]:
                 print("the code did not arrive whole", file=sys.stderr)
                 return 1
             unpack(tar)
-        HERE.write_text(told["sha256"])
-        lines = [f"{name}={json.dumps(value)}\n" for name, value in told["environment"].items()]
-        for path, text in {**told["files"], "experiment.env": "".join(lines)}.items():
-            (OWN / path).write_text(text)
-            (OWN / path).chmod(0o644)
+        for path, (mode, text) in told["files"].items():
+            write(OWN / path, int(mode, 8), text)
+        write(DELIVERED, 0o644, told["run"])
         if pathlib.Path("/etc/systemd/system", UNIT).exists():
             subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
-    print(HERE.read_text() if HERE.exists() else "")
+    print(DELIVERED.read_text() if DELIVERED.exists() else "")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1]), sys.stdin.buffer.read()))
+    sys.exit(main(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer.read()))

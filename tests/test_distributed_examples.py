@@ -15,8 +15,8 @@ import pytest
 
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.parameters import chosen
+from scripts.core.runs.command_script import command_script
 from scripts.core.runs.rendezvous import RAY_PORT, TORCH_PORT, environments_of
-from scripts.parts.command import script
 from tests.lab_directory import REPOSITORY
 
 PAPER = (REPOSITORY / "docs/nodes.md").read_text()
@@ -83,7 +83,7 @@ def run_on_all(tmp_path, name, tool, **parameters):
         }
         processes.append(
             subprocess.Popen(
-                ["bash", "-c", script(experiment)], cwd=directory, text=True,
+                ["bash", "-c", command_script(experiment)], cwd=directory, text=True,
                 env={**inherited, **own, **told},
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.parameters import as_text, chosen, parameters_in, variation_name, variations
-from scripts.core.launch_part import Site
 from scripts.core.names import NAME
-from scripts.parts.command import SCRIPT, Command
+from scripts.core.runs.command_script import command_script
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=40)
@@ -101,8 +100,7 @@ def test_a_choice_that_makes_no_sense_is_refused_by_name(parameters, said):
 def test_whatever_a_value_holds_the_command_finds_it_literally(parameters):
     show = "; ".join(f"printf '%s\\0' \"${name}\"" for name in parameters)
     experiment = Experiment(types=["g5.xlarge"], command=show or "true", parameters=parameters)
-    share = Command().share(Site(None, "demo", experiment, "us-east-1"))
-    (script,) = [file["content"] for file in share.cloud_init["write_files"] if file["path"] == SCRIPT]
+    script = command_script(experiment)
     ran = subprocess.run(["bash", "-c", f"eval {shlex.quote(script)}"], capture_output=True, check=True)
     wanted = [str(value).lower() if isinstance(value, bool) else str(value) for value in parameters.values()]
     assert ran.stdout.decode().split("\0")[:-1] == wanted

@@ -189,14 +189,16 @@ def cloud_init(lab, name):
     return yaml.safe_load(request["cloud_init"])
 
 
-def test_a_command_begins_with_the_boot_unless_it_waits_for_its_code(trained):
-    trained.write("experiments/plain.toml", 'types = ["g5.xlarge"]\ncommand = "true"\n')
+def test_a_command_comes_and_begins_with_the_boot_unless_it_waits_for_its_code(trained):
+    trained.write("experiments/plain.toml", 'types = ["g5.xlarge"]\ncommand = "true --of plain"\n')
     start = ["systemctl", "start", "--no-block", "experiment.service"]
-    assert start in cloud_init(trained, "plain")["runcmd"]
+    at_boot = cloud_init(trained, "plain")
+    assert start in at_boot["runcmd"]
+    (script,) = [file for file in at_boot["write_files"] if "true --of plain" in file["content"]]
+    assert (script["path"], script["permissions"]) == ("/opt/ec2-lab/experiment", "0600")
     waiting = cloud_init(trained, "train")
     assert start not in waiting["runcmd"]
-    script = next(file["content"] for file in waiting["write_files"] if file["path"] == "/opt/ec2-lab/experiment")
-    assert script.endswith("cd code\npython3 train.py\n")
+    assert "train.py" not in str(waiting), "it is brought over ssh"
 
 
 def test_nobody_who_can_bring_the_code_is_found_out_before_anything_is_made(trained, cloud):

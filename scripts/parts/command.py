@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 from scripts.core.hosts.host_program import sent, unit
 from scripts.core.lab.config import Experiment
-from scripts.core.lab.parameters import as_text
 from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import render, text_of
+from scripts.core.runs.command_script import DIRECTORY, MODE, SCRIPT, command_script
 
-DIRECTORY = "/opt/ec2-lab"
-SCRIPT = f"{DIRECTORY}/experiment"
 UNITS = "/etc/systemd/system"
 ACCOUNT = "experiment"
 """The command's own account: not root, but with docker, which on its machine is as good."""
@@ -26,11 +23,14 @@ class Command(LaunchPart):
     order = 90
 
     def share(self, site: Site) -> Share:
-        """Return the unit, the script and what starts them; nothing where the experiment has no command."""
+        """Return the unit, the script and what starts them; nothing where the experiment has no command.
+
+        Where something is delivered over ssh anyway, the script is too, and user data has nothing of it.
+        """
         if site.experiment.command is None:
             return Share()
-        files = {
-            SCRIPT: ("0755", script(site.experiment)),
+        files = {} if site.experiment.is_delivered_to else {SCRIPT: (MODE, command_script(site.experiment))}
+        files |= {
             f"{UNITS}/experiment.service": ("0644", unit(_unit(site))),
             f"{DIRECTORY}/write-ending": ("0755", sent("write-ending.py")),
         }
@@ -56,18 +56,6 @@ class Command(LaunchPart):
 def _unit(site: Site) -> str:
     tells = site.experiment.bucket is not None
     return render("experiment.service.j2", experiment=site.name, account=ACCOUNT, tells=tells)
-
-
-def script(experiment: Experiment) -> str:
-    """Return what the unit runs: nothing without its data, then the command with its parameters, where its code is."""
-    mounts = "".join(
-        f"mountpoint -q {mount} || {{ echo ec2-lab: {mount} is not mounted; exit 1; }}\n"
-        for mount in (shlex.quote(volume.mount) for volume in experiment.mounted)
-    )
-    values = {name: as_text(value) for name, value in experiment.parameters.items()}
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-    into = "cd code\n" if experiment.code else ""
-    return f"#!/bin/bash\nset -euo pipefail\n{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
 
 
 def _begin(experiment: Experiment) -> list[list[str]]:

@@ -1,5 +1,7 @@
 """What a command waits for is brought to a real host over ssh, and begins it once."""
 
+import base64
+import gzip
 import json
 import signal
 import time
@@ -8,7 +10,8 @@ import pytest
 
 from scripts.core.render import text_of
 from tests.hosts.machine import appear, let_in
-from tests.test_runs import git, run_of
+from tests.lab_directory import REPOSITORY
+from tests.test_runs import git
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
 EXPERIMENT = 'types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
@@ -71,9 +74,37 @@ def test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins(t
     assert "bringing the code (commit " in out
     assert host.run("stat", "-c", "%U %n", "/home/experiment/code/train.py").stdout.startswith("experiment ")
     assert host.run("cat", "/home/experiment/code/train.py").stdout == "print('one')\n"
-    assert host.run("cat", "/var/lib/ec2-lab/code.sha256").stdout == run_of(lab, "train")["code"]["pack_sha256"]
     assert begins(host) == 1
     assert any("launched" in (r.get("note") or {}) for r in lab.records())
+
+
+def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_user_data_and_on_no_command_line(
+    there, cloud, tmp_path
+):
+    lab, host = there
+    lab.write(
+        "experiments/train.toml", EXPERIMENT.replace("train.py", "train.py --quietly") + "parameters = {lr=0.7071}"
+    )
+    watching = {
+        "COMMANDS": str(tmp_path / "commands"),
+        "PYTHONPATH": f"{REPOSITORY}/tests/watched_processes:{REPOSITORY}",
+    }
+    lab.variables |= watching
+    process = launching(lab, cloud, host)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, out + err
+    assert host.run("stat", "-c", "%a %U:%G", "/opt/ec2-lab/experiment").stdout == "600 root:root\n"
+    assert "export lr=0.7071\ncd code\npython3 train.py --quietly\n" in host.path("/opt/ec2-lab/experiment").read_text()
+    (machine,) = [m for m in cloud.inventory() if m["kind"] == "instance"]
+    described = {"InstanceId": machine["id"], "Attribute": "userData"}
+    sent = cloud.client("ec2", "us-east-1").describe_instance_attribute(**described)["UserData"]["Value"]
+    packed = base64.b64decode(sent)
+    user_data = (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed).decode()
+    started = (tmp_path / "commands").read_text()
+    assert "ssh" in started, "the watch works"
+    for text in (user_data, started, lab.registry.read_text()):
+        assert "--quietly" not in text
+    assert "0.7071" not in user_data + started
 
 
 def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(there, cloud):
@@ -99,20 +130,20 @@ def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(
 def test_a_command_that_has_begun_keeps_its_code(there, cloud):
     lab, host = there
     host.write("/run/state", "active\n")
-    host.write("/var/lib/ec2-lab/code.sha256", "another")
+    host.write("/var/lib/ec2-lab/delivered", "another")
     process = launching(lab, cloud, host)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert "train: its command has begun already, with other code; `make teardown EXP=train`, and launch anew" in err
+    assert "train: its command has begun already, with other code, parameters or another command; `make tear" in err
     assert begins(host) == 0
     assert not host.path("/home/experiment/code").exists()
 
 
 def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):
     _, host = there
-    told = json.dumps({"sha256": "0" * 64, "environment": {}, "files": {}})
+    told = json.dumps({"run": "", "code": "0" * 64, "files": {}})
     host.write("/root/receive.py", text_of("receive-run.py"))
-    done = host.run("sh", "-c", 'echo x | gzip | python3 /root/receive.py "$0"', told, check=False)
+    done = host.run("sh", "-c", '(echo "$0"; echo x | gzip) | python3 /root/receive.py', told, check=False)
     assert done.returncode == 1
     assert "the code did not arrive whole" in done.stderr
     assert begins(host) == 0

@@ -12,6 +12,7 @@ from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.lab.values import REASON, duration
 from scripts.core.lab.volume_config import LONGEST
+from scripts.core.secret_detection import secret_in
 from scripts.core.session import Session
 
 
@@ -39,6 +40,8 @@ def keep_for(session: Session, volume: KeptVolume, text: str, reason: str) -> Ke
     until = datetime.now(UTC).date() + _length(text)
     if reason and not REASON.fullmatch(reason):
         raise LabError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
+    if kind := secret_in(reason):
+        raise LabError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
     if not reason and not volume.kept.has_reason:
         raise LabError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
     tags = {KEPT_UNTIL: str(until), **({KEPT_BECAUSE: reason} if reason else {})}

@@ -19,6 +19,7 @@ from scripts.core.lab.public_key import public_key
 from scripts.core.lab.strict import Strict
 from scripts.core.lab.toml_file import checked, is_there, load, read
 from scripts.core.lab.values import (
+    Command,
     Duration,
     GroupName,
     InstanceType,
@@ -32,6 +33,7 @@ from scripts.core.lab.values import (
     Region,
     S3Address,
     Subnet,
+    Tags,
     Zone,
     duration_text,
     matching,
@@ -130,7 +132,7 @@ class Lab(Strict):
     """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
     kms_keys: dict[Region, KmsKey] = {}
     """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
-    tags: dict[str, str] = {}
+    tags: Tags = {}
 
 
 class Experiment(Strict):
@@ -157,7 +159,7 @@ class Experiment(Strict):
     data: list[Data] = []
     scratch: list[Scratch] = []
     instance_store: InstanceStore | None = None
-    command: str | None = None
+    command: Command | None = None
     """Run by bash on the machine once its data is mounted."""
     parameters: dict[ParameterName, ParameterValue] = {}
     """What the command finds in its environment."""

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.lab.values import parameter_name
+from scripts.core.lab.values import parameter_name, parameter_value
 from scripts.core.names import closest
 
 LONGEST_NAME = 63
@@ -38,12 +38,13 @@ def parameters_in(words: str) -> dict[str, str]:
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as problem:
-        raise LabError(f"SET: {words!r}: {str(problem).lower()}") from problem
-    for name, equals, _ in pairs:
-        if not equals:
-            raise LabError(f'SET: {name!r} gives {name} no value (try SET="{name}=0.1")')
+        raise LabError(f"SET: {str(problem).lower()}") from problem
+    for name, equals, value in pairs:
         try:
             parameter_name(name)
+            if not equals:
+                raise LabError(f'SET: {name!r} gives {name} no value (try SET="{name}=0.1")')
+            parameter_value(value)
         except ValueError as problem:
             raise LabError(f"SET: {problem}") from problem
     if twice := [name for name, count in Counter(name for name, _, _ in pairs).items() if count > 1]:

@@ -74,8 +74,9 @@ def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """Return `data[0].mount` for ("data", 0, "mount")."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    """Return `data[0].mount` for ("data", 0, "mount"); pydantic marks a complaint of a key itself by "[key]"."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
+    return "".join(parts).removeprefix(".")
 
 
 def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:

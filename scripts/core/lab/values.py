@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from scripts.core.names import LOGIN, NAME, NAME_RULE, REGION
+from scripts.core.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
@@ -95,11 +96,15 @@ def networks(ssh_from: Any) -> Any:
 
 def parameter_name(name: str) -> str:
     """Return the name of an environment variable that no program but the experiment's own minds."""
+    no_secret(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
         message = f'{name!r} can\'t be a parameter (letters, digits and _, no digit first: "lr")'
         raise ValueError(message)
     if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
         message = f"{name!r} is the system's own variable; take another name"
+        raise ValueError(message)
+    if names_a_secret(name):
+        message = f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name"
         raise ValueError(message)
     return name
 
@@ -112,10 +117,35 @@ def parameter_value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         message = f"{value} is no number"
         raise ValueError(message)
-    if isinstance(value, str) and ("\0" in value or "\n" in value):
+    if isinstance(value, str) and no_secret(value) and ("\0" in value or "\n" in value):
         message = f"{value!r} has characters that a parameter may not have (no line breaks)"
         raise ValueError(message)
     return value
+
+
+def no_secret(text: str) -> str:
+    """Return a text that is written down and shown, unless it holds a secret, which no complaint repeats."""
+    if kind := secret_in(text):
+        message = f"holds {kind}: {REMEDY}"
+        raise ValueError(message)
+    return text
+
+
+def command_without_secrets(command: str) -> str:
+    """Return a command, unless a secret stands in it."""
+    if kind := secret_in_command(command):
+        message = f"holds {kind}: {REMEDY}"
+        raise ValueError(message)
+    return command
+
+
+def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
+    """Return tags, which everybody in the account can read, unless one is a secret."""
+    for key, value in tags.items():
+        if names_a_secret(key) or secret_in(value):
+            message = f"{key!r} looks like a secret, and everybody in the account can read tags; leave it out"
+            raise ValueError(message)
+    return tags
 
 
 Region = Annotated[str, matching(REGION, 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
@@ -154,12 +184,15 @@ REASON = re.compile(r"(?! )[^\x00-\x1f\x7f\u2028\u2029]{1,120}(?<! )")
 Reason = Annotated[
     str,
     matching(REASON.pattern, "a reason (one line of at most 120 characters)"),
+    AfterValidator(no_secret),
     Field(examples=["until the paper is out"]),
 ]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
 Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
 ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
+Command = Annotated[str, AfterValidator(command_without_secrets)]
+Tags = Annotated[dict[str, str], AfterValidator(tags_without_secrets)]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
 KmsKey = Annotated[
     str,

@@ -13,7 +13,7 @@ from scripts.core.launch.asking import Instance
 from scripts.core.launch.definition import Definition
 from scripts.core.launch.launching import Launch, Listener
 from scripts.core.launch.set_up import set_up
-from scripts.core.runs.delivery import check_way, deliver
+from scripts.core.runs.delivery import Delivery, check_way, deliver
 from scripts.core.runs.kept_code import keep
 from scripts.core.session import Session
 
@@ -68,7 +68,8 @@ def launch_experiment(
         mark_volumes(session, machines)
         reaches = set_up(session, name, experiment, machines, report.sets_up)
         if experiment.is_delivered_to:
-            deliver(session, name, machines, reaches, run.pack if run else None, report.sets_up)
+            delivery = Delivery(experiment, run.pack if run else None, machines)
+            deliver(session, name, delivery, reaches, report.sets_up)
             launch.launched()
         report.reached(session, reaches)
 

@@ -1,14 +1,18 @@
-"""Delivery: what an experiment's command needs and can't come with the boot is brought to its machines over ssh.
+"""Delivery: what an experiment's machines wait for after their boot is brought to them over ssh.
 
-No credentials and no bucket are needed on the machine for it.
+With code or nodes a launch depends on ssh in any case; then the command and its parameters go this way too, and stand
+in no user data. No credentials and no bucket are needed on the machine for it.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePath
 
 from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
@@ -19,10 +23,41 @@ from scripts.core.hosts.ssh_files import Reach
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance
 from scripts.core.runs.code_packing import Pack
+from scripts.core.runs.command_script import MODE, SCRIPT, command_script
 from scripts.core.runs.rendezvous import environments_of, host_file
 from scripts.core.session import Session
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What each machine of an experiment is brought."""
+
+    experiment: Experiment
+    pack: Pack | None
+    machines: Sequence[Instance]
+
+    @property
+    def run(self) -> str:
+        """What names the run on its machines: the SHA-256 of code, command and parameters."""
+        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}"
+        return hashlib.sha256(sent_to_all.encode()).hexdigest()
+
+    def header(self, environment: Mapping[str, str]) -> bytes:
+        """Return the line that receive-run reads first."""
+        variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
+        files = {"hosts": ("0644", host_file(self.machines)), "experiment.env": (MODE, variables)}
+        if self.experiment.command is not None:
+            files[PurePath(SCRIPT).name] = (MODE, command_script(self.experiment))
+        told = {"run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files}
+        return json.dumps(told).encode() + b"\n"
+
+    def __str__(self) -> str:
+        parts = [f"the code ({self.pack})"] if self.pack else []
+        parts += ["the command"] if self.experiment.command is not None else []
+        parts += ["the addresses"] if self.experiment.nodes > 1 else []
+        return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def check_way(session: Session, name: str, experiment: Experiment) -> None:
@@ -37,9 +72,7 @@ def check_way(session: Session, name: str, experiment: Experiment) -> None:
         )
 
 
-def deliver(
-    session: Session, name: str, machines: Sequence[Instance], reaches: Sequence[Reach], pack: Pack | None, say: Say
-) -> None:
+def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[Reach], say: Say) -> None:
     """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
 
     Done again, it changes nothing where the command has begun.
@@ -47,22 +80,20 @@ def deliver(
     if not session.boot_seconds:
         say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
         return
-    content = gzip.compress(pack.tar) if pack else b""
-    digest = pack.sha256 if pack else ""
-    environments, files = environments_of(name, machines), {"hosts": host_file(machines)}
+    content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
+    environments = environments_of(name, delivery.machines)
     config = ssh_files(session).config
 
     def bring(reach: Reach) -> None:
-        told = {"sha256": digest, "environment": environments[reach.instance], "files": files}
-        host = Host(reach.name, config)
-        there = host.run_as_root(sent("receive-run.py"), json.dumps(told), given=content).strip()
-        if there != digest:
+        given = delivery.header(environments[reach.instance]) + content
+        printed = Host(reach.name, config).run_as_root(sent("receive-run.py"), given=given)
+        if printed.strip().splitlines()[-1:] != [delivery.run]:
             raise LabError(
-                f"{reach.name}: its command has begun already, with other code; "
+                f"{reach.name}: its command has begun already, with other code, parameters or another command; "
                 f"`make teardown EXP={name}`, and launch anew"
             )
 
-    say(f"bringing {f'the code ({pack})' if pack else 'the addresses'} to {', '.join(r.name for r in reaches)}")
+    say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
     with Threads(max(len(reaches), 1)) as bringing:
         try:
             list(bringing.map(bring, reaches))

@@ -1,0 +1,86 @@
+"""Whether a name or a text looks like a secret: what looks like one is refused where it would be written down. Pure.
+
+It finds what is recognisable, by the name that somebody gave it or by the form that its issuer gave it. A password
+that looks like any other word, under a name that says nothing, is not found.
+"""
+
+from __future__ import annotations
+
+import re
+
+REMEDY = (
+    "it would be recorded; keep it in Secrets Manager, or in Parameter Store as a SecureString, and let the command "
+    'fetch it by its instance_profile (docs/runs.md, "Secrets")'
+)
+
+ENDINGS = ("secret", "password", "passwd", "passphrase", "credential", "apikey")
+"""What is always a secret, whatever stands before it."""
+KEYS = {
+    "access", "account", "anthropic", "api", "auth", "encryption", "hf", "kaggle", "master", "openai", "private",
+    "secret", "service", "signing", "wandb",
+}  # fmt: skip
+"""Whose `key` is one. Others (`primary_key`, `sort_key`, `public_key`) are not."""
+CREDENTIALS = {"access", "api", "auth", "bearer", "refresh", "session"}
+"""Whose `tokens` are secrets, though there are several."""
+TEXT_TOKENS = {
+    "action", "audio", "begin", "blank", "bos", "byte", "char", "class", "cls", "control", "decoder", "each",
+    "encoder", "end", "eod", "eos", "eot", "fim", "first", "global", "image", "img", "instance", "lang", "language",
+    "last", "mask", "memory", "newline", "next", "noise", "object", "pad", "padding", "per", "placeholder", "prefix",
+    "prompt", "query", "register", "sep", "separator", "soft", "sos", "source", "space", "speaker", "special",
+    "speech", "start", "stop", "sub", "suffix", "target", "task", "text", "think", "time", "tool", "trigger", "unk",
+    "unknown", "video", "vision", "visual", "word",
+}  # fmt: skip
+"""Whose `token` is a piece of text, as models have it."""
+FLAGS = {"disable", "enable", "has", "is", "max", "min", "n", "need", "needs", "no", "num", "require", "skip", "use"}
+"""What a name begins with that tells whether or how many."""
+CARRIERS = {"base64", "header", "hex", "string", "text", "value"}
+"""What may stand behind the word that counts: `token_value` is a token, `token_file` is a file."""
+ACCESS = {"auth", "authorization", "bearer", "psk", "pwd"}
+
+FORMS = {
+    "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}\b",
+    "a GitHub token": r"\b(?:gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})",
+    "a GitLab token": r"\bgl(?:pat|rt|dt)-[A-Za-z0-9_-]{20,}",
+    "an API key": r"(?<![A-Za-z0-9-])sk-(?:[a-z]+[0-9]*-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9]{20}",
+    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
+    "a Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{36}\b",
+    "a PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{20,}",
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@$]*:[^\s/@${<]{3,}@",
+}
+LITERAL = r"""["']?([A-Za-z0-9][\w+/=.~@!#%^&*:-]{7,})"""
+"""A value that no variable and no command gives."""
+ASSIGNMENTS = (rf"(?<![\w./$-])([A-Za-z_]\w*)={LITERAL}", rf"(?<!\S)--?([a-z][\w-]*)(?:=|\s+){LITERAL}")
+
+
+def names_a_secret(name: str) -> bool:
+    """Say whether what is called so is a secret: `hf_token`, `apiKey` and `DB_PASSWORD` are, `max_tokens` is not."""
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+(?:64)?", name)]
+    while len(words) > 1 and words[-1] in CARRIERS:
+        words.pop()
+    if not words or (len(words) > 1 and words[0] in FLAGS):
+        return False
+    last = words[-1].removesuffix("s")
+    before = words[-2] if len(words) > 1 else ""
+    if last.endswith("token"):
+        kind = last.removesuffix("token") or before
+        return kind in CREDENTIALS if words[-1].endswith("s") else kind not in TEXT_TOKENS
+    return last.endswith(ENDINGS) or last in ACCESS or (last == "key" and before in KEYS)
+
+
+def secret_in(text: str) -> str | None:
+    """Return what kind of secret a text holds, by its issuer's form; None where none is seen."""
+    return next((kind for kind, form in FORMS.items() if re.search(form, text)), None)
+
+
+def secret_in_command(command: str) -> str | None:
+    """Return what secret a command holds, also as `HF_TOKEN=…` or `--password …` with a literal; None for none."""
+    for pattern in ASSIGNMENTS:
+        for name, value in re.findall(pattern, command):
+            if names_a_secret(name) and re.search(r"\d", value):
+                return f"a value for {name}"
+    return secret_in(command)
