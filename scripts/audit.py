@@ -35,6 +35,7 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     from scripts.core.account.examination import examined
     from scripts.core.account.orphans import of_whom
     from scripts.core.account.owners import with_owners
+    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.names import region_names
     from scripts.core.session import open_session
 
@@ -42,6 +43,7 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
     whose = of_whom(of)
     with open_session("audit") as session:
         report.begins(session)
+        tell_elsewhere(report.console, session)
         seen, found = examined(session, region_names(regions))
         found = with_owners(session, found)
         report.found(seen, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     from scripts.core.costs.charges import charges_of
     from scripts.core.costs.cost_report import CostReport
     from scripts.core.costs.cost_sums import group_named, moment
+    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.session import open_session
 
     by = group_named(by or "experiment")
@@ -37,6 +39,8 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     with open_session("cost") as session:
         report.tells(charges_of(session, begins, ends), by, begins, ends)
         report.prices(session.prices)
+        with suppress(LabError):  # without credentials, all that is on record is shown all the same
+            tell_elsewhere(report.console, session)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,12 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             raise LabError(f"{exp}: nothing is on record{of_a_sweep or closest(exp, known)}")
         for record in records if as_json else ():
             console.say("", "record", record=record.as_json())
-        console.table(COLUMNS, [_row(record) for record in told(records)])
+        accounts = {record.account for record in records if record.operation}
+        several = len(accounts) > 1
+        columns = (*COLUMNS, "account") if several else COLUMNS
+        console.table(
+            columns, [[*_row(record), *([str(record.whose or "?")] if several else [])] for record in told(records)]
+        )
 
 
 def _row(record: Record) -> list[str]:

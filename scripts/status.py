@@ -12,6 +12,7 @@ app = script(__doc__)
 def status(as_json: AsJson = False) -> None:
     """Show what the registry says lives, with the state that AWS gives it now and what it costs, with its volumes."""
     from scripts.core.costs.standing_costs import costs_of, total_of
+    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.machines.standing import standing
     from scripts.core.machines.status_report import StatusReport
     from scripts.core.session import open_session
@@ -19,6 +20,7 @@ def status(as_json: AsJson = False) -> None:
     console = Console(as_json=as_json)
     with open_session("status") as session:
         resources = standing(session)
+        tell_elsewhere(console, session)
         if not resources:
             console.hint("nothing lives")
             return

@@ -46,7 +46,8 @@ def sweep(
     with open_session("sweep") as session:
         written, experiment = with_matrix(session.directory, exp)
         everything = variations(exp, experiment.matrix, fixed)
-        wanted = to_launch(everything, session.registry.histories({one.name for one in everything}), failed=failed)
+        before = session.of_this_account(session.registry.histories({one.name for one in everything}))
+        wanted = to_launch(everything, before, failed=failed)
         expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)

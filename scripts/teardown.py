@@ -19,7 +19,7 @@ app = script(__doc__)
 def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -> None:
     """Delete what EXP owns in every region that it touched; EXP='speech-*' shows which match, and YES=1 ends them.
 
-    Works from the registry alone, so it also cleans up after a launch that was killed and needs no experiment file.
+    Works from the registry, so it also cleans up after a launch that was killed and needs no experiment file.
     Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
     (a misspelt name must not look like a machine taken down).
     """
@@ -27,15 +27,20 @@ def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -
     if is_pattern(exp):
         several(exp, console, yes)
     else:
-        one(exp, console)
+        one(exp, console, yes)
 
 
-def one(exp: str, console: Console) -> None:
+def one(exp: str, console: Console, yes: bool) -> None:
     """Take one experiment down."""
-    from scripts.core.machines.taking_down import take_down
+    from scripts.core.machines.taking_down import strike_out, take_down
     from scripts.core.session import acting_on
 
     with acting_on(exp, "teardown") as session:
+        if struck := strike_out(session, exp) if yes else []:
+            text = f"{exp}: struck out of the registry: {', '.join(struck)}"
+            console.say(text, "struck-out", experiment=exp, struck_out=struck)
+            if not session.holdings(exp).names:
+                return
         removal = take_down(session, exp, lambda r: deleting(console, r), lambda said: saving(console, said))
         deleted, along = list(removal.deleted), list(removal.went_along)
         with_it = f" (and {len(along)} that went with it)" if along else ""
@@ -45,6 +50,7 @@ def one(exp: str, console: Console) -> None:
 
 def several(pattern: str, console: Console, yes: bool) -> None:
     """Show which experiments match; take them down where that is meant."""
+    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.machines.standing import standing
     from scripts.core.machines.taking_down import living_experiments, take_all_down
     from scripts.core.session import open_session
@@ -57,6 +63,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
 
     with open_session("teardown") as session:
         names = living_experiments(session, pattern)
+        tell_elsewhere(console, session, pattern)
         if not names:
             console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)
             return

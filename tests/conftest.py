@@ -37,6 +37,23 @@ def cloud(cloud_directory):
     return local
 
 
+@pytest.fixture(scope="session")
+def second_cloud_directory(tmp_path_factory):
+    """The directory of another local cloud: another account."""
+    directory = tmp_path_factory.mktemp("second-cloud")
+    ensure_running(directory)
+    yield directory
+    stop(directory)
+
+
+@pytest.fixture
+def second_cloud(second_cloud_directory):
+    """Another account, as it begins."""
+    local = LocalCloud(ensure_running(second_cloud_directory))
+    local.reset()
+    return local
+
+
 @pytest.fixture
 def lab(tmp_path, cloud, cloud_directory):
     """A lab with the demo's files, on the test's local cloud."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,7 +123,9 @@ class GeneratedRegistry:
         return self
 
     def write(self, path: Path) -> None:
-        """Write them as a registry file."""
-        ordered = sorted(self.records, key=lambda record: record.time)
+        """Write them as a registry file, as of the account of the lab that it is in."""
+        number = path.parent / ".local-cloud" / "account"
+        whose = {"partition": "local", "account": number.read_text().strip()} if number.exists() else {}
+        ordered = [replace(record, **whose) for record in sorted(self.records, key=lambda record: record.time)]
         path.write_bytes(b"[\n" + b",\n".join(as_line(record.as_json()) for record in ordered) + CLOSING)
         path.chmod(0o600)

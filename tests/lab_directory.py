@@ -49,6 +49,16 @@ class LabDirectory:
     def registry(self) -> Path:
         return self.path / "registry.json"
 
+    @property
+    def account(self) -> dict[str, str]:
+        """How records name the account of the lab's local cloud."""
+        return {"partition": "local", "account": (self.path / ".local-cloud" / "account").read_text().strip()}
+
+    def use(self, cloud_directory: Path) -> None:
+        """Let the lab's own local cloud be the one of a directory from now on: another account."""
+        (self.path / ".local-cloud").unlink()
+        (self.path / ".local-cloud").symlink_to(cloud_directory)
+
     def write(self, name: str, text: str) -> Path:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)

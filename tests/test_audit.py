@@ -128,6 +128,8 @@ def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, clou
         "id": "f" * 32,
         "time": running.records()[-1]["time"],
         "note": {"gone": [machine]},
+        "partition": "local",
+        "account": running.records()[-1]["account"],
     }
     running.registry.write_text(json.dumps([*running.records(), note]))
     ended = running.run("audit", REGIONS=HERE)

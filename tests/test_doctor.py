@@ -198,7 +198,8 @@ def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(
 
 
 def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud, monkeypatch):
-    assert look(Credentials()) == [("caller", "arn:aws:sts::123456789012:user/moto in account 123456789012")]
+    number = (lab.path / ".local-cloud" / "account").read_text().strip()
+    assert look(Credentials()) == [("caller", f"arn:aws:sts::{number}:user/moto in account {number}")]
     for name, value in on_aws(lab, cloud).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "x")

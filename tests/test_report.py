@@ -71,6 +71,7 @@ def test_a_person_is_told_where_the_file_is(lab, out):
 
 def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab, cloud):
     assert lab.launch().code == 0
+    lab.registry.write_text(lab.registry.read_text().replace('"partition":"local"', '"partition":"aws"'))
     lab.write("lab.toml", 'cloud = "aws"\nregions = ["us-east-1", "us-west-2"]\n')
     text, events = report(lab, **NO_CREDENTIALS)
     assert {event["what"] for event in events["unanswered"]} == {"what lives", "data sets", "audit"}

@@ -168,7 +168,7 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     registry = FileRegistry(lab.registry)
     codes = {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9}
     for name, code in codes.items():
-        registry.append(Record(event=Event.NOTE, experiment=name, note={"ended": {"exit_code": code}}))
+        registry.append(Record(event=Event.NOTE, experiment=name, note={"ended": {"exit_code": code}}, **lab.account))
     kept = sweep(lab, FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
     assert "already lives" in kept.error

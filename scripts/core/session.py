@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,9 @@ from scripts.core.kind import Kind
 from scripts.core.lab.config import Lab, Member, load_lab, load_members
 from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import Plugins
+from scripts.core.registry.elsewhere import Elsewhere
 from scripts.core.registry.needed_records import needed_records
+from scripts.core.registry.record import Record, by_account
 from scripts.core.registry.recorder import Recorder
 from scripts.core.registry.registry import Registry
 from scripts.core.registry.resources import Holdings, holdings
@@ -90,7 +92,8 @@ class Session:
         """What writes every call down."""
         registry = self.registry if self.records else Unwritten()
         not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
-        return Recorder(registry, self.script, Tagger(self.kinds.values(), self.lab.tags), not_found)
+        tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
+        return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
 
     @cached_property
     def cloud(self) -> Cloud:
@@ -125,12 +128,53 @@ class Session:
         return load_members(self.directory)
 
     def holdings(self, experiment: str | None = None) -> Holdings:
-        """Compute from the registry what an experiment, or all, own."""
-        return holdings(self.registry.records(experiment), self.kinds, experiment)
+        """Compute from the registry what an experiment, or all, own in the account that is used."""
+        return holdings(self.records_here(experiment), self.kinds, experiment)
 
     def holdings_ever(self, experiment: str | None = None) -> Holdings:
         """Compute the same from the archive too, so that what was ever asked for is known."""
-        return holdings(self.registry.history(experiment), self.kinds, experiment)
+        return holdings(self.history_here(experiment), self.kinds, experiment)
+
+    def records_here(self, experiment: str | None = None) -> list[Record]:
+        """Return the records at hand that speak of the account that is used."""
+        return self.of_this_account(self.registry.records(experiment))
+
+    def history_here(self, experiment: str | None = None) -> list[Record]:
+        """Return all of them, the archive's too."""
+        return self.of_this_account(self.registry.history(experiment))
+
+    def paid_for(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records of what costs where the lab works: in AWS, in whichever account; or in local clouds."""
+        local = self.lab.cloud == "local"
+        return [record for record in records if record.whose is None or record.whose.is_local == local]
+
+    def of_this_account(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records that speak of the account that is used. Raises LabError where that can't be known."""
+        found = by_account(records)
+        return found.get(self.cloud.account, []) if found else []
+
+    def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
+        """Return the other accounts in which an experiment, or any, lives or may."""
+        found = by_account(self.registry.records(experiment))
+        every = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
+        lives = [Elsewhere(account, known) for account, known in every.items() if known.names]
+        return [one for one in lives if one.account != self.cloud.account]
+
+    def expect_here(self, experiment: str) -> None:
+        """Raise LabError where an experiment lives in other accounts alone: it can't be acted on from here."""
+        if (found := self.elsewhere(experiment)) and not self.holdings(experiment).names:
+            raise LabError(self._told(found[0]))
+
+    def expect_free(self, experiment: str) -> None:
+        """Raise LabError where an experiment lives in another AWS account: a second one would have its name.
+
+        What lives in a local cloud is in nobody's way: that is where one begins.
+        """
+        if found := [one for one in self.elsewhere(experiment) if not one.may_be_over]:
+            raise LabError(f"{self._told(found[0])}, or another name is free here")
+
+    def _told(self, one: Elsewhere) -> str:
+        return one.told(self.cloud.account)
 
     def put_away(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""

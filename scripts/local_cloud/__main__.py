@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scripts.core.aws.local_server import LOCAL_DIRECTORY, ensure_running, stop
+from scripts.core.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running, stop
 from scripts.core.console import Console, run
 from scripts.core.options import AsJson, script
 
@@ -34,6 +35,7 @@ def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson =
 @app.command(name="serve")
 def serve_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
     """Serve in the foreground (what `start` starts)."""
+    os.environ.setdefault("MOTO_ACCOUNT_ID", account_of(directory))  # read when the server is imported
     from scripts.local_cloud.server import serve
 
     serve(directory)

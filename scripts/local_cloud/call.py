@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,8 @@ from scripts.local_cloud.answers import Protocol
 from scripts.local_cloud.rest import ROUTES, route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-ACCOUNT = "123456789012"
-"""moto's one account."""
+ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
+"""The one account that there is; moto takes it from the same place."""
 
 
 @dataclass

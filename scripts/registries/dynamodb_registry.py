@@ -33,6 +33,8 @@ GROWTH = 64 * 1024
 About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
 """
 WRITERS = 16
+IDENTITY = {"place": {"S": "about"}, "id": {"S": "registry"}}
+"""The item that says by which id the resources of this registry are known, and whose it answers for besides."""
 KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
 """The item that says how many bytes were kept when something was last put away."""
 
@@ -137,6 +139,21 @@ class DynamoDbRegistry(Registry):
         except LabError:  # whoever reads or writes it next says what is wrong with it
             return False
         return self._bytes_at_hand > GROWTH + 2 * int(kept["bytes"]["N"])
+
+    def ids(self) -> Sequence[str]:
+        """Read the item that has them."""
+        found = self.table.get(IDENTITY) or {}
+        own = [found["first_id"]["S"]] if "first_id" in found else []
+        return list(dict.fromkeys([*own, *sorted(found.get("answers_for", {}).get("SS", ()))]))
+
+    def answer_for(self, ids: Iterable[str]) -> None:
+        """Add to that item; whoever is first gives the registry its own id."""
+        for identity in ids:
+            self.table.update(
+                IDENTITY,
+                UpdateExpression="SET first_id = if_not_exists(first_id, :id) ADD answers_for :ids",
+                ExpressionAttributeValues={":id": {"S": identity}, ":ids": {"SS": [identity]}},
+            )
 
     def _measured(self) -> int:
         sizes = self.table.query(LIVE, ProjectionExpression=BYTES)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.errors import LabError
-from scripts.core.session import Session
+from scripts.core.registry.account import Account
+
+if TYPE_CHECKING:
+    from scripts.core.aws.cloud import Cloud
 
 ATTEMPTS = 2
 SHUT_CODES = ("InvalidClientTokenId", "AuthFailure", "RegionDisabledException", "OptInRequired")
@@ -40,6 +44,13 @@ class Caller:
     """Whether no answer came at all."""
 
     @property
+    def whose(self) -> Account:
+        """The account, with the partition that the ARN is of. Raises LabError where AWS did not tell."""
+        if self.problem:
+            raise LabError(f"which account these credentials are of is not known: {self.problem}")
+        return Account(self.arn.split(":")[1], self.account)
+
+    @property
     def is_root(self) -> bool:
         """Whether it is the account's root user
         (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
@@ -53,22 +64,22 @@ class Caller:
         return found[1] if found else None
 
 
-def introduced(session: Session) -> Caller:
-    """Ask AWS who asks, in the lab's first region that knows; what goes wrong is part of the answer."""
+def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
+    """Ask AWS who asks, in the first of some regions that knows; what goes wrong is part of the answer."""
     asked = None
-    for region in session.lab.regions:
-        found = _asked(session, region)
+    for region in regions:
+        found = _asked(cloud, region)
         asked = asked or found
         if found.code not in SHUT_CODES:
             return found
     return asked or Caller()
 
 
-def _asked(session: Session, region: str) -> Caller:
+def _asked(cloud: Cloud, region: str) -> Caller:
     before = time.time()
     try:
         with in_words():
-            answer = session.cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
+            answer = cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
     except LabError as problem:
         cause = problem.__cause__
         if isinstance(cause, ClientError):

@@ -16,12 +16,16 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
 
+from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.caller import introduced
 from scripts.core.aws.credentials_end import end_of_credentials
-from scripts.core.aws.local_server import LOCAL_DIRECTORY, ensure_running
+from scripts.core.aws.known_accounts import KnownAccounts
+from scripts.core.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running
 from scripts.core.aws.service_data import CutLoader
 from scripts.core.aws.whole_answers import WholeAnswers
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Lab
+from scripts.core.registry.account import LOCAL, Account
 from scripts.core.registry.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -43,10 +47,40 @@ class Cloud:
 
     def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
         self._url, self._session = _way(lab, directory)
+        self._regions = lab.regions
         self._home = lab.regions[0]
+        self._directory = directory
+        self._account: Account | None = None
+        self._no_account = ""
+        self._asking = threading.Lock()
         recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
+
+    @property
+    def account(self) -> Account:
+        """The account that calls are made in. Raises LabError where AWS does not say."""
+        with self._asking:
+            if self._no_account:
+                raise LabError(self._no_account)
+            if self._account is None:
+                with in_words():
+                    self._account = self._found_out()
+            return self._account
+
+    def _found_out(self) -> Account:
+        if self._url:
+            return Account(LOCAL, account_of(self._directory / LOCAL_DIRECTORY))
+        known = KnownAccounts.of(self._session, self._directory)
+        if found := known.account():
+            return found
+        try:
+            found = introduced(self, self._regions).whose
+        except LabError as problem:
+            self._no_account = str(problem)
+            raise
+        known.remember(found)
+        return found
 
     @property
     def settling_seconds(self) -> float:

@@ -6,6 +6,8 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,11 +18,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from scripts.core.errors import LabError
+from scripts.core.whole_file import drafted
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
 
 ADDRESS_FILE = "server.json"
+ACCOUNT_FILE = "account"
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE = 30.0
 """Seconds to wait until a started server answers."""
@@ -32,6 +36,25 @@ def ensure_running(directory: Path) -> str:
         return url
     with _alone(directory):
         return running(directory) or _started(directory)
+
+
+def account_of(directory: Path) -> str:
+    """Return the number of the local cloud of a directory: twelve digits, as AWS's accounts have. Raises LabError.
+
+    It is the same after every start: what lived in it before is gone then, and in no other account.
+    """
+    path = directory / ACCOUNT_FILE
+    try:
+        if not path.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            with drafted(path, f"{secrets.randbelow(10**12):012d}\n".encode()) as draft, suppress(FileExistsError):
+                path.hardlink_to(draft)  # whoever is first has made it
+        number = path.read_text().strip()
+    except (OSError, ValueError) as problem:
+        raise LabError(f"{path}: can't be read or written: {problem}; the local cloud needs it") from problem
+    if not re.fullmatch(r"[0-9]{12}", number):
+        raise LabError(f"{path}: is not twelve digits; delete it, and the local cloud has another number")
+    return number
 
 
 def running(directory: Path) -> str | None:
@@ -108,7 +131,7 @@ def _started(directory: Path) -> str:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.local_cloud", "serve", "--directory", str(directory.resolve())],
             cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            env=_environment(),
+            env={**_environment(), "MOTO_ACCOUNT_ID": account_of(directory)},
         )  # fmt: skip
     try:
         if url := _up(directory, process):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.aws.tags import BY, DATASET, EXPERIMENT, RECORD, SHARED, as_tags, checked, requested_tags
+from scripts.core.aws.tags import BY, DATASET, EXPERIMENT, RECORD, REGISTRY, SHARED, as_tags, checked, requested_tags
 from scripts.core.current_experiment import current_experiment
 from scripts.core.kind import Kind
 from scripts.core.registry.record import person
@@ -24,6 +24,8 @@ class Tagger:
     kinds: Iterable[Kind]
     team: Mapping[str, str]
     """The tags of lab.toml."""
+    registry: Callable[[], str]
+    """Returns the id of the registry that the call is written into."""
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
         """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
@@ -35,8 +37,9 @@ class Tagger:
         ]
 
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
-        ours = {RECORD: record_id, BY: re.sub(REFUSED, "_", person())[:256]}
+        whose = {RECORD: record_id, REGISTRY: self.registry()}
+        ours = {BY: re.sub(REFUSED, "_", person())[:256]}
         # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
         if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
             ours |= {"Name": experiment, EXPERIMENT: experiment}
-        return checked({**self.team, **ours, **given, RECORD: record_id})
+        return checked({**self.team, **ours, **given, **whose})

@@ -9,6 +9,8 @@ from scripts.core.errors import LabError
 
 EXPERIMENT = "lab:experiment"
 RECORD = "lab:record"
+REGISTRY = "lab:registry"
+"""Which registry asked for it, by the registry's own id."""
 BY = "lab:by"
 """Who asked for it: user@host."""
 SHARED = "lab:shared"

@@ -31,7 +31,7 @@ class Spending:
     @classmethod
     def of(cls, session: Session) -> Spending:
         """Reckon it from the registry and its archive. Raises LabError."""
-        records, now = session.registry.history(), datetime.now(UTC)
+        records, now = session.paid_for(session.registry.history()), datetime.now(UTC)
         return cls(spans(records, session.kinds, session.prices, now), bases_in(records), now)
 
     def of_the_month(self) -> list[Charge]:

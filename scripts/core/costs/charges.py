@@ -124,4 +124,4 @@ def spans(records: Iterable[Record], kinds: Mapping[str, Kind], book: PriceBook,
 
 def charges_of(session: Session, since: datetime | None = None, until: datetime | None = None) -> list[Charge]:
     """Return what a lab cost by its registry and its archive. Raises LabError."""
-    return charges(session.registry.history(), session.kinds, session.prices, since, until)
+    return charges(session.paid_for(session.registry.history()), session.kinds, session.prices, since, until)

@@ -47,7 +47,7 @@ def total_of(costs: Iterable[Spent]) -> Spent:
 
 
 def _charges(session: Session) -> list[Charge]:
-    return charges(session.registry.records(), session.kinds, session.prices)
+    return charges(session.paid_for(session.registry.records()), session.kinds, session.prices)
 
 
 def _look_into(session: Session, found: Iterable[Charge]) -> bool:

@@ -54,7 +54,7 @@ def build_from_bucket(
 
 def _launch(session: Session, name: str, report: LaunchReport, experiment: Experiment, source: str) -> None:
     """Launch the machine, unless it lives already and pulls the same. Raises LabError."""
-    notes = [record.note for record in session.registry.records(name) if record.experiment == name and record.note]
+    notes = [record.note for record in session.records_here(name) if record.experiment == name and record.note]
     earlier = next((note[PULLS] for note in reversed(notes) if PULLS in note), None)
     session.recorder.note(**{PULLS: source})
     try:

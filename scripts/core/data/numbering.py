@@ -38,7 +38,7 @@ def numbered(
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]
-        yield wanted or next_number([*shown, *given_out(session.registry.records(), dataset)])
+        yield wanted or next_number([*shown, *given_out(session.records_here(), dataset)])
 
 
 def next_number(versions: Iterable[str]) -> str:

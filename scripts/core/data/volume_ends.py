@@ -76,7 +76,7 @@ def save_volumes(session: Session, experiment: str, say: Say) -> None:
     May be interrupted and run again at any time. Raises LabError where a snapshot fails; then nothing is deleted.
     Where all volumes go with their machine, as most do, AWS is not asked.
     """
-    if not _may_be_marked(session.registry.records(experiment), experiment):
+    if not _may_be_marked(session.records_here(experiment), experiment):
         return
     mark_volumes(session, running_machines(session, experiment))
     ending = _ending(session, experiment)

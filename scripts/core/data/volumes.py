@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.core.data.mounted_volume import MountedVolume
 from scripts.core.errors import LabError
+from scripts.core.registry.resources import holdings
 from scripts.core.session import Session
 
 Description = Mapping[str, Any]
@@ -14,7 +15,8 @@ Description = Mapping[str, Any]
 
 def regions_of_interest(session: Session) -> list[str]:
     """Return the regions where the lab may have something: those of lab.toml, and wherever anything was ever made."""
-    return list(dict.fromkeys([*session.lab.regions, *sorted(session.holdings().regions)]))
+    ever = holdings(session.registry.records(), session.kinds).regions  # in whichever account: to look does no harm
+    return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:

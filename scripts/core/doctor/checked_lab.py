@@ -121,7 +121,7 @@ class CheckedLab:
 
 
 def _introduced(lab: CheckedLab) -> Caller:
-    return introduced(lab.opened)
+    return introduced(lab.opened.cloud, lab.opened.lab.regions)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def digest_of(command: str) -> str:
 
 def recorded_run(session: Session, name: str, *, ever: bool = False) -> dict[str, Any] | None:
     """Return what was last recorded of a run of `name`; `ever` looks into the archive too."""
-    records = session.registry.history(name) if ever else session.registry.records(name)
+    records = session.registry.history(name) if ever else session.records_here(name)
     runs = [r.note[RUN] for r in records if r.experiment == name and r.note and RUN in r.note]
     return runs[-1] if runs else None
 

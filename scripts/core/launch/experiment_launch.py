@@ -50,6 +50,7 @@ def launch_experiment(
     defined: Definition | None = None,
 ) -> None:
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
+    session.expect_free(name)
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     with admitted(session, name, defined.base if defined else name, experiment, count) as budgets:

@@ -12,6 +12,7 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import ssh_files
 from scripts.core.machines.removal import Removal, Report, remove_everything
 from scripts.core.names import closest
+from scripts.core.registry.resources import GONE, SETTLED
 from scripts.core.session import Session
 
 AT_ONCE = 32
@@ -21,6 +22,7 @@ Say = Callable[[str], None]
 
 def take_down(session: Session, experiment: str, deleting: Report, saving: Say) -> Removal:
     """Take one experiment down, that the caller acts on alone. Raises LabError, also where it was never launched."""
+    session.expect_here(experiment)
     if not session.holdings(experiment).seen and not session.holdings_ever(experiment).seen:
         known = living_experiments(session)
         lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
@@ -31,11 +33,24 @@ def take_down(session: Session, experiment: str, deleting: Report, saving: Say) 
     return removal
 
 
+def strike_out(session: Session, experiment: str) -> list[str]:
+    """Take out of the registry what lived in a cloud that nobody can ask; return the ids of what that was.
+
+    AWS's accounts are none of these: what lives there is ended there.
+    """
+    struck: list[str] = []
+    for one in session.elsewhere(experiment):
+        if one.may_be_over:
+            ids = sorted(resource.id for resource in one.known.living)
+            settled = [intent.id for intent in one.known.unsettled]
+            session.recorder.note_of(one.account, **{GONE: ids, SETTLED: settled})
+            struck += ids or ["what was perhaps made"]
+    return struck
+
+
 def living_experiments(session: Session, pattern: str = "*") -> list[str]:
     """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
-    known = session.holdings()
-    names = {resource.experiment for resource in known.living} | {intent.experiment for intent in known.unsettled}
-    return sorted(name for name in names if name and fnmatchcase(name, pattern))
+    return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
 
 
 def take_all_down(

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.core.kind import Kind
-from scripts.core.registry.record import Event, Record
+from scripts.core.registry.record import Event, Record, by_account
+from scripts.core.registry.registry import identity_in
 from scripts.core.registry.resources import FOUND, GONE, SETTLED, holdings
 
 
 def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
-    """Return the ids of the records that are needed.
+    """Return the ids of the records that are needed: of each account those that tell what lives there, or may."""
+    of_accounts = [_needed(of_one, kinds) for of_one in by_account(records).values()]
+    return {record.id for record in records if identity_in(record)}.union(*of_accounts)
+
+
+def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
+    """Return the ids of the records of one account that are needed.
 
     All of an experiment that is not over; of the rest, those that tell of something that lives (a data set's
     snapshot, the lab's security group), or of a call that nobody knows the outcome of.

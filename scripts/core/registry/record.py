@@ -9,7 +9,12 @@ import uuid
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from scripts.core.registry.account import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FORMAT = 1
 """The version of this layout, written into every record; a reader refuses a newer one."""
@@ -70,6 +75,9 @@ class Record:
     event: Event
     id: str = field(default_factory=new_id)
     time: str = field(default_factory=now)
+    partition: str | None = None
+    account: str | None = None
+    """The account that was asked, with its partition; "local" is the partition of local clouds."""
     of: str | None = None
     """The id of the intent that an answer or error closes, or of the answer that a repeat counts."""
     experiment: str | None = None
@@ -92,6 +100,11 @@ class Record:
         """Who made it: user@host, without the process."""
         return (self.actor or "").rpartition(":")[0]
 
+    @property
+    def whose(self) -> Account | None:
+        """The account that it speaks of; None where that was not known."""
+        return Account(self.partition, self.account) if self.partition and self.account else None
+
     def as_json(self) -> dict[str, Any]:
         """Return the record as it stands in the file, without empty fields."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
@@ -101,3 +114,11 @@ class Record:
         """Read a record back; fields of later versions are ignored. Raises KeyError or ValueError on anything else."""
         known = {f.name: loaded[f.name] for f in fields(cls) if f.name in loaded}
         return cls(**{**known, "event": Event(loaded["event"])})
+
+
+def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
+    """Return records by the account that they speak of, each account's in their order."""
+    found: dict[Account | None, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.whose, []).append(record)
+    return found

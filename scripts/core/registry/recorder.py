@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.core.current_experiment import current_experiment
 from scripts.core.errors import LabError
+from scripts.core.registry.account import Account
 from scripts.core.registry.known_soon import WAITED, KnownSoon
 from scripts.core.registry.record import Event, Record, actor, new_id, now
 from scripts.core.registry.redaction import without_secrets
@@ -31,6 +32,9 @@ TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
 
 TAGS_ALONE = ("iam",)
 """Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
+
+WHO_ASKS = "GetCallerIdentity"
+"""The call by which an account is found out: its own record can't carry it, its response does."""
 
 Context = dict[str, Any]
 """botocore's own dictionary for one call; what we keep there lies under ID and KEY."""
@@ -62,6 +66,8 @@ class Recorder:
     """(operation, request, record id) -> TagSpecifications for what the call creates."""
     not_found_codes: Collection[str] = ()
     """The errors by which AWS says that something does not exist, also of what it made a moment ago."""
+    whose: Callable[[], Account | None] = field(default=lambda: None)
+    """Returns the account that calls are made in. Raises LabError where that can't be known."""
 
     def __post_init__(self) -> None:
         self._polls: dict[str, _Poll] = {}
@@ -88,7 +94,14 @@ class Recorder:
 
     def note(self, **note: Any) -> None:
         """Write the lab's own word into the registry."""
-        self.registry.append(self._record(Event.NOTE, note=note))
+        self.registry.append(self._stamped(self._record(Event.NOTE, note=note)))
+
+    def note_of(self, account: Account | None, **note: Any) -> None:
+        """Write the lab's own word on another account than the one that is used."""
+        record = self._record(Event.NOTE, note=note)
+        if account:
+            record = replace(record, partition=account.partition, account=account.id)
+        self.registry.append(record)
 
     def close(self) -> None:
         """Write the counts of polls that are still open."""
@@ -98,6 +111,19 @@ class Recorder:
 
     def _record(self, event: Event, **fields: Any) -> Record:
         return Record(event=event, experiment=current_experiment(), script=self.script, actor=actor(), **fields)
+
+    def _stamped(self, record: Record) -> Record:
+        whose = self.whose()
+        return replace(record, partition=whose.partition, account=whose.id) if whose else record
+
+    def _stamped_if_known(self, record: Record) -> Record:
+        """Return a record with its account. Why that is not known is said where somebody wants to know it."""
+        if record.whose or record.operation == WHO_ASKS:
+            return record
+        try:
+            return self._stamped(record)
+        except LabError:
+            return record
 
     def _name_and_tag(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
         """Give a creating call our record's id as its ClientToken and as a tag of what it creates."""
@@ -129,6 +155,7 @@ class Recorder:
         if not changes_something(str(intent.operation)):
             return
         try:
+            context[KEY] = intent = self._stamped(intent)
             self.registry.append(replace(intent, time=now()))
         except LabError as problem:
             raise LabError(f"{problem} ({intent.operation} was not sent)") from problem
@@ -153,7 +180,7 @@ class Recorder:
         self._write_outcome(context[KEY], event=Event.ERROR, error=error)
 
     def _write_outcome(self, intent: Record, **outcome: Any) -> None:
-        record = replace(intent, id=new_id(), time=now(), of=intent.id, **outcome)
+        record = replace(self._stamped_if_known(intent), id=new_id(), time=now(), of=intent.id, **outcome)
         if changes_something(str(intent.operation)):
             self.registry.append(record)
         else:

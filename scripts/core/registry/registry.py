@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -9,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scripts.core.errors import LabError
-from scripts.core.registry.record import Record
+from scripts.core.registry.record import Event, Record, actor, new_id
 
 if TYPE_CHECKING:
     from scripts.core.check import Finding
 
 GROWTH = 1024 * 1024
 """Bytes by which a registry grows, beyond twice what was kept, before what is over is put away."""
+
+IDENTITY = "registry"
+"""The note that says by which id the resources of this registry are known."""
+IDENTITY_FORM = r"[0-9a-f]{32}"
 
 Needed = Callable[[Sequence[Record]], set[str]]
 """Returns the ids of those records that what lives, or is unsettled, is computed from."""
@@ -91,6 +96,26 @@ class Registry(ABC):
     def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment for one script. Raises Held, which names who holds it, where and since when."""
 
+    def ids(self) -> Sequence[str]:
+        """Return the ids that this registry answers for, its own first; none where it has tagged nothing yet.
+
+        It has others' besides where their records were copied into it.
+        """
+        return list(dict.fromkeys(identity for record in self.records() if (identity := identity_in(record))))
+
+    def id(self) -> str:
+        """Return its own id, by which what it makes is tagged; the first time, one is made. Raises LabError."""
+        if not self.ids():
+            self.answer_for([new_id()])
+        return self.ids()[0]  # of several who made one at once, all have the first
+
+    def answer_for(self, ids: Iterable[str]) -> None:
+        """Take what carries these ids for this registry's own from now on. Raises LabError."""
+        known = self.ids()
+        for identity in ids:
+            if identity not in known:
+                self.append(Record(event=Event.NOTE, actor=actor(), note={IDENTITY: identity}))
+
     def is_there(self) -> bool:
         """Say whether it has been made; to read one that is not may make it. Raises LabError."""
         return True
@@ -110,3 +135,9 @@ class Registry(ABC):
 
     def close(self) -> None:  # noqa: B027 - a file holds nothing
         """Let go of what it holds."""
+
+
+def identity_in(record: Record) -> str | None:
+    """Return the registry's id that a record tells; None where it tells none."""
+    told = (record.note or {}).get(IDENTITY)
+    return told if isinstance(told, str) and re.fullmatch(IDENTITY_FORM, told) else None

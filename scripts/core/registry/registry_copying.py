@@ -11,12 +11,14 @@ from scripts.core.session import Session
 def copy_records(session: Session, source: Registry, target: Registry) -> tuple[int, int]:
     """Write what `target` has not of `source`, the archive too; return how many records that were, and how many not.
 
-    May be cut off and run again at any time. Raises LabError where both are one.
+    What the source made is the target's own from then on. May be cut off and run again at any time. Raises LabError
+    where both are one.
     """
     if source.place == target.place:
         raise LabError(f"{source.name}: is the registry of this lab itself")
     everything = source.history()
     there = {record.id for record in target.history()}
+    target.answer_for(source.ids())
     missing = [record for record in everything if record.id not in there]
     target.append_all(missing)
     target.archive(lambda records: needed_records(records, session.kinds))

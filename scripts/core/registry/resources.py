@@ -32,6 +32,12 @@ class Holdings:
     """The names of the kinds that were ever asked for: of others nothing can live."""
 
     @property
+    def names(self) -> set[str]:
+        """The experiments that live, or of which that is not known."""
+        found = {resource.experiment for resource in self.living} | {intent.experiment for intent in self.unsettled}
+        return {name for name in found if name}
+
+    @property
     def seen(self) -> bool:
         """Whether anything was ever asked to be created."""
         return bool(self.tokens)

@@ -60,7 +60,7 @@ def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
     where, if the experiment lives because its launch ended well.
     """
     found = settled(session, experiment)
-    if found and not was_cut_off(session.registry.records(experiment), experiment):
+    if found and not was_cut_off(session.records_here(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
         shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)
         raise AlreadyLives(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
@@ -77,7 +77,7 @@ def requests_of(session: Session, experiment: str, machines: Sequence[Resource])
     """Return the RunInstances request that each of an experiment's machines was made by, by its id."""
     made_by = {
         token_of(record): record.request or {}
-        for record in session.registry.records(experiment)
+        for record in session.records_here(experiment)
         if record.operation == "RunInstances" and record.event is Event.INTENT
     }
     return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}

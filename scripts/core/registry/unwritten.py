@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from scripts.core.errors import LabError
-from scripts.core.registry.record import Event, Record
+from scripts.core.registry.record import Event, Record, new_id
 from scripts.core.registry.registry import Needed, Registry
 
 
@@ -22,6 +22,14 @@ class Unwritten(Registry):
         """Forget a record; an intent of what is no dry run is refused."""
         if record.event is Event.INTENT and not (record.request or {}).get("DryRun"):
             raise LabError(f"{record.operation} would change something, and nothing is written down here")
+
+    def ids(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+    def id(self) -> str:
+        """Return one that nobody has, for the tags of dry runs."""
+        return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         """Return nothing."""

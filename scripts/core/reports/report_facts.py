@@ -89,10 +89,12 @@ def facts(session: Session) -> Facts:
     now = datetime.now(UTC)
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
     regions = regions_of_interest(session)
-    living = asking.ask("what lives", lambda: _priced(session, standing(session)), lambda: None)
+    living = asking.ask(
+        "what lives", lambda: _priced(session, [*standing(session), *_elsewhere(session)]), lambda: None
+    )
     data_sets = asking.ask("data sets", lambda: _data_sets(session, regions), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
-    records = session.registry.history()  # with what was just asked: it tells of volumes, for one
+    records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
     paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
     alive, costs = living or _living_on_record(session, records, paid, now)
     return Facts(
@@ -101,6 +103,18 @@ def facts(session: Session) -> Facts:
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
         survey=seen, findings=found, unanswered=asking.unanswered,
     )  # fmt: skip
+
+
+def _elsewhere(session: Session) -> list[Resource]:
+    """Return what lives in other accounts of the same kind, which are not asked."""
+    local = session.lab.cloud == "local"
+    return [
+        replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
+        for one in session.elsewhere()
+        if one.account is None or one.account.is_local == local
+        for resource in one.known.living
+        if resource.experiment
+    ]
 
 
 def reason_not_to_ask(session: Session) -> str:

@@ -126,7 +126,8 @@ class Run:
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
-    return runs_in(session, session.registry.history(experiment), experiment)
+    session.expect_here(experiment)
+    return runs_in(session, session.history_here(experiment), experiment)
 
 
 def runs_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:

@@ -117,7 +117,7 @@ class Watching:
             yield from self._once("no answer", Remark(f"{self.name}: AWS can't be asked now ({refusal}); still trying"))
 
     def _look(self) -> Iterator[Happening]:
-        self.records = [r for r in self.session.registry.records(self.name) if r.experiment == self.name]
+        self.records = [r for r in self.session.records_here(self.name) if r.experiment == self.name]
         yield from self._refusals()
         yield from self._states()
         yield from self._loading()
@@ -251,7 +251,7 @@ class Watching:
         """Write down how the command ended on all machines, as `make wait` does, if it has not."""
         if self.inquiries and self._codes.keys() >= self.inquiries.keys() and ended_in(self.records) is None:
             self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
-            self.records = list(self.session.registry.records(self.name))
+            self.records = self.session.records_here(self.name)
 
     def _last_words(self) -> Iterator[Happening]:
         """Ask the bucket of machines that took themselves away."""
