@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.kind import Resource
-from scripts.core.registry.resources import FOUND, GONE, SETTLED, Holdings, as_note, token_of
+from scripts.core.registry.resources import Holdings
 from scripts.core.session import Session
 
 POLL = 0.5
@@ -40,31 +40,3 @@ def is_young(session: Session, since: str) -> bool:
 def is_new(session: Session, resource: Resource) -> bool:
     """Say whether a resource is so new that AWS may not show it yet, by the clock of this machine where that knows."""
     return is_young(session, resource.recorded or resource.since)
-
-
-def settled(session: Session, experiment: str) -> list[Resource]:
-    """Return what of an experiment is alive, once AWS can be expected to know; note what came of the rest.
-
-    Every intent without an answer is settled by that: what it made is shown by now, or it made nothing.
-    """
-    known = session.holdings(experiment)
-    if not known.living and not known.unsettled:
-        return []
-    while _may_hide_something(session, known, found := living(session, experiment, known)):
-        session.pause(POLL)
-    shown = {resource.id for resource in found}
-    gone = [resource.id for resource in known.living if resource.id not in shown]
-    answered = [intent.id for intent in known.unsettled]
-    known_before = {resource.id for resource in known.living}
-    new = [as_note(resource) for resource in found if resource.id not in known_before]
-    if gone or answered or new:
-        session.recorder.note(**{GONE: gone, SETTLED: answered, FOUND: new})
-    return found
-
-
-def _may_hide_something(session: Session, known: Holdings, found: list[Resource]) -> bool:
-    """Say whether AWS may have something that it does not show yet."""
-    records, shown = {resource.record for resource in found}, {resource.id for resource in found}
-    intents = [intent for intent in known.unsettled if token_of(intent) not in records]
-    missing = [resource for resource in known.living if resource.id not in shown]
-    return any(is_young(session, i.time) for i in intents) or any(is_new(session, r) for r in missing)

@@ -10,9 +10,10 @@ from typing import Any
 from scripts.core.aws.tags import ENDS, EXPERIMENT, requested_tags, tag_map
 from scripts.core.lab.values import duration
 from scripts.core.machines.time_left import NEVER
+from scripts.core.registry.evidence import token_of
 from scripts.core.registry.machine_records import described_in, market_in, transition_in
 from scripts.core.registry.record import Event, Record, moment_of
-from scripts.core.registry.resources import FOUND, GONE, token_of
+from scripts.core.registry.resources import FOUND, GONE
 from scripts.core.registry.resuming import RUN
 
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")

@@ -12,8 +12,9 @@ from scripts.core.costs.charges import Span
 from scripts.core.costs.metering import Meter
 from scripts.core.costs.price_book import PriceBook
 from scripts.core.costs.rates import Hourly, Monthly
+from scripts.core.registry.evidence import token_of
 from scripts.core.registry.record import Event, Record, moment_of
-from scripts.core.registry.resources import FOUND, GONE, token_of
+from scripts.core.registry.resources import FOUND, GONE
 from scripts.kinds.machine_lives import MachineLife, MachineLives
 from scripts.kinds.volume_facts import Listings, VolumeFacts
 

@@ -14,8 +14,12 @@ from botocore.exceptions import ClientError
 from scripts.core.aws.tags import SHARED, tag_specifications
 from scripts.core.capacity.wishes import subnets_of
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
+from scripts.core.polling import growing
+from scripts.core.reconcile import note_shown
 from scripts.core.registry.record import person
 from scripts.core.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
 
 VPC = "lab:vpc"
 """The tag that says which network a group is for: a VPC's id, or `default`."""
@@ -133,6 +137,18 @@ def _group(site: Site, vpc: str) -> Any:
     return found[0] if found else None
 
 
+def _shown(site: Site, vpc: str) -> Any:
+    """Return the region's group, which is there, once AWS shows it; None where that takes too long."""
+    waited = 0.0
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        found = _group(site, vpc)
+        if found or waited > site.session.cloud.settling_seconds:
+            return found
+        site.session.pause(pause)
+        waited += pause
+    return None
+
+
 def _make(site: Site, vpc: str, wanted: Rules) -> Share:
     ec2 = site.session.cloud.ec2(site.region)
     # A group's name is its VPC's, and the default VPC may be named by its id one day.
@@ -148,8 +164,10 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
         )["GroupId"]
     except ClientError as refusal:
         # Another launch made it in the meantime.
-        if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _group(site, vpc)):
+        if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _shown(site, vpc)):
             raise
+        # Or this one did, and the response was lost.
+        note_shown(site.session, "security-group", found, site.region)
         group = found["GroupId"]
     # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})

@@ -12,7 +12,8 @@ from scripts.core.aws.tags import AT_TEARDOWN, BY, DATASET, KEPT, SHARED
 from scripts.core.costs.dollars import Dollars, total
 from scripts.core.data.kept_volumes import Kept
 from scripts.core.kind import Resource
-from scripts.core.registry.resources import Holdings, token_of
+from scripts.core.registry.evidence import token_of
+from scripts.core.registry.resources import Holdings
 
 IsYoung = Callable[[str], bool]
 """Says of a time whether AWS may not show yet what was made then."""

@@ -70,7 +70,7 @@ class KindMeter(Meter):
             if told["kind"] == self.kind.name:
                 began = moment_of(told.get("since") or record.time)
                 region, by = str(told["region"]), record.by
-                self._begin(Life(str(told["id"]), region, record.experiment, by, began, None))
+                self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
         for identity in (*self.kind.ended_by(record), *(record.note or {}).get(GONE, ())):
             if identity in self.lives:
                 self.lives[identity].end(moment_of(record.time))

@@ -17,8 +17,8 @@ from scripts.core.errors import LabError
 from scripts.core.launch.asking import refusal_in
 from scripts.core.living import POLL, is_young
 from scripts.core.polling import growing
+from scripts.core.registry.evidence import Says, token_of, what_it_says
 from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import outcome_is_known, token_of
 from scripts.core.session import Session
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -84,7 +84,7 @@ def attempts_at(records: Iterable[Record], what: Callable[[Record], bool]) -> li
     for record in records:
         if record.event is Event.INTENT and what(record):
             found[record.id] = record
-        elif record.of in found and outcome_is_known(record):
+        elif record.of in found and what_it_says(record) in (Says.NOTHING_MADE, Says.NOT_NOW):
             del found[record.of]
     return list(found.values())
 

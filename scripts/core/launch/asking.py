@@ -16,8 +16,8 @@ from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.capacity.refusals import Meaning, Refusal
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
+from scripts.core.registry.evidence import NEVER_SENT, NOT_NOW
 from scripts.core.registry.record import new_id
-from scripts.core.registry.resources import NEVER_SENT
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -43,11 +43,13 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-def ask(ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket) -> list[Instance]:
+def ask(
+    ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket, *, renew: bool = True
+) -> list[Instance]:
     """Send one RunInstances request until its answer is clear; the token makes asking again safe.
 
-    `ec2` must not retry by itself; `bucket` says when the next request may be sent. Raises Refused; LabError where it
-    stays unclear whether a machine was made.
+    `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's machine is dead,
+    `renew` takes another token. Raises Refused; LabError where it stays unclear whether a machine was made.
     """
     refusal, unclear = None, False
     for pause in [0.0, *_pauses()]:
@@ -62,13 +64,15 @@ def ask(ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestB
             return made
         bucket.refused() if refusal.meaning is Meaning.TOO_FAST else bucket.granted()
         unclear = unclear or refusal.meaning is Meaning.UNKNOWN_OUTCOME
-        if refusal.meaning is Meaning.TOKEN_SPENT:
+        if refusal.meaning is Meaning.TOKEN_SPENT and renew:
             token = new_id()
+        elif unclear and refusal.code in NOT_NOW:  # it speaks of this try alone
+            break
         elif refusal.meaning not in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME):
             raise Refused(refusal)
     if refusal and not unclear:  # `too fast` to the last: nothing was made
         raise Refused(refusal)
-    raise LabError(f"RunInstances: asked {TRIES} times without a clear answer, the last was {refusal}")
+    raise LabError(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {refusal}")
 
 
 def refusal_in(problem: ClientError | BotoCoreError | ResponseParserError) -> Refusal:

@@ -23,12 +23,14 @@ from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
 from scripts.core.launch.authorization import in_words
 from scripts.core.launch.region_shares import RegionShares
-from scripts.core.launch.run_request import check_root, request_for
+from scripts.core.launch.run_request import check_root, pool_of, request_for
 from scripts.core.launch_part import RegionUnready
 from scripts.core.machines.removal import remove_everything
-from scripts.core.registry.record import new_id
+from scripts.core.registry.evidence import token_of
+from scripts.core.registry.record import Record, new_id
+from scripts.core.registry.redaction import without_secrets
 from scripts.core.registry.resources import GONE, SETTLED
-from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, left_by_a_launch, origin, requests_of
+from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, origin, requests_of
 from scripts.core.session import Session
 
 
@@ -115,10 +117,10 @@ class Launch:
         A launch that was cut off (a crash, a power cut) is gone on with: what it made is taken up, and only what is
         missing is looked for.
         """
-        left = left_by_a_launch(self.session, self.name)
-        if self.noted:
-            self.session.recorder.note(**{RUN: dict(self.noted)})
         with self._taking_down_on_failure():
+            left = left_by_a_launch(self.session, self.name, self._ask_again)
+            if self.noted:
+                self.session.recorder.note(**{RUN: dict(self.noted)})
             self._take_up(left)
             if self.missing > 0:
                 self._rounds()
@@ -134,6 +136,41 @@ class Launch:
         """Put on record that the launch ended well, and what its machines were made from."""
         ids = [machine["InstanceId"] for machine in self.running]
         self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self._origins})
+
+    def _ask_again(self, intent: Record) -> None:
+        """Send a request whose response was lost again, where the same would be asked for now.
+
+        By its ClientToken AWS answers with what the first one made, or makes it now: either is what is wanted.
+        """
+        if intent.operation != "RunInstances" or not (request := self._same_request(intent)):
+            return
+        self._may_hold_something = self._has_asked = True
+        region = str(intent.region)
+        with suppress(Refused):  # nothing was made, as far as it says; the search asks in its own order
+            ask(
+                self.session.cloud.ec2_asking_once(region), request, token_of(intent),
+                self.session.launch_bucket(region), renew=False,
+            )  # fmt: skip
+
+    def _same_request(self, intent: Record) -> dict[str, Any] | None:
+        """Return the request of an intent, if the experiment as it is now asks for the same; None else.
+
+        The record holds user data by its digest alone, so it is made again.
+        """
+        recorded, region = intent.request or {}, str(intent.region)
+        pool = pool_of(recorded, region)
+        wanted = pool.instance_type in self.wishes.types and pool.market in self.wishes.markets
+        if region not in self.wishes.regions or not wanted or recorded["MaxCount"] > self.missing:
+            return None
+        self._may_hold_something |= self._is_all_or_nothing
+        try:
+            request = request_for(self.shares.ready(region), pool, recorded["MaxCount"], recorded["MinCount"])
+        except RegionUnready:
+            return None
+        request["TagSpecifications"] = recorded["TagSpecifications"]
+        shape = self.session.cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
+        same = without_secrets({**request, "ClientToken": token_of(intent)}, shape) == recorded
+        return request if same else None
 
     def _take_up(self, left: Sequence[Resource]) -> None:
         """Wait for machines that an earlier run made as for those of this one."""
@@ -249,6 +286,8 @@ class Launch:
     def _taking_down_on_failure(self) -> Iterator[None]:
         try:
             yield
+        except AlreadyLives:
+            raise
         except BaseException as problem:  # Ctrl-C too: a machine that nobody knows of costs money
             # A sweep that is interrupted is gone on with: it keeps what it has.
             if not self.session.over.is_set():

@@ -40,6 +40,17 @@ def request_for(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict
     return request
 
 
+def pool_of(request: Mapping[str, Any], region: str) -> Pool:
+    """Return the pool that a RunInstances request asks."""
+    interface: Mapping[str, Any] = next(iter(request.get("NetworkInterfaces", ())), {})
+    target = request.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
+    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
+    if reservation := target.get("CapacityReservationId"):
+        market = f"{'block' if market == 'capacity-block' else 'reservation'}:{reservation}"
+    zone, subnet = request.get("Placement", {}).get("AvailabilityZone"), request.get("SubnetId")
+    return Pool(region, request["InstanceType"], market, zone, subnet or interface.get("SubnetId"))
+
+
 def _document(share: Share) -> Mapping[str, Any]:
     runcmd = answering_for_all(share.cloud_init.get("runcmd", []))
     return {**share.cloud_init, "runcmd": runcmd} if runcmd else share.cloud_init

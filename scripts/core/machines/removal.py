@@ -14,7 +14,9 @@ from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.living import is_new, is_young, living
 from scripts.core.polling import growing
-from scripts.core.registry.resources import GONE, SETTLED, Holdings
+from scripts.core.reconcile import without_experiment
+from scripts.core.registry.evidence import unresolved
+from scripts.core.registry.resources import FOUND, GONE, SETTLED, Holdings, as_note
 from scripts.core.session import Session
 
 PATIENCE = 20 * 60
@@ -42,6 +44,10 @@ class Removal:
     """By id, what went with something else, as a machine's volumes do."""
     failures: dict[str, Exception] = field(default_factory=dict)
     """By id, why AWS will not delete it."""
+    seen: dict[str, Resource] = field(default_factory=dict)
+    """By id, all that is on record or that AWS has shown."""
+    stays: dict[str, Resource] = field(default_factory=dict)
+    """By id, what open intents turn out to have made and is the lab's own: its security group, say."""
 
     def run(self) -> None:
         """Delete what the registry says lives, then whatever AWS still shows, until it shows nothing.
@@ -52,8 +58,9 @@ class Removal:
         if not known.seen:
             return
         deadline, pauses = time.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
+        self.seen = {resource.id: resource for resource in known.living}
         self._delete(known.living)
-        while (left := self.look()) or self._too_early(known):
+        while (left := self._looked()) or self._too_early(known):
             self._delete({r.id: r for r in [*self._not_agreed(known), *left]}.values())
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
@@ -63,24 +70,39 @@ class Removal:
             time.sleep(next(pauses))
         self._note(known)
 
+    def _looked(self) -> list[Resource]:
+        left = self.look()
+        self.seen |= {resource.id: resource for resource in left}
+        return left
+
     def _is_going(self, resource: Resource) -> bool:
         return self.session.kinds[resource.kind].is_going(resource)
 
     def _not_agreed(self, known: Holdings) -> list[Resource]:
-        return [resource for resource in known.living if resource.id not in self.deleted]
+        return [one for one in known.living if one.id not in self.deleted and not self._parent(one)]
+
+    def _parent(self, resource: Resource) -> Resource | None:
+        """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
+        before = self.session.kinds[resource.kind].deleted_after
+        same = (one for one in self.seen.values() if one.record == resource.record and one.record)
+        return next((one for one in same if one.kind in before), None)
 
     def _too_early(self, known: Holdings) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
-        missing = self._not_agreed(known)
-        return any(is_young(self.session, i.time) for i in known.unsettled) or any(
-            is_new(self.session, resource) for resource in missing
-        )
+        young = [intent for intent in known.unsettled if is_young(self.session, intent.time)]
+        if young:
+            self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
+            young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
+        return bool(young) or any(is_new(self.session, resource) for resource in self._not_agreed(known))
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
         order = list(self.session.kinds)
-        for resource in sorted(resources, key=lambda resource: order.index(resource.kind)):
-            if self._is_going(resource):
+        every = sorted(resources, key=lambda resource: order.index(resource.kind))
+        ids = {resource.id for resource in every}
+        for resource in every:
+            parent = self._parent(resource)
+            if self._is_going(resource) or (parent and parent.id in ids):
                 if resource.id not in self.deleted:
                     self.went_along[resource.id] = resource
                 continue
@@ -94,6 +116,7 @@ class Removal:
                 continue
             if agreed and resource.id not in self.deleted:
                 self.deleted[resource.id] = resource
+                self.went_along.pop(resource.id, None)
                 self.deleting(resource)
 
     def _asked(self, resource: Resource) -> bool:
@@ -113,8 +136,9 @@ class Removal:
     def _note(self, known: Holdings) -> None:
         gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)}
         settled = [intent.id for intent in known.unsettled]
+        found = [as_note(resource) for resource in self.stays.values()]
         if gone or settled:
-            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled})
+            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled, **({FOUND: found} if found else {})})
 
     def _in_vain(self, left: list[Resource]) -> str:
         named = ", ".join(f"{resource} {resource.state}".rstrip() for resource in left)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scripts.core.capacity.refusals import Meaning, meaning_of
 from scripts.core.kind import Kind, Resource
+from scripts.core.registry.evidence import closed_by, token_of
 from scripts.core.registry.record import Event, Record
 
 GONE = "gone"
@@ -60,7 +60,7 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
                 born.pop((kind.name, identity), None)
         for told in (record.note or {}).get(FOUND, ()):
             resource = born[told["kind"], told["id"]] = Resource(
-                experiment=record.experiment, recorded=record.time, **told
+                **{"experiment": record.experiment, "recorded": record.time, **told}
             )
             if experiment in (None, record.experiment) and resource.record:
                 found.tokens.add(resource.record)
@@ -76,7 +76,7 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
 
 def as_note(resource: Resource) -> dict[str, str | None]:
     """Return a resource as a note holds it: what it takes to look it up and to delete it."""
-    names = ("kind", "id", "region", "since", "record")
+    names = ("kind", "id", "region", "since", "record", "experiment")
     return {name: getattr(resource, name) for name in names}
 
 
@@ -94,45 +94,7 @@ def _note_request(record: Record, open_intents: dict[str, Record], found: Holdin
     }
 
 
-def token_of(record: Record) -> str:
-    """Return what a call's resources are tagged with: its client token, or its intent's id where the call has none."""
-    return str((record.request or {}).get("ClientToken", record.of or record.id))
-
-
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
     settled = set((record.note or {}).get(SETTLED, ()))
-    if record.of and (record.event is Event.ANSWER or outcome_is_known(record)):
-        settled.add(record.of)
-        if is_decisive(record) and (token := (record.request or {}).get("ClientToken")):
-            settled |= {intent.id for intent in open_intents.values() if token_of(intent) == token}
-    for identity in settled:
+    for identity in settled | closed_by(record, open_intents):
         open_intents.pop(identity, None)
-
-
-def is_decisive(record: Record) -> bool:
-    """Say whether an answer speaks of its client token, and so of every earlier try with it: all but `too fast` do."""
-    return record.event is Event.ANSWER or _meaning(record) is not Meaning.TOO_FAST
-
-
-def outcome_is_known(record: Record) -> bool:
-    """Say whether an error record means that the call was surely not carried out.
-
-    One that botocore had sent more than once may have been, the first time, whatever was answered last.
-    """
-    if record.error is None:
-        return False
-    if record.error.get("code") in NEVER_SENT:
-        return True
-    return not record.error.get("retries") and _meaning(record) is not Meaning.UNKNOWN_OUTCOME
-
-
-def _meaning(record: Record) -> Meaning:
-    error = record.error or {}
-    return meaning_of(str(error.get("code")), str(error.get("message")), error.get("http_status"))
-
-
-NEVER_SENT = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
-     "TokenRetrievalError", "SSOTokenLoadError"}
-)  # fmt: skip
-"""botocore's errors from before a request is on the wire."""

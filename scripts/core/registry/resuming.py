@@ -7,9 +7,9 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.living import settled
+from scripts.core.reconcile import AskAgain, reconcile
+from scripts.core.registry.evidence import token_of
 from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import token_of
 from scripts.core.session import Session
 
 RUN = "run"
@@ -53,13 +53,13 @@ def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
     return cut_off
 
 
-def left_by_a_launch(session: Session, experiment: str) -> list[Resource]:
+def left_by_a_launch(session: Session, experiment: str, ask_again: AskAgain | None = None) -> list[Resource]:
     """Return the machines that a launch made before it was cut off; none where nothing lives.
 
-    What it made and did not live to hear of is found by its tag, and its intent is settled. Raises LabError, saying
+    What it made and did not live to hear of is learned by `ask_again`, or found by its tag. Raises LabError, saying
     where, if the experiment lives because its launch ended well.
     """
-    found = settled(session, experiment)
+    found = reconcile(session, experiment, ask_again)
     if found and not was_cut_off(session.records_here(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
         shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)

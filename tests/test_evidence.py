@@ -1,0 +1,96 @@
+"""Which evidence resolves which call whose response is lost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.capacity.capacity import Pool
+from scripts.core.kind import Resource
+from scripts.core.launch.run_request import pool_of, request_for
+from scripts.core.launch_part import Share
+from scripts.core.plugins import Plugins
+from scripts.core.registry.evidence import Says, is_shown, stand_alone, what_it_says
+from scripts.core.registry.record import Event, Record
+
+KINDS = Plugins(None).kinds()
+TABLE = {
+    "RunInstances": "instance",
+    "CreateVolume": "volume",
+    "CreateSnapshot": "snapshot",
+    "CopySnapshot": "snapshot",
+    "StartSnapshot": "snapshot",
+    "CreateSecurityGroup": "security-group",
+    "CreatePlacementGroup": "placement-group",
+    "CreateKeyPair": "key-pair",
+    "ImportKeyPair": "key-pair",
+    "AllocateAddress": "address",
+    "CreateRole": "role",
+    "CreateInstanceProfile": "instance-profile",
+}
+"""Nothing else resolves the operation."""
+
+
+def intent(operation, **request):
+    return Record(event=Event.INTENT, operation=operation, request={"ClientToken": "t", **request})
+
+
+def shown(kind, number=1, record="t"):
+    return Resource(kind=kind, id=f"{kind}-{number}", region="us-east-1", experiment="demo", record=record)
+
+
+def test_every_operation_that_creates_is_in_the_table():
+    assert {operation: kind.name for kind in KINDS.values() for operation in kind.created_by} == TABLE
+
+
+@pytest.mark.parametrize("operation", TABLE)
+def test_only_the_resource_type_that_an_operation_creates_resolves_it(operation):
+    resolving = [kind for kind in KINDS if is_shown(intent(operation), [shown(kind)], KINDS)]
+    assert resolving == [TABLE[operation]]
+    assert not is_shown(intent(operation), [shown(TABLE[operation], record="another's")], KINDS)
+
+
+@pytest.mark.parametrize("seen", range(4))
+def test_a_request_for_several_is_resolved_by_all_of_them(seen):
+    found = [shown("instance", number) for number in range(seen)]
+    assert is_shown(intent("RunInstances", MinCount=1, MaxCount=3), found, KINDS) == (seen == 3)
+
+
+def test_what_came_with_an_instance_does_not_stand_alone():
+    found = [shown("instance"), shown("volume"), shown("volume", 2, "another's")]
+    asked = [intent("RunInstances"), Record(event=Event.INTENT, operation="CreateVolume", id="another's", request={})]
+    assert stand_alone(found, asked, KINDS) == [found[0], found[2]]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "retries", "says"),
+    [
+        ("InsufficientInstanceCapacity", 500, 0, Says.NOTHING_MADE),
+        ("VcpuLimitExceeded", 400, 0, Says.NOTHING_MADE),
+        ("IdempotentInstanceTerminated", 400, 0, Says.NOTHING_MADE),
+        ("IdempotentParameterMismatch", 400, 0, Says.NOT_NOW),
+        ("UnauthorizedOperation", 403, 0, Says.NOT_NOW),
+        ("AuthFailure", 401, 0, Says.NOT_NOW),
+        ("RequestExpired", 400, 0, Says.NOT_NOW),
+        ("RequestLimitExceeded", 503, 0, Says.NOT_NOW),
+        ("NoCredentialsError", None, 0, Says.NOT_NOW),
+        ("InternalError", 500, 0, Says.NOTHING),
+        ("ReadTimeoutError", None, 0, Says.NOTHING),
+        ("InvalidGroup.Duplicate", 400, 0, Says.NOTHING_MADE),
+        ("InvalidGroup.Duplicate", 400, 1, Says.NOTHING),
+    ],
+)
+def test_what_an_error_says_of_the_call(code, status, retries, says):
+    error = {"code": code, "message": "", "http_status": status, "retries": retries}
+    assert what_it_says(Record(event=Event.ERROR, of="x", operation="RunInstances", error=error)) is says
+
+
+markets = st.sampled_from(["on-demand", "spot", "reservation:cr-1", "block:cr-2"])
+places = st.sampled_from([{}, {"zone": "us-east-1a"}, {"subnet": "subnet-1"}])
+
+
+@given(markets, places, st.booleans())
+def test_the_pool_of_a_request_is_the_pool_that_it_was_made_for(market, place, has_efa):
+    pool = Pool("us-east-1", "p4d.24xlarge", market, **place)
+    groups = {"SecurityGroupIds": ["sg-1"], "Placement": {"GroupName": "side-by-side"}}
+    share = Share(request=groups, efa_types=frozenset(["p4d.24xlarge"] if has_efa else []))
+    assert pool_of(request_for(share, pool), "us-east-1") == pool
