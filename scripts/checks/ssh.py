@@ -15,6 +15,7 @@ from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.hosts.ssh_files import SshFiles
 from scripts.core.lab.public_key import fingerprint
 from scripts.core.registry.record import local_user
+from scripts.core.whole_file import exists
 
 OLDEST = (7, 6)
 """The first that knows StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
@@ -96,7 +97,7 @@ def in_files() -> list[str]:
     """Return those of the public keys in ~/.ssh that have their private key beside them."""
     found = []
     for path in sorted(_own().glob("*.pub")):
-        if path.with_suffix("").exists():
+        if exists(path.with_suffix("")):
             try:
                 found.append(fingerprint(path.read_text()))
             except (OSError, ValueError, IndexError):
@@ -115,7 +116,7 @@ def _rights(files: SshFiles) -> Iterator[Finding]:
 
 
 def _lets(path: Path, others: int) -> bool:
-    return path.exists() and bool(path.stat().st_mode & others)
+    return exists(path) and bool(path.stat().st_mode & others)
 
 
 def _includes(files: SshFiles) -> Iterator[Finding]:

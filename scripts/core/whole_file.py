@@ -27,6 +27,20 @@ def drafted(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is anything at a path, a dangling link not counted.
+
+    Raises OSError where that can't be seen: Path.exists() answers False for that since Python 3.14
+    (https://docs.python.org/3.14/library/pathlib.html#pathlib.Path.exists), and a registry in a directory that may not
+    be entered would look like an empty one.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def place_for(path: str, variable: str) -> Path:
     """Return where a file is to be written, links followed. Raises LabError, naming `variable`, where none can be."""
     place = Path(os.path.realpath(path))

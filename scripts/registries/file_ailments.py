@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.check import Diagnosis, Finding, Level
+from scripts.core.whole_file import exists
 from scripts.registries.file_access import locked, read_whole
 from scripts.registries.file_form import is_blank, is_json
 
@@ -39,7 +40,7 @@ def ailments(path: Path) -> Iterator[Finding]:
         yield (DISK_FULL if free < TOO_LITTLE else DISK_LOW).of(name=name, free=free // 2**20)
     if not os.access(path.resolve().parent, os.W_OK):
         yield NOT_WRITABLE.of(name=name, what="its directory")
-    if not path.exists():
+    if not exists(path):
         return
     if not os.access(path, os.W_OK):
         yield NOT_WRITABLE.of(name=name, what="it")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.registry.record import Record
+from scripts.core.whole_file import exists
 from scripts.registries.file_access import explained, flush_directory, replace_file
 from scripts.registries.file_form import as_line, as_record, parsed
 
@@ -33,7 +34,7 @@ class FileArchive:
 
     def add(self, records: Sequence[Record]) -> None:
         """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
-        if not self.directory.exists():
+        if not exists(self.directory):
             self.directory.mkdir(mode=0o700)
             flush_directory(self.directory)
         for month, group in groupby(sorted(records, key=_month), key=_month):
@@ -46,7 +47,7 @@ class FileArchive:
         """Return the first file of a month that can be added to, and what is in it."""
         for number in count(1):
             path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
-            before = path.read_bytes() if path.exists() else b""
+            before = path.read_bytes() if exists(path) else b""
             with suppress(*DAMAGE):
                 _read_through(before)
                 return path, before

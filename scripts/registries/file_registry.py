@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from scripts.core.registry.record import Event, Record
 from scripts.core.registry.registry import GROWTH, Holder, Needed, Registry
+from scripts.core.whole_file import exists
 from scripts.registries.file_access import (
     append_at,
     close_after,
@@ -183,8 +184,9 @@ class FileRegistry(Registry):
 
         The archive has it before the file loses it: cut off in between, both have it, and `history` counts it once.
         """
-        if not self.path.exists():
-            return 0
+        with explained(self.path):
+            if not exists(self.path):
+                return 0
         with explained(self.path), locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
             document = read_whole(descriptor)
             loaded = enumerate(records_in(document, self.path), start=1)

@@ -25,6 +25,7 @@ from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_blocks import BLOCK, Digests, changed, digests, whole
 from scripts.core.errors import LabError
 from scripts.core.session import Session
+from scripts.core.whole_file import exists
 
 Say = Callable[[str], None]
 
@@ -110,7 +111,7 @@ class DataSetBuilding:
     def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], TextIO]]:
         """Give what was sent before, by index, and a file for what is sent now; a line that was cut off counts not."""
         path = self.work / f"{snapshot}.sent"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        lines = path.read_text().splitlines(keepends=True) if exists(path) else []
         had = {int(line.split(" ")[0]): line.split(" ")[1].strip() for line in lines if line.endswith("\n")}
         with path.open("a") as journal:
             journal.write("\n" if lines and not lines[-1].endswith("\n") else "")
@@ -121,7 +122,7 @@ class DataSetBuilding:
         if not (parent := snapshot.tags.get(PARENT)):
             return {}
         path = self.work / f"{parent}.json"
-        if path.exists():
+        if exists(path):
             return {int(index): bytes.fromhex(digest) for index, digest in json.loads(path.read_text()).items()}
         if parent not in {one.id for one in there}:
             raise LabError(

@@ -18,6 +18,7 @@ from scripts.core.living import living
 from scripts.core.names import REGION, closest, experiment_name
 from scripts.core.registry.record import local_user
 from scripts.core.session import Session
+from scripts.core.whole_file import exists
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
@@ -157,7 +158,7 @@ def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str
 def experiment_of(session: Session, word: str) -> str | None:
     """Return the experiment that HOST means or whose machine it means, by what the lab knows without asking AWS."""
     known = {resource.experiment for resource in session.holdings().living}
-    if word in known or (session.directory / "experiments" / f"{word}.toml").exists():
+    if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
     return ssh_files(session).experiment_of(word)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.whole_file import drafted
+from scripts.core.whole_file import drafted, exists
 
 DIRECTORY = ".ssh"
 HOST_BLOCK = """\
@@ -60,7 +60,7 @@ class SshFiles:
         """What `ssh -F` is given: the lab's machines first, then the user's own configuration."""
         path = self.directory / "config"
         own = Path("~/.ssh/config").expanduser()
-        included = [_quoted(self.hosts_pattern), *([_quoted(own)] if own.exists() else [])]
+        included = [_quoted(self.hosts_pattern), *([_quoted(own)] if exists(own) else [])]
         _write(path, "".join(f"Include {file}\n" for file in included))
         return path
 
@@ -76,7 +76,7 @@ class SshFiles:
     def names(self, experiment: str) -> dict[str, str]:
         """Return the names that an experiment's machines have, by their ids."""
         path = self.directory / "hosts" / experiment
-        return {alias: name for name, alias in BLOCK.findall(path.read_text())} if path.exists() else {}
+        return {alias: name for name, alias in BLOCK.findall(path.read_text())} if exists(path) else {}
 
     def experiment_of(self, name: str) -> str | None:
         """Return the experiment that has a machine of that name on file."""
@@ -116,12 +116,12 @@ class SshFiles:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if " " in line] if path.exists() else []
+    return [line for line in path.read_text().splitlines() if " " in line] if exists(path) else []
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file as a whole, for nobody else's eyes."""
-    if path.exists() and path.read_text() == text:
+    if exists(path) and path.read_text() == text:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

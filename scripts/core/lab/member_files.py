@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.lab.public_key import public_key
-from scripts.core.whole_file import drafted
+from scripts.core.whole_file import drafted, exists
 
 
 def new_key_pair(name: str) -> Path:
@@ -19,7 +19,7 @@ def new_key_pair(name: str) -> Path:
     """
     directory = Path("~/.ssh").expanduser()
     private = directory / f"ec2-lab-{name}"
-    if private.exists():
+    if exists(private):
         raise LabError(f"KEY: {private} exists already; name its public key (KEY={private}.pub), or move it away")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = subprocess.run(
@@ -58,7 +58,7 @@ def add(directory: Path, name: str, public: Path) -> str:
 def remove(directory: Path, name: str) -> list[str]:
     """Delete a member's files, and return their paths in the lab."""
     paths = [directory / "members" / f"{name}.{ending}" for ending in ("toml", "pub")]
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if exists(path)]
     for path in there:
         path.unlink()
     return [f"members/{path.name}" for path in there]

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from scripts.core.errors import LabError
 from scripts.core.names import closest
+from scripts.core.whole_file import exists
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,7 +28,7 @@ def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str
 def is_there(path: Path, *, shown_as: str) -> bool:
     """Say whether a file is there. Raises LabError where even that is not to be seen."""
     try:
-        return path.exists()
+        return exists(path)
     except OSError as problem:
         raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
 

@@ -12,6 +12,7 @@ from scripts.core.launch.definition import Definition, as_launched, recorded_pac
 from scripts.core.names import closest
 from scripts.core.registry.resuming import RAN_ON, last_run
 from scripts.core.session import Session
+from scripts.core.whole_file import exists
 
 REPEATS = "repeats"
 """In the note of a run: which experiment's run it repeats."""
@@ -19,7 +20,7 @@ REPEATS = "repeats"
 
 def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
     """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
-    if (session.directory / "experiments" / f"{new}.toml").exists():
+    if exists(session.directory / "experiments" / f"{new}.toml"):
         raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
     found = last_run(session.registry.history(name), name)
     recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.whole_file import drafted
+from scripts.core.whole_file import drafted, exists
 
 DIRECTORY = ".code"
 
@@ -18,7 +18,7 @@ def keep(lab: Path, content: bytes) -> str:
     """Keep a content and return its SHA-256, in hexadecimal digits. Raises LabError."""
     digest = hashlib.sha256(content).hexdigest()
     path = lab / DIRECTORY / digest
-    if path.exists():
+    if exists(path):
         return digest
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -34,5 +34,5 @@ def keep(lab: Path, content: bytes) -> str:
 def kept(lab: Path, digest: str) -> bytes | None:
     """Return what was kept under a digest; None where nothing is, or not that."""
     path = lab / DIRECTORY / digest
-    content = path.read_bytes() if path.exists() else b""
+    content = path.read_bytes() if exists(path) else b""
     return content if hashlib.sha256(content).hexdigest() == digest else None
