@@ -28,7 +28,7 @@ _ec2_lab_values() {
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
         BY) printf '%s\n' member experiment region kind ;;
         COUNT|MIN_COUNT|KEEP|VERSION) ;;
-        YES|FIX|CHECK|PURGE|FAILED|JSON|DEBUG) echo 1 ;;
+        YES|FIX|CHECK|PURGE|ADOPT|FAILED|JSON|DEBUG) echo 1 ;;
         KEY|OUT) compgen -f -- "$2" ;;
     esac
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.core.console import Console, run
-from scripts.core.options import AsJson, HostName, MemberName, script
+from scripts.core.options import Adopt, AsJson, HostName, MemberName, script
 
 app = script(__doc__)
 Key = Annotated[
@@ -16,8 +16,10 @@ Key = Annotated[
 
 
 @app.command()
-def user_add(name: MemberName = "", key: Key = "", host: HostName = "", as_json: AsJson = False) -> None:
-    """Write members/NAME.toml, and give NAME an account on HOST if that is named.
+def user_add(
+    name: MemberName = "", key: Key = "", host: HostName = "", adopt: Adopt = False, as_json: AsJson = False
+) -> None:
+    """Write members/NAME.toml, and give NAME an account on HOST if that is named (ADOPT=1 takes one over there).
 
     Without KEY an ed25519 key pair is made in ~/.ssh, outside the lab: hand it over by a safe way, and delete it.
     """
@@ -43,7 +45,7 @@ def user_add(name: MemberName = "", key: Key = "", host: HostName = "", as_json:
             console.say(f"wrote {path}", "member", style="green", member=name, path=path)
         for machine in hosts_named(session, host) if host else ():
             wanted = for_member(document(session.members(), session.lab.accounts), name, "")
-            changed = HostAccounts(machine, telling(console)).apply(wanted)
+            changed = HostAccounts(machine, telling(console)).apply(wanted, adopt=adopt)
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
     if not host:

@@ -8,7 +8,7 @@ import typer
 
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Check, HostName, Purge, script
+from scripts.core.options import Adopt, AsJson, Check, HostName, Purge, script
 
 app = script(__doc__)
 Name = Annotated[str, typer.Option("--name", envvar="NAME", help="This member alone.")]
@@ -20,12 +20,13 @@ Password = Annotated[
 @app.command()
 def users(
     host: HostName = "", name: Name = "", password: Password = "", check: Check = False, purge: Purge = False,
-    as_json: AsJson = False,
+    adopt: Adopt = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Bring HOST (an experiment, an address, or several) to the accounts of members/.
 
-    Accounts are made or mended; groups are added and never taken; keys are exactly those listed. Members no longer
-    listed are locked and lose their keys, PURGE=1 deletes them. sshd is brought to take keys alone, and the host takes
+    Accounts are made or mended; keys are exactly those listed; groups are those listed, and whatever else others gave.
+    Members no longer listed are locked and lose keys and groups, PURGE=1 deletes those that ec2-lab made. An account
+    that it did not make is refused, ADOPT=1 takes it over. sshd is brought to take keys alone, and the host takes
     that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
     """
     from scripts.core.hosts.host_accounts import HostAccounts, telling
@@ -44,7 +45,7 @@ def users(
         for machine in hosts_named(session, host):
             accounts = HostAccounts(machine, heard)
             try:
-                changed = accounts.apply(wanted, check=check, purge=purge)
+                changed = accounts.apply(wanted, check=check, purge=purge, adopt=adopt)
                 changed += not accounts.is_hardened() if check else accounts.harden()
             except LabError as failure:
                 failures.append(str(failure))

@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 """Bring a machine to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over ssh.
 
-    accounts [--check] [--purge] [--console] DOCUMENT.json|-
+    accounts [--check] [--purge] [--adopt] [--console] DOCUMENT.json|-
+    accounts --as-sent [--console] DOCUMENT.json    one that came with this program, from where it was checked
+
+    --check    say what would change, and change nothing
+    --purge    delete who is no longer listed, home included
+    --adopt    take over accounts of members that were there before
 
     {"members": {"alice": {"keys": ["ssh-ed25519 AAAA… alice@laptop"], "groups": ["docker"], "shell": "/bin/zsh",
                            "uid": 4001 or null, "sudo": "nopasswd", "password" or null}},
@@ -10,8 +15,10 @@
      "removed": ["bob"],                 lock these, listed or not by `only`
      "passwords": {"alice": "…"}}        over standard input alone; to be changed at the first login
 
-Accounts made here are in the group ec2-lab: of that group, whoever is no longer listed is locked, keys and sudo rule
-removed, the home kept (--purge deletes both). No other account is ever locked, and none of the system's changed.
+What is made here is marked in /var/lib/ec2-lab/accounts.json, root's own, with the groups that were given: of marked
+accounts, whoever is no longer listed is locked, keys, groups and sudo rule removed, the home kept (--purge deletes
+both), and a group that a member has no longer is taken away; groups that others gave stay. An account that is there
+and not marked is refused; --adopt marks it, and it is never purged. None of the system's is changed.
 It prints one JSON object a line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
 for people. Exit 1 if there was a problem; one member's keeps no other from being done.
 """
@@ -41,10 +48,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LAB = "ec2-lab"
-"""The system group that says which accounts are the lab's."""
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SUDOERS = pathlib.Path("/etc/sudoers.d")
 LOCK = "/run/ec2-lab-accounts.lock"
+MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
 
 FIRST_UID = 1000
 NOBODY = {65534, 65535, 2**32 - 1}
@@ -69,6 +76,7 @@ OWNER_ALONE, DIRECTORY_OWNER_ALONE, SUDO_RULE = 0o600, 0o700, 0o440
 SMALLEST_RSA = 256
 """Bytes of the modulus: 2048 bits."""
 LONGEST_PASSWORD = 500
+KEY_FILES = {"authorized_keys", "authorized_keys2", "known_hosts"}
 
 RULES = {"nopasswd": "{} ALL=(ALL:ALL) NOPASSWD: ALL\n", "password": "{} ALL=(ALL:ALL) ALL\n"}
 
@@ -145,6 +153,16 @@ def read_document(text: str, *, secrets: bool) -> Document:
     if both := sorted(set(document.removed) & given["members"].keys()):
         raise Refused(f"{shown(both[0])} is in `members` and in `removed`")
     return document
+
+
+def document_as_sent(text: str) -> Document:
+    """Return a document that whoever sent it has checked: it can do no more than the program that came with it."""
+    given = json.loads(text)
+    members = {
+        name: Member(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+        for name, entry in given["members"].items()
+    }
+    return Document(members, {}, tuple(given["make_groups"]), None, (), {})
 
 
 def member(name: str, entry: object) -> Member:
@@ -242,6 +260,15 @@ class KeyFiles:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What the lab knows of an account of its own: the uid that it has, whether it made it, which groups it gave it."""
+
+    uid: int
+    made: bool
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Account:
     """An account of the machine; `password` is the field of /etc/shadow."""
 
@@ -253,7 +280,10 @@ class Account:
     password: str = field(default="*", repr=False)
     expired: bool = False
     groups: frozenset[str] = frozenset()
+    """With the one that is its own, by number, which can't be taken away."""
     key_files: KeyFiles = KeyFiles()
+    mark: Mark | None = None
+    """None where the account is not the lab's."""
 
     @property
     def has_password(self) -> bool:
@@ -269,6 +299,8 @@ class Machine:
     groups: frozenset[str]
     rules: dict[str, str]
     """The lab's sudo rules by account."""
+    marked: frozenset[str] = frozenset()
+    """Names with marks, also of accounts that are gone or are others by now."""
     shells: frozenset[str] = frozenset()
     """Of the shells asked for, those installed."""
     elsewhere: frozenset[str] = frozenset()
@@ -282,7 +314,7 @@ class Machine:
     def is_ours(self, name: str) -> bool:
         """Say whether an account is the lab's."""
         account = self.accounts.get(name)
-        return account is not None and account.uid != 0 and LAB in account.groups
+        return account is not None and account.uid != 0 and account.mark is not None
 
     def is_protected(self, account: Account) -> bool:
         """Say whether an account is the system's, not a person's."""
@@ -295,19 +327,22 @@ def look(document: Document) -> Machine:
     passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
     shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
     rules = {path.name[len(LAB) + 1 :]: rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
-    accounts = {}
+    marks, accounts = read_marks(), {}
     for name, _, uid, gid, _, home, shell in passwd:
         mine = frozenset(g for g, _, number, inside in group if number == gid or name in inside.split(","))
         _, password, _, _, _, _, _, expires, _ = shadow.get(name, ["", "*", *[""] * 7])
         past = expires.isdigit() and int(expires) * 86400 <= time.time()
-        account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine)
-        if name in document.members or LAB in mine:
+        mark = marks.get(name)
+        mark = mark if mark and mark.uid == int(uid) else None
+        account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine, mark=mark)
+        if name in document.members or mark:
             account = dataclasses.replace(account, key_files=key_files(account))
         accounts[name] = account
     return Machine(
         accounts,
         groups=frozenset(g for g, *_ in group),
         rules=rules,
+        marked=frozenset(marks),
         shells=frozenset(m.shell for m in document.members.values() if m.shell and installed(m.shell)),
         elsewhere=frozenset(name for name in document.members if name not in accounts and known(name)),
         mounts=tuple(unescaped(line.split()[4]) for line in lines_of("/proc/self/mountinfo")),
@@ -315,6 +350,22 @@ def look(document: Document) -> Machine:
         sudo=SUDOERS.is_dir() and shutil.which("visudo", path=PATH) is not None,
         caller=os.environ.get("SUDO_USER"),
     )
+
+
+def read_marks() -> dict[str, Mark]:
+    """Return the marks by name. Raises Refused where others than root could have written them."""
+    if not MARKS.exists():
+        return {}
+    info = MARKS.lstat()
+    if not stat.S_ISREG(info.st_mode) or info.st_uid or info.st_mode & 0o022:
+        raise Refused(f"{MARKS}: not root's alone, so it proves nothing; remove it, and adopt the accounts")
+    try:
+        return {
+            name: Mark(int(told["uid"]), told["made"] is True, tuple(told["groups"]))
+            for name, told in json.loads(MARKS.read_text()).items()
+        }
+    except (ValueError, TypeError, AttributeError, LookupError) as problem:
+        raise Refused(f"{MARKS}: damaged ({problem!r}); remove it, and adopt the accounts") from problem
 
 
 def lines_of(path: str) -> list[str]:
@@ -539,10 +590,10 @@ def local_account(name: str) -> Account:
 
 
 def give_back(directory: pathlib.Path, user: Account) -> None:
-    """Give a user the .ssh that root made: only root can have laid a directory of root's there."""
+    """Give a user the .ssh that root made. One that holds more than keys may be another, moved here."""
     with contextlib.suppress(OSError):  # absent, or a link
         opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        if os.fstat(opened).st_uid == 0:
+        if os.fstat(opened).st_uid == 0 and set(os.listdir(opened)) <= KEY_FILES:  # noqa: PTH208
             os.fchown(opened, user.uid, user.gid)
         os.close(opened)
 
@@ -554,10 +605,37 @@ class MakeHome:
     name: str
 
     def take(self) -> None:
-        """Make the directory."""
+        """Make the directory, and give it away as what was made, whatever is put in its place meanwhile."""
         user = local_account(self.name)
         os.mkdir(user.home, DIRECTORY_OWNER_ALONE)  # noqa: PTH102
-        os.chown(user.home, user.uid, user.gid, follow_symlinks=False)
+        opened = os.open(user.home, os.O_DIRECTORY | os.O_NOFOLLOW)
+        if os.fstat(opened).st_uid == 0 and not os.listdir(opened):  # noqa: PTH208
+            os.fchown(opened, user.uid, user.gid)
+        os.close(opened)
+
+
+@dataclass(frozen=True)
+class SetMark:
+    """What is known of an account of the lab's; nothing forgets it."""
+
+    name: str
+    made: bool | None
+    groups: tuple[str, ...] = ()
+
+    def take(self) -> None:
+        """Write all marks as a whole."""
+        marks = read_marks()
+        marks.pop(self.name, None)
+        if self.made is not None:
+            marks[self.name] = Mark(local_account(self.name).uid, self.made, self.groups)
+        MARKS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new = MARKS.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w") as opened:  # noqa: PTH123
+            json.dump({name: dataclasses.asdict(mark) for name, mark in marks.items()}, opened, indent=1)
+            opened.flush()
+            os.fsync(opened.fileno())
+        new.replace(MARKS)
 
 
 @dataclass(frozen=True)
@@ -613,12 +691,20 @@ class Change:
     member: str | None
     change: str
     detail: str = ""
-    steps: tuple[Run | SetKeys | MakeHome | SetRule | EndProcesses, ...] = ()
+    steps: tuple[Run | SetKeys | MakeHome | SetMark | SetRule | EndProcesses, ...] = ()
 
 
-def plan(document: Document, machine: Machine, *, purge: bool) -> Iterator[Change]:
+def quietly(step: SetMark) -> Change:
+    """Return a change that nobody is told of."""
+    return Change(step.name, "", "", (step,))
+
+
+def plan(document: Document, machine: Machine, *, purge: bool, adopt: bool = False) -> Iterator[Change]:
     """Return the changes that bring the machine to the document."""
-    wanted_groups = dict.fromkeys([LAB, *document.make_groups])
+    wanted_groups = dict.fromkeys(document.make_groups)
+    for name in sorted(machine.marked):
+        if not machine.is_ours(name):
+            yield quietly(SetMark(name, None))
     for group in wanted_groups:
         if group not in machine.groups:
             yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
@@ -629,19 +715,24 @@ def plan(document: Document, machine: Machine, *, purge: bool) -> Iterator[Chang
         if name in document.refused:
             yield Change(name[:32], "problem", document.refused[name])
         else:
-            yield from settle(document.members[name], machine, groups, document.passwords.get(name))
+            yield from settle(document.members[name], machine, groups, document.passwords.get(name), adopt=adopt)
     yield from departures(document, machine, purge=purge)
 
 
-def settle(wanted: Member, machine: Machine, groups: Iterable[str], password: str | None) -> Iterator[Change]:
+def settle(
+    wanted: Member, machine: Machine, groups: Iterable[str], password: str | None, *, adopt: bool
+) -> Iterator[Change]:
     """Return the changes that bring one member's account to what is wanted."""
     account = machine.accounts.get(wanted.name)
-    if obstacle := obstacle_to(wanted, account, machine):
+    if obstacle := obstacle_to(wanted, account, machine, adopt=adopt):
         yield Change(wanted.name, "problem", obstacle)
         return
     if account is None:
         account = yield from making(wanted, machine)
-    elif account.expired:
+    elif account.mark is None:
+        yield Change(wanted.name, "adopted", f"uid {account.uid}", (SetMark(wanted.name, made=False),))
+        account = dataclasses.replace(account, mark=Mark(account.uid, made=False))
+    if account.expired:
         yield Change(wanted.name, "unlocked", "", unlocking(account))
     if wanted.uid not in (None, account.uid):
         yield Change(wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, files are owned by it")
@@ -650,7 +741,7 @@ def settle(wanted: Member, machine: Machine, groups: Iterable[str], password: st
     elif wanted.shell and wanted.shell != account.shell:
         command = ("usermod", "--shell", wanted.shell, "--", wanted.name)
         yield Change(wanted.name, "shell set", f"{wanted.shell} (was {account.shell})", (Run(command),))
-    yield from joining(wanted, account, groups)
+    yield from joining(wanted, account, machine, groups)
     yield from key_changes(account, wanted.keys)
     yield from sudo_change(wanted, machine)
     if password:
@@ -660,7 +751,7 @@ def settle(wanted: Member, machine: Machine, groups: Iterable[str], password: st
         yield Change(wanted.name, "skipped", "sudo asks for a password, and there is none yet")
 
 
-def obstacle_to(wanted: Member, account: Account | None, machine: Machine) -> str | None:
+def obstacle_to(wanted: Member, account: Account | None, machine: Machine, *, adopt: bool) -> str | None:
     """Return why nothing can be done for a member; None if something can."""
     if wanted.name in machine.elsewhere:
         return "this name comes from a directory service, not from /etc/passwd"
@@ -669,19 +760,24 @@ def obstacle_to(wanted: Member, account: Account | None, machine: Machine) -> st
         if holder:
             return f"uid {wanted.uid} is {holder}'s; not made"
         return "this name is the system's; not made" if wanted.name in IMAGE_USERS else None
-    return "this account is the system's; not touched" if machine.is_protected(account) else None
+    if machine.is_protected(account):
+        return "this account is the system's; not touched"
+    unknown = "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
+    return None if account.mark or adopt else unknown
 
 
 def making(wanted: Member, machine: Machine) -> Generator[Change, None, Account]:
     """Return the change that makes an account; gives the account as it will be."""
     shell = wanted.shell if wanted.shell in machine.shells else "/bin/bash"
     # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!".
-    command = ["useradd", "--create-home", "--user-group", "--groups", LAB, "--shell", shell, "--password", "*"]
+    command = ["useradd", "--create-home", "--user-group", "--shell", shell, "--password", "*"]
     command += ["--uid", str(wanted.uid)] if wanted.uid is not None else []
     told = f"{shell}, uid {wanted.uid}" if wanted.uid is not None else shell
-    yield Change(wanted.name, "made", told, (Run((*command, "--", wanted.name)),))
+    # Marked right afterwards: one that was made and not marked, in a crash between, is not touched without --adopt.
+    steps = Run((*command, "--", wanted.name)), SetMark(wanted.name, made=True)
+    yield Change(wanted.name, "made", told, steps)
     uid = -1 if wanted.uid is None else wanted.uid
-    return Account(wanted.name, uid, -1, "", shell, groups=frozenset({LAB}))
+    return Account(wanted.name, uid, -1, "", shell, mark=Mark(uid, made=True))
 
 
 def unlocking(account: Account) -> tuple[Run, ...]:
@@ -692,14 +788,40 @@ def unlocking(account: Account) -> tuple[Run, ...]:
     return tuple(steps)
 
 
-def joining(wanted: Member, account: Account, groups: Iterable[str]) -> Iterator[Change]:
-    """Return the changes that add an account to the groups it lacks; none is taken from it."""
-    for group in dict.fromkeys([LAB, *wanted.groups]):
+def joining(wanted: Member, account: Account, machine: Machine, groups: Iterable[str]) -> Iterator[Change]:
+    """Return the changes that add an account to the groups it lacks, and take those away that its member lost."""
+    for group in wanted.groups:
         if group not in groups:
             yield Change(wanted.name, "skipped", f"there is no group {group}")
-        elif group not in account.groups:
-            command = ("usermod", "--append", "--groups", group, "--", wanted.name)
-            yield Change(wanted.name, "group added", group, (Run(command),))
+    lasting = tuple(group for group in wanted.groups if group in groups)
+    yield from membership(account, lasting, machine)
+
+
+def membership(account: Account, lasting: tuple[str, ...], machine: Machine) -> Iterator[Change]:
+    """Return the changes that leave an account in these of the groups that the lab ever gave it, or found it in.
+
+    They are on record before they are given, and until they are taken.
+    """
+    mark = account.mark or Mark(account.uid, made=False)
+    given = tuple(dict.fromkeys((*mark.groups, *lasting)))
+    if given != mark.groups:
+        yield quietly(SetMark(account.name, mark.made, given))
+    for group in lasting:
+        if group not in account.groups:
+            command = ("usermod", "--append", "--groups", group, "--", account.name)
+            yield Change(account.name, "group added", group, (Run(command),))
+    for group in given:
+        if group not in lasting and group in account.groups:
+            command = ("gpasswd", "--delete", account.name, group)
+            yield Change(account.name, "group removed", f"{group}{still_running(account, machine)}", (Run(command),))
+    if given != lasting:
+        yield quietly(SetMark(account.name, mark.made, lasting))
+
+
+def still_running(account: Account, machine: Machine) -> str:
+    """Return what is to be said of an account's processes, which keep what they had."""
+    running = machine.processes.get(account.uid, 0)
+    return f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
 
 
 def key_changes(account: Account, keys: tuple[str, ...]) -> Iterator[Change]:
@@ -759,15 +881,19 @@ def locking(account: Account, machine: Machine) -> Iterator[Change]:
     if account.has_password or not account.expired:
         # Expired, or sshd would still take a key: a locked password alone keeps only passwords out.
         command = ("usermod", "--lock", "--expiredate", "1", "--", account.name)
-        running = machine.processes.get(account.uid, 0)
-        told = f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
-        yield Change(account.name, "locked", f"{account.home} is kept{told}", (Run(command),))
+        told = f"{account.home} is kept{still_running(account, machine)}"
+        yield Change(account.name, "locked", told, (Run(command),))
     yield from forgetting(account.name, machine)
+    yield from membership(account, (), machine)
     yield from key_changes(account, ())
 
 
 def purging(account: Account, machine: Machine) -> Iterator[Change]:
     """Return the changes that delete an account and its home, or close it where that would delete more."""
+    if account.mark and not account.mark.made:
+        yield from locking(account, machine)
+        yield Change(account.name, "skipped", "not purged: ec2-lab did not make this account")
+        return
     inside = [path for path in machine.mounts if f"{path}/".startswith(account.home.rstrip("/") + "/")]
     twins = [other.name for other in machine.accounts.values() if other.uid == account.uid and other != account]
     if inside or twins:
@@ -780,6 +906,7 @@ def purging(account: Account, machine: Machine) -> Iterator[Change]:
         EndProcesses(account.uid),
         Run(("userdel", "--remove", "--", account.name)),
         SetRule(account.name, None),
+        SetMark(account.name, None),
     )
     yield Change(account.name, "purged", f"the account and {account.home}", steps)
 
@@ -798,7 +925,7 @@ def carry_out(changes: Iterable[Change], *, check: bool) -> Iterator[Change]:
                 step.take()
         except (Failed, OSError, KeyError) as problem:
             missing |= {change.member} if change.change == "made" else set()
-            yield Change(change.member, "problem", f"{change.change}: {problem}")
+            yield Change(change.member, "problem", f"{change.change or 'marked'}: {problem}")
         else:
             yield change
 
@@ -809,29 +936,31 @@ def people_line(change: Change) -> str:
     return "".join(c if c.isprintable() else "?" for c in line)
 
 
-def apply(document: Document, *, check: bool, purge: bool) -> Iterator[Change]:
+def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Iterator[Change]:
     """Bring the machine to the document and return the changes. Raises Refused where it can't be done at all."""
-    absent = [tool for tool in ("useradd", "usermod", "userdel", "groupadd") if not shutil.which(tool, path=PATH)]
+    tools = ("useradd", "usermod", "userdel", "groupadd", "gpasswd")
+    absent = [tool for tool in tools if not shutil.which(tool, path=PATH)]
     if absent:
         raise Refused(f"{', '.join(absent)}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
     if os.geteuid() != 0:
         raise Refused("only root can change accounts")
     with open(LOCK, "w") as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield from carry_out(list(plan(document, look(document), purge=purge)), check=check)
+        yield from carry_out(list(plan(document, look(document), purge=purge, adopt=adopt)), check=check)
 
 
 def main(arguments: list[str]) -> int:
     """Apply a document and tell what changed; 1 if there was a problem."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("document", help="a file, or - for standard input")
-    parser.add_argument("--check", action="store_true", help="say what would change, and change nothing")
-    parser.add_argument("--purge", action="store_true", help="delete who is no longer listed, home included")
-    parser.add_argument("--console", action="store_true", help="print lines for people")
+    for option in ("--check", "--purge", "--adopt", "--as-sent", "--console"):
+        parser.add_argument(option, action="store_true")
+    parser.add_argument("document")
     given = parser.parse_args(arguments)
     counts = {"changed": 0, "problems": 0}
 
     def tell(change: Change) -> None:
+        if not change.change:
+            return
         what = {"member": change.member, "change": change.change, "detail": change.detail}
         print(people_line(change) if given.console else json.dumps(what), flush=True)
         if change.change != "skipped":
@@ -840,7 +969,9 @@ def main(arguments: list[str]) -> int:
     try:
         over_stdin = given.document == "-"
         content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
-        for change in apply(read_document(content.decode(), secrets=over_stdin), check=given.check, purge=given.purge):
+        text = content.decode()
+        document = document_as_sent(text) if given.as_sent else read_document(text, secrets=over_stdin)
+        for change in apply(document, check=given.check, purge=given.purge, adopt=given.adopt):
             tell(change)
     except (Refused, OSError, UnicodeDecodeError) as problem:
         tell(Change(None, "problem", str(problem)))

@@ -5,9 +5,12 @@ import base64
 import gzip
 import random
 
+import pytest
+
+from scripts.core.hosts import member_accounts
 from scripts.core.hosts.host_program import sent
 from scripts.core.render import USER_DATA_LIMIT
-from scripts.parts.volumes import OVER_SSH
+from scripts.parts import volumes
 
 EVERYTHING = """
 types = ["g5.xlarge"]
@@ -50,11 +53,21 @@ def test_everything_at_once_with_twenty_members_fits(lab, cloud):
     assert len(gzip.compress(text.encode(), 9)) < USER_DATA_LIMIT
 
 
-def test_what_comes_with_the_boot_calls_nothing_that_was_left_out():
-    left = ast.parse(sent("mount-volumes.py", *OVER_SSH))
-    functions = {f.name: f for f in left.body if isinstance(f, ast.FunctionDef)}
-    assert not functions.keys() & set(OVER_SSH)
-    asked_for = {
-        n.id for name, f in functions.items() if name != "main" for n in ast.walk(f) if isinstance(n, ast.Name)
-    }
-    assert not asked_for & set(OVER_SSH), "main calls them only where it is told to"
+@pytest.mark.parametrize(
+    ("program", "left_out", "callers"),
+    [
+        ("mount-volumes.py", volumes.OVER_SSH, {"main"}),
+        ("accounts.py", member_accounts.OVER_SSH, {"main", "departures"}),
+    ],
+)
+def test_what_comes_with_the_boot_calls_nothing_that_was_left_out(program, left_out, callers):
+    """Those that may call it do so only where they are told to, which nobody does at the boot."""
+    rest = ast.parse(sent(program, *left_out))
+    parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+    assert not parts.keys() & set(left_out)
+    called = {
+        node.func.id
+        for name, part in parts.items() if name not in callers
+        for node in ast.walk(part) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }  # fmt: skip
+    assert not called & set(left_out)

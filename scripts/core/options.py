@@ -43,6 +43,9 @@ Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, 
 Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
 Check = Annotated[bool, typer.Option("--check", envvar="CHECK", help="Show what would change, and change nothing.")]
 Purge = Annotated[bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and homes, not only lock them.")]
+Adopt = Annotated[
+    bool, typer.Option("--adopt", envvar="ADOPT", help="Take over accounts of members that ec2-lab did not make.")
+]
 MemberName = Annotated[
     str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
 ]

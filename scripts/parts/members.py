@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts.core.hosts.host_program import sent, sshd_drop_in
 from scripts.core.hosts.hosts import login_name
-from scripts.core.hosts.member_accounts import DOCUMENT, PROGRAM, document, made_at_boot
+from scripts.core.hosts.member_accounts import DOCUMENT, OVER_SSH, PROGRAM, document, made_at_boot
 from scripts.core.launch_part import LaunchPart, Share, Site
 
 
@@ -31,9 +31,9 @@ class Members(LaunchPart):
                 "write_files": [
                     # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
                     {"path": drop_in, "permissions": "0644", "content": settings},
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py")},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
                 ],
-                "runcmd": [[PROGRAM, "--console", DOCUMENT]],
+                "runcmd": [[PROGRAM, "--as-sent", "--console", DOCUMENT]],
             }
         )

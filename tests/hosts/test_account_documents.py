@@ -140,10 +140,12 @@ def test_a_uid_of_the_systems_is_refused(uid):
 
 def test_the_plan_for_a_new_member_is_the_commands_that_make_one():
     document = read({"members": {"alice": {"keys": [KEY], "groups": ["sudo"], "uid": 4001, "sudo": "nopasswd"}}})
-    made, group, keys, sudo = accounts.plan(document, machine(), purge=False)
-    (command,) = steps(made)
+    made, recorded, group, keys, sudo = accounts.plan(document, machine(), purge=False)
+    command, mark = steps(made)
     assert command[:2] == ["useradd", "--create-home"]
     assert command[-4:] == ["--uid", "4001", "--", "alice"]
+    assert mark == accounts.SetMark("alice", made=True)
+    assert (recorded.change, steps(recorded)) == ("", [accounts.SetMark("alice", made=True, groups=("sudo",))])
     assert steps(group) == [["usermod", "--append", "--groups", "sudo", "--", "alice"]]
     assert steps(keys) == [accounts.SetKeys("alice", (KEY,))]
     assert steps(sudo) == [accounts.SetRule("alice", "alice ALL=(ALL:ALL) NOPASSWD: ALL\n")]
@@ -160,21 +162,23 @@ def test_a_password_is_in_no_representation_of_a_plan():
 def test_an_account_of_the_systems_is_in_no_plan(name):
     uid = {"root": 0, "toor": 0, "daemon": 1, "nobody": 65534}.get(name, 1000)
     there = accounts.Account(name, uid, uid, f"/home/{name}", "/bin/bash", groups=frozenset({"users"}))
-    settled = list(accounts.plan(read({"members": {name: {"sudo": "nopasswd"}}}), machine(there), purge=True))
+    settled = list(
+        accounts.plan(read({"members": {name: {"sudo": "nopasswd"}}}), machine(there), purge=True, adopt=True)
+    )
     removed = list(accounts.plan(read({"members": {}, "removed": [name]}), machine(there), purge=True))
     assert [change.change for change in settled + removed] == ["problem", "skipped"]
 
 
-def test_not_even_the_labs_group_makes_a_second_root_the_labs():
-    toor = accounts.Account("toor", 0, 0, "/root", "/bin/sh", groups=frozenset({"ec2-lab"}))
+def test_not_even_a_mark_makes_a_second_root_the_labs():
+    toor = accounts.Account("toor", 0, 0, "/root", "/bin/sh", mark=accounts.Mark(0, made=True))
     (change,) = accounts.plan(read({"members": {}, "removed": ["toor"]}), machine(toor), purge=True)
     assert change.change == "skipped"
 
 
 def test_two_accounts_of_one_uid_are_not_purged():
     twins = [
-        accounts.Account(name, 1001, 1001, f"/home/{name}", "/bin/sh", groups=frozenset({g}))
-        for name, g in [("bob", "ec2-lab"), ("carol", "users")]
+        accounts.Account(name, 1001, 1001, f"/home/{name}", "/bin/sh", mark=mark)
+        for name, mark in [("bob", accounts.Mark(1001, made=True)), ("carol", None)]
     ]
     planned = list(accounts.plan(read({"members": {}}), machine(*twins), purge=True))
     assert [change.change for change in planned] == ["locked", "problem"]

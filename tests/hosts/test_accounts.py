@@ -5,6 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scripts.core.hosts.host_program import sent
+from scripts.core.hosts.member_accounts import OVER_SSH, Account, AccountsDocument
+
 
 def members(**entries):
     return {"members": entries}
@@ -34,12 +37,12 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
     told = host.accounts({"members": {"alice": entry}, "make_groups": ["docker"]})
 
     assert told.code == 0
-    assert told.summary == {"changed": 7, "problems": 0}
+    assert told.summary == {"changed": 6, "problems": 0}
     assert told.of("alice") == ["made", "group added", "group added", "key added", "sudo"]
     assert told.detail("alice", "key added") == alice_key.fingerprint
     _, _, uid, _, _, home, shell = account(host, "alice")
     assert (uid, home, shell) == ("4001", "/home/alice", "/bin/zsh")
-    assert {"alice", "sudo", "docker", "ec2-lab"} == groups(host, "alice")
+    assert {"alice", "sudo", "docker"} == groups(host, "alice")
     assert mode_and_owner(host, "/home/alice/.ssh") == "700 alice"
     assert mode_and_owner(host, "/home/alice/.ssh/authorized_keys") == "600 alice"
     assert mode_and_owner(host, "/etc/sudoers.d/ec2-lab-alice") == "440 root"
@@ -76,13 +79,25 @@ def test_a_check_tells_what_a_run_would_and_changes_nothing(host, alice_key, bob
     assert foretold.of("bob") == ["locked", "sudo", "key removed"]
 
 
-def test_groups_are_added_and_never_replaced_and_absent_ones_are_skipped(host, alice_key):
-    host.accounts(members(alice={"keys": [alice_key.line], "groups": ["sudo"]}))
+def test_groups_are_exactly_the_listed_ones_and_those_that_others_gave(host, alice_key):
+    def bring(*listed):
+        return host.accounts(members(alice={"keys": [alice_key.line], "groups": listed}))
+
+    host.run("groupadd", "docker")
+    bring("sudo", "docker")
     host.run("usermod", "-aG", "video", "alice")
-    told = host.accounts(members(alice={"keys": [alice_key.line], "groups": ["audio", "docker"]}))
-    assert groups(host, "alice") == {"alice", "ec2-lab", "sudo", "video", "audio"}
+    host.as_user("alice", "sleep infinity > /dev/null 2>&1 &")
+    told = bring("audio", "plugdev-of-nobody")
+    assert groups(host, "alice") == {"alice", "video", "audio"}
     assert told.detail("alice", "group added") == "audio"
-    assert told.detail("alice", "skipped") == "there is no group docker"
+    assert told.detail("alice", "skipped") == "there is no group plugdev-of-nobody"
+    removed = [detail for _, change, detail in told.changes if change == "group removed"]
+    assert [detail.partition(";")[0] for detail in removed] == ["sudo", "docker"]
+    assert "1 of their processes still run (loginctl terminate-user alice)" in removed[0]
+    bring("audio", "video")
+    bring()
+    assert groups(host, "alice") == {"alice"}, "what was listed once is the lab's, whoever gave it first"
+    assert bring().summary == {"changed": 0, "problems": 0}
 
 
 def test_authorized_keys_holds_the_listed_keys_and_nothing_else(host, alice_key, bob_key, key_pairs):
@@ -195,17 +210,67 @@ def test_a_sudo_rule_of_another_mode_or_content_is_put_right(host, alice_key):
     assert host.run("visudo", "-c").returncode == 0
 
 
-def test_an_account_that_was_there_becomes_the_labs_and_one_of_the_systems_does_not(host, alice_key):
+def test_an_account_that_was_there_is_refused_until_it_is_adopted_and_one_of_the_systems_for_good(host, alice_key):
     host.run("useradd", "--create-home", "--groups", "video", "alice")
+    host.run("groupadd", "--system", "ec2-lab")
+    host.run("usermod", "-aG", "ec2-lab", "alice")  # a group proves nothing
     host.run("useradd", "--create-home", "ubuntu")
-    before = account(host, "www-data"), account(host, "ubuntu")
+    before = host.state()
     entry = {"keys": [alice_key.line], "shell": "/bin/zsh", "sudo": "nopasswd"}
-    told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, **{"www-data": entry}))
-    assert groups(host, "alice") == {"alice", "video", "ec2-lab"}
+    told = host.accounts(members(alice=entry))
+    assert told.detail("alice", "problem") == (
+        "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
+    )
+    assert host.state() == before
+    told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, **{"www-data": entry}), "--adopt")
+    assert told.of("alice") == ["adopted", "shell set", "key added", "sudo"]
     for name in ("root", "ubuntu", "www-data"):
         assert told.detail(name, "problem") == "this account is the system's; not touched"
-    assert (account(host, "www-data"), account(host, "ubuntu")) == before
-    assert told.summary["problems"] == 3
+    assert account(host, "ubuntu")[-1] == "/bin/sh"
+    assert host.accounts(members(alice=entry)).summary == {"changed": 0, "problems": 0}
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("chmod 666 accounts.json", "not root's alone"),
+        ("chown alice accounts.json", "not root's alone"),
+        ("mv accounts.json real; ln -s real accounts.json", "not root's alone"),
+        ("echo '{\"alice\": 3}' > accounts.json", "damaged"),
+        ("echo '{' > accounts.json", "damaged"),
+    ],
+)
+def test_marks_that_prove_nothing_change_nothing(host, alice_key, harm, said):
+    document = members(alice={"keys": [alice_key.line]})
+    host.accounts(document)
+    assert mode_and_owner(host, "/var/lib/ec2-lab/accounts.json") == "600 root"
+    host.run("sh", "-ec", f"cd /var/lib/ec2-lab; {harm}")
+    before = host.state()
+    told = host.accounts({"members": {}}, "--purge")
+    assert told.code == 1
+    assert f"/var/lib/ec2-lab/accounts.json: {said}" in told.detail(None, "problem")
+    assert host.state() == before
+
+
+def test_an_account_of_a_name_that_was_the_labs_is_not_taken_for_it(host, alice_key):
+    document = members(alice={"keys": [alice_key.line], "uid": 4001})
+    host.accounts(document)
+    host.run("userdel", "--remove", "alice")
+    host.run("useradd", "--create-home", "--uid", "4002", "alice")
+    assert "which ec2-lab did not make" in host.accounts(document).detail("alice", "problem")
+    assert host.accounts({"members": {}}, "--purge").changes == []
+    assert account(host, "alice")[2] == "4002"
+
+
+def test_what_comes_with_the_boot_makes_the_same_accounts_as_what_comes_over_ssh(host, alice_key):
+    alice = Account(keys=[alice_key.line], groups=["sudo", "audio"], shell="/bin/zsh", uid=4001, sudo="nopasswd")  # noqa: S604 - no shell of ours
+    document = AccountsDocument(members={"alice": alice}, make_groups=["docker"]).as_json()
+    host.write("/opt/ec2-lab/at-boot", sent("accounts.py", *OVER_SSH), mode=0o755)
+    host.write("/etc/ec2-lab/accounts.json", document)
+    booted = host.run("/opt/ec2-lab/at-boot", "--as-sent", "--console", "/etc/ec2-lab/accounts.json")
+    assert "ec2-lab: alice: made /bin/zsh, uid 4001" in booted.stdout
+    assert "ec2-lab: accounts: 6 changed, 0 problems" in booted.stdout
+    assert host.accounts(document).summary == {"changed": 0, "problems": 0}
 
 
 def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alice_key, bob_key):
@@ -234,7 +299,7 @@ def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alic
 def test_only_applies_to_these_alone_and_locks_nobody(host, alice_key, bob_key):
     both = members(alice={"keys": [alice_key.line]}, bob={"keys": [bob_key.line]})
     told = host.accounts({**both, "only": ["alice"]})
-    assert {member for member, *_ in told.changes} == {None, "alice"}
+    assert {member for member, *_ in told.changes} == {"alice"}
     told = host.accounts({**members(bob={"keys": [bob_key.line]}), "only": ["bob"]})
     assert told.of("alice") == []
     assert account(host, "bob")
@@ -244,21 +309,21 @@ def test_two_runs_at_once_wait_for_each_other(host, alice_key, bob_key):
     document = members(alice={"keys": [alice_key.line], "sudo": "nopasswd"}, bob={"keys": [bob_key.line]})
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(host.accounts, [document, document])
-    assert sorted([first.summary["changed"], second.summary["changed"]]) == [0, 6]
+    assert sorted([first.summary["changed"], second.summary["changed"]]) == [0, 5]
     assert first.code == second.code == 0
 
 
 def test_entries_of_a_directory_service_are_none_of_the_machines(host, alice_key):
     for path, entry in (("/etc/passwd", "+::::::"), ("/etc/group", "+:::"), ("/etc/shadow", "+::::::::")):
         host.run("sh", "-ec", f"echo {entry} >> {path}")
-    assert host.accounts(members(alice={"keys": [alice_key.line]})).summary == {"changed": 3, "problems": 0}
+    assert host.accounts(members(alice={"keys": [alice_key.line]})).summary == {"changed": 2, "problems": 0}
 
 
 def test_lines_for_people_come_out_on_the_console(host, alice_key):
     document = json.dumps(members(alice={"keys": [alice_key.line]}, **{"e\x1b[2Jve": {}}))
     lines = host.run("/opt/ec2-lab/accounts", "--console", "-", text=document, check=False).stdout.splitlines()
     assert f"ec2-lab: alice: key added {alice_key.fingerprint}" in lines
-    assert lines[-1] == "ec2-lab: accounts: 3 changed, 1 problems"
+    assert lines[-1] == "ec2-lab: accounts: 2 changed, 1 problems"
     assert all(line.isprintable() for line in lines)
 
 

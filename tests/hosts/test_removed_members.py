@@ -30,7 +30,7 @@ def exists(host, name):
 def test_whoever_is_no_longer_listed_cannot_log_in_and_the_home_is_kept(settled, entries, alice_key, bob_key):
     settled.as_user("bob", "echo precious > ~bob/results")
     told = settled.accounts(without_bob(entries))
-    assert told.of("bob") == ["locked", "sudo", "key removed"]
+    assert told.of("bob") == ["locked", "sudo", "group removed", "key removed"]
     assert told.detail("bob", "key removed") == bob_key.fingerprint
     assert settled.ssh("bob", "true", key=bob_key.file).refused
     assert settled.path("/home/bob/results").read_text() == "precious\n"
@@ -58,7 +58,7 @@ def test_a_member_who_comes_back_is_unlocked_with_the_password_of_before(host, e
     assert not host.ssh("bob", "true", key=bob_key.file).worked
 
     told = host.accounts({"members": entries})
-    assert told.of("bob") == ["unlocked", "key added", "sudo"]
+    assert told.of("bob") == ["unlocked", "group added", "key added", "sudo"]
     assert host.ssh("bob", "sudo", "-n", "id", "-u", key=bob_key.file).output == "0\n"
     assert host.ssh("bob", "true", password="a password of bob's own").worked
     assert "video" in host.run("id", "-nG", "bob").stdout.split()
@@ -90,6 +90,16 @@ def test_what_still_runs_is_told(settled, entries):
     assert "1 of their processes still run (loginctl terminate-user bob)" in detail
 
 
+def test_purge_locks_what_the_lab_adopted_and_deletes_nothing_of_it(settled, entries, alice_key):
+    settled.run("useradd", "--create-home", "carol")
+    settled.accounts({"members": {**entries, "carol": {"keys": [alice_key.line], "groups": ["video"]}}}, "--adopt")
+    told = settled.accounts({"members": entries}, "--purge")
+    assert told.of("carol") == ["locked", "group removed", "key removed", "skipped"]
+    assert told.detail("carol", "skipped") == "not purged: ec2-lab did not make this account"
+    assert exists(settled, "carol")
+    assert settled.path("/home/carol").exists()
+
+
 def test_a_home_with_a_volume_in_it_is_not_purged(settled, entries):
     settled.run(
         "sh",
@@ -104,7 +114,7 @@ def test_a_home_with_a_volume_in_it_is_not_purged(settled, entries):
 
 def test_removed_names_are_locked_though_only_others_are_applied(settled, entries, bob_key):
     told = settled.accounts({**without_bob(entries), "only": [], "removed": ["bob", "nobody-here", "www-data"]})
-    assert told.of("bob") == ["locked", "sudo", "key removed"]
+    assert told.of("bob") == ["locked", "sudo", "group removed", "key removed"]
     assert told.detail("nobody-here", "skipped") == "there is no such account"
     assert told.detail("www-data", "skipped") == "this account is not the lab's; not touched"
     assert settled.ssh("bob", "true", key=bob_key.file).refused

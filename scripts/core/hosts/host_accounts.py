@@ -58,9 +58,12 @@ class HostAccounts:
     host: Host
     heard: Heard
 
-    def apply(self, document: AccountsDocument, *, check: bool = False, purge: bool = False) -> int:
+    def apply(
+        self, document: AccountsDocument, *, check: bool = False, purge: bool = False, adopt: bool = False
+    ) -> int:
         """Bring the host to a document and return how many things changed, or would. Raises LabError on problems."""
-        options = [*(["--check"] if check else []), *(["--purge"] if purge else [])]
+        asked = {"--check": check, "--purge": purge, "--adopt": adopt}
+        options = [option for option, is_asked in asked.items() if is_asked]
         return self._run("accounts", *options, "-", given=document.as_json().encode())
 
     def harden(self, account: str | None = None) -> int:

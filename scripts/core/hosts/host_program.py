@@ -110,7 +110,7 @@ def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
 
 @cache
 def sent(name: str, *without: str) -> str:
-    """Return a program of templates/ as user data carries it, without functions that nobody calls there.
+    """Return a program of templates/ as user data carries it, without what nobody needs there.
 
     It takes 0.1 s to make one, so each is kept until it, or what makes it, is another.
     """
@@ -126,11 +126,13 @@ def sent(name: str, *without: str) -> str:
     return text
 
 
-def _without(source: str, functions: Sequence[str]) -> str:
+def _without(source: str, names: Sequence[str]) -> str:
+    """Return a program without these functions and classes."""
     lines = source.splitlines()
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name in functions:
-            lines[node.lineno - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - node.lineno)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - first)
     return "".join(f"{line}\n" for line in lines)
 
 

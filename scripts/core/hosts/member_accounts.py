@@ -11,6 +11,10 @@ from scripts.core.lab.config import Accounts, Experiment, Member
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 
+OVER_SSH = ("read_document", "member", "names", "public_key", "wire_strings", "is_password", "shown", "purging",
+            "EndProcesses")  # fmt: skip
+"""What the program needs only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
+
 MOST_AT_BOOT, MOST_BESIDE_IDLE = 12, 2
 """Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
 whether a machine is idle takes 1.3 KiB."""
