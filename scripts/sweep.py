@@ -33,8 +33,7 @@ def sweep(
     was launched; so it goes on where it was interrupted. SET="seed=3" holds a parameter still. FAILED=1 launches those
     again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
-    import time
-
+    from scripts.core import clock
     from scripts.core.lab.parameters import parameters_in, variations
     from scripts.core.runs.code_packing import packed
     from scripts.core.session import open_session
@@ -52,14 +51,14 @@ def sweep(
         pack = packed(session.directory, experiment.code) if experiment.code else None
         report = SweepReport(Console(as_json=as_json), exp)
         report.begins(session, experiment, wanted, len(everything) - len(wanted))
-        began = time.monotonic()
+        began = clock.monotonic()
         try:
             with report.on_screen():
                 outcomes = Sweep(session, exp, written, report, pack, anew=failed).run(wanted)
         except KeyboardInterrupt:
             report.interrupted()
             raise
-        report.sums_up(outcomes, time.monotonic() - began)
+        report.sums_up(outcomes, clock.monotonic() - began)
         if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
             raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
 

@@ -32,6 +32,10 @@ class LocalCloud:
         """Let EC2 take a machine away."""
         self._send("end", {"instance": instance, "region": region, "code": code, "message": message})
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, on the cloud and for all that live by its clock."""
+        self._send("advance", {"seconds": seconds})
+
     def hurry(self) -> None:
         """Let machines that are between two states be in the second one."""
         self._send("hurry", {})

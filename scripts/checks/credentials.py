@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from scripts.core import clock
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
 from scripts.core.doctor.checked_lab import CheckedLab
 
@@ -43,5 +44,5 @@ class Credentials(Check):
         if caller.is_root:
             yield ROOT_USER.of()
         ends = lab.opened.cloud.credentials_end()
-        if ends and ends - datetime.now(UTC) < SOON:
-            yield ENDING_SOON.of(minutes=max(0, round((ends - datetime.now(UTC)).total_seconds() / 60)))
+        if ends and ends - clock.now() < SOON:
+            yield ENDING_SOON.of(minutes=max(0, round((ends - clock.now()).total_seconds() / 60)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 
+from scripts.core import clock
 from scripts.core.account.region_facts import kept_volumes
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
 from scripts.core.doctor.check_up import answers
@@ -35,7 +35,7 @@ class KeptVolumes(Check):
         """Say which outstayed, and why each was kept."""
         told, untold = answers({region: lab.begin(kept_volumes, region) for region in lab.regions})
         yield from untold
-        today = datetime.now(UTC).date()
+        today = clock.now().date()
         for region, volumes in told.items():
             outstayed = {identity: kept for identity, kept in volumes.items() if kept.is_over(today)}
             for identity, kept in outstayed.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
+from scripts.core import clock
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.kind import Resource
 from scripts.core.registry.resources import Holdings
@@ -33,7 +34,7 @@ def is_young(session: Session, since: str) -> bool:
     """Say whether something is so new, by its RFC 3339 time, that AWS may not show it yet."""
     if not since:
         return False
-    age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
     return age < session.cloud.settling_seconds
 
 

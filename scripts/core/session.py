@@ -12,6 +12,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.cloud import Cloud
 from scripts.core.aws.request_bucket import RequestBucket
@@ -204,7 +205,7 @@ class Session:
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises LabError in a thread whose session is over meanwhile."""
-        if self.over.wait(seconds):
+        if clock.sleep_unless(self.over, seconds):
             raise LabError("interrupted")
 
     def close(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
 from scripts.core.costs.dollars import Dollars
 from scripts.core.data.sizes import GIB
@@ -55,7 +56,7 @@ class Snapshot(Kind):
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is old."""
-        days = (datetime.now(UTC) - datetime.fromisoformat(self.since_in(found))).days
+        days = (clock.now() - datetime.fromisoformat(self.since_in(found))).days
         return f"{days} days old" if days >= OLD else ""
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

@@ -1,38 +1,71 @@
-"""A cloud whose clock is not the caller's: its times are shifted, and requests too far from them are refused."""
+"""The cloud's clock: this machine's, and what it was advanced by. Whoever waits for the cloud need not wait for real.
+
+How far it is ahead stands in a file beside the server's address, so that other processes can live by it too.
+"""
 
 from __future__ import annotations
 
-import re
+import mmap
+import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from scripts.local_cloud.answers import Answer, Problem
-from scripts.local_cloud.call import Call
-
-TOLERANCE = 300
-"""Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
-TIMES = re.compile(rb"(<(?:launchTime|startTime|createTime|attachTime|attachmentTime)>)([^<]+)(</)")
+CLOCK_FILE = "clock"
+DOUBLE = 8
+"""Bytes."""
 
 
-def refusal(call: Call, skew: float) -> Problem | None:
-    """Return what is answered to a call that was signed at another time than the cloud's."""
-    signed = call.environ.get("HTTP_X_AMZ_DATE", "")
-    if not skew or not signed:
-        return None
-    at = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    if abs(time.time() + skew - at) <= TOLERANCE:
-        return None
-    shown = datetime.fromtimestamp(time.time() + skew, UTC).isoformat(timespec="seconds")
-    return Problem("RequestExpired", f"Request has expired. Timestamp date is {signed}; the server's is {shown}.")
+class Ahead:
+    """Seconds by which a clock is ahead of this machine's."""
+
+    def __init__(self) -> None:
+        self._shown = memoryview(bytearray(DOUBLE)).cast("d")
+
+    def share(self, file: Path) -> None:
+        """From now on be what a file says, as all are that share it."""
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(descriptor, DOUBLE)
+            self._shown = memoryview(mmap.mmap(descriptor, DOUBLE)).cast("d")
+        finally:
+            os.close(descriptor)
+
+    @property
+    def seconds(self) -> float:
+        """How many they are."""
+        return self._shown[0]
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self._shown[0] = seconds
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass without waiting: as much as the longest takes of those that do so at the same time."""
+        until = time.monotonic() + self.seconds + seconds
+        while (left := until - time.monotonic() - self.seconds) > 0:  # another process may have written meanwhile
+            self.seconds += left
 
 
-def ahead(answer: Answer, skew: float) -> Answer:
-    """Return an answer with its times as the cloud's clock has them."""
-    if skew:
-        answer.body = TIMES.sub(lambda found: found[1] + _shifted(found[2], skew) + found[3], answer.body)
-    return answer
+AHEAD = Ahead()
+"""How far this process's cloud is ahead."""
 
 
-def _shifted(moment: bytes, skew: float) -> bytes:
-    shifted = datetime.fromisoformat(moment.decode()) + timedelta(seconds=skew)
-    return shifted.strftime("%Y-%m-%dT%H:%M:%S.000Z").encode()
+def now() -> datetime:
+    """Return the cloud's time, in UTC."""
+    return datetime.now(UTC) + timedelta(seconds=AHEAD.seconds)
+
+
+def monotonic() -> float:
+    """Return the cloud's seconds, to measure how long something takes."""
+    return time.monotonic() + AHEAD.seconds
+
+
+def caller_now() -> datetime:
+    """Return the time by which callers sign their requests: this machine's."""
+    return datetime.now(UTC)
+
+
+def sleep(seconds: float) -> None:
+    """Hold an answer back, for real: its caller waits on a socket."""
+    time.sleep(seconds)

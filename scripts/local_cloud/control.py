@@ -11,11 +11,20 @@ from moto.core.exceptions import ServiceException
 from moto.moto_api._internal.models import moto_api_backend
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer
 from scripts.local_cloud.call import as_json
 from scripts.local_cloud.front import Front
 from scripts.local_cloud.inventory import inventory
-from scripts.local_cloud.weather import Weather
+from scripts.local_cloud.weather import Seconds, Weather
+
+
+class Advance(BaseModel):
+    """So much time passes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: Seconds
 
 
 class End(BaseModel):
@@ -89,7 +98,14 @@ def _reset(front: Front, _: bytes) -> Any:
         BackendDict.reset()
         moto_api_backend.reset()
         front.begin(Weather())
+        clock.AHEAD.seconds = 0.0
     return {}
+
+
+def _advance(_: Front, body: bytes) -> Any:
+    """Let time pass at once, on the cloud and for all that live by its clock."""
+    clock.AHEAD.seconds += Advance.model_validate_json(body).seconds
+    return {"ahead": clock.AHEAD.seconds}
 
 
 def _end(front: Front, body: bytes) -> Any:
@@ -133,6 +149,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/calls"): _calls,
     ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,
+    ("POST", "/lab/advance"): _advance,
     ("POST", "/lab/end"): _end,
     ("POST", "/lab/hurry"): _hurry,
     ("POST", "/lab/mark"): _mark,

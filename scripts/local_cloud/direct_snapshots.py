@@ -8,12 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call, as_json
 from scripts.local_cloud.machines import backend
@@ -70,7 +69,7 @@ class DirectSnapshots:
         else:
             identity = self._made(call.region, asked)
             self._tokens[token] = (asked, identity)
-        shown = {"SnapshotId": identity, "OwnerId": ACCOUNT, "Status": "pending", "StartTime": time.time(),
+        shown = {"SnapshotId": identity, "OwnerId": ACCOUNT, "Status": "pending", "StartTime": clock.now().timestamp(),
                  "BlockSize": BLOCK, "VolumeSize": asked["VolumeSize"], "Tags": asked.get("Tags") or []}  # fmt: skip
         return Answer(201, as_json(shown), "application/json")
 
@@ -126,7 +125,7 @@ class DirectSnapshots:
         page, more = there[start : start + PAGE], len(there) > start + PAGE
         shown = {
             "Blocks": [{"BlockIndex": index, "BlockToken": _token(snapshot.id, index)} for index in page],
-            "ExpiryTime": datetime.now(UTC).timestamp() + 7 * 86400,
+            "ExpiryTime": clock.now().timestamp() + 7 * 86400,
             "VolumeSize": int(snapshot.volume.size),
             "BlockSize": BLOCK,
             **({"NextToken": base64.b64encode(str(start + PAGE).encode()).decode()} if more else {}),

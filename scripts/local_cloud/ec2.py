@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from moto.core.utils import utcnow
-
-from scripts.local_cloud import images, interfaces, launched, validation
+from scripts.local_cloud import clock, images, interfaces, launched, validation
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.client_tokens import ClientTokens
@@ -125,8 +122,8 @@ class Ec2:
 
     def _console(self, call: Call) -> Answer:
         machine = backend(call.region).get_instance(call.params["InstanceId"])
-        age = time.time() - datetime.fromisoformat(str(machine.launch_time)).timestamp()
-        return self.hosts.console(call, self.weather, age)
+        age = clock.now().replace(tzinfo=None) - datetime.fromisoformat(str(machine.launch_time))
+        return self.hosts.console(call, self.weather, age.total_seconds())
 
     def _take_snapshot(self, call: Call) -> Answer:
         answer = self.ask_moto(call)
@@ -162,7 +159,7 @@ class Ec2:
                 self.hosts.give_address(machine)
                 # EC2 tells of the last start, moto of the first.
                 before = datetime.fromisoformat(str(machine.launch_time))
-                machine.launch_time = max(utcnow(), before + BETWEEN_STARTS)
+                machine.launch_time = max(clock.now().replace(tzinfo=None), before + BETWEEN_STARTS)
                 self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
         return answer
 

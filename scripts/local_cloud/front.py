@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import threading
-import time
 import traceback
 from dataclasses import dataclass, field
 from random import Random
@@ -12,7 +11,7 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 
-from scripts.local_cloud import clock
+from scripts.local_cloud import clock, clock_skew
 from scripts.local_cloud.answers import Answer, Disconnected, Problem, error, error_page
 from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
@@ -66,7 +65,7 @@ class Front:
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
         entry = self._logged(call)
-        time.sleep(self.weather.latency_in(call.region))
+        clock.sleep(self.weather.latency_in(call.region))
         with self.lock:
             fault = self.weather.fault_for(call.action, call.region, self.chance) or self._too_fast(call)
         entry["fault"] = fault and (fault.kind or fault.code)
@@ -80,17 +79,17 @@ class Front:
         return Fault(code="RequestLimitExceeded", message="Request limit exceeded.")
 
     def _logged(self, call: Call) -> dict[str, Any]:
-        entry: dict[str, Any] = {"time": time.time(), "key": call.key, "service": call.service, "region": call.region}
-        entry |= {"action": call.action, "params": call.shown(), "status": None, "code": None}
+        entry: dict[str, Any] = {"time": clock.now().timestamp(), "key": call.key, "service": call.service}
+        entry |= {"region": call.region, "action": call.action, "params": call.shown(), "status": None, "code": None}
         self.log.append(entry)
         return entry
 
     def _in_time(self, call: Call) -> Answer:
         """Answer by the cloud's own clock, if the caller's does not differ too much."""
         skew = self.weather.clock_skew
-        if problem := clock.refusal(call, skew):
-            return clock.ahead(error(problem, call.protocol), skew)
-        return clock.ahead(self._carried_out(call), skew)
+        if problem := clock_skew.refusal(call, skew):
+            return clock_skew.ahead(error(problem, call.protocol), skew)
+        return clock_skew.ahead(self._carried_out(call), skew)
 
     def _faulty(self, call: Call, fault: Fault) -> Answer:
         match fault.kind:

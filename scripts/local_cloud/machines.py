@@ -6,7 +6,6 @@ those that are due: no thread, and nothing moves while nobody looks.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.call import ACCOUNT
 from scripts.local_cloud.weather import Capacity, Weather
 
@@ -45,7 +45,7 @@ class Machines:
 
     def keep_appointments(self, weather: Weather) -> None:
         """Do what is due by now; what has been terminated for long is no longer known."""
-        now = time.monotonic()
+        now = clock.monotonic()
         due = [change for when, change in self._appointments if when <= now]
         self._appointments = [(when, change) for when, change in self._appointments if when > now]
         for change in due:
@@ -126,10 +126,10 @@ class Machines:
         instance.terminate()
         for interface in interfaces:
             backend(region).enis.pop(interface.id, None)
-        self._terminated.append((time.monotonic(), region, instance))
+        self._terminated.append((clock.monotonic(), region, instance))
 
     def _later(self, seconds: float, change: Callable[[], None]) -> None:
-        self._appointments.append((time.monotonic() + seconds, change))
+        self._appointments.append((clock.monotonic() + seconds, change))
 
 
 def _end_of_stopping(instance: Any) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import time
 import uuid
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -16,10 +15,12 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Disconnected
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
+from scripts.local_cloud.moto_clock import keep_time
 from scripts.local_cloud.tables import keep_pace
 from scripts.local_cloud.weather import of_the_demo
 
@@ -39,7 +40,7 @@ class Handler(WSGIRequestHandler):
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Tell the cloud's own time."""
         front: Front = self.server.app.front  # type: ignore[attr-defined]  # our own Application
-        return super().date_time_string((timestamp or time.time()) + front.weather.clock_skew)
+        return super().date_time_string((timestamp or clock.now().timestamp()) + front.weather.clock_skew)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: GET /lab/calls tells more."""
@@ -124,7 +125,9 @@ def serve(directory: Path) -> None:
     # moto's own images bring 1,300 snapshots that are nobody's; ours are in images.py.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
+    keep_time()
     directory.mkdir(parents=True, exist_ok=True)
+    clock.AHEAD.share(directory / clock.CLOCK_FILE)
     identity = uuid.uuid4().hex
     front = Front(DomainDispatcherApplication(create_backend_app), of_the_demo())
     server = Server(Application(front, identity), directory)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from moto.ec2.models.elastic_block_store import Snapshot
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.machines import backend
@@ -32,7 +32,7 @@ class SlowSnapshot(Snapshot):
         """Return "37%"."""
         if self.status == "completed":
             return "100%"
-        share = (time.monotonic() - self.began) / self.seconds if self.seconds else 1.0
+        share = (clock.monotonic() - self.began) / self.seconds if self.seconds else 1.0
         return f"{min(99, int(share * 100))}%"
 
 
@@ -46,7 +46,7 @@ class Snapshots:
 
     def keep_appointments(self) -> None:
         """Complete what is due by now; what AWS could not encrypt is given up."""
-        now = time.monotonic()
+        now = clock.monotonic()
         for snapshot in [s for s in self._pending if s.began + s.seconds <= now]:
             self._pending.remove(snapshot)
             snapshot.status = "error" if snapshot.state_message else "completed"
@@ -57,7 +57,7 @@ class Snapshots:
         for identity in dict.fromkeys(re.findall(rb"<snapshotId>(snap-[0-9a-f]+)<", answer.body)):
             snapshot = backend(call.region).snapshots[identity.decode()]
             snapshot.__class__ = SlowSnapshot
-            snapshot.began, snapshot.seconds = time.monotonic(), seconds
+            snapshot.began, snapshot.seconds = clock.monotonic(), seconds
             snapshot.state_message = _why_it_fails(call)
             _encrypt(call, snapshot)
             if minutes := call.params.get("CompletionDurationMinutes"):

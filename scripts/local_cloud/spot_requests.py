@@ -5,11 +5,10 @@ A request is told by its machine: it is fulfilled while that lives, and marked f
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.machines import ENDED, backend
@@ -49,7 +48,7 @@ class SpotRequests:
     def _item(self, machine: Any) -> str:
         code = self._status(machine)
         state = "active" if code in ("fulfilled", "marked-for-termination") else "closed"
-        at = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        at = clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
         return (
             f"<item><spotInstanceRequestId>sir-{machine.id[2:10]}</spotInstanceRequestId>"
             f"<instanceId>{machine.id}</instanceId><type>one-time</type><state>{state}</state>"

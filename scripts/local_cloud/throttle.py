@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.weather import Bucket
 
 
@@ -24,7 +24,7 @@ class Throttle:
         bucket = self.buckets.get(action)
         if bucket is None:
             return True
-        now = time.monotonic()
+        now = clock.monotonic()
         tokens, at = self._left.get((action, region), (bucket.size, now))
         tokens = min(bucket.size, tokens + (now - at) * bucket.refill)
         granted = tokens >= 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer
 from scripts.local_cloud.call import Call
 
@@ -24,7 +24,7 @@ class Trail:
         """Note a call that changed something, with all that its answer names."""
         if call.service == "ec2" and answer.code is None and call.changes_something():
             names = {found.decode() for found in IDS.findall(answer.body)}
-            event = {"EventId": str(uuid.uuid4()), "EventName": call.action, "EventTime": time.time()}
+            event = {"EventId": str(uuid.uuid4()), "EventName": call.action, "EventTime": clock.now().timestamp()}
             event |= {"Username": call.key, "EventSource": "ec2.amazonaws.com", "region": call.region}
             self._events.append({**event, "Resources": [{"ResourceName": name} for name in sorted(names)]})
 

@@ -8,13 +8,13 @@ new resource draws two times of its own, one for descriptions and one for all ot
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.machines import backend
@@ -84,7 +84,7 @@ class Visibility:
     def hide(self, region: str, kind: str, identity: str, weather: Weather) -> None:
         """Let a new resource be unseen for the times that it draws."""
         shortest, longest = weather.invisible_for(kind)
-        now = time.monotonic()
+        now = clock.monotonic()
         described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
         if longest:
             self._young.append(Young(region, kind, identity, described, known))
@@ -96,14 +96,14 @@ class Visibility:
         self._forget_the_old()
         named = {value for key, value in call.params.items() if not key.startswith("Tag")}
         for young in self._young:
-            if young.region == call.region and young.id in named and young.known > time.monotonic():
+            if young.region == call.region and young.id in named and young.known > clock.monotonic():
                 code, message = UNKNOWN[young.kind]
                 raise Problem(code, message.format(young.id))
 
     @contextmanager
     def hidden(self, region: str, placement_groups: PlacementGroups) -> Iterator[None]:
         """Take what is not described yet out of the stores while a description is answered."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._forget_the_old()
         young = {young.id for young in self._young if young.region == region and young.described > now}
         if not young:
@@ -122,7 +122,7 @@ class Visibility:
             placement_groups.groups = groups
 
     def _forget_the_old(self) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         self._young = [young for young in self._young if max(young.described, young.known) > now]
 
 

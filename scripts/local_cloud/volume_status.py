@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from scripts.local_cloud import clock
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.machines import backend
@@ -28,7 +28,7 @@ def describe_volume_status(call: Call, weather: Weather) -> Answer:
 def _item(volume: Any, weather: Weather) -> str:
     loading = ""
     if volume.snapshot_id:
-        age = time.time() - volume.create_time.timestamp()
+        age = (clock.now().replace(tzinfo=None) - volume.create_time).total_seconds()
         share = min(1.0, age / weather.initialization_seconds) if weather.initialization_seconds else 1.0
         loading = (
             "<initializationStatusDetails><initializationType>default</initializationType>"

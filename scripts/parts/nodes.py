@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core import clock
 from scripts.core.aws.tags import EXPERIMENT, RECORD, tag_map
 from scripts.core.capacity.wishes import subnets_of
 from scripts.core.data.making_once import made_once
@@ -84,11 +84,11 @@ def _make_placement(site: Site) -> Share:
 def _wait_until_available(site: Site, name: str) -> None:
     """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises LabError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
-    began = time.monotonic()
+    began = clock.monotonic()
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         if list(site.session.kinds["placement-group"].find(site.session.cloud, site.region, wanted)):
             return
-        if time.monotonic() - began > PATIENCE:
+        if clock.monotonic() - began > PATIENCE:
             raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
         site.session.pause(pause)
 

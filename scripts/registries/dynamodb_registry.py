@@ -7,12 +7,12 @@ over is moved out of it by transactions, so that a record is in one place at eve
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.registry.record import Event, Record
 from scripts.core.registry.registry import Holder, Needed, Registry
@@ -188,7 +188,7 @@ class DynamoDbRegistry(Registry):
     def _next(self) -> int:
         """Return where the next record stands: behind all that was read, whatever this machine's clock says."""
         with self._lock:
-            self._at = max(self._at + 1, time.time_ns() // 1000)
+            self._at = max(self._at + 1, int(clock.now().timestamp() * 1e6))
             return self._at
 
     def _items(self, found: Iterable[Attributes]) -> list[Item]:

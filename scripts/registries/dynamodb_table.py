@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC
@@ -13,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import described
 from scripts.core.aws.tags import SHARED, as_tags
 from scripts.core.errors import LabError
@@ -48,7 +48,7 @@ class Table:
 
     def server_time(self) -> float:
         """Return the time by AWS's clock, which all holders of leases share; at most a second early, never late."""
-        return time.monotonic() + self._ahead
+        return clock.monotonic() + self._ahead
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return an item as it is now."""
@@ -122,7 +122,7 @@ class Table:
                     answer = call(**table, **request)
                 except ClientError as refusal:
                     self._absorb(refusal, last=tried == TRIES - 1)
-                    time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)))  # noqa: S311 - jitter
+                    clock.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)))  # noqa: S311 - jitter
                 else:
                     self._read_clock(answer)
                     return answer
@@ -145,7 +145,7 @@ class Table:
         if date:
             # A Date has no fractions and was told before it arrived: each is early, and the least early is the best.
             # Were the last one taken, a lease could be renewed to an earlier end than it had.
-            told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - time.monotonic()
+            told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() - clock.monotonic()
             self._ahead = max(self._ahead, told)
 
     def _make(self) -> None:
@@ -175,17 +175,17 @@ class Table:
 
     def _back_up(self) -> None:
         """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""
-        deadline = time.monotonic() + BACKUP_PATIENCE
+        deadline = clock.monotonic() + BACKUP_PATIENCE
         done = False
         while not done:
-            final = time.monotonic() > deadline
+            final = clock.monotonic() > deadline
             with nullcontext() if final else _unless("ContinuousBackupsUnavailableException"):
                 self.client.update_continuous_backups(
                     TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
                 )
                 done = True
             if not done:
-                time.sleep(BACKUP_PAUSE)
+                clock.sleep(BACKUP_PAUSE)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.core import clock
 from scripts.core.registry.record import actor, now
 from scripts.core.registry.registry import Held, Holder
 from scripts.registries.file_access import explained
@@ -89,6 +89,6 @@ def _hold(directory: Path, descriptor: int, experiment: str) -> None:
                 return
         if holder:
             break
-        time.sleep(LOOK)
+        clock.nap(LOOK)
     who = holder or "another process"
     raise Held(f"{experiment} is being worked on by {who}; wait for it to end, then try again")

@@ -1,9 +1,8 @@
 """EC2's request buckets: so many at once, so many a second after that, for each operation in each region."""
 
-import time
-
 import pytest
 
+from scripts.local_cloud import clock as cloud_clock
 from scripts.local_cloud.throttle import Throttle
 from scripts.local_cloud.weather import Bucket
 from tests.local_cloud.asking import every_machine, refused, run
@@ -13,7 +12,7 @@ from tests.local_cloud.test_control import ask
 @pytest.fixture
 def clock(mocker):
     """Time, which passes where the test says so."""
-    return mocker.patch.object(time, "monotonic", return_value=100.0)
+    return mocker.patch.object(cloud_clock, "monotonic", return_value=100.0)
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """A machine's states as the clock goes, and what goes with it when it ends."""
 
-import time
-
 from tests.local_cloud.asking import every_machine, look, refused, run, state
 
-SHORT = 0.1
-LONG = 60
-"""Not over before the test is, however busy the machine that runs it."""
+SHORT, LONG = 60, 600
+"""Seconds, which a test lets pass; neither is over before, however busy the machine that runs it."""
 
 
 def test_run_instances_answers_pending_and_no_volumes_yet(ec2):
@@ -26,7 +23,7 @@ def test_it_is_pending_until_its_time_is_over(cloud, ec2):
     slow = run(ec2)[0]["InstanceId"]
     cloud.weather(pending=SHORT)
     quick = run(ec2)[0]["InstanceId"]
-    time.sleep(SHORT)
+    cloud.advance(SHORT)
     assert (state(ec2, slow), state(ec2, quick)) == ("pending", "running")
 
 
@@ -40,11 +37,12 @@ def test_one_that_is_hurried_waits_no_longer(cloud, ec2):
     assert state(ec2, identity) == "terminated"
 
 
-def test_a_terminated_machine_is_described_for_a_while_and_then_unknown(cloud, ec2):
+def test_a_terminated_machine_is_described_for_an_hour_and_then_unknown(cloud, ec2):
     identity = run(ec2, ClientToken="t")[0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[identity])
+    cloud.advance(3500)
     assert state(ec2, identity) == "terminated"
-    cloud.weather(terminated_shown=0)
+    cloud.advance(101)
     assert every_machine(ec2) == []
     refused("InvalidInstanceID.NotFound", ec2.describe_instances, InstanceIds=[identity])
     refused("IdempotentInstanceTerminated", run, ec2, ClientToken="t")
@@ -54,7 +52,7 @@ def test_a_machine_ended_while_pending_never_runs(cloud, ec2):
     cloud.weather(pending=SHORT)
     identity = run(ec2)[0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[identity])
-    time.sleep(SHORT)
+    cloud.advance(SHORT)
     assert state(ec2, identity) == "terminated"
 
 
@@ -79,7 +77,7 @@ def test_at_the_end_its_volumes_go_with_it_but_for_those_to_be_kept(cloud, ec2, 
     cloud.weather(shutting_down=SHORT)
     identity = run_with_volumes(ec2, data_set)
     ec2.terminate_instances(InstanceIds=[identity])
-    time.sleep(SHORT)
+    cloud.advance(SHORT)
     assert state(ec2, identity) == "terminated"
     assert [(v["Size"], v["State"]) for v in ec2.describe_volumes()["Volumes"]] == [(1, "available")]
 
@@ -166,7 +164,7 @@ def test_what_was_unknown_is_found_later_and_what_was_done_meanwhile_holds(cloud
     cloud.weather(invisible=SHORT)
     identity = run(ec2)[0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[old])
-    time.sleep(SHORT)
+    cloud.advance(SHORT)
     assert (state(ec2, old), state(ec2, identity)) == ("terminated", "running")
     assert len(ec2.describe_volumes()["Volumes"]) == 1
 

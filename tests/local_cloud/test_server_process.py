@@ -87,7 +87,7 @@ def test_the_address_is_for_its_owner_alone_and_nothing_else_lies_about(cloud_di
     file = cloud_directory / "server.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_text()).keys() == {"id", "pid", "port", "url"}
-    assert {path.name for path in cloud_directory.iterdir()} == {"server.json", "server.log", "lock"}
+    assert {path.name for path in cloud_directory.iterdir()} == {"server.json", "server.log", "lock", "clock"}
 
 
 def test_finding_a_server_that_runs_is_cheap(cloud, cloud_directory):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -90,7 +91,7 @@ def test_whoever_has_read_writes_behind_that_whatever_his_clock_says(registry, o
     registry.append(note(turn=1))
     late = opened()
     list(late.records())
-    mocker.patch("time.time_ns", return_value=0)
+    mocker.patch("scripts.core.clock.now", return_value=datetime.fromtimestamp(0, UTC))
     late.append(note(turn=2))
     assert [record.note["turn"] for record in opened().records()] == [1, 2]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.account.account_survey import Survey
 from scripts.core.account.audit import Finding, Verdict, monthly
 from scripts.core.console import Console
@@ -98,7 +99,7 @@ def _row(finding: Finding) -> list[str]:
 def _age(since: str) -> str:
     if not since:
         return ""
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    seconds = (clock.now() - datetime.fromisoformat(since)).total_seconds()
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"

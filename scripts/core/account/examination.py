@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from scripts.core import clock
 from scripts.core.account.account_survey import Survey, survey
 from scripts.core.account.audit import Finding, findings
 from scripts.core.living import is_young
@@ -15,5 +15,5 @@ def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Fin
     """Return what lives in regions, all if none is named, and what is the matter with it."""
     before = session.holdings_ever()
     seen = survey(session, regions)
-    today = datetime.now(UTC).date()
+    today = clock.now().date()
     return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time), today)

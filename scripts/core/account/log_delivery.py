@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core import clock
 from scripts.core.account.iam_names import LONGEST, PATH, described, log_profile, log_writer
 from scripts.core.account.setup_step import Step
 from scripts.core.aws.tags import SHARED, as_tags, tag_map
@@ -145,13 +145,13 @@ class LogDelivery:
 
     def make(self, step: Step) -> None:
         """Make one thing. For some seconds IAM may not know yet what was made a moment before."""
-        began = time.monotonic()
+        began = clock.monotonic()
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             try:
                 step.make()
             except ClientError as refusal:
                 unknown = refusal.response["Error"]["Code"] == "NoSuchEntity"
-                if not unknown or time.monotonic() - began > self.session.cloud.settling_seconds:
+                if not unknown or clock.monotonic() - began > self.session.cloud.settling_seconds:
                     raise
                 self.session.pause(pause)
             else:
@@ -159,11 +159,11 @@ class LogDelivery:
 
     def settle(self) -> None:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
-        began, known = time.monotonic(), self.session.cloud.settling_seconds
+        began, known = clock.monotonic(), self.session.cloud.settling_seconds
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             if not self.lacking():
                 break
-            if time.monotonic() - began > known:
+            if clock.monotonic() - began > known:
                 raise LabError("IAM does not show yet what it has made; run the same again")
             self.session.pause(pause)
         self.session.pause(min(UNTIL_EC2_KNOWS, known))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import (
@@ -18,6 +17,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.errors import LabError
 
 REMEDIES = {
@@ -78,7 +78,7 @@ def _by_the_clock(refusal: ClientError) -> str:
     date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return ""
-    seconds = round(datetime.now(UTC).timestamp() - parsedate_to_datetime(date).timestamp())
+    seconds = round(clock.now().timestamp() - parsedate_to_datetime(date).timestamp())
     if abs(seconds) < NOTICEABLE:
         return ""
     return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"

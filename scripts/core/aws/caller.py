@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
@@ -76,7 +76,7 @@ def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
 
 
 def _asked(cloud: Cloud, region: str) -> Caller:
-    before = time.time()
+    before = clock.now().timestamp()
     try:
         with in_words():
             answer = cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
@@ -94,4 +94,4 @@ def _skew(answer: Any, before: float) -> float | None:
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return None
-    return (before + time.time()) / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)
+    return (before + clock.now().timestamp()) / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)

@@ -11,12 +11,12 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.whole_file import drafted
 
@@ -77,7 +77,7 @@ def stop(directory: Path) -> bool:
         with suppress(ProcessLookupError):
             os.kill(address["pid"], signal.SIGTERM)
         while _health(address) == address["id"]:
-            time.sleep(0.01)
+            clock.nap(0.01)
         (directory / ADDRESS_FILE).unlink(missing_ok=True)
         return True
 
@@ -146,11 +146,11 @@ def _started(directory: Path) -> str:
 
 def _up(directory: Path, process: subprocess.Popen[bytes]) -> str | None:
     """Return the URL of a server that is starting, once it answers; None where it does not."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
+    deadline = clock.monotonic() + PATIENCE
+    while clock.monotonic() < deadline and process.poll() is None:
         if url := running(directory):
             return url
-        time.sleep(0.02)
+        clock.nap(0.02)
     return None
 
 

@@ -7,9 +7,10 @@ EC2 takes RunInstances from a bucket of five requests that two a second refill, 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from scripts.core import clock
 
 SIZE, REFILL = 5.0, 2.0
 """Requests, and requests a second."""
@@ -25,8 +26,8 @@ clock and AWS's do not tick together, or a teammate's request."""
 class RequestBucket:
     """A bucket for one operation in one region; any thread may take from it."""
 
-    pause: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None]
+    monotonic: Callable[[], float] = field(default_factory=lambda: clock.monotonic)
     refill: float = REFILL
     _tokens: float = SIZE
     _at: float = field(default=-1.0)
@@ -66,7 +67,7 @@ class RequestBucket:
             return -self._tokens / self.refill
 
     def _fill(self) -> None:
-        now = self.clock()
+        now = self.monotonic()
         if self._at >= 0:
             self._tokens = min(SIZE, self._tokens + (now - self._at) * self.refill)
         self._at = now

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 
+from scripts.core import clock
 from scripts.core.costs.budget import Budget, Forecast, forecast, promised
 from scripts.core.costs.charges import EARLIEST, Charge, Span, spans
 from scripts.core.costs.dollars import known_total
@@ -31,7 +32,7 @@ class Spending:
     @classmethod
     def of(cls, session: Session) -> Spending:
         """Reckon it from the registry and its archive. Raises LabError."""
-        records, now = session.paid_for(session.registry.history()), datetime.now(UTC)
+        records, now = session.paid_for(session.registry.history()), clock.now()
         return cls(spans(records, session.kinds, session.prices, now), bases_in(records), now)
 
     def of_the_month(self) -> list[Charge]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from scripts.core import clock
 from scripts.core.costs.dollars import Dollars, total
 from scripts.core.costs.rates import Rate
 
@@ -107,7 +108,7 @@ def charges(
 
     Left out, `since` is the beginning and `until` is now; what would fall into the future is not counted.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     ends = min(until or now, now)
     found = (span.charge(since or EARLIEST, ends, now) for span in spans(records, kinds, book, now))
     return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))

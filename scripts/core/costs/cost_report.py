@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.costs.charges import Charge
 from scripts.core.costs.cost_sums import Spent, amount, grouped, spent
@@ -42,7 +43,7 @@ class CostReport:
 
     def prices(self, book: PriceBook) -> None:
         """Say of when and from where the prices are that are older than a week."""
-        now = datetime.now(UTC)
+        now = clock.now()
         for told, count in _old(book.source.origins(), now).items():
             text = f"  {count} prices are of {told.at:%Y-%m-%d}, from {told.source}"
             self.console.say(text, "old-prices", count=count, of=told.at, source=told.source)

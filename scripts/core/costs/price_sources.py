@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
 from scripts.core.costs.aws_prices import NotTold, list_price, spot_changes
 from scripts.core.costs.dollars import Dollars
@@ -116,4 +117,4 @@ def _age(known: Known) -> timedelta:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return clock.now()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from scripts.core import clock
 from scripts.core.aws.tags import DATASET, VERSION
 from scripts.core.data.data_sets import in_regions
 from scripts.core.data.making_once import attempts_at, tags_put
@@ -55,13 +55,13 @@ def given_out(records: Iterable[Record], dataset: str) -> list[str]:
 
 @contextmanager
 def _alone(session: Session, dataset: str) -> Iterator[None]:
-    began = time.monotonic()
+    began = clock.monotonic()
     with ExitStack() as held:
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             try:
                 held.enter_context(session.registry.acting_alone(f"versions-of-{dataset}", session.script))
             except Held:
-                if time.monotonic() - began > PATIENCE:
+                if clock.monotonic() - began > PATIENCE:
                     raise
                 session.pause(pause)
             else:

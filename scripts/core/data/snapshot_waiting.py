@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.capacity.refusals import Meaning
 from scripts.core.data.data_sets import DataSnapshot
 from scripts.core.errors import LabError
@@ -28,16 +28,16 @@ def until_completed(
 
     Raises LabError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
     """
-    answered, seen = time.monotonic(), False
+    answered, seen = clock.monotonic(), False
     began = answered
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         try:
             found = _look(session, region, identity)
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            if not _may_pass(problem) or time.monotonic() - answered > PATIENCE:
+            if not _may_pass(problem) or clock.monotonic() - answered > PATIENCE:
                 raise
         else:
-            answered = time.monotonic()
+            answered = clock.monotonic()
             if found:
                 seen = True
                 report(found)

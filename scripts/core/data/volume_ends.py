@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
 from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
@@ -114,7 +114,7 @@ def _ending(session: Session, experiment: str) -> list[Ending]:
 
 
 def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
-    tags = marks(one.end, experiment, datetime.now(UTC).date())
+    tags = marks(one.end, experiment, clock.now().date())
     session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=as_tags(tags))  # type: ignore[arg-type]
     say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Kept.read(tags)}")
 

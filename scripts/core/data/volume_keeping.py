@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from scripts.core import clock
 from scripts.core.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, as_tags, tag_map
 from scripts.core.data.kept_volumes import Kept
 from scripts.core.data.volumes import described, regions_of_interest
@@ -37,7 +38,7 @@ def kept_volume(session: Session, volume: str) -> KeptVolume:
 
 def keep_for(session: Session, volume: KeptVolume, text: str, reason: str) -> Kept:
     """Keep a volume for a length of time from today, for another reason where one is given. Raises LabError."""
-    until = datetime.now(UTC).date() + _length(text)
+    until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
         raise LabError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
     if kind := secret_in(reason):

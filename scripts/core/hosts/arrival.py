@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass
 
+from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_keys import console_of
 from scripts.core.hosts.pinning import Pinning, Say
@@ -46,7 +46,7 @@ class Arrival:
 
     def wait_for_login(self, seconds: float) -> Host:
         """Return the host once it lets somebody in, within so many seconds. Raises NotSeen."""
-        deadline = time.monotonic() + seconds
+        deadline = clock.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
         self._log_in(host, deadline)
@@ -57,7 +57,7 @@ class Arrival:
             try:
                 host.run("true")
             except Unreachable as not_yet:
-                if time.monotonic() + pause > deadline:
+                if clock.monotonic() + pause > deadline:
                     raise NotSeen(f"{not_yet}{self._from_console()}") from not_yet
                 self.session.pause(pause)
             else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.errors import LabError
 from scripts.core.hosts.member_accounts import AccountsDocument
@@ -89,7 +89,7 @@ class HostAccounts:
                     raise LabError(
                         f"{locked_out}; sshd's settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
                     ) from locked_out
-                time.sleep(pause)
+                clock.sleep(pause)
                 waited += pause
             else:
                 return

@@ -6,9 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.errors import LabError
 from scripts.core.hosts.pinning import Pinning
@@ -147,7 +148,7 @@ def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str
     What runs for longer than its key would be waited for after a launch has had that time.
     """
     pinning = Pinning(session, experiment, reach, lambda said: print(said, file=sys.stderr))
-    running = datetime.now(UTC) - machine["LaunchTime"]
+    running = clock.now() - machine["LaunchTime"]
     wait = session.lab.ssh.console_wait - running if session.boot_seconds else timedelta(0)
     host = pinning.from_console(seconds=max(0.0, wait.total_seconds()))
     if host.trust_on_first_use:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.capacity.refusals import Meaning, Refusal
@@ -119,12 +119,12 @@ class Starting:
 
 def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> None:
     """Look until machines that were asked to end have ended. Raises LabError when one does not."""
-    began, left = time.monotonic(), set(ids)
+    began, left = clock.monotonic(), set(ids)
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
         if not left:
             return
-        if time.monotonic() - began > PATIENCE:
+        if clock.monotonic() - began > PATIENCE:
             raise LabError(f"{', '.join(sorted(left))}: still shutting down after {PATIENCE // 60} minutes")
         wait(pause)
 
@@ -136,7 +136,7 @@ def wait_until_settled(
 
     `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
     """
-    began = time.monotonic()
+    began = clock.monotonic()
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         for starting in all_starting:
             if starting.pending:
@@ -144,7 +144,7 @@ def wait_until_settled(
         pending = sorted(identity for starting in all_starting for identity in starting.pending)
         if not pending:
             return
-        waiting(time.monotonic() - began)
-        if time.monotonic() - began > PATIENCE:
+        waiting(clock.monotonic() - began)
+        if clock.monotonic() - began > PATIENCE:
             raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
         wait(pause)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scripts.core import clock
 from scripts.core.capacity.advice import advice
 from scripts.core.capacity.capacity import Pool, Search
 from scripts.core.capacity.refusals import Refusal
@@ -29,7 +29,7 @@ class LaunchReport:
     def __init__(self, console: Console, name: str) -> None:
         self.console = console
         self.name = name
-        self.since = time.monotonic()
+        self.since = clock.monotonic()
         self._runs_something = False
 
     def begins(self, session: Session, experiment: Experiment, count: int) -> None:
@@ -87,7 +87,7 @@ class LaunchReport:
 
     def next_round(self, seconds: float, left: float) -> None:
         """Say when all pools are asked again."""
-        at = f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
+        at = f"{clock.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
         text = f"  all refused; asking again at {at}, for another {timedelta(seconds=round(left))}"
         self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
 
@@ -118,7 +118,7 @@ class LaunchReport:
 
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """Say what runs where, how to reach it, and what to do next."""
-        took = time.monotonic() - self.since
+        took = clock.monotonic() - self.since
         for machine in machines:
             found = session.kinds["instance"].resource(machine, region_of(machine), {})
             self.console.say(
@@ -126,7 +126,7 @@ class LaunchReport:
                 "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,
             )  # fmt: skip
             self.console.hint(f"  data    {found.details.get('data', 'none')}")
-            if how_long := left(found.details, "running", datetime.now(UTC)):
+            if how_long := left(found.details, "running", clock.now()):
                 self.console.hint(
                     f"  ends    by itself: {how_long}; `make extend EXP={self.name} TTL=…` sets another end"
                 )

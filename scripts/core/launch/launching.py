@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import in_one_line
 from scripts.core.aws.tags import tag_map
 from scripts.core.capacity.capacity import Pool, Search, Wishes
@@ -189,13 +189,13 @@ class Launch:
 
     def _rounds(self) -> None:
         """Ask in rounds until nothing is missing, nobody is left to ask, or the time is over."""
-        began = time.monotonic()
+        began = clock.monotonic()
         retry_for = self.experiment.retry_for.total_seconds()
         self._round()
-        for pause in pauses(retry_for, lambda: time.monotonic() - began):
+        for pause in pauses(retry_for, lambda: clock.monotonic() - began):
             if not self.missing or self.search.exhausted():
                 return
-            self.listener.next_round(pause, retry_for - (time.monotonic() - began))
+            self.listener.next_round(pause, retry_for - (clock.monotonic() - began))
             self.session.pause(pause)
             self._round()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import described
 from scripts.core.capacity.refusals import Meaning
 from scripts.core.lab.config import Experiment
@@ -46,7 +46,7 @@ class RegionShares:
             self._session.threads.submit(self._make_clients, cold)
 
     def _make_clients(self, regions: Iterable[str]) -> None:
-        time.sleep(HEAD_START)
+        clock.sleep(HEAD_START)
         for region in regions:
             for make in (self._session.cloud.ec2, self._session.cloud.ec2_asking_once):
                 if not self._session.over.is_set():

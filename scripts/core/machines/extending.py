@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core import clock
 from scripts.core.aws.tags import ENDS, TTL, as_tags
 from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
@@ -113,7 +114,7 @@ class Extension:
             return list(setting.map(lambda machine: self._on(hosts[machine["InstanceId"]]), running))
 
     def _from_now(self) -> int:
-        return int((datetime.now(UTC) + self.length).timestamp()) if self.length else NEVER
+        return int((clock.now() + self.length).timestamp()) if self.length else NEVER
 
     def _on(self, host: Host) -> tuple[str, int | LabError]:
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.aws.tags import tag_map
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -57,7 +57,7 @@ class Removal:
         known = self.known
         if not known.seen:
             return
-        deadline, pauses = time.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
+        deadline, pauses = clock.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
         self.seen = {resource.id: resource for resource in known.living}
         self._delete(known.living)
         while (left := self._looked()) or self._too_early(known):
@@ -65,9 +65,9 @@ class Removal:
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
                 raise self.failures[stuck[0].id]
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 raise LabError(self._in_vain(left))
-            time.sleep(next(pauses))
+            clock.sleep(next(pauses))
         self._note(known)
 
     def _looked(self) -> list[Resource]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from scripts.core import clock
 from scripts.core.capacity.refusals import Refusal
 from scripts.core.console import Console
 from scripts.core.hosts.ssh_files import Reach
@@ -29,7 +30,7 @@ class StartReport:
 
     def next_round(self, seconds: float, left: float) -> None:
         """Say when AWS is asked again."""
-        at = f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
+        at = f"{clock.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
         text = f"  asking again at {at}, for another {timedelta(seconds=round(left))}"
         self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
 

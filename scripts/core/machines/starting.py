@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,6 +10,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core import clock
 from scripts.core.capacity.refusals import Meaning, Refusal
 from scripts.core.capacity.rounds import pauses
 from scripts.core.errors import LabError
@@ -54,13 +54,13 @@ class StartingAgain:
         """Return the running machines' descriptions. Raises LabError where one can't be had; it stays stopped."""
         if not machines_of(self.session, self.experiment):
             raise LabError(f"{self.experiment}: nothing of it is left; `make launch EXP={self.experiment}` makes it")
-        began, seconds = time.monotonic(), self.retry_for.total_seconds()
+        began, seconds = clock.monotonic(), self.retry_for.total_seconds()
         self._settled()
         self._round()
-        for pause in pauses(seconds, lambda: time.monotonic() - began):
+        for pause in pauses(seconds, lambda: clock.monotonic() - began):
             if not self._stopped():
                 break
-            self.listener.next_round(pause, seconds - (time.monotonic() - began))
+            self.listener.next_round(pause, seconds - (clock.monotonic() - began))
             self.session.pause(pause)
             self._round()
         if stopped := self._stopped():
@@ -93,9 +93,9 @@ class StartingAgain:
 
     def _settled(self, asked: frozenset[str] = frozenset()) -> None:
         """Wait until no machine is on its way; one of `asked` that is stopped yet may have been seen too early."""
-        began = time.monotonic()
+        began = clock.monotonic()
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            waited = time.monotonic() - began
+            waited = clock.monotonic() - began
             moving = []
             for machine in machines_of(self.session, self.experiment):
                 state, reason = state_of(machine), machine.get("StateReason", {})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.costs.cost_sums import Spent, amount
 from scripts.core.kind import Resource
@@ -21,7 +21,7 @@ class StatusReport:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.now = datetime.now(UTC)
+        self.now = clock.now()
 
     def lives(self, resources: Sequence[Resource], costs: Mapping[str, Spent]) -> None:
         """Say what lives and what each costs."""

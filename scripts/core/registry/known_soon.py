@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from scripts.core import clock
 from scripts.core.polling import growing
 from scripts.core.registry.record import Record, moment_of
 from scripts.core.registry.registry import Registry
@@ -47,7 +48,7 @@ class KnownSoon:
         asked = {value for value in request_dict["body"].values() if isinstance(value, str)}
         named = {one for one in asked if f"'{one}'" in error.get("Message", "")}
         heard = first_heard(self.registry.records(), named)
-        if heard is None or datetime.now(UTC) - heard > WINDOW:
+        if heard is None or clock.now() - heard > WINDOW:
             return None
         context = request_dict["context"]
         context[WAITED] = context.get(WAITED, 0) + 1

@@ -16,6 +16,8 @@ from scripts.core.registry.account import Account
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+from scripts.core import clock
+
 FORMAT = 1
 """The version of this layout, written into every record; a reader refuses a newer one."""
 
@@ -42,7 +44,7 @@ def new_id() -> str:
 
 def now() -> str:
     """Return the time as the registry writes it: RFC 3339, UTC, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment_of(text: str) -> datetime:

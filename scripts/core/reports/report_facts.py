@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
+from scripts.core import clock
 from scripts.core.account.account_survey import Survey
 from scripts.core.account.audit import Finding
 from scripts.core.account.examination import examined
@@ -86,7 +87,7 @@ class Asking:
 def facts(session: Session) -> Facts:
     """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
     asking = Asking(reason_not_to_ask(session))
-    now = datetime.now(UTC)
+    now = clock.now()
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
     regions = regions_of_interest(session)
     living = asking.ask(

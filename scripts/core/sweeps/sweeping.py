@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
@@ -89,7 +89,7 @@ class Sweep:
         return [outcomes[variation.name] for variation in variations]
 
     def _launched(self, variation: Variation) -> Outcome:
-        began = time.monotonic()
+        began = clock.monotonic()
         name = variation.name
         written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
         definition = Definition(written, self.base, pack=self.pack)
@@ -103,8 +103,8 @@ class Sweep:
                 return Outcome(variation, State.FAILED, str(problem))
             return Outcome(variation, State.RUNS_ALREADY)
         except LabError as problem:
-            return Outcome(variation, State.FAILED, str(problem), time.monotonic() - began)
-        return Outcome(variation, State.RUNS, seconds=time.monotonic() - began)
+            return Outcome(variation, State.FAILED, str(problem), clock.monotonic() - began)
+        return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began)
 
 
 def _as_they_end(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:

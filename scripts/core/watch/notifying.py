@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
+from scripts.core import clock
 from scripts.core.notifier import Notifier
 from scripts.core.watch.watch_event import WatchEvent
 
@@ -37,7 +37,7 @@ class _Courier:
 
     def is_slow(self, limit: float) -> bool:
         since = self._since
-        return since is not None and time.monotonic() - since > limit
+        return since is not None and clock.monotonic() - since > limit
 
     def wait(self, seconds: float) -> bool:
         """Wait until all is told; False where that took too long."""
@@ -47,7 +47,7 @@ class _Courier:
     def _deliver(self) -> None:
         while True:
             event = self.waiting.get()
-            self._since = time.monotonic()
+            self._since = clock.monotonic()
             try:
                 self.notifier.notify(event)
             except BaseException as problem:  # noqa: BLE001 - a plugin may fail in any way, SystemExit among them
@@ -86,9 +86,9 @@ class Notices:
 
     def close(self) -> None:
         """Let the last events arrive, for as long as one may take."""
-        deadline = time.monotonic() + self._limit
+        deadline = clock.monotonic() + self._limit
         for courier in self._couriers:
-            arrived = courier.given_up or courier.wait(max(0.0, deadline - time.monotonic()))
+            arrived = courier.given_up or courier.wait(max(0.0, deadline - clock.monotonic()))
             self._complain_of_failures(courier)
             if not arrived:
                 self._complain(f"notifier {courier.notifier.name}: was not told all, as it does not come back")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scripts.core import clock
 from scripts.core.capacity.capacity import Pool
 from scripts.core.capacity.refusals import Refusal
 from scripts.core.console import Console
@@ -71,7 +72,7 @@ class WatchReport:
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
         loading = [share for m in every if (share := watching.loaded.get(m.id)) not in (None, "", "100%")]
         line = printable(last[-1]) if last else ""
-        left = time_left(every, watching.inquiries, ttl_in(watching.records), datetime.now(UTC))
+        left = time_left(every, watching.inquiries, ttl_in(watching.records), clock.now())
         if (loading, line) != self._shown and (loading or line):
             self._shown = (loading, line)
             if self.console.as_json:
