@@ -1,6 +1,9 @@
 """What the shell offers after `make` and a tab."""
 
+import os
+import pty
 import subprocess
+import time
 
 import pytest
 
@@ -63,3 +66,72 @@ def test_a_variable_is_completed_with_the_names_that_the_lab_has(offered, words,
 
 def test_in_another_directory_files_are_offered(offered):
     assert offered("make", "spe", elsewhere=True) == ["speech.toml"]
+
+
+HOSTILE = (
+    "$(touch run)", "`touch run`", "a;touch run", "a b", "*", "?", "-n", "~", "$HOME", "a\nb", "a'b", 'a"b', "&",
+    "$[x[$(touch run)]]",
+)  # fmt: skip
+"""Names of files, and what may stand in them, that a shell would run or expand."""
+
+
+@pytest.fixture
+def hostile_lab(tmp_path, offered):
+    """A lab of names that a shell would run, among them one that is harmless in each place."""
+    for directory, ending in (("experiments", ".toml"), ("members", ".toml"), (".ssh/hosts", "")):
+        (tmp_path / directory).mkdir(parents=True, exist_ok=True)
+        for name in (*HOSTILE, "sound"):
+            (tmp_path / directory / f"{name}{ending}").write_text(f'dataset = "{name}"\n')
+    (tmp_path / "lab.toml").write_text(f"regions = [{', '.join(map(repr, (*HOSTILE, 'sound')))}]\n".replace("'", '"'))
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/own.py").write_text("".join(f'PluginScript("{name}")\n' for name in (*HOSTILE, "sound")))
+    for name in HOSTILE:
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("variable", ["EXP", "FROM", "HOST", "NAME", "DATASET", "REGIONS", "SCRIPT"])
+def test_names_and_contents_of_files_are_not_expanded_and_only_names_are_offered(hostile_lab, offered, variable):
+    names = {"sound", "speech", "vision", "alice", "talks", "touch", "run", "HOME", "a", "b"}  # pieces are harmless
+    assert "sound" in offered("make", "launch", variable, "=", "")
+    assert set(offered("make", "launch", variable, "=", "")) <= names
+    assert not (hostile_lab / "run").exists()
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_what_was_typed_is_not_expanded(hostile_lab, offered, word):
+    for words in (["EXP", "=", word], ["EXP=" + word], ["OUT", "=", word], [word]):
+        offered("make", *words)
+    assert not (hostile_lab / "run").exists()
+
+
+def test_files_are_offered_as_the_shell_takes_them(hostile_lab):
+    ask = ASK.rpartition("printf")[0] + 'eval "set -- ${COMPREPLY[*]}"; printf "%s\\0" "$@"'
+    command = ["bash", "-uc", ask, "bash", REPOSITORY / "scripts/completion.bash", "make", "report", "OUT", "=", ""]
+    done = subprocess.run(command, cwd=hostile_lab, capture_output=True, text=True, check=True)
+    assert set(HOSTILE) <= set(done.stdout.split("\0"))
+    assert not (hostile_lab / "run").exists()
+
+
+def test_a_tab_at_a_terminal_runs_nothing(hostile_lab):
+    terminal, shells = pty.openpty()
+    environment = {**os.environ, "PS1": "$ ", "TERM": "dumb", "HOME": str(hostile_lab)}
+    with subprocess.Popen(
+        ["bash", "--norc", "-i"], cwd=hostile_lab, stdin=shells, stdout=shells, stderr=shells, env=environment,
+        start_new_session=True,
+    ) as shell:  # fmt: skip
+        os.close(shells)
+        os.write(terminal, f"source {REPOSITORY}/scripts/completion.bash\n".encode())
+        os.write(terminal, b"make launch EXP=so\t && echo 'has 'ended\x01echo \x05\n")
+        shown = read_until(terminal, b"has ended")
+        shell.kill()
+    os.close(terminal)
+    assert b"EXP=sound" in shown
+    assert not (hostile_lab / "run").exists()
+
+
+def read_until(terminal, text, patience=10):
+    shown, deadline = b"", time.monotonic() + patience
+    while text not in shown and time.monotonic() < deadline:
+        shown += os.read(terminal, 4096)
+    return shown
