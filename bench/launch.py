@@ -93,9 +93,9 @@ def contenders_on(local: LocalLab) -> dict[str, Contender]:
         Filters=[{"Name": "tag:lab:dataset", "Values": ["speech"]}]
     )
     environment = local.lab.environment(
-        AWS_ENDPOINT_URL=local.cloud.url, AWS_ACCESS_KEY_ID="bench", AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106
-        AWS_DEFAULT_REGION="us-east-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-        AWS_PAGER="", NO_PROXY="*", TYPE=TYPE, IMAGE=request["ImageId"], GROUP=request["SecurityGroupId.1"],
+        **local.cloud.credentials("bench"), AWS_DEFAULT_REGION="us-east-1", AWS_PAGER="", NO_PROXY="*",
+        AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        TYPE=TYPE, IMAGE=request["ImageId"], GROUP=request["SecurityGroupId.1"],
         SNAPSHOT=snapshots["Snapshots"][0]["SnapshotId"],
     )  # fmt: skip
     commands = {BY_HAND: ["sh", str(CONTENDERS / "by_hand.sh")]}

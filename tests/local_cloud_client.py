@@ -10,15 +10,19 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-SESSION = boto3.Session("testing", "testing")
+from scripts.core.aws.local_server import LocalServer
+
+TESTING = "testing"
+"""The access key id of the tests' own clients."""
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class LocalCloud:
     """One running local cloud."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, server: LocalServer) -> None:
+        self.url = server.url
+        self.secret = server.secret
 
     def weather(self, **rules: Any) -> None:
         """Set the weather; what is not named is calm."""
@@ -44,33 +48,46 @@ class LocalCloud:
         """Let EC2 announce that it takes a spot machine away."""
         self._send("mark", {"instance": instance})
 
-    def host(self, instance: str, region: str, address: str, console: Any) -> None:
-        """Let a machine be a real host."""
-        self._send("host", {"instance": instance, "region": region, "address": address, "console": str(console)})
+    def host(self, instance: str, region: str, address: str, console: str) -> None:
+        """Let an instance be a real host that has printed a text on its console."""
+        self._send("host", {"instance": instance, "region": region, "address": address, "console": console})
 
     def calls(self, action: str | None = None, *, everyone: bool = False) -> list[dict[str, Any]]:
         """Return the calls on the wire: the lab's, or everyone's, this test's own clients among them."""
-        with OPENER.open(f"{self.url}/lab/calls") as answer:
-            seen = json.load(answer)
-        return [c for c in seen if (everyone or c["key"] != "testing") and action in (None, c["action"])]
+        seen = self.ask("GET", "calls")
+        return [c for c in seen if (everyone or c["key"] != TESTING) and action in (None, c["action"])]
 
     def inventory(self) -> list[dict[str, Any]]:
         """Return all that there is in all regions: kind, id, region, state and tags."""
-        with OPENER.open(f"{self.url}/lab/inventory") as answer:
-            return json.load(answer)
+        return self.ask("GET", "inventory")
 
     def client(self, service: str, region: str) -> Any:
         """Return a boto3 client that asks each thing once."""
-        return _client(self.url, service, region)
+        return _client(self.url, self.secret, service, region)
+
+    def credentials(self, key: str = TESTING) -> dict[str, str]:
+        """Return the environment in which AWS's tools call this local cloud, by an access key id."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": self.secret}
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Make a control request. Raises HTTPError where it is refused."""
+        headers = {"Authorization": f"Bearer {self.secret}"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/lab/{path}", data, headers, method=method)
+        with OPENER.open(request) as answer:
+            return json.load(answer)
 
     def _send(self, what: str, body: dict[str, Any]) -> None:
-        request = urllib.request.Request(f"{self.url}/lab/{what}", json.dumps(body).encode(), method="POST")
-        with OPENER.open(request) as answer:
-            answer.read()
+        self.ask("POST", what, body)
 
 
 @cache
-def _client(url: str, service: str, region: str) -> Any:
+def _client(url: str, secret: str, service: str, region: str) -> Any:
     """Make a client, which takes longer than most tests, once for all tests of a process."""
     config = Config(retries={"total_max_attempts": 1}, proxies={})
-    return SESSION.client(service, region, endpoint_url=url, config=config)
+    return _session(secret).client(service, region, endpoint_url=url, config=config)
+
+
+@cache
+def _session(secret: str) -> boto3.Session:
+    return boto3.Session(TESTING, secret)

@@ -56,7 +56,7 @@ def lines_of(ended):
 def on_aws(lab, cloud, more=""):
     """Have the lab go to AWS, which is the test's local cloud here; return the settings that see to it."""
     lab.write("lab.toml", f'cloud = "aws"\n{LAB}{more}')
-    return {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": cloud.url}
+    return cloud.credentials("x")
 
 
 def group_without_rules(cloud):

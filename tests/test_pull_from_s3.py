@@ -28,9 +28,10 @@ def bucket(cloud):
 def pull(cloud, target, source="s3://recordings/talks"):
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
-        "AWS_ENDPOINT_URL": cloud.url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1",
-    }  # fmt: skip
+        **cloud.credentials(),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": "127.0.0.1",
+    }
     return subprocess.run(
         [sys.executable, "-c", sent("pull-from-s3.py"), source, str(target)],
         env=environment, capture_output=True, text=True, check=False,

@@ -46,11 +46,12 @@ def no_whole(monkeypatch):
     monkeypatch.setattr(Loader, "load_data_with_path", read)
 
 
-def client(loader, service="ec2", region="eu-west-1", url=None):
+def client(loader, service="ec2", region="eu-west-1", url=None, signing_key="b"):
     own = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     own.register_component("data_loader", loader)
     config = Config(proxies={}, retries={"total_max_attempts": 1})
-    return boto3.Session("a", "b", botocore_session=own).client(service, region, endpoint_url=url, config=config)
+    session = boto3.Session("a", signing_key, botocore_session=own)
+    return session.client(service, region, endpoint_url=url, config=config)
 
 
 def model(directory, service="ec2"):
@@ -106,7 +107,7 @@ def test_any_operation_is_described_as_botocore_describes_it(ec2, name):
 
 
 def test_a_plugin_calls_what_the_lab_never_does(cut_down, cloud):
-    ec2 = client(CutLoader(directory=cut_down), url=cloud.url)
+    ec2 = client(CutLoader(directory=cut_down), url=cloud.url, signing_key=cloud.secret)
     (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     assert vpc["CidrBlock"]
     assert [page["Subnets"] for page in ec2.get_paginator("describe_subnets").paginate(MaxResults=5)]

@@ -63,8 +63,7 @@ class Reporting:
 
     def run(self, *words, program="", **environment):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        aws = {"AWS_ENDPOINT_URL": self.cloud.url, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-               "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+        aws = {**self.cloud.credentials(), "AWS_DEFAULT_REGION": "us-east-1"}
         path = f"{self.directory / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
             [sys.executable, "-c", program or self.tells, *words], capture_output=True, text=True, check=False,

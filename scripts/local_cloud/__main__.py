@@ -19,7 +19,7 @@ Directory = Annotated[Path, typer.Option("--directory", help="Where its address 
 @app.command(name="start")
 def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Start the local cloud, unless it runs."""
-    url = ensure_running(directory)
+    url = ensure_running(directory).url
     text = f"local cloud on {url}: nothing here is real and nothing is billed"
     Console(as_json=as_json).say(text, "running", url=url)
 

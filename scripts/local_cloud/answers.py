@@ -20,10 +20,12 @@ STATUS = {
     "InsufficientVolumeCapacity": 500,
     "InternalError": 500,
     "InternalFailure": 500,
+    "MissingAuthenticationToken": 403,
     "OptInRequired": 401,
     "RequestLimitExceeded": 503,
     "ServerInternal": 500,
     "ServiceUnavailable": 503,
+    "SignatureDoesNotMatch": 403,
     "Unavailable": 503,
     "UnauthorizedOperation": 403,
 }

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
-import uuid
 from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from scripts.core.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, proof_of
+from scripts.core.private_files import private_directory
 from scripts.local_cloud import clock
-from scripts.local_cloud.answers import Answer, Disconnected
-from scripts.local_cloud.call import Call
+from scripts.local_cloud.access import browser_error, is_authorized
+from scripts.local_cloud.answers import Answer, Disconnected, Problem, error
+from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
 from scripts.local_cloud.moto_clock import keep_time
+from scripts.local_cloud.signature import is_signed, signature_error
 from scripts.local_cloud.tables import keep_pace
 from scripts.local_cloud.weather import of_the_demo
 
-ADDRESS_FILE = "server.json"
+NOT_AWS = ("moto_api", "instance_metadata")
+"""Backends of moto that are no AWS service: its own control API, and an instance's view of itself."""
+AWS_CONFIG = """\
+# For the AWS CLI and SDKs: AWS_CONFIG_FILE=this-file aws ec2 describe-instances
+[default]
+region = us-east-1
+endpoint_url = {url}
+aws_access_key_id = local
+aws_secret_access_key = {secret}
+"""
 
 
 class Handler(WSGIRequestHandler):
@@ -55,14 +69,20 @@ class Server(ThreadedWSGIServer):
         self.directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         self.on_file: os.stat_result | None = None
 
-    def write_address(self, address: dict[str, Any]) -> None:
-        """Write the address at once as a whole, for nobody else's eyes."""
-        draft = f"{ADDRESS_FILE}.{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=self.directory)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(address, file)
-        os.replace(draft, ADDRESS_FILE, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+    def announce(self, secret: str) -> None:
+        """Write where the server is and its secret, each file whole and readable by its owner only."""
+        url = f"http://127.0.0.1:{self.port}"
+        self._write(AWS_CONFIG_FILE, AWS_CONFIG.format(url=url, secret=secret))
+        address = {"pid": os.getpid(), "port": self.port, "url": url, "secret": secret}
+        self._write(ADDRESS_FILE, json.dumps(address))
         self.on_file = os.stat(ADDRESS_FILE, dir_fd=self.directory)
+
+    def _write(self, name: str, text: str) -> None:
+        draft = f"{name}.{os.getpid()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(draft, flags, 0o600, dir_fd=self.directory), "w") as file:
+            file.write(text)
+        os.replace(draft, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
 
     def service_actions(self) -> None:
         """End the process when the address is gone, or another server's. Called twice a second."""
@@ -75,11 +95,11 @@ class Server(ThreadedWSGIServer):
 
 
 class Application:
-    """The WSGI application: the local cloud's own door, and AWS behind the layer."""
+    """The WSGI application: control requests under /lab/, and AWS behind the layer."""
 
-    def __init__(self, front: Front, identity: str) -> None:
+    def __init__(self, front: Front, secret: str) -> None:
         self.front = front
-        self.identity = identity
+        self.secret = secret
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -101,11 +121,34 @@ class Application:
         return [answer.body]
 
     def _answer(self, environ: dict[str, Any]) -> Answer:
+        if refused := browser_error(environ):
+            return _refusal(403, refused)
         path = environ["PATH_INFO"]
+        if path == HEALTH:
+            return self._health(environ)
         if path.startswith("/lab/"):
-            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            return controlled(self.front, self.identity, environ["REQUEST_METHOD"], path, body)
-        return self.front.answer(Call.read(environ))
+            return self._controlled(environ, path)
+        if not is_signed(environ):
+            return error(Problem("MissingAuthenticationToken", "Request is missing Authentication Token"), "query")
+        call = Call.read(environ)
+        if problem := signature_error(call, self.secret):
+            return error(problem, call.protocol)
+        return self.front.answer(call)
+
+    def _health(self, environ: dict[str, Any]) -> Answer:
+        """Prove that the server knows the secret, without telling it."""
+        nonce = environ.get("QUERY_STRING", "")
+        return Answer(200, as_json({"proof": proof_of(self.secret, nonce)}), "application/json")
+
+    def _controlled(self, environ: dict[str, Any], path: str) -> Answer:
+        if not is_authorized(environ, self.secret):
+            return _refusal(401, "a control request carries the secret of server.json: Authorization: Bearer SECRET")
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        return controlled(self.front, environ["REQUEST_METHOD"], path, body)
+
+
+def _refusal(status: int, why: str) -> Answer:
+    return Answer(status, as_json({"error": why}), "application/json")
 
 
 def _break(connection: socket.socket) -> None:
@@ -119,6 +162,11 @@ def _half(body: bytes, connection: socket.socket) -> Iterable[bytes]:
     raise ConnectionResetError
 
 
+def _aws_backend(service: Any) -> Any:
+    """Return moto's backend of an AWS service."""
+    return NotFound() if service in NOT_AWS else create_backend_app(service)
+
+
 def serve(directory: Path) -> None:
     """Serve until told to stop. The address is written to directory/server.json once calls are answered."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -126,11 +174,10 @@ def serve(directory: Path) -> None:
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
     keep_time()
-    directory.mkdir(parents=True, exist_ok=True)
+    private_directory(directory)
     clock.AHEAD.share(directory / clock.CLOCK_FILE)
-    identity = uuid.uuid4().hex
-    front = Front(DomainDispatcherApplication(create_backend_app), of_the_demo())
-    server = Server(Application(front, identity), directory)
-    url = f"http://127.0.0.1:{server.port}"
-    server.write_address({"id": identity, "pid": os.getpid(), "port": server.port, "url": url})
+    secret = secrets.token_hex(20)
+    front = Front(DomainDispatcherApplication(_aws_backend), of_the_demo())
+    server = Server(Application(front, secret), directory)
+    server.announce(secret)
     server.serve_forever()

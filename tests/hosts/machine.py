@@ -1,7 +1,5 @@
 """A launched machine of the local cloud that is a real host, and the user who may log in to it."""
 
-from pathlib import Path
-
 
 def be_the_machine(cloud, lab, host, member, key):
     """Let a host be the machine of a launched experiment, with its host key on the console and a member's account."""
@@ -14,8 +12,7 @@ def be_the_machine(cloud, lab, host, member, key):
 def appear(cloud, lab, host, instance, region):
     """Let a host be a machine, with its host key on the console."""
     key_line = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
-    console = Path(lab.path.parent, "console")
-    console.write_text(f"-----BEGIN SSH HOST KEY KEYS-----\n{key_line}\n-----END SSH HOST KEY KEYS-----\nlogin: ")
+    console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key_line}\n-----END SSH HOST KEY KEYS-----\nlogin: "
     cloud.host(instance, region, "127.0.0.1", console)
 
 

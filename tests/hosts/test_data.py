@@ -220,9 +220,9 @@ def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
     assert known.startswith(f"{identity} ssh-ed25519 ")
 
 
-def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(machine, cloud, tmp_path):
+def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(machine, cloud):
     lab, variables, identity, _ = machine
-    cloud.host(identity, "us-east-1", "127.0.0.1", tmp_path / "none")
+    cloud.host(identity, "us-east-1", "127.0.0.1", "login: ")
     lab.run("users", HOST="demo", CHECK="1", **variables)
     shown = lab.run("users", HOST="demo", CHECK="1", **variables)
     assert shown.code == 0, shown.err
@@ -231,17 +231,15 @@ def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on
     assert note["trusted-on-first-use"]["fingerprints"][0].startswith("SHA256:")
 
 
-def test_a_young_machine_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(
-    machine, cloud, tmp_path
-):
+def test_a_young_machine_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(machine, cloud):
     lab, variables, identity, host = machine
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\nconsole_wait = "5m"\n')
-    cloud.host(identity, "us-east-1", "127.0.0.1", tmp_path / "later")
+    cloud.host(identity, "us-east-1", "127.0.0.1", "booting")
     looking = lab.start("users", HOST="demo", CHECK="1", **variables)
     assert "demo: its host key is looked for on its console" in looking.stderr.readline()
     key = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
-    (tmp_path / "draft").write_text(f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n")
-    (tmp_path / "draft").rename(tmp_path / "later")
+    console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n"
+    cloud.host(identity, "us-east-1", "127.0.0.1", console)
     _, error = looking.communicate(timeout=60)
     assert looking.returncode == 0, error
     assert not [r for r in lab.records() if "trusted-on-first-use" in (r.get("note") or {})]

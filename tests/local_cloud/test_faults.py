@@ -112,7 +112,7 @@ def test_a_refused_call_is_counted_with_its_code(cloud, ec2):
 
 def test_what_the_layer_itself_trips_over_is_an_error_of_awss(cloud):
     careless = boto3.client(
-        "ec2", "us-east-1", endpoint_url=cloud.url, aws_access_key_id="testing", aws_secret_access_key="testing",
+        "ec2", "us-east-1", endpoint_url=cloud.url, aws_access_key_id="testing", aws_secret_access_key=cloud.secret,
         config=Config(parameter_validation=False, retries={"total_max_attempts": 1}, proxies={}),
     )  # fmt: skip
     refused("InternalError", careless.attach_volume, VolumeId="vol-1", status=500)

@@ -18,7 +18,7 @@ from scripts.core.aws import local_server
 from scripts.core.aws.local_server import REPOSITORY, ensure_running, running, stop
 from scripts.core.errors import LabError
 from tests.local_cloud.asking import every_machine, run
-from tests.local_cloud_client import OPENER, LocalCloud
+from tests.local_cloud_client import LocalCloud
 
 
 @pytest.fixture
@@ -83,18 +83,26 @@ def test_many_at_once_start_one_server(directory):
     assert running(directory) in urls
 
 
-def test_the_address_is_for_its_owner_alone_and_nothing_else_lies_about(cloud_directory):
-    file = cloud_directory / "server.json"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text()).keys() == {"id", "pid", "port", "url"}
-    assert {path.name for path in cloud_directory.iterdir()} == {"server.json", "server.log", "lock", "clock"}
+def test_its_files_are_for_their_owner_alone_whatever_the_umask_and_nothing_else_lies_about(directory):
+    directory.mkdir()
+    directory.chmod(0o777)
+    (directory / "server.log").touch(0o666)
+    umask = os.umask(0)
+    try:
+        ensure_running(directory)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+    assert modes == dict.fromkeys(("server.json", "aws-config", "server.log", "lock", "account", "clock"), 0o600)
+    assert json.loads((directory / "server.json").read_text()).keys() == {"pid", "port", "url", "secret"}
 
 
 def test_finding_a_server_that_runs_is_cheap(cloud, cloud_directory):
     took = []
     for _ in range(20):
         began = time.perf_counter()
-        assert ensure_running(cloud_directory) == cloud.url
+        assert ensure_running(cloud_directory).url == cloud.url
         took.append(time.perf_counter() - began)
     assert min(took) < 0.005
 
@@ -102,21 +110,21 @@ def test_finding_a_server_that_runs_is_cheap(cloud, cloud_directory):
 def test_a_proxy_of_the_environment_is_not_asked(cloud, cloud_directory, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert running(cloud_directory) == cloud.url
+    assert running(cloud_directory).url == cloud.url
 
 
 def test_a_killed_server_is_replaced(directory, address):
     os.kill(address["pid"], signal.SIGKILL)
-    assert ensure_running(directory) != address["url"]
+    assert ensure_running(directory).url != address["url"]
 
 
 def test_a_port_that_is_somebody_elses_by_now_is_not_taken_for_ours(directory, stranger):
     directory.mkdir()
-    stale = {"id": "0", "pid": os.getpid(), "port": stranger, "url": f"http://127.0.0.1:{stranger}"}
+    stale = {"secret": "0", "pid": os.getpid(), "port": stranger, "url": f"http://127.0.0.1:{stranger}"}
     (directory / "server.json").write_text(json.dumps(stale))
     assert running(directory) is None
     assert stop(directory) is False  # our own process, whose id it names, lives on
-    assert ensure_running(directory) != stale["url"]
+    assert ensure_running(directory).url != stale["url"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
@@ -130,6 +138,17 @@ def test_stop_ends_the_process_and_can_be_said_twice(directory, address):
     assert stop(directory) is True
     assert ended(address["pid"])
     assert stop(directory) is False
+
+
+def test_a_server_that_hangs_is_not_killed_and_ends_by_itself_once_it_can(directory, address):
+    os.kill(address["pid"], signal.SIGSTOP)
+    local_server.TIMEOUT, timeout = 0.1, local_server.TIMEOUT
+    try:
+        assert stop(directory) is False
+    finally:
+        local_server.TIMEOUT = timeout
+    os.kill(address["pid"], signal.SIGCONT)
+    assert ended(address["pid"])
 
 
 def test_stop_where_nothing_ever_ran_makes_nothing(directory):
@@ -148,8 +167,8 @@ def test_a_server_goes_on_where_its_directory_moves(directory, address):
     moved = directory.with_name("elsewhere")
     directory.rename(moved)
     try:
-        assert running(moved) == address["url"]
-        assert ensure_running(moved) == address["url"]
+        assert running(moved).url == address["url"]
+        assert ensure_running(moved).url == address["url"]
     finally:
         stop(moved)
 
@@ -204,21 +223,20 @@ def machines_of(directory):
 
 
 def test_it_starts_with_the_demos_weather(elsewhere):
-    with OPENER.open(f"{running(elsewhere / '.local-cloud')}/lab/weather") as answer:
-        weather = json.load(answer)
+    weather = LocalCloud(running(elsewhere / ".local-cloud")).ask("GET", "weather")
     assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
     scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
     assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]
 
 
 def test_two_directories_are_two_clouds(elsewhere, cloud):
-    assert running(elsewhere / ".local-cloud") != cloud.url
+    assert running(elsewhere / ".local-cloud").url != cloud.url
     identity = run(cloud.client("ec2", "us-east-1"))[0]["InstanceId"]
     assert identity not in {machine["InstanceId"] for machine in machines_of(elsewhere)}
 
 
 def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(elsewhere):
-    url = running(elsewhere / ".local-cloud")
-    identity = run(LocalCloud(url).client("ec2", "us-east-1"))[0]["InstanceId"]
-    assert url in script("start", cwd=elsewhere).stdout
+    server = running(elsewhere / ".local-cloud")
+    identity = run(LocalCloud(server).client("ec2", "us-east-1"))[0]["InstanceId"]
+    assert server.url in script("start", cwd=elsewhere).stdout
     assert identity in {machine["InstanceId"] for machine in machines_of(elsewhere)}

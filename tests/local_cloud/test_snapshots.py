@@ -101,11 +101,10 @@ def test_an_address_is_nobody_elses_and_another_one_after_a_stop(ec2):
     assert address(ec2, first) != before
 
 
-def test_a_console_is_empty_at_first_and_then_that_of_the_host_behind_it(cloud, ec2, tmp_path):
+def test_a_console_is_empty_at_first_and_then_that_of_the_host_behind_it(cloud, ec2):
     instance = launch(ec2)
     assert "does not run" in ec2.get_console_output(InstanceId=instance, Latest=True)["Output"]
-    (tmp_path / "console").write_text("login:")
-    cloud.host(instance, "us-east-1", "127.0.0.1", tmp_path / "console")
+    cloud.host(instance, "us-east-1", "127.0.0.1", "login:")
     assert ec2.get_console_output(InstanceId=instance)["Output"] == "login:"
     assert address(ec2, instance) == "127.0.0.1"
     cloud.weather(console_seconds=60)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -23,6 +24,8 @@ from tests.vm.tools import tools_disk
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
 PATIENCE = 60
+CONSOLE_CHARACTERS = 64 << 10
+"""What EC2 keeps of a console, in bytes."""
 PEOPLE = ("alice", "bob", "carol")
 
 
@@ -55,8 +58,8 @@ def tools(tmp_path_factory):
 def laboratory(tmp_path_factory, keys):
     """A lab with its own local cloud, and alice, bob and carol for members."""
     directory = tmp_path_factory.mktemp("lab")
-    url = ensure_running(directory / ".local-cloud")
-    lab = Laboratory(LabDirectory(directory), LocalCloud(url), keys, tmp_path_factory.mktemp("home"))
+    cloud = LocalCloud(ensure_running(directory / ".local-cloud"))
+    lab = Laboratory(LabDirectory(directory), cloud, keys, tmp_path_factory.mktemp("home"))
     lab.cloud.reset()
     lab.directory.write("lab.toml", LAB)
     alice, bob, carol = ((keys / f"{name}.pub").read_text().strip() for name in PEOPLE)
@@ -106,8 +109,17 @@ class Laboratory:
     def boot(self, experiment: str, disks) -> Machine:
         """Boot what is being launched for an experiment, with the user data that was sent."""
         machine = self._machine(self._described(experiment), disks)
-        self.cloud.host(machine.instance, "us-east-1", machine.address, machine.console_file)
+        Thread(target=self._hand_over_console, args=(machine,), daemon=True).start()
         return machine
+
+    def _hand_over_console(self, machine: Machine) -> None:
+        """Let the local cloud have what a machine prints on its console, as it prints it."""
+        shown = None
+        while not machine.closed.is_set():
+            if machine.console != shown:
+                shown = machine.console
+                self.cloud.host(machine.instance, machine.region, machine.address, shown[-CONSOLE_CHARACTERS:])
+            machine.closed.wait(0.5)
 
     def read_back(self, dataset: str, version: str, path: Path) -> None:
         """Write what a volume made from a version of a data set would hold."""

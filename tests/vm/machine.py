@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,7 @@ class Machine:
             probe.bind((self.address, 0))
             self.port = probe.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
+        self.closed = threading.Event()
         self.attached = 0
 
     def boot(self) -> Machine:
@@ -146,6 +148,7 @@ class Machine:
 
     def close(self) -> None:
         """End it, and all that served it."""
+        self.closed.set()
         self.stop()
         self.metadata.shutdown()
         self.metadata.server_close()

@@ -13,7 +13,7 @@ def test_a_bucket_becomes_a_version(laboratory, tools, tmp_path):
     s3.create_bucket(Bucket="recordings")
     for number in range(20):
         s3.put_object(Bucket="recordings", Key=f"talks/{number % 3}/{number}.wav", Body=b"x" * 1000 * number)
-    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud.url))
+    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud))
     building = laboratory.directory.start(
         "dataset_build", DATASET="talks", FROM="s3://recordings/talks", SIZE="4G", **laboratory.variables
     )

@@ -41,7 +41,7 @@ def launched(laboratory, tools):
     for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "one"]):
         subprocess.run(["git", "-C", code, *words], check=True)
     laboratory.directory.write("experiments/train.toml", EXPERIMENT)
-    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud.url))
+    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud))
     laboratory.cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
     laboratory.cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     return laboratory.launch("train", lambda _: [tools])

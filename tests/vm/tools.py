@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.local_cloud_client import LocalCloud
 from tests.vm.machine import Disk, data_disk
 
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"
@@ -13,7 +14,7 @@ from scripts.core.launch_part import LaunchPart, Share
 from scripts.core.plugins import hookimpl
 
 SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} AWS_ACCESS_KEY_ID=testing "
-SETTINGS += "AWS_SECRET_ACCESS_KEY=testing AWS_DEFAULT_REGION=us-east-1\\n"
+SETTINGS += "AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1\\n"
 TOOLS = "{volume}"
 EBS = r's/^\\( *\\)if self.model *== *EBS:/\\1if self.volume not in ("", "TOOLS"): return "sdf"\\n\\1if False:/'
 NAMED = EBS.replace("TOOLS", TOOLS)
@@ -49,9 +50,9 @@ sys.exit(awscli.clidriver.main())
 """
 
 
-def plugin(url: str) -> str:
-    """Return the plugin by which machines have the tools, and find the local cloud at a URL."""
-    return PLUGIN.format(port=url.rpartition(":")[2], volume=VOLUME)
+def plugin(cloud: LocalCloud) -> str:
+    """Return the plugin by which machines have the tools, and find the local cloud."""
+    return PLUGIN.format(port=cloud.url.rpartition(":")[2], secret=cloud.secret, volume=VOLUME)
 
 
 def tools_disk(directory: Path) -> Disk:

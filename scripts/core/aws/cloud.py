@@ -20,7 +20,7 @@ from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.caller import introduced
 from scripts.core.aws.credentials_end import end_of_credentials
 from scripts.core.aws.known_accounts import KnownAccounts
-from scripts.core.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running
+from scripts.core.aws.local_server import LOCAL_DIRECTORY, LocalServer, account_of, ensure_running
 from scripts.core.aws.service_data import CutLoader
 from scripts.core.aws.whole_answers import WholeAnswers
 from scripts.core.errors import LabError
@@ -46,7 +46,8 @@ class Cloud:
     """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
 
     def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
-        self._url, self._session = _way(lab, directory)
+        server, self._session = _way(lab, directory)
+        self._url = server.url if server else None
         self._regions = lab.regions
         self._home = lab.regions[0]
         self._directory = directory
@@ -149,14 +150,16 @@ class Cloud:
 
 def unrecorded_client(lab: Lab, directory: Path, service: str, region: str) -> Any:
     """Return a client whose calls are not written down: the registry's own, which would be by themselves."""
-    url, session = _way(lab, directory)
-    return _client(session, url, service, region, attempts=8)
+    server, session = _way(lab, directory)
+    return _client(session, server.url if server else None, service, region, attempts=8)
 
 
-def _way(lab: Lab, directory: Path) -> tuple[str | None, boto3.Session]:
-    """Return the local cloud's URL, where calls go there, and a session."""
-    url = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
-    return url, _local_session() if url else _aws_session(lab.profile)
+def _way(lab: Lab, directory: Path) -> tuple[LocalServer | None, boto3.Session]:
+    """Return the local cloud, where calls go there, and a session."""
+    if lab.cloud != "local":
+        return None, _aws_session(lab.profile)
+    server = ensure_running(directory / LOCAL_DIRECTORY)
+    return server, _local_session(server)
 
 
 def _client(session: boto3.Session, url: str | None, service: str, region: str, attempts: int) -> Any:
@@ -177,10 +180,12 @@ def _client(session: boto3.Session, url: str | None, service: str, region: str, 
     return client
 
 
-def _local_session() -> boto3.Session:
-    """Return a session that takes nothing from the user's AWS settings."""
+def _local_session(server: LocalServer) -> boto3.Session:
+    """Return a session that takes nothing from the user's AWS settings, and signs with the local cloud's secret."""
     nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-    return boto3.Session("local", "local", botocore_session=_quick(botocore.session.Session(session_vars=nothing)))
+    return boto3.Session(
+        "local", server.secret, botocore_session=_quick(botocore.session.Session(session_vars=nothing))
+    )
 
 
 def _aws_session(profile: str | None) -> boto3.Session:

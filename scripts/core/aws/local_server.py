@@ -1,39 +1,68 @@
-"""The local cloud's process, from outside: found, started when needed, stopped."""
+"""The local cloud's process, from outside: found, started when needed, stopped.
+
+It is known by a secret that lies in its directory, which only its owner can enter. A server proves that it knows the
+secret before it is trusted with a call: a port is given out again once its server is dead, to any user's process.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hmac
 import importlib.util
 import json
 import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any
 
 from scripts.core import clock
 from scripts.core.errors import LabError
+from scripts.core.private_files import PRIVATE_FILE, open_private, private_directory
 from scripts.core.whole_file import drafted
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
 
 ADDRESS_FILE = "server.json"
+AWS_CONFIG_FILE = "aws-config"
+"""What AWS_CONFIG_FILE is set to, so that the AWS CLI and SDKs call the local cloud."""
 ACCOUNT_FILE = "account"
+HEALTH = "/lab/health"
 REPOSITORY = Path(__file__).parents[3]
-PATIENCE = 30.0
+START_TIMEOUT = 30.0
 """Seconds to wait until a started server answers."""
+STOP_TIMEOUT = 10.0
+TIMEOUT = 5.0
+"""Seconds to wait for an answer of one that runs."""
 
 
-def ensure_running(directory: Path) -> str:
-    """Return the URL of the local cloud of a directory, starting it if it does not run. Raises LabError."""
-    if url := running(directory):
-        return url
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """A running local cloud. Its secret is the secret access key of all who call it, whatever their access key id."""
+
+    url: str
+    port: int
+    pid: int
+    secret: str = field(repr=False)
+
+
+def proof_of(secret: str, nonce: str) -> str:
+    """Return what only a server that knows the secret can answer to a nonce."""
+    return hmac.new(secret.encode(), f"ec2-lab local cloud\n{nonce}".encode(), sha256).hexdigest()
+
+
+def ensure_running(directory: Path) -> LocalServer:
+    """Return the local cloud of a directory, starting it if it does not run. Raises LabError."""
+    if server := running(directory):
+        return server
     with _alone(directory):
         return running(directory) or _started(directory)
 
@@ -46,8 +75,9 @@ def account_of(directory: Path) -> str:
     path = directory / ACCOUNT_FILE
     try:
         if not path.exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            with drafted(path, f"{secrets.randbelow(10**12):012d}\n".encode()) as draft, suppress(FileExistsError):
+            private_directory(directory)
+            made = f"{secrets.randbelow(10**12):012d}\n".encode()
+            with drafted(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
                 path.hardlink_to(draft)  # whoever is first has made it
         number = path.read_text().strip()
     except (OSError, ValueError) as problem:
@@ -57,55 +87,71 @@ def account_of(directory: Path) -> str:
     return number
 
 
-def running(directory: Path) -> str | None:
-    """Return the URL of the local cloud of a directory; None where it does not run."""
-    address = _address(directory)
-    if address is None:
-        return None
-    # A port is given out again once its server is dead, so the server must be the one that wrote the file.
-    return str(address["url"]) if _health(address) == address["id"] else None
+def running(directory: Path) -> LocalServer | None:
+    """Return the local cloud of a directory; None where it does not run."""
+    server = _on_file(directory)
+    return server if server and _is_genuine(server) else None
 
 
 def stop(directory: Path) -> bool:
-    """Stop the local cloud of a directory; False where it did not run."""
-    if running(directory) is None:
+    """Stop the local cloud of a directory; False where it did not run.
+
+    The server ends itself, asked by whoever knows its secret, or when its address is gone from its directory. No
+    process is killed by its number, which may be another's by now.
+    """
+    if _on_file(directory) is None:
         return False
     with _alone(directory):
-        address = _address(directory)
-        if address is None or _health(address) != address["id"]:
-            return False
-        with suppress(ProcessLookupError):
-            os.kill(address["pid"], signal.SIGTERM)
-        while _health(address) == address["id"]:
-            clock.nap(0.01)
-        (directory / ADDRESS_FILE).unlink(missing_ok=True)
-        return True
+        server = running(directory)
+        if server:
+            _order(server, "stop")
+        for name in (ADDRESS_FILE, AWS_CONFIG_FILE):
+            (directory / name).unlink(missing_ok=True)
+        if server:
+            _wait_for_end(server)
+        return server is not None
 
 
-def _address(directory: Path) -> dict[str, Any] | None:
+def _on_file(directory: Path) -> LocalServer | None:
     try:
         address = json.loads((directory / ADDRESS_FILE).read_text())
-    except (FileNotFoundError, ValueError):
+        return LocalServer(address["url"], int(address["port"]), int(address["pid"]), str(address["secret"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     except OSError as problem:
         raise LabError(f"{directory / ADDRESS_FILE}: can't be read: {problem.strerror}") from problem
-    whole = isinstance(address, dict) and {"id", "pid", "port", "url"} <= address.keys()
-    return address if whole else None
 
 
-def _health(address: dict[str, Any]) -> str | None:
-    """Return the identity of the server at an address; None where none answers."""
-    from http.client import HTTPConnection, HTTPException
+def _is_genuine(server: LocalServer) -> bool:
+    nonce = secrets.token_hex(16)
+    answer = _asked(server, "GET", f"{HEALTH}?{nonce}", {})
+    proof = answer.get("proof") if isinstance(answer, dict) else None
+    return isinstance(proof, str) and hmac.compare_digest(proof.encode(), proof_of(server.secret, nonce).encode())
 
+
+def _order(server: LocalServer, what: str) -> None:
+    _asked(server, "POST", f"/lab/{what}", {"Authorization": f"Bearer {server.secret}"})
+
+
+def _asked(server: LocalServer, method: str, path: str, headers: dict[str, str]) -> Any:
+    """Return the JSON value that a server answers; None where none does."""
     # http.client knows of no proxies, which have no way to our loopback.
-    connection = HTTPConnection("127.0.0.1", address["port"], timeout=5)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/lab/health")
-        return str(json.loads(connection.getresponse().read()).get("id"))
-    except (OSError, ValueError, AttributeError, HTTPException):
+        connection.request(method, path, headers=headers)
+        return json.loads(connection.getresponse().read())
+    except (OSError, ValueError, HTTPException):
         return None
     finally:
         connection.close()
+
+
+def _wait_for_end(server: LocalServer) -> None:
+    deadline = clock.monotonic() + STOP_TIMEOUT
+    while _is_genuine(server):
+        if clock.monotonic() > deadline:
+            raise LabError(f"the local cloud does not stop; `kill {server.pid}` ends it")
+        clock.nap(0.01)
 
 
 @contextmanager
@@ -117,13 +163,13 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _writing(path: Path) -> IO[str]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w")
+        private_directory(path.parent)
+        return open_private(path, "w")
     except OSError as problem:
         raise LabError(f"{path}: can't be written: {problem.strerror}; the local cloud needs it") from problem
 
 
-def _started(directory: Path) -> str:
+def _started(directory: Path) -> LocalServer:
     if importlib.util.find_spec("moto") is None:
         raise LabError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
     log = directory / "server.log"
@@ -134,8 +180,8 @@ def _started(directory: Path) -> str:
             env={**_environment(), "MOTO_ACCOUNT_ID": account_of(directory)},
         )  # fmt: skip
     try:
-        if url := _up(directory, process):
-            return url
+        if server := _up(directory, process):
+            return server
     except BaseException:
         process.kill()  # a caller that is interrupted must not leave a second server to the next one
         raise
@@ -144,12 +190,12 @@ def _started(directory: Path) -> str:
     raise LabError(f"{log}: the local cloud did not start: {last}")
 
 
-def _up(directory: Path, process: subprocess.Popen[bytes]) -> str | None:
-    """Return the URL of a server that is starting, once it answers; None where it does not."""
-    deadline = clock.monotonic() + PATIENCE
+def _up(directory: Path, process: subprocess.Popen[bytes]) -> LocalServer | None:
+    """Return a server that is starting, once it answers; None where it does not."""
+    deadline = clock.monotonic() + START_TIMEOUT
     while clock.monotonic() < deadline and process.poll() is None:
-        if url := running(directory):
-            return url
+        if server := running(directory):
+            return server
         clock.nap(0.02)
     return None
 
