@@ -165,6 +165,7 @@ def test_where_it_can_not_be_written_or_the_disk_fills_up_is_named(look, lab, mo
 def test_what_was_never_settled_and_who_died_at_work_is_named_and_who_is_at_work_is_left_alone(lab, look):
     intent = Record(
         event=Event.INTENT, experiment="demo", service="ec2", region="us-east-1", operation="RunInstances",
+        script="launch",
         request={"ClientToken": "1" * 32, "TagSpecifications": [{"ResourceType": "instance", "Tags": []}]},
     )  # fmt: skip
     FileRegistry(lab.registry).append(intent)

@@ -8,6 +8,7 @@ from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.errors import LabError
 from scripts.core.registry.resources import holdings
+from scripts.core.registry.resuming import was_cut_off
 
 READABLE = Diagnosis("registry-readable", Level.OK, "{name}: {records} records, {living} things live")
 NOT_MADE_YET = Diagnosis("registry-not-made-yet", Level.OK, "{name}: the first command that asks AWS makes it")
@@ -16,13 +17,18 @@ UNREADABLE = Diagnosis(
 )
 UNSETTLED = Diagnosis(
     "unsettled", Level.WARNING, "{subjects}: something was asked for, and no answer is on record",
-    "`make launch EXP={experiment}` takes it up, `make teardown EXP={experiment}` ends it",
+    "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
 DIED = Diagnosis(
     "died-at-work", Level.WARNING, "{subjects}: {who} did not end as it should",
-    "the same command again goes on; `make teardown EXP={experiment}` ends it",
+    "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
 AT_WORK = Diagnosis("at-work", Level.OK, "{subjects}: {who} is at work")
+
+
+ENDED_BY_ITSELF = ("teardown", "stop", "start")
+"""What the same command again brings to its end, however far it came. Where a launch has ended well, or nothing is
+left of an experiment, a process that died leaves nothing to be done, and its name is written over by the next."""
 
 
 class RegistryHealth(Check):
@@ -48,9 +54,17 @@ class RegistryHealth(Check):
         known = holdings(records, lab.opened.kinds)
         yield READABLE.of(name=registry.name, records=len(records), living=len(known.living))
         at_work = {holder.experiment for holder in holders if holder.alive}
-        for name in dict.fromkeys(str(intent.experiment) for intent in known.unsettled):
+        for name, script in {str(intent.experiment): intent.script for intent in known.unsettled}.items():
             if name not in at_work:
-                yield UNSETTLED.of(name, experiment=name)
+                yield UNSETTLED.of(name, experiment=name, again=_again(script))
         for holder in holders:
-            found = AT_WORK if holder.alive else DIED
-            yield found.of(holder.experiment, who=holder.who, experiment=holder.experiment)
+            name, script = holder.experiment, holder.who.partition(" ")[0]
+            if holder.alive:
+                yield AT_WORK.of(name, who=holder.who)
+            elif name in known.names and (script in ENDED_BY_ITSELF or was_cut_off(records, name)):
+                yield DIED.of(name, who=holder.who, experiment=name, again=_again(script))
+
+
+def _again(script: str | None) -> str:
+    """Return the command that works for an experiment: what a sweep launched can't be launched by its own name."""
+    return script if script in ("launch", *ENDED_BY_ITSELF) else "teardown"

@@ -30,11 +30,14 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
         file = (directory / experiment).open("a+b", buffering=0)
     with file:
         _hold(directory, file.fileno(), experiment)
-        with explained(directory):
-            file.truncate(0)
-            file.write(f"{script} ({actor()}, since {now()})".encode())
-        yield
-        file.truncate(0)
+        try:
+            with explained(directory):
+                file.truncate(0)
+                file.write(f"{script} ({actor()}, since {now()})".encode())
+            yield
+        finally:  # also after an error or an interrupt: only who is killed leaves his name there
+            with explained(directory):
+                file.truncate(0)
 
 
 def holders(registry: Path) -> list[Holder]:
