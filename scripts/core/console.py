@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -13,6 +12,8 @@ from typing import Any, NoReturn
 import typer
 
 from scripts.core.errors import LabError
+from scripts.core.interrupts import INTERRUPTS
+from scripts.core.outlet import open_outlets
 
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
@@ -88,15 +89,16 @@ def run(app: typer.Typer) -> NoReturn:
     DEBUG=1 shows the traceback too. A plain kill and a closed terminal end a script as Ctrl-C does, so that it still
     takes down what it made.
     """
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is not signal.SIG_IGN:  # nohup
-            signal.signal(ending, signal.default_int_handler)
+    open_outlets()
+    INTERRUPTS.install()
     try:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
         raise
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
     except LabError as mendable:
         _fail(str(mendable), 1)
     finally:
@@ -111,4 +113,7 @@ def _fail(line: str, code: int) -> NoReturn:
 
         traceback.print_exc()
     print(f"error: {line}", file=sys.stderr)
+    if INTERRUPTS.given_up:
+        sys.stdout.flush()
+        os._exit(code)  # threads may still be at it, and would be waited for
     sys.exit(code)

@@ -17,6 +17,7 @@ from scripts.core.data.making_once import made_once
 from scripts.core.data.volume_document import VolumeDocument
 from scripts.core.errors import LabError
 from scripts.core.hosts.remote import Host
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.polling import growing
 from scripts.core.render import text_of
 from scripts.core.session import Session
@@ -78,7 +79,8 @@ class VolumeMounting:
 
         A volume that an earlier run made for this mount point and machine, and did not get to mount, is used.
         """
-        with ExitStack() as undoing:
+        undoing = ExitStack()
+        with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "the same command again goes on from here"):
             volume = wanted.volume or self._make(wanted, undoing)
             device = self._attach(volume, undoing)
             if not wanted.volume:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import in_order, region_of
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.kind import Resource
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
@@ -282,17 +283,14 @@ class Launch:
         # While this region is still being asked, the others can be looked at.
         self.shares.look_at(self.wishes.regions)
 
-    @contextmanager
-    def _taking_down_on_failure(self) -> Iterator[None]:
-        try:
-            yield
-        except AlreadyLives:
-            raise
-        except BaseException as problem:  # Ctrl-C too: a machine that nobody knows of costs money
-            # A sweep that is interrupted is gone on with: it keeps what it has.
-            if not self.session.over.is_set():
-                self._take_down(problem) if self._may_hold_something else self._note_that_nothing_is_left()
-            raise
+    def _taking_down_on_failure(self) -> AbstractContextManager[None]:
+        """Take down what was made, whatever ends the block early: an instance that nobody knows of costs money."""
+        return INTERRUPTS.undone_on_failure(self._undo, f"`make teardown EXP={self.name}` deletes it")
+
+    def _undo(self, problem: BaseException) -> None:
+        # A sweep that is interrupted is gone on with: it keeps what it has.
+        if not isinstance(problem, AlreadyLives) and not self.session.over.is_set():
+            self._take_down(problem) if self._may_hold_something else self._note_that_nothing_is_left()
 
     def _note_that_nothing_is_left(self) -> None:
         """Put on record that all that was asked for was refused, so that its records need not stay at hand."""

@@ -13,6 +13,7 @@ from scripts.core.hosts.member_accounts import document, made_at_boot
 from scripts.core.hosts.pinning import Say
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.ssh_files import Reach
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance
 from scripts.core.machines.removal import remove_everything
@@ -37,11 +38,17 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
         arrived = waiting.map(lambda arrival: _arrived(arrival, experiment, seconds, say), arrivals)
         failures = [failure for failure in arrived if failure]
     if failures and experiment.on_failed_boot == "teardown":
-        remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
-        raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
+        with INTERRUPTS.undone_on_failure(
+            lambda _: _take_down(session, name, say), f"`make teardown EXP={name}` deletes it"
+        ):
+            raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
     if failures:
         raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
     return reaches
+
+
+def _take_down(session: Session, name: str, say: Say) -> None:
+    remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
 
 
 def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> list[Reach]:

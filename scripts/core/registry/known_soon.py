@@ -39,8 +39,8 @@ class KnownSoon:
     codes: Collection[str]
     """The errors that say that something does not exist."""
 
-    def pause(self, response: Any, operation: OperationModel, request_dict: Any, **_: Any) -> float | None:
-        """Return, as a handler of botocore's `needs-retry`, the seconds until the call is sent again; None if never."""
+    def wait(self, response: Any, operation: OperationModel, request_dict: Any, **_: Any) -> float | None:
+        """Wait, as a handler of botocore's `needs-retry`, and return 0 to have the call sent again; else None."""
         error = response[1].get("Error", {}) if response else {}
         if error.get("Code") not in self.codes or operation.name.startswith(ENDING):
             return None
@@ -52,7 +52,8 @@ class KnownSoon:
             return None
         context = request_dict["context"]
         context[WAITED] = context.get(WAITED, 0) + 1
-        return float(next(context.setdefault(PAUSES, growing(FIRST_PAUSE, LONGEST_PAUSE))))
+        clock.sleep(next(context.setdefault(PAUSES, growing(FIRST_PAUSE, LONGEST_PAUSE))))
+        return 0.0
 
 
 def first_heard(records: Iterable[Record], named: Collection[str]) -> datetime | None:

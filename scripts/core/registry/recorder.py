@@ -80,7 +80,7 @@ class Recorder:
         events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
         events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
         events.register_last("before-call", self._unless_transfer(self._write_intent))
-        events.register("needs-retry.ec2", KnownSoon(self.registry, self.not_found_codes).pause)
+        events.register("needs-retry.ec2", KnownSoon(self.registry, self.not_found_codes).wait)
         events.register("after-call", self._unless_transfer(self._write_answer))
         events.register("after-call-error", self._unless_transfer(self._write_failure))
 

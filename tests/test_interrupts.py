@@ -1,0 +1,135 @@
+"""A command that is ended in the midst takes down what it made, whatever comes after the first signal."""
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+def started(lab, cloud, **weather):
+    """A launch that waits for its instance."""
+    cloud.weather(pending=60, shutting_down=1, **weather)
+    process = lab.start("launch", EXP="demo", JSON="1")
+    while '"started"' not in process.stdout.readline():
+        assert process.poll() is None
+    return process
+
+
+def left(cloud):
+    return [one["id"] for one in cloud.inventory() if one["kind"] == "instance" and one["state"] != "terminated"]
+
+
+def until_taking_down(cloud, process):
+    while not cloud.calls("TerminateInstances"):
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("signals", [[HUP, HUP], [TERM, TERM], [HUP, TERM, INT], [INT, INT, INT]])
+def test_signals_after_the_first_do_not_end_the_rollback(lab, cloud, signals):
+    process = started(lab, cloud)
+    for number in signals:
+        process.send_signal(number)
+    until_taking_down(cloud, process)
+    for number in signals:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert left(cloud) == []
+    assert process.returncode == 130
+    assert "still taking down what was made" in err
+    assert err.splitlines()[-1] == "error: interrupted"
+
+
+def test_readers_that_are_gone_do_not_end_it(lab, cloud):
+    process = started(lab, cloud)
+    process.stdout.close()
+    process.stderr.close()
+    process.stdout = process.stderr = None
+    process.send_signal(TERM)
+    assert process.wait(60) == 130
+    assert left(cloud) == []
+
+
+def fill(stream):
+    """Write into the pipe that a stream reads from, until no more goes in."""
+    end = os.open(f"/proc/self/fd/{stream.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(end, b"\n")
+    os.close(end)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="opens a pipe's other end by /proc")
+def test_readers_that_have_stopped_do_not_hold_it_up(lab, cloud):
+    process = started(lab, cloud)
+    for stream in (process.stdout, process.stderr):
+        fill(stream)
+    process.send_signal(HUP)
+    assert process.wait(60) == 130
+    assert left(cloud) == []
+
+
+def test_with_output_closed_from_the_start_nothing_is_written_where_it_does_not_belong(lab, cloud):
+    command = f"exec {sys.executable} -m scripts.launch <&- >&- 2>&-"
+    subprocess.run(["sh", "-c", command], cwd=lab.path, env=lab.environment(EXP="demo"), check=True)
+    assert len(left(cloud)) == 1
+    assert lab.records()[-1]["event"] == "note", "it is one JSON document"
+
+
+class Terminal:
+    """A launch that is the first process of a session with a terminal of its own."""
+
+    def __init__(self, lab):
+        self.master, slave = os.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.launch"],
+            cwd=lab.path, env=lab.environment(EXP="demo"), stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(slave)
+        self.said = b""
+
+    def until(self, *texts, seconds=60.0):
+        """Read until one of some texts was said, and return it."""
+        began, before = time.monotonic(), len(self.said)
+        while not (found := [text for text in texts if text.encode() in self.said[before:]]):
+            assert time.monotonic() - began < seconds, self.said
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.said += os.read(self.master, 4096)
+        return found[0]
+
+
+def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
+    cloud.weather(pending=60, shutting_down=1)
+    terminal = Terminal(lab)
+    terminal.until("starts in")
+    os.close(terminal.master)
+    until_taking_down(cloud, terminal.process)
+    terminal.process.send_signal(HUP)
+    assert terminal.process.wait(60) == 130
+    assert left(cloud) == []
+
+
+def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
+    cloud.weather(pending=60, shutting_down=60)
+    terminal = Terminal(lab)
+    terminal.until("starts in")
+    os.write(terminal.master, b"\x03")
+    terminal.until("deleting instance")
+    asked = False
+    while not asked:
+        os.write(terminal.master, b"\x03")
+        asked = terminal.until("once more gives up", "still taking down") == "once more gives up"
+    os.write(terminal.master, b"\x03")
+    terminal.until("given up: what was made may still be there; `make teardown EXP=demo` deletes it")
+    terminal.until("error: interrupted; and what was made could not be taken down (interrupted)")
+    assert terminal.process.wait(10) == 1
+    os.close(terminal.master)

@@ -1,0 +1,117 @@
+"""What a failure or the first signal takes back is not cut short by signals, and holds no signal back for ever."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from scripts.core.errors import LabError
+from scripts.core.interrupts import Interrupts
+from scripts.core.outlet import PATIENCE, Outlet
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture
+def interrupts():
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    made = Interrupts()
+    made.install()
+    yield made
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(*numbers):
+    for number in numbers:
+        os.kill(os.getpid(), number)
+        time.sleep(0)  # Python calls handlers between two of its own steps
+
+
+def fail(interrupts, problem, undo):
+    with interrupts.undone_on_failure(undo, "`make teardown`"):
+        raise problem
+
+
+def test_a_failure_is_undone_whatever_comes_and_the_signal_ends_the_command_then(interrupts, capfd):
+    undone = []
+
+    def undo(problem):
+        send(*NUMBERS)
+        undone.append(problem)
+
+    with pytest.raises(KeyboardInterrupt):
+        fail(interrupts, problem := LabError("no"), undo)
+    assert undone == [problem]
+    assert capfd.readouterr().err.count("still taking down what was made") == len(NUMBERS)
+    with pytest.raises(LabError, match="no"):
+        fail(interrupts, problem, lambda _: None)
+
+
+@pytest.mark.parametrize("first", NUMBERS)
+def test_the_first_signal_is_an_interrupt_and_no_other_is(interrupts, first):
+    undone = []
+
+    def interrupted():
+        with interrupts.undone_on_failure(undone.append, "`make teardown`"):
+            send(first)
+            undone.append("not interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    send(*NUMBERS)
+    assert [type(problem) for problem in undone] == [KeyboardInterrupt]
+
+
+def test_an_interrupt_just_before_the_undoing_begins_keeps_none_from_it(interrupts, monkeypatch):
+    begin, undone = interrupts._begin, []  # noqa: SLF001 - the moment is a few instructions long
+
+    def late():
+        monkeypatch.setattr(interrupts, "_begin", begin)
+        send(signal.SIGHUP)
+        return begin()
+
+    monkeypatch.setattr(interrupts, "_begin", late)
+    with pytest.raises(KeyboardInterrupt):
+        fail(interrupts, LabError("no"), undone.append)
+    assert [type(problem) for problem in undone] == [KeyboardInterrupt]
+    assert isinstance(undone[0].__context__, LabError)
+
+
+def test_what_another_thread_takes_back_holds_no_signal_up(interrupts):
+    begun, end = threading.Event(), threading.Event()
+
+    def undo(_):
+        begun.set()
+        end.wait()
+
+    def work():
+        with pytest.raises(LabError):
+            fail(interrupts, LabError("no"), undo)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGTERM)
+    end.set()
+    thread.join()
+
+
+def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undone(interrupts, monkeypatch):
+    monkeypatch.setattr("scripts.core.outlet.INTERRUPTS", interrupts)
+    reading, writing = os.pipe()
+    outlet = Outlet(writing)
+    began = time.monotonic()
+
+    def undo(_):
+        for _ in range(50):
+            outlet.write(b"x" * 4096)
+
+    with pytest.raises(LabError):
+        fail(interrupts, LabError("no"), undo)
+    assert PATIENCE <= time.monotonic() - began < 10 * PATIENCE
+    os.close(reading)
+    os.close(writing)
