@@ -29,7 +29,7 @@ _ec2_lab_values() {
         DATASET) sed -n 's/^ *dataset *= *"\([^"]*\)".*/\1/p' experiments/*.toml 2>/dev/null ;;
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
         BY) printf '%s\n' member experiment region kind ;;
-        YES|FIX|CHECK|PURGE|ADOPT|FAILED|JSON|DEBUG|FORCE) echo 1 ;;
+        YES|FIX|CHECK|PURGE|ADOPT|FAILED|RAW|JSON|DEBUG|FORCE) echo 1 ;;
     esac
 }
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from scripts.core.console import Console, run
-from scripts.core.options import AsJson, ExperimentName, HostName, script
+from scripts.core.options import AsJson, ExperimentName, HostName, Raw, script
 
 app = script(__doc__)
 
 
 @app.command()
-def logs(exp: ExperimentName = "", host: HostName = "", as_json: AsJson = False) -> None:
+def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_json: AsJson = False) -> None:
     """Print the log of EXP's command from its beginning, and what comes, until the command has ended.
 
     From the machine while it runs, else from the experiment's bucket. Of several machines it is the first, or HOST
-    (foo-2). Ctrl-C ends the reading, and nothing else.
+    (foo-2). Ctrl-C ends the reading, and nothing else. Of what a terminal obeys, its colours are let through alone;
+    RAW=1 prints every byte as it came.
     """
     from scripts.core.runs.experiment_run import run_on, runs_of
     from scripts.core.session import open_session
@@ -21,7 +22,7 @@ def logs(exp: ExperimentName = "", host: HostName = "", as_json: AsJson = False)
     console = Console(as_json=as_json)
     with open_session("logs", exp) as session:
         followed = run_on(runs_of(session, exp), exp, host)
-        followed.follow(lambda line: console.say(line, "line", machine=followed.name, text=line))
+        followed.follow(lambda line: console.log(line, "line", raw=raw, machine=followed.name, text=line))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def plan(
         if first is None:
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
-            console.say(f"code: {pack}\n", "code", **pack.as_note())
+            console.say(f"code: {pack}", "code", **pack.as_note())
         tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
         show_permission(console, planned, first)
@@ -79,9 +79,9 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     if console.as_json:
         console.say("", "request", request=request, cloud_init=document, made_first=made_first)
     for what in made_first:
-        console.hint(f"would be made first: {what}\n")
-    console.hint(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
-    console.hint(f"cloud-init:\n{document}")
+        console.hint(f"would be made first: {what}")
+    console.document(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
+    console.document(f"cloud-init:\n{document}")
 
 
 def show_permission(console: Console, planned: Plan, first: Candidate) -> None:

@@ -49,8 +49,8 @@ def user_add(
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
     if not host:
-        console.hint(f"  new machines have the account; `make users HOST=…` gives it to one that runs, and\n"
-                     f"  `make ssh EXP=… MEMBER={name}` logs in")  # fmt: skip
+        console.hint("  new machines have the account; `make users HOST=…` gives it to one that runs, and")
+        console.hint(f"  `make ssh EXP=… MEMBER={name}` logs in")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from scripts.core.kind import Resource
 from scripts.core.registry.record import Event, Record
 from scripts.core.runs.command_progress import Inquiry, Progress
-from scripts.core.watch.watch_report import counted, least, printable, time_left
+from scripts.core.watch.watch_report import counted, least, time_left
 from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -39,12 +36,6 @@ def test_an_end_that_was_set_anew_goes_before_the_time_to_live_it_was_launched_w
     endless = replace(later, details={"ends": "never"})
     assert time_left([endless], {}, timedelta(hours=2), NOW) is None
     assert time_left([endless, machine("i-2")], {}, timedelta(hours=2), NOW) == timedelta(hours=1)
-
-
-@given(st.text())
-def test_a_line_of_a_log_has_nothing_that_a_terminal_would_obey(line):
-    assert printable(line).isprintable()
-    assert printable("\x1b[31mloss 2.1\r") == "[31mloss 2.1"
 
 
 def test_many_machines_are_counted_by_their_states():

@@ -15,6 +15,10 @@ NOT_MADE_YET = Diagnosis("registry-not-made-yet", Level.OK, "{name}: the first c
 UNREADABLE = Diagnosis(
     "registry-unreadable", Level.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
 )
+MALFORMED = Diagnosis(
+    "record-malformed", Level.WRONG, "{where}: is no record ({problem}): nothing is computed from it",
+    "docs/registry.md#malformed-records: it may tell of something that runs; compare `make audit`, then delete it",
+)  # fmt: skip
 UNSETTLED = Diagnosis(
     "unsettled", Level.WARNING, "{subjects}: something was asked for, and no answer is on record",
     "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
@@ -48,6 +52,8 @@ class RegistryHealth(Check):
         except LabError as problem:
             yield UNREADABLE.of(reason=problem)
             return
+        for malformed in registry.set_aside.values():
+            yield MALFORMED.of(where=malformed.where, problem=malformed.problem)
         if not records:
             yield NOT_MADE_YET.of(name=registry.name)
             return

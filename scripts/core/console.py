@@ -14,12 +14,16 @@ import typer
 from scripts.core.errors import LabError
 from scripts.core.interrupts import INTERRUPTS
 from scripts.core.outlet import open_outlets
+from scripts.core.printable import printable, printable_document, printable_log
 
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
 
 WIDEST = 1000
 """Columns, more than any table has."""
+
+Cell = str | tuple[str, ...]
+"""A line, or several."""
 
 
 class Console:
@@ -30,34 +34,49 @@ class Console:
         self._unfinished = False
 
     def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
-        """Print `text` (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
+        """Print a line (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
         if self.as_json:
             self._print(json.dumps({"event": event, **fields}, default=str))
         else:
-            self._print(text if style is None or "NO_COLOR" in os.environ else typer.style(text, fg=style))
+            line = printable(text)
+            self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
+
+    def log(self, line: str, event: str, /, *, raw: bool = False, **fields: Any) -> None:
+        """Print a line of a log with its own colours and nothing else that a terminal obeys; all of it if `raw`."""
+        if self.as_json:
+            self.say("", event, **fields)
+        elif raw:
+            self._print(line, raw=True)
+        else:
+            self._print(printable_log(line))
 
     def hint(self, text: str) -> None:
         """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
         if text and not self.as_json:
-            self._print(text)
+            self._print(printable(text))
+
+    def document(self, text: str) -> None:
+        """Print several lines that a program is told otherwise."""
+        if not self.as_json:
+            self._print(printable_document(text))
 
     def progress(self, text: str) -> None:
         """Show on a terminal how far something is, in a line that the next one takes the place of."""
         if not self.as_json and sys.stdout.isatty():
-            self._print(f"\r{text}\033[K", newline=False)
+            self._print(f"\r{printable(text)}\033[K", newline=False)
             self._unfinished = True
 
-    def _print(self, text: str, *, newline: bool = True) -> None:
+    def _print(self, text: str, *, newline: bool = True, raw: bool = False) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
             if self._unfinished and newline:
                 typer.echo("\r\033[K", nl=False)
                 self._unfinished = False
-            typer.echo(text, nl=newline)
+            typer.echo(text, nl=newline, color=True if raw else None)
         except OSError:
             _to_nowhere()
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
         if self.as_json:
             return
@@ -68,7 +87,7 @@ class Console:
 
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
         for row in rows:
-            table.add_row(*(Text(cell, no_wrap=True) for cell in row))
+            table.add_row(*(Text(_shown(cell), no_wrap=True) for cell in row))
         # An id that is cut is of no use: what is wider than the terminal runs over its edge.
         console = Console()
         console.width = max(console.width, Console(width=WIDEST).measure(table).maximum)
@@ -76,6 +95,10 @@ class Console:
             console.print(table)
         except OSError:
             _to_nowhere()
+
+
+def _shown(cell: Cell) -> str:
+    return printable(cell) if isinstance(cell, str) else "\n".join(map(printable, cell))
 
 
 def _to_nowhere() -> None:
@@ -107,12 +130,17 @@ def run(app: typer.Typer) -> NoReturn:
     sys.exit(0)
 
 
+def warn(line: str) -> None:
+    """Say on standard error, beside whatever a script prints, what somebody should see to."""
+    print(f"warning: {printable(line)}", file=sys.stderr)
+
+
 def _fail(line: str, code: int) -> NoReturn:
     if os.environ.get("DEBUG") == "1":
         import traceback
 
         traceback.print_exc()
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {printable(line)}", file=sys.stderr)
     if INTERRUPTS.given_up:
         sys.stdout.flush()
         os._exit(code)  # threads may still be at it, and would be waited for

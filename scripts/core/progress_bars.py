@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scripts.core.console import Console
+from scripts.core.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -28,8 +29,8 @@ class ProgressBars:
             self._line(name, said)
             return
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total, said=said)
-        self._progress.update(self._tasks[name], completed=done, total=total, said=said)
+            self._tasks[name] = self._progress.add_task(printable(name), total=total, said=printable(said))
+        self._progress.update(self._tasks[name], completed=done, total=total, said=printable(said))
 
     def _line(self, name: str, said: str) -> None:
         if said and self._said.get(name) != said:
@@ -46,11 +47,11 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     with Progress(
-        TextColumn("  {task.description}"),
+        TextColumn("  {task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
         speed_estimate_period=3600,  # AWS tells of progress in whole percents, minutes apart
     ) as progress:
         yield ProgressBars(console, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -18,6 +18,7 @@ from scripts.core.aws.cloud import Cloud
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.aws.tagging import Tagger
+from scripts.core.console import warn
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Kind
@@ -26,9 +27,10 @@ from scripts.core.launch_part import LaunchPart
 from scripts.core.plugins import Plugins
 from scripts.core.registry.elsewhere import Elsewhere
 from scripts.core.registry.needed_records import needed_records
+from scripts.core.registry.plugin_responses import check_readable
 from scripts.core.registry.record import Record, by_account
 from scripts.core.registry.recorder import Recorder
-from scripts.core.registry.registry import Registry
+from scripts.core.registry.registry import Registry, SetAside
 from scripts.core.registry.resources import Holdings, holdings
 from scripts.core.registry.unwritten import Unwritten
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from scripts.core.costs.budget_keeping import BudgetKeeper
     from scripts.core.costs.price_book import PriceBook
 
+NAMED = 3
+"""How many records that were set aside are named at the end of a command."""
 THREADS = 16
 """How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
@@ -56,6 +60,7 @@ class Session:
     """Held while something is made that a region lacks: of several launches at once one makes it."""
     prepared: set[str] = field(default_factory=set)
     """The regions in which that has been done."""
+    _opened: list[Registry] = field(default_factory=list)
     _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -71,7 +76,14 @@ class Session:
         backends = self.plugins.registry_backends()
         if scheme not in backends:
             raise LabError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
-        return backends[scheme].open(self, address, where)
+        registry = backends[scheme].open(self, address, where)
+        registry.checks.append(lambda record: check_readable(record, lambda: self.kinds))
+        self._opened.append(registry)
+        return registry
+
+    def set_aside(self) -> list[SetAside]:
+        """Return what was met in the registries until now that is no record."""
+        return [found for registry in self._opened for found in registry.set_aside.values()]
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -231,6 +243,15 @@ def open_session(script: str, experiment: str | None = None) -> Iterator[Session
                 session.put_away()
     finally:
         session.close()
+        _name(session.set_aside())
+
+
+def _name(found: Sequence[SetAside]) -> None:
+    """Name what was set aside: nobody else would, and what it told of may cost something."""
+    for one in found[:NAMED]:
+        warn(f"{one} (set aside; `make doctor` says more)")
+    if len(found) > NAMED:
+        warn(f"{len(found) - NAMED} more records were set aside; `make doctor` names them")
 
 
 @contextmanager

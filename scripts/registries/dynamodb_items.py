@@ -13,12 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts.core.errors import LabError
+from pydantic_core import core_schema
+
 from scripts.core.registry.record import FORMAT, Record
+from scripts.core.registry.record_model import BadRecord, held_to
+from scripts.core.registry.shapes import BYTES as RAW
+from scripts.core.registry.shapes import RECORD_ID, members, optional, pattern
+from scripts.registries.file_form import parsed
 
 PART_BYTES = 350_000
 """An item may have 400 KB, its attributes' names included
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html)."""
+MOST_BYTES = 256 * 1024 * 1024
+"""That a body may be when it is unpacked: more is no response of AWS."""
+SHOWN = 150
+"""Characters of a key that are quoted where its item is none of ours."""
 LIVE = "live"
 BYTES = "body_bytes"
 """The attribute that says how long a record's body is."""
@@ -27,6 +36,18 @@ NOBODY = "-"
 
 Attributes = Mapping[str, Any]
 """An item in the form of DynamoDB's protocol: {"place": {"S": "live"}, …}."""
+
+IDS = members(
+    first_id=optional(members(S=RECORD_ID)), answers_for=optional(members(SS=core_schema.list_schema(RECORD_ID)))
+)
+"""The item that says by which ids a registry's resources are known: those form tags, by which it knows its own."""
+PART = members(body=members(B=RAW))
+ITEM = members(
+    place=members(S=pattern(r"live|history/.+")), id=members(S=pattern(r"[^/]+/[0-8][0-9]{16}/[^/]+")),
+    record=members(S=RECORD_ID), format=members(N=pattern(r"[0-9]{1,3}")),
+    body=optional(members(B=RAW)), parts=optional(members(N=pattern(r"[0-9]{1,4}"))),
+)  # fmt: skip
+"""What each record's item has. Times beyond the year 4800 are none: the next one would have a digit more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +94,57 @@ def packed(record: Record, at: int) -> Item:
     return Item(LIVE, at, record, body, 0 if len(body) <= PART_BYTES else -(-len(body) // PART_BYTES))
 
 
-def unpacked(attributes: Attributes, parts: Sequence[Attributes], table: str) -> Item:
-    """Return an item that was read, with its parts if it has any. Raises LabError where it is no record of ours."""
+def parts_of(attributes: Attributes) -> tuple[str, int]:
+    """Return under which record's id the parts of an item's body lie, and how many. Raises BadRecord."""
+    held_to(ITEM, attributes)
+    return str(attributes["record"]["S"]), int(attributes["parts"]["N"]) if "parts" in attributes else 0
+
+
+def body_of(attributes: Attributes, parts: Sequence[Attributes]) -> bytes:
+    """Return the body of an item that `parts_of` was content with. Raises BadRecord where it is not whole."""
+    if "body" in attributes:
+        return bytes(attributes["body"]["B"])
+    if len(parts) != int(attributes.get("parts", {"N": "0"})["N"]) or not parts:
+        raise BadRecord(f"body: {len(parts)} parts are there")
+    return b"".join(held_to(PART, part)["body"]["B"] for part in parts)
+
+
+def unpacked(body: bytes) -> Any:
+    """Return the JSON that a body holds. Raises BadRecord."""
+    unpacking = zlib.decompressobj()
     try:
-        key = attributes["id"]["S"]
-        if int(attributes["format"]["N"]) > FORMAT:
-            written = attributes["format"]["N"]
-            raise LabError(f"{table}: {key} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
-        whole = [attributes] if "body" in attributes else parts
-        body = b"".join(bytes(part["body"]["B"]) for part in whole)
-        record = Record.from_json(json.loads(zlib.decompress(body)))
-        return Item(attributes["place"]["S"], int(key.split("/")[1]), record, body, len(parts))
-    except (KeyError, ValueError, IndexError, TypeError, zlib.error) as problem:
-        where = f"{table}: item {attributes.get('id')}"
-        raise LabError(f"{where} is not a registry record; nothing was changed") from problem
+        text = unpacking.decompress(body, MOST_BYTES)
+        if not unpacking.eof:
+            raise BadRecord(f"body: is cut off, or of more than {MOST_BYTES >> 20} MiB")
+        return parsed(text)
+    except (zlib.error, ValueError) as problem:
+        raise BadRecord(f"body: {problem}") from problem
+
+
+def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> Item:
+    """Return the item that a record was read from. Raises BadRecord where it is not its own: a key and what lies under
+    it must say the same, as some are looked for by the one and some by the other.
+    """  # noqa: D205
+    place, key = attributes["place"]["S"], attributes["id"]["S"]
+    item = Item(place, int(key.rpartition("/")[0].rpartition("/")[2]), record, body, parts)
+    if item.key["id"]["S"] != key or attributes["record"]["S"] != record.id:
+        raise BadRecord(f"id: is not that of record {record.id} of {record.experiment or 'no experiment'}")
+    if place not in (LIVE, history_of(record.experiment)):
+        raise BadRecord("place: is another experiment's")
+    return item
+
+
+def number_in(attributes: Attributes, name: str) -> int:
+    """Return a whole number that an item has; 0 where it has none."""
+    try:
+        return max(0, int(attributes[name]["N"]))
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def where_is(attributes: Attributes) -> str:
+    """Return what tells an item to a person who looks for it in AWS's console."""
+    return "item " + " ".join(json.dumps(attributes.get(name))[:SHOWN] for name in ("place", "id"))
 
 
 def history_of(experiment: str | None) -> str:

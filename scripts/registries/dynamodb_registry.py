@@ -10,14 +10,31 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.registry.record import Event, Record
-from scripts.core.registry.registry import Holder, Needed, Registry
+from scripts.core.registry.record_model import BadRecord, held_to
+from scripts.core.registry.registry import Holder, Needed, Registry, check_format
 from scripts.core.registry.resources import GONE
-from scripts.registries.dynamodb_items import BYTES, LIVE, Attributes, Item, history_of, packed, prefix_of, unpacked
+from scripts.registries.dynamodb_items import (
+    BYTES,
+    IDS,
+    LIVE,
+    Attributes,
+    Item,
+    body_of,
+    history_of,
+    item_of,
+    number_in,
+    packed,
+    parts_of,
+    prefix_of,
+    unpacked,
+    where_is,
+)
 from scripts.registries.dynamodb_lease import Leases
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
@@ -138,11 +155,15 @@ class DynamoDbRegistry(Registry):
             kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
         except LabError:  # whoever reads or writes it next says what is wrong with it
             return False
-        return self._bytes_at_hand > GROWTH + 2 * int(kept["bytes"]["N"])
+        return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
 
     def ids(self) -> Sequence[str]:
         """Read the item that has them."""
         found = self.table.get(IDENTITY) or {}
+        try:
+            held_to(IDS, found)
+        except BadRecord as problem:
+            raise LabError(f"{self.name}: {where_is(IDENTITY)}: {problem}") from problem
         own = [found["first_id"]["S"]] if "first_id" in found else []
         return list(dict.fromkeys([*own, *sorted(found.get("answers_for", {}).get("SS", ()))]))
 
@@ -157,7 +178,7 @@ class DynamoDbRegistry(Registry):
 
     def _measured(self) -> int:
         sizes = self.table.query(LIVE, ProjectionExpression=BYTES)
-        return sum(int(item[BYTES]["N"]) for item in sizes if BYTES in item)
+        return sum(number_in(item, BYTES) for item in sizes)
 
     def is_there(self) -> bool:
         """Ask DynamoDB for the table, and make none."""
@@ -192,13 +213,24 @@ class DynamoDbRegistry(Registry):
             return self._at
 
     def _items(self, found: Iterable[Attributes]) -> list[Item]:
-        items = [unpacked(attributes, self._parts(attributes), self.name) for attributes in found]
+        items = [item for attributes in found if (item := self._item(attributes))]
         with self._lock:
             self._at = max([self._at, *(item.at for item in items)])
         return sorted(items, key=lambda item: item.at)
 
-    def _parts(self, attributes: Attributes) -> list[Attributes]:
-        return list(self.table.query(f"part/{attributes['record']['S']}")) if "parts" in attributes else []
+    def _item(self, attributes: Attributes) -> Item | None:
+        """Return what was read as the item of a record; None where it is none, which is set aside."""
+        where = f"{self.name}: {where_is(attributes)}"
+        try:
+            identity, number = parts_of(attributes)
+            check_format(int(attributes["format"]["N"]), where)
+            parts = list(islice(self.table.query(f"part/{identity}"), number + 1)) if number else []
+            body = body_of(attributes, parts)
+            record = self.record_in(unpacked(body), where)
+            return item_of(attributes, record, body, number) if record else None
+        except BadRecord as problem:
+            self.leave(where, str(problem))
+            return None
 
 
 def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:

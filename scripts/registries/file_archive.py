@@ -10,18 +10,19 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, groupby
 from pathlib import Path
+from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.registry.record import Record
 from scripts.core.whole_file import exists
 from scripts.registries.file_access import explained, flush_directory, replace_file
-from scripts.registries.file_form import as_line, as_record, parsed
+from scripts.registries.file_form import as_line, parsed
 
 DAMAGE = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 
@@ -31,6 +32,8 @@ class FileArchive:
     """The archive in `directory`, which need not exist yet."""
 
     directory: Path
+    record_in: Callable[[Any, str], Record | None]
+    """What reads a record, and sets aside what is none."""
 
     def add(self, records: Sequence[Record]) -> None:
         """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
@@ -60,7 +63,8 @@ class FileArchive:
                 try:
                     with gzip.open(path) as lines:
                         for number, line in enumerate(lines, 1):
-                            yield as_record(parsed(line), path, f"line {number}")
+                            if record := self.record_in(parsed(line), f"{path}: line {number}"):
+                                yield record
                 except DAMAGE as problem:
                     raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
 

@@ -6,11 +6,14 @@ The form is `[`, one record per line, `]`. These are pure functions over the fil
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from scripts.core.errors import LabError
-from scripts.core.registry.record import FORMAT, Record
+from scripts.core.registry.registry import SetAside
 
 CLOSING = b"\n]\n"
 EMPTY = b"[" + CLOSING
@@ -19,6 +22,8 @@ FIRST_BYTES = b'[\n{"'
 
 _FIRST_RECORD_BEGINS = b'[\n{"event":"'
 _PUNCTUATION = b",] \t\r\n"
+_PERHAPS_INFINITE = re.compile(rb"[eE]\+?[0-9]{3,}\s*[,}\]]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def as_line(fields: dict[str, Any]) -> bytes:
@@ -36,8 +41,24 @@ def is_blank(document: bytes) -> bool:
 
 
 def parsed(text: bytes) -> Any:
-    """Return what the JSON says. Raises ValueError if it is not whole, not UTF-8 or not JSON."""
-    return json.loads(text.decode())
+    """Return what the JSON says. Raises ValueError if it is not whole, not UTF-8, not JSON, or nested too deeply."""
+    try:
+        loaded = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        loaded = _with_surrogates(text)
+    if _PERHAPS_INFINITE.search(text):
+        json.dumps(loaded, allow_nan=False)  # 1e999 is JSON, and no number that could be written down again
+    return loaded
+
+
+def _with_surrogates(text: bytes) -> Any:
+    """Parse JSON with lone surrogates, which a file's name may have; the errors name their line."""
+    try:
+        loaded = json.loads(text.decode())
+    except RecursionError as problem:
+        raise ValueError("is nested too deeply") from problem
+    from_json(_SURROGATE.sub(rb"\\ufffd", text), allow_inf_nan=False)
+    return loaded
 
 
 def is_json(text: bytes) -> bool:
@@ -47,20 +68,6 @@ def is_json(text: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def as_record(fields: Any, path: Path, where: str) -> Record:
-    """Read one record. Raises LabError if it is none, or of a format that this version cannot read."""
-    try:
-        if fields.get("format", FORMAT) > FORMAT:
-            raise LabError(
-                f"{path}: {where} has format {fields['format']}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab"
-            )
-        return Record.from_json(fields)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise LabError(
-            f"{path}: {where} is not a registry record; nothing was changed; mend it by hand or restore a copy"
-        ) from error
 
 
 def records_in(document: bytes, path: Path) -> list[Any]:
@@ -79,12 +86,14 @@ def records_in(document: bytes, path: Path) -> list[Any]:
     return loaded
 
 
+def has_lines(document: bytes, records: int) -> bool:
+    """Tell whether each of so many records has a line of its own, the first below the `[`."""
+    return document.startswith(FIRST_BYTES) and document.count(b"\n") == records + 2
+
+
 def in_line_form(document: bytes, path: Path) -> bytes:
-    """Return the same records, at least one, a line each. Raises LabError if anything in the document is none."""
-    records = records_in(document, path)
-    for number, fields in enumerate(records, start=1):
-        as_record(fields, path, f"record {number}")
-    return b"[\n" + b",\n".join(map(as_line, records)) + CLOSING
+    """Return the same records, at least one, a line each. Raises LabError if the document is no registry."""
+    return b"[\n" + b",\n".join(map(as_line, records_in(document, path))) + CLOSING
 
 
 def kept_length(document: bytes, path: Path) -> int:
@@ -151,6 +160,14 @@ def _line_of(error: ValueError, document: bytes) -> int:
 
 def _damaged(path: Path, line: int) -> LabError:
     return LabError(f"{path}: line {line} is damaged; nothing was changed; mend it by hand or restore a copy")
+
+
+def no_record(path: Path, first: SetAside) -> LabError:
+    """Return what is said of an array in which nothing is a record of ours."""
+    return LabError(
+        f"{path}: nothing in it is a registry record ({first.where.rpartition(': ')[2]}: {first.problem}); nothing was "
+        "changed; mend it by hand, or restore a copy"
+    )
 
 
 def _not_a_registry(path: Path) -> LabError:

@@ -32,7 +32,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.registry.record import Event, Record
 from scripts.core.registry.registry import GROWTH, Holder, Needed, Registry
@@ -56,11 +56,12 @@ from scripts.registries.file_form import (
     EMPTY,
     FIRST_BYTES,
     as_line,
-    as_record,
+    has_lines,
     in_line_form,
     is_blank,
     is_json,
     kept_length,
+    no_record,
     parsed,
     records_in,
 )
@@ -82,6 +83,8 @@ class Known:
     """Where the last record that is known ends."""
     last: bytes = b""
     """Its line."""
+    count: int = 0
+    """How many entries it has until there, those that were set aside among them."""
     records: list[Record] = field(default_factory=list)
 
 
@@ -105,7 +108,7 @@ class FileRegistry(Registry):
 
     @property
     def _archive(self) -> FileArchive:
-        return FileArchive(self.path.with_name(f"{self.path.stem}-archive"))
+        return FileArchive(self.path.with_name(f"{self.path.stem}-archive"), self.record_in)
 
     def append(self, record: Record) -> None:
         """Write the record; when this returns, it survives a kill and a power loss.
@@ -138,11 +141,26 @@ class FileRegistry(Registry):
                     inode, document, known = self._read(descriptor)
             except FileNotFoundError:
                 return iter(())
-            before = len(known.records)
-            loaded = enumerate(records_in(document, self.path), start=before + 1)
-            found = known.records + [as_record(fields, self.path, f"record {number}") for number, fields in loaded]
-            self._remember(inode, document, known, found)
+            entries = self._entries(document, known.count)
+            found = known.records + [record for _, record in entries if record]
+            self._remember(inode, document, known, found, known.count + len(entries))
             return iter(found)
+
+    def _entries(self, document: bytes, before: int = 0) -> list[tuple[Any, Record | None]]:
+        """Return what stands in a document, each with the record that it is, behind so many others.
+
+        Raises LabError where all of a file is something else.
+        """
+        loaded = records_in(document, self.path)
+        line = 1 if has_lines(document, len(loaded)) else 0
+        called = "line" if line else "record"
+        entries = [
+            (fields, self.record_in(fields, f"{self.path}: {called} {number}"))
+            for number, fields in enumerate(loaded, start=before + line + 1)
+        ]
+        if entries and not before and not any(record for _, record in entries):
+            raise no_record(self.path, next(iter(self.set_aside.values())))
+        return entries
 
     def _read(self, descriptor: int) -> tuple[int, bytes, Known]:
         """Return the file's inode, a document of the records that are not known yet, and what is known."""
@@ -154,7 +172,7 @@ class FileRegistry(Registry):
                 return status.st_ino, b"[\n" + added.removeprefix(b",").lstrip(), known
         return status.st_ino, read_whole(descriptor), Known()
 
-    def _remember(self, inode: int, document: bytes, known: Known, found: list[Record]) -> None:
+    def _remember(self, inode: int, document: bytes, known: Known, found: list[Record], count: int) -> None:
         """Keep what was read, where it has the form in which it will be added to."""
         if not document.endswith(b"}" + CLOSING) or not document.startswith(FIRST_BYTES):
             if known.end == 0:
@@ -162,7 +180,7 @@ class FileRegistry(Registry):
             return
         line = document[document.rfind(b"\n", 0, -len(CLOSING)) + 1 : -len(CLOSING)]
         end = len(document) - len(CLOSING) + (known.end + len(b",\n") - len(b"[\n") if known.end else 0)
-        self._known = Known(inode, end, line, found)
+        self._known = Known(inode, end, line, count, found)
 
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return all records of the file and its archive, by their time: all are of one machine's clock."""
@@ -188,14 +206,13 @@ class FileRegistry(Registry):
             if not exists(self.path):
                 return 0
         with explained(self.path), locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
-            document = read_whole(descriptor)
-            loaded = enumerate(records_in(document, self.path), start=1)
-            records = [as_record(fields, self.path, f"record {number}") for number, fields in loaded]
+            entries = self._entries(read_whole(descriptor))
+            records = [record for _, record in entries if record]
             stays = needed(records)
             over = [record for record in records if record.id not in stays and KEPT not in (record.note or {})]
             if over:
                 self._archive.add(over)
-                kept = [as_line(record.as_json()) for record in records if record.id in stays]
+                kept = [as_line(fields) for fields, record in entries if record is None or record.id in stays]
                 replace_file(self.path.resolve(), _with_size(kept))
             return len(over)
 
@@ -240,9 +257,13 @@ class FileRegistry(Registry):
         if os.pread(descriptor, len(FIRST_BYTES), 0) != FIRST_BYTES or not last.endswith(b"}" + CLOSING):
             return None
         try:
-            as_record(parsed(last.removesuffix(CLOSING)), self.path, "the last record")
+            fields = parsed(last.removesuffix(CLOSING))
         except ValueError:
             return None
+        last_record = f"{self.path}: the last record"
+        if self.record_in(fields, last_record) is None:
+            del self.set_aside[last_record]
+            self._entries(read_whole(descriptor))  # which raises where it is not alone in being none
         return size - len(CLOSING)
 
     def _mended_end(self, descriptor: int) -> int | None:
@@ -254,15 +275,21 @@ class FileRegistry(Registry):
             flush_directory(self.path)
             return len(EMPTY) - len(CLOSING)
         if is_json(document):
-            self._replace(document)
-            return None
+            self._entries(document)
+            return self._laid_out(document)
         end = kept_length(document, self.path)
         close_after(descriptor, end)
         return end
 
-    def _replace(self, document: bytes) -> None:
-        """Put a valid array in another layout back to a record per line, by a new file renamed over it."""
-        replace_file(self.path.resolve(), in_line_form(document, self.path))
+    def _laid_out(self, document: bytes) -> int | None:
+        """Put a valid array in another layout back to a record per line, by a new file renamed over it; return where
+        the next record goes if it has that layout, and only its last entry is no record.
+        """  # noqa: D205
+        lines = in_line_form(document, self.path)
+        if lines == document:
+            return len(document) - len(CLOSING)
+        replace_file(self.path.resolve(), lines)
+        return None
 
 
 def _with_size(kept: list[bytes]) -> bytes:

@@ -87,7 +87,7 @@ def test_history_shows_an_experiment_that_is_over_and_long_put_away(lab):
     assert lab.launch().code == 0
     assert lab.teardown().code == 0
     before = ids(lab)
-    padding = {"event": "note", "id": "x", "time": "2026-01-01T00:00:00.000Z", "note": {"text": "x" * 2_000_000}}
+    padding = {"event": "note", "id": "f" * 32, "time": "2026-01-01T00:00:00.000Z", "note": {"text": "x" * 2_000_000}}
     lab.registry.write_text(json.dumps([*lab.records(), padding]))
     assert lab.run("status").code == 0, "whoever comes by puts away what is over"
     assert lab.registry.stat().st_size < 20_000

@@ -88,7 +88,7 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
             for unwanted in (intent(), Record(event=Event.NOTE, experiment="demo", note={"launched": ["i-1"]})):
                 with pytest.raises(LabError, match="demo: was taken over by somebody else"):
                     slow.append(unwanted)
-            answer = Record(event=Event.ANSWER, experiment="demo", operation="RunInstances")
+            answer = Record(event=Event.ANSWER, experiment="demo", operation="StopInstances")
             slow.append(answer)
             other.append(intent())
     assert [record.event for record in opened().records()] == [Event.INTENT, Event.ANSWER, Event.INTENT]
@@ -199,9 +199,6 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
     (item,) = dynamodb.scan(TableName="team")["Items"]
     dynamodb.put_item(TableName="team", Item={**item, "format": {"N": "99"}})
     with pytest.raises(LabError, match="has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"):
-        registry.records()
-    dynamodb.put_item(TableName="team", Item={**item, "body": {"B": b"x"}})
-    with pytest.raises(LabError, match="is not a registry record; nothing was changed"):
         registry.records()
 
 

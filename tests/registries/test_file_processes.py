@@ -31,7 +31,7 @@ def start_writer(path: Path) -> Iterator[StartWriter]:
 
         def start(count: int, size: int) -> Writer:
             script = str(ROOT / "tests" / "registry_writer.py")
-            command = [sys.executable, "-S", script, str(path), str(count), str(size)]
+            command = [sys.executable, script, str(path), str(count), str(size)]
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             writer = writers.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
             writers.callback(writer.kill)

@@ -58,7 +58,7 @@ def ids(records: list[Record]) -> list[str]:
 
 def test_a_record_is_read_back_as_it_was_written(registry: FileRegistry) -> None:
     record = Record(
-        event=Event.ANSWER, of="1", experiment="größe", region="eu-north-1", response={"a": [1, None, {"b": "☃"}]}
+        event=Event.ANSWER, of="1" * 32, experiment="speech", region="eu-north-1", response={"a": [1, None, {"b": "☃"}]}
     )
     registry.append(record)
     assert list(registry.records()) == [record]
@@ -379,13 +379,13 @@ def test_what_is_not_a_registry_is_refused_and_not_touched(registry: FileRegistr
 @pytest.mark.parametrize("content", [b"[1]", b'[\n{"name":"x"}\n]\n', b"[[]]", b'[{"event":"unknown"}]'])
 def test_an_array_of_something_else_is_refused_and_not_touched(registry: FileRegistry, content: bytes) -> None:
     registry.path.write_bytes(content)
-    refused(registry, "record .*is not a registry record; nothing was changed")
+    refused(registry, "nothing in it is a registry record .*; nothing was changed")
 
 
 def test_a_record_of_a_newer_version_asks_for_an_upgrade(registry: FileRegistry, three: list[Record]) -> None:
     last = json.dumps({**three[-1].as_json(), "format": FORMAT + 1, "event": "from the future"})
     registry.path.write_bytes(registry.path.read_bytes()[:-3] + f",\n{last}\n]\n".encode())
-    refused(registry, f"record .*has format {FORMAT + 1}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
+    refused(registry, f"has format {FORMAT + 1}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
 
 
 @pytest.mark.parametrize("line", [2, 3, 4])
@@ -439,7 +439,14 @@ def in_a_child(path: Path, restriction: str) -> str:
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
     )
     command = [sys.executable, "-c", program, str(path)]
-    child = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    child = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return child.stdout
 
 

@@ -17,6 +17,7 @@ from scripts.core.hosts.remote import Host
 from scripts.core.hosts.ssh_files import Reach, SshFiles
 from scripts.core.living import living
 from scripts.core.names import REGION, closest, experiment_name
+from scripts.core.printable import printable
 from scripts.core.registry.record import local_user
 from scripts.core.session import Session
 from scripts.core.whole_file import exists
@@ -147,7 +148,7 @@ def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str
 
     What runs for longer than its key would be waited for after a launch has had that time.
     """
-    pinning = Pinning(session, experiment, reach, lambda said: print(said, file=sys.stderr))
+    pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
     running = clock.now() - machine["LaunchTime"]
     wait = session.lab.ssh.console_wait - running if session.boot_seconds else timedelta(0)
     host = pinning.from_console(seconds=max(0.0, wait.total_seconds()))

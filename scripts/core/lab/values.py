@@ -56,6 +56,9 @@ def mount_point(path: str) -> str:
     return normal
 
 
+LONGEST = timedelta(days=36_500)
+"""A moment of today and such a length make a moment that can be written down."""
+MOST_DIGITS = 10
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -64,11 +67,12 @@ def duration(text: Any) -> Any:
     if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
         message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
         raise ValueError(message)
-    try:
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
-    except OverflowError as beyond:
-        message = f"{text!r} is longer than time is counted"
-        raise ValueError(message) from beyond
+    # Digits beyond these are none of a hundred years in seconds.
+    length = timedelta(**{UNITS[found[2]]: int(found[1])}) if len(found[1]) <= MOST_DIGITS else None
+    if length is None or length > LONGEST:
+        message = f"{text!r} is longer than a hundred years"
+        raise ValueError(message)
+    return length
 
 
 def duration_text(length: timedelta) -> str:

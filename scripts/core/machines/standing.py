@@ -11,6 +11,7 @@ from scripts.core.registry.record import Record
 from scripts.core.session import Session
 
 UNKNOWN_TO_AWS = "not in AWS any more"
+UNKNOWN_TYPE = "of a type that no plugin here knows"
 NOT_SHOWN_YET = "not shown by AWS yet"
 
 
@@ -26,6 +27,7 @@ def standing(session: Session) -> list[Resource]:
     described = {identity: resource for answer in asked for identity, resource in answer.result().items()}
     shown = [described.get(resource.id) or _not_described(session, resource) for resource in owned]
     shown += [perhaps(session, intent) for intent in known.unsettled]
+    shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
     return sorted(shown, key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
 
 

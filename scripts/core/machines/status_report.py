@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.console import Console
+from scripts.core.console import Cell, Console
 from scripts.core.costs.cost_sums import Spent, amount
 from scripts.core.kind import Resource
 from scripts.core.machines.time_left import is_overdue, left
@@ -37,7 +37,7 @@ class StatusReport:
             dollars_per_hour=round(total.hourly, 6), dollars=round(total.dollars, 6), unknown_prices=total.unknown,
         )  # fmt: skip
 
-    def _row(self, resource: Resource, cost: Spent) -> list[str]:
+    def _row(self, resource: Resource, cost: Spent) -> list[Cell]:
         """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
         details = resource.details
         market = details.get("market", "")
@@ -61,5 +61,5 @@ class StatusReport:
         }  # fmt: skip
 
 
-def _lines(*parts: str) -> str:
-    return "\n".join(filter(None, parts))
+def _lines(*parts: str) -> tuple[str, ...]:
+    return tuple(filter(None, parts))

@@ -21,7 +21,10 @@ Say = Callable[[str], None]
 
 
 def take_down(session: Session, experiment: str, deleting: Report, saving: Say) -> Removal:
-    """Take one experiment down, that the caller acts on alone. Raises LabError, also where it was never launched."""
+    """Take one experiment down, that the caller acts on alone.
+
+    Raises LabError where it was never launched, and where something is left that no plugin here can delete.
+    """
     session.expect_here(experiment)
     if not session.holdings(experiment).seen and not session.holdings_ever(experiment).seen:
         known = living_experiments(session)
@@ -30,6 +33,11 @@ def take_down(session: Session, experiment: str, deleting: Report, saving: Say) 
     save_volumes(session, experiment, saving)
     removal = remove_everything(session, experiment, deleting)
     ssh_files(session).remove(experiment)
+    if left := session.holdings(experiment).unknown:
+        raise LabError(
+            f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
+            "tear it down where that plugin is, in plugins/"
+        )
     return removal
 
 

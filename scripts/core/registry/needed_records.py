@@ -23,9 +23,10 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
     snapshot, the lab's security group), or of a call that nobody knows the outcome of.
     """
     known = holdings(records, kinds)
-    unfinished = {r.experiment for r in known.living} | {intent.experiment for intent in known.unsettled}
+    there = [*known.living, *known.unknown]
+    unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unsettled}
     unfinished |= _not_looked_for(records, kinds)
-    living = {resource.id for resource in known.living}
+    living = {resource.id for resource in there}
     open_intents = _without_outcome(records, kinds)
     needed = {
         record.id

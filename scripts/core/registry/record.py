@@ -37,6 +37,9 @@ class Event(StrEnum):
     """The lab's own word on what it decided, for the reader."""
 
 
+EVENTS = {event.value: event for event in Event}
+
+
 def new_id() -> str:
     """Return a fresh record id: 32 hexadecimal digits, also fit to be a ClientToken (at most 64 ASCII characters)."""
     return uuid.uuid4().hex
@@ -112,10 +115,12 @@ class Record:
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     @classmethod
-    def from_json(cls, loaded: dict[str, Any]) -> Record:
-        """Read a record back; fields of later versions are ignored. Raises KeyError or ValueError on anything else."""
-        known = {f.name: loaded[f.name] for f in fields(cls) if f.name in loaded}
-        return cls(**{**known, "event": Event(loaded["event"])})
+    def from_json(cls, loaded: Any) -> Record:
+        """Read a record back; fields of later versions are ignored. Raises BadRecord, which says what is wrong."""
+        from scripts.core.registry.record_model import validated
+
+        known = validated(loaded)
+        return cls(**{**known, "event": EVENTS[known["event"]]})
 
 
 def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.errors import LabError
-from scripts.core.registry.record import Event, Record, actor, new_id
+from scripts.core.registry.record import FORMAT, Event, Record, actor, new_id
 
 if TYPE_CHECKING:
     from scripts.core.check import Finding
@@ -36,6 +37,19 @@ class Holder:
     alive: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Something among the records that is none: nothing is computed from it, and it is left as it is."""
+
+    where: str
+    """The line of a file, or the item of a table."""
+    problem: str
+    """What is wrong with it."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
 class Held(LabError):
     """Somebody else acts on an experiment now."""
 
@@ -56,6 +70,36 @@ class Registry(ABC):
     def place(self) -> str:
         """What no other registry has: two of one place are one and the same, whatever they are called."""
         return self.name
+
+    @cached_property
+    def set_aside(self) -> dict[str, SetAside]:
+        """What was met until now that is no record, by its place; whoever reads the registry names it."""
+        return {}
+
+    @cached_property
+    def checks(self) -> list[Callable[[Record], None]]:
+        """What else a record is held to: each raises ValueError for one that cannot be used."""
+        return []
+
+    def record_in(self, loaded: Any, where: str) -> Record | None:
+        """Return what was read as a record; None where it is none, which is set aside.
+
+        Raises LabError for one of a later version: it is sound, and to leave it out would forget what it says.
+        """
+        written = loaded.get("format", FORMAT) if isinstance(loaded, dict) else FORMAT
+        check_format(written if isinstance(written, int) else FORMAT, where)
+        try:
+            record = Record.from_json(loaded)
+            for check in self.checks:
+                check(record)
+        except ValueError as problem:
+            self.leave(where, str(problem))
+            return None
+        return record
+
+    def leave(self, where: str, problem: str) -> None:
+        """Set aside what is no record."""
+        self.set_aside[where] = SetAside(where, problem)
 
     @abstractmethod
     def append(self, record: Record) -> None:
@@ -141,3 +185,9 @@ def identity_in(record: Record) -> str | None:
     """Return the registry's id that a record tells; None where it tells none."""
     told = (record.note or {}).get(IDENTITY)
     return told if isinstance(told, str) and re.fullmatch(IDENTITY_FORM, told) else None
+
+
+def check_format(written: int, where: str) -> None:
+    """Raise LabError where a record has the layout of a later version."""
+    if written > FORMAT:
+        raise LabError(f"{where} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")

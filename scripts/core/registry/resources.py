@@ -30,11 +30,14 @@ class Holdings:
     """The lab:record tags of all that was ever asked to be created: what carries another is another registry's."""
     kinds: set[str] = field(default_factory=set)
     """The names of the kinds that were ever asked for: of others nothing can live."""
+    unknown: list[Resource] = field(default_factory=list)
+    """What was found of a resource type that no plugin here knows: it is shown, and left alone."""
 
     @property
     def names(self) -> set[str]:
         """The experiments that live, or of which that is not known."""
-        found = {resource.experiment for resource in self.living} | {intent.experiment for intent in self.unsettled}
+        there = [*self.living, *self.unknown]
+        found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unsettled}
         return {name for name in found if name}
 
     @property
@@ -48,7 +51,7 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
     born: dict[tuple[str, str], Resource] = {}
     open_intents: dict[str, Record] = {}
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found = Holdings()
+    found, found_types = Holdings(), set[str]()
     for record in records:
         if record.operation in creating and experiment in (None, record.experiment):
             _note_request(record, open_intents, found, kinds)
@@ -62,14 +65,17 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
             resource = born[told["kind"], told["id"]] = Resource(
                 **{"experiment": record.experiment, "recorded": record.time, **told}
             )
+            found_types.add(resource.kind)
             if experiment in (None, record.experiment) and resource.record:
                 found.tokens.add(resource.record)
                 found.regions.add(resource.region)
                 found.kinds.add(resource.kind)
         for identity in (record.note or {}).get(GONE, ()):
-            for name in kinds:
+            for name in {*kinds, *found_types}:
                 born.pop((name, identity), None)
-    found.living = [r for r in born.values() if experiment is None or r.experiment == experiment]
+    owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
+    found.living = [resource for resource in owned if resource.kind in kinds]
+    found.unknown = [resource for resource in owned if resource.kind not in kinds]
     found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
     return found
 

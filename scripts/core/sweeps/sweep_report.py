@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scripts.core.capacity.capacity import Pool, Search
 from scripts.core.capacity.refusals import Refusal
@@ -19,6 +19,7 @@ from scripts.core.kind import Resource
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.parameters import Variation
 from scripts.core.launch.asking import Instance
+from scripts.core.printable import printable
 from scripts.core.session import Session
 from scripts.core.sweeps.sweeping import Outcome, State
 
@@ -181,5 +182,5 @@ class SweepReport:
             return
         from rich.text import Text
 
-        lines: list[Any] = [f"  {name}  {text}" for name, text in self._said.items()]
+        lines = [printable(f"  {name}  {text}") for name, text in self._said.items()]
         self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis", style="dim"))

@@ -16,6 +16,7 @@ from scripts.core.kind import Resource
 from scripts.core.launch.launch_report import LaunchReport
 from scripts.core.machines.time_left import NEVER
 from scripts.core.notifier import Notifier
+from scripts.core.printable import without_colours
 from scripts.core.registry.record import moment_of
 from scripts.core.runs.command_progress import Inquiry
 from scripts.core.watch.notifying import Notices
@@ -71,7 +72,7 @@ class WatchReport:
         every = list(watching.machines.values())
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
         loading = [share for m in every if (share := watching.loaded.get(m.id)) not in (None, "", "100%")]
-        line = printable(last[-1]) if last else ""
+        line = without_colours(last[-1]) if last else ""
         left = time_left(every, watching.inquiries, ttl_in(watching.records), clock.now())
         if (loading, line) != self._shown and (loading or line):
             self._shown = (loading, line)
@@ -115,11 +116,6 @@ def counted(machines: list[Resource]) -> str:
 def least(shares: list[str]) -> str:
     """Return the least of some shares: 7%, of 43% and 7%."""
     return min(shares, key=lambda share: int(share.rstrip("%")))
-
-
-def printable(line: str) -> str:
-    """Return a line of a machine's log without what a terminal would obey."""
-    return "".join(character for character in line if character.isprintable())
 
 
 def time_left(

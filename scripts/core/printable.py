@@ -1,0 +1,50 @@
+"""What is not ours is made safe to print: a terminal obeys control characters, whoever wrote them.
+
+Tags, records, logs and what hosts say are other people's words. A sequence that begins with ESC can rewrite what is on
+the screen, set the clipboard or the title; a bidirectional override shows a name in another order than it has.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")
+"""Colours and the like, ended by the empty one (ECMA-48, 8.3.117)."""
+RESET = "\x1b[0m"
+"""What ends them."""
+
+
+def printable(text: str) -> str:
+    r"""Return a line in which every character is shown: one that is none is written as \x1b, \u202e or \n."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _escaped(c) for c in text)
+
+
+def printable_document(text: str) -> str:
+    """Return a text of several lines, with its tabs, in which every other character is shown."""
+    return "\n".join(map(_with_tabs, text.split("\n")))
+
+
+def printable_log(line: str) -> str:
+    """Return a line of a log, in its own colours: all else is shown, not obeyed."""
+    line = line.rstrip("\r\n").rpartition("\r")[2]  # a progress bar draws itself over and over
+    pieces, colours = SGR.split(line), SGR.findall(line)
+    shown = [_with_tabs(pieces[0])]
+    for colour, piece in zip(colours, pieces[1:], strict=True):
+        shown += [colour, _with_tabs(piece)]
+    return "".join(shown) + (RESET if colours else "")
+
+
+def without_colours(line: str) -> str:
+    """Return a line of a log as one piece of a line of ours."""
+    return printable(SGR.sub("", line).replace("\t", " "))
+
+
+def _with_tabs(text: str) -> str:
+    return "\t".join(printable(part) for part in text.split("\t"))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

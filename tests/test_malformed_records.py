@@ -1,0 +1,221 @@
+"""A record that is none of ours is set aside and named; everything else works, and nothing is done that it says."""
+
+import json
+from contextlib import suppress
+
+import pytest
+
+from scripts.core.errors import LabError
+from scripts.core.lab.config import Lab
+from scripts.core.registry.record import FORMAT, Event, Record
+from scripts.core.registry.resources import FOUND, holdings
+from scripts.core.session import Session
+from scripts.registries.dynamodb_items import packed
+from scripts.registries.file_registry import FileRegistry
+
+ID, TIME = "0123456789abcdef" * 2, "2026-11-26T10:00:00.000Z"
+COMMON = {"event": "answer", "id": ID, "time": TIME, "format": FORMAT, "experiment": "speech", "region": "us-east-1"}
+INSTANCE = {"InstanceId": "i-0a", "State": {"Name": "running"}}
+MALFORMED = {
+    "no object": 5,
+    "no event": {"id": ID, "time": TIME},
+    "an unknown event": {**COMMON, "event": "rumour"},
+    "an id that is none": {**COMMON, "id": "../../id"},
+    "an id that is a number": {**COMMON, "id": 7},
+    "no time": {**COMMON, "time": "yesterday"},
+    "a month that there is not": {**COMMON, "time": "2026-13-01T00:00:00Z"},
+    "a time of no zone": {**COMMON, "time": "2026-11-26T10:00:00"},
+    "a path for a name": {**COMMON, "experiment": "../../.ssh/id_ed25519"},
+    "a host for a region": {**COMMON, "region": "us-east-1.evil.example/"},
+    "a request that is a list": {**COMMON, "operation": "StopInstances", "request": []},
+    "tags that are a text": {**COMMON, "event": "intent", "operation": "RunInstances", "request": {
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": "lab:experiment"}]}},
+    "no response": {**COMMON, "operation": "RunInstances"},
+    "a response without instances": {**COMMON, "operation": "RunInstances", "response": {}},
+    "an instance without an id": {**COMMON, "operation": "RunInstances", "response": {"Instances": [{}]}},
+    "an instance without a state": {**COMMON, "operation": "DescribeInstances", "response": {
+        "Reservations": [{"Instances": [{"InstanceId": "i-0a"}]}]}},
+    "an instance launched some time": {**COMMON, "operation": "RunInstances", "response": {
+        "Instances": [{**INSTANCE, "LaunchTime": "soon"}]}},
+    "a volume of no size": {**COMMON, "operation": "CreateVolume", "response": {"VolumeId": "vol-0a", "Size": "big"}},
+    "found without its type": {**COMMON, "event": "note", "note": {FOUND: [{"id": "i-0a"}]}},
+    "found is no list": {**COMMON, "event": "note", "note": {FOUND: "i-0a"}},
+    "gone is a number": {**COMMON, "event": "note", "note": {"gone": 5}},
+    "run of a path": {**COMMON, "event": "note", "note": {"run": {"from": "../secret", "experiment": {}}}},
+    "code of a path": {**COMMON, "event": "note", "note": {"run": {"from": "speech", "experiment": {}, "code": {
+        "commit": "--output=x", "pack_sha256": "../../id_ed25519"}}}},
+    "lives for no time": {**COMMON, "event": "note", "note": {"run": {
+        "from": "speech", "experiment": {"ttl": "long"}}}},
+    "ended somehow": {**COMMON, "event": "note", "note": {"ended": {"exit_code": "well"}}},
+    "an error without a code": {**COMMON, "event": "error", "operation": "RunInstances", "error": {}},
+}  # fmt: skip
+
+
+def write(lab, *records, also=()):
+    """Write a registry: records, and whatever else."""
+    entries = [*({**record.as_json(), **lab.account} for record in records), *also]
+    lab.registry.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
+
+
+def found(kind="instance", identity="i-0123456789abcdef0", experiment="speech"):
+    """A note that something was found."""
+    resource = {"kind": kind, "id": identity, "region": "us-east-1", "since": "", "record": ID}
+    return Record(event=Event.NOTE, experiment=experiment, note={FOUND: [resource]})
+
+
+def test_each_malformed_record_is_named_by_its_line_and_all_others_count(lab):
+    write(lab, found(), also=MALFORMED.values())
+    before = lab.registry.read_bytes()
+    status = lab.run("status", JSON="1")
+    assert [event["id"] for event in status.events if event["event"] == "resource"] == ["i-0123456789abcdef0"]
+    named = status.err.splitlines()
+    assert named[0].startswith(f"warning: {lab.registry}: line 3: should be a valid dictionary: 5 (set aside")
+    assert named[-1] == f"warning: {len(MALFORMED) - 3} more records were set aside; `make doctor` names them"
+    seen = [event for event in lab.run("doctor", JSON="1").events if event.get("finding") == "record-malformed"]
+    assert [event["text"].partition(": is no record")[0] for event in seen] == [
+        f"{lab.registry}: line {line}" for line in range(3, 3 + len(MALFORMED))
+    ]
+    assert lab.registry.read_bytes().startswith(before.removesuffix(b"\n]\n"))
+
+
+def test_what_is_over_is_put_away_and_malformed_records_stay_as_they_are(tmp_path):
+    session = Session(tmp_path, Lab(regions=["us-east-1"]), "test")
+    path = tmp_path / "registry.json"
+    over = Record(event=Event.NOTE, note={"something": "that is over"})
+    entries = [over.as_json(), *MALFORMED.values(), found().as_json()]
+    path.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
+    assert session.put_away() == 1
+    session.registry.append(Record(event=Event.NOTE, note={"something": "new"}))
+    assert [entry for entry in json.loads(path.read_text()) if entry in MALFORMED.values()] == [*MALFORMED.values()]
+    assert [list(record.note) for record in session.registry.records()] == [["kept_bytes"], ["found"], ["something"]]
+    assert over.id in {record.id for record in session.registry.history()}
+
+
+@pytest.mark.parametrize("malformed", [5, MALFORMED["no event"], MALFORMED["a path for a name"]])
+def test_an_append_behind_a_malformed_record_and_another_layout_keep_it(tmp_path, malformed):
+    path = tmp_path / "registry.json"
+    path.write_text(json.dumps([found().as_json(), malformed], indent=1))
+    registry = FileRegistry(path)
+    registry.append(Record(event=Event.NOTE))
+    path.write_text(path.read_text().replace("\n]\n", ",\n" + json.dumps(malformed) + "\n]\n"))
+    registry.append(Record(event=Event.NOTE))
+    assert [entry == malformed for entry in json.loads(path.read_text())] == [False, True, False, True, False]
+    assert len(list(registry.records())) == 3
+    assert [one.where.rpartition(" ")[2] for one in registry.set_aside.values()] == ["2", "3", "5"]
+
+
+def test_a_name_out_of_a_record_is_never_a_path(lab):
+    """Taking down all experiments deletes their ssh files by name."""
+    outside = lab.write("../id_ed25519", "my private key")
+    for directory in ("hosts", "known_hosts"):
+        (lab.path / ".ssh" / directory).mkdir(parents=True)
+    write(lab, found(), also=[{**found().as_json(), **lab.account, "experiment": "../../../id_ed25519"}])
+    ended = lab.run("teardown", EXP="*", YES="1")
+    assert outside.read_text() == "my private key"
+    assert "speech: " in ended.out
+    assert "experiment: string should match pattern" in ended.err
+
+
+def test_a_resource_type_that_no_plugin_knows_is_shown_and_left_alone(lab):
+    write(lab, found(), found("file-system", "fs-1"))
+    assert "file-system" in lab.run("status").out
+    torn_down = lab.run("teardown", EXP="speech")
+    assert torn_down.code == 1
+    assert "file-system fs-1 (us-east-1)" in torn_down.err
+    assert "left alone, as no plugin here knows its resource type" in torn_down.error
+    assert [event["id"] for event in lab.status()] == ["fs-1"]
+
+
+def test_a_response_that_a_plugin_cannot_read_is_set_aside(tmp_path):
+    plugin = '''
+from scripts.core.kind import Kind
+from scripts.core.plugins import hookimpl
+
+
+class Share(Kind):
+    """A share."""
+
+    name, tag_type, created_by = "share", "share", ("CreateShare",)
+    deleted_by, deleted_with, gone_codes = "DeleteShare", "ShareId", ()
+
+    def created_in(self, response):
+        return response["Shares"]
+
+    def id_in(self, found):
+        return found["ShareId"]
+
+    def find(self, cloud, region, filters):
+        return []
+
+    def delete(self, cloud, resource):
+        pass
+
+
+@hookimpl
+def lab_kinds():
+    return [Share()]
+'''
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "share.py").write_text(plugin)
+    session = Session(tmp_path, Lab(regions=["us-east-1"]), "test")
+    answers = [{"Shares": [{"ShareId": "s-1"}]}, {"Shares": [{}]}, {"Shares": 5}]
+    common = {"event": Event.ANSWER, "operation": "CreateShare", "region": "us-east-1", "experiment": "speech"}
+    records = [Record(response=answer, request={}, of=ID, **common) for answer in answers]
+    session.registry.append_all(records)
+    assert [resource.id for resource in holdings(session.registry.records(), session.kinds).living] == ["s-1"]
+    assert ["no share can be read from it" in str(one) for one in session.set_aside()] == [True, True]
+
+
+def items_of(record, at=1_764_000_000_000_000):
+    return packed(record, at).attributes()
+
+
+FORGED = {
+    "a slash in its key": lambda item: {**item, "id": {"S": item["id"]["S"].replace("speech/", "a/b/")}},
+    "no time in its key": lambda item: {**item, "id": {"S": "speech/now/" + ID}},
+    "a time beyond all others": lambda item: {**item, "id": {"S": f"speech/{'9' * 17}/{item['record']['S']}"}},
+    "another experiment's key": lambda item: {**item, "id": {"S": item["id"]["S"].replace("speech/", "vision/")}},
+    "another record's key": lambda item: {**item, "id": {"S": item["id"]["S"][:-32] + ID}},
+    "another record's name": lambda item: {**item, "record": {"S": ID}},
+    "no name": lambda item: {key: value for key, value in item.items() if key != "record"},
+    "a format that is a text": lambda item: {**item, "format": {"S": "1"}},
+    "no body": lambda item: {key: value for key, value in item.items() if key != "body"},
+    "parts that are not there": lambda item: {**{k: v for k, v in item.items() if k != "body"}, "parts": {"N": "2"}},
+    "a body that is none": lambda item: {**item, "body": {"B": b"x"}},
+    "a body that is cut off": lambda item: {**item, "body": {"B": item["body"]["B"][:-9]}},
+    "a body of a text": lambda item: {**item, "body": {"S": "x"}},
+}
+
+
+def test_each_item_of_a_table_that_is_no_record_is_named_and_all_others_count(lab, cloud):
+    session = Session(lab.path, Lab(regions=["us-east-1"]), "test")
+    registry = session.registry_at("dynamodb://us-east-1/lab", "test")
+    sound = found()
+    registry.append(sound)
+    client = cloud.client("dynamodb", "us-east-1")
+    for forge in FORGED.values():
+        client.put_item(TableName="lab", Item=forge(items_of(found(identity="i-0bad"))))
+    for malformed in (m for m in MALFORMED.values() if isinstance(m, dict)):
+        item = items_of(Record(event=Event.NOTE, experiment="speech"))
+        body = packed(Body(malformed), 1).body
+        client.put_item(TableName="lab", Item={**item, "body": {"B": body}})
+    assert [record.id for record in registry.records()] == [sound.id]
+    assert len(registry.set_aside) == len(FORGED) + len(MALFORMED) - 1
+    assert all("dynamodb://us-east-1/lab: item " in str(one) for one in registry.set_aside.values())
+    assert [record.id for record in registry.history()] == [sound.id]
+    with suppress(LabError):
+        registry.archive(lambda _: set())
+    assert [record.id for record in registry.history()] == [sound.id]
+    registry.close()
+
+
+class Body:
+    """What is packed like a record."""
+
+    experiment = "speech"
+
+    def __init__(self, fields):
+        self.fields, self.id = fields, ID
+
+    def as_json(self):
+        return self.fields
