@@ -32,6 +32,14 @@ class LocalCloud:
         """Begin anew: seeded, calm, no call seen."""
         self._send("reset", {})
 
+    def snapshot(self) -> str:
+        """Keep the whole cloud as it is; return the id to restore it by, until the next reset."""
+        return self._send("snapshot", {})["id"]
+
+    def restore(self, snapshot: str) -> None:
+        """Let the whole cloud be as it was at a snapshot."""
+        self._send("restore", {"id": snapshot})
+
     def end(self, instance: str, region: str, code: str, message: str = "") -> None:
         """Let EC2 take a machine away."""
         self._send("end", {"instance": instance, "region": region, "code": code, "message": message})
@@ -77,8 +85,8 @@ class LocalCloud:
         with OPENER.open(request) as answer:
             return json.load(answer)
 
-    def _send(self, what: str, body: dict[str, Any]) -> None:
-        self.ask("POST", what, body)
+    def _send(self, what: str, body: dict[str, Any]) -> Any:
+        return self.ask("POST", what, body)
 
 
 @cache

@@ -7,9 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.core.base_backend import BackendDict
 from moto.core.exceptions import ServiceException
-from moto.moto_api._internal.models import moto_api_backend
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scripts.local_cloud import clock
@@ -17,6 +15,7 @@ from scripts.local_cloud.answers import Answer
 from scripts.local_cloud.call import as_json
 from scripts.local_cloud.front import Front
 from scripts.local_cloud.inventory import inventory
+from scripts.local_cloud.saved_state import forget_everything
 from scripts.local_cloud.weather import Seconds, Weather
 
 
@@ -26,6 +25,10 @@ class Advance(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds: Seconds
+
+
+class Refused(Exception):
+    """What is asked for cannot be done."""
 
 
 class End(BaseModel):
@@ -45,6 +48,14 @@ class Mark(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     instance: str
+
+
+class Restore(BaseModel):
+    """A snapshot of the whole cloud is to be what there is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
 
 
 class Host(BaseModel):
@@ -68,7 +79,7 @@ def controlled(front: Front, method: str, path: str, body: bytes) -> Answer:
     except ValidationError as problem:
         first = problem.errors()[0]
         return _json({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
-    except ServiceException as problem:
+    except (Refused, ServiceException) as problem:
         return _json({"error": str(problem)}, 400)
 
 
@@ -92,10 +103,9 @@ def _change_weather(front: Front, body: bytes) -> Any:
 
 
 def _reset(front: Front, _: bytes) -> Any:
-    """Empty everything, and seed it anew; the weather is calm then."""
+    """Empty everything, and seed it anew; the weather is calm then, and snapshots of the cloud are forgotten."""
     with front.lock:
-        BackendDict.reset()
-        moto_api_backend.reset()
+        forget_everything()
         front.begin(Weather())
         clock.AHEAD.seconds = 0.0
     return {}
@@ -105,6 +115,24 @@ def _advance(_: Front, body: bytes) -> Any:
     """Let time pass at once, on the cloud and for all that live by its clock."""
     clock.AHEAD.seconds += Advance.model_validate_json(body).seconds
     return {"ahead": clock.AHEAD.seconds}
+
+
+def _snapshot(front: Front, _: bytes) -> Any:
+    """Keep the whole cloud as it is now: what it holds, its weather, the calls it saw."""
+    with front.lock:
+        identity = str(len(front.saved) + 1)
+        front.saved[identity] = front.save()
+    return {"id": identity}
+
+
+def _restore(front: Front, body: bytes) -> Any:
+    """Let the whole cloud be as it was; calls that are on their way are cut off."""
+    restore = Restore.model_validate_json(body)
+    with front.lock:
+        if restore.id not in front.saved:
+            raise Refused(f"id: no snapshot {restore.id!r} of this cloud; a reset forgets them")
+        front.restore(front.saved[restore.id])
+    return {}
 
 
 def _end(front: Front, body: bytes) -> Any:
@@ -155,6 +183,8 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/advance"): _advance,
+    ("POST", "/lab/snapshot"): _snapshot,
+    ("POST", "/lab/restore"): _restore,
     ("POST", "/lab/end"): _end,
     ("POST", "/lab/hurry"): _hurry,
     ("POST", "/lab/mark"): _mark,

@@ -17,6 +17,7 @@ from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
 from scripts.local_cloud.ec2 import Ec2
 from scripts.local_cloud.policy_simulator import simulated
+from scripts.local_cloud.saved_state import SavedState
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.store import Wsgi, ask
@@ -26,6 +27,8 @@ from scripts.local_cloud.weather import Fault, Weather
 
 LONGEST_HANG = 60.0
 """Seconds after which a caller that does not give up is cut off."""
+STATE = ("weather", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
+"""What the layer remembers from one call to the next."""
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Front:
     """Every call on the wire."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """moto is not made for many threads."""
+    saved: dict[str, SavedState] = field(default_factory=dict)
+    """Snapshots of the whole cloud, by id."""
     ec2: Ec2 = field(init=False)
     seeded: Seeded = field(init=False)
     direct_snapshots: DirectSnapshots = field(init=False)
@@ -53,7 +58,16 @@ class Front:
         self.direct_snapshots = DirectSnapshots()
         self.trail = Trail()
         self.set_weather(weather)
-        self.log.clear()
+        self.log = []
+        self.saved.clear()
+
+    def save(self) -> SavedState:
+        """Return all that there is now, to be restored later."""
+        return SavedState({name: getattr(self, name) for name in STATE}, [self])
+
+    def restore(self, saved: SavedState) -> None:
+        """Let everything be as it was; what was due meanwhile is due now."""
+        vars(self).update(saved.restored())
 
     def set_weather(self, weather: Weather) -> None:
         """Let the weather be another from the next call on."""
@@ -64,12 +78,12 @@ class Front:
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
-        entry = self._logged(call)
+        entry, world = self._logged(call), self.ec2
         clock.sleep(self.weather.latency_in(call.region))
         with self.lock:
             fault = self.weather.fault_for(call.action, call.region, self.chance) or self._too_fast(call)
         entry["fault"] = fault and (fault.kind or fault.code)
-        answer = self._faulty(call, fault) if fault else self._in_time(call)
+        answer = self._faulty(call, fault, world) if fault else self._in_time(call, world)
         entry |= {"status": answer.status, "code": answer.code}
         return answer
 
@@ -84,34 +98,36 @@ class Front:
         self.log.append(entry)
         return entry
 
-    def _in_time(self, call: Call) -> Answer:
+    def _in_time(self, call: Call, world: Ec2) -> Answer:
         """Answer by the cloud's own clock, if the caller's does not differ too much."""
         skew = self.weather.clock_skew
         if problem := clock_skew.refusal(call, skew):
             return clock_skew.ahead(error(problem, call.protocol), skew)
-        return clock_skew.ahead(self._carried_out(call), skew)
+        return clock_skew.ahead(self._carried_out(call, world), skew)
 
-    def _faulty(self, call: Call, fault: Fault) -> Answer:
+    def _faulty(self, call: Call, fault: Fault, world: Ec2) -> Answer:
         match fault.kind:
             case "html-503":
                 return error_page()
             case "reset-before":
                 raise Disconnected
             case "reset-after":
-                self._carried_out(call)
+                self._carried_out(call, world)
                 raise Disconnected
             case "truncated":
-                answer = self._carried_out(call)
+                answer = self._carried_out(call, world)
                 answer.truncated = True
                 return answer
             case "hang-after":
-                self._carried_out(call)
+                self._carried_out(call, world)
                 _wait_for_the_caller_to_go(call)
                 raise Disconnected
         return error(Problem(fault.code or "InternalError", fault.message), call.protocol)
 
-    def _carried_out(self, call: Call) -> Answer:
+    def _carried_out(self, call: Call, world: Ec2) -> Answer:
         with self.lock:
+            if world is not self.ec2:
+                raise Disconnected  # it was on its way when the cloud was reset or restored
             self.ec2.machines.keep_appointments(self.weather)
             self.ec2.snapshots.keep_appointments()
             self.seeded.have(call.region)

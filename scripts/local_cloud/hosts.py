@@ -7,8 +7,6 @@ console the text that the test hands over. No file is read on anybody's word.
 from __future__ import annotations
 
 import base64
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
@@ -25,24 +23,25 @@ XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2
 """Types from before Nitro, which give their latest console output only some time after they boot."""
 
 
-def loopback_addresses() -> Iterator[str]:
-    """Yield addresses of this computer alone: moto's own would be strangers' machines."""
-    for number in itertools.count(1):
-        yield f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
+def loopback_address(number: int) -> str:
+    """Return an address of this computer alone: moto's own would be strangers' machines."""
+    return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
 
 
 @dataclass
 class Hosts:
     """The addresses and consoles of machines."""
 
-    _addresses: Iterator[str] = field(default_factory=loopback_addresses)
+    _given: int = 0
+    """How many addresses were given."""
     _consoles: dict[str, bytes] = field(default_factory=dict)
 
     def give_address(self, machine: Any) -> None:
         """Give a new machine, or one that starts again, a public address, if it is to have one."""
         for interface in machine.nics.values():
             if interface.public_ip:
-                interface.public_ip = next(self._addresses)
+                self._given += 1
+                interface.public_ip = loopback_address(self._given)
 
     def attach(self, region: str, identity: str, address: str, console: bytes) -> None:
         """Let a machine be a real host."""

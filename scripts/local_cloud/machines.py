@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -38,6 +39,7 @@ class Machines:
     """The machines between two states, and those that count against a rule of the weather."""
 
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    """(when, what is due then). No closures, which cannot be saved."""
     _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
     """Instance id -> the instance, and the rule of the weather that granted it."""
     _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
@@ -74,24 +76,21 @@ class Machines:
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
         late = granted_by if granted_by and granted_by.late else None
-        self._later(weather.pending, self._end_of_pending(region, instance, late, again=again))
+        self._later(weather.pending, partial(self._end_of_pending, region, instance, late, again=again))
 
-    def _end_of_pending(self, region: str, instance: Any, late: Capacity | None, *, again: bool) -> Callable[[], None]:
-        def change() -> None:
-            if instance.state != "pending":
-                return
-            if late is None:
-                set_state(instance, "running")
-                return
-            code = late.code if late.code.startswith(("Client.", "Server.")) else f"Server.{late.code}"
-            message = late.message or f"{code}: the machine could not be started"
-            if again:
-                instance.stop()
-                instance.state_reason.code, instance.state_reason.message = code, message
-            else:
-                self.end(region, instance.id, code, message)
-
-        return change
+    def _end_of_pending(self, region: str, instance: Any, late: Capacity | None, *, again: bool) -> None:
+        if instance.state != "pending":
+            return
+        if late is None:
+            set_state(instance, "running")
+            return
+        code = late.code if late.code.startswith(("Client.", "Server.")) else f"Server.{late.code}"
+        message = late.message or f"{code}: the machine could not be started"
+        if again:
+            instance.stop()
+            instance.state_reason.code, instance.state_reason.message = code, message
+        else:
+            self.end(region, instance.id, code, message)
 
     def end(self, region: str, identity: str, code: str, message: str) -> None:
         """Let EC2 itself take a machine away."""
@@ -106,7 +105,7 @@ class Machines:
             return
         if weather.shutting_down:
             set_state(instance, "shutting-down")
-            self._later(weather.shutting_down, lambda: self._end_of_shutting_down(region, instance))
+            self._later(weather.shutting_down, partial(self._end_of_shutting_down, region, instance))
         else:
             self._terminate_in_moto(region, instance)
 
@@ -114,7 +113,7 @@ class Machines:
         """Let a machine be on its way down for a while before it is stopped."""
         if weather.shutting_down:
             set_state(instance, "stopping")
-            self._later(weather.shutting_down, lambda: _end_of_stopping(instance))
+            self._later(weather.shutting_down, partial(_end_of_stopping, instance))
 
     def _end_of_shutting_down(self, region: str, instance: Any) -> None:
         if instance.state == "shutting-down":

@@ -1,0 +1,103 @@
+"""The whole state of the local cloud as bytes: what moto holds and what the layer adds to it.
+
+One pickle of both, because the layer refers to moto's own objects: what is one object stays one. pickle refuses what
+it cannot rebuild (a closure, a lock), so a state that would come back only in part cannot be saved at all.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections import defaultdict
+from types import FunctionType
+from typing import Any
+
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.moto_api._internal.models import moto_api_backend
+
+SERVICES: list[Any] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001
+"""moto's own list of the services that were used."""
+
+
+class _Saver(pickle.Pickler):
+    """Leaves by reference what belongs to the process and not to its state."""
+
+    def __init__(self, file: io.BytesIO, process: list[Any]) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._process = process
+        self._places = {id(kept): place for place, kept in enumerate(process)}
+
+    def persistent_id(self, kept: Any) -> int | None:
+        """Return the place of what is left by reference."""
+        if isinstance(kept, FunctionType) and kept.__name__ == "<lambda>" and kept.__closure__ is None:
+            return self._place_of(kept)  # one of moto's default factories: code without state
+        return self._places.get(id(kept))
+
+    def _place_of(self, function: FunctionType) -> int:
+        if id(function) not in self._places:
+            self._places[id(function)] = len(self._process)
+            self._process.append(function)
+        return self._places[id(function)]
+
+    def reducer_override(self, kept: Any) -> Any:
+        """Take moto's own kinds of dict as the dicts that they are: their methods show and store something else."""
+        if not isinstance(kept, dict) or not type(kept).__module__.startswith("moto."):
+            return NotImplemented
+        factory = kept.default_factory if isinstance(kept, defaultdict) else None
+        return _empty, (type(kept),), (dict.copy(kept), vars(kept), factory), None, None, _fill
+
+
+def _empty(kind: type[dict[Any, Any]]) -> dict[Any, Any]:
+    return kind.__new__(kind)
+
+
+def _fill(kept: dict[Any, Any], state: tuple[dict[Any, Any], dict[str, Any], Any]) -> None:
+    contents, attributes, factory = state
+    dict.update(kept, contents)
+    vars(kept).update(attributes)
+    if isinstance(kept, defaultdict):
+        kept.default_factory = factory
+
+
+class _Loader(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, process: list[Any]) -> None:
+        super().__init__(file)
+        self._process = process
+
+    def persistent_load(self, place: int) -> Any:
+        return self._process[place]
+
+
+class SavedState:
+    """What a local cloud was at one moment; it can be brought back any number of times."""
+
+    def __init__(self, layer: dict[str, Any], process: list[Any]) -> None:
+        """Save the layer's state with moto's. `process` is what both refer to and what is no state of theirs.
+
+        Raises pickle.PicklingError.
+        """
+        self._services = list(SERVICES)
+        self._process = [*process, *self._services]
+        file = io.BytesIO()
+        moto = [(dict.copy(service), vars(service)) for service in self._services]
+        _Saver(file, self._process).dump((moto, layer))
+        self._bytes = file.getvalue()
+
+    def restored(self) -> dict[str, Any]:
+        """Put moto back, and return the layer's state."""
+        forget_everything()  # before anything is loaded: it closes the files of all objects that moto ever made
+        # Safe: these are our own bytes, which never left the process.
+        moto, layer = _Loader(io.BytesIO(self._bytes), self._process).load()
+        for service, (backends, attributes) in zip(self._services, moto, strict=True):
+            service.update(backends)
+            vars(service).update(attributes)
+            SERVICES.append(service)
+        return dict(layer)
+
+
+def forget_everything() -> None:
+    """Empty moto. A service whose reset does nothing of its own would only be made again, to be thrown away."""
+    for service in SERVICES:
+        if service.backend.reset is BaseBackend.reset:
+            service.clear()
+    moto_api_backend.reset()
