@@ -26,6 +26,7 @@ from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
 from scripts.local_cloud.moto_clock import keep_time
 from scripts.local_cloud.signature import is_signed, signature_error
+from scripts.local_cloud.symmetric_keys import without_private_keys
 from scripts.local_cloud.tables import keep_pace
 from scripts.local_cloud.weather import of_the_demo
 
@@ -174,6 +175,7 @@ def serve(directory: Path) -> None:
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
     keep_time()
+    without_private_keys()
     private_directory(directory)
     clock.AHEAD.share(directory / clock.CLOCK_FILE)
     secret = secrets.token_hex(20)
