@@ -1,39 +1,97 @@
 """A script killed at a boundary of its work, and what is there afterwards."""
 
 import json
+import os
+import shutil
+import signal
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.lab_directory import REPOSITORY
+from tests.lab_directory import REPOSITORY, LabDirectory
+from tests.local_cloud_client import LocalCloud
 
+FULL = os.environ.get("FULL") == "1"
+"""Whether what takes too long for every run is done too."""
 KINDS = (
     "instance", "volume", "snapshot", "placement-group", "security-group", "key-pair", "address", "network-interface",
 )  # fmt: skip
 GONE = {kind: [] for kind in KINDS if kind != "security-group"}
 """What is left after a teardown, beside the lab's own groups."""
-PLUGIN = "plugins/kill.py"
+PLUGIN, PLUGIN_SOURCE = "plugins/kill.py", REPOSITORY / "tests/crash/plugin.py"
 
 
-def arm(lab):
-    """Let the lab's scripts be killed."""
-    lab.write(PLUGIN, (REPOSITORY / "tests/crash/plugin.py").read_text())
+@dataclass(frozen=True)
+class World:
+    """The lab's files and its cloud at one moment."""
+
+    name: str
+    lab: LabDirectory = field(repr=False)
+    cloud: LocalCloud = field(repr=False)
+    kept: Path = field(repr=False)
+    """A directory with `lab`, the files, and `snapshot`, the cloud's snapshot."""
+
+    @classmethod
+    def as_it_is(cls, lab, cloud):
+        """Keep the world as it is now."""
+        kept = Path(tempfile.mkdtemp(dir=lab.path.parent))
+        shutil.copytree(lab.path, kept / "lab", symlinks=True)
+        (kept / "snapshot").write_text(cloud.snapshot())
+        return cls("now", lab, cloud, kept)
+
+    def restore(self):
+        """Let it be again as it was."""
+        shutil.rmtree(self.lab.path)
+        shutil.copytree(self.kept / "lab", self.lab.path, symlinks=True)
+        self.cloud.restore((self.kept / "snapshot").read_text())
+
+
+def worlds_at_boundaries(lab, cloud, script, **variables):
+    """Run a script once, to its end; return the worlds that a kill would have left at the boundaries of its work."""
+    kept = Path(tempfile.mkdtemp(dir=lab.path.parent))
+    lab.write(PLUGIN, PLUGIN_SOURCE.read_text())
+    succeeded(script, lab.run(script, KEEP_IN=str(kept), **variables))
+    return [World(f"boundary {each.name}", lab, cloud, each) for each in sorted(kept.iterdir())]
+
+
+def killed_anywhere(lab, cloud, script, *, share=(0, 1), at_least=10, **variables):
+    """Restore what a kill of a script leaves at each boundary of its work, one after the other; yield its name.
+
+    Share (2, 3) is the third of three: boundaries 3, 6, 9 and so on.
+    """
+    worlds = worlds_at_boundaries(lab, cloud, script, **variables)
+    print(f"boundaries of {script}: {len(worlds)}")
+    assert len(worlds) > at_least
+    first, shares = share
+    for world in worlds[first::shares]:
+        world.restore()
+        yield world.name
 
 
 def killed(lab, script, at, **variables):
-    """Run a script that is killed at a boundary; return how many boundaries it passed, if it lived to the end."""
-    arm(lab)
-    counted = lab.path / "counted"
-    counted.unlink(missing_ok=True)
-    process = lab.start(script, KILL_AT=str(at), KILL_COUNT=str(counted), **variables)
+    """Run a script that is killed at a boundary; say whether it came there."""
+    lab.write(PLUGIN, PLUGIN_SOURCE.read_text())
+    process = lab.start(script, KILL_AT=str(at), **variables)
     _, err = process.communicate(timeout=120)
-    assert process.returncode in (0, -9), err
-    return int(counted.read_text()) if counted.exists() else None
+    assert process.returncode in (0, -signal.SIGKILL), err
+    return process.returncode != 0
 
 
 def run(lab, script, **variables):
     """Run a script that nobody kills."""
     (lab.path / PLUGIN).unlink(missing_ok=True)
-    ended = lab.run(script, **variables)
+    return succeeded(script, lab.run(script, **variables))
+
+
+def succeeded(script, ended):
+    """Expect a script to have done what it was to do."""
     assert ended.code == 0, f"{script}: {ended.err}"
     return ended
+
+
+def has_recorded(lab, text):
+    """Say whether the registry has a text in it; its last record may be torn."""
+    return lab.registry.exists() and text in lab.registry.read_text()
 
 
 def alive(cloud):

@@ -2,39 +2,32 @@
 
 import pytest
 
-from tests.crash.killing import alive, gone, killed, registry_is_valid, run
+from tests.crash.killing import alive, gone, has_recorded, killed_anywhere, registry_is_valid, run
 
 pytestmark = pytest.mark.crash
 
-SHARES = 4
+SHARES = 3
 EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3\n'
 
 
-def prepare(lab, cloud):
-    cloud.reset()
-    lab.registry.unlink(missing_ok=True)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud, share):
     lab.write("experiments/nodes.toml", EXPERIMENT)
-
-
-def told(lab, text):
-    """Say whether the registry has a text in it; the last record may be torn."""
-    return lab.registry.exists() and text in lab.registry.read_text()
+    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="nodes"):
+        if not has_recorded(lab, '"launched"'):  # else it was killed when all was done
+            run(lab, "launch", EXP="nodes")
+        there = {kind: len(found) for kind, found in alive(cloud).items()}
+        assert (there["instance"], there["placement-group"], there["security-group"]) == (3, 1, 2), boundary
+        run(lab, "teardown", EXP="nodes")
+        assert registry_is_valid(lab), boundary
+        assert gone(cloud) <= 1, boundary
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_of_nodes_killed_anywhere_is_gone_on_with_or_torn_down(lab, cloud, share):
-    prepare(lab, cloud)
-    boundaries = killed(lab, "launch", 0, EXP="nodes")
-    assert boundaries > 30
-    for at in range(1 + share, boundaries + 1, SHARES):
-        prepare(lab, cloud)
-        assert killed(lab, "launch", at, EXP="nodes") is None
-        if at % 2:
-            if not told(lab, '"launched"'):  # else it was killed when all was done
-                run(lab, "launch", EXP="nodes")
-            there = {kind: len(found) for kind, found in alive(cloud).items()}
-            assert (there["instance"], there["placement-group"], there["security-group"]) == (3, 1, 2), f"boundary {at}"
-        if at % 2 or told(lab, "CreatePlacementGroup"):
+def test_a_launch_of_nodes_killed_anywhere_is_torn_down(lab, cloud, share):
+    lab.write("experiments/nodes.toml", EXPERIMENT)
+    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="nodes"):
+        if has_recorded(lab, "CreatePlacementGroup"):
             run(lab, "teardown", EXP="nodes")
-            assert registry_is_valid(lab), f"boundary {at}"
-        assert gone(cloud) <= 1, f"boundary {at}"
+            assert registry_is_valid(lab), boundary
+        assert gone(cloud) <= 1, boundary
