@@ -54,16 +54,16 @@ def worlds_at_boundaries(lab, cloud, script, **variables):
     return [World(f"boundary {each.name}", lab, cloud, each) for each in sorted(kept.iterdir())]
 
 
-def killed_anywhere(lab, cloud, script, *, share=(0, 1), at_least=10, **variables):
-    """Restore what a kill of a script leaves at each boundary of its work, one after the other; yield its name.
+ODD, EVEN = (slice(None), slice(None)) if FULL else (slice(0, None, 2), slice(1, None, 2))
+"""Where a killed command can be followed by either of two, each boundary has one of them; with FULL=1 it has both."""
 
-    Share (2, 3) is the third of three: boundaries 3, 6, 9 and so on.
-    """
+
+def killed_anywhere(lab, cloud, script, *, boundaries=slice(None), at_least=10, **variables):
+    """Restore what a kill of a script leaves at each boundary of its work, one after the other; yield its name."""
     worlds = worlds_at_boundaries(lab, cloud, script, **variables)
     print(f"boundaries of {script}: {len(worlds)}")
     assert len(worlds) > at_least
-    first, shares = share
-    for world in worlds[first::shares]:
+    for world in worlds[boundaries]:
         world.restore()
         yield world.name
 

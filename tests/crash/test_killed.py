@@ -9,7 +9,9 @@ import json
 import pytest
 
 from tests.crash.killing import (
+    EVEN,
     FULL,
+    ODD,
     World,
     alive,
     gone,
@@ -25,8 +27,6 @@ pytestmark = pytest.mark.crash
 
 ASKED = ("us-east-1", "us-west-2")
 """The regions of the lab: the first one refuses."""
-SHARES = 3
-"""The boundaries are shared out over so many tests, which run at the same time."""
 EXPERIMENT = """
 types = ["g5.xlarge"]
 [[data]]
@@ -49,10 +49,9 @@ def prepare(lab, cloud, script, at_teardown="delete"):
         run(lab, "launch", EXP="demo")
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_killed_anywhere_is_resumed(lab, cloud, share):
+def test_a_launch_killed_anywhere_is_resumed(lab, cloud):
     prepare(lab, cloud, "launch")
-    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="demo"):
+    for boundary in killed_anywhere(lab, cloud, "launch", boundaries=ODD, at_least=30, EXP="demo"):
         run(lab, "launch", EXP="demo")
         assert len(alive(cloud)["instance"]) == 1, boundary
         assert len(alive(cloud)["security-group"]) == len(ASKED), f"{boundary}: one for each region"
@@ -61,20 +60,18 @@ def test_a_launch_killed_anywhere_is_resumed(lab, cloud, share):
         assert gone(cloud) <= len(ASKED), boundary
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_killed_anywhere_is_torn_down(lab, cloud, share):
+def test_a_launch_killed_anywhere_is_torn_down(lab, cloud):
     prepare(lab, cloud, "launch")
-    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="demo"):
+    for boundary in killed_anywhere(lab, cloud, "launch", boundaries=EVEN, at_least=30, EXP="demo"):
         if has_recorded(lab, "RunInstances"):
             run(lab, "teardown", EXP="demo")
             assert registry_is_valid(lab), boundary
         assert gone(cloud) <= len(ASKED), boundary
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_teardown_killed_anywhere_is_ended_by_the_next_and_saves_each_volume_once(lab, cloud, share):
+def test_a_teardown_killed_anywhere_is_ended_by_the_next_and_saves_each_volume_once(lab, cloud):
     prepare(lab, cloud, "teardown", "snapshot")
-    for boundary in killed_anywhere(lab, cloud, "teardown", share=(share, SHARES), EXP="demo"):
+    for boundary in killed_anywhere(lab, cloud, "teardown", EXP="demo"):
         run(lab, "teardown", EXP="demo")
         (saved,) = alive(cloud)["snapshot"]
         assert gone(cloud, snapshot=[saved]) == len(ASKED), boundary

@@ -2,18 +2,16 @@
 
 import pytest
 
-from tests.crash.killing import alive, gone, has_recorded, killed_anywhere, registry_is_valid, run
+from tests.crash.killing import EVEN, ODD, alive, gone, has_recorded, killed_anywhere, registry_is_valid, run
 
 pytestmark = pytest.mark.crash
 
-SHARES = 3
 EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3\n'
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud, share):
+def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud):
     lab.write("experiments/nodes.toml", EXPERIMENT)
-    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="nodes"):
+    for boundary in killed_anywhere(lab, cloud, "launch", boundaries=ODD, at_least=30, EXP="nodes"):
         if not has_recorded(lab, '"launched"'):  # else it was killed when all was done
             run(lab, "launch", EXP="nodes")
         there = {kind: len(found) for kind, found in alive(cloud).items()}
@@ -23,10 +21,9 @@ def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud, share):
         assert gone(cloud) <= 1, boundary
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_of_nodes_killed_anywhere_is_torn_down(lab, cloud, share):
+def test_a_launch_of_nodes_killed_anywhere_is_torn_down(lab, cloud):
     lab.write("experiments/nodes.toml", EXPERIMENT)
-    for boundary in killed_anywhere(lab, cloud, "launch", share=(share, SHARES), at_least=30, EXP="nodes"):
+    for boundary in killed_anywhere(lab, cloud, "launch", boundaries=EVEN, at_least=30, EXP="nodes"):
         if has_recorded(lab, "CreatePlacementGroup"):
             run(lab, "teardown", EXP="nodes")
             assert registry_is_valid(lab), boundary
