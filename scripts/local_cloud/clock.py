@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,16 @@ AHEAD = Ahead()
 """How far this process's cloud is ahead."""
 
 
+@dataclass
+class Shift:
+    """Seconds by which measured time differs from what has passed: none passes between a snapshot and its return."""
+
+    seconds: float = 0.0
+
+
+SHIFT = Shift()
+
+
 def now() -> datetime:
     """Return the cloud's time, in UTC."""
     return datetime.now(UTC) + timedelta(seconds=AHEAD.seconds)
@@ -58,7 +69,12 @@ def now() -> datetime:
 
 def monotonic() -> float:
     """Return the cloud's seconds, to measure how long something takes."""
-    return time.monotonic() + AHEAD.seconds
+    return time.monotonic() + AHEAD.seconds + SHIFT.seconds
+
+
+def resume(moment: float) -> None:
+    """Let the measured seconds go on from a moment."""
+    SHIFT.seconds += moment - monotonic()
 
 
 def caller_now() -> datetime:

@@ -63,11 +63,14 @@ class Front:
 
     def save(self) -> SavedState:
         """Return all that there is now, to be restored later."""
-        return SavedState({name: getattr(self, name) for name in STATE}, [self])
+        state = {name: getattr(self, name) for name in STATE}
+        return SavedState({**state, "moment": clock.monotonic()}, [self])
 
     def restore(self, saved: SavedState) -> None:
-        """Let everything be as it was; what was due meanwhile is due now."""
-        vars(self).update(saved.restored())
+        """Let everything be as it was: what was due in a second is due in a second again."""
+        state = saved.restored()
+        clock.resume(state.pop("moment"))
+        vars(self).update(state)
 
     def set_weather(self, weather: Weather) -> None:
         """Let the weather be another from the next call on."""

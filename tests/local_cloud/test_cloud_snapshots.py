@@ -10,7 +10,6 @@ from botocore.exceptions import ConnectionClosedError
 
 from tests.local_cloud.asking import TYPE, every_machine, refused, run, state
 from tests.local_cloud.test_control import ask
-from tests.local_cloud_client import OPENER
 
 LONG = 600
 KEYS = [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -23,7 +22,7 @@ DESCRIBED = (
 
 def seen(cloud):
     """All that the cloud tells of itself and of what is in it. What each response is called by is left out."""
-    told = {path: OPENER.open(f"{cloud.url}/lab/{path}").read() for path in ("weather", "inventory", "calls")}
+    told: dict = {path: cloud.ask("GET", path) for path in ("weather", "inventory", "calls")}
     for region in ("us-east-1", "us-west-2"):
         ec2 = cloud.client("ec2", region)
         told |= {(region, what): getattr(ec2, f"describe_{what}")() for what in DESCRIBED}
@@ -38,7 +37,7 @@ def seen(cloud):
 def plain(response):
     """Spot requests tell the time at which they are asked for."""
     if isinstance(response, dict):
-        response.pop("ResponseMetadata")
+        response.pop("ResponseMetadata", None)
         for request in response.get("SpotInstanceRequests", ()):
             request["Status"].pop("UpdateTime")
     return response
@@ -133,6 +132,22 @@ def in_group(ec2, data_set):
     data = [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": data_set, "DeleteOnTermination": True}}]
     (machine,) = run(ec2, ClientToken="one", BlockDeviceMappings=data, Placement={"GroupName": "nodes"})
     return machine["InstanceId"]
+
+
+def test_what_was_due_in_a_minute_is_due_in_a_minute_again(cloud, ec2):
+    cloud.weather(pending=100, invisible=90)
+    identity = run(ec2)[0]["InstanceId"]
+    cloud.advance(40)
+    snapshot = cloud.snapshot()
+    for _ in range(2):
+        cloud.advance(1000)
+        cloud.restore(snapshot)
+        cloud.advance(40)
+        assert every_machine(ec2) == []
+        cloud.advance(12)
+        assert state(ec2, identity) == "pending"
+        cloud.advance(10)
+        assert state(ec2, identity) == "running"
 
 
 def test_chance_goes_on_from_there(cloud, ec2):
