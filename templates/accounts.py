@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Bring a machine to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over ssh.
 
     accounts [--check] [--purge] [--adopt] [--console] DOCUMENT.json|-

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """End this machine once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
 
     end-when-idle LIMIT EVERY [FILE]

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Mount the volumes of an ec2-lab machine. Runs as root, at every boot, on Python 3.9 or later.
 
     mount-volumes                    mount all that /etc/ec2-lab/volumes.json lists
@@ -11,7 +11,9 @@ Nitro machines the kernel names disks in any order, but each EBS disk has its vo
 tells in its NVMe identify page which name was asked for
 (https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html).
 
-Only a disk that carries nothing at all is ever formatted, and only where "format" says so.
+Only a disk that carries nothing at all is ever formatted, and only where "format" says so. Nothing is mounted where
+another than root could lay a link, now or before the next boot. Mounts are nosuid and nodev, where "options" do not say
+suid or dev.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ class Volume:
     format: str = ""
     owner: str = ""
     mode: str = ""
+    options: tuple = ()
 
     @classmethod
     def read(cls, entry: dict) -> Volume:
@@ -311,15 +314,21 @@ def source(device: str, uuid: str) -> str:
     return str(next((link for link in links if os.path.realpath(link) == os.path.realpath(device)), device))
 
 
+def options(volume: Volume, kind: str) -> list:
+    """Return the options that a volume is mounted with: what is on it may come from anywhere."""
+    safe = [f"no{option}" for option in ("suid", "dev") if option not in volume.options]
+    chosen = [option for option in volume.options if option not in ("suid", "dev")]
+    # XFS refuses a second volume of one snapshot without nouuid.
+    return safe + chosen + (["ro"] if volume.read_only else []) + (["nouuid"] if kind == "xfs" else [])
+
+
 def fstab_line(volume: Volume, kind: str, what: str) -> str:
     """Return the line of /etc/fstab: `nofail`, or a missing volume would keep the machine from booting.
 
     Not checked at boot: both file systems have a journal, and a check of terabytes takes an hour.
     """
-    options = ["defaults", "nofail", "x-systemd.device-timeout=30s"]
-    options += ["ro"] if volume.read_only else []
-    options += ["nouuid"] if kind == "xfs" else []  # XFS refuses a second volume of one snapshot otherwise
-    return f"{what} {volume.mount} {kind} {','.join(options)} 0 0\n"
+    every = ["defaults", "nofail", "x-systemd.device-timeout=30s", *options(volume, kind)]
+    return f"{what} {volume.mount} {kind} {','.join(every)} 0 0\n"
 
 
 def write_fstab(fstab: pathlib.Path, mount: str, line: str) -> None:
@@ -341,6 +350,30 @@ def write(path: pathlib.Path, text: str) -> None:
     draft.replace(path)
 
 
+def make_mount_point(path: str) -> None:
+    """Make a directory where it is absent, through directories that root alone can write, following no link.
+
+    Raises NotMounted.
+    """
+    here, way = os.open("/", os.O_RDONLY | os.O_DIRECTORY), ""
+    for name in path.strip("/").split("/"):
+        info = os.fstat(here)
+        if info.st_uid or info.st_mode & (0o022 if info.st_gid else 0o002):
+            os.close(here)
+            raise NotMounted(f"others than root can write {way or '/'}, and could lay a link there")
+        way += f"/{name}"
+        try:
+            if not os.access(name, os.F_OK, dir_fd=here, follow_symlinks=False):
+                os.mkdir(name, 0o755, dir_fd=here)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+        except OSError as problem:
+            raise NotMounted(f"{way} is a link, or no directory ({problem.strerror})") from problem
+        finally:
+            os.close(here)
+        here = below
+    os.close(here)
+
+
 def mount(volume: Volume, taken: set, fstab: pathlib.Path) -> dict:
     """Mount one volume, now and at every boot, and tell of it."""
     disk = instance_store() if volume.source == "instance-store" else wait_for(volume, taken).path
@@ -349,16 +382,17 @@ def mount(volume: Volume, taken: set, fstab: pathlib.Path) -> dict:
     if not found and not volume.format:
         refuse_unless_empty(disk)
         raise NotMounted(f"{disk} is empty; nothing is formatted without being told")
+    make_mount_point(volume.mount)
     if not found:
         make_filesystem(disk, volume.format, volume.mount)
         found, made = filesystem(disk), ", formatted"
     device, kind, uuid, label = found
-    pathlib.Path(volume.mount).mkdir(parents=True, exist_ok=True)
     if volume.source == "ebs":
         write_fstab(fstab, volume.mount, fstab_line(volume, kind, source(device, uuid)))
     if not os.path.ismount(volume.mount):
         # The machine's own disks have another file system after each stop, and are not mounted before this runs.
-        subprocess.check_call(["mount", volume.mount] if volume.source == "ebs" else ["mount", device, volume.mount])
+        by_hand = ["mount", "-o", ",".join(options(volume, kind)), device, volume.mount]
+        subprocess.check_call(["mount", volume.mount] if volume.source == "ebs" else by_hand)
     if not volume.read_only:
         made += grow(device, kind, volume.mount) + give(volume)
     rights = "read-only" if volume.read_only else "read-write"

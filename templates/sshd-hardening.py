@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Let people in by key alone: no passwords, no root. Runs as root, on Python 3.9 or later.
 
     sshd-hardening apply [--account NAME] [--confirm-within SECONDS]    put the drop-in in place and reload sshd
@@ -26,6 +26,7 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -44,6 +45,8 @@ WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
 """What systemd-tmpfiles removes at boot, before sshd starts: a machine rebooted unconfirmed lets in as before."""
+LONGEST_KEYS = 1 << 20
+"""Characters of a user's file that are looked at: it may be as long as its owner likes."""
 LONGEST_RELOAD = 10.0
 """Seconds until sshd that does not listen again is looked after."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
@@ -121,8 +124,9 @@ def has_key(home: pathlib.Path) -> bool:
     """Say whether a home holds a key that opens it; sshd reads the same two files."""
     for name in ("authorized_keys", "authorized_keys2"):
         with contextlib.suppress(OSError):
-            path = home / ".ssh" / name
-            lines = path.read_text(errors="replace") if path.is_file() else ""  # no pipe that never ends
+            opened = os.open(home / ".ssh" / name, os.O_RDONLY | os.O_NONBLOCK)  # no pipe that never ends
+            with open(opened, errors="replace") as file:  # noqa: PTH123
+                lines = file.read(LONGEST_KEYS) if stat.S_ISREG(os.fstat(opened).st_mode) else ""
             if re.search(r"^[^#\n]*(ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA", lines, re.MULTILINE):
                 return True
     return False
@@ -288,7 +292,7 @@ def arm(seconds: int) -> None:
     token = secrets.token_hex(8)
     write(WAITING, token, 0o600)
     write(AT_BOOT, "".join(f"r! {path}\n" for path in (DROP_IN, WAITING, AT_BOOT)))
-    command = [sys.executable, os.path.abspath(__file__), "rollback", "--if-waiting", token]  # noqa: PTH100
+    command = [sys.executable, "-I", os.path.abspath(__file__), "rollback", "--if-waiting", token]  # noqa: PTH100
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
         subprocess.run(["systemctl", "stop", f"{SWITCH}.timer"], env=ENVIRONMENT, capture_output=True, check=False)
         timer = [f"--unit={SWITCH}", "--collect", f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]

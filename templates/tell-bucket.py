@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Tell a bucket how an experiment's command gets on. Python 3.9 or later.
 
     tell-bucket          what the log has gained since the last time
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -23,6 +24,9 @@ PUT = STATE / "put.json"
 """How far the log is in the bucket."""
 UNIT = "experiment.service"
 METADATA = "http://169.254.169.254/latest"
+ROOT = {"HOME": "/root"}
+"""systemd gives what it runs as root after a command the HOME of the command's account, whose AWS configuration could
+name a program to be run (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24USER)."""
 PART = 8 << 20
 """Bytes of log that a part has at most."""
 
@@ -39,7 +43,8 @@ def instance() -> str:
 def put(content: bytes, address: str) -> None:
     """Put an object; what fails is tried again for two minutes."""
     for pause in (2, 5, 10, 20, 40, 40, None):
-        done = subprocess.run(["aws", "s3", "cp", "--only-show-errors", "-", address], input=content, check=False)
+        command = ["aws", "s3", "cp", "--only-show-errors", "-", address]
+        done = subprocess.run(command, input=content, check=False, env={**os.environ, **ROOT}, cwd="/")
         if done.returncode == 0:
             return
         if pause is None:

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Write down how an experiment's command ended. systemd runs it, however that was, and says so in the environment.
 
 EXIT_CODE and EXIT_STATUS are those of systemd.exec(5). Python 3.9 or later.

@@ -14,6 +14,7 @@ from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
 KEPT = 'types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\nat_teardown = "keep"'
+LOCAL = '[instance_store]\nmount = "/s/local"'
 MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
 
 
@@ -37,6 +38,27 @@ def complaint(tmp_path, kind, text):
             "experiment",
             'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "data"',
             "file.toml: data[0].mount: 'data' is not an absolute path (try \"/data\")",
+        ),
+        *(
+            (
+                "experiment",
+                f'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1\nmount = "{mount}"',
+                f"file.toml: scratch[0].mount: '{mount}' lies where others than root can write",
+            )
+            for mount in ("/tmp/a", "/var/tmp/a", "/home/alice/data")
+        ),
+        (
+            "experiment",
+            'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1\nmount = "/s"\noptions = ["exec,suid"]',
+            "file.toml: scratch[0].options[0]: should be 'suid', 'dev', 'noexec'",
+        ),
+        *(
+            (
+                "experiment",
+                f'types = ["g5.xlarge"]\nscratch = [{{gib = 1, mount = "/s", {given_away}}}]\n{LOCAL}',
+                "file.toml: /s/local lies in /s, where its owner could lay a link: mount it elsewhere",
+            )
+            for given_away in ('owner = "alice"', 'owner = ":docker", mode = "2775"')
         ),
         (
             "experiment",

@@ -92,5 +92,5 @@ def test_the_volume_that_a_deep_learning_image_makes_of_the_machines_own_disks_i
 def test_a_line_of_fstab_never_keeps_a_machine_from_booting():
     volume = mounting.Volume("/data", read_only=True)
     assert mounting.fstab_line(volume, "xfs", "UUID=1-2") == (
-        "UUID=1-2 /data xfs defaults,nofail,x-systemd.device-timeout=30s,ro,nouuid 0 0\n"
+        "UUID=1-2 /data xfs defaults,nofail,x-systemd.device-timeout=30s,nosuid,nodev,ro,nouuid 0 0\n"
     )

@@ -125,10 +125,12 @@ def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> Vo
         format=volume.filesystem if isinstance(volume, Scratch) else None,
         owner=volume.owner,
         mode=volume.mode,
+        options=volume.options or None,
     )
 
 
 def _of_the_machine(store: InstanceStore) -> VolumeDocument:
     return VolumeDocument(
-        source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode
-    )
+        source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode,
+        options=store.options or None,
+    )  # fmt: skip

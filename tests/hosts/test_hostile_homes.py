@@ -2,6 +2,8 @@
 
 import pytest
 
+from scripts.core.render import TEMPLATES
+
 SECRETS = ("/etc/gshadow", "/root/.ssh/authorized_keys")
 
 
@@ -70,3 +72,26 @@ def test_a_directory_in_the_way_of_the_keys_is_a_problem_and_not_deleted(guarded
     told = guarded.accounts(document)
     assert "authorized_keys" in told.detail("alice", "problem")
     assert guarded.path("/home/alice/.ssh/authorized_keys/mine").exists()
+
+
+def test_python_and_the_aws_cli_take_nothing_from_the_home_that_systemd_names(guarded):
+    """As it does for what runs as root after the command of a unit with User=."""
+    version = guarded.run("python3", "-c", "import sys; print(*sys.version_info[:2], sep='.')").stdout.strip()
+    site = f"/home/alice/.local/lib/python{version}/site-packages"
+    guarded.as_user("alice", f"mkdir -p {site}; echo 'import os; os.mkdir(\"/root/taken\")' > {site}/trap.pth")
+    assert guarded.run("python3", "-c", "", HOME="/home/alice").returncode == 0
+    assert guarded.path("/root/taken").exists(), "the trap works"
+    guarded.path("/root/taken").rmdir()
+    programs = [path for path in TEMPLATES.glob("*.py") if path.read_text().startswith("#!")]
+    assert len(programs) > 5
+    for path in programs:
+        guarded.write(f"/opt/ec2-lab/{path.stem}", path.read_text(), mode=0o755)
+        guarded.run(f"/opt/ec2-lab/{path.stem}", check=False, HOME="/home/alice")
+        assert not guarded.path("/root/taken").exists(), path.name
+
+
+@pytest.mark.parametrize("trap", ["mkfifo", "truncate -s 1T", "ln -s /dev/zero"])
+def test_a_key_file_without_an_end_keeps_nobody_waiting(guarded, bob_key, trap):
+    guarded.as_user("alice", f"cd ~alice/.ssh; rm authorized_keys; {trap} authorized_keys")
+    guarded.accounts({"members": {"bob": {"keys": [bob_key.line]}}, "only": ["bob"]})
+    assert guarded.harden("apply").of(None)[0].startswith("applied")

@@ -95,6 +95,54 @@ def test_an_empty_disk_is_formatted_only_where_that_is_said_and_never_a_second_t
     assert host.run("cat", "/scratch/a/file").stdout == "precious\n"
 
 
+@pytest.mark.parametrize(
+    ("laid", "where", "said"),
+    [
+        ("ln -s /etc /data", "/data", "/data is a link, or no directory"),
+        ("mkdir /real; ln -s /real /way", "/way/data", "/way is a link, or no directory"),
+        ("mkdir -m 1777 /shared; ln -s /etc /shared/data", "/shared/data", "others than root can write /shared,"),
+        ("mkdir -m 775 /shared; chgrp games /shared", "/shared/data", "others than root can write /shared,"),
+        ("mkdir /home/alice; chown games /home/alice", "/home/alice/a/b", "others than root can write /home/alice,"),
+        ("true", "/tmp/data", "others than root can write /tmp,"),
+        ("touch /data", "/data", "/data is a link, or no directory"),
+    ],
+)
+def test_nothing_is_mounted_or_formatted_where_another_than_root_could_lay_a_link(host, disks, laid, where, said):
+    device = disks()
+    host.run("sh", "-ec", laid)
+    before = host.run("sha256sum", device).stdout, host.path("/etc/fstab").read_text()
+    refused = mount(host, {"mount": where, "device": device, "format": "ext4"})
+    assert refused.returncode == 1
+    assert f"NOT MOUNTED: {where}: {said}" in refused.stdout
+    assert (host.run("sha256sum", device).stdout, host.path("/etc/fstab").read_text()) == before
+    assert mounted(host).keys().isdisjoint({where, "/etc"})
+    assert host.path("/etc/passwd").exists()
+
+
+def test_a_volume_inside_of_one_that_was_given_away_is_refused(host, disks):
+    outer, inner = disks(filesystem="ext4"), disks(filesystem="ext4")
+    volumes = {"mount": "/data", "device": outer, "owner": "games"}, {"mount": "/data/more", "device": inner}
+    done = mount(host, *volumes)
+    assert "NOT MOUNTED: /data/more: others than root can write /data, and could lay a link there" in done.stdout
+    assert mounted(host).keys() & {"/data", "/data/more"} == {"/data"}
+    host.run("chown", "root", "/data")
+    assert mount(host, {**volumes[0], "owner": ""}, volumes[1]).returncode == 0
+
+
+def test_what_is_on_a_volume_makes_nobody_root_unless_that_is_said(host, disks):
+    careful, trusting = disks(filesystem="ext4"), disks(filesystem="ext4")
+    chosen = ["suid", "dev", "noatime"]
+    volumes = {"mount": "/a", "device": careful}, {"mount": "/b", "device": trusting, "options": chosen}
+    assert mount(host, *volumes).returncode == 0
+    found = [set(host.run("findmnt", "-no", "OPTIONS", path).stdout.strip().split(",")) for path in ("/a", "/b")]
+    assert {"nosuid", "nodev"} <= found[0]
+    assert found[1].isdisjoint({"nosuid", "nodev"})
+    assert "noatime" in found[1]
+    lines = host.path("/etc/fstab").read_text()
+    assert re.search(r" /a ext4 \S*,nosuid,nodev[, ]", lines)
+    assert "suid" not in next(line for line in lines.splitlines() if " /b " in line)
+
+
 PARTITION_TABLE = bytes(446) + bytes([0, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0, 1, 0]) + bytes(48) + b"\x55\xaa"
 ENCRYPTED = b"LUKS\xba\xbe\x00\x01" + b"aes".ljust(32, b"\0") + b"xts-plain64".ljust(32, b"\0") + bytes(520)
 

@@ -1,6 +1,7 @@
 """sshd that takes keys alone, and nobody locked out by it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -226,8 +227,9 @@ def test_a_switch_that_another_apply_set_takes_nothing_back(peopled):
 def switch_of(host):
     """The arguments with which the program waits to take everything back."""
     (process,) = host.run("pgrep", "-f", "if-waiting").stdout.split()
-    _, _, *arguments, _, _ = host.run("cat", f"/proc/{process}/cmdline").stdout.rstrip("\0").split("\0")
-    return arguments
+    python, isolated, program, *arguments = host.run("cat", f"/proc/{process}/cmdline").stdout.rstrip("\0").split("\0")
+    assert (Path(python).name[:7], isolated, program) == ("python3", "-I", "/opt/ec2-lab/sshd-hardening")
+    return arguments[:-2]
 
 
 def test_the_first_boot_needs_no_running_sshd(host, alice_key):

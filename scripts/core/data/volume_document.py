@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ class VolumeDocument:
     """The file system that is made on an empty disk; nothing is ever formatted without."""
     owner: str | None = None
     mode: str | None = None
+    options: Sequence[str] | None = None
+    """How it is mounted, beside nosuid and nodev, which suid and dev among them take back."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is told."""

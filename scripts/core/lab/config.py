@@ -235,6 +235,10 @@ class Experiment(Strict):
         if len(set(mounts)) < len(mounts):
             message = f"two volumes can't share a mount point: {', '.join(mounts)}"
             raise ValueError(message)
+        for outer in (volume for volume in self.mounted if not volume.is_roots_alone):
+            if inner := next((mount for mount in mounts if mount.startswith(f"{outer.mount}/")), None):
+                message = f"{inner} lies in {outer.mount}, where its owner could lay a link: mount it elsewhere"
+                raise ValueError(message)
         return self
 
 

@@ -53,6 +53,9 @@ def mount_point(path: str) -> str:
     if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
         message = f'{path!r} is the system\'s own (try "/data")'
         raise ValueError(message)
+    if re.match(r"/tmp/|/var/tmp(/|$)|/home/[^/]+/", normal):  # noqa: S108 - names, no files
+        message = f'{path!r} lies where others than root can write, and could lay a link (try "/data")'
+        raise ValueError(message)
     return normal
 
 

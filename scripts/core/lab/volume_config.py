@@ -12,6 +12,10 @@ from scripts.core.lab.values import Duration, Gib, MountPoint, Name, Owner, Reas
 
 AtTeardown = Literal["delete", "snapshot", "keep"]
 Filesystem = Literal["ext4", "xfs"]
+MountOption = Literal[
+    "suid", "dev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "lazytime", "discard"
+]  # fmt: skip
+"""mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS. Without suid and dev, a volume is mounted nosuid and nodev."""
 
 
 LONGEST = timedelta(days=3650)
@@ -24,6 +28,14 @@ class Mounted(Strict):
     owner: Owner | None = None
     """The mount point's owner and group, "alice:docker", as the machine knows them; left as they are when left out."""
     mode: Annotated[str, matching(r"[0-7]{3,4}", 'an octal mode (try "2775")')] | None = None
+    options: list[MountOption] = []
+    """How it is mounted; set-uid programs and device files on it count for nothing unless suid and dev are here."""
+
+    @property
+    def is_roots_alone(self) -> bool:
+        """Whether nobody but root can write in its mount point, by what is said here."""
+        user = (self.owner or "").partition(":")[0]
+        return user in ("", "root") and not int(self.mode or "0", 8) & 0o022
 
 
 class Volume(Mounted):
