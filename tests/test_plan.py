@@ -35,7 +35,8 @@ def test_it_makes_nothing(lab, cloud):
     assert ended.code == 0, ended.err
     changing = [c for c in cloud.calls() if not c["action"].startswith(("Describe", "Get", "List"))]
     assert [(c["action"], c["params"]["DryRun"], c["code"]) for c in changing] == [
-        ("RunInstances", "true", "DryRunOperation")
+        ("DeleteKeyPair", "true", "DryRunOperation"),
+        ("RunInstances", "true", "DryRunOperation"),
     ]
     assert living_in(cloud, "us-east-1", "instance") == []
     ended = lab.teardown()

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from scripts.core.aws.dry_run import DryRuns, dry_runs
 from scripts.core.capacity.capacity import Pool
 from scripts.core.capacity.refusals import Refusal
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
 from scripts.core.doctor.checked_lab import CheckedLab
-from scripts.core.doctor.dry_runs import Answer, Tried, tried, tried_with
+from scripts.core.doctor.dry_runs import Answer, Trials, Tried
 from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.doctor.harmless_reads import READS
 from scripts.core.doctor.iam_policy import actions, statements
@@ -26,6 +27,10 @@ RUN = "RunInstances"
 
 ALLOWED = Diagnosis("allowed", Level.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator")
 REFUSED = Diagnosis("not-allowed", Level.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
+CARRIED_OUT = Diagnosis(
+    "dry-run-carried-out", Level.WRONG, "{subjects}: a dry run of {action} was carried out; no more are made",
+    "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
+)  # fmt: skip
 LAUNCH_REFUSED = Diagnosis(
     "launch-refused", Level.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
     "`make plan EXP={experiment}` shows the request",
@@ -60,13 +65,16 @@ class Permissions(Check):
 
     def looks(self, lab: CheckedLab) -> Iterator[Look]:
         """Ask for each call of EC2 in each region by itself; for all others at once."""
+        trials = Trials(lab.opened.cloud)
         for region in lab.regions:
+            lab.begin(are_dry, region)
             lab.begin(own_things, region)
         lab.begin(policy_source)
         asked = [lab.begin(simulated, statement) for statement in statements()]
         for region in lab.regions:
+            yield partial(self._are_dry, lab, region)
             for action in actions("ec2"):
-                yield partial(self._tried, lab, region, action, asked)
+                yield partial(self._tried, lab, trials, region, action, asked)
         yield partial(self._others, lab, asked)
 
     def look(self, lab: CheckedLab) -> Iterable[Finding]:
@@ -74,21 +82,32 @@ class Permissions(Check):
         del lab
         return ()
 
-    def _tried(self, lab: CheckedLab, region: str, action: str, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
+    def _are_dry(self, lab: CheckedLab, region: str) -> Iterator[Finding]:
         expect_open(lab, region)
-        operation, cloud = action.partition(":")[2], lab.opened.cloud
-        if operation == RUN:
-            yield from self._launch(lab, region)
-            return
-        result = tried(cloud, region, operation, lab.begin(own_things, region).result())
-        if result.answer is Answer.REFUSED:
-            yield REFUSED.of(region, action=action, why=_why(lab, region, result))
-        elif result.answer is Answer.ALLOWED:
-            yield ALLOWED.of(action)
-        else:
-            yield _by_simulation(action, together(asked))
+        if lab.begin(are_dry, region).result() is DryRuns.CARRIED_OUT:
+            yield CARRIED_OUT.of(region, action="a harmless call", undo="nothing was changed")
 
-    def _launch(self, lab: CheckedLab, region: str) -> Iterator[Finding]:
+    def _tried(
+        self, lab: CheckedLab, trials: Trials, region: str, action: str, asked: list[Future[Verdicts]]
+    ) -> Iterator[Finding]:
+        expect_open(lab, region)
+        operation = action.partition(":")[2]
+        if lab.begin(are_dry, region).result() is not DryRuns.DRY:
+            yield _by_simulation(action, together(asked))
+        elif operation == RUN:
+            yield from self._launch(lab, trials, region)
+        else:
+            result = trials.tried(region, operation, lab.begin(own_things, region).result())
+            if result.answer is Answer.REFUSED:
+                yield REFUSED.of(region, action=action, why=_why(lab, region, result))
+            elif result.answer is Answer.ALLOWED:
+                yield ALLOWED.of(action)
+            elif result.answer is Answer.CARRIED_OUT:
+                yield CARRIED_OUT.of(region, action=action, undo=_undo(region, result))
+            else:
+                yield _by_simulation(action, together(asked))
+
+    def _launch(self, lab: CheckedLab, trials: Trials, region: str) -> Iterator[Finding]:
         """Try the request of the first experiment that would be launched in a region."""
         name = next((name for name in lab.experiments if region in lab.regions_of(name)), None)
         if name is None:
@@ -102,12 +121,14 @@ class Permissions(Check):
             request = request_for(share, pool, experiment.nodes, experiment.nodes)
         except LabError:
             return  # what the region or the experiment lacks, other checks say
-        result = tried_with(lab.opened.cloud, region, RUN, request)
+        result = trials.tried_with(region, RUN, request)
         if result.answer is Answer.REFUSED:
             yield REFUSED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
         elif result.answer is Answer.ALLOWED:
             yield ALLOWED.of(f"ec2:{RUN}")
-        else:
+        elif result.answer is Answer.CARRIED_OUT:
+            yield CARRIED_OUT.of(region, action=f"ec2:{RUN}", undo=_undo(region, result))
+        elif result.answer is Answer.UNCLEAR:
             yield LAUNCH_REFUSED.of(region, experiment=name, why=f"{result.code}: {result.message}")
 
     def _others(self, lab: CheckedLab, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
@@ -118,6 +139,18 @@ class Permissions(Check):
                 if allowed is None and action in READS:
                     said[action] = READS[action](lab)
                 yield _by_simulation(action, said)
+
+
+def are_dry(lab: CheckedLab, region: str) -> DryRuns:
+    """Return what a region's endpoint makes of dry runs."""
+    expect_open(lab, region)
+    return dry_runs(lab.opened.cloud.ec2(region))
+
+
+def _undo(region: str, result: Tried) -> str:
+    if not result.made:
+        return "see what it did in CloudTrail"
+    return f"`aws ec2 terminate-instances --region {region} --instance-ids {' '.join(result.made)}` ends what it made"
 
 
 def _by_simulation(action: str, said: Mapping[str, bool | None]) -> Finding:

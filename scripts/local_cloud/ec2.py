@@ -55,7 +55,7 @@ class Ec2:
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
             self.snapshots.check_copy(call, self.weather)
-        if call.params.get("DryRun") == "true":
+        if call.params.pop("DryRun", "") == "true" and not self.weather.carries_out_dry_runs_of(call.action):
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.earlier_answer(call, asked):
             return _again(call, earlier)

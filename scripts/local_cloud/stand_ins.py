@@ -80,7 +80,7 @@ def stand_in(call: Call, quotas: dict[str, float]) -> Answer | None:
     """Answer for a service that moto lacks; None for all others."""
     if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
         return _decoded(call)
-    if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults"):
+    if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
         return Answer(200, NO_METADATA_DEFAULTS.encode())
     if answer := STAND_INS.get((call.service, call.action)):
         return Answer(200, as_json(answer(call, quotas)), "application/x-amz-json-1.1")

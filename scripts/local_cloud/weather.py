@@ -117,6 +117,8 @@ class Weather(BaseModel):
     """Seconds until a machine's console can be read."""
     clock_skew: float = 0.0
     """Seconds by which the cloud's clock is ahead of this machine's; beyond five minutes no call is taken."""
+    ignores_dry_run: list[str] = []
+    """Operations (or patterns of them) that are carried out where only a dry run is asked for, as EC2 never does."""
     seed: int = 0
     """Of what probabilities decide."""
     quotas: dict[str, float] = {}
@@ -136,6 +138,10 @@ class Weather(BaseModel):
         if isinstance(chosen, dict):
             chosen = chosen.get(resource_type, chosen.get("*", 0.0))
         return chosen if isinstance(chosen, tuple) else (chosen, chosen)
+
+    def carries_out_dry_runs_of(self, action: str) -> bool:
+        """Say whether a dry run of an operation is none."""
+        return any(fnmatchcase(action, pattern) for pattern in self.ignores_dry_run)
 
     def seconds_of(self, action: str, region: str) -> float:
         """Return the seconds that a snapshot or a copy takes in a region."""

@@ -10,17 +10,19 @@ certain. Any other code (InvalidInstanceID.NotFound) says neither.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from threading import Lock
 from typing import Any
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.dry_run import WOULD_WORK
 from scripts.core.aws.tags import KEPT
 
-WOULD_WORK, NOT_ALLOWED = "DryRunOperation", "UnauthorizedOperation"
+NOT_ALLOWED = "UnauthorizedOperation"
 MADE_UP = {
     "instance": "i-0123456789abcdef0", "volume": "vol-0123456789abcdef0", "snapshot": "snap-0123456789abcdef0",
     "security-group": "sg-0123456789abcdef0", "placement-group": "ec2-lab-doctor",
@@ -41,6 +43,10 @@ class Answer(Enum):
     ALLOWED = "allowed"
     REFUSED = "refused"
     UNCLEAR = "unclear"
+    CARRIED_OUT = "carried out"
+    """It was no dry run."""
+    NOT_MADE = "not made"
+    """Another was carried out before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +113,45 @@ class Tried:
     answer: Answer
     code: str = ""
     message: str = ""
+    made: tuple[str, ...] = ()
+    """The instances that run since, where it was carried out."""
 
 
-def tried(cloud: Cloud, region: str, operation: str, own: Ids) -> Tried:
-    """Ask for a dry run of an operation on the lab's own things where there are some, else on made-up ones."""
-    known = DRY_RUNS.get(operation)
-    request = known.request({**MADE_UP, **own}, region) if known else {}
-    return tried_with(cloud, region, operation, request, is_clear=known is None or set(known.on) <= set(own))
+@dataclass
+class Trials:
+    """All dry runs of one visit: the first that is carried out is the last."""
 
+    cloud: Cloud
+    over: bool = False
+    _alone: Lock = field(default_factory=Lock)
+    """Held for those that could do harm, so that no second one is on its way when the first does."""
 
-def tried_with(
-    cloud: Cloud, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool = True
-) -> Tried:
-    """Ask for a dry run of a request; `is_clear` says whether a refusal can only mean that it is not allowed."""
-    try:
-        getattr(cloud.ec2(region), xform_name(operation))(**request, DryRun=True)
-    except ClientError as refusal:
-        error = refusal.response["Error"]
-        code, message = error.get("Code", ""), error.get("Message", "")
-        if code == WOULD_WORK:
-            return Tried(Answer.ALLOWED)
-        refused = code == NOT_ALLOWED and is_clear
-        return Tried(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
-    return Tried(Answer.ALLOWED)  # a description that was given
+    def tried(self, region: str, operation: str, own: Ids) -> Tried:
+        """Ask for a dry run of an operation on the lab's own things where there are some, else on made-up ones."""
+        known = DRY_RUNS.get(operation)
+        if known is None:
+            return self._asked(region, operation, {}, is_clear=True)
+        request, is_clear = known.request({**MADE_UP, **own}, region), set(known.on) <= set(own)
+        if not known.on or set(known.on) & set(own):
+            return self.tried_with(region, operation, request, is_clear=is_clear)
+        return self._asked(region, operation, request, is_clear=is_clear)
+
+    def tried_with(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool = True) -> Tried:
+        """Ask for a dry run of a request; `is_clear` says whether a refusal can only mean that it is not allowed."""
+        with self._alone:
+            return self._asked(region, operation, request, is_clear=is_clear)
+
+    def _asked(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool) -> Tried:
+        if self.over:
+            return Tried(Answer.NOT_MADE)
+        try:
+            done = getattr(self.cloud.ec2(region), xform_name(operation))(**request, DryRun=True)
+        except ClientError as refusal:
+            error = refusal.response["Error"]
+            code, message = error.get("Code", ""), error.get("Message", "")
+            if code == WOULD_WORK:
+                return Tried(Answer.ALLOWED)
+            refused = code == NOT_ALLOWED and is_clear
+            return Tried(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
+        self.over = True
+        return Tried(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))

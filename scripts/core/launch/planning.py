@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.core.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
 from scripts.core.capacity.capacity import Pool, Scope, Search
 from scripts.core.capacity.offerings import zones_offering
 from scripts.core.capacity.refusals import Refusal
 from scripts.core.capacity.wishes import wishes
 from scripts.core.costs.dollars import Dollars
+from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Refused, ask
 from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
@@ -19,8 +21,6 @@ from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import RegionUnready, Share
 from scripts.core.registry.record import new_id
 from scripts.core.session import Session
-
-DRY_RUN_WORKED = "DryRunOperation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Plan:
     """The plan of one launch of `count` machines; only reading calls are made."""
 
     def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
-        self.session = session
+        self.session, self.name = session, name
         self.wishes = wishes(session.lab, name, experiment)
         self.experiment = experiment
         self.count = count
@@ -84,14 +84,23 @@ class Plan:
         return request_for(self.share(pool.region), pool, self.count, least)
 
     def dry_run(self, pool: Pool) -> Refusal | None:
-        """Ask AWS whether the request would be allowed; None if so, else its refusal."""
+        """Ask AWS whether the request would be allowed; None if so, else its refusal.
+
+        Raises LabError where what answers does not know dry runs.
+        """
         request = self.request(pool) | {"DryRun": True}
+        ec2, bucket = self.session.cloud.ec2_asking_once(pool.region), self.session.launch_bucket(pool.region)
+        if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
+            raise LabError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:
-            bucket = self.session.launch_bucket(pool.region)
-            ask(self.session.cloud.ec2_asking_once(pool.region), request, new_id(), bucket)
+            made = ask(ec2, request, new_id(), bucket)
         except Refused as answer:
-            return None if answer.refusal.code == DRY_RUN_WORKED else answer.refusal
-        return None
+            return None if answer.refusal.code == WOULD_WORK else answer.refusal
+        ids = ", ".join(machine["InstanceId"] for machine in made)
+        raise LabError(
+            f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "
+            "look at AWS_ENDPOINT_URL and the proxy: what answers is not EC2"
+        )
 
     def _facts(self, region: str) -> RegionFacts:
         cloud, book, types = self.session.cloud, self.session.prices, self.experiment.types
