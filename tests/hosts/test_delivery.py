@@ -1,7 +1,5 @@
 """What a command waits for is brought to a real host over ssh, and begins it once."""
 
-import base64
-import gzip
 import json
 import signal
 import time
@@ -10,6 +8,7 @@ import pytest
 
 from scripts.core.render import text_of
 from tests.hosts.machine import appear, let_in
+from tests.hosts.test_secrets import user_data_of
 from tests.lab_directory import REPOSITORY
 from tests.test_runs import git
 
@@ -95,11 +94,8 @@ def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_us
     assert process.returncode == 0, out + err
     assert host.run("stat", "-c", "%a %U:%G", "/opt/ec2-lab/experiment").stdout == "600 root:root\n"
     assert "export lr=0.7071\ncd code\npython3 train.py --quietly\n" in host.path("/opt/ec2-lab/experiment").read_text()
-    (machine,) = [m for m in cloud.inventory() if m["kind"] == "instance"]
-    described = {"InstanceId": machine["id"], "Attribute": "userData"}
-    sent = cloud.client("ec2", "us-east-1").describe_instance_attribute(**described)["UserData"]["Value"]
-    packed = base64.b64decode(sent)
-    user_data = (gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed).decode()
+    user_data = user_data_of(cloud)
+    assert "experiment.service" in user_data
     started = (tmp_path / "commands").read_text()
     assert "ssh" in started, "the watch works"
     for text in (user_data, started, lab.registry.read_text()):

@@ -1,5 +1,7 @@
 """A lab's whole day, and no secret of it in the registry, a log, a file, a command line or on the screen."""
 
+import base64
+import gzip
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def lines_of(key):
     return [line for line in key.splitlines() if line and not line.startswith("-----")]
 
 
+def user_data_of(cloud):
+    """The user data of the one instance, as cloud-init reads it."""
+    (instance,) = [thing for thing in cloud.inventory() if thing["kind"] == "instance"]
+    asked = {"InstanceId": instance["id"], "Attribute": "userData"}
+    told = cloud.client("ec2", instance["region"]).describe_instance_attribute(**asked)
+    sent = base64.b64decode(told["UserData"]["Value"])
+    return (gzip.decompress(sent) if sent.startswith(b"\x1f\x8b") else sent).decode()
+
+
 @pytest.fixture
 def watched(lab, tmp_path):
     """A lab whose every process tells which commands it starts."""
@@ -56,6 +67,8 @@ def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host
         return ended
 
     assert run("launch", EXP="demo").code == 0
+    user_data = user_data_of(cloud)
+    assert COMMAND in user_data, "as nothing is delivered to it"
     be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
     host_with_sshd.accounts({"members": {"alice": {"keys": [alice_key.line], "sudo": "nopasswd"}}})
     lab.write("members/bob.toml", f'keys = ["{alice_key.line}"]\ngroups = ["sudo"]\n')
@@ -91,6 +104,7 @@ def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host
     assert lab.registry in kept
     for secret in secrets:
         assert secret not in commands, "in a process's arguments"
+        assert secret == COMMAND or secret not in user_data, "in user data"
         assert not [s for s in screens if secret in s], "on a screen"
         assert not [f for f in [*kept, *logs] if secret in f.read_text(errors="replace")], "in a file"
     assert "(secret)" in lab.registry.read_text(), "what there was is marked"
