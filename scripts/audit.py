@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans, after they were shown.")]
+Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="What FIX deletes, by its ids, whoever made it.")]
 FOUND_SOMETHING = 3
 """The exit code, for cron, where something is wrong for certain; strangers and kept volumes may be meant so."""
 
 
 @app.command()
-def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson = False) -> None:
+def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "", as_json: AsJson = False) -> None:
     """Compare all that lives in all regions (or REGIONS) with the registry, and say what each costs a month.
 
-    Orphans live and are not in the registry; what is unfinished lives though the registry takes it for ended; ghosts
-    are in the registry and not in AWS; what outstayed was kept until a day that has passed; strangers are not the
-    lab's and look forgotten. FIX=1 deletes the orphans that you made, or that say of nobody who did; OF=user@host, or
-    OF=everyone, says whose otherwise.
-    Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, unfinished things, or volumes kept past their day.
+    Orphans were made by this registry, which knows nothing of them any more; what is unfinished lives though the
+    registry takes it for ended; copies have the tags of what it made, and are not that; ghosts are in the registry and
+    not in AWS; what outstayed was kept until a day that has passed; others were made by another registry; strangers are
+    not the lab's and look forgotten. FIX=1 deletes the orphans that you made and that do not run; OF=user@host, or
+    OF=everyone, says whose otherwise. What runs, copies, and what another registry made is deleted by name alone:
+    FIX=1 ONLY="i-… vol-…".
+    Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
+    day.
     """
     from scripts.core.account.audit import ALARMING
     from scripts.core.account.audit_report import AuditReport
@@ -48,22 +52,31 @@ def audit(fix: Fix = False, of: Of = "", regions: Regions = "", as_json: AsJson 
         found = with_owners(session, found)
         report.found(seen, found)
         if fix:
-            gone = _fixed(session, found, whose, report)
+            caller = "" if of else who_asks(session)
+            gone = _fixed(session, found, report, only, whose, caller)
             found = [finding for finding in found if finding.resource.id not in gone]
     if any(finding.verdict in ALARMING for finding in found):
         raise typer.Exit(FOUND_SOMETHING)
 
 
-def _fixed(session: Session, found: list[Finding], whose: str, report: AuditReport) -> list[str]:
-    """Delete the orphans that are meant; return what is out of the world, ghosts among it."""
-    from scripts.core.account.audit import Verdict
-    from scripts.core.account.orphans import delete_orphans, forget, meant
+def who_asks(session: Session) -> str:
+    """Return the caller's name as CloudTrail has it; nothing where AWS does not say it."""
+    from scripts.core.aws.caller import introduced
 
-    orphans = [finding for finding in found if finding.verdict is Verdict.ORPHAN]
-    mine = [finding for finding in meant(orphans, whose) if not finding.spared]
-    report.spares([finding for finding in orphans if finding not in mine])
-    deleted = delete_orphans(session, mine, report.deleting) if mine else []
-    ghosts = [finding for finding in found if finding.verdict is Verdict.GHOST]
+    return introduced(session.cloud, session.lab.regions).name
+
+
+def _fixed(
+    session: Session, found: list[Finding], report: AuditReport, only: str, whose: str, caller: str
+) -> list[str]:
+    """Delete the orphans that are meant, or what ONLY names; return what is out of the world, ghosts among it."""
+    from scripts.core.account.audit import Verdict
+    from scripts.core.account.orphans import delete_orphans, forget, named, sorted_out
+
+    going, spared = (named(found, only), []) if only else sorted_out(found, whose, caller)
+    report.spares(spared)
+    deleted = delete_orphans(session, going, report.deleting) if going else []
+    ghosts = [] if only else [finding for finding in found if finding.verdict is Verdict.GHOST]
     forget(session, ghosts)
     report.fixed(deleted, ghosts)
     return [*deleted, *(ghost.resource.id for ghost in ghosts)]

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, Of, Regions, Yes, script
 
 app = script(__doc__)
+Only = Annotated[
+    str, typer.Option("--only", envvar="ONLY", help="The id of a registry that was lost, or its beginning.")
+]
 
 
 @app.command()
-def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def registry_rebuild(
+    of: Of = "", only: Only = "", regions: Regions = "", yes: Yes = False, as_json: AsJson = False
+) -> None:
     """Look for orphans in all regions (or REGIONS) and write them into the registry, with YES=1.
 
-    Yours, and those that say of nobody whose they are; OF=user@host or OF=everyone takes others'. From then on status
-    shows them and teardown ends them. What they were asked with is not to be found out any more.
+    Those that you made; OF=user@host or OF=everyone takes others'. Where the whole registry was lost, nothing but its
+    id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry answers
+    for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be found
+    out any more.
     """
     from scripts.core.account.audit import Verdict
     from scripts.core.account.audit_report import AuditReport
     from scripts.core.account.examination import examined
-    from scripts.core.account.orphans import meant, of_whom, take_in
+    from scripts.core.account.orphans import EVERYONE, of_registry, of_whom, take_in
     from scripts.core.names import region_names
     from scripts.core.session import open_session
 
@@ -29,10 +41,11 @@ def registry_rebuild(of: Of = "", regions: Regions = "", yes: Yes = False, as_js
     with open_session("registry-rebuild") as session:
         report.begins(session)
         seen, found = examined(session, region_names(regions))
-        orphans = [finding for finding in found if finding.verdict is Verdict.ORPHAN]
-        report.found(seen, orphans)
-        mine = meant(orphans, whose)
-        report.spares([finding for finding in orphans if finding not in mine])
+        report.found(seen, [finding for finding in found if finding.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
+        lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
+        mine = [finding for finding in lost if whose in (EVERYONE, finding.by)]
+        others = [finding for finding in lost if finding not in mine]
+        report.spares([replace(one, spared=f"made by {one.by}: OF={one.by} means it") for one in others])
         if mine and not yes:
             raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
         take_in(session, mine)

@@ -25,8 +25,9 @@ WithData = Annotated[
 def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = False, as_json: AsJson = False) -> None:
     """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
 
-    Refused while an experiment lives, whoever's. Data sets and kept volumes are shown with their monthly cost, and
-    stay unless WITH_DATA=1. Exit 0 if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
+    What another registry made is shown and stays. Refused while an experiment lives, whoever's. Data sets and kept
+    volumes are shown with their monthly cost, and stay unless WITH_DATA=1. Exit 0 if AWS shows nothing of it any more,
+    1 if anything is left or would be deleted.
     """
     from scripts.core.account.account_survey import survey
     from scripts.core.account.lab_belongings import belongings
@@ -41,7 +42,7 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))
-        found = belongings(seen.items, session.lab.name)
+        found = belongings(seen.items, session.lab.name, session.registry_ids())
         show(console, found, with_data)
         check_removable(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]

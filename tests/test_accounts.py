@@ -16,11 +16,6 @@ def number_of(directory):
     return (directory / "account").read_text().strip()
 
 
-def as_aws(cloud, key="x"):
-    """The settings by which a local cloud is taken for AWS."""
-    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": cloud.url}
-
-
 @pytest.fixture
 def launched(lab):
     """A lab whose experiment runs."""
@@ -55,7 +50,7 @@ def test_from_another_account_it_is_named_and_neither_gone_nor_touched(
 
 def test_one_begins_on_the_local_cloud_and_goes_on_in_aws_with_the_same_registry(launched, cloud, second_cloud):
     launched.write("lab.toml", AWS)
-    aws = as_aws(second_cloud)
+    aws = second_cloud.credentials("x")
     assert launched.launch(**aws).code == 0
     assert len(living_in(second_cloud, HERE, "instance")) == 1
     rows = launched.run("status", JSON="1", **aws)
@@ -75,15 +70,15 @@ def test_one_begins_on_the_local_cloud_and_goes_on_in_aws_with_the_same_registry
 def test_a_second_one_of_a_name_that_lives_in_another_aws_account_is_not_launched(lab, cloud, second_cloud):
     lab.write("lab.toml", AWS)
     lab.write("experiments/demo.toml", EXPERIMENT)
-    assert lab.launch(**as_aws(cloud)).code == 0
-    refused = lab.run("launch", EXP="demo", **as_aws(second_cloud))
+    assert lab.launch(**cloud.credentials("x")).code == 0
+    refused = lab.run("launch", EXP="demo", **second_cloud.credentials("x"))
     assert refused.code == 1
     assert "demo is live in account" in refused.error
     assert living_in(second_cloud, HERE, "instance") == []
-    kept = lab.run("teardown", EXP="demo", YES="1", **as_aws(second_cloud))
+    kept = lab.run("teardown", EXP="demo", YES="1", **second_cloud.credentials("x"))
     assert kept.code == 1, "what lives in AWS is never simply struck out"
     assert "the profile of that account leads there" in kept.error
-    assert lab.teardown(**as_aws(cloud)).code == 0
+    assert lab.teardown(**cloud.credentials("x")).code == 0
 
 
 def test_what_lived_in_a_cloud_that_is_no_more_is_struck_out_where_that_is_said(launched, second_cloud_directory):
@@ -111,9 +106,9 @@ def test_aws_is_asked_once_for_each_access_key_which_account_it_is_of(lab, cloud
     lab.write("lab.toml", AWS)
     lab.write("registry.json", json.dumps([{"event": "note", "id": "f" * 32, "time": "2026-01-01T00:00:00.000Z"}]))
     for key in ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"):
-        assert lab.run("status", **as_aws(cloud, key)).code == 0
+        assert lab.run("status", **cloud.credentials(key)).code == 0
     assert len(cloud.calls("GetCallerIdentity")) == 2
-    lab.run("status", **as_aws(cloud, "test"))
-    lab.run("status", **as_aws(cloud, "test"))
+    lab.run("status", **cloud.credentials("test"))
+    lab.run("status", **cloud.credentials("test"))
     assert len(cloud.calls("GetCallerIdentity")) == 4, "a key that is not AWS's says nothing the next time"
     assert "AKIA" not in (lab.path / ".cache" / "accounts.json").read_text()

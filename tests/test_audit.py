@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 import socket
 
 import pytest
@@ -28,7 +29,20 @@ def audit(lab, regions=HERE, **variables):
 
 
 def lose_registry(lab):
+    """Lose the whole file."""
     lab.registry.rename(lab.path / "lost.json")
+
+
+def lose_records(lab):
+    """Lose all records but the one that says which registry it is."""
+    lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("note") or {})]))
+
+
+def marked(lab, kind, **tags):
+    """Tag specifications as this registry's own calls make them."""
+    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    whole = {"lab:record": "0" * 32, "lab:registry": identity, "lab:by": ME, "lab:experiment": "old", **tags}
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in whole.items()]}]
 
 
 def machines(cloud, region="us-east-1"):
@@ -44,7 +58,7 @@ def test_nothing_is_forgotten_where_all_that_lives_is_in_the_registry(running):
 
 
 def test_orphans_are_found_with_their_price_and_their_maker(running):
-    lose_registry(running)
+    lose_records(running)
     code, summary, found = audit(running)
     assert code == 3
     assert {f["finding"] for f in found} == {"orphan"}
@@ -57,42 +71,97 @@ def test_orphans_are_found_with_their_price_and_their_maker(running):
     assert summary["counts"]["orphan"] == len(found) == 3
 
 
-def test_orphans_are_deleted_after_they_were_shown(running, cloud):
-    lose_registry(running)
-    assert audit(running)[0] == 3
-    assert machines(cloud) != []
-    ended = running.run("audit", REGIONS=HERE, FIX="1")
-    assert ended.code == 0, ended.err
+def test_orphans_are_deleted_after_they_were_shown_and_what_runs_by_its_name_alone(running, cloud):
+    lose_records(running)
+    (machine,) = machines(cloud)
+    shown = running.run("audit", REGIONS=HERE, FIX="1")
+    assert shown.code == 3
+    assert f"left alone: instance {machine} (us-east-1), it runs: ONLY={machine} means it" in shown.out
+    assert machines(cloud) == [machine]
+    ended = running.run("audit", REGIONS=HERE, FIX="1", ONLY=machine)
     assert ended.out.index("orphan") < ended.out.index("deleting instance")
     assert machines(cloud) == []
+    assert running.run("audit", REGIONS=HERE, FIX="1").code == 0
     assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []
     assert audit(running) == (0, audit(running)[1], [])
 
 
 def test_a_teammates_are_shown_and_left_alone_until_they_are_named(running, cloud):
-    (machine,) = machines(cloud)
     ec2 = cloud.client("ec2", "us-east-1")
-    ids = [machine, *(v["VolumeId"] for v in ec2.describe_volumes()["Volumes"])]
-    ec2.create_tags(Resources=ids, Tags=[{"Key": "lab:by", "Value": "bob@laptop"}])
-    lose_registry(running)
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=marked(running, "volume", **{"lab:by": "bob@laptop"})
+    )["VolumeId"]
     ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
     assert "made by bob@laptop: OF=bob@laptop means it" in ended.out
-    assert machines(cloud) == [machine]
+    assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
     assert running.run("audit", REGIONS=HERE, FIX="1", OF="bob@laptop").code == 0
+    assert volume not in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
+
+
+def test_what_cloudtrail_says_that_somebody_else_made_is_left_alone_until_it_is_named(running, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=marked(running, "volume"))[
+        "VolumeId"
+    ]
+    ended = running.run("audit", REGIONS=HERE, FIX="1")
+    assert ended.code == 3
+    assert f"{volume} (us-east-1), made by testing, by CloudTrail: ONLY={volume} means it" in ended.out
+    assert running.run("audit", REGIONS=HERE, FIX="1", ONLY=volume).code == 0
+
+
+def test_what_another_registry_made_is_no_orphan_and_runs_on(running, cloud):
+    (machine,) = machines(cloud)
+    for variables in ({}, {"OF": "everyone"}):
+        ended = running.run("audit", REGIONS=HERE, FIX="1", JSON="1", REGISTRY="second.json", **variables)
+        assert ended.code == 0
+        assert {e["finding"] for e in ended.events if e["event"] == "finding"} == {"another registry's"}
+    assert machines(cloud) == [machine]
+    held = cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"][0]["VolumeId"]
+    assert "is attached to" in running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=held).err
+    assert running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=machine).code == 0
     assert machines(cloud) == []
+
+
+@pytest.mark.parametrize("lacking", ["lab:registry", "lab:by", "lab:record"])
+def test_what_carries_some_of_the_labs_tags_is_shown_as_a_strangers_and_never_touched(running, cloud, lacking):
+    ec2 = cloud.client("ec2", "us-east-1")
+    (specification,) = marked(running, "volume")
+    tags = [tag for tag in specification["Tags"] if tag["Key"] != lacking]
+    volume = ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[{**specification, "Tags": tags}]
+    )["VolumeId"]
+    ended = running.run("audit", REGIONS=HERE, FIX="1", OF="everyone")
+    assert ended.code == 0
+    assert "carries some of the lab's tags, and not all" in ended.out
+    assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
+    refused = running.run("audit", REGIONS=HERE, FIX="1", ONLY=volume)
+    assert f"ONLY: {volume} is not the lab's" in refused.err
+
+
+def test_a_copy_of_what_the_registry_made_is_told_from_it_and_deleted_by_its_name_alone(running, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    (machine,) = machines(cloud)
+    tags = ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]["Tags"]
+    address = ec2.allocate_address(Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}])
+    code, _, (found,) = audit(running)
+    assert (code, found["finding"], found["id"]) == (3, "copy", address["AllocationId"])
+    assert audit(running, FIX="1", OF="everyone")[0] == 3
+    assert len(ec2.describe_addresses()["Addresses"]) == 1
+    assert audit(running, FIX="1", ONLY=address["AllocationId"])[0] == 0
+    assert ec2.describe_addresses()["Addresses"] == []
+    assert machines(cloud) == [machine]
 
 
 def test_who_is_meant_must_be_somebody(lab):
     assert "OF: 'bob' is nobody" in lab.run("audit", REGIONS=HERE, FIX="1", OF="bob").error
 
 
-def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(lab, cloud):
+def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(running, cloud):
     ec2 = cloud.client("ec2", "us-west-2")
-    tags = {"lab:experiment": "old", "lab:record": "0" * 32, "lab:at-teardown": "keep"}
-    marked = [{"ResourceType": "volume", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
-    ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3", TagSpecifications=marked)
-    ended = lab.run("audit", REGIONS=HERE, FIX="1")
+    tags = marked(running, "volume", **{"lab:at-teardown": "keep"})
+    ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3", TagSpecifications=tags)
+    ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
     assert "marked keep at teardown" in ended.out
     assert len(ec2.describe_volumes()["Volumes"]) == 1
@@ -184,7 +253,7 @@ def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
 
 
 def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, cloud):
-    lose_registry(running)
+    lose_records(running)
     cloud.weather(faults=[{"region": "eu-*", "code": "UnauthorizedOperation"}])
     code, summary, found = audit(running, "us-east-1 eu-west-1")
     assert code == 3
@@ -200,13 +269,18 @@ def test_where_cloudtrail_may_not_be_asked_the_audit_is_made_without_it(lab, clo
     assert (code, found["made_by"]) == (0, "")
 
 
-def test_a_lost_registry_is_rebuilt_from_the_tags_and_teardown_works_from_it(running, cloud):
+def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_teardown_works_from_it(running, cloud):
     lose_registry(running)
     shown = running.run("registry_rebuild", REGIONS=HERE)
-    assert shown.code == 1
-    assert "3 would be written into registry.json; YES=1 does it" in shown.error
+    assert shown.code == 0
+    assert "0 written into the registry" in shown.out
+    identity = re.search(r"`make registry-rebuild ONLY=([0-9a-f]{8})`", shown.out)[1]
+    refused = running.run("registry_rebuild", REGIONS=HERE, ONLY=identity)
+    assert refused.code == 1
+    assert "3 would be written into registry.json; YES=1 does it" in refused.error
     assert not running.registry.exists() or running.status() == []
-    rebuilt = running.run("registry_rebuild", REGIONS=HERE, YES="1")
+    assert "is the id of 0 registries here" in running.run("registry_rebuild", REGIONS=HERE, ONLY="0" * 8).err
+    rebuilt = running.run("registry_rebuild", REGIONS=HERE, YES="1", ONLY=identity)
     assert rebuilt.code == 0, rebuilt.err
     assert "3 written into the registry, of demo" in rebuilt.out
     assert {line["id"] for line in running.status()} >= set(machines(cloud))

@@ -20,7 +20,7 @@ def setup(lab, **variables):
 
 
 def teardown(lab, **variables):
-    return lab.run("teardown_lab", REGIONS=HERE, **variables)
+    return lab.run("teardown_lab", REGIONS=f"{HERE} us-west-1", **variables)
 
 
 def told(ended, event):
@@ -165,6 +165,8 @@ def test_named_subnets_are_looked_for_and_those_that_are_not_there_named(lab, cl
 
 def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
+    by_hand = [one["id"] for one in cloud.inventory() if one["kind"] == "snapshot"]
+    assert wanting.run("snapshot_copy", DATASET="speech", REGIONS="us-west-1").code == 0
     iam = cloud.client("iam", "us-east-1")
     managed = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
     iam.attach_role_policy(RoleName=ROLE, PolicyArn=managed["Policy"]["Arn"])
@@ -173,22 +175,24 @@ def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wantin
     assert "4 would be deleted; YES=1 does it" in shown.error
     rows = told(shown, "belongs")
     assert sorted((row["kind"], row["region"]) for row in rows if row["what"] == "goes") == ALL
-    # 500 GiB for 0.05 dollars, in two regions.
-    assert [row["dollars_a_month"] for row in rows if row["what"] == "stays"] == [25.0, 25.0]
-    assert told(shown, "data")[0]["dollars_a_month"] == 50.0
+    # The other two regions have it from somebody who tagged it by hand: 500 GiB for 0.05 dollars.
+    assert [(row["kind"], row["region"]) for row in rows if row["what"] == "stays"] == [("snapshot", "us-west-1")]
+    by_another = [(row["kind"], row["dollars_a_month"]) for row in rows if row["what"] == "another lab's"]
+    assert by_another == [("snapshot", 25.0), ("snapshot", 25.0)]
+    assert told(shown, "data")[0]["unknown_prices"] == 1
     assert owned(cloud) == ALL
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == []
-    assert len(cloud.inventory()) == 2, "the data set is there"
+    assert len(cloud.inventory()) == 3, "the data set is there"
     assert "nothing was left" in teardown(wanting).out
     assert wanting.run("audit", REGIONS=HERE).code == 0
     assert teardown(wanting, YES="1", WITH_DATA="1").code == 0
-    assert cloud.inventory() == []
+    assert [one["id"] for one in cloud.inventory()] == by_hand, "what carries no registry's id is nobody's to delete"
 
 
 def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
-    tags = {"lab:experiment": "theirs", "lab:record": "0" * 32, "lab:by": "bob@laptop"}
+    tags = {"lab:experiment": "theirs", "lab:record": "0" * 32, "lab:by": "bob@laptop", "lab:registry": "f" * 32}
     image = cloud.client("ec2", "us-west-2").describe_images()["Images"][0]["ImageId"]
     cloud.client("ec2", "us-west-2").run_instances(
         ImageId=image, MinCount=1, MaxCount=1, InstanceType="c6i.large",
@@ -200,11 +204,19 @@ def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
     assert set(ALL) <= set(owned(cloud))
 
 
+def test_what_another_registry_shares_in_the_account_is_shown_and_left(wanting, cloud):
+    assert setup(wanting, YES="1").code == 0
+    shown = teardown(wanting, REGISTRY="second.json", YES="1", JSON="1")
+    assert shown.code == 0
+    assert {row["what"] for row in told(shown, "belongs")} == {"another lab's"}
+    assert owned(cloud) == ALL
+
+
 def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
     wanting.write("lab.toml", f'name = "other"\n{LAB}')
     assert setup(wanting, YES="1").code == 0
-    assert "lab is a lab here too" in teardown(wanting, YES="1", WITH_DATA="1").error
+    assert "lab is a lab of this registry too" in teardown(wanting, YES="1", WITH_DATA="1").error
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == ALL
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from scripts.core.costs.dollars import Dollars
     from scripts.core.costs.metering import Meter
     from scripts.core.costs.price_book import PriceBook
+    from scripts.core.registry.call import Call
 
 
+FILTERED = 200
+"""How many values a filter takes (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
 GLOBAL = "global"
 """The region of what belongs to none: IAM's roles are the same everywhere."""
 
@@ -37,7 +40,7 @@ class Resource:
     state: str = ""
     """AWS's own word, where known."""
     record: str | None = None
-    """Its lab:record tag: which call of whose registry made it."""
+    """Its lab:record tag: which call made it."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What a person wants to see of it: type, zone, address, …"""
 
@@ -62,6 +65,8 @@ class Kind(ABC):
     """The operation that deletes one."""
     deleted_with: ClassVar[str]
     """The member of that operation's request that names what is deleted."""
+    id_filter: ClassVar[str] = ""
+    """The filter by which `find` takes ids; without one, all is listed."""
     deleted_after: ClassVar[Sequence[str]] = ()
     """The names of the kinds that must be gone first."""
     gone_codes: ClassVar[Sequence[str]]
@@ -103,6 +108,33 @@ class Kind(ABC):
             state=self.state_in(found),
             details=self.details_in(found),
         )
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether a thing that carries a call's tags is what it made, of which no response is on record.
+
+        Tags are copied, so AWS itself must say it: by a client token, a name that only one thing can have, or at the
+        least the time of its making.
+        """
+        since = self.since_in(found)
+        return not since or call.may_have_made(since)
+
+    def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say the same of a thing that a call made beside what its response names, as RunInstances makes volumes."""
+        del found, call
+        return False
+
+    def whole(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> list[Mapping[str, Any]]:
+        """Ask AWS for all items that match, to the last page."""
+        return list(self.find(cloud, region, filters))
+
+    def by_id(self, cloud: Cloud, region: str, ids: Collection[str]) -> list[Mapping[str, Any]]:
+        """Describe things by their ids, whatever their tags are; what AWS does not know is left out."""
+        wanted = sorted(ids)
+        if not self.id_filter:
+            return [found for found in self.find(cloud, region, []) if self.id_in(found) in wanted]
+        some = (wanted[start : start + FILTERED] for start in range(0, len(wanted), FILTERED))
+        filters = ([{"Name": self.id_filter, "Values": values}] for values in some)
+        return [found for filtered in filters for found in self.find(cloud, region, filtered)]
 
     def places(self, regions: Iterable[str]) -> list[str]:
         """Return where to look for it when these regions are meant."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 from scripts.core.kind import Kind, Resource
-from scripts.core.living import POLL, is_new, is_young, living
+from scripts.core.living import POLL, is_new, is_young, left_alone, living, shown_by_id
 from scripts.core.registry.evidence import makes, stand_alone, token_of, unresolved
 from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import FOUND, GONE, SETTLED, as_note
+from scripts.core.registry.resources import FOUND, GONE, SETTLED, as_note, holdings
 from scripts.core.session import Session
 
 AskAgain = Callable[[Record], None]
@@ -42,27 +42,43 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
     # A description may have told that something has ended.
     living_by_record = [r for r in session.holdings(experiment).living if r.id not in {shown.id for shown in found}]
     young_yet = [resource for resource in living_by_record if is_new(session, resource)]
-    gone = [resource.id for resource in living_by_record if not is_new(session, resource)]
-    _note(session, experiment, gone, known.unsettled, seen.values())
+    missing = [resource for resource in living_by_record if not is_new(session, resource)]
+    if other := shown_by_id(session, missing):
+        raise left_alone(experiment, other, session.registry.id())
+    _note(session, experiment, [resource.id for resource in missing], known.unsettled, seen.values())
     return [*found, *young_yet]
 
 
 def without_experiment(session: Session, intents: Iterable[Record]) -> list[Resource]:
     """Return what open intents made that is the lab's own and carries no experiment, as far as AWS shows it."""
+    wanted = list(intents)
     asked = [
-        session.threads.submit(kind.tagged, session.cloud, place, RECORD, token_of(intent))
-        for intent in intents
+        (kind, place, session.threads.submit(kind.whole, session.cloud, place, _made_by(intent)))
+        for intent in wanted
         for kind in session.kinds.values()
         if kind.name in makes(intent, session.kinds) and not _is_an_experiments(intent, kind)
         for place in kind.places([str(intent.region)])
     ]
-    return [resource for answer in asked for resource in answer.result()]
+    ours = session.ownership(holdings(wanted, session.kinds))
+    return [
+        kind.resource(item, place, tag_map(item.get("Tags")))
+        for kind, place, answer in asked
+        for item in answer.result()
+        if ours.proves(kind, item) and not kind.is_gone(item)
+    ]
+
+
+def _made_by(intent: Record) -> list[Any]:
+    return [{"Name": f"tag:{RECORD}", "Values": [token_of(intent)]}]
 
 
 def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region: str) -> None:
     """Note that a resource which AWS shows is what an open intent made, if it is."""
-    resource = session.kinds[kind_name].resource(item, region, tag_map(item.get("Tags")))
-    mine = [intent for intent in session.holdings().unsettled if token_of(intent) == resource.record]
+    known, kind = session.holdings(), session.kinds[kind_name]
+    if not session.ownership(known).proves(kind, item):
+        return
+    resource = kind.resource(item, region, tag_map(item.get("Tags")))
+    mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
         session.recorder.note(**{FOUND: [as_note(resource)], SETTLED: resolved})
 

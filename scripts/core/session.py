@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -24,6 +24,7 @@ from scripts.core.errors import LabError
 from scripts.core.kind import Kind
 from scripts.core.lab.config import Lab, Member, load_lab, load_members
 from scripts.core.launch_part import LaunchPart
+from scripts.core.ownership import Ownership
 from scripts.core.plugins import Plugins
 from scripts.core.registry.elsewhere import Elsewhere
 from scripts.core.registry.needed_records import needed_records
@@ -61,6 +62,7 @@ class Session:
     prepared: set[str] = field(default_factory=set)
     """The regions in which that has been done."""
     _opened: list[Registry] = field(default_factory=list)
+    _registry_ids: frozenset[str] = frozenset()
     _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -147,6 +149,16 @@ class Session:
     def holdings_ever(self, experiment: str | None = None) -> Holdings:
         """Compute the same from the archive too, so that what was ever asked for is known."""
         return holdings(self.history_here(experiment), self.kinds, experiment)
+
+    def registry_ids(self) -> Collection[str]:
+        """Return the ids by which what this registry made is known."""
+        if not self._registry_ids:
+            self._registry_ids = frozenset(self.registry.ids())
+        return self._registry_ids
+
+    def ownership(self, known: Holdings) -> Ownership:
+        """Return what decides whose a described thing is."""
+        return Ownership(known, self.registry_ids())
 
     def records_here(self, experiment: str | None = None) -> list[Record]:
         """Return the records at hand that speak of the account that is used."""

@@ -21,6 +21,7 @@ class Address(Kind):
     created_by = ("AllocateAddress",)
     deleted_by = "ReleaseAddress"
     deleted_with = "AllocationId"
+    id_filter = "allocation-id"
     deleted_after = ("instance",)
     gone_codes = ("InvalidAllocationID.NotFound",)
     not_yet_codes = ("InvalidIPAddress.InUse",)

@@ -19,6 +19,7 @@ from scripts.core.registry.record import Record
 if TYPE_CHECKING:
     from scripts.core.costs.metering import Meter
     from scripts.core.costs.price_book import PriceBook
+    from scripts.core.registry.call import Call
 
 
 class Instance(Kind):
@@ -29,6 +30,7 @@ class Instance(Kind):
     created_by = ("RunInstances",)
     deleted_by = "TerminateInstances"
     deleted_with = "InstanceIds"
+    id_filter = "instance-id"
     gone_codes = ("InvalidInstanceID.NotFound",)
     not_yet_codes = ("IncorrectInstanceState",)
 
@@ -58,6 +60,10 @@ class Instance(Kind):
         reason = found.get("StateReason", {}).get("Code", "")
         state = str(found["State"]["Name"])
         return f"{state} ({reason})" if reason and state != "pending" else state
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether AWS names the call's own client token: a copy of it has another, or none."""
+        return found.get("ClientToken") == call.token
 
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return the launch time."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scripts.core.account.iam_names import PATH, described
 from scripts.core.aws.cloud import Cloud
 from scripts.core.aws.tag_filters import matching
 from scripts.core.kind import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from scripts.core.registry.call import Call
 
 
 class InstanceProfile(Kind):
@@ -36,6 +39,10 @@ class InstanceProfile(Kind):
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return when it was made."""
         return as_text(found.get("CreateDate"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["InstanceProfileName"] == call.request.get("InstanceProfileName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the profiles that match, one by one: a list of profiles has no tags

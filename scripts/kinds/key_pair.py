@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.kind import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from scripts.core.registry.call import Call
 
 
 class KeyPair(Kind):
@@ -17,6 +20,7 @@ class KeyPair(Kind):
     created_by = ("CreateKeyPair", "ImportKeyPair")
     deleted_by = "DeleteKeyPair"
     deleted_with = "KeyPairId"
+    id_filter = "key-pair-id"
     gone_codes = ("InvalidKeyPair.NotFound",)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -34,6 +38,10 @@ class KeyPair(Kind):
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return when it was made."""
         return as_text(found.get("CreateTime"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["KeyName"] == call.request.get("KeyName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the pairs that match."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.kind import Kind, Resource
+
+if TYPE_CHECKING:
+    from scripts.core.registry.call import Call
 
 
 class PlacementGroup(Kind):
@@ -17,6 +20,7 @@ class PlacementGroup(Kind):
     created_by = ("CreatePlacementGroup",)
     deleted_by = "DeletePlacementGroup"
     deleted_with = "GroupName"
+    id_filter = "group-name"
     deleted_after = ("instance",)
     gone_codes = ("InvalidPlacementGroup.Unknown",)
     not_yet_codes = ("InvalidPlacementGroup.InUse",)
@@ -36,6 +40,10 @@ class PlacementGroup(Kind):
     def is_going(self, resource: Resource) -> bool:
         """Say whether it is being deleted."""
         return resource.state == "deleting"
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["GroupName"] == call.request.get("GroupName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the groups that match; AWS gives no pages of them."""

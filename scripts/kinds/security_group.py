@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.kind import Kind, Resource
+
+if TYPE_CHECKING:
+    from scripts.core.registry.call import Call
 
 
 class SecurityGroup(Kind):
@@ -17,6 +20,7 @@ class SecurityGroup(Kind):
     created_by = ("CreateSecurityGroup",)
     deleted_by = "DeleteSecurityGroup"
     deleted_with = "GroupId"
+    id_filter = "group-id"
     deleted_after = ("instance",)
     gone_codes = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
     not_yet_codes = ("DependencyViolation", "InvalidGroup.InUse")
@@ -28,6 +32,10 @@ class SecurityGroup(Kind):
     def id_in(self, found: Mapping[str, Any]) -> str:
         """Return the group id."""
         return str(found["GroupId"])
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["GroupName"] == call.request.get("GroupName"))
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the groups that match."""

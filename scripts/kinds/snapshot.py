@@ -15,6 +15,7 @@ from scripts.core.kind import Kind, Resource, as_text
 if TYPE_CHECKING:
     from scripts.core.costs.metering import Meter
     from scripts.core.costs.price_book import PriceBook
+    from scripts.core.registry.call import Call
 
 OLD = 90
 """Days after which a snapshot that nobody in the lab made is worth a look."""
@@ -28,6 +29,7 @@ class Snapshot(Kind):
     created_by = ("CreateSnapshot", "CopySnapshot", "StartSnapshot")
     deleted_by = "DeleteSnapshot"
     deleted_with = "SnapshotId"
+    id_filter = "snapshot-id"
     deleted_after = ("volume",)
     gone_codes = ("InvalidSnapshot.NotFound",)
     not_yet_codes = ("InvalidSnapshot.InUse",)
@@ -43,6 +45,11 @@ class Snapshot(Kind):
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return when it was begun."""
         return as_text(found.get("StartTime"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it was begun at that time, and is of the volume that was asked for, where one was."""
+        of_the_volume = call.request.get("VolumeId") in (None, found.get("VolumeId"))
+        return of_the_volume and super().confirms(found, call)
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return the most that it can cost: what it shares with others is not told."""

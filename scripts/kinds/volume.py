@@ -14,6 +14,10 @@ from scripts.core.registry.record import Event, Record
 if TYPE_CHECKING:
     from scripts.core.costs.metering import Meter
     from scripts.core.costs.price_book import PriceBook
+    from scripts.core.registry.call import Call
+
+
+INSTANCE = "instance"
 
 
 class Volume(Kind):
@@ -24,6 +28,7 @@ class Volume(Kind):
     created_by = ("CreateVolume",)
     deleted_by = "DeleteVolume"
     deleted_with = "VolumeId"
+    id_filter = "volume-id"
     deleted_after = ("instance",)
     gone_codes = ("InvalidVolume.NotFound",)
     not_yet_codes = ("VolumeInUse", "IncorrectState")
@@ -54,6 +59,14 @@ class Volume(Kind):
     def is_going(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or waits for its machine to let go of it."""
         return resource.state in ("deleting", "in-use")
+
+    def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it came with an instance: made at the time of the launch, and in no other instance since."""
+        launched = {identity for kind, identity in call.made if kind == INSTANCE}
+        attached = {attachment["InstanceId"] for attachment in found.get("Attachments", ())}
+        asked_for = "volume" in self.tagged_at_creation(call.operation, call.request)
+        elsewhere = attached - launched if launched else set()
+        return asked_for and not elsewhere and call.may_have_made(self.since_in(found))
 
     def since_in(self, found: Mapping[str, Any]) -> str:
         """Return when it was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import threading
 import traceback
@@ -163,6 +164,9 @@ class Front:
         answer = ask(self.moto, call)
         if call.action == "DescribeSpotPriceHistory":
             answer.body = with_spot_prices(answer.body, call.region)
+        elif call.action == "GetCallerIdentity":
+            # The trail names who made a call by its key, so that is a user's name here.
+            answer.body = re.sub(rb":sts:(:\d+:user)/moto", rb":iam:\1/" + call.key.encode(), answer.body)
         return answer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.core import clock
-from scripts.core.aws.tags import EXPERIMENT, RECORD, tag_map
+from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.capacity.wishes import subnets_of
 from scripts.core.data.making_once import made_once
 from scripts.core.errors import LabError
@@ -60,11 +60,11 @@ def _secured(group: str) -> Share:
 
 def _own(site: Site, kind: str) -> Mapping[str, Any] | None:
     """Return the experiment's own group of a kind: one that this registry asked for."""
-    ours = site.session.holdings(site.name).tokens
+    ours = site.session.ownership(site.session.holdings(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
     known = site.session.kinds[kind]
     for found in known.find(site.session.cloud, site.region, wanted):
-        if tag_map(found.get("Tags")).get(RECORD) in ours and not known.is_gone(found):
+        if ours.proves(known, found, site.name) and not known.is_gone(found):
             return found
     return None
 

@@ -97,9 +97,11 @@ def test_what_is_written_block_by_block_may_be_tagged_though_no_create_action_is
     assert [list(s["Condition"]) for s in allowed] == [["Null"]]
 
 
-def orphan(cloud, kind, make, **request):
-    """Make a thing that carries the lab's tags and is in no registry."""
-    tags = [{"Key": "lab:experiment", "Value": "lost"}, {"Key": "lab:record", "Value": "f" * 32}]
+def orphan(lab, cloud, kind, make, **request):
+    """Make a thing that carries the registry's own tags, and that it knows nothing of."""
+    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    whole = {"lab:experiment": "lost", "lab:record": "f" * 32, "lab:registry": identity, "lab:by": "bob@laptop"}
+    tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     getattr(cloud.client("ec2", "us-east-1"), make)(TagSpecifications=[{"ResourceType": kind, "Tags": tags}], **request)
 
 
@@ -145,9 +147,9 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     run("snapshot_copy", DATASET="talks", REGIONS="eu-west-1")
     run("datasets")
     run("datasets_prune", KEEP="1", YES="1")
-    orphan(cloud, "elastic-ip", "allocate_address", Domain="vpc")
-    orphan(cloud, "key-pair", "create_key_pair", KeyName="lost")
-    orphan(cloud, "security-group", "create_security_group", GroupName="lost", Description="lost")
+    orphan(lab, cloud, "elastic-ip", "allocate_address", Domain="vpc")
+    orphan(lab, cloud, "key-pair", "create_key_pair", KeyName="lost")
+    orphan(lab, cloud, "security-group", "create_security_group", GroupName="lost", Description="lost")
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
     run("audit", FIX="1", OF="everyone")
     encoded = "Encoded authorization failure message: eyJhbGxvd2VkIjpmYWxzZX0="

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from scripts.core.account.log_delivery import LogDelivery
 from scripts.core.account.region_setup import RegionSetup, region_setup
 from scripts.core.account.setup_step import Step
-from scripts.core.aws.tags import SHARED
+from scripts.core.aws.tags import SHARED, tag_map
 from scripts.core.errors import LabError
 from scripts.core.kind import GLOBAL, Resource
-from scripts.core.registry.resources import FOUND, as_note
+from scripts.core.registry.resources import FOUND, Holdings, as_note
 from scripts.core.session import Session
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
@@ -85,19 +86,27 @@ class AccountSetup:
         """Put on record what is the lab's by this registry's own calls, and whose answer it never heard."""
         known = self.session.holdings()
         living = {resource.id for resource in known.living}
-        new = [r for r in self._shared() if r.record in known.tokens and r.id not in living]
+        new = [resource for resource in self._shared(known) if resource.id not in living]
         if new:
             self.session.recorder.note(**{FOUND: [as_note(resource) for resource in new]})
 
-    def _shared(self) -> list[Resource]:
-        names = [region.region for region in self.regions if not region.missing]
+    def _shared(self, known: Holdings) -> list[Resource]:
+        """Return what this registry made for the whole lab, by AWS's own word."""
+        session, names = self.session, [region.region for region in self.regions if not region.missing]
+        wanted: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
         asked = [
-            self.session.threads.submit(kind.tagged, self.session.cloud, place, SHARED, self.session.lab.name)
-            for kind in self.session.kinds.values()
-            if kind.name in self.session.holdings().kinds
+            (kind, place, session.threads.submit(kind.whole, session.cloud, place, wanted))
+            for kind in session.kinds.values()
+            if kind.name in known.kinds
             for place in kind.places(names)
         ]
-        return [resource for answer in asked for resource in answer.result()]
+        ours = session.ownership(known)
+        return [
+            kind.resource(item, place, tag_map(item.get("Tags")))
+            for kind, place, answer in asked
+            for item in answer.result()
+            if ours.proves(kind, item) and not kind.is_gone(item)
+        ]
 
 
 @contextmanager

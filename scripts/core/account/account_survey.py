@@ -23,6 +23,9 @@ class Item:
 
     resource: Resource
     tags: Mapping[str, str]
+    kind: Kind
+    found: Mapping[str, Any]
+    """AWS's description of it."""
     idle: str
     """Why it may be forgotten, if nobody in the lab asked for it."""
     monthly: Dollars
@@ -76,4 +79,5 @@ def _described(session: Session, kind: Kind, region: str) -> list[Item]:
 
 def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
     tags = tag_map(found.get("Tags"))
-    return Item(kind.resource(found, region, tags), tags, kind.idle(found), kind.monthly(found, region, book))
+    resource, monthly = kind.resource(found, region, tags), kind.monthly(found, region, book)
+    return Item(resource, tags, kind, found, kind.idle(found), monthly)

@@ -15,8 +15,8 @@ from scripts.core.kind import Resource
 from scripts.core.session import Session
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
-PLURAL = {Verdict.ORPHAN: "orphans", Verdict.UNFINISHED: "unfinished", Verdict.GHOST: "ghosts",
-          Verdict.STRANGER: "strangers", Verdict.OUTSTAYED: "outstayed", Verdict.KEPT: "kept"}  # fmt: skip
+PLURAL = {Verdict.ORPHAN: "orphans", Verdict.GHOST: "ghosts", Verdict.COPY: "copies",
+          Verdict.STRANGER: "strangers"}  # fmt: skip
 
 
 class AuditReport:
@@ -34,7 +34,11 @@ class AuditReport:
         """Say the sum, then each finding, then what could not be seen."""
         dollars, unknown = monthly(found)
         counts = {verdict: sum(f.verdict is verdict for f in found) for verdict in Verdict}
-        named = [f"{count} {PLURAL[verdict] if count > 1 else verdict}" for verdict, count in counts.items() if count]
+        named = [
+            f"{count} {PLURAL.get(verdict, verdict) if count > 1 else verdict}"
+            for verdict, count in counts.items()
+            if count
+        ]
         sum_of_all = f"{dollars:,.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
         told = f"{', '.join(named)}: {sum_of_all}" if found else "nothing is forgotten"
         self.console.say(
@@ -54,8 +58,8 @@ class AuditReport:
     def spares(self, spared: Sequence[Finding]) -> None:
         """Say what is left alone, and why."""
         for one in spared:
-            why = one.spared or f"made by {one.by}: OF={one.by} means it"
-            self.console.say(f"  left alone: {one.resource}, {why}", "spared", id=one.resource.id, why=why)
+            text = f"  left alone: {one.resource}, {one.spared}"
+            self.console.say(text, "spared", id=one.resource.id, why=one.spared)
 
     def deleting(self, resource: Resource) -> None:
         """Say what is being deleted."""
@@ -77,6 +81,13 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
     lines = []
     if Verdict.ORPHAN in verdicts:
         lines.append("orphans: `make audit FIX=1` deletes yours, `make registry-rebuild` takes them into the registry")
+    if copies := [f.resource.id for f in found if f.verdict is Verdict.COPY]:
+        lines.append(f'copies: `make audit FIX=1 ONLY="{" ".join(copies)}"` deletes them')
+    lines += [
+        f"the registry {registry[:8]}…: its own `make teardown` ends what is its; if it was yours and is lost, "
+        f"`make registry-rebuild ONLY={registry[:8]}` takes that into this one"
+        for registry in sorted({f.registry for f in found if f.verdict is Verdict.ANOTHERS})
+    ]
     lines += [f"unfinished: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
     if Verdict.GHOST in verdicts:
         lines.append("ghosts: `make audit FIX=1` strikes them out of the registry")
@@ -112,7 +123,7 @@ def _as_fields(finding: Finding) -> dict[str, Any]:
         "finding": finding.verdict, "kind": resource.kind, "id": resource.id, "region": resource.region,
         "experiment": resource.experiment, "state": resource.state, "since": resource.since,
         "made_by": finding.by or finding.owner, "dollars_a_month": finding.monthly, "why": finding.why,
-        "spared": finding.spared, **_of_kept(finding),
+        "spared": finding.spared, "registry": finding.registry, **_of_kept(finding),
     }  # fmt: skip
 
 

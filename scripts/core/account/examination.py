@@ -16,4 +16,5 @@ def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Fin
     before = session.holdings_ever()
     seen = survey(session, regions)
     today = clock.now().date()
-    return seen, findings(seen, before, session.holdings_ever(), lambda time: is_young(session, time), today)
+    after, ids = session.holdings_ever(), session.registry_ids()
+    return seen, findings(seen, before, after, ids, lambda time: is_young(session, time), today)

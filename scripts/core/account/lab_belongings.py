@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from scripts.core.account.account_survey import Item
 from scripts.core.account.audit import is_over
 from scripts.core.aws.tags import DATASET, EXPERIMENT, KEPT, SHARED
+from scripts.core.ownership import Marks
 
-MACHINE = "instance"
+MACHINE, SNAPSHOT = "instance", "snapshot"
 
 
 @dataclass(slots=True)
@@ -17,30 +18,35 @@ class Belongings:
     """What carries the tags of ec2-lab."""
 
     own: list[Item] = field(default_factory=list)
-    """The lab's own: what is shared, and what no experiment and no data set is named on."""
+    """The lab's own, made by this registry: what is shared, and what no experiment and no data set is named on."""
     data: list[Item] = field(default_factory=list)
-    """Data sets and kept volumes, which were made to outlive what made them."""
+    """Data sets and kept volumes of this registry, which were made to outlive what made them."""
     at_work: list[Item] = field(default_factory=list)
-    """What experiments have, whoever's, and machines that build data sets."""
+    """What experiments have, whoever's, and instances that build data sets."""
     others: list[Item] = field(default_factory=list)
-    """What another lab shares."""
+    """What another lab shares, what another registry made, and data sets that somebody tagged by hand."""
 
 
-def belongings(items: Iterable[Item], lab: str) -> Belongings:
-    """Sort what lives in an account by whose it is; what is nobody's in any lab is left out."""
+def belongings(items: Iterable[Item], lab: str, registries: Collection[str]) -> Belongings:
+    """Sort what lives in an account by whose it is; what is nobody's in any lab is left out.
+
+    `registries` are the ids that this registry answers for: a tag of the lab's alone makes nothing its own.
+    """
     found = Belongings()
     for item in items:
-        if not is_over(item) and any(key.startswith("lab:") for key in item.tags):
-            _pile(found, item, lab).append(item)
+        if not is_over(item) and (pile := _pile(found, item, lab, registries)) is not None:
+            pile.append(item)
     return found
 
 
-def _pile(found: Belongings, item: Item, lab: str) -> list[Item]:
-    tags = item.tags
-    if item.resource.kind == MACHINE:
+def _pile(found: Belongings, item: Item, lab: str, registries: Collection[str]) -> list[Item] | None:
+    tags, marks = item.tags, Marks.read(item.tags)
+    if marks is None:
+        return found.others if DATASET in tags and item.resource.kind == SNAPSHOT else None
+    if item.resource.kind == MACHINE or (EXPERIMENT in tags and KEPT not in tags):
         return found.at_work
+    if marks.registry not in registries:
+        return found.others
     if DATASET in tags or KEPT in tags:
         return found.data
-    if SHARED in tags:
-        return found.own if tags[SHARED] == lab else found.others
-    return found.at_work if EXPERIMENT in tags else found.own
+    return found.own if tags.get(SHARED, lab) == lab else found.others

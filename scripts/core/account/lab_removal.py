@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from scripts.core.account.account_survey import Item
 from scripts.core.account.lab_belongings import Belongings
-from scripts.core.aws.tags import BY, SHARED
+from scripts.core.aws.tags import BY, REGISTRY, SHARED
 from scripts.core.errors import LabError
 from scripts.core.kind import GLOBAL
 from scripts.core.session import Session
@@ -23,10 +23,13 @@ def check_removable(session: Session, found: Belongings, unseen: Mapping[str, st
     if unseen:
         named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
         raise LabError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
-    if with_data and found.others:
-        labs = sorted({item.tags[SHARED] for item in found.others})
+    ids = session.registry_ids()
+    labs = sorted(
+        {item.tags[SHARED] for item in found.others if SHARED in item.tags and item.tags.get(REGISTRY) in ids}
+    )
+    if with_data and labs:
         raise LabError(
-            f"WITH_DATA: {', '.join(labs)} is a lab here too, and data sets do not say whose they are; "
+            f"WITH_DATA: {', '.join(labs)} is a lab of this registry too, and data sets do not say which one's; "
             "`make datasets-prune` deletes them one by one"
         )
 

@@ -1,4 +1,4 @@
-"""Who made a thing that carries no name: CloudTrail remembers for 90 days, where it may be asked."""
+"""Who made a thing, whatever its tags say: CloudTrail remembers for 90 days, where it may be asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from scripts.core.account.audit import Finding, Verdict
+from scripts.core.account.audit import DELETABLE, Finding, Verdict
 from scripts.core.kind import GLOBAL
 from scripts.core.session import Session
 
@@ -19,7 +19,7 @@ MOST = 50
 
 def with_owners(session: Session, found: Sequence[Finding]) -> list[Finding]:
     """Return findings with the names of those who made them; what CloudTrail does not tell stays unknown."""
-    nameless = [f for f in found if not f.by and f.verdict is not Verdict.GHOST][:MOST]
+    nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.GHOST)][:MOST]
     regions = {finding.resource.region for finding in nameless} - {GLOBAL}
     asked = [
         session.threads.submit(_makers, session, region, [f for f in nameless if f.resource.region == region])

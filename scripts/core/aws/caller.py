@@ -51,6 +51,13 @@ class Caller:
         return Account(self.arn.split(":")[1], self.account)
 
     @property
+    def name(self) -> str:
+        """What CloudTrail calls who asks: a user's name, or that of a role's session
+        (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html).
+        """  # noqa: D205
+        return re.split(r"[/:]", self.arn)[-1]
+
+    @property
     def is_root(self) -> bool:
         """Whether it is the account's root user
         (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).

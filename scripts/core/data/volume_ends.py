@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, KEPT, RECORD, as_tags, tag_map, tag_specifications
+from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, tag_map, tag_specifications
 from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
 from scripts.core.data.making_once import made_once
@@ -26,6 +26,7 @@ from scripts.core.session import Session
 FIRST_POLL, LONGEST_POLL = 0.5, 30.0
 SAVED = "saved"
 """On a snapshot: that it was made at the teardown, of a file system that nobody writes to any more."""
+MAY_HAVE_ENDS = {"instance", "volume"}
 Say = Callable[[str], None]
 
 
@@ -93,20 +94,26 @@ def save_volumes(session: Session, experiment: str, say: Say) -> None:
 def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
     """Say whether anything was requested with a word of its end, or was found whose request is not on record."""
     return any(
-        AT_TEARDOWN in json.dumps(record.request) or FOUND in (record.note or {})
+        AT_TEARDOWN in json.dumps(record.request) or MAY_HAVE_ENDS & {told["kind"] for told in _found_in(record)}
         for record in records
         if record.experiment == experiment and changes_something(record.operation or "")
     )
+
+
+def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
+    found: Iterable[Mapping[str, Any]] = (record.note or {}).get(FOUND, ())
+    return found
 
 
 def _ending(session: Session, experiment: str) -> list[Ending]:
     known = session.holdings(experiment)
     filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [AT_TEARDOWN]}]
     found = []
+    ours = {resource.id for resource in living(session, experiment, known)}
     for region in sorted(known.regions):
         for volume in session.kinds["volume"].find(session.cloud, region, filters):
             tags = tag_map(volume["Tags"])
-            if tags.get(RECORD) in known.tokens and KEPT not in tags:
+            if volume["VolumeId"] in ours:
                 attached = bool(volume.get("Attachments"))
                 source = volume.get("SnapshotId", "")
                 found.append(Ending(volume["VolumeId"], region, tags[AT_TEARDOWN], source, attached))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
-from scripts.core.aws.tags import tag_map
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.living import is_new, is_young, living
+from scripts.core.living import is_new, is_young, left_alone, living, shown_by_id
 from scripts.core.polling import growing
 from scripts.core.reconcile import without_experiment
+from scripts.core.registry.call import Call
 from scripts.core.registry.evidence import unresolved
 from scripts.core.registry.resources import FOUND, GONE, SETTLED, Holdings, as_note
 from scripts.core.session import Session
@@ -40,6 +40,12 @@ class Removal:
     """Asks AWS what of it is alive."""
     deleted: dict[str, Resource] = field(default_factory=dict)
     """By id, what AWS has agreed to delete."""
+    shown: set[str] = field(default_factory=set)
+    """The ids of all that AWS has shown."""
+    asked_for: set[str] = field(default_factory=set)
+    """Those of what it was asked for by id, as it did not show it by its tags."""
+    others: list[Resource] = field(default_factory=list)
+    """What was there by its id, and is left alone."""
     went_along: dict[str, Resource] = field(default_factory=dict)
     """By id, what went with something else, as a machine's volumes do."""
     failures: dict[str, Exception] = field(default_factory=dict)
@@ -50,36 +56,39 @@ class Removal:
     """By id, what open intents turn out to have made and is the lab's own: its security group, say."""
 
     def run(self) -> None:
-        """Delete what the registry says lives, then whatever AWS still shows, until it shows nothing.
+        """Delete what AWS shows as this owner's, until it shows nothing.
 
-        Raises the refusal when all that is left is what AWS will not delete, LabError when patience ends.
+        What the registry names is looked at before it is deleted: it must carry the owner's tags. Raises the refusal
+        when all that is left is what AWS will not delete, LabError when patience ends, or where something that the
+        registry names is there and is left alone.
         """
-        known = self.known
-        if not known.seen:
+        if not self.known.seen:
             return
         deadline, pauses = clock.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
-        self.seen = {resource.id: resource for resource in known.living}
-        self._delete(known.living)
-        while (left := self._looked()) or self._too_early(known):
-            self._delete({r.id: r for r in [*self._not_agreed(known), *left]}.values())
+        self.seen = {resource.id: resource for resource in self.known.living}
+        while (left := self._looked()) or self._too_early():
+            self._delete(left)
+            if self._other_things() and all(self._is_going(resource) for resource in left):
+                break  # what is left may hang on what is left alone
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
                 raise self.failures[stuck[0].id]
             if clock.monotonic() > deadline:
                 raise LabError(self._in_vain(left))
             clock.sleep(next(pauses))
-        self._note(known)
+        others = self._other_things()
+        self._note({resource.id for resource in [*others, *left]})
+        if others:
+            raise left_alone(self.name, others, self.session.registry.id())
 
     def _looked(self) -> list[Resource]:
         left = self.look()
+        self.shown |= {resource.id for resource in left}
         self.seen |= {resource.id: resource for resource in left}
         return left
 
     def _is_going(self, resource: Resource) -> bool:
         return self.session.kinds[resource.kind].is_going(resource)
-
-    def _not_agreed(self, known: Holdings) -> list[Resource]:
-        return [one for one in known.living if one.id not in self.deleted and not self._parent(one)]
 
     def _parent(self, resource: Resource) -> Resource | None:
         """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
@@ -87,13 +96,24 @@ class Removal:
         same = (one for one in self.seen.values() if one.record == resource.record and one.record)
         return next((one for one in same if one.kind in before), None)
 
-    def _too_early(self, known: Holdings) -> bool:
+    def _missing(self) -> list[Resource]:
+        """Return what the registry says lives, and AWS has not shown so far."""
+        return [resource for resource in self.known.living if resource.id not in self.shown]
+
+    def _other_things(self) -> list[Resource]:
+        """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
+        missing = [r for r in self._missing() if r.id not in self.asked_for and not is_new(self.session, r)]
+        self.asked_for |= {resource.id for resource in missing}
+        self.others += shown_by_id(self.session, missing)
+        return self.others
+
+    def _too_early(self) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
-        young = [intent for intent in known.unsettled if is_young(self.session, intent.time)]
+        young = [intent for intent in self.known.unsettled if is_young(self.session, intent.time)]
         if young:
             self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
             young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
-        return bool(young) or any(is_new(self.session, resource) for resource in self._not_agreed(known))
+        return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
@@ -133,8 +153,9 @@ class Removal:
             return not is_new(self.session, resource)
         return True
 
-    def _note(self, known: Holdings) -> None:
-        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)}
+    def _note(self, others: Collection[str]) -> None:
+        known = self.known
+        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)} - set(others)
         settled = [intent.id for intent in known.unsettled]
         found = [as_note(resource) for resource in self.stays.values()]
         if gone or settled:
@@ -145,30 +166,24 @@ class Removal:
         return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
 
 
-def remove_everything(session: Session, experiment: str, report: Report) -> Removal:
+def remove_everything(session: Session, experiment: str, report: Report, known: Holdings | None = None) -> Removal:
     """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why."""
-    known = session.holdings(experiment)
-    removal = Removal(session, experiment, report, known, lambda: living(session, experiment, known))
+    held = known or session.holdings(experiment)
+    removal = Removal(session, experiment, report, held, lambda: living(session, experiment, held))
     removal.run()
     return removal
 
 
 def remove_these(session: Session, name: str, going: Sequence[Resource], report: Report) -> Removal:
-    """Delete things that carry the lab's tags, until AWS shows none of them any more. Raises as a teardown does."""
-    wanted = {resource.id for resource in going}
-    known = Holdings(living=list(going), tokens={str(resource.record) for resource in going})
+    """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
 
-    def left() -> list[Resource]:
-        places = {(resource.kind, resource.region) for resource in going}
-        asked = [session.threads.submit(_tagged, session, kind, region) for kind, region in sorted(places)]
-        return [resource for answer in asked for resource in answer.result() if resource.id in wanted]
-
-    removal = Removal(session, name, report, known, left)
+    What carries another call's tag by now is left alone.
+    """
+    records = {resource.id: resource.record for resource in going}
+    known = Holdings(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
+    removal = Removal(
+        session, name, report, known,
+        lambda: [one for one in shown_by_id(session, going) if one.record == records[one.id]],
+    )  # fmt: skip
     removal.run()
     return removal
-
-
-def _tagged(session: Session, kind_name: str, region: str) -> list[Resource]:
-    kind = session.kinds[kind_name]
-    found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": ["lab:*"]}])
-    return [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found if not kind.is_gone(item)]

@@ -26,12 +26,14 @@ def take_down(session: Session, experiment: str, deleting: Report, saving: Say) 
     Raises LabError where it was never launched, and where something is left that no plugin here can delete.
     """
     session.expect_here(experiment)
-    if not session.holdings(experiment).seen and not session.holdings_ever(experiment).seen:
-        known = living_experiments(session)
-        lives = f" (what lives: {', '.join(known)})" if known else " (nothing lives)"
-        raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, known) or lives}")
+    # Where all of it is over by the registry, AWS is asked all the same.
+    ever = None if session.holdings(experiment).names else session.holdings_ever(experiment)
+    if ever and not ever.seen:
+        names = living_experiments(session)
+        lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
+        raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, names) or lives}")
     save_volumes(session, experiment, saving)
-    removal = remove_everything(session, experiment, deleting)
+    removal = remove_everything(session, experiment, deleting, ever)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
         raise LabError(

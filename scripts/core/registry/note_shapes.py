@@ -10,6 +10,7 @@ from scripts.core.registry.shapes import (
     AREA,
     COMMIT,
     DIGEST,
+    EXPERIMENT,
     INSTANCE_ID,
     LINE,
     MOMENT,
@@ -27,7 +28,7 @@ from scripts.core.registry.shapes import (
 )
 
 FOUND = members(
-    kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE),
+    kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE), experiment=optional(nullable(EXPERIMENT)),
     since=core_schema.union_schema([core_schema.literal_schema([""]), MOMENT]), others="ignore",
 )  # fmt: skip
 """A resource that AWS was found to have."""

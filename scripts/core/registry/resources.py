@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from scripts.core.kind import Kind, Resource
+from scripts.core.registry.call import Call
 from scripts.core.registry.evidence import closed_by, token_of
 from scripts.core.registry.record import Event, Record
 
@@ -26,12 +28,17 @@ class Holdings:
     """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
     regions: set[str] = field(default_factory=set)
     """Where anything was ever asked to be created."""
-    tokens: set[str] = field(default_factory=set)
-    """The lab:record tags of all that was ever asked to be created: what carries another is another registry's."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """By the lab:record tag of what it makes, each call that ever asked for something to be created."""
     kinds: set[str] = field(default_factory=set)
     """The names of the kinds that were ever asked for: of others nothing can live."""
     unknown: list[Resource] = field(default_factory=list)
     """What was found of a resource type that no plugin here knows: it is shown, and left alone."""
+
+    @property
+    def tokens(self) -> Collection[str]:
+        """The lab:record tags of all that was ever asked to be created."""
+        return self.calls.keys()
 
     @property
     def names(self) -> set[str]:
@@ -43,41 +50,60 @@ class Holdings:
     @property
     def seen(self) -> bool:
         """Whether anything was ever asked to be created."""
-        return bool(self.tokens)
+        return bool(self.calls)
+
+
+Born = dict[tuple[str, str], Resource]
+"""By kind and id, what was made and has not ended yet."""
 
 
 def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
     """Fold records into what lives, for one experiment or for all."""
-    born: dict[tuple[str, str], Resource] = {}
+    born: Born = {}
     open_intents: dict[str, Record] = {}
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found, found_types = Holdings(), set[str]()
+    found, types = Holdings(), set(kinds)
     for record in records:
-        if record.operation in creating and experiment in (None, record.experiment):
+        meant = experiment in (None, record.experiment)
+        if record.operation in creating and meant:
             _note_request(record, open_intents, found, kinds)
         _close_intents(record, open_intents)
-        for kind in kinds.values():
-            for resource in kind.born_in(record):
-                born[kind.name, resource.id] = resource
-            for identity in kind.ended_by(record):
-                born.pop((kind.name, identity), None)
-        for told in (record.note or {}).get(FOUND, ()):
-            resource = born[told["kind"], told["id"]] = Resource(
-                **{"experiment": record.experiment, "recorded": record.time, **told}
-            )
-            found_types.add(resource.kind)
-            if experiment in (None, record.experiment) and resource.record:
-                found.tokens.add(resource.record)
-                found.regions.add(resource.region)
-                found.kinds.add(resource.kind)
-        for identity in (record.note or {}).get(GONE, ()):
-            for name in {*kinds, *found_types}:
-                born.pop((name, identity), None)
+        _note_response(record, born, found, kinds)
+        if record.note:
+            _note_looks(record, record.note, born, found if meant else Holdings(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
     found.living = [resource for resource in owned if resource.kind in kinds]
     found.unknown = [resource for resource in owned if resource.kind not in kinds]
     found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
     return found
+
+
+def _note_response(record: Record, born: Born, found: Holdings, kinds: Mapping[str, Kind]) -> None:
+    """Note what a response says was made, and what has ended."""
+    for kind in kinds.values():
+        for resource in kind.born_in(record):
+            born[kind.name, resource.id] = resource
+            if call := found.calls.get(token_of(record)):
+                call.made.add((kind.name, resource.id))
+        for identity in kind.ended_by(record):
+            born.pop((kind.name, identity), None)
+
+
+def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Holdings, types: set[str]) -> None:
+    """Note what the lab found when it asked AWS, and what it did not find any more; `types` are all that are named."""
+    for told in note.get(FOUND, ()):
+        resource = born[told["kind"], told["id"]] = Resource(
+            **{"experiment": record.experiment, "recorded": record.time, **told}
+        )
+        types.add(resource.kind)
+        if resource.record:
+            call = found.calls.setdefault(resource.record, Call(resource.record))
+            call.made.add((resource.kind, resource.id))
+            found.regions.add(resource.region)
+            found.kinds.add(resource.kind)
+    for identity in note.get(GONE, ()):
+        for name in types:
+            born.pop((name, identity), None)
 
 
 def as_note(resource: Resource) -> dict[str, str | None]:
@@ -92,7 +118,10 @@ def _note_request(record: Record, open_intents: dict[str, Record], found: Holdin
         return
     if record.event is Event.INTENT:
         open_intents[record.id] = record
-    found.tokens.add(token_of(record))
+    call = found.calls.setdefault(token_of(record), Call(token_of(record)))
+    call.operation, call.request = str(record.operation), record.request or {}
+    call.times.append(record.time)
+    call.answered = call.answered or record.event is Event.ANSWER
     found.regions.add(record.region or "")
     operation, request = str(record.operation), record.request or {}
     found.kinds |= {
