@@ -11,6 +11,7 @@ import pytest
 from tests.crash.killing import (
     EVEN,
     FULL,
+    HIDDEN,
     ODD,
     World,
     alive,
@@ -42,7 +43,7 @@ at_teardown = "{at_teardown}"
 
 def prepare(lab, cloud, script, at_teardown="delete"):
     """Let all be as it is before a script."""
-    cloud.weather(capacity=[{"region": "us-east-1"}])
+    cloud.weather(invisible=HIDDEN, capacity=[{"region": "us-east-1"}])
     named = 'dataset = "results"' if at_teardown == "snapshot" else ""
     lab.write("experiments/demo.toml", EXPERIMENT.format(at_teardown=at_teardown, named=named))
     if script != "launch":

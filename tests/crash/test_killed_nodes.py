@@ -2,15 +2,20 @@
 
 import pytest
 
-from tests.crash.killing import EVEN, ODD, alive, gone, has_recorded, killed_anywhere, registry_is_valid, run
+from tests.crash.killing import EVEN, HIDDEN, ODD, alive, gone, has_recorded, killed_anywhere, registry_is_valid, run
 
 pytestmark = pytest.mark.crash
 
 EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3\n'
 
 
-def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud):
+def prepare(lab, cloud):
+    cloud.weather(invisible=HIDDEN)
     lab.write("experiments/nodes.toml", EXPERIMENT)
+
+
+def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud):
+    prepare(lab, cloud)
     for boundary in killed_anywhere(lab, cloud, "launch", boundaries=ODD, at_least=30, EXP="nodes"):
         if not has_recorded(lab, '"launched"'):  # else it was killed when all was done
             run(lab, "launch", EXP="nodes")
@@ -22,7 +27,7 @@ def test_a_launch_of_nodes_killed_anywhere_is_resumed(lab, cloud):
 
 
 def test_a_launch_of_nodes_killed_anywhere_is_torn_down(lab, cloud):
-    lab.write("experiments/nodes.toml", EXPERIMENT)
+    prepare(lab, cloud)
     for boundary in killed_anywhere(lab, cloud, "launch", boundaries=EVEN, at_least=30, EXP="nodes"):
         if has_recorded(lab, "CreatePlacementGroup"):
             run(lab, "teardown", EXP="nodes")

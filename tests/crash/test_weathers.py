@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from tests.crash.killing import alive, gone, registry_is_valid
+from tests.crash.killing import World, alive, gone, registry_is_valid
 
 pytestmark = pytest.mark.crash
 
@@ -28,6 +28,7 @@ ALONE = {
     **{name: {"faults": [{**fault, "probability": OFTEN}]} for name, fault in WRONG.items()},
     "refused late": LATE,
     "not shown yet": {"invisible": 1.0},
+    "each shown after a time of its own": {"invisible": (0.0, 1.0)},
     "clock behind": {"clock_skew": 240.0},
     "clock ahead": {"clock_skew": -240.0},
 }
@@ -59,10 +60,10 @@ def test_there_are_200_of_them():
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_launch_gives_its_machine_or_nothing_and_a_teardown_leaves_nothing(lab, cloud, share):
     lab.write("experiments/demo.toml", EXPERIMENT)
+    beginning = World.as_it_is(lab, cloud)
     for name, seed, weather in WEATHERS[share::SHARES]:
         named = f"{name}, seed {seed}"
-        cloud.reset()
-        lab.registry.unlink(missing_ok=True)
+        beginning.restore()
         cloud.weather(**weather, seed=seed)
         launched = lab.run("launch", EXP="demo")
         cloud.weather()
