@@ -72,6 +72,7 @@ def from_here(
     """Build from what lies on this computer."""
     from scripts.core.data.data_set_building import DataSetBuilding
     from scripts.core.data.disk_image import disk_image
+    from scripts.core.private_files import private_directory
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
 
@@ -82,7 +83,10 @@ def from_here(
     ):
         console.hint(session.cloud.banner)
         work = session.directory / ".datasets"
-        work.mkdir(exist_ok=True)
+        try:
+            private_directory(work)
+        except OSError as problem:
+            raise LabError(f"{work}: can't be made private: {problem.strerror}; move it away") from problem
         region = places[0] if places else session.lab.regions[0]
         building = DataSetBuilding(session, dataset, version, region, work, lambda said: console.hint(f"  {said}"))
         with disk_image(source, dataset, work, gib) as image:

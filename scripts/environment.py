@@ -19,7 +19,7 @@ def main(stamp: Path, lock_file: Path) -> None:
     """Install `lock_file` into the environment around `stamp` if it is newer, and touch `stamp` when all is there."""
     if sys.version_info < OLDEST:
         sys.exit(f"error: Python {sys.version.split()[0]} is too old, ec2-lab wants 3.11 (make PYTHON=python3.11 …)")
-    with Path(f"{stamp.parent}.lock").open("w") as lock:
+    with Path(f"{stamp.parent.resolve()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (stamp.exists() and stamp.stat().st_mtime >= lock_file.stat().st_mtime):
             install(stamp, lock_file)

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from scripts.core.console import Console, run
-from scripts.core.options import AsJson, script
+from scripts.core.options import AsJson, Force, script
 
 app = script(__doc__)
 Out = Annotated[str, typer.Option("--out", envvar="OUT", help="The file to write: report.html if left out.")]
 
 
 @app.command()
-def report(out: Out = "", as_json: AsJson = False) -> None:
+def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None:
     """Write OUT: machines and their refusals over time, costs, data sets, what lives, what an audit finds.
 
-    The page needs no network. Where AWS can't be asked it is made from the registry alone, and says so.
+    A file that is there and was not written by this command is not overwritten without FORCE=1. The page needs no
+    network. Where AWS can't be asked it is made from the registry alone, and says so.
     """
+    from scripts.core.output_file import OutputFile
     from scripts.core.reports.report_events import events
     from scripts.core.reports.report_facts import facts
-    from scripts.core.reports.report_html import report_html
+    from scripts.core.reports.report_html import GENERATOR, report_html
     from scripts.core.reports.report_page import page
     from scripts.core.session import open_session
-    from scripts.core.whole_file import place_for, write_whole
 
     console = Console(as_json=as_json)
-    place = place_for(out or "report.html", "OUT")
+    file = OutputFile(Path(out or "report.html"), "OUT", GENERATOR, force=force)
+    file.check()
     with open_session("report") as session:
         console.progress("  reading the registry, and asking AWS what lives")
         found = facts(session)
         made = page(found)
         text = report_html(made)
-        write_whole(place, text, "OUT")
+        place = file.write(text)
         for event, fields in events(made) if as_json else ():
             console.say("", event, **fields)
         console.hint(found.banner)

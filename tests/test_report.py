@@ -1,14 +1,11 @@
 """make report: one file that tells what lives, what was and what it cost, from AWS or without it."""
 
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.generated_registry import GeneratedRegistry
-from tests.lab_directory import REPOSITORY
 
 NO_CREDENTIALS = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
 DENIED = "UnauthorizedOperation"
@@ -107,21 +104,6 @@ def test_a_place_where_no_file_can_be_is_one_line(lab, cloud, out, said):
     assert ended.code == 1
     assert ended.error.startswith("error: OUT: ")
     assert said in ended.error
-
-
-def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
-    page = tmp_path / "report.html"
-    page.write_text("old")
-    code = (
-        "import resource, sys; from pathlib import Path; from scripts.core.whole_file import write_whole\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); write_whole(Path(sys.argv[1]), 'x' * 9000, 'OUT')"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, page], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    assert "LabError: OUT: " in ended.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert page.read_text() == "old"
 
 
 @pytest.mark.bare

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from scripts.core.private_files import PRIVATE_FILE, is_trustworthy, private_directory
 from scripts.core.whole_file import drafted
 
 CACHE = Path(__file__).parents[2] / ".cache"
 
 
 def read(path: Path) -> Any:
-    """Return what `write` left in a file; None where there is none, or where it is damaged."""
+    """Return what `write` left in a file; None where there is none, it is damaged, or others can have written it."""
     try:
-        digest, _, content = path.read_bytes().partition(b"\n")
+        with path.open("rb") as file:
+            if not is_trustworthy(os.fstat(file.fileno())):
+                return None
+            digest, _, content = file.read().partition(b"\n")
     except OSError:  # it is made again, whatever keeps us from it
         return None
     return json.loads(content) if digest == _digest(content) else None
@@ -24,8 +29,8 @@ def read(path: Path) -> Any:
 def write(path: Path, data: Any) -> None:
     """Leave data in a file, whole or not at all, behind its digest. Raises OSError."""
     content = json.dumps(data, separators=(",", ":")).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with drafted(path, _digest(content) + b"\n" + content) as draft:
+    private_directory(path.parent, top=next((p for p in path.parents if p.name == CACHE.name), path.parent))
+    with drafted(path, _digest(content) + b"\n" + content, mode=PRIVATE_FILE) as draft:
         draft.replace(path)
 
 

@@ -50,6 +50,9 @@ MemberName = Annotated[
     str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
 ]
 Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log with all that a terminal obeys.")]
+Force = Annotated[
+    bool, typer.Option("--force", envvar="FORCE", help="Overwrite a file that this command did not write.")
+]
 AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON, one object a line, for programs.")]
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.core.errors import LabError
-
 
 @contextmanager
 def drafted(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
@@ -39,29 +37,3 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def place_for(path: str, variable: str) -> Path:
-    """Return where a file is to be written, links followed. Raises LabError, naming `variable`, where none can be."""
-    place = Path(os.path.realpath(path))
-    if os.path.exists(place) and not place.is_file():  # noqa: PTH110 - Path.exists raises for a name that is too long
-        raise LabError(f"{variable}: {path} is not a file; name one ({variable}=report.html)")
-    if not place.parent.is_dir():
-        raise LabError(f"{variable}: there is no directory {place.parent}; make it, or name another place")
-    if not os.access(place.parent, os.W_OK | os.X_OK):
-        raise LabError(f"{variable}: you may not write into {place.parent}; name another place")
-    return place
-
-
-def write_whole(place: Path, text: str, variable: str) -> None:
-    """Put a text in the place of what stands there, in one step: who reads it meanwhile has the old or the new one.
-
-    Raises LabError.
-    """
-    try:
-        with drafted(place, text.encode()) as draft:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(place)
-    except OSError as problem:
-        raise LabError(f"{variable}: {place} can't be written: {problem.strerror}; name another place") from problem

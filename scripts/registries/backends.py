@@ -15,6 +15,7 @@ from scripts.core.lab.values import Duration
 from scripts.core.names import REGION
 from scripts.core.registry.registry import Registry
 from scripts.core.registry_backend import RegistryBackend
+from scripts.core.trusted_path import followed
 
 if TYPE_CHECKING:
     from scripts.core.session import Session
@@ -46,7 +47,10 @@ class File(RegistryBackend):
             raise LabError(f"{where}: {path} is a directory; name a file in it")
         if not path.parent.is_dir():
             raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
-        return FileRegistry(path)
+        try:
+            return FileRegistry(followed(path))
+        except OSError as problem:
+            raise LabError(f"{where}: {problem.filename or path}: {problem.strerror}") from problem
 
 
 class DynamoDb(RegistryBackend):

@@ -79,12 +79,18 @@ def _is_still_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def make_private(descriptor: int) -> None:
-    """Take the file's access away from all but its owner. Raises OSError for a device, a pipe or another's file."""
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+def check_can_be_private(descriptor: int) -> None:
+    """Raise OSError for a device, a pipe, and another's file that is open to more than its owner."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "is not a regular file")
-    if stat.S_IMODE(mode) & ~_PRIVATE:
+    if stat.S_IMODE(status.st_mode) & ~_PRIVATE and os.geteuid() not in (0, status.st_uid):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def make_private(descriptor: int) -> None:
+    """Take the file's access away from all but its owner."""
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) & ~_PRIVATE:
         os.fchmod(descriptor, _PRIVATE)
 
 
@@ -147,7 +153,8 @@ def flush_directory(path: Path) -> None:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a new private file in the place of the one at `path`, at once as a whole."""
     draft = path.with_name(f"{path.name}.mending")
-    with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+    draft.unlink(missing_ok=True)  # of one who died; another user may have laid a link there
+    with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
         write_whole(descriptor, content, 0)
         flush(descriptor)
     draft.replace(path)

@@ -35,7 +35,7 @@ DISK_FULL = Diagnosis("disk-full", Level.WRONG, "{free} MiB are free on the disk
 
 def ailments(path: Path) -> Iterator[Finding]:
     """Look at the file, its directory and its disk; writes nothing."""
-    name, free = path.name, shutil.disk_usage(path.parent).free
+    name, free = path.name, shutil.disk_usage(path.resolve().parent).free
     if free < LITTLE:
         yield (DISK_FULL if free < TOO_LITTLE else DISK_LOW).of(name=name, free=free // 2**20)
     if not os.access(path.resolve().parent, os.W_OK):

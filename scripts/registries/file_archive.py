@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.errors import LabError
+from scripts.core.private_files import private_directory
 from scripts.core.registry.record import Record
 from scripts.core.whole_file import exists
 from scripts.registries.file_access import explained, flush_directory, replace_file
@@ -37,8 +38,9 @@ class FileArchive:
 
     def add(self, records: Sequence[Record]) -> None:
         """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
-        if not exists(self.directory):
-            self.directory.mkdir(mode=0o700)
+        is_new = not exists(self.directory)
+        private_directory(self.directory)
+        if is_new:
             flush_directory(self.directory)
         for month, group in groupby(sorted(records, key=_month), key=_month):
             path, before = self._sound(month)

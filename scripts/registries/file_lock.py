@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core import clock
+from scripts.core.private_files import private_directory, private_opener
 from scripts.core.registry.record import actor, now
 from scripts.core.registry.registry import Held, Holder
 from scripts.registries.file_access import explained
@@ -26,8 +27,8 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
     """
     directory = _directory(registry)
     with explained(directory):
-        directory.mkdir(mode=0o700, exist_ok=True)
-        file = (directory / experiment).open("a+b", buffering=0)
+        private_directory(directory)
+        file = open(directory / experiment, "a+b", buffering=0, opener=private_opener)  # noqa: SIM115
     with file:
         _hold(directory, file.fileno(), experiment)
         try:
@@ -78,7 +79,9 @@ def who_acts(registry: Path, experiment: str) -> str:
 
 
 def _directory(registry: Path) -> Path:
-    return registry.with_name(f"{registry.name}.locks")
+    """Return where the locks lie: beside the file itself, so that all who reach it over links meet the same ones."""
+    file = registry.resolve()
+    return file.with_name(f"{file.name}.locks")
 
 
 def _hold(directory: Path, descriptor: int, experiment: str) -> None:

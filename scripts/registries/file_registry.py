@@ -39,6 +39,7 @@ from scripts.core.registry.registry import GROWTH, Holder, Needed, Registry
 from scripts.core.whole_file import exists
 from scripts.registries.file_access import (
     append_at,
+    check_can_be_private,
     close_after,
     explained,
     flush,
@@ -108,7 +109,8 @@ class FileRegistry(Registry):
 
     @property
     def _archive(self) -> FileArchive:
-        return FileArchive(self.path.with_name(f"{self.path.stem}-archive"), self.record_in)
+        file = self.path.resolve()  # beside the file itself, whichever links lead to it
+        return FileArchive(file.with_name(f"{file.stem}-archive"), self.record_in)
 
     def append(self, record: Record) -> None:
         """Write the record; when this returns, it survives a kill and a power loss.
@@ -122,8 +124,9 @@ class FileRegistry(Registry):
         with explained(self.path):
             while not appended:
                 with locked(self.path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
-                    make_private(descriptor)
+                    check_can_be_private(descriptor)
                     end = self._end_of_records(descriptor) or self._mended_end(descriptor)
+                    make_private(descriptor)  # once it is known to be a registry, and no file of something else
                     if end:
                         append_at(descriptor, end, line)
                         appended = True

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from scripts.core import clock
 from scripts.core.errors import LabError
-from scripts.core.private_files import PRIVATE_FILE, open_private, private_directory
+from scripts.core.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
 from scripts.core.whole_file import drafted
 
 LOCAL_DIRECTORY = ".local-cloud"
@@ -61,6 +61,7 @@ def proof_of(secret: str, nonce: str) -> str:
 
 def ensure_running(directory: Path) -> LocalServer:
     """Return the local cloud of a directory, starting it if it does not run. Raises LabError."""
+    _make_private(directory)
     if server := running(directory):
         return server
     with _alone(directory):
@@ -75,7 +76,7 @@ def account_of(directory: Path) -> str:
     path = directory / ACCOUNT_FILE
     try:
         if not path.exists():
-            private_directory(directory)
+            _make_private(directory)
             made = f"{secrets.randbelow(10**12):012d}\n".encode()
             with drafted(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
                 path.hardlink_to(draft)  # whoever is first has made it
@@ -114,7 +115,8 @@ def stop(directory: Path) -> bool:
 
 def _on_file(directory: Path) -> LocalServer | None:
     try:
-        address = json.loads((directory / ADDRESS_FILE).read_text())
+        with (directory / ADDRESS_FILE).open() as file:
+            address = json.load(file) if is_trustworthy(os.fstat(file.fileno())) else {}
         return LocalServer(address["url"], int(address["port"]), int(address["pid"]), str(address["secret"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -163,10 +165,16 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _writing(path: Path) -> IO[str]:
     try:
-        private_directory(path.parent)
         return open_private(path, "w")
     except OSError as problem:
         raise LabError(f"{path}: can't be written: {problem.strerror}; the local cloud needs it") from problem
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        private_directory(directory)
+    except OSError as problem:
+        raise LabError(f"{directory}: can't be made private: {problem.strerror}; the local cloud needs it") from problem
 
 
 def _started(directory: Path) -> LocalServer:

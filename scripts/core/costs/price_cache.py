@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.costs.dollars import Dollars
+from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted
 
 FORMAT = 1
@@ -97,7 +98,7 @@ class PriceCache:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(exist_ok=True)
+            private_directory(self.path.parent)
             lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             yield  # a directory that can't be written to has no second writer either

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from scripts.core.aws.tags import DATASET
 from scripts.core.data.data_sets import (
@@ -24,6 +24,7 @@ from scripts.core.data.making_once import made_once
 from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_blocks import BLOCK, Digests, changed, digests, whole
 from scripts.core.errors import LabError
+from scripts.core.private_files import open_private
 from scripts.core.session import Session
 from scripts.core.whole_file import exists
 
@@ -108,12 +109,12 @@ class DataSetBuilding:
             return len(done | {index for index in had if index in indices})
 
     @contextmanager
-    def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], TextIO]]:
+    def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], IO[str]]]:
         """Give what was sent before, by index, and a file for what is sent now; a line that was cut off counts not."""
         path = self.work / f"{snapshot}.sent"
         lines = path.read_text().splitlines(keepends=True) if exists(path) else []
         had = {int(line.split(" ")[0]): line.split(" ")[1].strip() for line in lines if line.endswith("\n")}
-        with path.open("a") as journal:
+        with open_private(path, "a") as journal:
             journal.write("\n" if lines and not lines[-1].endswith("\n") else "")
             yield had, journal
 
@@ -134,7 +135,8 @@ class DataSetBuilding:
 
     def _remember(self, snapshot: str, wanted: Digests) -> None:
         found = {index: digest.hex() for index, digest in wanted.items()}
-        (self.work / f"{snapshot}.json").write_text(json.dumps(found))
+        with open_private(self.work / f"{snapshot}.json", "w") as file:
+            json.dump(found, file)
         (self.work / f"{snapshot}.sent").unlink(missing_ok=True)
 
 

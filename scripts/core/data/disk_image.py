@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from scripts.core.data.sizes import GIB
 from scripts.core.errors import LabError
+from scripts.core.private_files import open_private
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
 """From it and a data set's name its file system's UUID is made, so that a version's blocks are like the last's."""
@@ -97,6 +98,7 @@ def _made_of(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage
     entries, content = _counted(tree)
     size = gib * GIB if gib else _room_for(content)
     path.unlink(missing_ok=True)
+    open_private(path, "x").close()  # mke2fs would leave it open to all
     free = shutil.disk_usage(path.parent).free
     if content > free:
         raise LabError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
@@ -122,7 +124,7 @@ def _forget_access_times(image: Path) -> None:
     ]
     ends = {numbers.start: numbers.stop for numbers in free}
     script = image.with_suffix(".debugfs")
-    with script.open("w") as lines:
+    with open_private(script, "w") as lines:
         number = FIRST_INODE
         while number <= int(count):
             if number in ends:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted, exists
 
 DIRECTORY = ".ssh"
@@ -123,8 +124,8 @@ def _write(path: Path, text: str) -> None:
     """Write a file as a whole, for nobody else's eyes."""
     if exists(path) and path.read_text() == text:
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        private_directory(path.parent, top=next(p for p in path.parents if p.name == DIRECTORY))
         with drafted(path, text.encode(), mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:

@@ -19,7 +19,7 @@ def new_key_pair(name: str) -> Path:
     """
     directory = Path("~/.ssh").expanduser()
     private = directory / f"ec2-lab-{name}"
-    if exists(private):
+    if exists(private) or exists(private.with_suffix(".pub")):
         raise LabError(f"KEY: {private} exists already; name its public key (KEY={private}.pub), or move it away")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = subprocess.run(

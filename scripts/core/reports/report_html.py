@@ -14,6 +14,9 @@ from scripts.core.reports.report_tables import day
 from scripts.core.reports.time_line import short
 from scripts.core.reports.web_page import render_page
 
+GENERATOR = '<meta name="generator" content="ec2-lab report">'
+"""What tells a report from other files: only reports are overwritten."""
+
 
 def report_html(page: Page) -> str:
     """Return the page's text."""

@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted, exists
 
 DIRECTORY = ".code"
@@ -21,7 +22,7 @@ def keep(lab: Path, content: bytes) -> str:
     if exists(path):
         return digest
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        private_directory(path.parent)
         with drafted(path, content, mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:

@@ -1,0 +1,111 @@
+"""What the lab keeps beside lab.toml is for its owner alone, whatever the umask and whoever made it before."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from scripts.core import kept_data
+from scripts.core.costs.price_cache import PriceCache
+from scripts.core.hosts.ssh_files import SshFiles
+from scripts.core.private_files import private_directory
+from scripts.registries.file_registry import FileRegistry
+
+DIRECTORIES = (
+    ".datasets", ".code", ".cache", ".ssh", ".ssh/hosts", ".ssh/known_hosts", ".local-cloud", "registry.json.locks",
+    "registry-archive",
+)  # fmt: skip
+NOBODY = 65534
+
+
+@pytest.fixture
+def no_umask():
+    """While a test runs, what it makes is open to all that it is not closed to."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def run(lab):
+    """Runs a script in the lab, with this process's umask."""
+
+    def run_script(script, **variables):
+        command = [sys.executable, "-m", f"scripts.{script}"]
+        environment = lab.environment(**variables)
+        done = subprocess.run(command, cwd=lab.path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    return run_script
+
+
+@pytest.fixture
+def loose(lab):
+    """A lab whose directories were there before, open to all, and whose code is in a repository."""
+    for name in DIRECTORIES:
+        (lab.path / name).mkdir(exist_ok=True)
+        (lab.path / name).chmod(0o777)
+    lab.write("code/a.txt", "a")
+    user = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], [*user, "commit", "-qm", "a"]):
+        subprocess.run(["git", *words], cwd=lab.path / "code", check=True)
+    demo = (lab.path / "experiments/demo.toml").read_text()
+    lab.write("experiments/demo.toml", f'command = "true"\ncode = {{ path = "code" }}\n{demo}')
+    return lab
+
+
+def open_to_others(lab):
+    """Return what others may read, write or enter."""
+    kept = [lab.registry, *(lab.path / name for name in DIRECTORIES)]
+    kept += [path for directory in kept for path in directory.resolve().rglob("*")]
+    return [str(path) for path in kept if path.stat().st_mode & 0o077]
+
+
+def test_all_that_is_kept_is_for_the_owner_alone(loose, run, no_umask):
+    run("launch", EXP="demo")
+    run("dataset_build", DATASET="talks", FROM="code")
+    run("teardown", EXP="demo")
+    FileRegistry(loose.registry).archive(lambda _: set())
+    SshFiles(loose.path).write("demo", [], None)
+    SshFiles(loose.path).pin("demo", "i-1", ["ssh-ed25519 AAAA"])
+    assert SshFiles(loose.path).config.exists()
+    PriceCache(loose.path / ".cache/prices.json").keep({})
+    kept_data.write(loose.path / ".cache/programs/a", {})
+    assert list((loose.path / ".code").iterdir())
+    assert list((loose.path / ".datasets").iterdir())
+    assert list((loose.path / "registry-archive").iterdir())
+    assert open_to_others(loose) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+def test_a_directory_of_another_user_is_refused(tmp_path):
+    (tmp_path / ".code").mkdir()
+    os.chown(tmp_path / ".code", 1, 1)
+    (tmp_path / ".code").chmod(0o777)
+    for directory in tmp_path.parents[:3]:
+        directory.chmod(0o711)
+    tmp_path.chmod(0o711)
+    child = os.fork()
+    if child == 0:
+        os.setuid(NOBODY)
+        try:
+            private_directory(tmp_path / ".code")
+        except PermissionError as refused:
+            os._exit(7 if "belongs to another user" in str(refused) else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_missing_directories_above_are_private_too(tmp_path, no_umask):
+    private_directory(tmp_path / "a/b/c")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")} == {0o700}
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_cache_that_others_can_have_written_is_not_used(tmp_path, mode):
+    file = tmp_path / ".cache/programs/a"
+    kept_data.write(file, {"a": 1})
+    assert kept_data.read(file) == {"a": 1}
+    file.chmod(mode)
+    assert kept_data.read(file) is None
