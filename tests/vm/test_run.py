@@ -54,6 +54,8 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     following = laboratory.directory.start("logs", EXP="train", **laboratory.variables)
     first = following.stdout.readline()
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)
+    looked = laboratory.ssh("train", "stat -c '%a %U' /opt/ec2-lab/experiment; cat /opt/ec2-lab/experiment")
+    assert looked.stdout == "600 experiment\n", "and a member can't read it"
     laboratory.ssh("train", "sudo touch /tmp/go-on")
     out, err = following.communicate(timeout=300)
     assert following.returncode == 0, err
