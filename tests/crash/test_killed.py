@@ -70,9 +70,10 @@ def test_a_launch_killed_anywhere_is_torn_down(lab, cloud):
         assert gone(cloud) <= len(ASKED), boundary
 
 
-def test_a_teardown_killed_anywhere_is_ended_by_the_next_and_saves_each_volume_once(lab, cloud):
+@pytest.mark.parametrize("half", [slice(0, None, 2), slice(1, None, 2)], ids=["odd", "even"])
+def test_a_teardown_killed_anywhere_is_ended_by_the_next_and_saves_each_volume_once(lab, cloud, half):
     prepare(lab, cloud, "teardown", "snapshot")
-    for boundary in killed_anywhere(lab, cloud, "teardown", EXP="demo"):
+    for boundary in killed_anywhere(lab, cloud, "teardown", boundaries=half, EXP="demo"):
         run(lab, "teardown", EXP="demo")
         (saved,) = alive(cloud)["snapshot"]
         assert gone(cloud, snapshot=[saved]) == len(ASKED), boundary
