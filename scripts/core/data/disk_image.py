@@ -6,15 +6,14 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from scripts.core.data.sizes import GIB
+from scripts.core.data.tarball import entries, is_tarball, unpacked
 from scripts.core.errors import LabError
 from scripts.core.private_files import open_private
 
@@ -59,10 +58,9 @@ def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Itera
     if source.is_dir():
         with _deleted_at_the_end(made):
             yield _made_of(source, dataset, made, gib)
-    elif source.is_file() and _is_tarball(source):
-        with TemporaryDirectory(dir=work) as directory, _deleted_at_the_end(made):
-            _unpack(source, Path(directory))
-            yield _made_of(Path(directory), dataset, made, gib)
+    elif source.is_file() and is_tarball(source):
+        with unpacked(source, work) as directory, _deleted_at_the_end(made):
+            yield _made_of(directory, dataset, made, gib)
     elif source.is_file():
         yield _raw(source)
     else:
@@ -77,25 +75,11 @@ def _deleted_at_the_end(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _is_tarball(source: Path) -> bool:
-    """Say whether a file is a tarball with anything in it: a disk that begins with zeros looks like an empty one."""
-    try:
-        with tarfile.open(source) as archive:
-            return archive.next() is not None
-    except tarfile.TarError:
-        return False
-
-
-def _unpack(source: Path, directory: Path) -> None:
-    try:
-        with tarfile.open(source) as archive:
-            archive.extractall(directory, filter="tar")  # refuses what would lead out of the directory
-    except (tarfile.TarError, OSError) as problem:
-        raise LabError(f"FROM: {source}: can't be unpacked: {problem}") from problem
-
-
 def _made_of(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
-    entries, content = _counted(tree)
+    try:
+        count, content = _counted(tree)
+    except OSError as problem:
+        raise LabError(f"FROM: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
     size = gib * GIB if gib else _room_for(content)
     path.unlink(missing_ok=True)
     open_private(path, "x").close()  # mke2fs would leave it open to all
@@ -103,7 +87,7 @@ def _made_of(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage
     if content > free:
         raise LabError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
     identity = str(uuid.uuid5(NAMESPACE, dataset))
-    inodes = max(size // BYTES_PER_INODE, int(entries * SPARE) + 1024)
+    inodes = max(size // BYTES_PER_INODE, int(count * SPARE) + 1024)
     options = ["-q", "-F", "-t", "ext4", "-L", dataset[:LABEL_LENGTH], "-U", identity, "-m", "0", "-N", str(inodes),
                "-E", f"hash_seed={identity},root_owner=0:0,lazy_itable_init=0", "-d", str(tree)]  # fmt: skip
     made = _e2fsprogs("mke2fs", *options, str(path), f"{size >> 10}k")
@@ -152,7 +136,7 @@ def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str
 
 def _counted(tree: Path) -> tuple[int, int]:
     """Return how many files and directories a tree has, and the bytes that they take."""
-    sizes = [entry.lstat().st_size + INODE_ROOM for entry in tree.rglob("*")]
+    sizes = [status.st_size + INODE_ROOM for _, status in entries(tree)]
     return len(sizes), sum(sizes)
 
 
