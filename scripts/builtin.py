@@ -68,9 +68,10 @@ def lab_checks() -> list[Check]:
     from scripts.checks.regions import Regions
     from scripts.checks.registry import RegistryHealth
     from scripts.checks.ssh import Ssh
+    from scripts.checks.tags import Tags
     from scripts.checks.versions import Versions
 
     return [
         Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),
-        CallersAddress(), KeptVolumes(), RegistryHealth(),
+        CallersAddress(), KeptVolumes(), Tags(), RegistryHealth(),
     ]  # fmt: skip

@@ -22,7 +22,13 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
     console = Console(as_json=as_json)
     with open_session("logs", exp) as session:
         followed = run_on(runs_of(session, exp), exp, host)
-        followed.follow(lambda line: console.log(line, "line", raw=raw, machine=followed.name, text=line))
+
+        def heard(line: str) -> None:
+            console.log(line, raw=raw)
+            if as_json:
+                console.say("", "line", machine=followed.name, text=line)
+
+        followed.follow(heard)
 
 
 if __name__ == "__main__":

@@ -25,4 +25,4 @@ from scripts.core.hosts.arrival import errors_in
     ],
 )
 def test_errors_are_told_and_nothing_else_counts_as_one(said, errors):
-    assert errors_in(said) == errors
+    assert errors_in(said, "speech") == errors

@@ -81,7 +81,7 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
         ("", "TTL: for how long from now? (TTL=4h; TTL=never"),
         ("soon", "TTL: 'soon' is not a duration"),
         ("30s", "is over before it is set"),
-        ("9999999999d", "longer than a hundred years"),
+        ("9999999999d", "longer than time is counted"),
         ("99999d", "say TTL=never"),
     ],
 )

@@ -4,6 +4,8 @@ import base64
 import hashlib
 
 import botocore.session
+import pytest
+from botocore.model import ShapeResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +51,75 @@ def test_session_credentials_and_passwords_are_not_written_down():
 def test_a_secure_parameter_is_not_written_down_and_a_plain_one_is():
     assert without_secrets({"Parameter": {"Type": "SecureString", "Value": "s"}})["Parameter"]["Value"] == "(secret)"
     assert without_secrets({"Parameter": {"Type": "String", "Value": "ami-1"}})["Parameter"]["Value"] == "ami-1"
+
+
+def structure(**members):
+    """A shape as botocore has it: members with their traits."""
+    shapes = {name: {"type": "string", **traits} for name, traits in members.items()}
+    made = {"type": "structure", "members": {name: {"shape": name} for name in members}}
+    return ShapeResolver({**shapes, "Made": made}).get_shape_by_name("Made")
+
+
+def test_what_the_model_marks_as_sensitive_is_not_written_down_whatever_it_is_called():
+    shape = structure(Comment={"sensitive": True}, Remark={})
+    assert without_secrets({"Comment": "c", "Remark": "r"}, shape) == {"Comment": "(secret)", "Remark": "r"}
+
+
+@pytest.mark.parametrize("outer", ["list", "map"])
+def test_a_sensitive_shape_is_not_written_down_inside_of_another(outer):
+    inside = {"list": {"type": "list", "member": {"shape": "Inner"}},
+              "map": {"type": "map", "key": {"shape": "Plain"}, "value": {"shape": "Inner"}}}[outer]  # fmt: skip
+    shapes = {"Inner": {"type": "string", "sensitive": True}, "Plain": {"type": "string"}, "Outer": inside}
+    value = {"list": ["hunter2"], "map": {"a": "hunter2"}}[outer]
+    assert "hunter2" not in repr(without_secrets(value, ShapeResolver(shapes).get_shape_by_name("Outer")))
+
+
+def test_a_real_members_trait_counts_though_its_name_tells_nothing():
+    """SSM marks the value of a parameter, and nothing else does where its type is left out."""
+    ssm = botocore.session.get_session().get_service_model("ssm").operation_model("PutParameter").input_shape
+    assert ssm.members["Value"].metadata.get("sensitive")
+    assert without_secrets({"Name": "a", "Value": "c"}, ssm) == {"Name": "a", "Value": "(secret)"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Password", "MasterUserPassword", "AuthToken", "authorizationToken", "SessionToken", "SecretAccessKey", "ApiKey",
+     "ClientSecret", "SecretString", "SharedSecret", "PrivateKey", "KeyMaterial", "PresignedUrl", "preSignedURL",
+     "BearerToken", "refresh_token", "db-password", "DB_PASSWD", "Passphrase", "Set-Cookie", "Authorization"],
+)  # fmt: skip
+def test_a_member_is_secret_by_its_name_in_any_service(name):
+    assert without_secrets({name: SECRET}) == {name: "(secret)"}
+    assert without_secrets({"Of": [{name: [SECRET]}, {name: {"a": SECRET}}]}) == {"Of": [{name: "(secret)"}] * 2}
+    assert without_secrets({"Variables": [{"Name": name, "Value": "v"}]})["Variables"][0]["Value"] == "(secret)"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ClientToken", "NextToken", "clientRequestToken", "ContinuationToken", "HttpTokens", "PublicKeyMaterial",
+     "SecretArn", "SecretId", "KeyName", "PasswordPolicy", "SnapshotId", "SecurityGroupIds"],
+)  # fmt: skip
+def test_what_only_sounds_like_a_secret_is_written_down(name):
+    assert without_secrets({name: "v"}) == {name: "v"}
+
+
+def test_a_signed_address_and_a_private_key_are_cut_out_of_any_text():
+    address = "https://s3.amazonaws.com/b/k?X-Amz-Credential=AKIA&X-Amz-Signature=abc&partNumber=1"
+    told = without_secrets({"Message": f"no answer from {address}", "Location": address, "Body": f"key: {SECRET}\nabc"})
+    assert "abc" not in repr(told)
+    assert "AKIA" not in repr(told)
+    assert told["Location"].endswith("&partNumber=1")
+
+
+def test_a_console_is_written_down_as_its_digest_and_length():
+    answer = {"InstanceId": "i-1", "Output": "hf_token=abc\n", "Timestamp": "2026-11-26T10:00:00+00:00"}
+    mark = {"bytes": 13, "sha256": hashlib.sha256(b"hf_token=abc\n").hexdigest()}
+    assert without_secrets(answer, outputs("GetConsoleOutput")) == {**answer, "Output": mark}
+    picture = without_secrets({"ImageData": "YWJj"}, outputs("GetConsoleScreenshot"))
+    assert picture["ImageData"] == {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+
+
+def test_user_data_of_an_unforeseen_form_is_not_written_down():
+    assert SECRET not in repr(without_secrets({"UserData": [SECRET], "userData": {"Value": {"a": SECRET}}}))
 
 
 plain = st.recursive(

@@ -230,6 +230,33 @@ def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
     assert waited.out == "told: ended with 3\n"
 
 
+def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_is_to_be_raw(lab, bucket):
+    (machine,) = launched(lab)
+    bucket(machine, "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n", exit_code=0)
+    assert lab.run("logs", EXP="told").out == "loss 2.1\\x1b]52;c;eA==\\x07\n\\u202e1.2\n", "no colours into a pipe"
+    assert lab.run("logs", EXP="told", RAW="1").out == "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"[]", "should be a valid dictionary"),
+        (b'{"exit_code": "\x1b[2J", "at": "now"}', "says nothing that can be read"),
+        (b'{"exit_code": 1e999, "at": "now"}', "exit_code: should be a valid integer"),
+        (b"x" * 2_000_000, "has more than 1 MiB"),
+    ],
+)
+def test_how_a_command_ended_is_one_clear_error_where_nobody_can_read_it(lab, bucket, cloud, said, why):
+    (machine,) = launched(lab)
+    place = f"of/speech/told/{machine}/ended.json"
+    cloud.client("s3", "us-east-1").put_object(Bucket="lab-runs", Key=place, Body=said)
+    for script in ("wait", "logs"):
+        ended = lab.run(script, EXP="told")
+        assert ended.code == 1
+        assert ended.error.startswith(f"error: s3://lab-runs/of/speech/told/{machine}/ended.json: ")
+        assert why in ended.error
+
+
 def test_logs_and_exit_code_outlive_the_machine(lab, bucket):
     (machine,) = launched(lab)
     assert lab.teardown("told").code == 0

@@ -38,7 +38,7 @@ def machine(tmp_path):
         done = subprocess.run(
             [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, env=environment
         )
-        return progress_in(done.stdout)
+        return progress_in(done.stdout, "speech")
 
     yield says, known, tmp_path
     server.shutdown()

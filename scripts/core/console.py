@@ -41,14 +41,10 @@ class Console:
             line = printable(text)
             self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
 
-    def log(self, line: str, event: str, /, *, raw: bool = False, **fields: Any) -> None:
+    def log(self, line: str, *, raw: bool = False) -> None:
         """Print a line of a log with its own colours and nothing else that a terminal obeys; all of it if `raw`."""
-        if self.as_json:
-            self.say("", event, **fields)
-        elif raw:
-            self._print(line, raw=True)
-        else:
-            self._print(printable_log(line))
+        if not self.as_json:
+            self._print(line if raw else printable_log(line), raw=raw)
 
     def hint(self, text: str) -> None:
         """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
@@ -139,7 +135,7 @@ def _fail(line: str, code: int) -> NoReturn:
     if os.environ.get("DEBUG") == "1":
         import traceback
 
-        traceback.print_exc()
+        print(printable_document(traceback.format_exc()), file=sys.stderr)
     print(f"error: {printable(line)}", file=sys.stderr)
     if INTERRUPTS.given_up:
         sys.stdout.flush()

@@ -67,8 +67,8 @@ class VolumeMeter(Meter):
             self.listings.hear(record)
             if record.operation == "CreateVolume":
                 self._made[(record.response or {})["VolumeId"]] = record
-            elif record.operation == "DeleteVolume":
-                self._ended.setdefault((record.request or {})["VolumeId"], moment_of(record.time))
+            elif record.operation == "DeleteVolume" and (identity := (record.request or {}).get("VolumeId")):
+                self._ended.setdefault(identity, moment_of(record.time))
 
     def _hear_note(self, record: Record) -> None:
         note = record.note or {}

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core.aws.aws_errors import described
+from scripts.core.aws.tag_forms import MalformedTag, malformed
 from scripts.core.aws.tags import tag_map
 from scripts.core.costs.dollars import Dollars
 from scripts.core.costs.price_book import PriceBook
@@ -29,6 +30,8 @@ class Item:
     idle: str
     """Why it may be forgotten, if nobody in the lab asked for it."""
     monthly: Dollars
+    malformed: Sequence[MalformedTag] = ()
+    """The lab's own tags on it that nobody can read."""
 
 
 @dataclass(slots=True)
@@ -80,4 +83,4 @@ def _described(session: Session, kind: Kind, region: str) -> list[Item]:
 def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
     tags = tag_map(found.get("Tags"))
     resource, monthly = kind.resource(found, region, tags), kind.monthly(found, region, book)
-    return Item(resource, tags, kind, found, kind.idle(found), monthly)
+    return Item(resource, tags, kind, found, kind.idle(found), monthly, malformed(found.get("Tags")))

@@ -50,6 +50,12 @@ class AuditReport:
             self.console.say("", "finding", **_as_fields(finding))
         if found:
             self.console.table(COLUMNS, [_row(finding) for finding in found])
+        for item in seen.items:
+            for tag in item.malformed:
+                self.console.say(
+                    f"  {item.resource}: its tag {tag}", "malformed-tag", style="yellow", kind=item.resource.kind,
+                    id=item.resource.id, region=item.resource.region, key=tag.key, value=tag.value,
+                )  # fmt: skip
         for region, why in seen.unseen.items():
             self.console.hint(f"  {region} was not seen: {why}")
         for line in _remedies(found):

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core.aws.tag_forms import MalformedTag, malformed
 from scripts.core.aws.tags import KEPT, SHARED, tag_map
 from scripts.core.capacity.capacity import Pool
 from scripts.core.capacity.offerings import zones_offering
@@ -19,6 +20,7 @@ from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
 
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 """Stopped machines do not count against vCPU quotas."""
+OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
 STILL_THERE = ["creating", "available", "in-use", "error"]
 """The states of a volume that costs (all but those of its deletion)."""
 
@@ -124,6 +126,15 @@ def kept_volumes(lab: CheckedLab, region: str) -> Mapping[str, Kept]:
     filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": STILL_THERE}]
     found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
     return {volume["VolumeId"]: Kept.read(tag_map(volume["Tags"])) for volume in found}
+
+
+def malformed_tags(lab: CheckedLab, region: str) -> Mapping[str, Sequence[MalformedTag]]:
+    """Return the lab's own tags with a value that it does not write, by the ids of what carries them."""
+    expect_open(lab, region)
+    kinds = [lab.opened.kinds[name] for name in ("instance", "volume", "snapshot")]
+    found = ((kind, one) for kind in kinds for one in kind.find(lab.opened.cloud, region, OF_A_LAB))
+    told = {kind.id_in(one): malformed(one.get("Tags")) for kind, one in found if not kind.is_gone(one)}
+    return {identity: tags for identity, tags in told.items() if tags}
 
 
 def caller_address(lab: CheckedLab) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scripts.core.aws.tag_forms import is_absent
 from scripts.core.errors import LabError
 
 EXPERIMENT = "lab:experiment"
@@ -45,8 +46,9 @@ def as_tags(tags: Mapping[str, str]) -> Tags:
 
 
 def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
-    """Return AWS's list of tags as a dictionary."""
-    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+    """Return AWS's list of tags as a dictionary, without those of the lab's whose value nobody could read."""
+    named = ((tag["Key"], tag.get("Value", "")) for tag in tags or ())
+    return {key: value for key, value in named if not is_absent(key, value)}
 
 
 def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scripts.core.errors import LabError
 from scripts.core.hosts.remote import Host
+from scripts.core.hosts.said import said
+from scripts.core.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
 from scripts.core.render import text_of
 
 
@@ -27,15 +28,21 @@ class MountedVolume:
     bytes_total: int
 
 
+MOUNTED = members(
+    mount=LINE, device=LINE, id=pattern(r"(vol-[0-9a-f]{1,32})?"), filesystem=LINE, uuid=LINE, label=LINE,
+    read_only=YES_OR_NO, bytes_used=whole(0, 2**62), bytes_total=whole(0, 2**62), others="ignore",
+)  # fmt: skip
+
+
 def mounted_on(host: Host) -> list[MountedVolume]:
     """Ask a host which volumes it has mounted. Raises Unreachable, Failed."""
     told = host.run_as_root(text_of("mount-volumes.py"), "--describe")
-    fields = MountedVolume.__dataclass_fields__
-    return [
-        MountedVolume(**{key: value for key, value in json.loads(line).items() if key in fields})
-        for line in told.splitlines()
-        if line.startswith("{")
-    ]
+    return mounted_in(told, host.name)
+
+
+def mounted_in(text: str, who: str) -> list[MountedVolume]:
+    """Read what templates/mount-volumes.py prints. Raises LabError, which names `who` printed it."""
+    return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
 def the_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:

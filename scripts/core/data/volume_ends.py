@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core import clock
+from scripts.core.aws.tag_forms import end_in
 from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, tag_map, tag_specifications
 from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
@@ -116,7 +117,7 @@ def _ending(session: Session, experiment: str) -> list[Ending]:
             if volume["VolumeId"] in ours:
                 attached = bool(volume.get("Attachments"))
                 source = volume.get("SnapshotId", "")
-                found.append(Ending(volume["VolumeId"], region, tags[AT_TEARDOWN], source, attached))
+                found.append(Ending(volume["VolumeId"], region, end_in(tags[AT_TEARDOWN]), source, attached))
     return found
 
 

@@ -11,14 +11,19 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.host_keys import console_of
 from scripts.core.hosts.pinning import Pinning, Say
 from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.hosts.said import said
 from scripts.core.hosts.ssh_files import Reach
 from scripts.core.polling import growing
+from scripts.core.registry.shapes import TEXT, members, optional, several
 from scripts.core.session import Session
 
 FIRST_POLL, LONGEST_POLL = 1.0, 10.0
 STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
 OURS = "ec2-lab: "
 """What the lab's own programs begin their lines with on the console."""
+
+
+CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
 
 
 class NotSeen(LabError):
@@ -71,7 +76,7 @@ class Arrival:
             told = host.run("sh", "-c", f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true")
         except Failed as failure:
             raise SetUpFailed(str(failure)) from failure
-        if errors := errors_in(told):
+        if errors := errors_in(told, self.reach.name):
             raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
 
     def _from_console(self) -> str:
@@ -82,15 +87,24 @@ class Arrival:
         return f" (console: {'; '.join(complaints)})" if complaints else ""
 
 
-def errors_in(status: str) -> list[str]:
+def errors_in(status: str, who: str) -> list[str]:
     """Return the errors that `cloud-init status` tells of, in JSON or in words
-    (https://docs.cloud-init.io/en/latest/howto/status.html).
+    (https://docs.cloud-init.io/en/latest/howto/status.html). Raises LabError, which names `who` said it.
     """  # noqa: D205
     if not status.lstrip().startswith("{"):
         return _errors_in_words(status)
-    told, _ = json.JSONDecoder().raw_decode(status.lstrip())
-    errors = [str(error) for error in told.get("errors", [])]
+    told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
+    errors: list[str] = told.get("errors", [])
     return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
+
+
+def _document_in(text: str) -> str:
+    """Return the JSON that a text begins with: where cloud-init fails, it is asked again, and words come behind."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):  # whoever reads it says so
+        return text
+    return text[:end]
 
 
 def _errors_in_words(status: str) -> list[str]:

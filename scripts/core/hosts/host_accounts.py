@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.errors import LabError
 from scripts.core.hosts.member_accounts import AccountsDocument
 from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.hosts.said import said
 from scripts.core.polling import growing
+from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 from scripts.core.render import text_of
 
 FIRST_POLL, LONGEST_POLL = 0.5, 5.0
@@ -36,6 +36,9 @@ class Change:
         return self.change == "problem"
 
 
+LINE_OF_OURS = members(
+    change=optional(LINE), member=optional(nullable(LINE)), detail=optional(TEXT), changed=optional(whole(0, 10**6))
+)
 Heard = Callable[[Change], None]
 
 
@@ -107,32 +110,31 @@ class HostAccounts:
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
         """Run a program of ours on the host; each of its lines is a change, the last one the sum."""
         problems: list[Change] = []
+        unreadable: list[str] = []
         total = 0
 
         def line(text: str) -> None:
             nonlocal total
-            told = _json(text)
+            try:
+                told = said(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
+            except LabError as problem:
+                unreadable.append(str(problem))
+                return
             if "change" in told:
                 member = told.get("member") or ("sshd" if program == "sshd-hardening" else "accounts")
                 change = Change(self.host.name, member, told["change"], told.get("detail", ""))
                 problems.extend([change] if change.is_problem else [])
                 self.heard(change)
             else:
-                total = int(told.get("changed", total))
+                total = told.get("changed", total)
 
         try:
             text, path = text_of(f"{program}.py"), f"/opt/ec2-lab/{program}"
             # It stays there: sshd's settings are taken back by the host itself.
             self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path)
         except Failed as failure:
-            said = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
-            raise LabError(f"{self.host.name}: {said}" if said else str(failure)) from failure
+            why = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
+            raise LabError(f"{self.host.name}: {why}" if why else str(failure)) from failure
+        if unreadable:
+            raise LabError(unreadable[0])
         return total
-
-
-def _json(text: str) -> Mapping[str, Any]:
-    try:
-        told = json.loads(text)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}

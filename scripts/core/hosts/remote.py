@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS); any other is that of the command."""
+MOST_PRINTED = 64 * 1024 * 1024
+"""Characters: none of our commands prints a thousandth of it."""
 PROGRAM = """
 import os, sys
 size, __file__ = int(sys.argv.pop(1)), sys.argv.pop(1)
@@ -56,22 +58,31 @@ class Host:
     """Whether to log in anew, and not over a connection that the user's configuration shares."""
 
     def run(self, *command: str, given: bytes = b"", heard: Callable[[str], None] | None = None) -> str:
-        """Run a command as whoever logs in, and return what it printed; `heard` is told each line as it comes.
+        """Run a command as whoever logs in, and return what it printed, or have `heard` told each line as it comes.
 
         Raises Unreachable and Failed.
         """
         import sh  # a tenth of a second, and most commands log in nowhere
 
         printed: list[str] = []
+        length = 0
 
-        def line(text: str) -> None:
-            printed.append(text)
+        def line(text: str, _: object, process: sh.OProc) -> None:
+            nonlocal length
             if heard:
                 heard(text.rstrip("\n"))
+                return
+            length += len(text)
+            if length <= MOST_PRINTED:
+                printed.append(text)
+            else:
+                process.kill()
 
         try:
             _ssh()(*self.arguments(command), _in=given, _out=line, _tty_out=False, _decode_errors="replace")
         except sh.ErrorReturnCode as failure:
+            if length > MOST_PRINTED:
+                raise Failed(f"{self.name}: prints more than {MOST_PRINTED >> 20} MiB; it was cut off") from failure
             raise self._failure(failure, command) from failure
         return "".join(printed)
 

@@ -59,10 +59,11 @@ def mount_point(path: str) -> str:
     return normal
 
 
-LONGEST = timedelta(days=36_500)
-"""A moment of today and such a length make a moment that can be written down."""
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+"""Seconds."""
+LONGEST = 100_000 * UNITS["d"]
+"""Such a length and a moment of this century make a moment that can be written down."""
 MOST_DIGITS = 10
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def duration(text: Any) -> Any:
@@ -70,19 +71,18 @@ def duration(text: Any) -> Any:
     if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
         message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
         raise ValueError(message)
-    # Digits beyond these are none of a hundred years in seconds.
-    length = timedelta(**{UNITS[found[2]]: int(found[1])}) if len(found[1]) <= MOST_DIGITS else None
-    if length is None or length > LONGEST:
-        message = f"{text!r} is longer than a hundred years"
+    seconds = int(found[1]) * UNITS[found[2]] if len(found[1]) <= MOST_DIGITS else LONGEST + 1
+    if seconds > LONGEST:
+        message = f"{text!r} is longer than time is counted"
         raise ValueError(message)
-    return length
+    return timedelta(seconds=seconds)
 
 
 def duration_text(length: timedelta) -> str:
     """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
     seconds = int(length.total_seconds())
-    unit = next(unit for unit in reversed(UNITS) if seconds % timedelta(**{UNITS[unit]: 1}).total_seconds() == 0)
-    return f"{seconds // int(timedelta(**{UNITS[unit]: 1}).total_seconds())}{unit}"
+    unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
+    return f"{seconds // UNITS[unit]}{unit}"
 
 
 def networks(ssh_from: Any) -> Any:

@@ -18,6 +18,7 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.hosts import hosts_of, machines_of, region_of, ssh_files
 from scripts.core.hosts.remote import Host
+from scripts.core.hosts.said import LAST_MOMENT, number_said
 from scripts.core.lab.values import duration, duration_text
 from scripts.core.machines.deadline import DEADLINE, DIRECTORY, EACH_BOOT, NEVER, UNITS, at_boot
 from scripts.core.machines.time_left import NEVER as NO_END
@@ -119,9 +120,9 @@ class Extension:
     def _on(self, host: Host) -> tuple[str, int | LabError]:
         try:
             told = host.run_as_root(sent("set-end.py"), json.dumps(self._told()))
+            return host.name, number_said(told, 0, LAST_MOMENT, host.name)
         except LabError as problem:
             return host.name, problem
-        return host.name, int(told)
 
     def _told(self) -> dict[str, Any]:
         """Return what the program on a machine is told: all that the timer is made of, for it may have none."""

@@ -59,5 +59,5 @@ NOTE = members(
 """A note of a later version, or of a plugin, may say what it likes under other names."""
 ERROR = members(
     code=TEXT, message=optional(nullable(TEXT)), http_status=optional(nullable(whole(0, 999))),
-    retries=optional(whole(0, 10**6)),
+    retries=optional(whole(-(10**6), 10**6)),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
 from scripts.core.registry.known_soon import WAITED, KnownSoon
 from scripts.core.registry.record import Event, Record, actor, new_id, now
-from scripts.core.registry.redaction import without_secrets
+from scripts.core.registry.redaction import text_without_secrets, without_secrets
 from scripts.core.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Recorder:
         else:
             found = parsed.get("Error", {})
             code, message = found.get("Code", "Unknown"), found.get("Message", "")
-            error = {"code": code, "message": message, "http_status": http_response.status_code}
+            error = {"code": code, "message": text_without_secrets(message), "http_status": http_response.status_code}
             # What was sent again because it was refused as unknown was refused for sure each time.
             retries = metadata.get("RetryAttempts", 0) - context.get(WAITED, 0)
             outcome = {"event": Event.ERROR, "error": error | {"retries": retries}}
@@ -175,7 +175,7 @@ class Recorder:
 
     def _write_failure(self, exception: Exception, context: Context, **_: Any) -> None:
         # Only the first line: behind it botocore quotes the answer that it could not read, secrets and all.
-        message = str(exception).partition("\n")[0]
+        message = text_without_secrets(str(exception).partition("\n")[0])
         error = {"code": type(exception).__name__, "message": message, "http_status": None}
         self._write_outcome(context[KEY], event=Event.ERROR, error=error)
 

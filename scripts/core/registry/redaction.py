@@ -1,10 +1,16 @@
-"""What of a call may be written down: everything but secrets."""
+"""What of a call may be written down: everything but secrets, and but bodies that may hold some.
+
+A member is secret because botocore's model of the service says so
+(https://smithy.io/2.0/spec/documentation-traits.html#sensitive-trait), or by its name, or by what is in it: the models
+mark by far not all, and a plugin may call any service.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,46 +18,87 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-SECRET = frozenset(
-    {
-        "accesskeyid", "authorizationtoken", "keymaterial", "masteruserpassword", "passworddata", "presignedurl",
-        "privatekey", "secretaccesskey", "secretbinary", "secretstring", "sessiontoken", "token",
-    }
-)  # fmt: skip
-"""Members that are secret by name. The service models mark more as sensitive, and not all of these."""
-
+REDACTED = "(secret)"
+SECRET = re.compile(
+    r"accesskeyid|apikey|authorization|cookie|(?<!public)keymaterial|passphrase|passwd|password|presigned\w*url|"
+    r"privatekey|secret"
+)
+"""In a member's name, in lower case and without - and _."""
+PUBLIC = re.compile(r".*arns?|.*secret(id|name|status)|.*(policy|type)")
+"""Names of things that are no secret, though the thing may be one."""
+TOKEN = re.compile(r".*tokens?")
+PLAIN_TOKEN = re.compile(
+    r"http.*|.*(change|client|continuation|creation|idempotency|lock|next\w*|page|pagination|request|sequence|starting|"
+    r"update|version)tokens?"
+)
+"""Tokens that tell one call from another, or where a list goes on; any other lets its bearer in."""
+NAMES, VALUES = ("name", "key", "parametername", "parameterkey"), ("value", "parametervalue")
+"""What a pair calls its two halves: {"Name": "DB_PASSWORD", "Value": "…"}."""
+SIGNED = re.compile(r"((?:X-Amz-(?:Signature|Security-Token|Credential)|Signature|AWSAccessKeyId)=)[^&\s\"']+")
+"""The parts of a signed address that let its bearer in."""
+PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*KEY-----|\Z)", re.DOTALL)
 USER_DATA = "userdata"
+CONSOLE = {"GetConsoleOutputResult": "Output", "GetConsoleScreenshotResult": "ImageData"}
+"""What an instance shows on its console, whatever that is: its boot scripts may print a secret."""
 
 
 def without_secrets(value: Any, shape: Shape | None = None) -> Any:
-    """Return `value` as plain JSON with every secret replaced by a mark, user data by its hash and size.
-
-    A member is secret by its name, or because botocore's model of the service marks its shape as sensitive
-    (https://smithy.io/2.0/spec/documentation-traits.html#sensitive-trait).
-    """
+    """Return `value` as plain JSON with every secret replaced by a mark, user data and console by hash and size."""
+    if value is not None and _is_sensitive(shape):
+        return REDACTED
     match value:
         case Mapping():
-            secure = value.get("Type") == "SecureString"
-            return {key: _member(key, member, shape, secure=secure) for key, member in value.items()}
+            secret = _names_a_secret(value)
+            return {key: _member(key, member, shape, secret=secret) for key, member in value.items()}
         case list() | tuple():
             return [without_secrets(item, getattr(shape, "member", None)) for item in value]
-        case datetime():
-            return value.isoformat()
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
         case bytes() | bytearray():
             return fingerprint(bytes(value))
-        case str() | int() | float() | bool() | None:
+        case int() | float() | bool() | None:
             return value
-    return str(value)
+    return text_without_secrets(value.isoformat() if isinstance(value, datetime) else str(value))
 
 
-def _member(key: str, value: Any, shape: Shape | None, *, secure: bool) -> Any:
+def text_without_secrets(text: str) -> str:
+    """Return a text without private keys, and without what makes an address in it a signed one."""
+    return PRIVATE_KEY.sub(REDACTED, SIGNED.sub(rf"\1{REDACTED}", text)) if "=" in text or "-----" in text else text
+
+
+def _member(key: Any, value: Any, shape: Shape | None, *, secret: bool) -> Any:
     inner = getattr(shape, "members", {}).get(key) or getattr(shape, "value", None)
-    name = str(key).lower()
+    name = _bare(key)
     if name == USER_DATA:
         return _user_data(value)
-    if value is not None and (name in SECRET or (secure and key == "Value") or _is_sensitive(inner)):
-        return "(secret)"
+    if CONSOLE.get(getattr(shape, "name", "")) == key:
+        return _body(value)
+    if value is not None and (is_secret(name, value) or (secret and name in VALUES)):
+        return REDACTED
     return without_secrets(value, inner)
+
+
+def is_secret(name: str, value: Any = "") -> bool:
+    """Say whether a member holds a secret, by its name; yes or no is none, nor is a number of tokens."""
+    bare = _bare(name)
+    if isinstance(value, bool) or PUBLIC.fullmatch(bare):
+        return False
+    if SECRET.search(bare):
+        return True
+    return not isinstance(value, int | float) and bool(TOKEN.fullmatch(bare)) and not PLAIN_TOKEN.fullmatch(bare)
+
+
+def _bare(name: Any) -> str:
+    return re.sub(r"[-_]", "", str(name).lower())
+
+
+def _names_a_secret(pair: Mapping[Any, Any]) -> bool:
+    """Say whether an object is a secret's name with its value, or a parameter that is kept encrypted."""
+    told = (value for key, value in pair.items() if _bare(key) in NAMES)
+    return pair.get("Type") == "SecureString" or any(isinstance(name, str) and is_secret(name) for name in told)
 
 
 def _is_sensitive(shape: Shape | None) -> bool:
@@ -60,14 +107,22 @@ def _is_sensitive(shape: Shape | None) -> bool:
 
 def _user_data(value: Any) -> Any:
     """Return the hash of user data, which travels as bytes, as base64, or wrapped in {"Value": base64}."""
-    if isinstance(value, Mapping):
-        return {key: _user_data(inner) for key, inner in value.items()}
-    if isinstance(value, str):
-        try:
-            return fingerprint(base64.b64decode(value, validate=True))
-        except binascii.Error:
-            return fingerprint(value.encode())
-    return fingerprint(value) if isinstance(value, bytes) else value
+    return {key: _body(inner) for key, inner in value.items()} if isinstance(value, Mapping) else _body(value)
+
+
+def _body(value: Any) -> Any:
+    """Return the hash of a text or of what it is the base64 of; of anything else, that there is something."""
+    match value:
+        case None:
+            return None
+        case bytes() | bytearray():
+            return fingerprint(bytes(value))
+        case str():
+            try:
+                return fingerprint(base64.b64decode(value, validate=True))
+            except (binascii.Error, ValueError):
+                return fingerprint(value.encode(errors="surrogatepass"))
+    return REDACTED
 
 
 def fingerprint(body: bytes) -> dict[str, Any]:

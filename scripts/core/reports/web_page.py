@@ -8,7 +8,9 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from scripts.core.printable import printable_document
 from scripts.core.render import TEMPLATES
 
 
@@ -19,11 +21,17 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
+        finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {"csp_hash": csp_hash}
     return made
+
+
+def shown(value: Any) -> Any:
+    """Return a value without what a browser obeys instead of showing it, such as a bidirectional override."""
+    return printable_document(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def csp_hash(text: str) -> str:
@@ -35,6 +43,5 @@ def csp_hash(text: str) -> str:
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Render a page of templates/. A lone surrogate, which no file can hold, becomes a question mark."""
-    text = environment().get_template(template).render(**values)
-    return text.encode(errors="replace").decode()
+    """Render a page of templates/."""
+    return environment().get_template(template).render(**values)

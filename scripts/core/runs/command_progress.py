@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.remote import Host
-from scripts.core.runs.ending import Ending
+from scripts.core.hosts.said import LAST_MOMENT, said
+from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole
+from scripts.core.runs.ending import ENDING, Ending
 from scripts.core.runs.experiment_run import Run
+
+LONGEST_LINE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,23 @@ class Progress:
     """Why nothing new is heard of it."""
 
 
-def progress_in(text: str) -> Progress:
-    """Read what templates/watch-run.py prints."""
-    told: dict[str, Any] = json.loads(text)
+PROGRESS = members(
+    line=optional(TEXT), ended=optional(nullable(ENDING)), ends_at=optional(nullable(whole(0, LAST_MOMENT))),
+    interruption=optional(nullable(members(action=optional(LINE), time=optional(LINE)))),
+    rebalance=optional(nullable(members(noticeTime=optional(LINE)))),
+)  # fmt: skip
+
+
+def progress_in(text: str, who: str) -> Progress:
+    """Read what templates/watch-run.py prints. Raises LabError, which names `who` printed it."""
+    told = said(text, PROGRESS, who)
     ended, coming = told.get("ended"), told.get("interruption") or {}
     return Progress(
-        line=str(told.get("line", "")),
-        ending=Ending(int(ended["exit_code"]), str(ended["at"])) if ended else None,
+        line=told.get("line", "")[-LONGEST_LINE:],
+        ending=Ending(ended["exit_code"], ended["at"]) if ended else None,
         ends_at=told.get("ends_at"),
         interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
-        rebalance=str((told.get("rebalance") or {}).get("noticeTime", "")),
+        rebalance=(told.get("rebalance") or {}).get("noticeTime", ""),
     )
 
 
@@ -78,7 +87,7 @@ class Inquiry:
     def _answer(self) -> Progress:
         self._host = self._host or self.run.host()
         if self._host:
-            return progress_in(self._host.run_as_oneself(sent("watch-run.py")))
+            return progress_in(self._host.run_as_oneself(sent("watch-run.py")), self._host.name)
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:

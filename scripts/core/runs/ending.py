@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from scripts.core.hosts.remote import Host
+from scripts.core.hosts.said import said
+from scripts.core.registry.shapes import LINE, members, whole
 
 UNIT = "experiment.service"
 FILE = "/var/lib/ec2-lab/ended.json"
@@ -23,14 +24,17 @@ class Ending:
     """RFC 3339, by the machine's clock."""
 
 
-def ending_in(text: str) -> Ending | None:
-    """Read what a machine wrote; nothing is no ending yet."""
+ENDING = members(exit_code=whole(-(2**31), 2**31 - 1), at=LINE)
+
+
+def ending_in(text: str, who: str) -> Ending | None:
+    """Read what a machine wrote; nothing is no ending yet. Raises LabError, which names `who` wrote it."""
     if not text.strip():
         return None
-    told = json.loads(text)
-    return Ending(int(told["exit_code"]), str(told["at"]))
+    told = said(text, ENDING, who)
+    return Ending(told["exit_code"], told["at"])
 
 
 def ending_on(host: Host) -> Ending | None:
-    """Return how the command of a host ended; None while it has not. Raises Unreachable and Failed."""
-    return ending_in(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"))
+    """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, LabError."""
+    return ending_in(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")

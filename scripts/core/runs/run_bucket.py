@@ -10,12 +10,15 @@ from botocore.exceptions import ClientError
 
 from scripts.core.aws.cloud import unrecorded_client
 from scripts.core.errors import LabError
+from scripts.core.hosts.said import MOST
 from scripts.core.runs.ending import Ending, ending_in
 from scripts.core.session import Session
 
 MISSING = ("NoSuchKey", "404")
 """Without leave to list the bucket, S3 says AccessDenied of what is not there
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+LARGEST_PART = 64 * 1024 * 1024
+"""Bytes: machines write parts of 8 MiB (templates/tell-bucket.py)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class RunBucket:
     def ending(self) -> Ending | None:
         """Return how the command ended; None while that has not been told. Raises LabError."""
         try:
-            return ending_in(self._text("ended.json"))
+            return ending_in(self._text("ended.json", MOST), f"{self}/ended.json")
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] in MISSING:
                 return None
@@ -48,14 +51,17 @@ class RunBucket:
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"], self._text(found["Key"].removeprefix(f"{self.prefix}/"))
+                    yield found["Key"], self._text(found["Key"].removeprefix(f"{self.prefix}/"), LARGEST_PART)
         except ClientError as refusal:
             raise self._unreadable(refusal) from refusal
 
-    def _text(self, name: str) -> str:
+    def _text(self, name: str, most: int) -> str:
+        """Return what is in an object of at most so many bytes: whoever writes into the bucket may write anything."""
         found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
-        text: str = found["Body"].read().decode(errors="replace")
-        return text
+        content: bytes = found["Body"].read(most + 1)
+        if len(content) > most:
+            raise LabError(f"{self}/{name}: has more than {most >> 20} MiB, which the lab never writes; it is not read")
+        return content.decode(errors="replace")
 
     def _unreadable(self, refusal: ClientError) -> LabError:
         error = refusal.response["Error"]
