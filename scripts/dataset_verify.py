@@ -24,7 +24,7 @@ def dataset_verify(
     Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
     as a tag.
     """
-    from scripts.core.data.data_sets import in_regions, newest
+    from scripts.core.data.data_sets import in_regions, newest, usable
     from scripts.core.names import region_names
     from scripts.core.session import open_session
 
@@ -34,7 +34,7 @@ def dataset_verify(
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
-        there = in_regions(session.cloud, session.threads, places, dataset)
+        there = usable(in_regions(session.cloud, session.threads, places, dataset), session.data_registries())
         meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
         found = [snapshot for snapshot in meant if snapshot]
         if not found:

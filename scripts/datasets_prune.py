@@ -22,12 +22,12 @@ def datasets_prune(
 ) -> None:
     """Show what would be deleted of all data sets, or of DATASET, beyond the newest KEEP versions; YES=1 deletes it.
 
-    What failed on its way goes too. What a living experiment was made from, and what an experiment's file pins, is
-    never deleted; nor what is not complete yet.
+    What failed on its way goes too. Only what this registry made is deleted. What a living experiment was made from,
+    and what an experiment's file pins, is never deleted; nor what is not complete yet.
     """
     from scripts.core.costs.data_set_costs import costed
-    from scripts.core.data.data_sets import in_regions
-    from scripts.core.data.pruning import delete, in_use, surplus
+    from scripts.core.data.data_sets import in_regions, usable
+    from scripts.core.data.pruning import delete, in_use, not_ours, surplus
     from scripts.core.data.volumes import regions_of_interest
     from scripts.core.names import region_names
     from scripts.core.session import open_session
@@ -38,9 +38,11 @@ def datasets_prune(
     with open_session("datasets-prune") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or regions_of_interest(session)
-        there = in_regions(session.cloud, session.threads, places, dataset or None)
-        reasons = in_use(session, there)
-        going = costed(session, surplus(there, keep))
+        every = in_regions(session.cloud, session.threads, places, dataset or None)
+        there = usable(every, session.data_registries())
+        beyond = surplus(there, keep)
+        reasons = not_ours(session, beyond) | in_use(session, there)
+        going = costed(session, beyond)
         for one in going:
             snapshot, why = one.snapshot, reasons.get(one.snapshot.id, "")
             cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"

@@ -18,6 +18,24 @@ def make_versions(cloud, region, *versions, dataset="speech"):
     return ids
 
 
+OWN = """
+from scripts.core.session import open_session
+with open_session("test") as session:
+    ec2 = session.cloud.ec2("{region}")
+    volume = ec2.create_volume(AvailabilityZone="{region}a", Size=8)["VolumeId"]
+    for version in {versions}:
+        tags = [{{"Key": "lab:dataset", "Value": "speech"}}, {{"Key": "lab:version", "Value": version}}]
+        mark = [{{"ResourceType": "snapshot", "Tags": tags}}]
+        print(ec2.create_snapshot(VolumeId=volume, TagSpecifications=mark)["SnapshotId"])
+"""
+
+
+def make_own_versions(lab, region, *versions):
+    """Make versions as the lab's own commands do, oldest first, and return their ids."""
+    lab.write("own.py", OWN.format(region=region, versions=versions))
+    return lab.run_file("own.py").out.split()
+
+
 def listed(lab, **variables):
     ended = lab.run("datasets", JSON="1", **variables)
     assert ended.code == 0, ended.err
@@ -54,20 +72,52 @@ def test_a_price_that_is_not_known_is_not_zero(lab, cloud):
 
 
 def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
-    ids = make_versions(cloud, "us-east-1", "2", "3", "4")
+    (by_hand,) = there(cloud, "us-east-1")
+    ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     shown = lab.run("datasets_prune", KEEP="2", JSON="1")
     assert shown.code == 0, shown.err
-    assert len([e for e in shown.events if e["event"] == "goes"]) == 2
+    assert [e["id"] for e in shown.events if e["event"] == "goes"] == ids[:1]
     assert len(there(cloud, "us-east-1")) == 4
     assert lab.run("datasets_prune", KEEP="2", YES="1").code == 0
-    assert there(cloud, "us-east-1") == set(ids[1:])
+    assert there(cloud, "us-east-1") == {by_hand, *ids[1:]}
     assert len(there(cloud, "us-west-2")) == 1, "the only version there stays"
+
+
+def test_what_this_registry_did_not_make_is_never_pruned_whatever_its_tags_say(lab, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    (by_hand,) = there(cloud, "us-east-1")
+    (first, *_) = make_own_versions(lab, "us-east-1", "2", "3", "4")
+    (found,) = ec2.describe_snapshots(SnapshotIds=[first])["Snapshots"]
+    marked = [{"ResourceType": "snapshot", "Tags": found["Tags"]}]
+    copied = ec2.create_snapshot(VolumeId=found["VolumeId"], TagSpecifications=marked)["SnapshotId"]
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    assert {e["id"] for e in pruned.events if e["event"] == "stays"} == {by_hand, copied}
+    assert first not in there(cloud, "us-east-1")
+    assert {by_hand, copied} < there(cloud, "us-east-1")
+    before = there(cloud, "us-east-1")
+    assert lab.run("datasets_prune", KEEP="1", YES="1", REGISTRY="second.json").code == 0
+    assert there(cloud, "us-east-1") == before
+
+
+def test_a_data_set_of_another_registry_is_used_only_where_lab_toml_names_that(lab, cloud):
+    assert lab.run("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", REGISTRY="second.json").code == 0
+    lab.write("lab.toml", 'regions = ["eu-west-1"]\n')
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    (made,) = cloud.client("ec2", "eu-west-1").describe_snapshots(
+        Filters=[{"Name": "tag:lab:dataset", "Values": ["speech"]}]
+    )["Snapshots"]
+    (identity,) = [tag["Value"] for tag in made["Tags"] if tag["Key"] == "lab:registry"]
+    refused = lab.run("launch", EXP="demo")
+    assert refused.code == 1
+    assert f"data set speech in eu-west-1 is of another registry, {identity}" in refused.error
+    lab.write("lab.toml", f'regions = ["eu-west-1"]\ndata_of = ["{identity}"]\n')
+    assert lab.run("launch", EXP="demo").code == 0
 
 
 def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_deleted(lab, cloud):
     lab.write("experiments/demo.toml", DATA)
     assert lab.launch().code == 0
-    ids = make_versions(cloud, "us-east-1", "2", "3", "4")
+    ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     lab.write("experiments/pinning.toml", DATA + 'version = "2"\n')
     pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
     assert {e["why"] for e in pruned.events if e["event"] == "stays"} == {

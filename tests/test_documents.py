@@ -26,6 +26,7 @@ def test_the_policy_allows_every_call_of_a_launch_with_failover_a_status_and_a_t
 
 def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, cloud):
     lab.write("files/a.txt", "a")
+    lab.write("more/a.txt", "b")
     lab.write(
         "experiments/demo.toml",
         'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\nat_teardown = "snapshot"\n'
@@ -36,6 +37,7 @@ def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, 
         ("launch", {"EXP": "demo"}),
         ("teardown", {"EXP": "demo"}),
         ("dataset_build", {"DATASET": "talks", "FROM": "./files"}),
+        ("dataset_build", {"DATASET": "talks", "FROM": "./more"}),
         ("dataset_verify", {"DATASET": "talks"}),
         ("snapshot_copy", {"DATASET": "talks", "REGIONS": "eu-west-1"}),
         ("datasets", {}),

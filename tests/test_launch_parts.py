@@ -1,5 +1,7 @@
 """A launch is a sum of parts, and the sum is what AWS takes."""
 
+from dataclasses import replace
+
 import pytest
 
 from scripts.core.capacity.capacity import Pool
@@ -91,7 +93,13 @@ def test_a_device_that_is_already_the_roots_is_refused_before_the_call():
 
 def snapshot(identity, version, state="completed", day=1, **more):
     tags = [{"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": version}]
-    found = {"SnapshotId": identity, "State": state, "StartTime": f"2026-01-{day:02}", "Tags": tags, "VolumeSize": 500}
+    found = {
+        "SnapshotId": identity,
+        "State": state,
+        "StartTime": f"2026-01-{day:02}T00:00:00+00:00",
+        "Tags": tags,
+        "VolumeSize": 500,
+    }
     return DataSnapshot.of({**found, "Encrypted": True, **more}, "us-east-1")
 
 
@@ -101,8 +109,25 @@ def wanted(**more):
 
 def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_another():
     there = [snapshot("s1", "1", day=1), snapshot("s3", "3", "pending", 3), snapshot("s2", "2", day=2)]
-    assert chosen("speech", None, there, "us-east-1").id == "s2"
-    assert chosen("speech", "1", there, "us-east-1").id == "s1"
+    assert chosen("speech", None, there, "us-east-1", ()).id == "s2"
+    assert chosen("speech", "1", there, "us-east-1", ()).id == "s1"
+
+
+def test_versions_are_ordered_by_awss_own_time_and_a_copy_is_as_old_as_what_it_was_copied_from():
+    ahead = {"Key": "lab:made", "Value": "2999-01-01T00:00:00Z"}
+    forged = snapshot("s1", "1", day=1)
+    forged = replace(forged, tags={**forged.tags, ahead["Key"]: ahead["Value"]})
+    newer = snapshot("s2", "2", day=2)
+    assert chosen("speech", None, [forged, newer], "us-east-1", ()) is newer
+    copied = snapshot("s3", "1", day=9)
+    copied = replace(copied, tags={**copied.tags, "lab:made": "2026-01-01T00:00:00Z"})
+    assert chosen("speech", None, [copied, newer], "us-east-1", ()) is newer
+    again = snapshot("s4", "1", day=8)
+    assert chosen("speech", None, [forged, newer, again], "us-east-1", ()) is newer, (
+        "another snapshot of an old version"
+    )
+    garbled = replace(newer, tags={**newer.tags, "lab:made": "yesterday"})
+    assert chosen("speech", None, [forged, garbled], "us-east-1", ()) is garbled
 
 
 @pytest.mark.parametrize(
@@ -115,7 +140,7 @@ def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_a
 )
 def test_a_region_without_the_data_says_what_it_lacks(there, version, said):
     with pytest.raises(RegionUnready, match=said):
-        chosen("speech", version, there, "us-east-1")
+        chosen("speech", version, there, "us-east-1", ())
 
 
 def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_is_left_alone():

@@ -62,7 +62,7 @@ def _of_one(experiment: str, data: Data, seen: list[str], told: Mapping[str, lis
 
 def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
     try:
-        chosen(data.dataset, data.version, there, region)
+        chosen(data.dataset, data.version, there, region, {snapshot.registry for snapshot in there})
     except RegionUnready:
         return False
     return True

@@ -79,6 +79,10 @@ class Kind(ABC):
         del request
         return (self.tag_type,) if operation in self.created_by else ()
 
+    def is_for_experiment(self, request: Mapping[str, Any]) -> bool:
+        """Say whether a creating call's request gives what it makes of this kind to an experiment."""
+        return EXPERIMENT in requested_tags(request, self.tag_type)
+
     def born_in(self, record: Record) -> Iterator[Resource]:
         """Return what a record says was created."""
         if record.event is Event.ANSWER and record.operation in self.created_by and record.response:

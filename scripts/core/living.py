@@ -28,7 +28,7 @@ def living(session: Session, experiment: str, holdings: Holdings) -> list[Resour
     asked = [
         (kind, region, session.threads.submit(kind.whole, session.cloud, region, named))
         for kind in session.kinds.values()
-        if kind.name in holdings.kinds
+        if kind.name in holdings.of_experiments
         for region in kind.places(regions)
     ]
     ownership, found = session.ownership(holdings), []

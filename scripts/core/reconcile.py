@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
-from scripts.core.kind import Kind, Resource
+from scripts.core.aws.tags import RECORD, tag_map
+from scripts.core.kind import Resource
 from scripts.core.living import POLL, is_new, is_young, left_alone, living, shown_by_id
 from scripts.core.registry.evidence import makes, stand_alone, token_of, unresolved
 from scripts.core.registry.record import Event, Record
@@ -56,7 +56,7 @@ def without_experiment(session: Session, intents: Iterable[Record]) -> list[Reso
         (kind, place, session.threads.submit(kind.whole, session.cloud, place, _made_by(intent)))
         for intent in wanted
         for kind in session.kinds.values()
-        if kind.name in makes(intent, session.kinds) and not _is_an_experiments(intent, kind)
+        if kind.name in makes(intent, session.kinds) and not kind.is_for_experiment(intent.request or {})
         for place in kind.places([str(intent.region)])
     ]
     ours = session.ownership(holdings(wanted, session.kinds))
@@ -81,10 +81,6 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
     mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
         session.recorder.note(**{FOUND: [as_note(resource)], SETTLED: resolved})
-
-
-def _is_an_experiments(intent: Record, kind: Kind) -> bool:
-    return EXPERIMENT in requested_tags(intent.request or {}, kind.tag_type)
 
 
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:

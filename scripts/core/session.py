@@ -152,9 +152,13 @@ class Session:
 
     def registry_ids(self) -> Collection[str]:
         """Return the ids by which what this registry made is known."""
-        if not self._registry_ids:
+        if not self._registry_ids and (self.records or self.registry.is_there()):
             self._registry_ids = frozenset(self.registry.ids())
         return self._registry_ids
+
+    def data_registries(self) -> Collection[str]:
+        """Return the ids of the registries whose data sets the lab uses: its own, and those that lab.toml names."""
+        return {*self.registry_ids(), *self.lab.data_of}
 
     def ownership(self, known: Holdings) -> Ownership:
         """Return what decides whose a described thing is."""

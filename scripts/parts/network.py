@@ -131,8 +131,9 @@ def _vpc(site: Site) -> str:
 
 
 def _group(site: Site, vpc: str) -> Any:
-    tags = {SHARED: site.session.lab.name, VPC: vpc}
-    filters: Any = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+    """Return the region's group: by its tags, and by its name, which no second one in a VPC can have."""
+    wanted = {f"tag:{SHARED}": site.session.lab.name, f"tag:{VPC}": vpc, "group-name": _name(site, vpc)}
+    filters: Any = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
     found = site.session.cloud.ec2(site.region).describe_security_groups(Filters=filters)["SecurityGroups"]
     return found[0] if found else None
 
@@ -149,10 +150,14 @@ def _shown(site: Site, vpc: str) -> Any:
     return None
 
 
+def _name(site: Site, vpc: str) -> str:
+    # A group's name is its VPC's, and the default VPC may be named by its id one day.
+    return f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
+
+
 def _make(site: Site, vpc: str, wanted: Rules) -> Share:
     ec2 = site.session.cloud.ec2(site.region)
-    # A group's name is its VPC's, and the default VPC may be named by its id one day.
-    name = f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
+    name = _name(site, vpc)
     tags = {"Name": name, SHARED: site.session.lab.name, VPC: vpc}
     in_vpc: Any = {} if vpc == "default" else {"VpcId": vpc}
     try:

@@ -73,7 +73,7 @@ def _attached(site: Site) -> Iterator[Attached]:
     for volume, device in zip(volumes, DEVICES, strict=False):
         snapshot = None
         if isinstance(volume, Data):
-            snapshot = chosen(volume.dataset, volume.version, there, site.region)
+            snapshot = chosen(volume.dataset, volume.version, there, site.region, site.session.data_registries())
         yield Attached(volume, snapshot, device)
 
 

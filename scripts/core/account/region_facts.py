@@ -11,7 +11,7 @@ from scripts.core.aws.tag_forms import MalformedTag, malformed
 from scripts.core.aws.tags import KEPT, SHARED, tag_map
 from scripts.core.capacity.capacity import Pool
 from scripts.core.capacity.offerings import zones_offering
-from scripts.core.data.data_sets import DataSnapshot, in_region
+from scripts.core.data.data_sets import DataSnapshot, in_region, usable
 from scripts.core.data.kept_volumes import Kept
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.enabled_regions import expect_open
@@ -37,9 +37,9 @@ def offered(lab: CheckedLab, region: str) -> Mapping[str, Sequence[str]]:
 
 
 def data_sets(lab: CheckedLab, region: str) -> list[DataSnapshot]:
-    """Return the data sets of a region."""
+    """Return the data sets of a region that the lab uses."""
     expect_open(lab, region)
-    return in_region(lab.opened.cloud, region)
+    return usable(in_region(lab.opened.cloud, region), lab.opened.data_registries())
 
 
 def quota_values(lab: CheckedLab, region: str) -> Mapping[str, float]:

@@ -35,7 +35,8 @@ ENDS = "lab:ends"
 DATA = "lab:data"
 """On an instance: which data sets are on it, for people who look at it in the AWS console."""
 
-IN_IAM = ("role", "instance-profile")
+ALONE = ("role", "instance-profile", "snapshot")
+"""What is made by calls that take its tags without TagSpecifications: IAM's, and StartSnapshot."""
 
 Tags = list[dict[str, str]]
 
@@ -57,8 +58,8 @@ def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[di
 
 
 def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
-    """Return the tags that a call's request puts on `resource_type`; IAM's calls put theirs on the one they make."""
-    found = tag_map(request["Tags"]) if resource_type in IN_IAM and "Tags" in request else {}
+    """Return the tags that a call's request puts on `resource_type`; some put theirs on the one thing they make."""
+    found = tag_map(request["Tags"]) if resource_type in ALONE and "Tags" in request else {}
     for specification in request.get("TagSpecifications", ()):
         if specification.get("ResourceType") == resource_type:
             found |= tag_map(specification.get("Tags"))

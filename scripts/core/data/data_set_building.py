@@ -17,6 +17,7 @@ from scripts.core.data.data_sets import (
     in_region,
     newest,
     tags_of,
+    usable,
 )
 from scripts.core.data.direct_snapshot import DirectSnapshots, Report
 from scripts.core.data.disk_image import DiskImage
@@ -54,7 +55,7 @@ class DataSetBuilding:
         """
         self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
         wanted = digests(image.path)
-        there = in_region(self.session.cloud, self.region, self.dataset)
+        there = usable(in_region(self.session.cloud, self.region, self.dataset), self.session.data_registries())
         last = newest(there)
         if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):
             return last, 0
@@ -75,7 +76,7 @@ class DataSetBuilding:
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
-            there = in_region(self.session.cloud, self.region, self.dataset)
+            there = usable(in_region(self.session.cloud, self.region, self.dataset), self.session.registry_ids())
             same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
             return next((s for s in same if self.version in (None, s.version)), None)
 

@@ -5,23 +5,24 @@ A data set belongs to the lab, not to an experiment, and AWS is the only place t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from scripts.core.aws.cloud import Cloud
-from scripts.core.aws.tags import DATASET, RECORD, VERSION, tag_map
+from scripts.core.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, tag_map
 from scripts.core.data.sizes import GIB
 from scripts.core.errors import LabError
 from scripts.core.launch_part import RegionUnready
 from scripts.core.names import closest
-from scripts.core.registry.record import now
+from scripts.core.registry.record import moment_of
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
 """What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
 MADE = "lab:made"
-"""When the version was made: a copy of it begins later, and so does not become the newest."""
+"""On a copy: when AWS began what it is a copy of. It makes a version older than it looks, and never newer."""
 BLOCKS = "lab:blocks"
 """One digest for all its blocks, where the lab wrote them itself."""
 PARENT = "lab:parent"
@@ -50,6 +51,8 @@ class DataSnapshot:
     failure: str
     """Why AWS gave it up, if it did."""
     tags: Mapping[str, str]
+    owner: str = ""
+    """The account whose it is."""
 
     @classmethod
     def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
@@ -61,6 +64,7 @@ class DataSnapshot:
             state=found["State"], progress=found.get("Progress", ""), gib=found["VolumeSize"],
             started=started if isinstance(started, str) else started.isoformat(), encrypted=found["Encrypted"],
             stored=found.get("FullSnapshotSizeInBytes"), failure=found.get("StateMessage", ""), tags=tags,
+            owner=found.get("OwnerId", ""),
         )  # fmt: skip
 
     @property
@@ -74,9 +78,18 @@ class DataSnapshot:
         return self.state == "completed"
 
     @property
+    def registry(self) -> str:
+        """Which registry made it; empty where somebody tagged it by hand."""
+        return self.tags.get(REGISTRY, "")
+
+    @property
     def made(self) -> str:
-        """When the version was made, RFC 3339, which orders versions: their names are only names."""
-        return self.tags.get(MADE) or self.started
+        """When the version was made, RFC 3339, which orders versions: their names are only names.
+
+        That is AWS's own word. A copy begins later than what it is a copy of, and says when that was; a tag that
+        says a later time than AWS is not believed.
+        """
+        return min((self.started, *_moments(self.tags.get(MADE))), key=_moment, default="") if self.started else ""
 
     @property
     def percent(self) -> float:
@@ -91,8 +104,8 @@ class DataSnapshot:
         return self.stored or (int(tagged) if tagged.isdecimal() else self.gib * GIB)
 
     def tags_to_carry(self) -> dict[str, str]:
-        """Return the tags that go with a copy: all but whose call made it, and from what."""
-        stays = (RECORD, PARENT)
+        """Return the tags that go with a copy: all but who made it, and from what."""
+        stays = (RECORD, REGISTRY, BY, PARENT)
         own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
         return {**own, MADE: self.made}
 
@@ -113,14 +126,57 @@ def in_regions(
     return [snapshot for answer in asked for snapshot in answer.result()]
 
 
+def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:
+    """Return the snapshots of one data set by their versions, the newest version first, each one's oldest first.
+
+    A version is as old as its oldest snapshot: what was copied again later, by whatever tool, is no newer for it.
+    """
+    versions: dict[str, list[DataSnapshot]] = {}
+    for snapshot in sorted(snapshots, key=_age):
+        versions.setdefault(snapshot.version, []).append(snapshot)
+    return list(versions.values())[::-1]
+
+
+def _age(snapshot: DataSnapshot) -> tuple[datetime, int]:
+    """Return what orders versions; of those that were begun at the same moment, the higher number is the newer one."""
+    return _moment(snapshot.made), int(snapshot.version) if snapshot.version.isdecimal() else 0
+
+
 def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
     """Return the completed snapshot whose version was made last."""
-    return max((s for s in snapshots if s.completed), key=lambda s: s.made, default=None)
+    versions = by_age(snapshot for snapshot in snapshots if snapshot.completed)
+    return versions[0][0] if versions else None
 
 
-def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str) -> DataSnapshot:
-    """Return the newest completed snapshot of a data set, or of its pinned version. Raises RegionUnready."""
-    of_data_set = [snapshot for snapshot in there if snapshot.dataset == dataset]
+def _moments(text: str | None) -> list[str]:
+    """Return a time that a tag tells, if it tells one."""
+    try:
+        return [text] if text and moment_of(text) else []
+    except ValueError:
+        return []
+
+
+def _moment(text: str) -> datetime:
+    return moment_of(text) if text else datetime.max.replace(tzinfo=UTC)
+
+
+def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> list[DataSnapshot]:
+    """Return the snapshots that may be used: those of some registries, and what somebody in the account tagged by hand.
+
+    What another registry made is another lab's, whose data set may have the same name.
+    """
+    return [snapshot for snapshot in snapshots if not snapshot.registry or snapshot.registry in registries]
+
+
+def chosen(
+    dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str, registries: Collection[str]
+) -> DataSnapshot:
+    """Return the newest completed snapshot of a data set, or of its pinned version, that may be used.
+
+    Raises RegionUnready.
+    """
+    every = [snapshot for snapshot in there if snapshot.dataset == dataset]
+    of_data_set = usable(every, registries)
     wanted = [snapshot for snapshot in of_data_set if version in (None, snapshot.version)]
     if found := newest(wanted):
         return found
@@ -135,6 +191,12 @@ def chosen(dataset: str, version: str | None, there: Sequence[DataSnapshot], reg
         raise RegionUnready(
             f"data set {dataset} has no version {version} in {region}, only "
             f"{', '.join(sorted({s.version for s in of_data_set}))} ({command} copies it there from another region)"
+        )
+    if every:
+        whose = ", ".join(sorted({snapshot.registry for snapshot in every}))
+        raise RegionUnready(
+            f"data set {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
+            "data sets this lab uses"
         )
     command = f"`make snapshot-copy DATASET={dataset} REGIONS={region}`"
     hint = closest(dataset, {snapshot.dataset for snapshot in there})
@@ -152,4 +214,4 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
              BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
     told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
-    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, MADE: now(), **told}
+    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}

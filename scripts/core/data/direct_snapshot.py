@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.core.aws.tags import RECORD, as_tags
+from scripts.core.aws.tags import as_tags
 from scripts.core.data.data_sets import DataSnapshot, in_region
 from scripts.core.data.snapshot_blocks import BLOCK, ZERO, Digests, block
 from scripts.core.data.snapshot_waiting import until_completed
@@ -48,12 +48,11 @@ class DirectSnapshots:
 
     def start(self, gib: int, tags: Mapping[str, str], parent: DataSnapshot | None) -> str:
         """Begin a snapshot and return its id; one with a parent holds all that its parent holds."""
-        token = new_id()
         request: dict[str, Any] = {
             "VolumeSize": gib,
             "Description": tags["Name"],
-            "Tags": as_tags({**self.session.lab.tags, **tags, RECORD: token}),
-            "ClientToken": token,
+            "Tags": as_tags(tags),
+            "ClientToken": new_id(),
             "Timeout": ABANDONED_AFTER,
         }
         if parent:

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from botocore.exceptions import ClientError
 
-from scripts.core.aws.tags import EXPERIMENT, tag_map
-from scripts.core.data.data_sets import DataSnapshot
+from scripts.core.aws.tags import EXPERIMENT, as_tags, tag_map
+from scripts.core.data.data_sets import DataSnapshot, by_age
 from scripts.core.lab.config import load_experiment
 from scripts.core.session import Session
 
@@ -19,13 +19,27 @@ def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
     What is still pending counts for none and is not returned: it may be the version that somebody waits for.
     """
     there = list(snapshots)
-    complete = sorted((s for s in there if s.completed), key=lambda s: (s.dataset, s.region, s.made))
-    going = []
+    complete = sorted((s for s in there if s.completed), key=lambda s: (s.dataset, s.region))
+    going: list[DataSnapshot] = []
     for _, group in groupby(complete, key=lambda s: (s.dataset, s.region)):
-        newest_first = list(group)[::-1]
-        versions = list(dict.fromkeys(s.version for s in newest_first))
-        going += [s for s in newest_first if s.version in versions[keep:]]
+        going += [snapshot for version in by_age(group)[keep:] for snapshot in version]
     return going + [s for s in there if s.state == "error"]
+
+
+def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
+    """Return, by snapshot, why it is not this registry's to delete, whatever its name says."""
+    account, ownership = session.cloud.account, session.ownership(session.holdings_ever())
+    kind = session.kinds["snapshot"]
+    found: dict[str, str] = {}
+    for snapshot in snapshots:
+        as_described = {"SnapshotId": snapshot.id, "Tags": as_tags(snapshot.tags), "StartTime": snapshot.started}
+        if snapshot.owner != account.id:
+            found[snapshot.id] = f"of account {snapshot.owner}"
+        elif snapshot.registry and snapshot.registry not in ownership.registries:
+            found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
+        elif not ownership.proves(kind, as_described):
+            found[snapshot.id] = "not made by this registry: delete it in the AWS console"
+    return found
 
 
 def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.tags import DATASET, VERSION, tag_specifications
 from scripts.core.capacity.refusals import Refusal
 from scripts.core.current_experiment import Threads
-from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest
+from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest, usable
 from scripts.core.data.making_once import made_once
 from scripts.core.data.snapshot_waiting import until_completed
 from scripts.core.errors import LabError
@@ -36,7 +36,8 @@ Report = Callable[[Copy], None]
 
 def source_of(session: Session, dataset: str, version: str | None) -> DataSnapshot:
     """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it."""
-    there = in_regions(session.cloud, session.threads, session.lab.regions, dataset)
+    every = in_regions(session.cloud, session.threads, session.lab.regions, dataset)
+    there = usable(every, session.data_registries())
     wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
     if not (found := newest(wanted)):
         named = f"{dataset}@{version}" if version else dataset
@@ -93,7 +94,7 @@ class Copying:
         self._show(copy, found)
 
     def _there(self, region: str) -> DataSnapshot | None:
-        there = in_region(self.session.cloud, region, self.source.dataset)
+        there = usable(in_region(self.session.cloud, region, self.source.dataset), self.session.data_registries())
         same = [s for s in there if s.version == self.source.version and s.state != "error"]
         return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
 

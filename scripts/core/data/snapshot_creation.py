@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core.aws.tags import DATASET, as_tags, tag_specifications
 from scripts.core.capacity.refusals import Refusal
-from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of
+from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of, usable
 from scripts.core.data.making_once import made_once
 from scripts.core.data.mounted_volume import MountedVolume
 from scripts.core.data.numbering import numbered
@@ -49,7 +49,7 @@ class SnapshotCreation:
         return until_completed(self.session, self.region, snapshot.id, report)
 
     def _there(self) -> list[DataSnapshot]:
-        return in_region(self.session.cloud, self.region, self.dataset)
+        return usable(in_region(self.session.cloud, self.region, self.dataset), self.session.registry_ids())
 
     def _begun_earlier(self) -> DataSnapshot | None:
         """Return the pending snapshot of this volume, or the completed one that is asked for by its version."""

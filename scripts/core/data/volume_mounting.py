@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+OVER = ("deleting", "deleted", "error")
 PATIENCE = 600.0
 """Seconds until a volume that does not become available, attached or free is given up."""
 
@@ -100,7 +101,8 @@ class VolumeMounting:
         """Unmount and detach a volume; delete it, and return True, if it was made for this mount point."""
         self.machine.host.run_as_root(text_of("mount-volumes.py"), "--unmount", mount, heard=self._heard)
         self._detach(volume)
-        made_for_it = tag_map(self._described(volume).get("Tags")).get(MOUNTED) == mount
+        found = self._described(volume)
+        made_for_it = tag_map(found.get("Tags")).get(MOUNTED) == mount and self._is_ours(found)
         if made_for_it:
             self._delete(volume)
         return made_for_it
@@ -135,10 +137,12 @@ class VolumeMounting:
     def _made_earlier(self, tags: Mapping[str, str], snapshot: str) -> str | None:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         found = self.session.kinds["volume"].find(self.session.cloud, self.machine.region, filters)
-        mine = [
-            v for v in found if v.get("SnapshotId") == snapshot and v["State"] not in ("deleting", "deleted", "error")
-        ]
-        return str(mine[0]["VolumeId"]) if mine else None
+        there = [v for v in found if v.get("SnapshotId") == snapshot and v["State"] not in OVER]
+        return next((str(volume["VolumeId"]) for volume in there if self._is_ours(volume)), None)
+
+    def _is_ours(self, found: Description) -> bool:
+        """Say whether this registry made a volume, whatever its tags say."""
+        return self.session.ownership(self.session.holdings()).proves(self.session.kinds["volume"], found)
 
     def _attach(self, volume: str, undoing: ExitStack) -> str:
         """Attach a volume and return its device name; one that is attached here already stays so, come what may.

@@ -24,7 +24,8 @@ def wanted(
     if volume:
         return Wanted(at, volume=volume)
     ec2 = session.cloud.ec2(machine.region)
-    identity = snapshot or chosen(dataset, version, in_region(session.cloud, machine.region), machine.region).id
+    there = in_region(session.cloud, machine.region)
+    identity = snapshot or chosen(dataset, version, there, machine.region, session.data_registries()).id
     try:
         found = ec2.describe_snapshots(SnapshotIds=[identity])["Snapshots"][0]
     except ClientError as refusal:

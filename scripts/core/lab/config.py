@@ -31,6 +31,7 @@ from scripts.core.lab.values import (
     ParameterValue,
     ProfileName,
     Region,
+    RegistryId,
     S3Address,
     Subnet,
     Tags,
@@ -132,6 +133,8 @@ class Lab(Strict):
     """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
     kms_keys: dict[Region, KmsKey] = {}
     """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
+    data_of: list[RegistryId] = []
+    """Other registries of the account, by their ids, whose data sets this lab uses too."""
     tags: Tags = {}
 
 

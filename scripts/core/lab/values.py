@@ -201,6 +201,11 @@ ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_v
 Command = Annotated[str, AfterValidator(command_without_secrets)]
 Tags = Annotated[dict[str, str], AfterValidator(tags_without_secrets)]
 Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
+RegistryId = Annotated[
+    str,
+    matching(r"[0-9a-f]{32}", "the id of a registry (32 digits, as the tag lab:registry has it)"),
+    Field(examples=["3f2a1b7c9d8e4f60a1b2c3d4e5f60718"]),
+]
 KmsKey = Annotated[
     str,
     matching(

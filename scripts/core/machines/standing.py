@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.kind import Resource
-from scripts.core.living import is_new
+from scripts.core.living import is_new, shown_by_id
 from scripts.core.registry.record import Record
 from scripts.core.session import Session
 
 UNKNOWN_TO_AWS = "not in AWS any more"
 UNKNOWN_TYPE = "of a type that no plugin here knows"
+UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
 NOT_SHOWN_YET = "not shown by AWS yet"
 
 
@@ -25,7 +27,9 @@ def standing(session: Session) -> list[Resource]:
     places = {(resource.kind, resource.region) for resource in owned}
     asked = [session.threads.submit(_described, session, kind, region) for kind, region in sorted(places)]
     described = {identity: resource for answer in asked for identity, resource in answer.result().items()}
-    shown = [described.get(resource.id) or _not_described(session, resource) for resource in owned]
+    missing = [resource for resource in owned if resource.id not in described and not is_new(session, resource)]
+    others = {resource.id for resource in shown_by_id(session, missing)}
+    shown = [described.get(resource.id) or _not_described(session, resource, others) for resource in owned]
     shown += [perhaps(session, intent) for intent in known.unsettled]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
     return sorted(shown, key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
@@ -43,8 +47,9 @@ def perhaps(session: Session, intent: Record) -> Resource:
     )
 
 
-def _not_described(session: Session, resource: Resource) -> Resource:
-    return replace(resource, state=NOT_SHOWN_YET if is_new(session, resource) else UNKNOWN_TO_AWS)
+def _not_described(session: Session, resource: Resource, others: Collection[str]) -> Resource:
+    state = UNLIKE_ITS_TAGS if resource.id in others else UNKNOWN_TO_AWS
+    return replace(resource, state=NOT_SHOWN_YET if is_new(session, resource) else state)
 
 
 def _described(session: Session, kind_name: str, region: str) -> dict[str, Resource]:

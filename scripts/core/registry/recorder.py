@@ -30,7 +30,7 @@ READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Que
 TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
 """Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
 
-TAGS_ALONE = ("iam",)
+TAGS_ALONE = ("ebs", "iam")
 """Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
 
 WHO_ASKS = "GetCallerIdentity"

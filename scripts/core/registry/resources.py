@@ -32,6 +32,8 @@ class Holdings:
     """By the lab:record tag of what it makes, each call that ever asked for something to be created."""
     kinds: set[str] = field(default_factory=set)
     """The names of the kinds that were ever asked for: of others nothing can live."""
+    of_experiments: set[str] = field(default_factory=set)
+    """Those of them that were ever asked for, or found, for an experiment: the lab's own are no experiment's."""
     unknown: list[Resource] = field(default_factory=list)
     """What was found of a resource type that no plugin here knows: it is shown, and left alone."""
 
@@ -101,6 +103,7 @@ def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Hold
             call.made.add((resource.kind, resource.id))
             found.regions.add(resource.region)
             found.kinds.add(resource.kind)
+            found.of_experiments |= {resource.kind} if resource.experiment else set()
     for identity in note.get(GONE, ()):
         for name in types:
             born.pop((name, identity), None)
@@ -124,9 +127,9 @@ def _note_request(record: Record, open_intents: dict[str, Record], found: Holdin
     call.answered = call.answered or record.event is Event.ANSWER
     found.regions.add(record.region or "")
     operation, request = str(record.operation), record.request or {}
-    found.kinds |= {
-        kind.name for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))
-    }
+    asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))]
+    found.kinds |= {kind.name for kind in asked}
+    found.of_experiments |= {kind.name for kind in asked if kind.is_for_experiment(request)}
 
 
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
