@@ -115,3 +115,22 @@ def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undon
     assert PATIENCE <= time.monotonic() - began < 10 * PATIENCE
     os.close(reading)
     os.close(writing)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_gets_lost_is_followed_by_the_next_signals(interrupts):
+    class Dropping:
+        def __del__(self):
+            send(signal.SIGHUP)  # Python drops what is raised here
+
+    undone = []
+
+    def interrupted():
+        with interrupts.undone_on_failure(undone.append, "`make teardown`"):
+            Dropping()
+            undone.append("dropped")
+            send(signal.SIGHUP)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [str(one) for one in undone] == ["dropped", ""]

@@ -5,7 +5,9 @@ follows SIGTERM with more. What was made costs money until it is taken down, so 
 say that this is under way. A person at a terminal can insist: a second Ctrl-C soon after another asks, one more gives
 up.
 
-Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one.
+Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. An interrupt
+may get lost (Python drops what is raised in the midst of a finalizer), or be waited for with something else; so signals
+interrupt until one is heeded.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class Interrupts:
     def __init__(self) -> None:
         self.interrupted = False
         self.given_up = False
-        self._ways: list[str] = []
-        """How what is at stake can be ended later, of all that the main thread is in the midst of."""
+        self._heeded = False
+        """Whether the main thread is on its way out since."""
+        self._ways: list[tuple[str, str]] = []
+        """Of all that would be taken back now: how it can be ended later, and what taking it back is."""
         self._here = 0
         """How many rollbacks the main thread is in."""
         self._anywhere = 0
@@ -54,9 +58,12 @@ class Interrupts:
                 signal.signal(number, self._heard)
 
     @contextmanager
-    def undone_on_failure(self, undo: Callable[[BaseException], None], way: str) -> Iterator[None]:
+    def undone_on_failure(
+        self, undo: Callable[[BaseException], None], way: str, what: str = "taking down what was made"
+    ) -> Iterator[None]:
         """Call `undo` with whatever ends the block early, and let no signal end that; `way` is how to do it later."""
-        self._ways.append(way)
+        ways = self._ways if _is_main() else []  # signals interrupt the main thread's work alone
+        ways.append((way, what))
         begun = False
         try:
             try:
@@ -73,12 +80,17 @@ class Interrupts:
                 self._end()
             raise
         finally:
-            self._ways.remove(way)
+            ways.remove((way, what))
+
+    def heed(self) -> None:
+        """From now on signals only say that the end is under way, if one has come."""
+        self._heeded = self._heeded or (self.interrupted and _is_main())
 
     def _begin(self) -> bool:
         with self._lock:
             self._anywhere += 1
             self._here += _is_main()
+        self.heed()
         return True
 
     def _end(self) -> None:
@@ -93,29 +105,24 @@ class Interrupts:
         insists = number == signal.SIGINT and _is_terminal() and self._insists()
         if self.given_up:
             raise KeyboardInterrupt
-        if not self.interrupted and not self._here:
+        if not self._heeded and not self._here:
             self.interrupted = True
             raise KeyboardInterrupt
         self._owed = self._owed or not self.interrupted
         self.interrupted = True
-        ways = set(self._ways)
-        way = ways.pop() if len(ways) == 1 else "`make status` shows what is there"
+        way, what = self._ways[-1] if self._ways else ("`make status` shows what is there", "coming to an end")
         if insists and self._asked:
             self.given_up = True
             say(f"given up: what was made may still be there; {way}")
             raise KeyboardInterrupt
         self._asked = insists
-        say(f"Ctrl-C once more gives up and leaves what was made; {way}" if insists else self._what_goes_on())
+        say(f"Ctrl-C once more gives up and leaves what was made; {way}" if insists else _going_on(what))
 
     def _insists(self) -> bool:
         """Say whether a Ctrl-C came soon after another, or after the question."""
         now = clock.monotonic()
         soon, self._last_ctrl_c = self._asked or now - self._last_ctrl_c < SOON, now
         return soon
-
-    def _what_goes_on(self) -> str:
-        what = "still taking down what was made" if self._ways or self._anywhere else "still coming to an end"
-        return f"{what}; Ctrl-C twice gives up" if _is_terminal() else what
 
 
 INTERRUPTS = Interrupts()
@@ -132,6 +139,10 @@ def say(text: str) -> None:
             os.write(STDERR, f"\n{text}\n".encode()[: select.PIPE_BUF])
     except (OSError, ValueError):
         pass  # the terminal is gone: there is nobody to say it to
+
+
+def _going_on(what: str) -> str:
+    return f"still {what}; Ctrl-C twice gives up" if _is_terminal() else f"still {what}"
 
 
 def _is_main() -> bool:

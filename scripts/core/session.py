@@ -21,6 +21,7 @@ from scripts.core.aws.tagging import Tagger
 from scripts.core.console import warn
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.kind import Kind
 from scripts.core.lab.config import Lab, Member, load_lab, load_members
 from scripts.core.launch_part import LaunchPart
@@ -257,6 +258,9 @@ def open_session(script: str, experiment: str | None = None) -> Iterator[Session
             yield session
             if "registry" in session.__dict__ and session.registry.is_overgrown():
                 session.put_away()
+    except BaseException:
+        INTERRUPTS.heed()
+        raise
     finally:
         session.close()
         _name(session.set_aside())

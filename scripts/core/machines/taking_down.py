@@ -10,6 +10,7 @@ from scripts.core.current_experiment import Threads, working_on
 from scripts.core.data.volume_ends import save_volumes
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import ssh_files
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.machines.removal import Removal, Report, remove_everything
 from scripts.core.names import closest
 from scripts.core.registry.resources import GONE, SETTLED
@@ -82,12 +83,13 @@ def take_all_down(
     failed = 0
     with Threads(AT_ONCE) as threads:
         ends = {experiment: threads.submit(one, experiment) for experiment in experiments}
-        try:
+        with INTERRUPTS.undone_on_failure(
+            lambda _: threads.shutdown(wait=True, cancel_futures=True),
+            "the same command again goes on with it",
+            "waiting for the teardowns that are on their way",
+        ):
             for experiment, end in ends.items():
                 problem = end.result()
                 failed += bool(problem)
                 ended(experiment, problem)
-        except KeyboardInterrupt:
-            threads.shutdown(wait=True, cancel_futures=True)
-            raise
     return failed

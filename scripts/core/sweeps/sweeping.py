@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
+from scripts.core.interrupts import INTERRUPTS
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.parameters import Variation, chosen
 from scripts.core.launch.definition import Definition
@@ -78,15 +80,19 @@ class Sweep:
         outcomes: dict[str, Outcome] = {}
         with Threads(AT_ONCE) as threads:
             launches = {threads.submit(self._launched, variation): variation for variation in variations}
-            try:
+            with self._let_end_on_failure(threads):
                 for outcome in _as_they_end(launches):
                     outcomes[outcome.variation.name] = outcome
                     self.listener.ended(outcome)
-            except BaseException:
-                self.session.over.set()
-                threads.shutdown(wait=True, cancel_futures=True)
-                raise
         return [outcomes[variation.name] for variation in variations]
+
+    def _let_end_on_failure(self, threads: Threads) -> AbstractContextManager[None]:
+        def let_end(_: BaseException) -> None:
+            self.session.over.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+
+        what = "waiting for the launches that are on their way"
+        return INTERRUPTS.undone_on_failure(let_end, f"`make sweep EXP={self.base}` goes on with it", what)
 
     def _launched(self, variation: Variation) -> Outcome:
         began = clock.monotonic()
