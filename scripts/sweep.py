@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.core.console import Console, run
+from scripts.core.console import Console, run, warn
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, ExperimentName, Parameters, Yes, script
 
@@ -49,6 +49,8 @@ def sweep(
         wanted = to_launch(everything, before, failed=failed)
         expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
+        for remark in pack.remarks if pack else ():
+            warn(remark)
         report = SweepReport(Console(as_json=as_json), exp)
         report.begins(session, experiment, wanted, len(everything) - len(wanted))
         began = clock.monotonic()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scripts.core.console import warn
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Code, Experiment, has_file, written_experiment
 from scripts.core.lab.file_history import versions_of
@@ -50,7 +51,12 @@ class Definition:
     def with_code(self, directory: Path) -> Definition:
         """Return it with its code packed as it is now, if it has some that is not yet packed. Raises LabError."""
         code = self.experiment.code
-        return replace(self, pack=packed(directory, code)) if code and self.pack is None else self
+        if code is None or self.pack is not None:
+            return self
+        pack = packed(directory, code)
+        for remark in pack.remarks:
+            warn(remark)
+        return replace(self, pack=pack)
 
 
 def definition(
