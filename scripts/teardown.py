@@ -32,6 +32,7 @@ def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -
 
 def one(exp: str, console: Console, yes: bool) -> None:
     """Take one experiment down."""
+    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.machines.taking_down import strike_out, take_down
     from scripts.core.session import acting_on
 
@@ -46,6 +47,7 @@ def one(exp: str, console: Console, yes: bool) -> None:
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
         console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
+        tell_elsewhere(console, session, exp)
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
@@ -63,7 +65,8 @@ def several(pattern: str, console: Console, yes: bool) -> None:
 
     with open_session("teardown") as session:
         names = living_experiments(session, pattern)
-        tell_elsewhere(console, session, pattern)
+        if tell_elsewhere(console, session, pattern) and not names:
+            raise LabError(f"{pattern}: nothing of it lives in the account that is used")
         if not names:
             console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)
             return

@@ -35,6 +35,7 @@ def test_from_another_account_it_is_named_and_neither_gone_nor_touched(
     ended = launched.run("status")
     assert f"demo is live in local cloud {there}" in ended.out
     assert "nothing lives" in ended.out
+    assert launched.run("teardown", EXP="d*", YES="1").code == 1
     audited = launched.run("audit", REGIONS=HERE, FIX="1")
     assert audited.code == 0
     assert f"demo is live in local cloud {there}" in audited.out

@@ -171,3 +171,12 @@ def test_a_machine_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, clou
     process.send_signal(2)
     process.communicate(timeout=60)
     assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_teardown_is_one_call_that_changes_something_and_looks_before_it_and_after_it(lab, cloud):
+    lab.launch()
+    before = len(cloud.calls())
+    assert lab.teardown().code == 0
+    calls = [call["action"] for call in cloud.calls()[before:]]
+    assert sorted(calls) == sorted(["TerminateInstances", *2 * ["DescribeInstances", "DescribeVolumes"]])
+    assert calls.index("TerminateInstances") > 0

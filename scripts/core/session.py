@@ -186,9 +186,9 @@ class Session:
     def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
         """Return the other accounts in which an experiment, or any, lives or may."""
         found = by_account(self.registry.records(experiment))
-        every = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
-        lives = [Elsewhere(account, known) for account, known in every.items() if known.names]
-        return [one for one in lives if one.account != self.cloud.account]
+        others = [(account, found[account]) for account in found if account != self.cloud.account]
+        lives = [Elsewhere(account, holdings(records, self.kinds, experiment)) for account, records in others]
+        return [one for one in lives if one.names]
 
     def expect_here(self, experiment: str) -> None:
         """Raise LabError where an experiment lives in other accounts alone: it can't be acted on from here."""

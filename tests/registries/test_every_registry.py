@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from scripts.core.errors import LabError
+from scripts.core.registry.needed_records import needed_records
 from scripts.core.registry.record import Event, Record
 from scripts.registries import file_registry
 from scripts.registries.dynamodb_table import Table
@@ -283,3 +284,20 @@ def test_of_twenty_at_once_one_acts_at_a_time(opened):
 def test_time_goes_forward_in_what_is_read(registry):
     registry.append_all([note(number=number) for number in range(50)])
     assert all(earlier.note["number"] < later.note["number"] for earlier, later in pairwise(registry.records()))
+
+
+def test_a_new_one_has_no_id_until_something_is_tagged_with_it_and_then_one_for_all_who_ask_at_once(registry, opened):
+    assert list(registry.ids()) == []
+    with ThreadPoolExecutor(8) as team:
+        asked = set(team.map(lambda _: opened().id(), range(8)))
+    assert len(asked) == 1
+    assert {registry.id(), opened().ids()[0]} == asked
+
+
+def test_it_answers_for_others_besides_and_keeps_its_own_id_when_all_else_is_put_away(registry, opened):
+    own, other = registry.id(), "b" * 32
+    registry.answer_for([other, own])
+    registry.append(note())
+    registry.archive(lambda records: needed_records(records, {}))
+    assert opened().id() == own
+    assert set(opened().ids()) >= {own, other}
