@@ -95,15 +95,17 @@ class Terminal:
             start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(slave)
-        self.said = b""
+        self.said = ""
+        """What was said since the text that was last waited for."""
 
     def until(self, *texts, seconds=60.0):
         """Read until one of some texts was said, and return it."""
-        began, before = time.monotonic(), len(self.said)
-        while not (found := [text for text in texts if text.encode() in self.said[before:]]):
+        began = time.monotonic()
+        while not (found := [text for text in texts if text in self.said]):
             assert time.monotonic() - began < seconds, self.said
             if select.select([self.master], [], [], 0.1)[0]:
-                self.said += os.read(self.master, 4096)
+                self.said += os.read(self.master, 4096).decode()
+        self.said = self.said.partition(found[0])[2]
         return found[0]
 
 

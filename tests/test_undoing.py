@@ -12,16 +12,20 @@ from scripts.core.interrupts import Interrupts
 from scripts.core.outlet import PATIENCE, Outlet
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ALL = (*NUMBERS, signal.SIGALRM)
 
 
 @pytest.fixture
 def interrupts():
-    before = {number: signal.getsignal(number) for number in NUMBERS}
+    before = {number: signal.getsignal(number) for number in ALL}
+    timer = signal.setitimer(signal.ITIMER_REAL, 0)
     made = Interrupts()
     made.install()
     yield made
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():
         signal.signal(number, handler)
+    signal.setitimer(signal.ITIMER_REAL, *timer)  # pytest-timeout's
 
 
 def send(*numbers):
@@ -118,7 +122,9 @@ def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undon
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_gets_lost_is_followed_by_the_next_signals(interrupts):
+def test_an_interrupt_that_gets_lost_comes_again(interrupts, monkeypatch):
+    monkeypatch.setattr("scripts.core.interrupts.AGAIN", 0.05)
+
     class Dropping:
         def __del__(self):
             send(signal.SIGHUP)  # Python drops what is raised here
@@ -129,7 +135,7 @@ def test_an_interrupt_that_gets_lost_is_followed_by_the_next_signals(interrupts)
         with interrupts.undone_on_failure(undone.append, "`make teardown`"):
             Dropping()
             undone.append("dropped")
-            send(signal.SIGHUP)
+            time.sleep(30)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()

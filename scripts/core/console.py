@@ -132,6 +132,7 @@ def warn(line: str) -> None:
 
 
 def _fail(line: str, code: int) -> NoReturn:
+    INTERRUPTS.heed()
     if os.environ.get("DEBUG") == "1":
         import traceback
 

@@ -5,9 +5,8 @@ follows SIGTERM with more. What was made costs money until it is taken down, so 
 say that this is under way. A person at a terminal can insist: a second Ctrl-C soon after another asks, one more gives
 up.
 
-Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. An interrupt
-may get lost (Python drops what is raised in the midst of a finalizer), or be waited for with something else; so signals
-interrupt until one is heeded.
+Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. It drops
+what is raised within a finalizer; so a first interrupt comes again until it is heeded.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ from scripts.core import clock
 
 SOON = 2.0
 """Seconds between two Ctrl-C that mean it."""
+AGAIN = 1.0
+"""Seconds after which an interrupt that nobody has heeded comes again."""
 STDERR = 2
 
 
@@ -56,6 +57,7 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._heard)
+        signal.signal(signal.SIGALRM, self._once_more)
 
     @contextmanager
     def undone_on_failure(
@@ -105,8 +107,9 @@ class Interrupts:
         insists = number == signal.SIGINT and _is_terminal() and self._insists()
         if self.given_up:
             raise KeyboardInterrupt
-        if not self._heeded and not self._here:
+        if not self.interrupted and not self._here:
             self.interrupted = True
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
             raise KeyboardInterrupt
         self._owed = self._owed or not self.interrupted
         self.interrupted = True
@@ -117,6 +120,11 @@ class Interrupts:
             raise KeyboardInterrupt
         self._asked = insists
         say(f"Ctrl-C once more gives up and leaves what was made; {way}" if insists else _going_on(what))
+
+    def _once_more(self, *_: object) -> None:
+        if not self._heeded and not self._here:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            raise KeyboardInterrupt
 
     def _insists(self) -> bool:
         """Say whether a Ctrl-C came soon after another, or after the question."""
