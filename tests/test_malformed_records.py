@@ -219,3 +219,22 @@ class Body:
 
     def as_json(self):
         return self.fields
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [{"until": {"S": "never"}}, {"holder": {"N": "1"}}, {"token": {"S": ""}}, {"process": {"S": "here and now x"}}],
+)
+def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(lab, cloud, forged):
+    registry = Session(lab.path, Lab(regions=["us-east-1"]), "test").registry_at("dynamodb://us-east-1/lab", "test")
+    registry.append(found())
+    sound = {"holder": {"S": "x"}, "token": {"S": ID}, "until": {"N": "1"}, "process": {"S": ""}}
+    item = {"place": {"S": "lease"}, "id": {"S": "speech"}, **sound, **forged}
+    cloud.client("dynamodb", "us-east-1").put_item(TableName="lab", Item=item)
+    holding = registry.acting_alone("speech", "test")
+    for ask in (lambda: registry.who_acts("speech"), registry.holders, holding.__enter__):
+        with pytest.raises(LabError, match=r'item .*"lease".*"speech".*is no lease'):
+            ask()
+    with registry.acting_alone("vision", "test"):
+        pass
+    registry.close()

@@ -18,7 +18,10 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.registry.record import actor, new_id, now
+from scripts.core.registry.record_model import BadRecord, held_to
 from scripts.core.registry.registry import Held, Holder
+from scripts.core.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern
+from scripts.registries.dynamodb_items import where_is
 from scripts.registries.dynamodb_table import ConditionFailed, Table
 
 CLOCK_STEP = 1.0
@@ -26,6 +29,12 @@ CLOCK_STEP = 1.0
 TRIES = 5
 LEASE = "lease"
 """The partition that leases stand in."""
+FORM = members(
+    place=members(S=TEXT), id=members(S=LINE), holder=members(S=LINE), token=members(S=RECORD_ID),
+    until=members(N=pattern(r"[0-9]{1,12}([.][0-9]+)?", 40)),
+    process=members(S=pattern(r"(.+ [1-9][0-9]{0,8} [0-9]{1,20})?", 500)),
+)  # fmt: skip
+"""What each lease has."""
 MINE = "#token = :mine"
 STATE, BEGAN = 0, 19
 """Where the fields of /proc/PID/stat behind the name tell a process's state, and the clock tick in which it began."""
@@ -59,7 +68,7 @@ class Leases:
 
     def holder(self, experiment: str) -> str:
         """Return who holds an experiment, in words; nothing where nobody does."""
-        found = self.table.get(lease_key(experiment))
+        found = self._found(experiment)
         return str(found["holder"]["S"]) if found and not self._is_over(found) else ""
 
     def condition_check(self, experiment: str) -> dict[str, Any]:
@@ -73,16 +82,28 @@ class Leases:
             self._renewing.join()
 
     def holders(self) -> list[Holder]:
-        """Return who has a lease, and who let one run out or died with it."""
-        return [
-            Holder(lease["id"]["S"], lease["holder"]["S"], alive=not self._is_over(lease))
-            for lease in self.table.query(LEASE)
-        ]
+        """Return who has a lease, and who let one run out or died with it. Raises LabError where one can't be read."""
+        leases = map(self._checked, self.table.query(LEASE))
+        return [Holder(one["id"]["S"], one["holder"]["S"], alive=not self._is_over(one)) for one in leases]
+
+    def _found(self, experiment: str) -> dict[str, Any] | None:
+        found = self.table.get(lease_key(experiment))
+        return self._checked(found) if found else None
+
+    def _checked(self, lease: dict[str, Any]) -> dict[str, Any]:
+        """Return a lease that was read. Raises LabError where it is none: who holds what is not to be guessed."""
+        try:
+            held_to(FORM, lease)
+        except BadRecord as problem:
+            raise LabError(
+                f"{self.table.address}: {where_is(lease)}: is no lease ({problem}); delete it in AWS's console"
+            ) from problem
+        return lease
 
     def _take(self, experiment: str, script: str) -> str:
         token = new_id()
         for _ in range(TRIES):
-            found = self.table.get(lease_key(experiment))
+            found = self._found(experiment)
             if found and found["token"]["S"] == token:
                 return token  # the answer to an earlier try was lost
             if found and not self._is_over(found):

@@ -13,7 +13,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -71,7 +72,7 @@ def text_without_secrets(text: str) -> str:
 
 def _member(key: Any, value: Any, shape: Shape | None, *, secret: bool) -> Any:
     inner = getattr(shape, "members", {}).get(key) or getattr(shape, "value", None)
-    name = _bare(key)
+    name = _bare(str(key))
     if name == USER_DATA:
         return _user_data(value)
     if CONSOLE.get(getattr(shape, "name", "")) == key:
@@ -83,21 +84,31 @@ def _member(key: Any, value: Any, shape: Shape | None, *, secret: bool) -> Any:
 
 def is_secret(name: str, value: Any = "") -> bool:
     """Say whether a member holds a secret, by its name; yes or no is none, nor is a number of tokens."""
-    bare = _bare(name)
-    if isinstance(value, bool) or PUBLIC.fullmatch(bare):
+    sounds = _sounds(str(name))
+    if isinstance(value, bool) or sounds == "plain":
         return False
+    return sounds == "secret" or not isinstance(value, int | float)
+
+
+@lru_cache(maxsize=4096)
+def _bare(name: str) -> str:
+    return re.sub(r"[-_]", "", name.lower())
+
+
+@lru_cache(maxsize=4096)
+def _sounds(name: str) -> Literal["plain", "secret", "token"]:
+    """Return what a member is by its name; a response has some hundred names, thousands of times."""
+    bare = _bare(name)
+    if PUBLIC.fullmatch(bare):
+        return "plain"
     if SECRET.search(bare):
-        return True
-    return not isinstance(value, int | float) and bool(TOKEN.fullmatch(bare)) and not PLAIN_TOKEN.fullmatch(bare)
-
-
-def _bare(name: Any) -> str:
-    return re.sub(r"[-_]", "", str(name).lower())
+        return "secret"
+    return "token" if TOKEN.fullmatch(bare) and not PLAIN_TOKEN.fullmatch(bare) else "plain"
 
 
 def _names_a_secret(pair: Mapping[Any, Any]) -> bool:
     """Say whether an object is a secret's name with its value, or a parameter that is kept encrypted."""
-    told = (value for key, value in pair.items() if _bare(key) in NAMES)
+    told = (value for key, value in pair.items() if _bare(str(key)) in NAMES)
     return pair.get("Type") == "SecureString" or any(isinstance(name, str) and is_secret(name) for name in told)
 
 

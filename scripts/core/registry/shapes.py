@@ -79,7 +79,7 @@ AMOUNT = core_schema.float_schema(ge=0, le=2**63, allow_inf_nan=False)
 """A size, a rate, a number of things: what can be reckoned with."""
 MOMENT = checked(
     datetime.fromisoformat,
-    pattern(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"),
+    pattern(r"(19|2[01])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"),
 )
 """RFC 3339 with its offset: without one, Python takes a time for this machine's own. Of years that can be added to."""
 NAME_OF_FILE = pattern(NAME)
