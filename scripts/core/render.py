@@ -22,6 +22,9 @@ USER_DATA_LIMIT = 16 * 1024
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html)."""
 
 
+NOT_ASCII = re.compile(r"[\x7f-\uffff]")
+
+
 class Quoted(str):
     """Text that a filter has made safe for where it goes."""
 
@@ -44,7 +47,7 @@ def as_json(value: Any) -> Quoted:
     beyond U+FFFF it is not, because JSON's escape there is a pair of surrogates, which YAML readers take apart.
     """
     text = json.dumps(value, ensure_ascii=False)
-    return Quoted(re.sub(r"[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text))
+    return Quoted(NOT_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def bare(value: Any) -> Quoted:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
 import signal
 import socket
-from collections.abc import Iterable
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,43 @@ class Handler(WSGIRequestHandler):
     """Keeps connections open, as AWS does, and does not log."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """An answer is written at once, its head and its body."""
 
     def setup(self) -> None:
         """Send small answers at once."""
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def run_wsgi(self) -> None:
+        """Answer one request. werkzeug would close the connection after each, for it may leave bodies unread."""
+        environ = self.make_environ()
+        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+        self.close_connection = self.close_connection or "HTTP_TRANSFER_ENCODING" in environ
+        application: Any = self.server.app
+        try:
+            self._write(application.answer(environ))
+        except Disconnected:
+            self._break()
+
+    def _write(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("x-amzn-requestid", answer.request_id)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        body = b"" if self.command == "HEAD" else answer.body
+        self.wfile.write(body[: len(body) // 2] if answer.truncated else body)
+        if answer.truncated:
+            self.wfile.flush()
+            self._break()
+
+    def _break(self) -> None:
+        """Cut the connection; closing would not, while the server's own file objects hold it."""
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Tell the cloud's own time."""
@@ -65,7 +96,7 @@ class Server(ThreadedWSGIServer):
     """Ends by itself once its address is no longer on file, so that a deleted lab leaves no process behind."""
 
     def __init__(self, application: Application, directory: Path) -> None:
-        super().__init__("127.0.0.1", 0, application, handler=Handler)
+        super().__init__("127.0.0.1", 0, application, handler=Handler)  # type: ignore[arg-type]  # no WSGI application
         # A descriptor, because the lab's directory may be renamed while the server runs.
         self.directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         self.on_file: os.stat_result | None = None
@@ -96,32 +127,14 @@ class Server(ThreadedWSGIServer):
 
 
 class Application:
-    """The WSGI application: control requests under /lab/, and AWS behind the layer."""
+    """What answers: control requests under /lab/, and AWS behind the layer."""
 
     def __init__(self, front: Front, secret: str) -> None:
         self.front = front
         self.secret = secret
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request."""
-        try:
-            answer = self._answer(environ)
-        except Disconnected:
-            _break(environ["werkzeug.socket"])
-            raise ConnectionResetError from None
-        length = len(answer.body)
-        headers = [
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(length)),
-            ("x-amzn-requestid", answer.request_id),
-            *answer.headers.items(),
-        ]
-        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
-        if answer.truncated:
-            return _half(answer.body, environ["werkzeug.socket"])
-        return [answer.body]
-
-    def _answer(self, environ: dict[str, Any]) -> Answer:
+    def answer(self, environ: dict[str, Any]) -> Answer:
+        """Answer one request, in WSGI's words. Raises Disconnected where no answer is to arrive."""
         if refused := browser_error(environ):
             return _refusal(403, refused)
         path = environ["PATH_INFO"]
@@ -144,23 +157,11 @@ class Application:
     def _controlled(self, environ: dict[str, Any], path: str) -> Answer:
         if not is_authorized(environ, self.secret):
             return _refusal(401, "a control request carries the secret of server.json: Authorization: Bearer SECRET")
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        return controlled(self.front, environ["REQUEST_METHOD"], path, body)
+        return controlled(self.front, environ["REQUEST_METHOD"], path, environ["wsgi.input"].read())
 
 
 def _refusal(status: int, why: str) -> Answer:
     return Answer(status, as_json({"error": why}), "application/json")
-
-
-def _break(connection: socket.socket) -> None:
-    """Cut a connection; closing would not, while the server's own file objects hold it."""
-    connection.shutdown(socket.SHUT_RDWR)
-
-
-def _half(body: bytes, connection: socket.socket) -> Iterable[bytes]:
-    yield body[: len(body) // 2]
-    _break(connection)
-    raise ConnectionResetError
 
 
 def _aws_backend(service: Any) -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,6 +20,7 @@ from scripts.core.aws.local_server import REPOSITORY, ensure_running, running, s
 from scripts.core.errors import LabError
 from tests.local_cloud.asking import every_machine, run
 from tests.local_cloud_client import LocalCloud
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -58,15 +60,14 @@ def stranger():
 
 def ended(pid, patience=5.0):
     """Wait for the end of a process that this one may have started: then it is a zombie."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
+
+    def over():
         try:
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                return True
+            return os.waitpid(pid, os.WNOHANG)[0] == pid
         except ChildProcessError:
             return not Path(f"/proc/{pid}").exists()
-        time.sleep(0.02)
-    return False
+
+    return wait_until(over, patience)
 
 
 def script(*arguments, cwd):
@@ -105,6 +106,19 @@ def test_finding_a_server_that_runs_is_cheap(cloud, cloud_directory):
         assert ensure_running(cloud_directory).url == cloud.url
         took.append(time.perf_counter() - began)
     assert min(took) < 0.005
+
+
+def test_a_connection_stays_open_whatever_is_asked_on_it(cloud, cloud_directory):
+    port = json.loads((cloud_directory / "server.json").read_text())["port"]
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.connect()
+    ours = connection.sock
+    for method, path, body in (("GET", "/lab/health?1", None), ("POST", "/", b"x" * 100_000), ("HEAD", "/a/b", None)):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        assert len(answer.read()) == (0 if method == "HEAD" else int(answer.headers["Content-Length"]))
+        assert connection.sock is ours, f"{method} {path}"
+    connection.close()
 
 
 def test_a_proxy_of_the_environment_is_not_asked(cloud, cloud_directory, monkeypatch):
