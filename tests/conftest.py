@@ -60,7 +60,7 @@ def lab(tmp_path, cloud, cloud_directory):
     directory = tmp_path / "lab"
     directory.mkdir()
     (directory / ".local-cloud").symlink_to(cloud_directory)
-    made = LabDirectory(directory)
+    made = LabDirectory(directory, waits=False)
     for name in ("lab.toml", "experiments/demo.toml"):
         made.write(name, (REPOSITORY / name).read_text())
     return made

@@ -42,6 +42,8 @@ class LabDirectory:
     """A directory with a lab.toml that uses the test's local cloud."""
 
     path: Path
+    waits: bool = True
+    """Whether a script that is run to its end waits for real; else its pauses advance the local cloud's clock."""
 
     python = sys.executable
 
@@ -74,12 +76,16 @@ class LabDirectory:
     def start(self, script: str, **variables: str) -> subprocess.Popen | ScriptProcess:
         """Start a script as its make target does: by module, its arguments in the environment.
 
-        It is forked from a process that has loaded everything, unless Python itself is to start another way.
+        It waits for real, so that the test can act meanwhile.
         """
+        return self._started(script, variables, waits=True)
+
+    def _started(self, script: str, variables: dict[str, str], *, waits: bool) -> subprocess.Popen | ScriptProcess:
+        """Fork it from a process that has loaded everything, unless Python itself is to start another way."""
         module, environment = f"scripts.{script}", self.environment(**variables)
         as_usual = environment["PYTHONPATH"] == str(REPOSITORY) and "PYTHONUNBUFFERED" not in variables
         if IS_AVAILABLE and as_usual:
-            return ScriptProcess(module, self.path, environment)
+            return ScriptProcess(module, self.path, environment, waits=waits)
         return subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=self.path, env=environment, text=True, stdin=subprocess.DEVNULL,
@@ -101,7 +107,7 @@ class LabDirectory:
 
     def run(self, script: str, **variables: str) -> Ended:
         """Run a script to its end. With JSON=1, all that it says is in the schema of events."""
-        process = self.start(script, **variables)
+        process = self._started(script, variables, waits=self.waits)
         out, err = process.communicate(timeout=120)
         if variables.get("JSON") == "1":
             check_output(script.replace("_", "-"), out)

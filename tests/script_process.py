@@ -23,12 +23,12 @@ _starting = threading.Lock()
 class ScriptProcess:
     """A running script; its output is text."""
 
-    def __init__(self, module: str, directory: Path, environment: dict[str, str]) -> None:
-        """Start `python -m module` in a directory."""
+    def __init__(self, module: str, directory: Path, environment: dict[str, str], *, waits: bool) -> None:
+        """Start `python -m module` in a directory; unless it `waits`, its pauses advance the local cloud's clock."""
         (out, theirs_out), (err, theirs_err) = os.pipe(), os.pipe()
         self._told, told = socket.socketpair()
         with Path(os.devnull).open() as nothing, _starting:
-            message = {"module": module, "directory": str(directory), "environment": environment}
+            message = {"module": module, "directory": str(directory), "environment": environment, "waits": waits}
             descriptors = [nothing.fileno(), theirs_out, theirs_err, told.fileno()]
             socket.send_fds(_server(), [json.dumps(message).encode()], descriptors)
         for descriptor in (theirs_out, theirs_err):

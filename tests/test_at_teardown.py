@@ -117,6 +117,7 @@ def test_an_earlier_snapshot_of_the_volume_does_not_stand_for_the_one_at_the_tea
 
 def test_experiments_that_end_at_the_same_time_make_a_version_each_of_the_same_data_set(lab, cloud):
     write(lab, scratch="snapshot")
+    lab.waits = True  # threads of one script wait for what the others do
     names = [f"demo-{letter}" for letter in "abcd"]
     for name in names:
         assert lab.run("launch", EXP=name, FROM="demo").code == 0

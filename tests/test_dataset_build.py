@@ -5,13 +5,13 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.core.data.snapshot_blocks import BLOCK, blocks, changed, digests, whole
+from tests.waiting import wait_until
 
 MIB = 1 << 20
 
@@ -116,9 +116,7 @@ def test_a_new_version_sends_only_the_blocks_that_changed(lab, cloud, recordings
 def test_left_in_the_middle_and_run_again_it_goes_on_with_the_same_snapshot(lab, cloud, recordings, after, ending):
     cloud.weather(latency=0.05)
     running = lab.start("dataset_build", DATASET="talks", FROM="./recordings")
-    deadline = time.monotonic() + 60
-    while sent(cloud) < after and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: sent(cloud) >= after)
     running.send_signal(ending)
     running.communicate(timeout=60)
     cloud.weather()

@@ -2,12 +2,12 @@
 
 import os
 import signal
-import time
 
 import pytest
 import yaml
 
 from tests.living import living_in
+from tests.waiting import wait_until
 
 MUTATING = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress")
 
@@ -202,8 +202,8 @@ def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others
 def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_says_who_is_at_it(lab, cloud):
     cloud.weather(pending=600)
     both = [lab.start("launch", EXP="demo", JSON="1") for _ in range(2)]
-    while all(process.poll() is None for process in both) or not living_in(cloud, "us-east-1", "instance"):
-        time.sleep(0.02)  # until one is refused, and the other's machine is there
+    wait_until(lambda: any(process.poll() is not None for process in both))
+    wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
     cloud.hurry()
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
     assert sorted(code for _, code in ended) == [0, 1]

@@ -1,7 +1,6 @@
 """Several nodes: side by side or not at all, open to each other and to nobody else, told of each other."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.core.runs.rendezvous import environments_of, host_file
 from tests.living import living_in
+from tests.waiting import wait_until
 
 FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
 
@@ -95,8 +95,7 @@ def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_anoth
     lab.write("experiments/four.toml", 'types = ["g5.xlarge"]\nnodes = 2\nregions = ["us-east-1"]\n')
     cloud.weather(pending=600)
     process = lab.start("launch", EXP="four")
-    while not (made := living_in(cloud, "us-east-1", "instance")):
-        time.sleep(0.05)  # it is another process that is waited for
+    made = wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
     (first,) = {machine["Placement"]["AvailabilityZone"] for machine in made}
     cloud.weather(shutting_down=1, capacity=[{"region": "us-east-1", "zone": first}])
     cloud.end(made[0]["InstanceId"], "us-east-1", "Server.InsufficientInstanceCapacity")

@@ -9,7 +9,7 @@ import scripts
 from scripts.core import clock
 from scripts.local_cloud import clock as cloud_clock
 
-ROOT = Path(scripts.__file__).parent
+ROOT, TESTS = Path(scripts.__file__).parent, Path(__file__).parent
 CLOCKS = {Path(clock.__file__), Path(cloud_clock.__file__)}
 FILES = sorted(set(ROOT.rglob("*.py")) - CLOCKS)
 OF_DATETIME = {"now", "utcnow", "today"}
@@ -30,6 +30,33 @@ def own_times(source):
 def test_time_is_asked_of_the_clock_alone():
     found = {str(path.relative_to(ROOT)): list(own_times(path.read_text())) for path in FILES}
     assert {path: where for path, where in found.items() if where} == {}
+
+
+MAY_SLEEP = {
+    "waiting.py": "another process is waited for",
+    "cloud_time.py": "a script is to be met on its way, by a test that needs real time for it",
+    "test_undoing.py": "until a signal interrupts it",
+    "vm": "a real machine boots",
+    "crash": "real processes race",
+}
+"""Files and rooms of tests that sleep, and why it must be for real."""
+
+
+def sleeps(source):
+    """Where a file of tests sleeps."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="time"), attr="sleep"), args=[ast.Constant(value=0)]):
+                continue  # others are let run
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="time"), attr="sleep")):
+                yield node.lineno
+            case ast.ImportFrom(module="time", names=names) if any(name.name == "sleep" for name in names):
+                yield node.lineno
+
+
+def test_no_test_sleeps_but_those_that_say_why():
+    found = [path.relative_to(TESTS) for path in sorted(TESTS.rglob("*.py")) if any(sleeps(path.read_text()))]
+    assert {path.parts[0] for path in found} <= MAY_SLEEP.keys()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import json
 import signal
-import time
 
 import pytest
 
 from tests.test_snapshot_copy import copy, there
+from tests.waiting import wait_until
 
 FIVE = "eu-west-1 eu-central-1 eu-north-1 ap-northeast-1 ca-central-1"
 
@@ -38,9 +38,7 @@ def test_progress_is_told_as_it_grows(lab, cloud):
 def test_left_at_any_point_and_run_again_it_makes_no_second_copy(lab, cloud, ending, wait_for):
     cloud.weather(copy_seconds=1.5, latency=0.1)
     running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1 eu-central-1", JSON="1")
-    deadline = time.monotonic() + 20
-    while not cloud.calls(wait_for) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: cloud.calls(wait_for))
     running.send_signal(ending)
     running.communicate(timeout=30)
     assert copy(lab, "eu-west-1 eu-central-1").code == 0

@@ -1,13 +1,13 @@
 """A sweep: one machine for each combination, gone on with after anything, ended by one command."""
 
 import signal
-import time
 
 import pytest
 
 from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 from tests.living import DEAD, living_in
+from tests.waiting import wait_until
 
 SPEECH = """
 types = ["g5.xlarge"]
@@ -104,8 +104,7 @@ def instances(cloud):
 
 
 def wait_for_machines(cloud, count):
-    while len(instances(cloud)) < count:
-        time.sleep(0.05)  # it is another process that is waited for
+    wait_until(lambda: len(instances(cloud)) >= count)
 
 
 @pytest.mark.parametrize("ends", [[signal.SIGINT], [signal.SIGHUP, signal.SIGHUP], [signal.SIGKILL]])

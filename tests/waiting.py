@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-LOOK, PATIENCE = 0.02, 60.0
+LOOK, PATIENCE = 0.01, 60.0
 """Seconds."""
 
 

@@ -5,11 +5,11 @@ import os
 import shlex
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from scripts.core.hosts.host_program import bare
 from scripts.core.render import TEMPLATES
+from tests.waiting import wait_until
 
 BEGIN = """
 set -e
@@ -221,9 +221,4 @@ class Dialogue:
 
 def holds_within(seconds: float, condition) -> bool:
     """Wait until a condition holds; False if it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    return bool(wait_until(condition, seconds))

@@ -1,10 +1,9 @@
 """A build from a bucket makes a version of what was pulled whole, and of nothing else, whenever it is left."""
 
-import time
-
 import pytest
 
 from tests.hosts.machine import appear, let_in
+from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n'
 SOURCE = {"DATASET": "talks", "FROM": "s3://recordings/talks", "SIZE": "4G"}
@@ -38,10 +37,7 @@ def building(lab, cloud, host_with_sshd, alice_key):
     variables = let_in(lab, host, "alice", alice_key)
     cloud.weather(pending=600)
     process = lab.start("dataset_build", **SOURCE, **variables)
-    deadline = time.monotonic() + 60
-    while not (machines := [m for m in cloud.inventory() if m["kind"] == "instance"]):
-        assert time.monotonic() < deadline, process.communicate()
-        time.sleep(0.05)
+    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
     appear(cloud, lab, host, machines[0]["id"], "us-east-1")
     cloud.hurry()
     return lab, host, process, variables

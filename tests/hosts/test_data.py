@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import time
 from uuid import uuid4
 
 import pytest
 
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_mount_volumes import disks, mounted, uuid  # noqa: F401 - a fixture
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -81,9 +81,7 @@ def test_the_file_system_is_frozen_for_the_call_alone(data, cloud):
     lab, variables, host, volume, _ = data
     cloud.weather(latency=1.0, snapshot_seconds=3.0)
     running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
-    deadline = time.monotonic() + 60
-    while not cloud.calls("CreateSnapshot") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: cloud.calls("CreateSnapshot"))
     seen_frozen = frozen(host, "/data")
     _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
@@ -99,15 +97,11 @@ def test_killed_while_it_is_frozen_it_is_thawed_and_the_next_run_takes_the_snaps
         faults=[{"action": "CreateSnapshot", "kind": "hang-after", "times": 1}],
     )
     running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
-    deadline = time.monotonic() + 60
-    while not cloud.calls("CreateSnapshot") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: cloud.calls("CreateSnapshot"))
     running.kill()
     running.communicate()
     cloud.weather(snapshot_seconds=4.0)
-    while frozen(host, "/data") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not frozen(host, "/data")
+    wait_until(lambda: not frozen(host, "/data"))
     again = lab.run("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
     assert again.code == 0, again.err
     assert set(versions(cloud)) == {"1", "2"}
@@ -186,9 +180,7 @@ def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks,
     before = len(volumes(cloud))
     cloud.weather(faults=[{"action": "AttachVolume", "kind": "hang-after", "times": 1}])
     running = lab.start("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
-    deadline = time.monotonic() + 60
-    while not cloud.calls("AttachVolume") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: cloud.calls("AttachVolume"))
     running.kill()
     running.communicate()
     again = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)

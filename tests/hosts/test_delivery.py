@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.hosts.machine import appear, let_in
 from tests.hosts.test_secrets import user_data_of
 from tests.lab_directory import REPOSITORY
 from tests.test_runs import git
+from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
 EXPERIMENT = 'types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
@@ -50,10 +50,7 @@ def launching(lab, cloud, host):
     """Launch, and let the host be the machine before it runs."""
     cloud.weather(pending=600)
     process = lab.start("launch", EXP="train", **lab.variables)
-    deadline = time.monotonic() + 60
-    while not (machines := [m for m in cloud.inventory() if m["kind"] == "instance"]):
-        assert time.monotonic() < deadline, process.communicate()
-        time.sleep(0.05)
+    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
     appear(cloud, lab, host, machines[0]["id"], "us-east-1")
     cloud.hurry()
     return process

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from contextlib import suppress
 
 import pytest
@@ -10,6 +9,7 @@ from botocore.exceptions import ConnectionClosedError
 
 from tests.local_cloud.asking import TYPE, every_machine, refused, run, state
 from tests.local_cloud.test_control import ask
+from tests.waiting import wait_until
 
 LONG = 600
 KEYS = [{"AttributeName": "id", "KeyType": "HASH"}]
@@ -179,8 +179,7 @@ def test_a_call_on_its_way_does_nothing_in_the_world_that_follows(cloud, ec2, be
 
     caller = threading.Thread(target=call)
     caller.start()
-    while not cloud.calls("RunInstances", everyone=True):
-        time.sleep(0.001)  # until the server has it
+    wait_until(lambda: cloud.calls("RunInstances", everyone=True))
     cloud.restore(snapshot) if begin_again == "restore" else cloud.reset()
     caller.join()
     assert ends, "it was not answered"
