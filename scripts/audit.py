@@ -47,7 +47,7 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     whose = of_whom(of)
     with open_session("audit") as session:
         report.begins(session)
-        tell_elsewhere(report.console, session)
+        tell_elsewhere(report.console, session, session.elsewhere())
         seen, found = examined(session, region_names(regions))
         found = with_owners(session, found)
         report.found(seen, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -25,10 +24,9 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     price is counted as unknown, and is in no sum. EC2 is not asked: what nobody looked at since is as the registry
     has it (`make status` looks).
     """
-    from scripts.core.costs.charges import charges_of
+    from scripts.core.costs.charges import charges_by_account
     from scripts.core.costs.cost_report import CostReport
     from scripts.core.costs.cost_sums import group_named, moment
-    from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.session import open_session
 
     by = group_named(by or "experiment")
@@ -37,10 +35,10 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         raise LabError(f"UNTIL: {until} is not after SINCE, which is {since}")
     report = CostReport(Console(as_json=as_json))
     with open_session("cost") as session:
-        report.tells(charges_of(session, begins, ends), by, begins, ends)
+        found = charges_by_account(session, begins, ends)
+        report.tells([charge for some in found.values() for charge in some], by, begins, ends)
+        report.accounts(found)
         report.prices(session.prices)
-        with suppress(LabError):  # without credentials, all that is on record is shown all the same
-            tell_elsewhere(report.console, session)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ def status(as_json: AsJson = False) -> None:
 
     console = Console(as_json=as_json)
     with open_session("status") as session:
-        resources = standing(session)
-        tell_elsewhere(console, session)
+        known, others = session.everywhere()
+        resources = standing(session, known)
+        tell_elsewhere(console, session, others)
         if not resources:
             console.hint("nothing lives")
             return

@@ -47,7 +47,7 @@ def one(exp: str, console: Console, yes: bool) -> None:
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
         console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
-        tell_elsewhere(console, session, exp)
+        tell_elsewhere(console, session, session.elsewhere(exp))
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
@@ -65,7 +65,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
 
     with open_session("teardown") as session:
         names = living_experiments(session, pattern)
-        if tell_elsewhere(console, session, pattern) and not names:
+        if tell_elsewhere(console, session, session.elsewhere(), pattern) and not names:
             raise LabError(f"{pattern}: nothing of it lives in the account that is used")
         if not names:
             console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)

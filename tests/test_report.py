@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.registries.file_registry import FileRegistry
 from tests.generated_registry import GeneratedRegistry
 
 NO_CREDENTIALS = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
@@ -50,7 +51,9 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
 
 def test_what_the_audit_finds_is_told(lab, cloud):
     ec2 = cloud.client("ec2", "us-west-2")
-    tags = [{"Key": "lab:experiment", "Value": "lost"}, {"Key": "lab:record", "Value": "f" * 32}]
+    identity = FileRegistry(lab.registry).id()
+    whole = {"lab:experiment": "lost", "lab:record": "f" * 32, "lab:registry": identity, "lab:by": "bob@laptop"}
+    tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3",
                       TagSpecifications=[{"ResourceType": "volume", "Tags": tags}])  # fmt: skip
     text, events = report(lab)

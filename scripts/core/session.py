@@ -183,17 +183,24 @@ class Session:
         found = by_account(records)
         return found.get(self.cloud.account, []) if found else []
 
+    def everywhere(self, experiment: str | None = None) -> tuple[Holdings, list[Elsewhere]]:
+        """Compute what an experiment, or all, own in the account that is used, and in which others it lives, or may."""
+        found = by_account(self.registry.records(experiment))
+        if not found:
+            return Holdings(), []
+        known = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
+        here = known.pop(self.cloud.account, Holdings())
+        return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
+
     def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
         """Return the other accounts in which an experiment, or any, lives or may."""
-        found = by_account(self.registry.records(experiment))
-        others = [(account, found[account]) for account in found if account != self.cloud.account]
-        lives = [Elsewhere(account, holdings(records, self.kinds, experiment)) for account, records in others]
-        return [one for one in lives if one.names]
+        return self.everywhere(experiment)[1]
 
     def expect_here(self, experiment: str) -> None:
         """Raise LabError where an experiment lives in other accounts alone: it can't be acted on from here."""
-        if (found := self.elsewhere(experiment)) and not self.holdings(experiment).names:
-            raise LabError(self._told(found[0]))
+        here, others = self.everywhere(experiment)
+        if others and not here.names:
+            raise LabError(self._told(others[0]))
 
     def expect_free(self, experiment: str) -> None:
         """Raise LabError where an experiment lives in another AWS account: a second one would have its name.

@@ -92,7 +92,7 @@ def test_whoever_has_read_writes_behind_that_whatever_his_clock_says(registry, o
     registry.append(note(turn=1))
     late = opened()
     list(late.records())
-    mocker.patch("scripts.core.clock.now", return_value=datetime.fromtimestamp(0, UTC))
+    mocker.patch("scripts.core.clock.now", return_value=datetime(2001, 1, 1, tzinfo=UTC))
     late.append(note(turn=2))
     assert [record.note["turn"] for record in opened().records()] == [1, 2]
 

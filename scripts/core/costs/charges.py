@@ -1,4 +1,4 @@
-"""What things cost: the registry's records and prices make charges. Pure but for `charges_of`.
+"""What things cost: the registry's records and prices make charges. Pure but for `charges_by_account`.
 
 A charge is one thing for one time in which it cost the same way: a machine that was stopped and started again has two,
 and none for the time between; its volumes and its public address have their own. `dollars` is what falls between
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from scripts.core import clock
 from scripts.core.costs.dollars import Dollars, total
 from scripts.core.costs.rates import Rate
+from scripts.core.registry.record import Record, by_account
 
 if TYPE_CHECKING:
     from scripts.core.costs.price_book import PriceBook
     from scripts.core.kind import Kind
-    from scripts.core.registry.record import Record
+    from scripts.core.registry.account import Account
     from scripts.core.session import Session
 
 MINUTE = timedelta(minutes=1)
@@ -123,6 +124,10 @@ def spans(records: Iterable[Record], kinds: Mapping[str, Kind], book: PriceBook,
     return [span for meter in meters for span in meter.spans(book, now)]
 
 
-def charges_of(session: Session, since: datetime | None = None, until: datetime | None = None) -> list[Charge]:
-    """Return what a lab cost by its registry and its archive. Raises LabError."""
-    return charges(session.paid_for(session.registry.history()), session.kinds, session.prices, since, until)
+def charges_by_account(
+    session: Session, since: datetime | None = None, until: datetime | None = None
+) -> dict[Account | None, list[Charge]]:
+    """Return what a lab cost by its registry and its archive, in each account by itself. Raises LabError."""
+    found = by_account(session.paid_for(session.registry.history()))
+    priced = {a: charges(records, session.kinds, session.prices, since, until) for a, records in found.items()}
+    return {account: some for account, some in priced.items() if some}

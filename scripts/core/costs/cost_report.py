@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from scripts.core.console import Console
 from scripts.core.costs.charges import Charge
 from scripts.core.costs.cost_sums import Spent, amount, grouped, spent
 from scripts.core.costs.price_book import Origin, PriceBook
+from scripts.core.registry.account import Account
 
 OLD = timedelta(days=7)
 
@@ -40,6 +41,13 @@ class CostReport:
                 self.console.say("", "charge", **_charge(charge))
         if groups:
             self.console.table((by, "$", "$/hour now", "things"), [_row(group) for group in groups])
+
+    def accounts(self, found: Mapping[Account | None, Sequence[Charge]]) -> None:
+        """Say what of it falls to which account, where there are several."""
+        for account, some in found.items() if len(found) > 1 else ():
+            share = spent("", some)
+            named = account or "an account that is not on record"
+            self.console.hint(f"  in {named}: {amount(share.dollars, share.unknown)} dollars")
 
     def prices(self, book: PriceBook) -> None:
         """Say of when and from where the prices are that are older than a week."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from scripts.core.console import Console
+from scripts.core.registry.elsewhere import Elsewhere
 from scripts.core.session import Session
 
 
-def tell_elsewhere(console: Console, session: Session, pattern: str = "*") -> bool:
+def tell_elsewhere(console: Console, session: Session, others: Iterable[Elsewhere], pattern: str = "*") -> bool:
     """Say in a line for each other account what lives in it, if a name matches a pattern; return whether any does."""
-    told = False
-    for one in session.elsewhere():
-        if any(fnmatchcase(name, pattern) for name in one.names):
-            told = True
-            account = one.account
-            console.say(
-                one.told(session.cloud.account), "elsewhere", style="yellow", experiments=one.names,
-                partition=account.partition if account else None, account=account.id if account else None,
-            )  # fmt: skip
-    return told
+    meant = [one for one in others if any(fnmatchcase(name, pattern) for name in one.names)]
+    for one in meant:
+        account = one.account
+        console.say(
+            one.told(session.cloud.account), "elsewhere", style="yellow", experiments=one.names,
+            partition=account.partition if account else None, account=account.id if account else None,
+        )  # fmt: skip
+    return bool(meant)

@@ -9,6 +9,7 @@ from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.kind import Resource
 from scripts.core.living import is_new, shown_by_id
 from scripts.core.registry.record import Record
+from scripts.core.registry.resources import Holdings
 from scripts.core.session import Session
 
 UNKNOWN_TO_AWS = "not in AWS any more"
@@ -17,12 +18,13 @@ UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
 NOT_SHOWN_YET = "not shown by AWS yet"
 
 
-def standing(session: Session) -> list[Resource]:
+def standing(session: Session, holdings: Holdings | None = None) -> list[Resource]:
     """Return what the registry says lives, each with what AWS says of it, by experiment; and what was perhaps made.
 
-    One description for each kind and region, all at the same time; nothing is asked where nothing lives.
+    One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
+    is read unless `holdings` are its word already.
     """
-    known = session.holdings()
+    known = holdings or session.holdings()
     owned = [resource for resource in known.living if resource.experiment]
     places = {(resource.kind, resource.region) for resource in owned}
     asked = [session.threads.submit(_described, session, kind, region) for kind, region in sorted(places)]
