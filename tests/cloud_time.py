@@ -23,7 +23,7 @@ LOOK = 0.02
 
 def live_by(file: Path, *, waits: bool) -> None:
     """Have this process's script go by a local cloud's clock. It is forked for one script, so nothing is put back."""
-    clock.AHEAD.share(file)
+    clock.CLOCK.share(file)
     pause = _wait if waits else _pass
     scripts_clock.now, scripts_clock.monotonic = clock.now, clock.monotonic
     scripts_clock.sleep = lambda seconds: pause(seconds, Event())
@@ -34,7 +34,7 @@ def live_by(file: Path, *, waits: bool) -> None:
 
 def _pass(seconds: float, unless: Event) -> bool:
     if not unless.is_set():
-        clock.AHEAD.pass_by(seconds)
+        clock.CLOCK.advance(seconds)
         time.sleep(0)  # other threads of the script may go on
     return unless.is_set()
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from scripts.core.aws.local_server import ensure_running, stop
+from tests.aws_cli import serving
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 
@@ -52,6 +53,19 @@ def second_cloud(second_cloud_directory):
     local = LocalCloud(ensure_running(second_cloud_directory))
     local.reset()
     return local
+
+
+@pytest.fixture(scope="session")
+def aws_cli_directory(tmp_path_factory):
+    """The directory of an AWS CLI that is quick to start."""
+    with serving(tmp_path_factory.mktemp("aws-cli")) as directory:
+        yield directory
+
+
+@pytest.fixture
+def aws_cli(aws_cli_directory, monkeypatch):
+    """Let `aws` be one that is quick to start."""
+    monkeypatch.setenv("PATH", str(aws_cli_directory), prepend=os.pathsep)
 
 
 @pytest.fixture

@@ -48,6 +48,10 @@ class LocalCloud:
         """Let time pass at once, on the cloud and for all that live by its clock."""
         self._send("advance", {"seconds": seconds})
 
+    def stop_clock(self) -> None:
+        """Let no more time pass but by being advanced, by this test or by scripts that wait."""
+        self._send("stop-clock", {})
+
     def hurry(self) -> None:
         """Let machines that are between two states be in the second one."""
         self._send("hurry", {})

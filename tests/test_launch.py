@@ -167,10 +167,7 @@ def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending)
 def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_next_and_torn_down(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
     process = lab.start("launch", EXP="demo", JSON="1")
-    while not cloud.calls("RunInstances"):
-        assert process.poll() is None
-    while not living_in(cloud, "us-east-1", "instance"):
-        pass
+    wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
     process.kill()
     process.communicate()
     (instance,) = living_in(cloud, "us-east-1", "instance")
@@ -186,12 +183,11 @@ def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_
 def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others_are_looked_for(lab, cloud):
     cloud.weather(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=600)
     process = lab.start("launch", EXP="demo", COUNT="3", JSON="1")
-    while len(living_in(cloud, "us-east-1", "instance") + living_in(cloud, "us-west-2", "instance")) < 3:
-        assert process.poll() is None
+    wait_until(lambda: len(living_in(cloud, "us-east-1", "instance") + living_in(cloud, "us-west-2", "instance")) == 3)
     process.kill()
     process.communicate()
+    cloud.advance(600)
     cloud.weather()
-    cloud.hurry()
     ended = lab.run("launch", EXP="demo", COUNT="4", JSON="1")
     assert ended.code == 0, ended.err
     assert len([e for e in ended.events if e["event"] == "taken-up"]) == 3
@@ -204,7 +200,7 @@ def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_s
     both = [lab.start("launch", EXP="demo", JSON="1") for _ in range(2)]
     wait_until(lambda: any(process.poll() is not None for process in both))
     wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
-    cloud.hurry()
+    cloud.advance(600)
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in both]
     assert sorted(code for _, code in ended) == [0, 1]
     refused = next(err for err, code in ended if code)
@@ -230,9 +226,8 @@ def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_us
 def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
     cloud.weather(pending=600)
     process = lab.start("launch", EXP="demo")
-    while len(cloud.calls("DescribeInstances")) < 3:
-        assert process.poll() is None
-    cloud.hurry()
+    wait_until(lambda: len(cloud.calls("DescribeInstances")) >= 3)
+    cloud.advance(600)
     process.communicate(timeout=60)
     assert process.returncode == 0
     polls = [r for r in lab.records() if r.get("operation") == "DescribeInstances"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scripts.core.runs.rendezvous import environments_of, host_file
 from tests.living import living_in
-from tests.waiting import wait_until
+from tests.waiting import in_quick_motion, wait_until
 
 FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
 
@@ -99,8 +99,9 @@ def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_anoth
     (first,) = {machine["Placement"]["AvailabilityZone"] for machine in made}
     cloud.weather(shutting_down=1, capacity=[{"region": "us-east-1", "zone": first}])
     cloud.end(made[0]["InstanceId"], "us-east-1", "Server.InsufficientInstanceCapacity")
-    cloud.hurry()
-    out, err = process.communicate(timeout=60)
+    cloud.advance(600)
+    with in_quick_motion(cloud):
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "deleting instance" in out
     assert len(machines(cloud)) == 2

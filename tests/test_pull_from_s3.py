@@ -1,16 +1,19 @@
 """What a throw-away machine runs to pull a bucket: everything arrives, and what does not is noticed."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from scripts.core.hosts.host_program import sent
+from tests.aws_cli import is_installed
 from tests.hosts.program import program
 
-pytestmark = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed: pip install awscli")
+pytestmark = [
+    pytest.mark.skipif(not is_installed(), reason="the AWS CLI is not installed: pip install awscli"),
+    pytest.mark.usefixtures("aws_cli"),
+]
 
 
 @pytest.fixture

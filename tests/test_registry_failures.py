@@ -103,7 +103,7 @@ def launching(lab, cloud):
 def test_a_registry_that_is_removed_meanwhile_begins_anew_and_is_given_back_what_it_forgot(small, cloud):
     process = launching(small, cloud)
     small.registry.unlink()
-    cloud.hurry()
+    cloud.advance(600)
     process.communicate(timeout=60)
     assert process.returncode == 0
     cloud.weather()
@@ -120,7 +120,7 @@ def test_one_that_is_replaced_by_garbage_meanwhile_is_left_as_it_is_and_its_copy
     process = launching(small, cloud)
     copy = small.registry.read_text()
     small.registry.write_text("garbage\n")
-    cloud.hurry()
+    cloud.advance(600)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "is not a registry" in err
@@ -170,7 +170,7 @@ def test_a_second_actor_is_told_who_acts_where_and_since_when(small, cloud):
     assert "demo is being worked on by launch (" in refused.error
     assert holder in refused.error
     assert "@" in refused.error
-    cloud.hurry()
+    cloud.advance(600)
     process.communicate(timeout=60)
     assert process.returncode == 0
 

@@ -1,10 +1,12 @@
 """A script that is only asked for help loads nothing heavy."""
 
+import importlib
 import re
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.lab_directory import REPOSITORY
 
@@ -27,12 +29,16 @@ def test_help_says_what_the_script_does_and_loads_neither_boto3_nor_anything_as_
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_misspelt_option_is_wrong_usage(script):
+    module = f"scripts.{script}.__main__" if script == "local_cloud" else f"scripts.{script}"
+    ended = CliRunner().invoke(importlib.import_module(module).app, ["--xep"])
+    assert ended.exit_code == 2
+    assert isinstance(ended.exception, SystemExit)
+    assert "--xep" in ended.output
+
+
+def test_wrong_usage_ends_a_process_with_2():
     ended = subprocess.run(
-        [sys.executable, "-m", f"scripts.{script}", "--xep"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", "scripts.launch", "--xep"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr

@@ -114,7 +114,7 @@ def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(
     )
     process = lab.start("sweep", EXP="speech")
     wait_for_machines(cloud, 3)
-    cloud.hurry()
+    cloud.advance(600)
     for end in ends:
         process.send_signal(end)
     out, err = process.communicate(timeout=30)
@@ -122,8 +122,8 @@ def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(
     if signal.SIGKILL not in ends:
         assert "what runs goes on running; `make sweep EXP=speech` launches the rest" in out
         assert err.splitlines()[-1] == "error: interrupted"
+    cloud.advance(600)
     cloud.weather()
-    cloud.hurry()
     rest = sweep(lab)
     assert rest.code == 0, rest.err
     assert sorted(instances(cloud)) == sorted(ALL)

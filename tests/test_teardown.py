@@ -3,6 +3,7 @@
 import pytest
 
 from tests.living import living_in
+from tests.waiting import in_quick_motion, wait_until
 
 REGIONS = ("us-east-1", "us-west-2")
 
@@ -144,10 +145,13 @@ def test_a_volume_that_does_not_go_with_its_machine_is_deleted_after_it(lab, clo
 
 @pytest.mark.parametrize("script", ["teardown", "launch"])
 def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, script):
-    cloud.weather(invisible=0.8, faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
+    cloud.stop_clock()
+    cloud.weather(
+        invisible={"instance": 0.8, "volume": 0.8},
+        faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}],
+    )
     process = lab.start("launch", EXP="demo", JSON="1")
-    while not cloud.calls("RunInstances"):
-        assert process.poll() is None
+    wait_until(lambda: cloud.calls("RunInstances"))
     process.kill()
     process.communicate()
     (row,) = lab.status()
@@ -164,12 +168,14 @@ def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, scrip
 
 
 def test_a_machine_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, cloud):
-    cloud.weather(invisible=0.8, pending=60)
+    cloud.stop_clock()
+    cloud.weather(invisible={"instance": 8}, pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"started"' not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(2)
-    process.communicate(timeout=60)
+    with in_quick_motion(cloud):
+        process.communicate(timeout=60)
     assert living_in(cloud, "us-east-1", "instance") == []
 
 

@@ -2,16 +2,19 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 from scripts.core.hosts.host_program import sent
+from tests.aws_cli import is_installed
 from tests.vm.metadata import answers, serve
 
-pytestmark = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed: pip install awscli")
+pytestmark = [
+    pytest.mark.skipif(not is_installed(), reason="the AWS CLI is not installed: pip install awscli"),
+    pytest.mark.usefixtures("aws_cli"),
+]
 
 JOURNAL = """#!{python}
 import pathlib, sys

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.waiting import wait_until
+
 EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 NO_ANSWER = {"action": "RunInstances", "kind": "hang-after", "times": 1}
 VOLUMES_FIRST = {"instance": 1.5}
@@ -15,10 +17,10 @@ def demo(lab):
 
 
 def killed_before_the_response(lab, cloud, **weather):
+    cloud.stop_clock()
     cloud.weather(**weather, faults=[NO_ANSWER])
     process = lab.start("launch", EXP="demo")
-    while not cloud.calls("RunInstances"):
-        assert process.poll() is None
+    wait_until(lambda: cloud.calls("RunInstances"))
     process.kill()
     process.communicate()
 
@@ -69,8 +71,8 @@ def test_one_whose_response_is_on_record_is_taken_up_though_aws_does_not_show_it
         assert process.poll() is None
     process.kill()
     process.communicate()
+    cloud.advance(60)
     cloud.weather()
-    cloud.hurry()
     assert demo.run("launch", EXP="demo").code == 0
     assert len(instances(cloud)) == 1
 

@@ -1,6 +1,6 @@
-"""The cloud's clock: this machine's, and what it was advanced by. Whoever waits for the cloud need not wait for real.
+"""The cloud's clock: this machine's, advanced or stopped. Whoever waits for the cloud need not wait for real.
 
-How far it is ahead stands in a file beside the server's address, so that other processes can live by it too.
+How it differs stands in a file beside the server's address, so that other processes can live by it too.
 """
 
 from __future__ import annotations
@@ -8,73 +8,79 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 CLOCK_FILE = "clock"
+AHEAD, STOPPED, STOPPED_MONOTONIC = range(3)
+"""What is shared: seconds by which it is ahead of this machine's, and where that stood when it was stopped, 0 if it
+goes."""
 DOUBLE = 8
-"""Bytes."""
+"""Bytes of each."""
 
 
-class Ahead:
-    """Seconds by which a clock is ahead of this machine's."""
+class Clock:
+    """A clock that several processes may share."""
 
     def __init__(self) -> None:
-        self._shown = memoryview(bytearray(DOUBLE)).cast("d")
+        self._shared = memoryview(bytearray(3 * DOUBLE)).cast("d")
+        self._resumed = 0.0
+        """Seconds by which measured time differs: none passes between a snapshot of the cloud and its return."""
 
     def share(self, file: Path) -> None:
         """From now on be what a file says, as all are that share it."""
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.ftruncate(descriptor, DOUBLE)
-            self._shown = memoryview(mmap.mmap(descriptor, DOUBLE)).cast("d")
+            os.ftruncate(descriptor, 3 * DOUBLE)
+            self._shared = memoryview(mmap.mmap(descriptor, 3 * DOUBLE)).cast("d")
         finally:
             os.close(descriptor)
 
     @property
-    def seconds(self) -> float:
-        """How many they are."""
-        return self._shown[0]
+    def ahead(self) -> float:
+        """Seconds by which it was advanced."""
+        return self._shared[AHEAD]
 
-    @seconds.setter
-    def seconds(self, seconds: float) -> None:
-        self._shown[0] = seconds
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+        return datetime.fromtimestamp((self._shared[STOPPED] or time.time()) + self.ahead, UTC)
 
-    def pass_by(self, seconds: float) -> None:
+    def monotonic(self) -> float:
+        """Return seconds that only grow, to measure how long something takes."""
+        return (self._shared[STOPPED_MONOTONIC] or time.monotonic()) + self.ahead + self._resumed
+
+    def resume(self, moment: float) -> None:
+        """Let the measured seconds go on from a moment."""
+        self._resumed += moment - self.monotonic()
+
+    def set_right(self) -> None:
+        """Be this machine's clock again."""
+        for number in range(3):
+            self._shared[number] = 0.0
+
+    def stop(self) -> None:
+        """Let no more time pass but by being advanced: how fast or slow this machine is makes no difference then."""
+        self._shared[STOPPED], self._shared[STOPPED_MONOTONIC] = time.time(), time.monotonic()
+
+    def advance(self, seconds: float) -> None:
         """Let time pass without waiting: as much as the longest takes of those that do so at the same time."""
-        until = time.monotonic() + self.seconds + seconds
-        while (left := until - time.monotonic() - self.seconds) > 0:  # another process may have written meanwhile
-            self.seconds += left
+        until = self.monotonic() + seconds
+        while (left := until - self.monotonic()) > 0:  # another process may have written meanwhile
+            self._shared[AHEAD] += left
 
 
-AHEAD = Ahead()
-"""How far this process's cloud is ahead."""
-
-
-@dataclass
-class Shift:
-    """Seconds by which measured time differs from what has passed: none passes between a snapshot and its return."""
-
-    seconds: float = 0.0
-
-
-SHIFT = Shift()
+CLOCK = Clock()
+"""This process's."""
 
 
 def now() -> datetime:
     """Return the cloud's time, in UTC."""
-    return datetime.now(UTC) + timedelta(seconds=AHEAD.seconds)
+    return CLOCK.now()
 
 
 def monotonic() -> float:
     """Return the cloud's seconds, to measure how long something takes."""
-    return time.monotonic() + AHEAD.seconds + SHIFT.seconds
-
-
-def resume(moment: float) -> None:
-    """Let the measured seconds go on from a moment."""
-    SHIFT.seconds += moment - monotonic()
+    return CLOCK.monotonic()
 
 
 def caller_now() -> datetime:

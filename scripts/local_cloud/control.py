@@ -107,14 +107,20 @@ def _reset(front: Front, _: bytes) -> Any:
     with front.lock:
         forget_everything()
         front.begin(Weather())
-        clock.AHEAD.seconds = 0.0
+        clock.CLOCK.set_right()
     return {}
 
 
 def _advance(_: Front, body: bytes) -> Any:
     """Let time pass at once, on the cloud and for all that live by its clock."""
-    clock.AHEAD.seconds += Advance.model_validate_json(body).seconds
-    return {"ahead": clock.AHEAD.seconds}
+    clock.CLOCK.advance(Advance.model_validate_json(body).seconds)
+    return {"ahead": clock.CLOCK.ahead}
+
+
+def _stop_clock(*_: Any) -> Any:
+    """Let no more time pass but by `advance`."""
+    clock.CLOCK.stop()
+    return {}
 
 
 def _snapshot(front: Front, _: bytes) -> Any:
@@ -183,6 +189,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,
     ("POST", "/lab/advance"): _advance,
+    ("POST", "/lab/stop-clock"): _stop_clock,
     ("POST", "/lab/snapshot"): _snapshot,
     ("POST", "/lab/restore"): _restore,
     ("POST", "/lab/end"): _end,

@@ -70,7 +70,7 @@ class Front:
     def restore(self, saved: SavedState) -> None:
         """Let everything be as it was: what was due in a second is due in a second again."""
         state = saved.restored()
-        clock.resume(state.pop("moment"))
+        clock.CLOCK.resume(state.pop("moment"))
         vars(self).update(state)
 
     def set_weather(self, weather: Weather) -> None:

@@ -178,7 +178,7 @@ def serve(directory: Path) -> None:
     keep_time()
     without_private_keys()
     private_directory(directory)
-    clock.AHEAD.share(directory / clock.CLOCK_FILE)
+    clock.CLOCK.share(directory / clock.CLOCK_FILE)
     secret = secrets.token_hex(20)
     front = Front(DomainDispatcherApplication(_aws_backend), of_the_demo())
     server = Server(Application(front, secret), directory)

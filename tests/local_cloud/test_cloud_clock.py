@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from scripts.local_cloud.clock import Ahead
-from tests.local_cloud.asking import look, run
+from scripts.local_cloud.clock import Clock
+from tests.local_cloud.asking import look, run, state
 from tests.local_cloud.test_control import ask
 
 HOUR = timedelta(hours=1)
@@ -52,24 +52,39 @@ def test_a_volume_loads_and_a_snapshot_is_taken_as_time_passes(cloud, ec2, data_
 
 def test_it_is_set_back_when_the_cloud_begins_anew_and_never_otherwise(cloud):
     cloud.advance(60)
-    assert ask(cloud, "POST", "advance", {"seconds": 1})[1] == {"ahead": 61}
+    assert ask(cloud, "POST", "advance", {"seconds": 1})[1]["ahead"] == pytest.approx(61, abs=0.1)
     assert ask(cloud, "POST", "advance", {"seconds": -1})[0] == 400
     cloud.reset()
     assert ask(cloud, "POST", "advance", {"seconds": 0})[1] == {"ahead": 0}
 
 
 def test_of_those_who_let_time_pass_together_the_longest_counts(tmp_path):
-    ours, theirs = Ahead(), Ahead()
-    for ahead in (ours, theirs):
-        ahead.share(tmp_path / "clock")
+    ours, theirs = Clock(), Clock()
+    for clock in (ours, theirs):
+        clock.share(tmp_path / "clock")
     with ThreadPoolExecutor(20) as team:
-        list(team.map(lambda number: (ours, theirs)[number % 2].pass_by(100 * number), range(20)))
-    assert ours.seconds == theirs.seconds
-    assert ours.seconds > 1900 - 1
+        list(team.map(lambda number: (ours, theirs)[number % 2].advance(100 * number), range(20)))
+    assert ours.ahead == theirs.ahead
+    assert ours.ahead > 1900 - 1
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_no_time_passes_where_none_is_to(seconds):
-    ahead = Ahead()
-    ahead.pass_by(seconds)
-    assert ahead.seconds == 0
+    clock = Clock()
+    clock.advance(seconds)
+    assert clock.ahead == 0
+
+
+def test_one_that_is_stopped_goes_on_by_what_it_is_advanced_alone(cloud, ec2):
+    cloud.weather(pending=60)
+    cloud.stop_clock()
+    early, identity = launch_time(ec2), run(ec2)[0]["InstanceId"]
+    assert launch_time(ec2) == early
+    cloud.advance(58)
+    assert state(ec2, identity) == "pending"
+    cloud.advance(3)
+    assert state(ec2, identity) == "running"
+    assert launch_time(ec2) - early == timedelta(seconds=61)
+    cloud.reset()
+    assert launch_time(ec2) > early - timedelta(minutes=1)
+    assert Clock().now() < Clock().now()

@@ -3,10 +3,7 @@
 import json
 import os
 import random
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -14,9 +11,27 @@ import pytest
 from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 
-ROOT = Path(__file__).parents[2]
-Writer = subprocess.Popen[bytes]
-StartWriter = Callable[[int, int], Writer]
+CONTEXT = get_context("fork")
+
+
+def write(path: Path, count: int, size: int, told: int) -> None:
+    """Append `count` records with `size` characters of padding; tell the id of each once it is acknowledged."""
+    registry = FileRegistry(path)
+    for _ in range(count):
+        record = Record(event=Event.NOTE, note={"padding": "é" * size})
+        registry.append(record)
+        os.write(told, f"{record.id}\n".encode())
+
+
+class Writer:
+    """A process that appends records and tells which were acknowledged."""
+
+    def __init__(self, path: Path, count: int, size: int) -> None:
+        ours, theirs = os.pipe()
+        self.process = CONTEXT.Process(target=write, args=(path, count, size, theirs), daemon=True)
+        self.process.start()
+        os.close(theirs)
+        self.told = os.fdopen(ours)
 
 
 @pytest.fixture
@@ -24,47 +39,36 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "registry.json"
 
 
-@pytest.fixture
-def start_writer(path: Path) -> Iterator[StartWriter]:
-    """Start a process that appends `count` records of about `size` bytes and prints each acknowledged id."""
-    with ExitStack() as writers:
-
-        def start(count: int, size: int) -> Writer:
-            script = str(ROOT / "tests" / "registry_writer.py")
-            command = [sys.executable, script, str(path), str(count), str(size)]
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            writer = writers.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, env=environment))
-            writers.callback(writer.kill)
-            return writer
-
-        yield start
-
-
 def acknowledged_by(writers: list[Writer]) -> list[str]:
-    return [line.decode() for writer in writers for line in writer.communicate()[0].splitlines()]
+    """Return what writers tell until they end."""
+    ids = []
+    for writer in writers:
+        with writer.told:
+            ids += writer.told.read().split()
+        writer.process.join()
+    return ids
 
 
 def lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
 
-def test_64_processes_appending_at_once_lose_and_tear_nothing(path: Path, start_writer: StartWriter) -> None:
-    writers = [start_writer(200, 20) for _ in range(64)]
+def test_64_processes_appending_at_once_lose_and_tear_nothing(path: Path) -> None:
+    writers = [Writer(path, 200, 20) for _ in range(64)]
     ids = acknowledged_by(writers)
-    assert [writer.returncode for writer in writers] == [0] * 64
+    assert [writer.process.exitcode for writer in writers] == [0] * 64
     assert sorted(each["id"] for each in json.loads(path.read_bytes())) == sorted(ids)
     assert len(set(ids)) == 64 * 200
     assert len(lines_of(path)) == 64 * 200 + 2
 
 
-def test_what_was_acknowledged_outlives_writers_killed_at_any_moment(path: Path, start_writer: StartWriter) -> None:
-    doomed = [start_writer(1_000_000, size) for size in (10, 1_000, 10_000, 40_000) * 3]
-    lucky = [start_writer(100, 100) for _ in range(12)]
+def test_what_was_acknowledged_outlives_writers_killed_at_any_moment(path: Path) -> None:
+    doomed = [Writer(path, 1_000_000, size) for size in (10, 1_000, 10_000, 40_000) * 3]
+    lucky = [Writer(path, 100, 100) for _ in range(12)]
     ids = []
     for writer in doomed:
-        assert writer.stdout
-        ids += [writer.stdout.readline().decode().strip() for _ in range(random.randrange(1, 20))]
-        writer.kill()
+        ids += [writer.told.readline().strip() for _ in range(random.randrange(1, 20))]
+        writer.process.kill()
     ids += acknowledged_by(doomed) + acknowledged_by(lucky)
     last = Record(event=Event.NOTE)
     FileRegistry(path).append(last)
