@@ -177,7 +177,7 @@ lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
 	@$(COMPILE) --extra local --output-file requirements.lock
 	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-$(READY): requirements.lock scripts/environment.py docs/iam-policy.json
+$(READY): requirements.lock scripts/environment.py docs/iam-policy.json docs/iam-policy-data.json
 	@$(PYTHON) scripts/environment.py $@ requirements.lock
 
 $(READY_TO_TEST): requirements-dev.lock $(READY)

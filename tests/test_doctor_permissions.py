@@ -38,7 +38,7 @@ def fault(action, code="UnauthorizedOperation", **more):
 def machine_of_the_lab(cloud):
     """A machine that carries the lab's tag."""
     ec2 = cloud.client("ec2", "us-east-1")
-    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:record", "Value": "f" * 32}]}]
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(ec2, TagSpecifications=tags)
 
 
@@ -70,19 +70,24 @@ def _refusal():
 
 
 def test_each_statement_is_asked_about_as_the_policy_words_it_in_the_labs_own_account_table_and_bucket():
-    place = Place("111122223333", "eu-west-1", "speech", "speech-runs")
+    place = Place("111122223333", "eu-west-1", "speech", "speech-runs", "f" * 32)
     asked = [(statement.actions, statement.question(place)) for statement in statements()]
     by_action = {action: question for named, question in asked for action in named}
     grant = by_action["kms:CreateGrant"]["ContextEntries"]
     assert grant == [
+        {"ContextKeyName": "kms:GrantIsForAWSResource", "ContextKeyType": "boolean", "ContextKeyValues": ["true"]},
         {"ContextKeyName": "kms:ViaService", "ContextKeyType": "string",
          "ContextKeyValues": ["ec2.eu-west-1.amazonaws.com"]}
     ]  # fmt: skip
     assert by_action["dynamodb:PutItem"]["ResourceArns"] == ["arn:aws:dynamodb:eu-west-1:111122223333:table/speech"]
     assert by_action["s3:GetObject"]["ResourceArns"][0] == "arn:aws:s3:::speech-runs"
     assert "ResourceArns" not in by_action["ec2:TerminateInstances"]
-    tag = {"ContextKeyName": "aws:ResourceTag/lab:record", "ContextKeyType": "string", "ContextKeyValues": ["doctor"]}
-    assert by_action["ec2:TerminateInstances"]["ContextEntries"] == [tag]
+    tag = {"ContextKeyName": "aws:ResourceTag/lab:registry", "ContextKeyType": "string", "ContextKeyValues": ["f" * 32]}
+    assert by_action["ec2:TerminateInstances"]["ContextEntries"] == [tag], "a policy may name the registry"
+    absent = [q for _, q in asked if "lab:dataset" in str(q)]
+    assert [e["ContextKeyName"] for q in absent for e in q["ContextEntries"]] == ["aws:ResourceTag/lab:dataset"]
+    copied = [arn for named, q in asked if "ec2:CopySnapshot" in named for arn in q["ResourceArns"]]
+    assert copied == ["arn:aws:ec2:eu-west-1::snapshot/*", "arn:aws:ec2:eu-west-1::snapshot/snap-0123456789abcdef0"]
     tagging = [entry for named, q in asked if "ec2:CreateTags" in named for entry in q.get("ContextEntries", ())]
     marks = [set(entry["ContextKeyValues"]) for entry in tagging if entry["ContextKeyType"] == "stringList"]
     assert {"lab:at-teardown", "lab:kept", "lab:kept-because", "lab:kept-until"} in marks
@@ -107,8 +112,10 @@ def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(
 
 def test_a_refusal_about_a_thing_that_does_not_exist_says_nothing_and_the_simulator_is_asked(lab, said, cloud):
     cloud.weather(faults=[fault("TerminateInstances"), fault("StartSnapshot", "AccessDeniedException")])
-    simulated = said()["not-allowed-by-simulation", ""]
-    assert simulated.subjects == ("ec2:TerminateInstances", "ebs:StartSnapshot")
+    found = said()
+    assert found["not-allowed-by-simulation", ""].subjects == ("ec2:TerminateInstances",)
+    assert found["data-not-allowed", ""].subjects == ("ebs:StartSnapshot",)
+    assert "docs/iam-policy-data.json" in found["data-not-allowed", ""].remedy
     cloud.weather()
     machine_of_the_lab(cloud)
     cloud.weather(faults=[fault("TerminateInstances")])
@@ -148,3 +155,12 @@ def test_a_launch_that_would_be_refused_for_another_reason_is_told_of_and_is_no_
     cloud.weather(faults=[fault("RunInstances", "InvalidParameterValue", message="no such thing")])
     launch = next(f for (identity, _), f in said().items() if identity == "launch-refused")
     assert launch.text.endswith("in us-east-1 is refused: InvalidParameterValue: no such thing")
+
+
+def test_dry_runs_carry_the_id_of_the_registry_as_a_policy_may_name_it(lab, said, cloud):
+    assert lab.launch().code == 0
+    known = {r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})}
+    before = len(cloud.calls())
+    said()
+    asked = [call["params"] for call in cloud.calls()[before:] if call["action"] == "CreatePlacementGroup"]
+    assert {value for params in asked for value in params.values() if len(value) == 32} >= known != set()

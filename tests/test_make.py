@@ -20,7 +20,8 @@ def make(*arguments, cwd=REPOSITORY, **variables):
 def hollow(tmp_path):
     """A directory whose environment is ready, and whose python only tells what it was handed."""
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    for name in ("requirements.lock", "requirements-dev.lock", "scripts/environment.py", "docs/iam-policy.json"):
+    needed = ["requirements.lock", "requirements-dev.lock", "scripts/environment.py"]
+    for name in (*needed, "docs/iam-policy.json", "docs/iam-policy-data.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     python = tmp_path / ".venv" / "bin" / "python"

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from scripts.core.aws import service_data
 from scripts.core.aws.service_data import CutLoader
-from scripts.core.aws.service_data_cutting import POLICY, cut, operations_allowed
+from scripts.core.aws.service_data_cutting import POLICIES, cut, operations_allowed
 from scripts.core.lab.config import load_lab
 from scripts.core.session import Session
 
-ALLOWED = operations_allowed(json.loads(POLICY.read_text()))
+ALLOWED = operations_allowed(json.loads(policy.read_text()) for policy in POLICIES)
 CUT = sorted(ALLOWED.keys() & set(Loader().list_available_services("service-2")) - {"s3"})
 """botocore adds to its model of s3 once it is read, so that one stays whole."""
 EC2 = "ec2/2016-11-15/service-2"

@@ -14,9 +14,9 @@ from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.dry_runs import Answer, Trials, Tried
 from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.doctor.harmless_reads import READS
-from scripts.core.doctor.iam_policy import actions, statements
+from scripts.core.doctor.iam_policy import actions, for_data, statements
 from scripts.core.doctor.own_things import own_things
-from scripts.core.doctor.policy_simulation import Verdicts, policy_source, simulated, together
+from scripts.core.doctor.policy_simulation import Verdicts, policy_source, registry_id, simulated, together
 from scripts.core.errors import LabError
 from scripts.core.launch.authorization import in_words
 from scripts.core.launch.run_request import request_for
@@ -34,6 +34,10 @@ CARRIED_OUT = Diagnosis(
 LAUNCH_REFUSED = Diagnosis(
     "launch-refused", Level.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
     "`make plan EXP={experiment}` shows the request",
+)  # fmt: skip
+DATA_REFUSED = Diagnosis(
+    "data-not-allowed", Level.WARNING, "you may not make or copy data sets: {subjects}",
+    "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
 )  # fmt: skip
 SIMULATED_REFUSAL = Diagnosis(
     "not-allowed-by-simulation", Level.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
@@ -57,7 +61,7 @@ ABOUT_ITSELF = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
 
 
 class Permissions(Check):
-    """Every call of docs/iam-policy.json that this lab comes to make, in each region."""
+    """Every call of the policies of docs/ that this lab comes to make, in each region."""
 
     name = "permissions"
     order = 50
@@ -69,6 +73,8 @@ class Permissions(Check):
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(own_things, region)
+        # First in the queue, as simulations wait for them, on all threads.
+        lab.begin(registry_id)
         lab.begin(policy_source)
         asked = [lab.begin(simulated, statement) for statement in statements()]
         for region in lab.regions:
@@ -98,7 +104,9 @@ class Permissions(Check):
             yield from self._launch(lab, trials, region)
         else:
             result = trials.tried(region, operation, lab.begin(own_things, region).result())
-            if result.answer is Answer.REFUSED:
+            if result.answer is Answer.REFUSED and action in for_data():
+                yield DATA_REFUSED.of(action)
+            elif result.answer is Answer.REFUSED:
                 yield REFUSED.of(region, action=action, why=_why(lab, region, result))
             elif result.answer is Answer.ALLOWED:
                 yield ALLOWED.of(action)
@@ -158,6 +166,8 @@ def _by_simulation(action: str, said: Mapping[str, bool | None]) -> Finding:
         return ALLOWED.of(action)
     if said.get(action) is None:
         return UNTOLD.of(action)
+    if action in for_data():
+        return DATA_REFUSED.of(action)
     return (LESS_TOLD if action.startswith(ONLY_TELL) else SIMULATED_REFUSAL).of(action)
 
 

@@ -106,7 +106,7 @@ class Session:
     @cached_property
     def recorder(self) -> Recorder:
         """What writes every call down."""
-        registry = self.registry if self.records else Unwritten()
+        registry = self.registry if self.records else Unwritten(lambda: self.registry)
         not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
         tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)

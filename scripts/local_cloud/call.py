@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -14,6 +15,8 @@ from scripts.local_cloud.answers import Protocol
 from scripts.local_cloud.rest import ROUTES, route
 
 SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+STARTED = ("ParentSnapshotId", "Tags")
+NAMING = ("TableName", "Names")
 ACCOUNT = os.environ.get("MOTO_ACCOUNT_ID", "123456789012")
 """The one account that there is; moto takes it from the same place."""
 
@@ -77,8 +80,26 @@ class Call:
         return {**self.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
     def shown(self) -> dict[str, str]:
-        """Return the parameters without bodies and secrets."""
+        """Return the parameters without bodies and secrets; of other protocols, those that name what it is about."""
+        if self.service in ROUTES:
+            return {"Path": str(self.environ["PATH_INFO"]), **_text(self._members("StartSnapshot", STARTED))}
+        if target(self.environ):
+            return _text(_named(self.json))
         return {key: value for key, value in self.params.items() if key not in ("UserData", "Action", "Version")}
+
+    def _members(self, action: str, names: Iterable[str]) -> dict[str, Any]:
+        return {name: self.json[name] for name in names if name in self.json} if self.action == action else {}
+
+
+def _named(body: Any) -> dict[str, Any]:
+    """Return the members of a JSON request, at whatever depth, that name what it is about."""
+    inner = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    own = {name: body[name] for name in NAMING if name in body} if isinstance(body, dict) else {}
+    return {name: value for part in inner for name, value in _named(part).items()} | own
+
+
+def _text(members: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in members.items()}
 
 
 def target(environ: dict[str, Any]) -> str:

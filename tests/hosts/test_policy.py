@@ -1,4 +1,7 @@
-"""docs/iam-policy.json allows what the lab calls, and nothing else: every script is run, and the calls are counted."""
+"""The policies of docs/ allow what the lab calls, and nothing else: every script is run, and its calls are evaluated.
+
+What nobody may do by them is in tests/iam/test_attacks.py.
+"""
 
 import json
 
@@ -8,28 +11,22 @@ from scripts.core.registry.recorder import changes_something
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_data import speech  # noqa: F401 - a fixture
 from tests.hosts.test_mount_volumes import disks  # noqa: F401 - a fixture
-from tests.lab_directory import REPOSITORY
+from tests.iam.calls import World, requests_of
+from tests.iam.evaluation import several
+from tests.iam.policies import ALL, DAILY, SETUP, of_registry, refusals
 
-POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
-SETUP = json.loads((REPOSITORY / "docs" / "iam-policy-setup.json").read_text())
-"""For whoever sets an account up: with it, and iam:PassRole, one could give a machine, and so oneself, any rights."""
 NOT_CALLED = {
-    "iam:PassRole": "asked by RunInstances, for an instance profile",
     "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot machine",
     **dict.fromkeys(
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
         "asked by EC2 and the EBS direct APIs, for volumes and snapshots under a key of one's own",
     ),
-    "dynamodb:TagResource": "asked by CreateTable, for the tags of the table",
-    "iam:TagRole": "asked by CreateRole, for its tags", "iam:TagInstanceProfile": "asked by CreateInstanceProfile",
 }  # fmt: skip
 """What AWS asks for on its own while it carries out another call."""
-IN_A_TRANSACTION = {"dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
-"""What TransactWriteItems asks to be allowed instead of itself
-(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html)."""
+FOR_DATA = {"ebs:CompleteSnapshot", "ebs:PutSnapshotBlock", "ebs:StartSnapshot", "ec2:CopySnapshot", "ec2:CreateTags"}
+"""What of a full run docs/iam-policy-data.json alone allows; ec2:CreateTags only for the snapshots of the others."""
 UNCONDITIONED = {
-    "ec2:CopySnapshot": "AWS asks it of the source too, which was made elsewhere",
     "iam:PassRole": "conditioned on the service", "iam:CreateServiceLinkedRole": "conditioned on the service",
     **dict.fromkeys(
         (action for action in NOT_CALLED if action.startswith("kms:") and action != "kms:DescribeKey"),
@@ -74,32 +71,27 @@ instance_profile = "writer"
 """
 
 
-def statements():
+def by_action():
     """(action, statement) for each action of each statement."""
-    for statement in [*POLICY["Statement"], *SETUP["Statement"]]:
-        actions = statement["Action"]
-        for action in [actions] if isinstance(actions, str) else actions:
-            yield action, statement
+    return [(action, statement) for statement in ALL for action in several(statement["Action"])]
 
 
 def test_every_call_that_changes_something_is_conditioned_on_the_labs_own_tag():
-    changing = {action for action, _ in statements() if changes_something(action.partition(":")[2])}
-    tagged = {action for action, statement in statements() if "/lab:record" in json.dumps(statement.get("Condition"))}
+    changing = {action for action, _ in by_action() if changes_something(action.partition(":")[2])}
+    tagged = {action for action, statement in by_action() if "/lab:registry" in json.dumps(statement.get("Condition"))}
     assert changing - tagged == set(UNCONDITIONED)
     assert "ec2:TerminateInstances" in tagged
 
 
-def test_what_is_written_block_by_block_may_be_tagged_though_no_create_action_is_told_for_it():
-    """AWS asks StartSnapshot for ec2:CreateTags too
-    (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticblockstore.html).
-    """
-    allowed = [s for action, s in statements() if action == "ec2:CreateTags" and "snapshot/*" in str(s["Resource"])]
-    assert [list(s["Condition"]) for s in allowed] == [["Null"]]
+def identity_of(lab):
+    """The id of a lab's registry."""
+    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    return identity
 
 
 def orphan(lab, cloud, kind, make, **request):
     """Make a thing that carries the registry's own tags, and that it knows nothing of."""
-    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    identity = identity_of(lab)
     whole = {"lab:experiment": "lost", "lab:record": "f" * 32, "lab:registry": identity, "lab:by": "bob@laptop"}
     tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     getattr(cloud.client("ec2", "us-east-1"), make)(TagSpecifications=[{"ResourceType": kind, "Tags": tags}], **request)
@@ -107,11 +99,14 @@ def orphan(lab, cloud, kind, make, **request):
 
 @pytest.fixture
 def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, PLR0915 - each script once
-    """The calls of a lab in which everything was done once."""
+    """The calls of a lab in which everything was done once, and what they were about."""
+    world = World()
 
     def run(script, code=0, **variables):
+        world.see(cloud.inventory())
         ended = lab.run(script, MEMBER="alice", HOME=home, **variables)
         assert ended.code == code, f"{script}: {ended.out} {ended.err}"
+        world.see(cloud.inventory())
 
     home = str(lab.path.parent / "home")
     lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
@@ -160,8 +155,10 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     work_on_a_table(run)
     work_on_several_nodes(run, lab, cloud)
     come_and_go(run, lab, cloud)
+    for call in cloud.calls(everyone=True):
+        world.hear(call)
     # The doctor makes a dry run of all that the policy allows, which would make all of it seem needed.
-    return {action for call in cloud.calls() if "DryRun" not in call["params"] for action in actions_of(call)}
+    return [call for call in cloud.calls() if "DryRun" not in call["params"]], world
 
 
 def work_on_a_table(run):
@@ -175,7 +172,10 @@ def work_on_a_table(run):
 def work_on_several_nodes(run, lab, cloud):
     """Launch two nodes that tell a bucket of their run, read it, and take them down."""
     lab.write("experiments/nodes.toml", NODES)
-    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    iam = cloud.client("iam", "us-east-1")
+    iam.create_instance_profile(InstanceProfileName="writer")
+    iam.create_role(RoleName="writer", Path="/ec2-lab/", AssumeRolePolicyDocument=json.dumps(SOME))
+    iam.add_role_to_instance_profile(InstanceProfileName="writer", RoleName="writer")
     s3 = cloud.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
     run("launch", EXP="nodes")
@@ -204,37 +204,34 @@ def come_and_go(run, lab, cloud):
     run("teardown_lab", REGIONS="us-east-1 us-west-2", YES="1")
 
 
-def actions_of(call):
-    """Return what IAM asks to be allowed for a call."""
-    if call["service"] == "s3":
-        return {"s3:ListBucket" if call["action"] == "ListObjectsV2" else f"s3:{call['action']}"}
-    return IN_A_TRANSACTION if call["action"] == "TransactWriteItems" else {f"{call['service']}:{call['action']}"}
-
-
 def test_the_policy_speaks_of_one_table_alone():
-    named = {s["Resource"] for action, s in statements() if action.startswith("dynamodb:")}
+    named = {s["Resource"] for action, s in by_action() if action.startswith("dynamodb:")}
     assert named == {"arn:aws:dynamodb:*:*:table/lab"}
 
 
 def test_what_is_made_in_iam_is_below_the_labs_own_path_and_only_whoever_sets_up_may_make_it():
-    named = {resource for s in SETUP["Statement"] for resource in as_list(s["Resource"])}
+    named = {resource for s in SETUP for resource in several(s["Resource"])}
     assert named == {"arn:aws:iam::*:instance-profile/ec2-lab/*", "arn:aws:iam::*:role/ec2-lab/*"}
-    daily = {action for s in POLICY["Statement"] for action in as_list(s["Action"]) if action.startswith("iam:")}
+    daily = {action for s in DAILY for action in several(s["Action"]) if action.startswith("iam:")}
     changing = {action for action in daily if changes_something(action.partition(":")[2])}
     assert changing == {"iam:PassRole", "iam:CreateServiceLinkedRole"}
 
 
-def as_list(given):
-    return [given] if isinstance(given, str) else given
-
-
 def test_the_policy_speaks_of_one_bucket_alone():
-    named = {resource for action, s in statements() if action.startswith("s3:") for resource in s["Resource"]}
+    named = {resource for action, s in by_action() if action.startswith("s3:") for resource in s["Resource"]}
     assert named == {"arn:aws:s3:::lab-runs", "arn:aws:s3:::lab-runs/*"}
 
 
 @pytest.mark.timeout(900)  # every script is run, one after the other
-def test_the_policy_allows_exactly_what_the_lab_calls(used):
-    allowed = {action for action, _ in statements()}
-    assert used - allowed == set(), "called, and not allowed"
-    assert allowed - used == set(NOT_CALLED), "allowed, and never called"
+def test_the_policy_allows_exactly_what_the_lab_calls(used, lab):
+    calls, world = used
+    asked = {request.action for call in calls for request in requests_of(call, world)}
+    allowed = {action for action, _ in by_action()}
+    assert asked - allowed == set(), "called, and not allowed"
+    assert allowed - asked == set(NOT_CALLED), "allowed, and never called"
+    identity = identity_of(lab)
+    assert refusals(ALL, calls, world) == {}
+    assert refusals(of_registry(ALL, identity), calls, world) == {}, "it names the registry"
+    more = {refused.partition(" ")[0] for refused in refusals(DAILY, calls, world)}
+    for_setup = {action for statement in SETUP for action in several(statement["Action"])} - {"iam:PassRole"}
+    assert more == FOR_DATA | for_setup, "who launches needs no other policy"

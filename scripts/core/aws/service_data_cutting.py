@@ -1,7 +1,7 @@
 """What is left of botocore's data once it is cut down; run at set-up, for the botocore that was installed.
 
-Which operations are called is known from the policy that allows them: docs/iam-policy.json is held by a test to
-exactly the calls that the lab makes.
+Which operations are called is known from the policies that allow them: docs/iam-policy.json and that for data are held
+by a test to exactly the calls that the lab makes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from botocore.loaders import Loader
 from scripts.core.aws.service_data import DIRECTORY, ENDPOINTS, SERVICES
 from scripts.core.kept_data import write
 
-POLICY = Path(__file__).parents[3] / "docs" / "iam-policy.json"
+DOCS = Path(__file__).parents[3] / "docs"
+POLICIES = (DOCS / "iam-policy.json", DOCS / "iam-policy-data.json")
 MODEL = "service-2"
 TYPES = (MODEL, "endpoint-rule-set-1", "paginators-1", "waiters-2")
 """The files that botocore looks for, before and after a client is made."""
@@ -28,15 +29,15 @@ TYPES = (MODEL, "endpoint-rule-set-1", "paginators-1", "waiters-2")
 def main() -> None:
     """Cut the data of the installed botocore, and clear away what is left of earlier ones."""
     of_this_version = DIRECTORY / botocore.__version__
-    cut(of_this_version, operations_allowed(json.loads(POLICY.read_text())))
+    cut(of_this_version, operations_allowed(json.loads(policy.read_text()) for policy in POLICIES))
     for earlier in set(DIRECTORY.iterdir()) - {of_this_version}:
         shutil.rmtree(earlier)
 
 
-def operations_allowed(policy: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Return the operations of each service that a policy allows."""
+def operations_allowed(policies: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Return the operations of each service that policies allow."""
     found: dict[str, set[str]] = defaultdict(set)
-    for statement in policy["Statement"]:
+    for statement in (statement for policy in policies for statement in policy["Statement"]):
         actions = statement["Action"]
         for action in [actions] if isinstance(actions, str) else actions:
             service, _, operation = action.partition(":")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.core.aws.tags import RECORD, tag_map
+from scripts.core.aws.tags import REGISTRY, tag_map
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.enabled_regions import expect_open
 
-TAGGED = [{"Name": "tag-key", "Values": [RECORD]}]
+TAGGED = [{"Name": "tag-key", "Values": [REGISTRY]}]
 
 
 def own_things(lab: CheckedLab, region: str) -> Mapping[str, str]:
@@ -20,7 +20,7 @@ def own_things(lab: CheckedLab, region: str) -> Mapping[str, str]:
     for kind in lab.opened.kinds.values():
         try:
             found = kind.find(lab.opened.cloud, region, TAGGED)
-            ours = [one for one in found if RECORD in tag_map(one.get("Tags")) and not kind.is_gone(one)]
+            ours = [one for one in found if REGISTRY in tag_map(one.get("Tags")) and not kind.is_gone(one)]
         except (ClientError, BotoCoreError):
             continue  # the dry run of the description says so
         if ours:

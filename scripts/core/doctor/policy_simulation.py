@@ -1,16 +1,18 @@
-"""What IAM's policy simulator says of the statements of docs/iam-policy.json, where it may be asked."""
+"""What IAM's policy simulator says of the statements of the policies of docs/, where it may be asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.doctor.checked_lab import CheckedLab
-from scripts.core.doctor.iam_policy import BUCKET, TABLE, Place, Statement
+from scripts.core.doctor.iam_policy import BUCKET, MADE_UP, TABLE, Place, Statement
+from scripts.core.errors import LabError
 
 IAM_REGION = "us-east-1"
 """IAM is one for all regions, and signs as if it were here."""
@@ -52,7 +54,16 @@ def place(lab: CheckedLab) -> Place:
     """Return what the policy's wildcards and examples stand for in a lab."""
     buckets = [urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket]
     table = lab.table or TABLE
-    return Place(lab.caller().account, lab.lab.regions[0], table, buckets[0] if buckets else BUCKET)
+    bucket = buckets[0] if buckets else BUCKET
+    return Place(lab.caller().account, lab.lab.regions[0], table, bucket, lab.begin(registry_id).result())
+
+
+def registry_id(lab: CheckedLab) -> str:
+    """Return the registry's id, which a policy may name; any where it has none or can't be read."""
+    with suppress(LabError):
+        registry = lab.opened.registry
+        return next(iter(registry.ids() if registry.is_there() else ()), MADE_UP)
+    return MADE_UP
 
 
 def together(answers: Iterable[Future[Verdicts]]) -> dict[str, bool | None]:

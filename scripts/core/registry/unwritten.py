@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 
 from scripts.core.errors import LabError
 from scripts.core.registry.record import Event, Record, new_id
@@ -12,6 +12,11 @@ from scripts.core.registry.registry import Needed, Registry
 
 class Unwritten(Registry):
     """Forgets every record, so no call that changes something may be made with it (a dry run changes nothing)."""
+
+    def __init__(self, stands_for: Callable[[], Registry] | None = None) -> None:
+        """`stands_for` opens the registry that is only looked at."""
+        super().__init__()
+        self.stands_for = stands_for
 
     @property
     def name(self) -> str:
@@ -28,7 +33,11 @@ class Unwritten(Registry):
         return ()
 
     def id(self) -> str:
-        """Return one that nobody has, for the tags of dry runs."""
+        """Return that of the registry that is looked at, for the tags of dry runs; where it has none, a new one."""
+        with suppress(LabError):
+            registry = self.stands_for() if self.stands_for else None
+            if registry and registry.is_there() and (ids := registry.ids()):
+                return ids[0]
         return new_id()
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
