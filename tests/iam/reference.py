@@ -42,6 +42,7 @@ def keys(action: str, kind: str) -> tuple[str, ...]:
     return tuple(key for of in (kind, "") if of in types for key in types[of]["condition_keys"])
 
 
+@cache
 def can_have(action: str, kind: str, key: str) -> bool:
     """Say whether a request ever has a condition key."""
     if re.fullmatch(EVERYWHERE, key):

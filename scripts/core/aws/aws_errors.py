@@ -20,10 +20,14 @@ from botocore.parsers import ResponseParserError
 from scripts.core import clock
 from scripts.core.errors import LabError
 
+NOT_ALLOWED = (
+    "docs/iam-policy.json lists what the lab's role or user must be allowed, "
+    "docs/iam-policy-data.json what making and copying data sets takes"
+)
 REMEDIES = {
-    "UnauthorizedOperation": "docs/iam-policy.json lists what the lab's role or user must be allowed",
-    "AccessDenied": "docs/iam-policy.json lists what the lab's role or user must be allowed",
-    "AccessDeniedException": "docs/iam-policy.json lists what the lab's role or user must be allowed",
+    "UnauthorizedOperation": NOT_ALLOWED,
+    "AccessDenied": NOT_ALLOWED,
+    "AccessDeniedException": NOT_ALLOWED,
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody who may must once run "
     "`aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`",
     "AuthFailure": "the credentials are not valid in this region, or this machine's clock is wrong",
