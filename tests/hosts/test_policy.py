@@ -140,6 +140,8 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=""))
     run("launch", EXP="demo")
     run("dataset_build", DATASET="talks", FROM="./files")
+    lab.write("files/b.txt", "b")
+    run("dataset_build", DATASET="talks", FROM="./files")
     run("dataset_verify", DATASET="talks")
     run("snapshot_copy", DATASET="talks", REGIONS="eu-west-1")
     lab.write("files/b.txt", "b")

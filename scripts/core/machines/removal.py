@@ -158,7 +158,8 @@ class Removal:
         gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)} - set(others)
         settled = [intent.id for intent in known.unsettled]
         found = [as_note(resource) for resource in self.stays.values()]
-        if gone or settled:
+        # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
+        if gone or settled or self.session.holdings(self.name).seen:
             self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled, **({FOUND: found} if found else {})})
 
     def _in_vain(self, left: list[Resource]) -> str:
