@@ -45,6 +45,8 @@ LABEL_LENGTH = 12
 FILESYSTEMS = ("ext4", "xfs", "ext3", "btrfs")
 NOTHING_FOUND = 2
 """blkid's exit code."""
+NO_SUCH_DEVICE = 32
+"""lsblk's."""
 GIB = 1 << 30
 
 
@@ -137,10 +139,12 @@ def volume_id(serial: str) -> str:
 
 def lsblk(*columns: str, disk: str = "") -> list:
     """Return what lsblk tells of all block devices, or of a disk and what lies on it, as one flat list."""
-    told = subprocess.check_output(
-        ["lsblk", "--json", "--bytes", "--output", ",".join(columns), *([disk] if disk else [])]
-    )
-    return flat(json.loads(told.decode())["blockdevices"])
+    command = ["lsblk", "--json", "--bytes", "--output", ",".join(columns), *([disk] if disk else [])]
+    told = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if disk and told.returncode == NO_SUCH_DEVICE:
+        return []  # it was detached since all were listed
+    told.check_returncode()
+    return flat(json.loads(told.stdout.decode())["blockdevices"])
 
 
 def flat(devices: list) -> list:

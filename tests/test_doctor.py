@@ -165,7 +165,7 @@ def test_without_a_lab_it_ends_with_one(lab):
 def test_a_changed_address_is_named_where_a_machine_runs_and_admitted_when_that_is_wanted(lab, cloud, look):
     group = group_without_rules(cloud)
     assert "address-admitted-next" in ids(look(Address())), "no machine is there to be reached"
-    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:record", "Value": "f" * 32}]}]
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(cloud.client("ec2", "us-east-1"), TagSpecifications=tags)
     assert look(Address()) == [
         ("address-not-admitted", f"ssh from 127.0.0.1 is not admitted by {group} in us-east-1: it hangs"),
@@ -199,7 +199,7 @@ def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(
 
 def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud, monkeypatch):
     number = (lab.path / ".local-cloud" / "account").read_text().strip()
-    assert look(Credentials()) == [("caller", f"arn:aws:sts::{number}:user/moto in account {number}")]
+    assert look(Credentials()) == [("caller", f"arn:aws:iam::{number}:user/local in account {number}")]
     for name, value in on_aws(lab, cloud).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "x")

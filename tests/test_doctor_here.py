@@ -134,7 +134,9 @@ def test_a_registry_is_told_to_be_well_with_how_much_is_in_it(lab, look):
 
 
 def test_a_torn_or_an_open_registry_is_named_and_left_as_it_is(lab, look):
-    lab.registry.write_bytes(b'[\n{"event":"note","id":"1","time":"t"},\n{"event":"no')
+    lab.registry.write_bytes(
+        b'[\n{"event":"note","id":"%s","time":"2026-11-26T10:00:00.000Z"},\n{"event":"no' % (b"1" * 32)
+    )
     lab.registry.chmod(0o644)
     found = look(RegistryHealth())
     assert set(found) == {"registry-torn", "registry-not-private", "registry-readable"}
@@ -205,7 +207,13 @@ def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, l
     with opened_to_look(lab.path, "") as looked_at:
         looked_at.opened.registry.append(Record(event=Event.NOTE, note={"made": "the table"}))
     assert set(look(RegistryHealth())) == {"registry-readable"}
-    lease = {"place": "lease", "id": "demo", "token": "t", "holder": "stop (bob@desk:1, since noon)", "process": ""}
+    lease = {
+        "place": "lease",
+        "id": "demo",
+        "token": "1" * 32,
+        "holder": "stop (bob@desk:1, since noon)",
+        "process": "",
+    }
     item = {key: {"S": value} for key, value in lease.items()} | {"until": {"N": "99999999999"}}
     cloud.client("dynamodb", "us-east-1").put_item(TableName="team", Item=item)
     assert look(RegistryHealth())["at-work"].text == "demo: stop (bob@desk:1, since noon) is at work"

@@ -61,7 +61,7 @@ def test_a_launch_that_is_carried_out_all_the_same_is_the_last_and_is_named(look
 
 def test_what_would_harm_things_of_the_lab_is_tried_one_at_a_time_and_ends_with_the_first(look, cloud):
     ec2 = cloud.client("ec2", "us-east-1")
-    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:record", "Value": "f" * 32}]}]
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(ec2, TagSpecifications=tags)
     cloud.weather(ignores_dry_run=["StartInstances", "StopInstances", "TerminateInstances", "ModifyInstanceAttribute"])
     assert len(look()) == 1

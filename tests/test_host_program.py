@@ -7,6 +7,7 @@ import pytest
 
 from scripts.core.hosts import host_program
 from scripts.core.hosts.host_program import bare, sent, sshd_drop_in
+from scripts.core.hosts.member_accounts import OVER_SSH
 from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
 
 PROGRAMS = sorted(TEMPLATES.glob("*.py"))
@@ -85,7 +86,8 @@ def test_where_nothing_can_be_kept_a_program_is_sent_all_the_same(kept, tmp_path
 
 
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():
-    programs = sent("accounts.py") + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py")
+    accounts = sent("accounts.py", *OVER_SSH)
+    programs = accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py")
     assert len(gzip.compress(programs.encode(), 9)) < USER_DATA_LIMIT * 0.9
 
 

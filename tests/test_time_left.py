@@ -36,7 +36,7 @@ def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None
         (machine(ttl="4h", ends="2026-11-24T14:00:00Z", started=LAUNCHED + 5 * HOUR), LAUNCHED + 9 * HOUR),
         (machine(ends="never"), None),
         (machine(ttl="soon"), None),
-        (machine(ends="tomorrow"), None),
+        (machine(ends="tomorrow"), LAUNCHED + 12 * HOUR),
         ({"LaunchTime": "2026-11-24T10:00:00+00:00", "Tags": as_tags({TTL: "1h"})}, LAUNCHED + HOUR),
     ],
 )

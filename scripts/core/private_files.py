@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import IO
 
+from scripts.core.whole_file import exists
+
 PRIVATE_FILE = stat.S_IRUSR | stat.S_IWUSR
 PRIVATE_DIRECTORY = stat.S_IRWXU
 
@@ -19,7 +21,7 @@ def private_directory(path: Path, *, top: Path | None = None) -> Path:
     of their own into it.
     """
     for directory in (*reversed(path.parents), path):
-        if directory == path or (top and directory.is_relative_to(top)) or not directory.exists():
+        if directory == path or (top and directory.is_relative_to(top)) or not exists(directory):
             _make_private(directory)
     return path
 

@@ -26,7 +26,7 @@ from typing import IO, Any
 from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
-from scripts.core.whole_file import drafted
+from scripts.core.whole_file import drafted, exists
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
@@ -75,7 +75,7 @@ def account_of(directory: Path) -> str:
     """
     path = directory / ACCOUNT_FILE
     try:
-        if not path.exists():
+        if not exists(path):
             _make_private(directory)
             made = f"{secrets.randbelow(10**12):012d}\n".encode()
             with drafted(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):

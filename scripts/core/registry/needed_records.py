@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from scripts.core.kind import Kind
+from scripts.core.registry.evidence import closed_by
 from scripts.core.registry.record import Event, Record, by_account
 from scripts.core.registry.registry import identity_in
 from scripts.core.registry.resources import FOUND, GONE, SETTLED, holdings
@@ -77,10 +78,11 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set
 def _without_outcome(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:
     """Return the intents to create, of no experiment, that nothing closes."""
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found: set[str] = set()
+    found: dict[str, Record] = {}
     for record in records:
         if record.event is Event.INTENT and record.operation in creating:
-            found.add(record.id)
+            found[record.id] = record
         elif record.of and record.event in (Event.ANSWER, Event.ERROR):
-            found.discard(record.of)
-    return found
+            for closed in {record.of} | closed_by(record, found):
+                found.pop(closed, None)
+    return set(found)

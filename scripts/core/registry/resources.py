@@ -116,8 +116,13 @@ def as_note(resource: Resource) -> dict[str, str | None]:
 
 
 def _note_request(record: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
-    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file."""
-    if record.event not in (Event.INTENT, Event.ANSWER) or (record.request or {}).get("DryRun"):
+    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file.
+
+    A dry run asks for nothing, unless the endpoint ignored that and carried it out.
+    """
+    if record.event not in (Event.INTENT, Event.ANSWER):
+        return
+    if record.event is Event.INTENT and (record.request or {}).get("DryRun"):
         return
     if record.event is Event.INTENT:
         open_intents[record.id] = record
