@@ -7,9 +7,11 @@ One that is to be met on its way waits, until so much time has passed or a test 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import botocore.endpoint
 import botocore.waiter
@@ -21,15 +23,21 @@ LOOK = 0.02
 """Seconds between looks at a clock that a test may advance."""
 
 
-def live_by(file: Path, *, waits: bool) -> None:
-    """Have this process's script go by a local cloud's clock. It is forked for one script, so nothing is put back."""
+def live_by(file: Path, *, waits: bool, put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Have the scripts of this process go by a local cloud's clock; `put` sets what is replaced for that."""
     clock.CLOCK.share(file)
     pause = _wait if waits else _pass
-    scripts_clock.now, scripts_clock.monotonic = clock.now, clock.monotonic
-    scripts_clock.sleep = lambda seconds: pause(seconds, Event())
-    scripts_clock.sleep_unless = lambda event, seconds: pause(seconds, event)
+
+    def sleep(seconds: float) -> None:
+        pause(seconds, Event())
+
+    put(scripts_clock, "now", clock.now)
+    put(scripts_clock, "monotonic", clock.monotonic)
+    put(scripts_clock, "sleep", sleep)
+    put(scripts_clock, "sleep_unless", lambda event, seconds: pause(seconds, event))
     # botocore pauses before it tries again, and its waiters between their looks.
-    botocore.endpoint.time = botocore.waiter.time = SimpleNamespace(sleep=scripts_clock.sleep)
+    put(botocore.endpoint, "time", SimpleNamespace(sleep=sleep))
+    put(botocore.waiter, "time", SimpleNamespace(sleep=sleep))
 
 
 def _pass(seconds: float, unless: Event) -> bool:

@@ -7,13 +7,23 @@ import pytest
 from hypothesis import settings
 
 from scripts.core.aws.local_server import ensure_running, stop
+from scripts.local_cloud.clock import CLOCK_FILE
 from tests.aws_cli import serving
+from tests.cloud_time import live_by
+from tests.full import FULL, examples
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 
-settings.register_profile("lab", deadline=None)  # machines that run tests are noisy
+settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is too long for every run."""
+    if not FULL:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
 def pytest_xdist_auto_num_workers():
@@ -53,6 +63,12 @@ def second_cloud(second_cloud_directory):
     local = LocalCloud(ensure_running(second_cloud_directory))
     local.reset()
     return local
+
+
+@pytest.fixture
+def in_cloud_time(cloud, cloud_directory, monkeypatch):
+    """Let what a test calls of the scripts in its own process go by the cloud's clock, which its waiting advances."""
+    live_by(cloud_directory / CLOCK_FILE, waits=False, put=monkeypatch.setattr)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,10 @@ def own_times(source):
         match node:
             case ast.Import(names=names) if any(name.name == "time" for name in names):
                 yield f"line {node.lineno}: imports time"
-            case ast.ImportFrom(module="time" | "scripts.core.clock" | "moto.core.utils"):
+            case ast.ImportFrom(module="time" | "scripts.core.clock"):
                 yield f"line {node.lineno}: imports from {node.module}"
+            case ast.ImportFrom(names=names) if any(name.name == "utcnow" for name in names):  # moto's
+                yield f"line {node.lineno}: imports utcnow"
             case ast.Attribute(value=ast.Name(id="datetime" | "date"), attr=name) if name in OF_DATETIME:
                 yield f"line {node.lineno}: {ast.unparse(node)}"
 
@@ -62,7 +64,7 @@ def test_no_test_sleeps_but_those_that_say_why():
 @pytest.mark.parametrize(
     "source",
     ["import os, time", "from time import sleep", "def f():\n    import time", "datetime.now(UTC)", "date.today",
-     "from scripts.core.clock import sleep"],
+     "from scripts.core.clock import sleep", "from moto.core.utils import utcnow"],
 )  # fmt: skip
 def test_any_other_way_is_found(source):
     assert len(list(own_times(source))) == 1

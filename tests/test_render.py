@@ -12,6 +12,7 @@ from jinja2 import Environment
 
 from scripts.core.errors import LabError
 from scripts.core.render import UnquotedError, cloud_init, environment, user_data
+from tests.full import examples
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
@@ -33,7 +34,7 @@ def test_a_value_printed_without_a_filter_is_an_error():
 
 
 @given(hostile)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_word_reaches_a_shell_as_itself(value):
     script = template("printf %s {{ value | shell }}").render(value=value)
     assert subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.decode() == value

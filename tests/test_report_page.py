@@ -33,6 +33,7 @@ from scripts.core.reports.report_page import page
 from scripts.core.reports.report_tables import plain
 from scripts.core.reports.time_axis import LAST, new_axis
 from scripts.core.reports.time_line import MOST_LANES, MOST_ROWS, hours, time_line
+from tests.full import examples
 from tests.generated_registry import GeneratedRegistry
 
 KINDS = Plugins(Path("no-plugins")).kinds()
@@ -140,7 +141,7 @@ def generated(work):
     return made
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 @given(WORK)
 def test_every_machine_and_every_refusal_is_on_the_time_line_once_and_no_two_bars_overlap(work):
     made = generated(work)
@@ -164,7 +165,7 @@ def overlap(a, b):
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(WORK)
 def test_costs_by_experiment_and_by_member_add_up_to_what_make_cost_says(work):
     registry = generated(work)
@@ -283,7 +284,7 @@ HARMLESS = Outline(page_saying("x")).tags
 """A state is text of AWS, in which a line may be broken after each dot."""
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(st.text(st.characters(exclude_characters="\x00"), max_size=40) | st.just(HOSTILE))
 def test_whatever_a_text_is_it_stays_a_text(text):
     tags = Outline(page_saying(text)).tags

@@ -13,6 +13,7 @@ from scripts.core.launch import launching
 from scripts.core.launch.launching import Launch
 from scripts.core.machines.removal import remove_everything
 from scripts.core.session import Session
+from tests.full import examples
 from tests.living import living_in
 
 REGIONS = ("us-east-1", "us-west-2")
@@ -45,14 +46,14 @@ class Silent:
 
 
 @pytest.fixture
-def session(lab):
+def session(lab, in_cloud_time):
     made = Session(lab.path, load_lab(lab.path), "launch")
     yield made
     made.close()
 
 
 @given(rules)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, weather):
     cloud.reset()
     cloud.weather(capacity=weather)

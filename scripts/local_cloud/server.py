@@ -23,6 +23,7 @@ from scripts.local_cloud.answers import Answer, Disconnected, Problem, error
 from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
+from scripts.local_cloud.lookups import look_up_once
 from scripts.local_cloud.moto_clock import keep_time
 from scripts.local_cloud.signature import is_signed, signature_error
 from scripts.local_cloud.symmetric_keys import without_private_keys
@@ -176,6 +177,7 @@ def serve(directory: Path) -> None:
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     keep_pace()
     keep_time()
+    look_up_once()
     without_private_keys()
     private_directory(directory)
     clock.CLOCK.share(directory / clock.CLOCK_FILE)

@@ -12,6 +12,7 @@ from scripts.core.capacity.capacity import Pool
 from scripts.core.launch.boot_commands import answering_for_all
 from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import Share, total
+from tests.full import examples
 from tests.hosts.debian_root import CanNotBuild, debian_root
 
 HOSTILE = [
@@ -72,14 +73,14 @@ words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 @given(st.lists(st.lists(words, min_size=1, max_size=3), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_what_runs_at_boot_is_a_shell_script_whatever_the_commands_hold(commands):
     script = "\n".join(answering_for_all(commands)) + "\n"
     assert subprocess.run(["bash", "-n"], input=script.encode(), capture_output=True, check=False).returncode == 0
 
 
 @given(st.lists(words, min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_files_content_reads_back_as_itself(texts):
     assert [file["content"] for file in yaml.safe_load(document([["true"]], texts))["write_files"]] == texts
 

@@ -21,6 +21,7 @@ from pytest_mock import MockerFixture
 from scripts.core.errors import LabError
 from scripts.core.registry.record import FORMAT, Event, Record
 from scripts.registries.file_registry import FileRegistry
+from tests.full import examples
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -227,7 +228,7 @@ def finished(rest: bytes) -> bool:
     return rest.rstrip().endswith(b"\n]") and b"\0" not in rest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     acknowledged=st.lists(records, min_size=1, max_size=4),
     torn=records,
