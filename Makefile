@@ -150,7 +150,7 @@ test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1 shows branches left out, FU
 	$(RUN) tests
 
 test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works)
-	$(RUN) pytest -m vm -n 0 --timeout 1800 tests/vm
+	$(RUN) pytest -m vm -n 2 --dist loadfile --timeout 1800 tests/vm
 
 test-crash: $(READY_TO_TEST)  ## Kill each command at every boundary of its work; launch in 200 weathers (FULL=1: all races, both ways on)
 	$(RUN) pytest -m crash -rP tests/crash

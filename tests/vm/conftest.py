@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.vm.image import machine_image
+from tests.vm.interrupted_boot import InterruptedBoot, interrupted_boot
 from tests.vm.machine import Disk, Machine, data_disk
+from tests.vm.qemu import FULL
 from tests.vm.tools import tools_disk
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
@@ -38,6 +41,12 @@ def image():
         pytest.fail(f"machines can't be made here: {why}", pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def tools(image):
+    """A disk with the AWS CLI on it."""
+    return tools_disk()
+
+
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """A directory with the private keys of alice, bob and carol."""
@@ -49,17 +58,24 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory):
-    """A disk with the AWS CLI on it."""
-    return tools_disk(tmp_path_factory.mktemp("tools"))
+def interrupted(image, tmp_path_factory):
+    """The boot that first boots resume; a module that boots for real has None in its place."""
+    if FULL:
+        yield None
+        return
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with interrupted_boot(image, shared / "interrupted-boot") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory, keys):
+def laboratory(tmp_path_factory, keys, interrupted):
     """A lab with its own local cloud, and alice, bob and carol for members."""
     directory = tmp_path_factory.mktemp("lab")
     cloud = LocalCloud(ensure_running(directory / ".local-cloud"))
-    lab = Laboratory(LabDirectory(directory), cloud, keys, tmp_path_factory.mktemp("home"))
+    lab = Laboratory(LabDirectory(directory), cloud, keys, tmp_path_factory.mktemp("home"), interrupted)
     lab.cloud.reset()
     lab.directory.write("lab.toml", LAB)
     alice, bob, carol = ((keys / f"{name}.pub").read_text().strip() for name in PEOPLE)
@@ -80,6 +96,7 @@ class Laboratory:
     cloud: LocalCloud
     keys: Path
     home: Path
+    interrupted: InterruptedBoot | None
 
     def __post_init__(self) -> None:
         self.machines: list[Machine] = []
@@ -152,13 +169,14 @@ class Laboratory:
         sent = ec2.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
         volumes = {m["DeviceName"]: m["Ebs"]["VolumeId"] for m in described["BlockDeviceMappings"]}
         machine = Machine(
-            self.home / identity, base64.b64decode(sent), disks(volumes), identity, address=described["PublicIpAddress"]
-        )
+            self.home / identity, base64.b64decode(sent), disks(volumes), identity,
+            address=described["PublicIpAddress"], interrupted=self.interrupted,
+        )  # fmt: skip
         self.machines.append(machine)
         (self.home / ".ssh/config").write_text(
             f"Match host {machine.address}\n  Port {machine.port}\n  IdentityFile {self.keys}/alice\n"
         )
-        return machine.boot()
+        return machine.first_boot()
 
     @contextmanager
     def logged_in(self, experiment: str) -> Iterator[None]:
@@ -170,14 +188,27 @@ class Laboratory:
             login.terminate()
 
     def ssh(
-        self, experiment: str, command: str, *, user: str = "alice", login: str = ""
+        self, experiment: str, command: str, *, user: str = "alice", login: str = "", shared: bool = False
     ) -> subprocess.CompletedProcess:
-        """Log in to a machine with a member's key, by the project's ssh configuration."""
+        """Run a command on a machine with a member's key, by the project's ssh configuration.
+
+        It logs in for it, unless the login may be `shared`: then once for all such commands, as a login takes seconds.
+        """
         words = ["-F", self.directory.path / ".ssh/config", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
+        words += ["-i", self.keys / user, "-l", login or user]
+        if shared:
+            words += ["-o", "ControlPath=/tmp/ec2-lab-%C"]
+            _log_in_once([*words, experiment])
         return subprocess.run(
-            ["ssh", *words, "-i", self.keys / user, "-l", login or user, experiment, command],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+            ["ssh", *words, experiment, command], capture_output=True, text=True, check=False, timeout=120
+        )
+
+
+def _log_in_once(words: list[object]) -> None:
+    """Let a process stay logged in, for others to use. It keeps what it is started with open, so that is nothing."""
+    if subprocess.run(["ssh", "-O", "check", *words], capture_output=True, check=False).returncode:
+        nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(["ssh", "-M", "-N", "-f", *words], check=False, timeout=120, **nothing)
 
 
 def disk(directory: Path, volume: str, **options) -> Disk:

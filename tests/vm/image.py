@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +20,41 @@ PACKAGES = [
     "procps", "python3", "sudo", "systemd-sysv", "udev", "xfsprogs", "zsh",
 ]  # fmt: skip
 """What real images have too: without a locale or `logger`, cloud-init complains of what EC2's images do not lack."""
-RECIPE = 2
-"""To be raised when what is made of the same packages becomes another."""
+RECIPE = 3
+"""Raise when the same packages are made into a different image."""
 SIZE = "3G"
 TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs", "cc": "gcc"}
 IMAGE_DROP_IN = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
+WAITS = "ec2_lab_waits"
+"""On the kernel's command line, it makes the boot wait at the second serial port before cloud-init reads anything."""
+UNIT = f"""\
+[Unit]
+Description=Wait for what only this instance knows
+DefaultDependencies=no
+ConditionKernelCommandLine={WAITS}
+After=local-fs.target systemd-udev-trigger.service systemd-journal-flush.service systemd-tmpfiles-setup.service
+After=systemd-sysctl.service systemd-random-seed.service systemd-machine-id-commit.service systemd-update-utmp.service
+Before=cloud-init-local.service
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/wait-for-instance
+"""
+WAIT = """\
+#!/bin/sh
+# Says `waiting` on the second serial port, reads one line there (the time, randomness, and how many NVMe disks there
+# will be), and says `going on`.
+set -eu
+udevadm settle
+exec 3<>/dev/ttyS1
+stty raw -echo <&3
+echo waiting >&3
+read -r now random disks <&3
+echo going on >&3
+date --set="@$now"
+echo "$random" >/dev/urandom
+until [ "$(find /sys/block -name 'nvme*n1' | wc -l)" -eq "$disks" ]; do sleep 0.1; done
+udevadm settle
+"""
 FILES = {
     "/etc/fstab": "LABEL=cloudimg / ext4 defaults,errors=remount-ro 0 1\n",
     "/etc/hostname": "debian\n",
@@ -29,8 +62,10 @@ FILES = {
     IMAGE_DROP_IN: "PasswordAuthentication yes\n",
     "/etc/cloud/cloud.cfg.d/90_ec2.cfg": "datasource_list: [Ec2]\ndatasource: {Ec2: {strict_id: true}}\n",
     "/etc/network/interfaces": "auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n",
+    "/etc/systemd/system/wait-for-instance.service": UNIT,
+    "/usr/local/sbin/wait-for-instance": WAIT,
 }
-"""What a cloud image is configured with; its sshd lets passwords in, as some do."""
+"""What a cloud image is configured with; its sshd accepts passwords, as some do."""
 
 
 @dataclass(frozen=True)
@@ -47,35 +82,55 @@ def machine_image() -> Image:
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         raise CanNotBuild(f"apt-get install {' '.join(absent)}")
     root = debian_root(PACKAGES, variant="minbase")
-    recipe = f"{root.name} {RECIPE} {SIZE} {FILES}"
-    made = root.parent / f"machine-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
-    with made.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _build(root, made)
+    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES}")
+    with building(made) as draft:
+        if draft:
+            _build(root, draft)
     return Image(made / "disk.qcow2", made / "vmlinuz", made / "initrd")
 
 
-def _build(root: Path, made: Path) -> None:
-    draft = made.with_suffix(".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
+def kept(name: str, recipe: str) -> Path:
+    """Return the directory, beside Debian's root, in which what is made by a recipe is kept."""
+    cache = debian_root(PACKAGES, variant="minbase").parent
+    return cache / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def building(made: Path) -> Iterator[Path | None]:
+    """Give a draft of a directory to whoever is to build it; None, once it has been built."""
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            yield None
+            return
+        draft = made.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        yield draft
+        draft.rename(made)
+
+
+def _build(root: Path, draft: Path) -> None:
     tree = draft / "root"
     subprocess.run(["cp", "-a", "--reflink=auto", root, tree], check=True)
     for name, text in FILES.items():
         path = tree / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+    wanted = tree / "etc/systemd/system/sysinit.target.wants"
+    wanted.mkdir(exist_ok=True)
+    (wanted / "wait-for-instance.service").symlink_to("../wait-for-instance.service")
     for key in tree.glob("etc/ssh/ssh_host_*"):  # cloud-init makes each machine its own
         key.unlink()
     (tree / "etc/machine-id").write_text("")
     (kernel,) = tree.glob("boot/vmlinuz-*")
     (initrd,) = tree.glob("boot/initrd.img-*")
     shutil.copy(kernel, draft / "vmlinuz")
-    shutil.copy(initrd, draft / "initrd")
+    with gzip.open(initrd) as packed, (draft / "initrd").open("wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked)  # an emulated processor takes ten seconds for it
     raw = draft / "disk.raw"
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "cloudimg", "-d", tree, raw, SIZE], check=True)
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, draft / "disk.qcow2"], check=True)
     raw.unlink()
     shutil.rmtree(tree)
-    draft.rename(made)

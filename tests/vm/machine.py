@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -13,14 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.vm.image import machine_image
-from tests.vm.metadata import MAC, answers, serve
-
-ACCELERATION = os.environ.get("VM_ACCEL", "tcg")
-PATIENCE = 600
-"""Seconds for a boot under software emulation, on a machine that does other things too."""
-SERIAL = "ec2e1916-9099-7caf-fd21-012345abcdef"
-"""EC2's machines say by this that they are EC2's: cloud-init looks for `ec2` in front."""
-NETWORK = "net=169.254.0.0/16,host=169.254.169.253,dns=169.254.169.252,dhcpstart=169.254.10.15"
+from tests.vm.interrupted_boot import InterruptedBoot, overlay
+from tests.vm.metadata import answers, serve
+from tests.vm.qemu import Qemu, connected, wait_until
 
 
 @dataclass(frozen=True)
@@ -29,6 +23,8 @@ class Disk:
 
     volume: str
     file: Path
+    read_only: bool = False
+    """So that several machines can have it at once."""
 
     @property
     def serial(self) -> str:
@@ -46,78 +42,72 @@ class Machine:
     region: str = "us-east-1"
     address: str = "127.0.0.1"
     """Of loopback: where its sshd is reached."""
+    interrupted: InterruptedBoot | None = None
+    """The boot that its first one resumes."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.console_file = self.directory / "console"
-        self.image = machine_image()
-        self.overlay = self.directory / "root.qcow2"
-        self._image("create", "-q", "-f", "qcow2", "-b", self.image.disk, "-F", "qcow2", self.overlay, "8G")
+        image = machine_image()
+        self.root = self.directory / "root.qcow2"
+        overlay(self.interrupted.root if self.interrupted else image.disk, self.root)
         self.relay = self.directory / "relay"
         subprocess.run(["cc", "-O2", "-o", self.relay, Path(__file__).with_name("relay.c")], check=True)
         self.metadata = serve(answers(self.instance, self.region, self.user_data))
         with socket.socket() as probe:
             probe.bind((self.address, 0))
             self.port = probe.getsockname()[1]
+        self.qemu = Qemu(image, self.root, self.console_file, Path(f"/tmp/ec2-lab-{self.address}-{self.port}"))
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = threading.Event()
         self.attached = 0
 
+    def first_boot(self) -> Machine:
+        """Boot it for the first time, or resume the boot that was interrupted for it."""
+        if self.interrupted is None:
+            return self.boot()
+        shutil.copy(self.interrupted.console, self.console_file)
+        self.process = self.qemu.start(*self.interrupted.arguments, network=self._network)
+        self._wait(lambda: self.qemu.order("query-status")["status"] == "paused", "the interrupted boot")
+        for disk in self.disks:
+            self._plug_in(disk)
+        self.qemu.order("cont")
+        with connected(self.qemu.second_port) as port:
+            port.sendall(f"{time.time():.0f} {secrets.token_hex(32)} {len(self.disks)}\n".encode())
+            assert port.makefile().readline() == "going on\n"  # what is on its way when it closes would be lost
+        return self
+
     def boot(self) -> Machine:
         """Start it; each boot's console is added to the file."""
-        relay = f"guestfwd=tcp:169.254.169.254:80-cmd:{self.relay} {self.metadata.server_address[1]}"
-        forward = f"hostfwd=tcp:{self.address}:{self.port}-:22"
-        with self.console_file.open("ab") as console:
-            self.process = subprocess.Popen(
-                [
-                    "nice", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                    "-accel", "tcg,thread=multi" if ACCELERATION == "tcg" else ACCELERATION, "-cpu", "max",
-                    "-smp", "2", "-m", "1024", "-uuid", SERIAL, "-smbios", f"type=1,serial={SERIAL},uuid={SERIAL}",
-                    "-kernel", self.image.kernel, "-initrd", self.image.initrd,
-                    "-append", "root=LABEL=cloudimg ro console=ttyS0 quiet net.ifnames=0",
-                    "-drive", f"if=virtio,format=qcow2,file={self.overlay}",
-                    "-netdev", f"user,id=n0,{NETWORK},{forward},{relay}",
-                    "-device", f"virtio-net-pci,netdev=n0,mac={MAC}",
-                    "-device", "virtio-rng-pci", "-serial", "stdio", "-qmp", f"unix:{self.monitor},server=on,wait=off",
-                    *self._disks(),
-                ],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        self.process = self.qemu.start(*self._disks(), network=self._network)
         return self
 
     @property
-    def monitor(self) -> str:
-        """The socket at which qemu takes orders; its path may have 107 characters at most."""
-        return f"/tmp/ec2-lab-{self.port}.monitor"
+    def _network(self) -> str:
+        """How its sshd is reached, and how it reaches the metadata service."""
+        relay = f"guestfwd=tcp:169.254.169.254:80-cmd:{self.relay} {self.metadata.server_address[1]}"
+        return f",hostfwd=tcp:{self.address}:{self.port}-:22,{relay}"
 
     def _disks(self) -> list[str]:
         words = []
         for number, disk in enumerate(self.disks):
-            words += ["-drive", f"if=none,id=d{number},format=raw,file={disk.file}"]
+            options = f"cache=unsafe,read-only={'on' if disk.read_only else 'off'}"
+            words += ["-drive", f"if=none,id=d{number},format=raw,{options},file={disk.file}"]
             words += ["-device", f"nvme,drive=d{number},serial={disk.serial}"]
         return words
 
     def attach(self, disk: Disk) -> None:
         """Attach a disk while it runs, as EC2 attaches a volume."""
-        self.attached += 1
-        number = 100 + self.attached
         self.disks.append(disk)
-        self._order(
-            "blockdev-add",
-            {"node-name": f"d{number}", "driver": "raw", "file": {"driver": "file", "filename": str(disk.file)}},
-        )
-        self._order("device_add", {"driver": "nvme", "id": f"n{number}", "drive": f"d{number}", "serial": disk.serial})
+        self._plug_in(disk)
 
-    def _order(self, command: str, arguments: dict) -> None:
-        with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.connect(self.monitor)
-            lines = monitor.makefile("rw")
-            lines.readline()
-            for order in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
-                lines.write(json.dumps(order) + "\n")
-                lines.flush()
-                answer = json.loads(lines.readline())
-                assert "error" not in answer, answer
+    def _plug_in(self, disk: Disk) -> None:
+        self.attached += 1
+        name = f"d{100 + self.attached}"
+        file = {"driver": "file", "filename": str(disk.file)}
+        options = {"node-name": name, "read-only": disk.read_only}
+        self.qemu.order("blockdev-add", driver="raw", file=file, **options)
+        self.qemu.order("device_add", driver="nvme", id=f"nvme-{name}", drive=name, serial=disk.serial)
 
     @property
     def console(self) -> str:
@@ -133,18 +123,14 @@ class Machine:
         self._wait(lambda: self.process.poll() is not None, "the end of the machine")
 
     def _wait(self, condition, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{what} did not come; the console ends with:\n{self.console[-3000:]}")
-            time.sleep(0.5)
+        wait_until(condition, what, lambda: f"the console ends with:\n{self.console[-3000:]}")
 
     def stop(self) -> None:
         """End it as a power cut does."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        Path(self.monitor).unlink(missing_ok=True)
+        self.qemu.remove_sockets()
 
     def close(self) -> None:
         """End it, and all that served it."""
@@ -152,10 +138,7 @@ class Machine:
         self.stop()
         self.metadata.shutdown()
         self.metadata.server_close()
-        self.overlay.unlink(missing_ok=True)
-
-    def _image(self, *words: object) -> None:
-        subprocess.run(["qemu-img", *map(str, words)], check=True, capture_output=True)
+        self.root.unlink(missing_ok=True)
 
 
 def data_disk(file: Path, *, mib: int = 64, kind: str = "", files: Path | None = None, **flags: str) -> Path:

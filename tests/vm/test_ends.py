@@ -39,6 +39,7 @@ def test_a_failing_command_is_reported_with_its_words_and_the_machine_is_taken_d
     assert "taken down, as experiments/failing.toml says" in ended.error
     assert [line for line in laboratory.directory.status() if line["experiment"] == "failing"] == []
     assert "FAILED: touch" not in machine.console, "what came after it ran"
+    machine.stop()  # as the teardown would
 
 
 def test_a_machine_powers_itself_off_when_it_was_idle_or_its_time_is_over(laboratory):

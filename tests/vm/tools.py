@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 from tests.local_cloud_client import LocalCloud
+from tests.vm.image import building, kept
 from tests.vm.machine import Disk, data_disk
 
+AWS_CLI = "awscli==1.45.11"
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"
 PLUGIN = """
 from scripts.core.launch_part import LaunchPart, Share
@@ -55,11 +58,21 @@ def plugin(cloud: LocalCloud) -> str:
     return PLUGIN.format(port=cloud.url.rpartition(":")[2], secret=cloud.secret, volume=VOLUME)
 
 
-def tools_disk(directory: Path) -> Disk:
-    """Make the disk with the AWS CLI on it."""
-    packages = ["--quiet", "--target", str(directory / "tools"), "awscli==1.45.11"]
+def tools_disk() -> Disk:
+    """Return the disk with the AWS CLI on it, made once."""
+    made = kept("tools", f"{AWS_CLI} {COMMAND}")
+    with building(made) as draft:
+        if draft:
+            _build(draft)
+    return Disk(VOLUME, made / "disk.img", read_only=True)
+
+
+def _build(draft: Path) -> None:
+    files = draft / "files"
+    packages = ["--quiet", "--target", str(files), AWS_CLI]
     subprocess.run(["python3", "-m", "pip", "install", *packages], check=True, capture_output=True)
-    command = directory / "tools/bin/aws"
+    command = files / "bin/aws"
     command.write_text(COMMAND)
     command.chmod(0o755)
-    return Disk(VOLUME, data_disk(directory / "tools.img", mib=600, kind="ext4", L="tools", files=directory / "tools"))
+    data_disk(draft / "disk.img", mib=600, kind="ext4", L="tools", files=files)
+    shutil.rmtree(files)
