@@ -149,7 +149,7 @@ local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
 test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1 shows branches left out, FULL=1 runs the longest forms too)
 	$(RUN) tests
 
-test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works)
+test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works, FULL=1: each boots from its kernel)
 	$(RUN) pytest -m vm -n 2 --dist loadfile --timeout 1800 tests/vm
 
 test-crash: $(READY_TO_TEST)  ## Kill each command at every boundary of its work; launch in 200 weathers (FULL=1: all races, both ways on)
