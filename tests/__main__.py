@@ -26,4 +26,7 @@ def measured() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(measured() if os.environ.get("COVERAGE") else run("pytest"))
+    is_measured = os.environ.pop("COVERAGE", "")
+    for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):  # which hand COVERAGE to every make that a test runs
+        os.environ.pop(name, None)
+    sys.exit(measured() if is_measured else run("pytest"))

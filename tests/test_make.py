@@ -9,7 +9,8 @@ from tests.lab_directory import REPOSITORY, VARIABLES
 
 
 def make(*arguments, cwd=REPOSITORY, **variables):
-    environment = {k: v for k, v in os.environ.items() if k not in ("EXP", "MAKEFLAGS", "MAKELEVEL")} | variables
+    inherited = {*VARIABLES, "MAKEFLAGS", "MAKELEVEL"}
+    environment = {k: v for k, v in os.environ.items() if k not in inherited} | variables
     return subprocess.run(
         ["make", "-f", str(REPOSITORY / "Makefile"), *arguments], cwd=cwd, env=environment,
         capture_output=True, text=True, check=False,

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -83,7 +84,8 @@ def on(disk, *volumes):
 def test_the_volume_that_a_deep_learning_image_makes_of_the_machines_own_disks_is_taken(monkeypatch, told, found):
     monkeypatch.setattr(mounting, "disks", lambda: [disk(d["path"], model=mounting.INSTANCE_STORE) for d in told])
     told_of = {d["path"]: json.dumps({"blockdevices": [d]}).encode() for d in told}
-    monkeypatch.setattr(mounting.subprocess, "check_output", lambda command: told_of[command[-1]])
+    lsblk = lambda command, **_: CompletedProcess(command, 0, told_of[command[-1]])  # noqa: E731
+    monkeypatch.setattr(mounting.subprocess, "run", lsblk)
     assert mounting.made_by_the_image([d["path"] for d in told]) == (f"/dev/mapper/{found}" if found else "")
     if found:
         assert mounting.instance_store() == f"/dev/mapper/{found}"
