@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
@@ -31,38 +32,45 @@ def pytest_xdist_auto_num_workers():
     return 1 + (os.cpu_count() or 1)
 
 
-@pytest.fixture(scope="session")
-def cloud_directory(tmp_path_factory):
-    """The directory of a local cloud that serves this test process."""
-    directory = tmp_path_factory.mktemp("local-cloud")
+@contextmanager
+def running_cloud(directory):
+    """A local cloud in a directory, until the end."""
     ensure_running(directory)
     yield directory
     stop(directory)
+
+
+def empty_cloud(directory):
+    """A directory's local cloud, as it begins."""
+    local = LocalCloud(ensure_running(directory))
+    local.reset()
+    return local
+
+
+@pytest.fixture(scope="session")
+def cloud_directory(tmp_path_factory):
+    """The directory of a local cloud that serves this test process."""
+    with running_cloud(tmp_path_factory.mktemp("local-cloud")) as directory:
+        yield directory
 
 
 @pytest.fixture
 def cloud(cloud_directory):
     """A local cloud as it begins, in calm weather."""
-    local = LocalCloud(ensure_running(cloud_directory))
-    local.reset()
-    return local
+    return empty_cloud(cloud_directory)
 
 
 @pytest.fixture(scope="session")
 def second_cloud_directory(tmp_path_factory):
     """The directory of another local cloud: another account."""
-    directory = tmp_path_factory.mktemp("second-cloud")
-    ensure_running(directory)
-    yield directory
-    stop(directory)
+    with running_cloud(tmp_path_factory.mktemp("second-cloud")) as directory:
+        yield directory
 
 
 @pytest.fixture
 def second_cloud(second_cloud_directory):
     """Another account, as it begins."""
-    local = LocalCloud(ensure_running(second_cloud_directory))
-    local.reset()
-    return local
+    return empty_cloud(second_cloud_directory)
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 """A script killed at a boundary of its work, and what is there afterwards."""
 
 import json
-import os
 import shutil
 import signal
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.full import FULL
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 
-FULL = os.environ.get("FULL") == "1"
-"""Whether what takes too long for every run is done too."""
 HIDDEN = 0.0
 """Seconds for which AWS shows nothing of what a killed script has just created. (0.0, 1.0) lets each resource draw its
 own times."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.full import FULL
 from tests.vm.image import Image
 from tests.vm.metadata import MAC
 
@@ -24,8 +25,6 @@ NETWORK = "net=169.254.0.0/16,host=169.254.169.253,dns=169.254.169.252,dhcpstart
 KERNEL = "root=LABEL=cloudimg ro console=ttyS0 quiet net.ifnames=0 mitigations=off"
 FEWER_KEYS = "cc: ssh_genkeytypes: [ecdsa, ed25519] end_cc"
 """Configuration of cloud-init's: an emulated processor looks for the primes of an RSA key for up to half a minute."""
-FULL = bool(os.environ.get("FULL"))
-"""Whether every first boot is made for real, from the kernel on, with all that an image does at it."""
 
 
 @dataclass(frozen=True)
