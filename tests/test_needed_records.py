@@ -1,6 +1,6 @@
 """What is put away changes nothing of what is computed from the rest."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scripts.core.registry.needed_records import needed_records
@@ -74,7 +74,15 @@ def unsettled(known):
     return {intent.id for intent in known.unsettled}
 
 
+RESOLVED_BY_ANOTHERS = [
+    *launched("bar", 1, answered=False),
+    *launched("foo", 1, answered=True),  # one ClientToken is one request
+    *looked("foo", 1),
+]
+
+
 @given(pasts)
+@example(RESOLVED_BY_ANOTHERS)
 def test_what_lives_and_what_is_unsettled_is_the_same_without_what_is_put_away(past):
     kept = needed_records(past, KINDS)
     rest = [record for record in past if record.id in kept]
@@ -92,6 +100,14 @@ def test_an_experiment_that_is_not_over_keeps_all_that_is_known_of_it(past):
         if whole.living or any(intent.experiment == experiment for intent in whole.unsettled):
             part = holdings(rest, KINDS, experiment)
             assert (part.tokens, part.regions, part.kinds) == (whole.tokens, whole.regions, whole.kinds)
+
+
+@given(pasts, pasts)
+@example([*RESOLVED_BY_ANOTHERS[:3], *ended("foo", 1), *looked("foo", 2)], looked("bar", 1))
+def test_what_is_put_away_early_keeps_nothing_else_from_being_put_away_later(past, since):
+    kept = needed_records(past, KINDS)
+    early = needed_records([*(record for record in past if record.id in kept), *since], KINDS)
+    assert early <= needed_records([*past, *since], KINDS)
 
 
 @given(pasts)

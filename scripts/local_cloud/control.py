@@ -105,9 +105,9 @@ def _change_weather(front: Front, body: bytes) -> Any:
 def _reset(front: Front, _: bytes) -> Any:
     """Empty everything, and seed it anew; the weather is calm then, and snapshots of the cloud are forgotten."""
     with front.lock:
+        clock.CLOCK.set_right()  # first, or what it begins with would be of a time that is to come
         forget_everything()
         front.begin(Weather())
-        clock.CLOCK.set_right()
     return {}
 
 

@@ -23,6 +23,14 @@ def test_what_is_made_an_hour_later_is_an_hour_younger(cloud, ec2):
     assert HOUR <= launch_time(ec2) - early < 2 * HOUR
 
 
+def test_what_a_reset_cloud_begins_with_was_not_made_later_than_what_follows(cloud, ec2):
+    cloud.advance(3600)
+    cloud.reset()
+    (first,) = ec2.describe_snapshots(Filters=[{"Name": "tag:lab:dataset", "Values": ["speech"]}])["Snapshots"]
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    assert first["StartTime"] <= ec2.create_snapshot(VolumeId=volume)["StartTime"]
+
+
 def test_the_date_of_an_answer_goes_with_it(cloud, ec2):
     def date():
         told = ec2.describe_regions()["ResponseMetadata"]["HTTPHeaders"]["date"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from scripts.core.kind import Kind
 from scripts.core.registry.evidence import closed_by
@@ -36,20 +37,50 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
         or record.id in open_intents
         or living & set(_told_of(record, kinds.values()))
     }
-    needed |= _ends_of_what_is_told(records, needed, kinds)
-    return needed | {record.of for record in records if record.id in needed and record.of}
+    return _with_all_that(needed, _ended_by(records, kinds))
 
 
-def _ends_of_what_is_told(records: Sequence[Record], needed: set[str], kinds: Mapping[str, Kind]) -> set[str]:
-    """Return the records, whoever's, that say the end of what a needed record told of: `make audit` ends others'."""
-    told = {identity for record in records if record.id in needed for identity in _told_of(record, kinds.values())}
-    return {
-        record.id
-        for record in records
-        if told & {identity for kind in kinds.values() for identity in kind.ended_by(record)}
-        or told & set((record.note or {}).get(GONE, ()))
-        or needed & set((record.note or {}).get(SETTLED, ()))
-    }
+def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str]:
+    """Return the ids, and all that they bring along, and what that brings along in its turn."""
+    found, more = set(needed), list(needed)
+    while more:
+        further = brought[more.pop()] - found
+        found |= further
+        more += further
+    return found
+
+
+def _ended_by(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Mapping[str, set[str]]:
+    """Return by each record's id those records, whoever's, without which it would tell of something that is over.
+
+    A record made something: those that say its end, as `make audit` ends others'. An intent is open: what resolves
+    it, for one response resolves all of one ClientToken. An experiment was asked for: the last look for what is left
+    of it, or it would never be archived.
+    """
+    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    resolved, looks, ends = _resolved(records, kinds), _last_looks(records), _ends(records, kinds.values())
+    found: dict[str, set[str]] = {}
+    for record in records:
+        over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, kinds.values()))]
+        look = looks.get(record.experiment) if record.operation in creating else None
+        found[record.id] = {one for one in (record.of, resolved.get(record.id), look) if one}.union(*over)
+    return found
+
+
+def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
+    """Return by experiment the record that said last what is left of it."""
+    return {record.experiment: record.id for record in records if record.experiment and GONE in (record.note or {})}
+
+
+def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, set[str]]:
+    """Return by id of what was made, or of an intent, the records that say that it is over."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        note = record.note or {}
+        ended = (identity for kind in kinds for identity in kind.ended_by(record))
+        for over in (*ended, *note.get(GONE, ()), *note.get(SETTLED, ())):
+            found[over].add(record.id)
+    return found
 
 
 def _told_of(record: Record, kinds: Iterable[Kind]) -> list[str]:
@@ -76,13 +107,21 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set
 
 
 def _without_outcome(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:
-    """Return the intents to create, of no experiment, that nothing closes."""
+    """Return the intents to create that no response or error resolves."""
+    return {intent for intent, by in _resolved(records, kinds).items() if by is None}
+
+
+def _resolved(records: Iterable[Record], kinds: Mapping[str, Kind]) -> dict[str, str | None]:
+    """Return by the intents to create the response or error that resolves each; None where nothing does."""
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found: dict[str, Record] = {}
+    still_open: dict[str, Record] = {}
+    found: dict[str, str | None] = {}
     for record in records:
         if record.event is Event.INTENT and record.operation in creating:
-            found[record.id] = record
-        elif record.of and record.event in (Event.ANSWER, Event.ERROR):
-            for closed in {record.of} | closed_by(record, found):
-                found.pop(closed, None)
-    return set(found)
+            still_open[record.id] = record
+            found[record.id] = None
+        elif record.event in (Event.ANSWER, Event.ERROR):
+            for closed in closed_by(record, still_open) & still_open.keys():
+                found[closed] = record.id
+                del still_open[closed]
+    return found
