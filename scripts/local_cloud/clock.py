@@ -25,7 +25,7 @@ class Clock:
     def __init__(self) -> None:
         self._shared = memoryview(bytearray(3 * DOUBLE)).cast("d")
         self._resumed = 0.0
-        """Seconds by which measured time differs: none passes between a snapshot of the cloud and its return."""
+        """Seconds by which measured time differs besides: none passes between a snapshot of the cloud and its return."""
 
     def share(self, file: Path) -> None:
         """From now on be what a file says, as all are that share it."""
@@ -49,8 +49,9 @@ class Clock:
         """Return seconds that only grow, to measure how long something takes."""
         return (self._shared[STOPPED_MONOTONIC] or time.monotonic()) + self.ahead + self._resumed
 
-    def resume(self, moment: float) -> None:
-        """Let the measured seconds go on from a moment."""
+    def resume(self, time_of_day: datetime, moment: float) -> None:
+        """Go on from a moment, by both clocks: what was recorded a second ago was recorded a second ago again."""
+        self._shared[AHEAD] += (time_of_day - self.now()).total_seconds()
         self._resumed += moment - self.monotonic()
 
     def set_right(self) -> None:

@@ -65,12 +65,12 @@ class Front:
     def save(self) -> SavedState:
         """Return all that there is now, to be restored later."""
         state = {name: getattr(self, name) for name in STATE}
-        return SavedState({**state, "moment": clock.monotonic()}, [self])
+        return SavedState({**state, "moment": (clock.now(), clock.monotonic())}, [self])
 
     def restore(self, saved: SavedState) -> None:
         """Let everything be as it was: what was due in a second is due in a second again."""
         state = saved.restored()
-        clock.CLOCK.resume(state.pop("moment"))
+        clock.CLOCK.resume(*state.pop("moment"))
         vars(self).update(state)
 
     def set_weather(self, weather: Weather) -> None:

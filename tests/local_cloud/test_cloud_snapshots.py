@@ -3,10 +3,12 @@
 import json
 import threading
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
+from scripts.core import clock as scripts_clock
 from tests.local_cloud.asking import TYPE, every_machine, refused, run, state
 from tests.local_cloud.test_control import ask
 from tests.waiting import wait_until
@@ -148,6 +150,14 @@ def test_what_was_due_in_a_minute_is_due_in_a_minute_again(cloud, ec2):
         assert state(ec2, identity) == "pending"
         cloud.advance(10)
         assert state(ec2, identity) == "running"
+
+
+def test_the_time_of_day_is_what_it_was_for_all_who_live_by_it(cloud, in_cloud_time):
+    before, snapshot = scripts_clock.now(), cloud.snapshot()
+    for _ in range(2):
+        cloud.advance(1000)
+        cloud.restore(snapshot)
+        assert timedelta(0) <= scripts_clock.now() - before < timedelta(seconds=100)
 
 
 def test_chance_goes_on_from_there(cloud, ec2):
