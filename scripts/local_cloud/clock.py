@@ -25,7 +25,7 @@ class Clock:
     def __init__(self) -> None:
         self._shared = memoryview(bytearray(3 * DOUBLE)).cast("d")
         self._resumed = 0.0
-        """Seconds by which measured time differs besides: none passes between a snapshot of the cloud and its return."""
+        """Seconds by which measured time differs besides: none passes between a snapshot and its return."""
 
     def share(self, file: Path) -> None:
         """From now on be what a file says, as all are that share it."""
