@@ -54,6 +54,12 @@ class Handler(WSGIRequestHandler):
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def handle_expect_100(self) -> bool:
+        """Ask for a body at once: botocore waits for that, a second at most, before it sends S3 an object."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def run_wsgi(self) -> None:
         """Answer one request. werkzeug would close the connection after each, for it may leave bodies unread."""
         environ = self.make_environ()
