@@ -86,10 +86,3 @@ def alice_key(key_pairs):
 def bob_key(key_pairs):
     """Bob's key."""
     return key_pairs("bob")
-
-
-@pytest.fixture
-def lab(lab):
-    """A lab whose scripts wait for real: hosts take the time that they take."""
-    lab.waits = True
-    return lab
