@@ -11,7 +11,7 @@ from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
-    from scripts.core.capacity.refusals import Refusal
+    from scripts.core.capacity.error_codes import ApiError
 
 app = script(__doc__)
 NewVersion = Annotated[
@@ -40,7 +40,7 @@ def snapshot_create(
         raise LabError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
     console = Console(as_json=as_json)
 
-    def waits(refusal: Refusal) -> None:
+    def waits(refusal: ApiError) -> None:
         console.hint(f"  {refusal}; asked again soon")
 
     with open_session("snapshot-create") as session:

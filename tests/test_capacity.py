@@ -1,20 +1,21 @@
 """The order of asking, and what each refusal rules out."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.core.capacity.capacity import Pool, Search, Wishes
-from scripts.core.capacity.refusals import Meaning, Refusal, meaning_of
+from scripts.core.capacity.error_codes import ApiError, ErrorCategory, classify
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g4dn.xlarge")
 MARKETS = ("spot", "on-demand")
 ZONES = {region: [f"{region}{letter}" for letter in "abc"] for region in REGIONS}
 
-EMPTY = Refusal("InsufficientInstanceCapacity", "none", 500)
-QUOTA = Refusal("VcpuLimitExceeded", "your limit is 0", 400)
-NOT_HERE = Refusal("Unsupported", "not supported", 400)
-CLOSED = Refusal("OptInRequired", "opt in", 401)
+EMPTY = ApiError("InsufficientInstanceCapacity", "none", 500)
+QUOTA = ApiError("VcpuLimitExceeded", "your limit is 0", 400)
+NOT_HERE = ApiError("Unsupported", "not supported", 400)
+CLOSED = ApiError("OptInRequired", "opt in", 401)
 
 
 def offering(region):
@@ -46,7 +47,7 @@ def test_every_region_is_asked_by_preference_without_a_zone_before_any_zone_is_n
 
 
 def test_the_zones_that_a_refusal_names_are_asked_first_and_the_others_are_not_skipped():
-    hint = Refusal(
+    hint = ApiError(
         "InsufficientInstanceCapacity",
         "We do not have sufficient capacity in the Availability Zone you requested (us-east-1a). You can currently get "
         "capacity by not specifying an Availability Zone in your request or choosing us-east-1c.",
@@ -54,6 +55,43 @@ def test_the_zones_that_a_refusal_names_are_asked_first_and_the_others_are_not_s
     )
     pools = asked(search(REGIONS[:1], TYPES[:1]), lambda pool: EMPTY if pool.zone else hint)
     assert [pool.zone for pool in pools] == [None, "us-east-1c", "us-east-1a", "us-east-1b"]
+
+
+@pytest.mark.parametrize("code", ["VolumeLimitExceeded", "Client.VolumeLimitExceeded", "AddressLimitExceeded"])
+def test_a_quota_of_the_regions_storage_or_network_rules_the_region_out_whatever_the_type(code):
+    looking = search(markets=MARKETS)
+    pools = asked(looking, lambda _: ApiError(code, "", None if "." in code else 400, late="." in code))
+    assert [pool.region for pool in pools] == list(REGIONS), "each region once"
+
+
+def test_one_spot_quota_says_nothing_of_another_though_the_family_is_one():
+    looking = search(types=["p5.48xlarge", "p4d.24xlarge"], markets=["spot"])
+    looking.refused(Pool("us-east-1", "p5.48xlarge", "spot"), QUOTA)
+    assert looking.reason_against(Pool("us-east-1", "p5en.48xlarge", "spot"))
+    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "spot"))
+
+
+def test_what_is_not_supported_on_spot_may_be_on_demand():
+    looking = search(markets=MARKETS)
+    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), NOT_HERE)
+    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot"))
+    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+
+
+def test_a_zone_without_a_default_subnet_is_out_for_all_types_and_markets():
+    looking = search(markets=MARKETS)
+    message = "No default subnet for availability zone: 'us-east-1b'."
+    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b"), ApiError("InvalidInput", message, 400))
+    assert looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1b"))
+    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1a"))
+
+
+def test_an_error_is_everywhere_s_only_when_every_region_says_so():
+    looking = search(REGIONS[:2])
+    looking.refused(Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("AuthFailure", "", 401))
+    assert looking.said_everywhere() is None
+    looking.exclude_region("us-west-2", "denied", ApiError("UnauthorizedOperation", "", 403))
+    assert looking.said_everywhere().region == "us-east-1"
 
 
 def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothing_else():
@@ -68,9 +106,10 @@ def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothin
 def test_a_type_not_offered_in_a_zone_is_out_there_alone():
     looking = search()
     looking.refused(
-        Pool("us-east-1", "g5.12xlarge", "on-demand"), Refusal("Unsupported", "not supported in (us-east-1b)", 400)
+        Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("Unsupported", "not supported in (us-east-1b)", 400)
     )
-    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b"))
+    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1b"))
+    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b")), "another market"
     assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1a"))
     assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
 
@@ -92,7 +131,7 @@ def test_the_next_round_leaves_out_what_is_out_for_good_and_asks_the_rest_again(
     assert asked(looking, lambda _: EMPTY) == []
 
 
-refusals = st.sampled_from([EMPTY, QUOTA, NOT_HERE, CLOSED, Refusal("Server.InternalError", "", late=True)])
+refusals = st.sampled_from([EMPTY, QUOTA, NOT_HERE, CLOSED, ApiError("Server.InternalError", "", late=True)])
 weather = st.fixed_dictionaries(
     {
         (region, instance_type, market): st.one_of(st.none(), refusals)
@@ -123,9 +162,9 @@ def test_what_can_be_had_is_found_unless_it_was_ruled_out_and_nobody_is_asked_tw
 
 @given(st.text(max_size=40), st.text(max_size=80), st.one_of(st.none(), st.integers(100, 599)))
 def test_an_unknown_code_never_rules_anything_out(code, message, status):
-    meaning = meaning_of(code, message, status)
-    if meaning is Meaning.STOP:
+    category = classify(code, message, status)
+    if category is ErrorCategory.FATAL:
         assert status is not None
         assert status < 500
     else:
-        assert meaning in Meaning
+        assert category in ErrorCategory

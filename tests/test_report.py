@@ -34,7 +34,7 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
     # A g5.12xlarge, its address, 500 GiB of data and its root volume.
     assert 5.672 < alive["dollars_an_hour"] < 6
     (refusal,) = events["refusals"]
-    assert (refusal["meaning"], refusal["where"]) == ("no capacity now", "us-east-1")
+    assert (refusal["meaning"], refusal["where"]) == ("insufficient capacity", "us-east-1")
     assert "finding" not in events
     assert {row["dataset"]: sorted(row["regions"]) for row in events["data-set"]} == {
         "speech": ["us-east-1", "us-west-2"]

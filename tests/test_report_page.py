@@ -240,8 +240,8 @@ def test_a_machine_that_aws_took_away_tells_so_and_one_that_died_for_lack_of_cap
     assert {life.fate for life in lives.lives} == {
         "Server.SpotInstanceTermination", "Server.InsufficientInstanceCapacity",
     }  # fmt: skip
-    assert [(r.refusal.code, r.refusal.meaning.value) for r in lives.refused] == [
-        ("Server.InsufficientInstanceCapacity", "no capacity now")
+    assert [(r.refusal.code, r.refusal.category.value) for r in lives.refused] == [
+        ("Server.InsufficientInstanceCapacity", "insufficient capacity")
     ]
 
 

@@ -150,7 +150,7 @@ def test_a_region_where_no_machine_could_stand_is_named_with_what_would_help(lab
     ended = setup(lab, YES="1", REGIONS="us-east-1 us-west-2 eu-west-1")
     assert ended.code == 1
     assert "us-west-2: no default VPC with subnets: `aws ec2 create-default-vpc --region us-west-2`" in ended.error
-    assert "eu-west-1: DescribeSubnets: OptInRequired" in ended.error
+    assert "eu-west-1: DescribeSubnets in eu-west-1: OptInRequired" in ended.error
     assert owned(cloud) == [("security-group", "us-east-1")]
 
 

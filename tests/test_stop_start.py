@@ -80,7 +80,7 @@ def test_where_capacity_is_gone_a_start_says_so_and_the_machine_stays_stopped(ru
     refused = running.run("start", EXP="demo")
     assert refused.code == 1
     assert "c6i.large can't be had in us-east-1" in refused.error
-    assert "no capacity now (InsufficientInstanceCapacity)" in refused.error
+    assert "insufficient capacity (InsufficientInstanceCapacity)" in refused.error
     assert len(cloud.calls("StartInstances")) == 1, "asked once: botocore's own repetitions ask the same empty pool"
     assert state(running) == "stopped"
     assert running.teardown().code == 0

@@ -68,7 +68,7 @@ def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
     start = Record(operation="StartInstances", request={"InstanceIds": ["i-1"]}, **asked)
     assert refusals_in([dry, refused, start]) == [refused, start]
     told = refused_in("demo", refused)
-    assert told.text == "demo: us-east-1  g5.xlarge  spot  no capacity now (InsufficientInstanceCapacity)"
+    assert told.text == "demo: us-east-1  g5.xlarge  spot  insufficient capacity (InsufficientInstanceCapacity)"
     assert refused_in("demo", start).wanted == "i-1"
 
 

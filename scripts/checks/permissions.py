@@ -8,7 +8,7 @@ from functools import partial
 
 from scripts.core.aws.dry_run import DryRuns, dry_runs
 from scripts.core.capacity.capacity import Pool
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.dry_runs import Answer, Trials, Tried
@@ -172,7 +172,7 @@ def _by_simulation(action: str, said: Mapping[str, bool | None]) -> Finding:
 
 
 def _why(lab: CheckedLab, region: str, result: Tried) -> str:
-    return in_words(lab.opened.cloud, region, Refusal(result.code, result.message))
+    return in_words(lab.opened.cloud, region, ApiError(result.code, result.message))
 
 
 def _comes_to_make(lab: CheckedLab, action: str) -> bool:

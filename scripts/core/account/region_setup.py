@@ -9,10 +9,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.account.setup_step import Step
-from scripts.core.aws.aws_errors import described
-from scripts.core.capacity.refusals import Meaning
+from scripts.core.aws.aws_errors import api_error, described
+from scripts.core.capacity.error_codes import NOT_PERMITTED, REGION_OUT, ErrorCategory
 from scripts.core.lab.config import Experiment
-from scripts.core.launch.asking import refusal_in
 from scripts.core.launch_part import RegionUnready, Site
 from scripts.core.session import Session
 
@@ -46,7 +45,7 @@ def region_setup(session: Session, region: str) -> RegionSetup:
     except RegionUnready as lack:
         found.missing.append(str(lack))
     except ClientError as refusal:
-        if refusal_in(refusal).meaning is not Meaning.REGION_OUT:
+        if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
             raise
         found.missing.append(described(refusal))
     except BotoCoreError as problem:  # a region that is not, or that nothing gets through to
@@ -117,7 +116,7 @@ def _advice(session: Session, region: str) -> list[str]:
                 "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
             )
     except ClientError as refusal:
-        if refusal_in(refusal).meaning is not Meaning.STOP:
+        if api_error(refusal).category not in NOT_PERMITTED:
             raise
         advice.append(f"what is the default for volumes and metadata may not be asked: {described(refusal)}")
     return advice

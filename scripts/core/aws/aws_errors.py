@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,7 +19,12 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.errors import LabError
+from scripts.core.registry.evidence import NEVER_SENT
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 NOT_ALLOWED = (
     "docs/iam-policy.json lists what the lab's role or user must be allowed, "
@@ -70,10 +76,64 @@ def in_words() -> Iterator[None]:
         raise LabError(f"AWS: {first_line}") from problem
 
 
+STATUS = "HTTPStatusCode"
+GLOBAL = ("iam",)
+"""Services that are the same in all regions."""
+REGION, SERVICE, OPERATION = "ec2_lab_region", "ec2_lab_service", "ec2_lab_operation"
+"""Attributes by which an exception carries where it is from; a ClientError has them in its ResponseMetadata."""
+
+
+def carry_regions(session: Session) -> None:
+    """Let every error of the session's clients carry its region and operation; botocore's own do not."""
+    events = session.get_component("event_emitter")
+    events.register_first("after-call", _name_origin)
+    events.register_first("after-call-error", _name_origin_of_failure)
+
+
+def _name_origin(parsed: Any, model: Any, context: dict[str, Any], http_response: Any, **_: Any) -> None:
+    if http_response.status_code >= 300 and isinstance(parsed, dict):  # noqa: PLR2004
+        service = model.service_model.service_name
+        parsed.setdefault("ResponseMetadata", {}).update(_origin(service, model.name, context))
+
+
+def _name_origin_of_failure(event_name: str, exception: Exception, context: dict[str, Any], **_: Any) -> None:
+    service, operation = event_name.split(".")[1:]
+    for key, value in _origin(service, operation, context).items():
+        setattr(exception, key, value)
+
+
+def _origin(service: str, operation: str, context: dict[str, Any]) -> dict[str, str]:
+    region = "" if service in GLOBAL else str(context.get("client_region") or "")
+    return {REGION: region, SERVICE: service, OPERATION: operation}
+
+
+def api_error(
+    problem: ClientError | BotoCoreError | ResponseParserError, *, market: str = "", instance_type: str = ""
+) -> ApiError:
+    """Return the error that an exception of a call stands for. Errors from before anything is sent are raised."""
+    if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
+        raise problem
+    metadata: dict[str, Any]
+    if isinstance(problem, ClientError):
+        said, metadata = problem.response.get("Error", {}), dict(problem.response.get("ResponseMetadata", {}))
+        code, message, status = str(said.get("Code", "Unknown")), str(said.get("Message", "")), metadata.get(STATUS)
+        operation = problem.operation_name
+    else:
+        metadata = {name: getattr(problem, name, "") for name in (REGION, SERVICE)}
+        code, message, status = type(problem).__name__, str(problem).partition("\n")[0], None
+        operation = getattr(problem, OPERATION, "")
+    service = f"{metadata[SERVICE]}:" if metadata.get(SERVICE) else ""
+    return ApiError(
+        code, message, status, region=metadata.get(REGION, ""), operation=f"{service}{operation}",
+        market=market, instance_type=instance_type,
+    )  # fmt: skip
+
+
 def described(refusal: ClientError) -> str:
-    """Return `RunInstances: UnauthorizedOperation: message (remedy)`."""
-    error = refusal.response.get("Error", {})
-    told = f"{refusal.operation_name}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
+    """Return `RunInstances in us-east-1: UnauthorizedOperation: message (remedy)`."""
+    error, region = refusal.response.get("Error", {}), refusal.response.get("ResponseMetadata", {}).get(REGION)
+    where = f"{refusal.operation_name} in {region}" if region else refusal.operation_name
+    told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
     return f"{told}{_by_the_clock(refusal) if error.get('Code') in CLOCK else ''}"
 
 

@@ -16,7 +16,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
 
-from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.aws_errors import carry_regions, in_words
 from scripts.core.aws.caller import introduced
 from scripts.core.aws.credentials_end import end_of_credentials
 from scripts.core.aws.known_accounts import KnownAccounts
@@ -198,6 +198,7 @@ def _aws_session(profile: str | None) -> boto3.Session:
 
 def _quick(session: botocore.session.Session) -> botocore.session.Session:
     """Let a session read what set-up left of botocore's data; boto3 adds its own to that."""
+    carry_regions(session)
     users = session.get_config_variable("data_path")
     session.register_component("data_loader", CutLoader(users.split(os.pathsep) if users else ()))
     return session

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from scripts.core.capacity.capacity import Pool, Search
-from scripts.core.capacity.refusals import Meaning, Refusal, quota_family
+from scripts.core.capacity.error_codes import ApiError, ErrorCategory
+from scripts.core.capacity.quota_names import quota_name
+
+EBS_QUOTAS = {
+    "VolumeLimitExceeded": 'EBS storage ("Storage for … volumes, in TiB")',
+    "MaxIOPSLimitExceeded": 'EBS "IOPS for Provisioned IOPS SSD … volumes"',
+    "SnapshotLimitExceeded": 'EBS "Snapshots per Region"',
+}
+"""By https://docs.aws.amazon.com/general/latest/gr/ebs-service.html."""
+NETWORK_QUOTAS = {
+    "AddressLimitExceeded": '"EC2-VPC Elastic IPs" (Amazon EC2); releasing an address that nothing uses frees one',
+    "NetworkInterfaceLimitExceeded": '"Network interfaces per Region" (Amazon VPC); '
+    "deleting interfaces in state `available` frees some",
+    "SecurityGroupLimitExceeded": '"VPC security groups per Region" (Amazon VPC); deleting unused groups frees some',
+    "RulesPerSecurityGroupLimitExceeded": '"Inbound or outbound rules per security group" (Amazon VPC); '
+    "deleting rules of addresses that nobody has any more frees some",
+}
+"""By https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, and what else helps."""
 
 
 def advice(search: Search, experiment: str) -> list[str]:
     """Return what the user can do about each sort of refusal, once each."""
-    lines = [line for pool, refusal in search.refusals.items() if (line := _about(pool, refusal))]
-    if any(refusal.meaning is Meaning.POOL_EMPTY for refusal in search.refusals.values()):
+    lines = [line for pool, error in search.refusals.items() if (line := _about(pool, error))]
+    if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.refusals.values()):
         lines.append(
             f"let experiments/{experiment}.toml take more types, markets or regions, "
             'or go on asking for longer (retry_for = "6h")'
@@ -17,21 +34,15 @@ def advice(search: Search, experiment: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _about(pool: Pool, refusal: Refusal) -> str | None:
-    match refusal.meaning:
-        case Meaning.QUOTA:
-            return f"ask AWS for a higher quota: {quota_name(pool)}, in {pool.region} (Service Quotas, Amazon EC2)"
-        case Meaning.NOT_IN_REGION:
-            return f"leave {pool.instance_type} out, or add a region that offers it: {pool.region} does not"
+def _about(pool: Pool, error: ApiError) -> str | None:
+    code = error.code.removeprefix("Client.")
+    match error.category:
+        case ErrorCategory.COMPUTE_QUOTA if name := quota_name(pool.instance_type, pool.market):
+            return f"ask AWS for a higher quota: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
+        case ErrorCategory.COMPUTE_QUOTA:
+            return f"ask AWS for a higher quota for {pool.instance_type}, {pool.market}, in {pool.region}"
+        case ErrorCategory.STORAGE_QUOTA:
+            return f"ask AWS for a higher quota: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
+        case ErrorCategory.NETWORK_QUOTA:
+            return f"ask AWS for a higher quota in {pool.region}: {NETWORK_QUOTAS[code]}"
     return None
-
-
-def quota_name(pool: Pool) -> str:
-    """Return the name that Service Quotas gives the vCPU quota that a pool counts against
-    (https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html).
-    """  # noqa: D205
-    family = quota_family(pool.instance_type)
-    shown = "Standard (A, C, D, H, I, M, R, T, Z)" if family == "Standard" else family
-    if pool.market == "spot":
-        return f"All {shown} Spot Instance Requests"
-    return f"Running On-Demand {shown} instances"

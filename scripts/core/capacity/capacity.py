@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from scripts.core.capacity.refusals import ZONE, Meaning, Refusal, quota_family
+from scripts.core.capacity.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
+from scripts.core.capacity.quota_names import quota_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,15 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Exclusion:
     """A set of pools, by what they have in common; None stands for any."""
 
     region: str
     instance_type: str | None = None
     zone: str | None = None
-    family: str | None = None
+    subnet: str | None = None
+    quota: str | None = None
+    """As `quota_key` names it."""
     market: str | None = None
 
     def covers(self, pool: Pool) -> bool:
@@ -54,9 +56,16 @@ class Scope:
             self.region == pool.region
             and self.instance_type in (None, pool.instance_type)
             and self.zone in (None, pool.zone)
-            and self.family in (None, quota_family(pool.instance_type))
+            and self.subnet in (None, pool.subnet)
+            and self.quota in (None, quota_key(pool.instance_type, pool.market))
             and self.market in (None, pool.market)
         )
+
+
+def region_of_zone(zone: str, regions: Sequence[str]) -> str | None:
+    """Return which of some regions a zone is in; names of zones begin with their region's (`us-west-2-lax-1a`)."""
+    found = [region for region in regions if zone.startswith(region) and not zone.removeprefix(region)[:1].isdigit()]
+    return max(found, key=len, default=None)
 
 
 ZonesOffering = Callable[[str], Mapping[str, Sequence[str]]]
@@ -71,39 +80,55 @@ class Search:
     """
 
     def __init__(self, wishes: Wishes, zones_offering: ZonesOffering) -> None:
-        self.refusals: dict[Pool, Refusal] = {}
-        """The last answer of every pool that was asked, in the order of asking."""
-        self.ruled_out: dict[Scope, str] = {}
+        self.refusals: dict[Pool, ApiError] = {}
+        """The last response of every pool that was asked, in the order of asking."""
+        self.ruled_out: dict[Exclusion, str] = {}
         """What is out for the whole search, and why."""
+        self.passed_over: dict[str, str] = {}
+        """The regions that are left out of this round alone, and why."""
+        self._region_errors: dict[str, ApiError] = {}
         self._wishes = wishes
         self._zones_offering = zones_offering
 
     def round(self) -> Iterator[Pool]:
         """Yield the pools of one round, each at most once; what is ruled out meanwhile is left out."""
-        for pool in self._first_pass():
-            if not self.reason_against(pool):
-                yield pool
-        for pool in self._second_pass():
-            if not self.reason_against(pool):
-                yield pool
+        self.passed_over.clear()
+        for a_pass in (self._first_pass, self._second_pass):
+            for pool in a_pass():
+                if pool.region not in self.passed_over and not self.reason_against(pool):
+                    yield pool
 
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
-        """Note an answer, and what it rules out for good."""
-        self.refusals[pool] = refusal
-        if scope := _ruled_out_by(pool, refusal):
-            self.ruled_out.setdefault(scope, str(refusal))
+    def refused(self, pool: Pool, error: ApiError) -> None:
+        """Note a response, and what it rules out for good."""
+        error = replace(error, region=pool.region, market=pool.market, instance_type=pool.instance_type)
+        self.refusals[pool] = error
+        if exclusion := _exclusion_for(pool, error):
+            self.ruled_out.setdefault(exclusion, error.explained)
+        if error.category in REGION_OUT:
+            self._region_errors.setdefault(pool.region, error)
 
-    def region_unready(self, region: str, reason: str) -> None:
-        """Rule a whole region out."""
-        self.ruled_out[Scope(region)] = reason
+    def exclude_region(self, region: str, reason: str, error: ApiError | None = None) -> None:
+        """Rule a whole region out. `error` is what AWS said, where it was AWS."""
+        self.ruled_out[Exclusion(region)] = reason
+        if error:
+            self._region_errors.setdefault(region, error)
+
+    def pass_over(self, region: str, reason: str) -> None:
+        """Leave a region out of this round: the next may find it in order."""
+        self.passed_over[region] = reason
 
     def reason_against(self, pool: Pool) -> str | None:
         """Return why a pool is out for good, or None."""
-        return next((reason for scope, reason in self.ruled_out.items() if scope.covers(pool)), None)
+        return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
 
     def exhausted(self) -> bool:
         """Say whether another round would ask nobody."""
         return all(self.reason_against(pool) for pool in self._first_pass())
+
+    def said_everywhere(self) -> ApiError | None:
+        """Return the error that is no region's own: each one said that the caller is unknown, or may not."""
+        said = [self._region_errors.get(region) for region in self._wishes.regions]
+        return said[0] if said and all(error and _may_be_global(error) for error in said) else None
 
     def _first_pass(self) -> Iterator[Pool]:
         for region, instance_type, market in self._choices():
@@ -132,7 +157,7 @@ class Search:
                     yield region, instance_type, market
 
     def _zones_of(self, region: str) -> list[str]:
-        return [zone for zone in self._wishes.zones if zone[:-1] == region]
+        return [zone for zone in self._wishes.zones if region_of_zone(zone, self._wishes.regions) == region]
 
     def _hinted(self, region: str, instance_type: str) -> set[str]:
         return {
@@ -143,19 +168,23 @@ class Search:
         }
 
 
-def _ruled_out_by(pool: Pool, refusal: Refusal) -> Scope | None:
-    match refusal.meaning:
-        case Meaning.NOT_IN_REGION:
-            return Scope(pool.region, pool.instance_type)
-        case Meaning.QUOTA:
-            return Scope(pool.region, family=quota_family(pool.instance_type), market=pool.market)
-        case Meaning.RESERVATION_OUT:
-            return Scope(pool.region, pool.instance_type, market=pool.market)
-        case Meaning.REGION_OUT:
-            return Scope(pool.region)
-        case Meaning.NOT_IN_ZONE:
-            # Asked without a zone, EC2 names the one that it tried.
-            named = re.search(ZONE, refusal.message)
-            zone = pool.zone or (named[0] if named else None)
-            return Scope(pool.region, pool.instance_type, zone) if zone else None
-    return None
+def _may_be_global(error: ApiError) -> bool:
+    return error.category in NOT_PERMITTED or error.is_about_credentials
+
+
+def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
+    """Return what a response rules out, and no more than it speaks of."""
+    this = Exclusion(pool.region, pool.instance_type, market=pool.market)
+    zone, found = pool.zone or error.zone_refused, None
+    match error.category:
+        case ErrorCategory.NOT_OFFERED | ErrorCategory.RESERVATION_UNUSABLE:
+            found = this
+        case ErrorCategory.COMPUTE_QUOTA:
+            found = Exclusion(pool.region, quota=quota_key(pool.instance_type, pool.market))
+        case ErrorCategory.NOT_OFFERED_IN_ZONE if pool.subnet or zone:
+            found = replace(this, zone=None if pool.subnet else zone, subnet=pool.subnet)
+        case ErrorCategory.ZONE_UNAVAILABLE if zone and error.lacks_default_subnet:
+            found = Exclusion(pool.region, zone=error.zone_refused or zone)
+        case category if category in REGION_OUT:
+            found = Exclusion(pool.region)
+    return found

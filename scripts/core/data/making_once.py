@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core.aws.aws_errors import api_error
 from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
-from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.capacity.error_codes import WAITING_HELPS, ApiError, ErrorCategory
 from scripts.core.errors import LabError
-from scripts.core.launch.asking import refusal_in
 from scripts.core.living import POLL, is_young
 from scripts.core.polling import growing
 from scripts.core.registry.evidence import Says, token_of, what_it_says
@@ -33,7 +33,7 @@ def made_once(
     attempt: tuple[str, str, Mapping[str, str]],
     find: Callable[[], T | None],
     make: Callable[[], T],
-    waits: Callable[[Refusal], None],
+    waits: Callable[[ApiError], None],
 ) -> tuple[T, bool]:
     """Return what `find` finds, or else what `make` makes, and whether it was made now.
 
@@ -49,10 +49,10 @@ def made_once(
         try:
             return make(), True
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = refusal_in(problem)
-            if refusal.meaning is Meaning.UNKNOWN_OUTCOME:
+            refusal = api_error(problem)
+            if refusal.category is ErrorCategory.AMBIGUOUS:
                 unclear += 1
-            elif refusal.meaning is not Meaning.TOO_FAST:
+            elif refusal.category not in WAITING_HELPS:
                 raise
             if unclear >= UNCLEAR_TRIES:
                 raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None

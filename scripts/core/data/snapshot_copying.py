@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.tags import DATASET, VERSION, tag_specifications
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.current_experiment import Threads
 from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest, usable
 from scripts.core.data.making_once import made_once
@@ -113,7 +113,7 @@ class Copying:
         answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
         return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
 
-    def _waits(self, copy: Copy, refusal: Refusal) -> None:
+    def _waits(self, copy: Copy, refusal: ApiError) -> None:
         copy.waits = f"{refusal}; asked again soon"
         self.report(copy)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.aws.tags import DATASET, as_tags, tag_specifications
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of, usable
 from scripts.core.data.making_once import made_once
 from scripts.core.data.mounted_volume import MountedVolume
@@ -35,7 +35,7 @@ class SnapshotCreation:
     volume: MountedVolume
     host: Host
 
-    def begin(self, waits: Callable[[Refusal], None]) -> tuple[DataSnapshot, bool]:
+    def begin(self, waits: Callable[[ApiError], None]) -> tuple[DataSnapshot, bool]:
         """Return the snapshot, and whether it was made now; one that an earlier run began is taken up.
 
         Raises LabError where the version exists already, made from another volume.

@@ -8,10 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
-from scripts.core.capacity.refusals import Meaning
+from scripts.core.aws.aws_errors import api_error
+from scripts.core.capacity.error_codes import TRANSIENT
 from scripts.core.data.data_sets import DataSnapshot
 from scripts.core.errors import LabError
-from scripts.core.launch.asking import refusal_in
 from scripts.core.polling import growing
 from scripts.core.session import Session
 
@@ -58,7 +58,7 @@ def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
 
 def _may_pass(problem: ClientError | BotoCoreError | ResponseParserError) -> bool:
     """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
-    return refusal_in(problem).meaning in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
+    return api_error(problem).category in TRANSIENT
 
 
 def _expect_no_error(found: DataSnapshot) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from botocore.exceptions import ClientError
 
 from scripts.core.aws.aws_errors import in_words
-from scripts.core.capacity.refusals import NOT_ALLOWED
+from scripts.core.capacity.error_codes import ACCESS_DENIED_CODES
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs, merged
 from scripts.core.doctor.checked_lab import CheckedLab, NotLooked
 from scripts.core.doctor.enabled_regions import RegionShut, opt_in_states
@@ -97,4 +97,4 @@ def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 def _is_not_allowed(problem: LabError) -> bool:
     refusal = problem.__cause__
-    return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in NOT_ALLOWED
+    return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in ACCESS_DENIED_CODES

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.core.capacity.refusals import NOT_ALLOWED
+from scripts.core.capacity.error_codes import ACCESS_DENIED_CODES
 from scripts.core.costs.aws_prices import PRICING_REGION
 from scripts.core.doctor.checked_lab import CheckedLab
 
-NO = (*NOT_ALLOWED, "403")
+NO = (*ACCESS_DENIED_CODES, "403")
 """The answer to a HEAD has no code but its status."""
 NOTHING = "e30="
 """An encoded authorization message that says nothing: who may ask is told that it is none."""

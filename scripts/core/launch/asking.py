@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
+from scripts.core.aws.aws_errors import api_error
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
-from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.capacity.error_codes import TRANSIENT, ApiError, ErrorCategory
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
-from scripts.core.registry.evidence import NEVER_SENT, NOT_NOW
+from scripts.core.registry.evidence import NOT_NOW
 from scripts.core.registry.record import new_id
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Instance = Mapping[str, Any]
 class Refused(Exception):
     """AWS said no, at once or late."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ApiError) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
 
@@ -58,31 +59,21 @@ def ask(
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = refusal_in(problem)
+            refusal = api_error(problem)
         else:
             bucket.granted()
             return made
-        bucket.refused() if refusal.meaning is Meaning.TOO_FAST else bucket.granted()
-        unclear = unclear or refusal.meaning is Meaning.UNKNOWN_OUTCOME
-        if refusal.meaning is Meaning.TOKEN_SPENT and renew:
+        bucket.refused() if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
+        unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
+        if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
             token = new_id()
         elif unclear and refusal.code in NOT_NOW:  # it speaks of this try alone
             break
-        elif refusal.meaning not in (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME):
+        elif refusal.category not in TRANSIENT:
             raise Refused(refusal)
     if refusal and not unclear:  # `too fast` to the last: nothing was made
         raise Refused(refusal)
     raise LabError(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {refusal}")
-
-
-def refusal_in(problem: ClientError | BotoCoreError | ResponseParserError) -> Refusal:
-    """Return the refusal that an exception of a call stands for. Errors from before anything is sent are raised."""
-    if isinstance(problem, ClientError):
-        error, metadata = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {})
-        return Refusal(error.get("Code", "Unknown"), error.get("Message", ""), metadata.get("HTTPStatusCode"))
-    if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
-        raise problem
-    return Refusal(type(problem).__name__, str(problem).partition("\n")[0])
 
 
 def _pauses() -> Iterator[float]:
@@ -98,7 +89,7 @@ class Starting:
     looks: SharedLooks
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
-    dead: list[Refusal] = field(default_factory=list)
+    dead: list[ApiError] = field(default_factory=list)
     """Why others ended instead: refusals that came late."""
 
     def look(self) -> None:
@@ -114,7 +105,7 @@ class Starting:
                 raise LabError(f"{identity} was stopped by somebody while it started")
             else:
                 reason = found.get("StateReason", {})
-                self.dead.append(Refusal(reason.get("Code", state), reason.get("Message", ""), late=True))
+                self.dead.append(ApiError(reason.get("Code", state), reason.get("Message", ""), late=True))
 
 
 def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> None:

@@ -8,12 +8,12 @@ import re
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.aws.cloud import Cloud
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 
 ENCODED = re.compile(r"Encoded authorization failure message: (?P<message>[\w+/=-]+)")
 
 
-def in_words(cloud: Cloud, region: str, refusal: Refusal) -> str:
+def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
     """Return a refusal's message; where it hides what was not allowed behind a code, and we may read that, in words.
 
     EC2 encodes its reasons so that only those who may call sts:DecodeAuthorizationMessage see them

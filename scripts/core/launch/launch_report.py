@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scripts.core import clock
 from scripts.core.capacity.advice import advice
 from scripts.core.capacity.capacity import Pool, Search
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.console import Console
 from scripts.core.hosts.hosts import region_of, ssh_files
 from scripts.core.hosts.ssh_files import Reach
@@ -52,12 +52,12 @@ class LaunchReport:
                 unknown_prices=budget.unknown,
             )  # fmt: skip
 
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
+    def refused(self, pool: Pool, refusal: ApiError) -> None:
         """Say what a pool answered."""
         late = " after it had started" if refusal.late else ""
         self.console.say(
             f"  {pool}  {refusal}{late}", "refused", style="yellow", **_fields(pool),
-            code=refusal.code, message=refusal.message, meaning=refusal.meaning.name, late=refusal.late,
+            code=refusal.code, message=refusal.message, meaning=refusal.category.name, late=refusal.late,
         )  # fmt: skip
 
     def region_unready(self, region: str, reason: str) -> None:
@@ -103,7 +103,7 @@ class LaunchReport:
         for line in helps:
             self.console.hint(f"  {line}")
         if self.console.as_json:
-            asked = [{**_fields(p), "code": r.code, "meaning": r.meaning.name} for p, r in search.refusals.items()]
+            asked = [{**_fields(p), "code": r.code, "meaning": r.category.name} for p, r in search.refusals.items()]
             self.console.say("", "in-vain", asked=asked, out=list(search.ruled_out.values()), advice=helps)
 
     def taking_down(self) -> None:

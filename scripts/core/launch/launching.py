@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Protocol
 
@@ -12,8 +12,8 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import in_one_line
 from scripts.core.aws.tags import tag_map
 from scripts.core.capacity.capacity import Pool, Search, Wishes
+from scripts.core.capacity.error_codes import STOPS, ApiError
 from scripts.core.capacity.offerings import zones_offering
-from scripts.core.capacity.refusals import Meaning, Refusal
 from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
 from scripts.core.errors import LabError
@@ -38,7 +38,7 @@ from scripts.core.session import Session
 class Listener(Protocol):
     """Who is told how a launch gets on."""
 
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
+    def refused(self, pool: Pool, refusal: ApiError) -> None:
         """A pool refused, at once or late."""
 
     def region_unready(self, region: str, reason: str) -> None:
@@ -219,7 +219,7 @@ class Launch:
             self._may_hold_something |= self._is_all_or_nothing
             self.shares.ready(pool.region)
         except RegionUnready as lack:
-            self.search.region_unready(pool.region, str(lack))
+            self.search.exclude_region(pool.region, str(lack))
             self.listener.region_unready(pool.region, str(lack))
             return False
         return True
@@ -274,12 +274,11 @@ class Launch:
         self.running.clear()
         self._origins.clear()
 
-    def _refused(self, pool: Pool, refusal: Refusal) -> None:
+    def _refused(self, pool: Pool, refusal: ApiError) -> None:
         self.search.refused(pool, refusal)
         self.listener.refused(pool, refusal)
-        if refusal.meaning is Meaning.STOP:
-            message = in_words(self.session.cloud, pool.region, refusal)
-            raise LabError(f"{pool.region}: {in_one_line(refusal.code, message)}")
+        if refusal.category in STOPS:
+            raise LabError(self._in_words(replace(refusal, region=pool.region)))
         # While this region is still being asked, the others can be looked at.
         self.shares.look_at(self.wishes.regions)
 
@@ -307,8 +306,14 @@ class Launch:
             how = f"run `make teardown EXP={self.name}`"
             raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
 
+    def _in_words(self, error: ApiError) -> str:
+        message = in_words(self.session.cloud, error.region, error)
+        return f"{error.region}: {in_one_line(error.code, message)}"
+
     def _in_vain(self) -> str:
         """Return why there are too few machines, in one line."""
+        if error := self.search.said_everywhere():
+            return self._in_words(error) + ("; so says every region" if len(self.wishes.regions) > 1 else "")
         if not self.search.refusals:
             return f"{self.name}: no region will do: {'; '.join(dict.fromkeys(self.search.ruled_out.values()))}"
         had = f"{len(self.running)} of {self.at_least} machines were" if self.running else "no machine was"

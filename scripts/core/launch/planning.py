@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
-from scripts.core.capacity.capacity import Pool, Scope, Search
+from scripts.core.capacity.capacity import Exclusion, Pool, Search
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.capacity.offerings import zones_offering
-from scripts.core.capacity.refusals import Refusal
 from scripts.core.capacity.wishes import wishes
 from scripts.core.costs.dollars import Dollars
 from scripts.core.errors import LabError
@@ -66,11 +66,11 @@ class Plan:
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:
-                search.region_unready(region, facts.lack)
+                search.exclude_region(region, facts.lack)
         for pool in pools:
             if reason := self._known_against(pool):
                 search.ruled_out.setdefault(
-                    Scope(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
+                    Exclusion(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
                 )
         return [Candidate(pool, self._price(pool), search.reason_against(pool)) for pool in pools]
 
@@ -83,7 +83,7 @@ class Plan:
         least = self.count if self.experiment.nodes > 1 else 1
         return request_for(self.share(pool.region), pool, self.count, least)
 
-    def dry_run(self, pool: Pool) -> Refusal | None:
+    def dry_run(self, pool: Pool) -> ApiError | None:
         """Ask AWS whether the request would be allowed; None if so, else its refusal.
 
         Raises LabError where what answers does not know dry runs.

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Pool
-from scripts.core.capacity.refusals import quota_family
+from scripts.core.capacity.quota_names import generation, quota_name
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
@@ -32,24 +32,15 @@ def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, in
 def quota_for(pool: Pool, known: Mapping[str, float]) -> tuple[str, float] | None:
     """Return name and value of the quota that a pool counts against, or None where it is not known.
 
-    Service Quotas names them `Running On-Demand P instances` and `All P5 Spot Instance Requests`: spot splits some
-    families by generation (https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html).
+    Where AWS's documentation lists no quota for a generation on spot, one that names it is taken.
     """
     if pool.market not in ("on-demand", "spot"):
         return None
-    ending = "Spot Instance Requests" if pool.market == "spot" else "instances"
-    for name, value in known.items():
-        if name.endswith(ending) and _families_in(name) & {quota_family(pool.instance_type), _generation(pool)}:
-            return name, value
-    return None
+    name = quota_name(pool.instance_type, pool.market) or _naming(pool, known)
+    return (name, known[name]) if name in known else None
 
 
-def _families_in(name: str) -> set[str]:
-    """Return the families that a quota's name speaks of: {"P4", "P3", "P2"}, {"G and VT"}, {"Standard"}."""
-    middle = re.sub(r"^(Running On-Demand|All) | (instances|Spot Instance Requests)$| \(.*\)", "", name)
-    return {"G and VT"} if middle == "G and VT" else set(re.split(r", | and ", middle))
-
-
-def _generation(pool: Pool) -> str:
-    found = re.match(r"[a-z]+\d", pool.instance_type)
-    return found[0].upper() if found else ""
+def _naming(pool: Pool, known: Mapping[str, float]) -> str:
+    wanted = generation(pool.instance_type).upper()
+    spot = (name for name in known if pool.market == "spot" and name.endswith("Spot Instance Requests"))
+    return next((name for name in spot if wanted in re.findall(r"\w+", name)), "")

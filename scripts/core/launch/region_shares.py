@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from botocore.exceptions import ClientError
 
 from scripts.core import clock
-from scripts.core.aws.aws_errors import described
-from scripts.core.capacity.refusals import Meaning
+from scripts.core.aws.aws_errors import api_error, described
+from scripts.core.capacity.error_codes import REGION_OUT
 from scripts.core.lab.config import Experiment
-from scripts.core.launch.asking import refusal_in
 from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.render import environment
 from scripts.core.session import Session
@@ -83,6 +82,6 @@ def _of_one_region() -> Iterator[None]:
     try:
         yield
     except ClientError as problem:
-        if refusal_in(problem).meaning is not Meaning.REGION_OUT:
+        if api_error(problem).category not in REGION_OUT:
             raise
         raise RegionUnready(described(problem)) from problem

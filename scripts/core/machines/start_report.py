@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from scripts.core import clock
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.console import Console
 from scripts.core.hosts.ssh_files import Reach
 from scripts.core.machines.stopping import Machine, state_of
@@ -19,13 +19,13 @@ class StartReport:
         self.console = console
         self.name = name
 
-    def refused(self, machine: Machine, refusal: Refusal) -> None:
+    def refused(self, machine: Machine, refusal: ApiError) -> None:
         """Say what AWS answered."""
         identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
         late = " after it had started" if refusal.late else ""
         self.console.say(
             f"  {identity} in {zone}: {refusal}{late}", "refused", style="yellow", id=identity, zone=zone,
-            code=refusal.code, message=refusal.message, meaning=refusal.meaning.name, late=refusal.late,
+            code=refusal.code, message=refusal.message, meaning=refusal.category.name, late=refusal.late,
         )  # fmt: skip
 
     def next_round(self, seconds: float, left: float) -> None:

@@ -11,11 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
-from scripts.core.capacity.refusals import Meaning, Refusal
+from scripts.core.aws.aws_errors import api_error
+from scripts.core.capacity.error_codes import TRANSIENT, ApiError, ErrorCategory
 from scripts.core.capacity.rounds import pauses
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import machines_of, region_of
-from scripts.core.launch.asking import refusal_in
 from scripts.core.machines.stopping import Machine, state_of
 from scripts.core.polling import growing
 from scripts.core.session import Session
@@ -23,14 +23,14 @@ from scripts.core.session import Session
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
 PATIENCE = 15 * 60
 """Seconds until a machine that neither runs nor is refused is reported."""
-AGAIN = (Meaning.POOL_EMPTY, Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
+AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *TRANSIENT}
 """What another try may change. Starting what is started already does no harm, so the outcome need not be known."""
 
 
 class Listener(Protocol):
     """Who is told how a start gets on."""
 
-    def refused(self, machine: Machine, refusal: Refusal) -> None:
+    def refused(self, machine: Machine, refusal: ApiError) -> None:
         """AWS does not start a machine, at once or late."""
 
     def next_round(self, seconds: float, left: float) -> None:
@@ -48,7 +48,7 @@ class StartingAgain:
     experiment: str
     retry_for: timedelta
     listener: Listener
-    _last: dict[str, Refusal] = field(default_factory=dict)
+    _last: dict[str, ApiError] = field(default_factory=dict)
 
     def run(self) -> list[Machine]:
         """Return the running machines' descriptions. Raises LabError where one can't be had; it stays stopped."""
@@ -80,14 +80,14 @@ class StartingAgain:
         try:
             ec2.start_instances(InstanceIds=[machine["InstanceId"]])
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = refusal_in(problem)
-            if refusal.meaning not in AGAIN:
+            refusal = api_error(problem)
+            if refusal.category not in AGAIN:
                 raise
             self._refused(machine, refusal)
-            return refusal.meaning is Meaning.UNKNOWN_OUTCOME
+            return refusal.category is ErrorCategory.AMBIGUOUS
         return True
 
-    def _refused(self, machine: Machine, refusal: Refusal) -> None:
+    def _refused(self, machine: Machine, refusal: ApiError) -> None:
         self._last[machine["InstanceId"]] = refusal
         self.listener.refused(machine, refusal)
 
@@ -103,7 +103,7 @@ class StartingAgain:
                     moving.append(machine)
                 elif state == "stopped" and machine["InstanceId"] in asked:
                     if str(reason.get("Code", "")).startswith("Server.") and waited > 0:
-                        self._refused(machine, Refusal(reason["Code"], reason.get("Message", ""), late=True))
+                        self._refused(machine, ApiError(reason["Code"], reason.get("Message", ""), late=True))
                         asked = asked - {machine["InstanceId"]}
                     elif waited < self.session.cloud.settling_seconds:
                         moving.append(machine)
@@ -119,6 +119,6 @@ class StartingAgain:
         last = self._last.get(machine["InstanceId"])
         return (
             f"{self.experiment}: {machine['InstanceType']} can't be had in {machine['Placement']['AvailabilityZone']} "
-            f"now ({last or 'no clear answer'}), where its volumes are; it stays stopped. Run make start later, set "
+            f"now ({last or 'no clear response'}), where its volumes are; it stays stopped. Run make start later, set "
             f"retry_for, or make teardown and launch, which look elsewhere"
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
-from scripts.core.capacity.refusals import NOT_ALLOWED, Meaning, meaning_of
+from scripts.core.capacity.error_codes import ACCESS_DENIED_CODES, WAITING_HELPS, ErrorCategory, classify
 from scripts.core.kind import Kind, Resource
 from scripts.core.registry.record import Event, Record
 
@@ -38,7 +38,7 @@ class Says(Enum):
 NOT_NOW = frozenset(
     {
         *NEVER_SENT,
-        *NOT_ALLOWED,
+        *ACCESS_DENIED_CODES,
         # Who asks is looked at before what is asked, and the token is part of that.
         "AuthFailure", "Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
         "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken", "OptInRequired",
@@ -64,10 +64,10 @@ def what_it_says(record: Record) -> Says:
     code = str(error.get("code"))
     if code in NEVER_SENT:
         return Says.NOT_NOW
-    meaning = meaning_of(code, str(error.get("message")), error.get("http_status"))
-    if error.get("retries") or meaning is Meaning.UNKNOWN_OUTCOME:
+    category = classify(code, str(error.get("message")), error.get("http_status"))
+    if error.get("retries") or category is ErrorCategory.AMBIGUOUS:
         return Says.NOTHING
-    return Says.NOT_NOW if code in NOT_NOW or meaning is Meaning.TOO_FAST else Says.NOTHING_MADE
+    return Says.NOT_NOW if code in NOT_NOW or category in WAITING_HELPS else Says.NOTHING_MADE
 
 
 def token_of(record: Record) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.registry.record import Event, Record
 
 ASKING = ("RunInstances", "StartInstances")
@@ -22,13 +22,13 @@ def market_in(request: Mapping[str, Any]) -> str:
     return str(request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"))
 
 
-def refusal_in(record: Record) -> Refusal | None:
+def refusal_in(record: Record) -> ApiError | None:
     """Return by what AWS refused to make or start a machine; None where a record tells of none, or of a dry run's."""
     asked = record.operation in ASKING and not (record.request or {}).get("DryRun")
     if record.event is not Event.ERROR or not asked:
         return None
     error = record.error or {}
-    return Refusal(str(error.get("code")), str(error.get("message")), error.get("http_status"))
+    return ApiError(str(error.get("code")), str(error.get("message")), error.get("http_status"))
 
 
 def described_in(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

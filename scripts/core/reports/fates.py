@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from scripts.core.capacity.refusals import MEANINGS, Meaning, Refusal
+from scripts.core.capacity.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory
 from scripts.core.costs.charges import Span
 from scripts.core.kind import Kind, Resource
 from scripts.core.registry.machine_records import described_in, market_in, refusal_in, transition_in
@@ -54,7 +54,7 @@ class Refused:
     zone: str
     type: str
     market: str
-    refusal: Refusal
+    refusal: ApiError
 
 
 @dataclass(slots=True)
@@ -132,14 +132,17 @@ def _reason(told: Mapping[str, Any]) -> str:
     return "taken down" if code == BY_US else code
 
 
+REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
+
+
 def _came_late(life: Life, record: Record) -> Iterator[Refused]:
     """Return the refusal that a machine's death was: it was made, and died for lack of capacity or quota."""
     code = life.fate.removeprefix("Server.").removeprefix("Client.")
-    if MEANINGS.get(code) in (Meaning.POOL_EMPTY, Meaning.QUOTA, Meaning.REGION_OUT):
+    if CATEGORIES.get(code) in REFUSED_LATE:
         details = life.machine.details
         yield Refused(
             moment_of(record.time), life.experiment, life.machine.region, details.get("zone", ""),
-            details.get("type", ""), details.get("market", "on-demand"), Refusal(life.fate, "", late=True),
+            details.get("type", ""), details.get("market", "on-demand"), ApiError(life.fate, "", late=True),
         )  # fmt: skip
 
 

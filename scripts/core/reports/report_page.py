@@ -120,7 +120,7 @@ def _more(said: str, unpriced: int) -> str:
 
 
 def _refusals(past: Past) -> Figure:
-    meanings = Counter(one.refusal.meaning.value for one in past.refused)
+    meanings = Counter(one.refusal.category.value for one in past.refused)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'machine')}"
     return Figure("Refusals ever", f"{len(past.refused):,}", most)
 

@@ -83,7 +83,7 @@ def _reason(group: Sequence[Refused]) -> Reason:
     last = max(group, key=lambda one: one.time)
     return Reason(
         where=last.zone or last.region, what=f"{last.type} {last.market}".strip(),
-        meaning=last.refusal.meaning.value, code=last.refusal.code, message=plain(last.refusal.message),
+        meaning=last.refusal.category.value, code=last.refusal.code, message=plain(last.refusal.message),
         times=len(group), first=min(one.time for one in group), last=last.time,
     )  # fmt: skip
 

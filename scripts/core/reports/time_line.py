@@ -226,7 +226,7 @@ def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
     """Return a mark below the line for each bin with refusals, longer for more of them."""
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
     for one in row.refused:
-        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.refusal.meaning.value] += 1
+        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.refusal.category.value] += 1
     found = []
     for number, count in sorted(_by_bin(row.refused, axis).items()):
         x, width = 100 * number / BINS, 100 / BINS

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scripts.core.capacity.capacity import Pool, Search
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.console import Console
 from scripts.core.costs.budget import Budget
 from scripts.core.hosts.hosts import region_of
@@ -46,7 +46,7 @@ class SweepLine:
     def within(self, budgets: Sequence[Budget]) -> None:
         """Say nothing: a launch that would pass one fails, and says so."""
 
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
+    def refused(self, pool: Pool, refusal: ApiError) -> None:
         """Say what a pool answered."""
         self._now(f"{pool}  {refusal.code}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.core import clock
 from scripts.core.capacity.capacity import Pool
-from scripts.core.capacity.refusals import Refusal
+from scripts.core.capacity.error_codes import ApiError
 from scripts.core.console import Console
 from scripts.core.kind import Resource
 from scripts.core.launch.launch_report import LaunchReport
@@ -93,12 +93,12 @@ class RelaunchReport(LaunchReport):
         super().__init__(report.console, name)
         self._notices = report.notices
 
-    def refused(self, pool: Pool, refusal: Refusal) -> None:
+    def refused(self, pool: Pool, refusal: ApiError) -> None:
         """Say what a pool answered."""
         super().refused(pool, refusal)
         event = Refused(
             experiment=self.name, region=pool.region, code=refusal.code, message=refusal.message,
-            wanted=f"{pool.instance_type}  {pool.market}", meaning=refusal.meaning.value,
+            wanted=f"{pool.instance_type}  {pool.market}", meaning=refusal.category.value,
         )  # fmt: skip
         self._notices.tell(event)
 

@@ -56,5 +56,5 @@ def refused_in(name: str, record: Record) -> Refused:
         wanted = " ".join(request.get("InstanceIds", ()))
     return Refused(
         experiment=name, at=record.time, region=str(record.region), code=refusal.code, message=refusal.message,
-        wanted=wanted, meaning=refusal.meaning.value,
+        wanted=wanted, meaning=refusal.category.value,
     )  # fmt: skip

@@ -10,11 +10,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.core.aws.aws_errors import api_error
 from scripts.core.aws.tags import tag_map
-from scripts.core.capacity.refusals import Meaning
+from scripts.core.capacity.error_codes import NOT_PERMITTED, TRANSIENT
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.launch.asking import refusal_in
 from scripts.core.living import is_new
 from scripts.core.machines.standing import NOT_SHOWN_YET, UNKNOWN_TO_AWS
 from scripts.core.polling import growing
@@ -31,7 +31,6 @@ from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in
 
 FIRST_POLL, LONGEST_POLL = 1.0, 15.0
 """Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
-PASSING = (Meaning.TOO_FAST, Meaning.UNKNOWN_OUTCOME)
 """What another look may change: AWS is too busy, or this machine is off the network for a while."""
 
 
@@ -111,8 +110,8 @@ class Watching:
             self._saw_all = True
             self._told.discard("no answer")
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = refusal_in(problem)
-            if refusal.meaning not in PASSING:
+            refusal = api_error(problem)
+            if refusal.category not in TRANSIENT:
                 raise
             yield from self._once("no answer", Remark(f"{self.name}: AWS can't be asked now ({refusal}); still trying"))
 
@@ -201,7 +200,7 @@ class Watching:
             try:
                 found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
             except ClientError as refusal:
-                if refusal_in(refusal).meaning is not Meaning.STOP:
+                if api_error(refusal).category not in NOT_PERMITTED:
                     raise
                 code = refusal.response["Error"]["Code"]
                 why = f"{self.name}: no notice of spot interruptions: DescribeSpotInstanceRequests: {code}"

@@ -1,0 +1,131 @@
+"""The table of errors, row by row, in AWS's own words."""
+
+import pytest
+
+from scripts.core.capacity.error_codes import CATEGORIES, PREFIXES, ApiError, ErrorCategory, classify, zones_in
+from scripts.core.capacity.quota_names import quota_key, quota_name
+
+C = ErrorCategory
+IN_ZONE = (
+    "Your requested instance type (p5.48xlarge) is not supported in your requested Availability Zone (us-east-1e). "
+    "Please retry your request by not specifying an Availability Zone or choosing us-east-1a, us-east-1b."
+)
+NO_SUBNET_IN_ZONE = "No default subnet for availability zone: 'us-east-1e'."
+NO_SUBNETS = "No subnets found for the default VPC 'vpc-0123'. Please specify a subnet."
+SUBSCRIBE = (
+    "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please visit "
+    "https://aws.amazon.com/marketplace/pp?sku=abc"
+)
+BY_POLICY = (
+    "You are not authorized to perform this operation. User: arn:aws:iam::1:user/eve is not authorized to perform: "
+    "ec2:RunInstances on resource: arn:aws:ec2:eu-west-3:1:instance/* with an explicit deny in a service control "
+    "policy. Encoded authorization failure message: abc"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "category"),
+    [
+        ("InsufficientInstanceCapacity", "", 500, C.INSUFFICIENT_CAPACITY),
+        ("SpotMaxPriceTooLow", "", 400, C.INSUFFICIENT_CAPACITY),
+        ("ReservationCapacityExceeded", "", 400, C.INSUFFICIENT_CAPACITY),
+        ("InsufficientFreeAddressesInSubnet", "", 400, C.ZONE_UNAVAILABLE),
+        ("InvalidInput", NO_SUBNET_IN_ZONE, 400, C.ZONE_UNAVAILABLE),
+        ("InvalidSubnetID.NotFound", NO_SUBNET_IN_ZONE, 400, C.ZONE_UNAVAILABLE),
+        ("InvalidInput", "The input is not valid.", 400, C.FATAL),
+        ("Unsupported", IN_ZONE, 400, C.NOT_OFFERED_IN_ZONE),
+        ("Unsupported", "The requested configuration is currently not supported.", 400, C.NOT_OFFERED),
+        ("InvalidParameterValue", "Invalid value 'p9.large' for InstanceType.", 400, C.NOT_OFFERED),
+        ("InvalidParameterValue", "Invalid value for Placement", 400, C.FATAL),
+        ("VolumeTypeNotAvailableInZone", "", 400, C.NOT_OFFERED_IN_ZONE),
+        ("VcpuLimitExceeded", "", 400, C.COMPUTE_QUOTA),
+        ("MaxSpotInstanceCountExceeded", "", 400, C.COMPUTE_QUOTA),
+        ("MaxIOPSLimitExceeded", "", 400, C.STORAGE_QUOTA),
+        ("RulesPerSecurityGroupLimitExceeded", "", 400, C.NETWORK_QUOTA),
+        ("ResourceLimitExceeded", "", 400, C.TOO_MANY_AT_ONCE),
+        ("RequestLimitExceeded", "", 503, C.THROTTLED),
+        ("ThrottlingException", "", 400, C.THROTTLED),
+        ("ThrottlingSomethingNew", "", 400, C.THROTTLED),
+        ("PriorRequestNotComplete", "", 400, C.THROTTLED),
+        ("InternalServerException", "", 500, C.AMBIGUOUS),
+        ("ResponseParserError", "", None, C.AMBIGUOUS),
+        ("ReadTimeoutError", "", None, C.AMBIGUOUS),
+        ("503", "Service Unavailable", 503, C.AMBIGUOUS),
+        ("501", "Not Implemented", 501, C.FATAL),
+        ("AuthFailure", "AWS was not able to validate the provided access credentials", 401, C.REGION_UNUSABLE),
+        ("InvalidClientTokenId", "The security token included in the request is invalid.", 403, C.REGION_UNUSABLE),
+        ("OptInRequired", "You are not subscribed to this service.", 401, C.REGION_UNUSABLE),
+        ("OptInRequired", SUBSCRIBE, 401, C.SUBSCRIPTION_REQUIRED),
+        ("MissingInput", NO_SUBNETS, 400, C.REGION_UNUSABLE),
+        ("InvalidAMIID.Unavailable", "", 400, C.REGION_UNUSABLE),
+        ("PendingVerification", "", 400, C.REGION_UNUSABLE),
+        ("UnauthorizedOperation", BY_POLICY, 403, C.REGION_DENIED),
+        ("UnauthorizedOperation", "", 403, C.ACCESS_DENIED),
+        ("AccessDeniedException", "", 400, C.ACCESS_DENIED),
+        ("Blocked", "", 403, C.FATAL),
+        ("RequestExpired", "", 400, C.FATAL),
+        ("InvalidUserData.Malformed", "", 400, C.FATAL),
+        ("SomethingNewOfAws", "", 418, C.FATAL),
+        ("IdempotentParameterMismatch", "", 400, C.PARAMETER_MISMATCH),
+        ("IdempotentInstanceTerminated", "", 400, C.CLIENT_TOKEN_REUSED),
+        ("DryRunOperation", "", 412, C.DRY_RUN_SUCCEEDED),
+    ],
+)
+def test_an_error_means_what_the_table_says(code, message, status, category):
+    assert classify(code, message, status) is category
+
+
+@pytest.mark.parametrize(
+    ("code", "category"),
+    [
+        ("Server.InsufficientInstanceCapacity", C.INSUFFICIENT_CAPACITY),
+        ("Server.InternalError", C.INSUFFICIENT_CAPACITY),
+        ("Server.SpotInstanceTermination", C.INSUFFICIENT_CAPACITY),
+        ("Client.VolumeLimitExceeded", C.STORAGE_QUOTA),
+        ("Client.InvalidSnapshot.NotFound", C.REGION_UNUSABLE),
+        ("Client.InternalError", C.REGION_UNUSABLE),
+        ("Client.UserInitiatedShutdown", C.FATAL),
+    ],
+)
+def test_a_late_error_is_never_ambiguous_because_the_instance_is_dead(code, category):
+    assert ApiError(code, "", late=True).category is category
+
+
+def test_every_category_has_a_code_or_a_message_of_its_own():
+    by_message = {C.NOT_OFFERED, C.SUBSCRIPTION_REQUIRED, C.REGION_DENIED, C.RESERVATION_UNUSABLE, C.FATAL}
+    assert {*CATEGORIES.values(), *PREFIXES.values()} | by_message == set(C)
+
+
+def test_zones_are_known_by_their_region_whatever_aws_calls_them():
+    text = "in (us-west-2-lax-1a), us-west-2b or ec2.us-west-2.amazonaws.com, arn:aws:ec2:us-west-2:1"
+    assert zones_in(text, "us-west-2") == ["us-west-2-lax-1a", "us-west-2b"]
+    assert zones_in("choosing eusc-de-east-1a.", "eusc-de-east-1") == ["eusc-de-east-1a"]
+    assert ApiError("Unsupported", IN_ZONE, 400, region="us-east-1").zone_refused == "us-east-1e"
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "market", "name"),
+    [
+        ("g5.xlarge", "on-demand", "Running On-Demand G and VT instances"),
+        ("gr6.4xlarge", "spot", "All G and VT Spot Instance Requests"),
+        ("p4d.24xlarge", "on-demand", "Running On-Demand P instances"),
+        ("p4d.24xlarge", "reservation:cr-1", "Running On-Demand P instances"),
+        ("p4de.24xlarge", "spot", "All P4, P3 and P2 Spot Instance Requests"),
+        ("p5en.48xlarge", "spot", "All P5 Spot Instance Requests"),
+        ("p5.48xlarge", "block:cr-1", None),
+        ("p6-b200.48xlarge", "spot", None),
+        ("trn1.32xlarge", "spot", "All Trn Spot Instance Requests"),
+        ("u7i-12tb.224xlarge", "spot", None),
+        ("im4gn.large", "on-demand", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"),
+        ("x2idn.16xlarge", "spot", "All X Spot Instance Requests"),
+        ("mac2.metal", "on-demand", None),
+        ("q9.large", "on-demand", None),
+    ],
+)
+def test_a_quota_has_the_name_that_aws_gives_it_and_none_that_is_guessed(instance_type, market, name):
+    assert quota_name(instance_type, market) == name
+
+
+def test_types_without_a_known_quota_share_none_with_others():
+    assert quota_key("p6-b200.48xlarge", "spot") == quota_key("p6-b300.48xlarge", "spot")
+    assert quota_key("p6-b200.48xlarge", "spot") != quota_key("p5.48xlarge", "spot")
