@@ -126,7 +126,9 @@ class Front:
                 self._carried_out(call, world)
                 _wait_for_the_caller_to_go(call)
                 raise Disconnected
-        return error(Problem(fault.code or "InternalError", fault.message), call.protocol)
+        answer = error(Problem(fault.code or "InternalError", fault.message), call.protocol)
+        answer.status = fault.status or answer.status
+        return answer
 
     def _carried_out(self, call: Call, world: Ec2) -> Answer:
         with self.lock:

@@ -58,6 +58,8 @@ class Fault(BaseModel):
     """Of a call that it is about; which calls, the weather's seed decides."""
     code: str | None = None
     message: str = "made so by the weather"
+    status: int | None = None
+    """The HTTP status, where it is not the code's own."""
     kind: Literal["reset-before", "reset-after", "truncated", "html-503", "hang-after"] | None = None
     """`before` and `after` AWS did what was asked; `hang-after` holds the answer back until the caller gives up."""
 

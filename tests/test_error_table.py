@@ -1,0 +1,228 @@
+"""Every row of the table of errors, and what each command does when AWS answers it in one region.
+
+One run of a command meets many rows, each in a region of its own. `python -m tests.test_error_table` prints the table.
+A command is added by a column in DOES and a test that compares what it does with that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from scripts.core.capacity.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
+from tests.living import living_in
+
+C = ErrorCategory
+FIRST, LAST = "us-east-1", "us-west-2"
+"""The lab's own region, and one that is in order."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One error as AWS words it."""
+
+    code: str
+    message: str = "made so"
+    status: int | None = None
+    """Where it is not the code's own."""
+    kind: str | None = None
+    """Where it is no error of AWS but of the wire: as the weather calls it."""
+
+    def fault(self, region: str, action: str, **more: object) -> dict:
+        """Return the weather in which AWS answers so in a region."""
+        said = {"kind": self.kind} if self.kind else {"code": self.code, "message": self.message, "status": self.status}
+        return {"action": action, "region": region, **said, **more}
+
+
+SUBSCRIBE = (
+    "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please visit "
+    "https://aws.amazon.com/marketplace/pp?sku=abc"
+)
+DENIED_BY_POLICY = (
+    "You are not authorized to perform this operation. User: arn:aws:iam::1:user/eve is not authorized to perform this "
+    "operation with an explicit deny in a service control policy."
+)
+ROWS: dict[ErrorCategory, tuple[Row, ...]] = {
+    C.INSUFFICIENT_CAPACITY: (
+        Row("InsufficientInstanceCapacity", "We currently do not have sufficient g5.xlarge capacity."),
+        Row("UnfulfillableCapacity", "Unable to fulfill capacity due to your request configuration."),
+    ),
+    C.ZONE_UNAVAILABLE: (
+        Row("InvalidInput", "No default subnet for availability zone: '{region}b'."),
+        Row("InvalidSubnetID.NotFound", "No default subnet for availability zone: '{region}b'."),
+        Row("InsufficientFreeAddressesInSubnet", "There are not enough free addresses in subnet 'subnet-1'."),
+    ),
+    C.NOT_OFFERED_IN_ZONE: (
+        Row(
+            "Unsupported",
+            "Your requested instance type (c6i.large) is not supported in your requested Availability Zone ({region}b)."
+            " Please retry your request by not specifying an Availability Zone or choosing {region}a.",
+        ),
+    ),
+    C.NOT_OFFERED: (
+        Row("Unsupported", "The requested configuration is currently not supported."),
+        Row("InvalidParameterValue", "Invalid value 'c6i.large' for InstanceType."),
+    ),
+    C.COMPUTE_QUOTA: (
+        Row("VcpuLimitExceeded", "You have requested more vCPU capacity than your current vCPU limit of 0 allows."),
+    ),
+    C.STORAGE_QUOTA: (Row("VolumeLimitExceeded", "You have exceeded your maximum gp3 storage limit of 50 TiB."),),
+    C.NETWORK_QUOTA: (Row("NetworkInterfaceLimitExceeded", "Interface limit of 5000 exceeded."),),
+    C.RESERVATION_UNUSABLE: (Row("InvalidCapacityReservationId.NotFound", "The ID 'cr-1' does not exist."),),
+    C.TOO_MANY_AT_ONCE: (Row("ResourceLimitExceeded"),),
+    C.THROTTLED: (Row("RequestLimitExceeded", "Request limit exceeded."), Row("PriorRequestNotComplete")),
+    C.AMBIGUOUS: (
+        Row("InternalError"), Row("ServiceUnavailable"), Row("", kind="truncated"), Row("", kind="html-503"),
+        Row("", kind="reset-after"),
+    ),
+    C.REGION_UNUSABLE: (
+        Row("AuthFailure", "AWS was not able to validate the provided access credentials"),
+        Row("OptInRequired", "You are not subscribed to this service."),
+        Row("MissingInput", "No subnets found for the default VPC 'vpc-1'. Please specify a subnet."),
+        Row("InvalidAMIID.Unavailable"),
+        Row("InvalidSnapshot.NotFound"),
+        Row("PendingVerification"),
+    ),
+    C.REGION_DENIED: (Row("UnauthorizedOperation", DENIED_BY_POLICY),),
+    C.ACCESS_DENIED: (Row("UnauthorizedOperation", "You are not authorized to perform this operation."),),
+    C.SUBSCRIPTION_REQUIRED: (Row("OptInRequired", SUBSCRIBE),),
+    C.PARAMETER_MISMATCH: (Row("IdempotentParameterMismatch"),),
+    C.CLIENT_TOKEN_REUSED: (Row("IdempotentInstanceTerminated"),),
+    C.DRY_RUN_SUCCEEDED: (Row("DryRunOperation"),),
+    C.FATAL: (Row("InvalidParameterValue", "Value (x) for parameter y is invalid."), Row("NotImplemented", status=501),
+              Row("Blocked"), Row("ExpiredToken"), Row("SomethingNewOfAws")),
+}  # fmt: skip
+
+NEXT, ELSEWHERE = "notes it and asks the next pool", "leaves the region out and asks the next"
+AGAIN, STOP = "sends the same request again, by the same token", "stops, with AWS's message"
+DOES: dict[str, dict[ErrorCategory, str]] = {
+    "launch": {
+        **dict.fromkeys(C, NEXT), **dict.fromkeys(REGION_OUT, ELSEWHERE), **dict.fromkeys(TRANSIENT, AGAIN),
+        **dict.fromkeys(STOPS, STOP), C.CLIENT_TOKEN_REUSED: "sends the request again, by a new token",
+    },
+}  # fmt: skip
+"""Command -> what it does. Each category has its word."""
+OTHERS = ("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1", "ap-northeast-1", "ap-south-1",
+          "ap-southeast-1", "ca-central-1", "sa-east-1")  # fmt: skip
+TYPES = ("c5.large", "c5.xlarge", "c5.2xlarge", "m5.large", "m5.xlarge", "m5.2xlarge", "r5.large", "r5.xlarge",
+         "r5.2xlarge", "t3.large", "t3.xlarge", "g4dn.xlarge", "c6i.large")  # fmt: skip
+"""The last is the one that is had; the one before it has a quota of its own."""
+
+
+def rows(*categories):
+    """Return the rows of some categories."""
+    return [row for category in categories for row in ROWS[category]]
+
+
+def words_of(row, region):
+    """Return the message of a row in a region."""
+    return row.message.replace("{region}", region)
+
+
+def weather_of(by_region, action, **more):
+    """Return faults by which each region answers its row."""
+    faults = [row.fault(region, action, **more) for region, row in by_region.items()]
+    return [fault | {"message": str(fault.get("message", "")).replace("{region}", fault["region"])} for fault in faults]
+
+
+def a_lab_in(lab, regions, types=TYPES[-1:]):
+    """Let a lab's experiment ask in some regions, for what needs no data."""
+    lab.write("lab.toml", f"regions = {json.dumps(list(regions))}\n")
+    lab.write("experiments/demo.toml", f"types = {json.dumps(list(types))}\n")
+
+
+def test_every_row_is_what_the_table_says():
+    for category, found in ROWS.items():
+        for row in found:
+            message = row.message.replace("{region}", FIRST)
+            assert row.kind or classify(row.code, message, row.status or 400, FIRST) is category, row
+
+
+@pytest.mark.parametrize("command", DOES)
+def test_every_command_has_its_word_for_every_row(command):
+    assert DOES[command].keys() == set(C)
+
+
+def test_launch_asks_the_next_pool_for_every_row_that_is_about_one_pool(lab, cloud):
+    here = rows(
+        *(category for category, does in DOES["launch"].items() if does == NEXT and category != C.COMPUTE_QUOTA)
+    )
+    here += ROWS[C.COMPUTE_QUOTA]
+    types = TYPES[-1 - len(here) :]
+    a_lab_in(lab, [FIRST], types)
+    cloud.weather(
+        capacity=[
+            {"type": one, "code": row.code, "message": words_of(row, FIRST)}
+            for one, row in zip(types, here, strict=False)
+        ]
+    )
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    refused = [(event["type"], event["code"]) for event in ended.events if event["event"] == "refused"]
+    assert refused == list(zip(types, [row.code for row in here], strict=False))
+    assert [found["InstanceType"] for found in living_in(cloud, FIRST, "instance")] == [TYPES[-1]]
+
+
+def test_launch_leaves_a_region_out_for_every_row_that_is_about_one_region(lab, cloud):
+    about_regions = rows(*(category for category, does in DOES["launch"].items() if does == ELSEWHERE))
+    met = dict(zip([FIRST, *OTHERS], about_regions, strict=False))
+    assert len(met) == len(about_regions)
+    a_lab_in(lab, [*met, LAST])
+    cloud.weather(faults=weather_of(met, "*"))
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    passed = {event["region"]: event["reason"] for event in ended.events if event["event"] == "passed-over"}
+    assert passed.keys() == met.keys()
+    for region, row in met.items():
+        assert f"in {region}: {row.code}: {row.message}" in passed[region]
+    assert living_in(cloud, LAST, "instance")
+
+
+def test_launch_asks_for_nothing_more_in_a_region_that_refuses_as_a_whole(lab, cloud):
+    met = {FIRST: ROWS[C.STORAGE_QUOTA][0], "us-east-2": ROWS[C.ACCESS_DENIED][0]}
+    a_lab_in(lab, [*met, LAST], [TYPES[0], TYPES[-1]])
+    cloud.weather(faults=weather_of(met, "RunInstances"))
+    assert lab.launch().code == 0
+    assert [call["region"] for call in cloud.calls("RunInstances")] == [FIRST, "us-east-2", LAST]
+
+
+def test_launch_sends_the_same_again_for_every_row_that_says_nothing_was_decided(lab, cloud):
+    again = rows(*(category for category, does in DOES["launch"].items() if does == AGAIN))
+    a_lab_in(lab, [LAST])
+    for some in (again[:5], again[5:]):
+        cloud.weather(faults=[row.fault(LAST, "RunInstances", times=1) for row in some])
+        before = len(cloud.calls("RunInstances"))
+        assert lab.launch().code == 0
+        calls = cloud.calls("RunInstances")[before:]
+        assert len(calls) == len(some) + 1
+        assert len({call["params"]["ClientToken"] for call in calls}) == 1
+        assert len(living_in(cloud, LAST, "instance")) == 1
+        assert lab.teardown().code == 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [ROWS[C.SUBSCRIPTION_REQUIRED][0], ROWS[C.FATAL][0], pytest.param(ROWS[C.FATAL][1], marks=pytest.mark.full)],
+    ids=lambda row: row.code,
+)
+def test_launch_stops_with_awss_own_message_for_every_row_that_is_about_all_regions(lab, cloud, row):
+    a_lab_in(lab, [FIRST, LAST])
+    cloud.weather(faults=[row.fault(FIRST, "RunInstances")])
+    ended = lab.launch()
+    assert ended.code == 1
+    assert f"{FIRST}: {row.code}: {row.message}" in ended.error
+    assert len(cloud.calls("RunInstances")) == 1
+
+
+def print_table():
+    """Print the table as Markdown."""
+    print(f"| row | for example | {' | '.join(DOES)} |\n|{' --- |' * (2 + len(DOES))}")
+    for category, found in ROWS.items():
+        examples = ", ".join(dict.fromkeys(row.code or row.kind for row in found))
+        print(f"| {category.value} | {examples} | {' | '.join(does[category] for does in DOES.values())} |")
+
+
+if __name__ == "__main__":
+    print_table()
