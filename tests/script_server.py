@@ -25,8 +25,12 @@ import scripts
 from scripts.core.aws.local_server import LOCAL_DIRECTORY
 from scripts.local_cloud.clock import CLOCK_FILE
 from tests.cloud_time import live_by
+from tests.made_once import make_once
 
-PRELOADED = ("boto3", "botocore.session", "rich.box", "rich.console", "rich.progress", "rich.table", "sh")
+PRELOADED = (
+    "argparse", "boto3", "botocore.session", "encodings.idna", "rich._emoji_codes", "rich.box", "rich.console",
+    "rich.progress", "rich.table", "sh", "typer._adapters", "typer._click.decorators",
+)  # fmt: skip
 SERVICES = ("ec2", "sts", "ssm", "pricing", "service-quotas", "ebs", "s3", "dynamodb", "cloudtrail", "iam")
 NOT_PRELOADED = ("scripts.local_cloud.", "scripts.environment")
 """The local cloud is a process of its own; the other runs before anything is installed."""
@@ -39,23 +43,8 @@ def preload() -> None:
     for module in pkgutil.walk_packages(scripts.__path__, "scripts."):
         if not module.name.startswith(NOT_PRELOADED):
             importlib.import_module(module.name)
-    read_once(importlib.import_module("botocore.loaders").JSONFileLoader)
-    session = importlib.import_module("boto3").Session("none", "none")
-    for service in SERVICES:
-        session.client(service, region_name="us-east-1")
+    make_once(SERVICES)
     gc.freeze()
-
-
-def read_once(loader: type) -> None:
-    """Let each of botocore's data files be parsed by the server alone."""
-    parsed, parse = {}, loader.load_file
-
-    def load_file(self: object, path: str) -> object:
-        if path not in parsed:
-            parsed[path] = parse(self, path)
-        return parsed[path]
-
-    loader.load_file = load_file
 
 
 def wanted(control: socket.socket) -> str:
