@@ -22,11 +22,22 @@ def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud)
     ended = lab.run("dataset_build", **SOURCE)  # the local cloud's machines never boot, so the pull is not seen
     assert ended.code == 1
     assert "`make teardown EXP=build-talks` ends it" in ended.err
-    other = lab.run("dataset_build", **{**SOURCE, "FROM": "s3://recordings/others"})
-    assert "build-talks already lives" in other.error
+    for _ in range(2):  # the first one leaves nothing by which the second took the machine for its own
+        other = lab.run("dataset_build", **{**SOURCE, "FROM": "s3://recordings/others"})
+        assert "build-talks lives, and pulls from s3://recordings/talks" in other.error
     assert lab.teardown("build-talks").code == 0
     assert versions(lab) == []
     assert volumes(cloud) == []
+
+
+def test_an_experiment_of_that_name_is_nobodys_build(lab, cloud):
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/build-talks.toml", 'types = ["t3.micro"]\n')
+    lab.run("dataset_build", **SOURCE)
+    assert lab.teardown("build-talks").code == 0
+    assert lab.launch("build-talks").code == 0
+    for _ in range(2):
+        assert "build-talks lives, and is an experiment" in lab.run("dataset_build", **SOURCE).error
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from scripts.core.aws.tags import AT_TEARDOWN, as_tags
 from scripts.core.console import Console
@@ -18,7 +19,8 @@ from scripts.core.launch.experiment_launch import launch_experiment
 from scripts.core.launch.launch_report import LaunchReport
 from scripts.core.machines.removal import remove_everything
 from scripts.core.polling import growing
-from scripts.core.registry.resuming import AlreadyLives
+from scripts.core.registry.record import Record
+from scripts.core.registry.resuming import RUN, AlreadyLives
 from scripts.core.runs.ending import UNIT, Ending, ending_on
 from scripts.core.session import Session
 
@@ -53,16 +55,28 @@ def build_from_bucket(
 
 
 def _launch(session: Session, name: str, report: LaunchReport, experiment: Experiment, source: str) -> None:
-    """Launch the machine, unless it lives already and pulls the same. Raises LabError."""
-    notes = [record.note for record in session.records_here(name) if record.experiment == name and record.note]
-    earlier = next((note[PULLS] for note in reversed(notes) if PULLS in note), None)
+    """Launch the machine, unless it lives already and pulls the same. Raises LabError.
+
+    Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
+    """
+    earlier = _pulled_by(session.records_here(name), name)
+    if name in session.holdings(name).names and earlier != source:
+        does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
+        raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
     session.recorder.note(**{PULLS: source})
     try:
         launch_experiment(session, name, experiment, report)
     except AlreadyLives:
-        if earlier != source:
-            raise
         report.sets_up(f"{name} lives already: its pull is waited for")
+
+
+def _pulled_by(records: Iterable[Record], name: str) -> str | None:
+    """Return what the last launch by a name was to pull; None where it was an experiment's."""
+    source: str | None = None
+    for record in records:
+        if record.experiment == name and record.note:
+            source = record.note.get(PULLS, None if RUN in record.note else source)
+    return source
 
 
 def _becomes(session: Session, name: str, end: str) -> None:
