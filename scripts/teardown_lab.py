@@ -25,9 +25,9 @@ WithData = Annotated[
 def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = False, as_json: AsJson = False) -> None:
     """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
 
-    What another registry made is shown and stays. Refused while an experiment lives, whoever's. Data sets and kept
-    volumes are shown with their monthly cost, and stay unless WITH_DATA=1. Exit 0 if AWS shows nothing of it any more,
-    1 if anything is left or would be deleted.
+    What another registry made is shown and stays, and so does what only has copied tags. Refused while an experiment
+    lives, whoever's. Data sets and kept volumes are shown with their monthly cost, and stay unless WITH_DATA=1. Exit 0
+    if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
     """
     from scripts.core.account.account_survey import survey
     from scripts.core.account.lab_belongings import belongings
@@ -42,7 +42,7 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))
-        found = belongings(seen.items, session.lab.name, session.registry_ids())
+        found = belongings(seen.items, session.lab.name, session.ownership(session.holdings_ever()))
         show(console, found, with_data)
         check_removable(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
@@ -63,6 +63,8 @@ def show(console: Console, found: Belongings, with_data: bool) -> None:
         row(console, item, "goes" if with_data else "stays")
     for item in found.others:
         row(console, item, "another lab's")
+    for item in found.copies:
+        row(console, item, "a copy")
     if found.data:
         dollars, unknown = sum_of(found.data)
         more = f", and {unknown} of unknown price" if unknown else ""

@@ -115,6 +115,21 @@ def test_an_earlier_snapshot_of_the_volume_does_not_stand_for_the_one_at_the_tea
     assert sorted(tags(found)["lab:version"] for found in snapshots(cloud, "results")) == ["1", "2"]
 
 
+def test_what_only_has_the_tags_of_the_saved_snapshot_does_not_stand_for_it(lab, cloud):
+    write(lab, scratch="snapshot")
+    assert lab.launch().code == 0
+    ec2 = cloud.client("ec2", "us-east-1")
+    (scratch,) = [volume["VolumeId"] for volume in volumes(cloud) if volume["Size"] == 10]
+    empty = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    forged = {"lab:dataset": "results", "lab:version": "1", "lab:source": scratch, "lab:at-teardown": "saved"}
+    ec2.create_snapshot(
+        VolumeId=empty,
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": [{"Key": k, "Value": v} for k, v in forged.items()]}],
+    )
+    assert lab.teardown().code == 0
+    assert scratch in {found["VolumeId"] for found in snapshots(cloud, "results")}
+
+
 def test_experiments_that_end_at_the_same_time_make_a_version_each_of_the_same_data_set(lab, cloud):
     write(lab, scratch="snapshot")
     lab.waits = True  # threads of one script wait for what the others do

@@ -153,6 +153,15 @@ def test_a_copy_of_what_the_registry_made_is_told_from_it_and_deleted_by_its_nam
     assert machines(cloud) == [machine]
 
 
+@pytest.mark.parametrize("tag", ["lab:shared", "lab:dataset"])
+def test_nothing_that_costs_hides_behind_a_tag_of_what_is_the_labs(running, cloud, tag):
+    volume = cloud.client("ec2", "us-east-1").create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=marked(running, "volume", **{tag: "lab"})
+    )["VolumeId"]
+    code, _, found = audit(running)
+    assert (code, [(one["finding"], one["id"]) for one in found]) == (3, [("orphan", volume)])
+
+
 def test_who_is_meant_must_be_somebody(lab):
     assert "OF: 'bob' is nobody" in lab.run("audit", REGIONS=HERE, FIX="1", OF="bob").error
 

@@ -123,6 +123,8 @@ def test_what_was_not_kept_is_neither_kept_for_longer_nor_deleted(lab, cloud, ke
         assert "VOLUME: which?" in lab.run(script).error
         refused = lab.run(script, VOLUME=other, KEEP_FOR="30d", YES="1").error
         assert f"{other} was not kept at a teardown: it is not the lab's" in refused
+    ec2.create_tags(Resources=[other], Tags=[{"Key": "lab:kept", "Value": "2026-11-24 after demo"}])
+    assert "it is not the lab's" in lab.run("volume_delete", VOLUME=other, YES="1").error, "whoever may tag wrote that"
     assert "KEEP_FOR: 'x' is not a duration" in lab.run("volume_keep", VOLUME=kept, KEEP_FOR="x").error
     assert "REASON: 'a\\nb'" in lab.run("volume_keep", VOLUME=kept, KEEP_FOR="3d", REASON="a\nb").error
     assert len(ec2.describe_volumes()["Volumes"]) == 2

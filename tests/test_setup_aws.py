@@ -212,6 +212,26 @@ def test_what_another_registry_shares_in_the_account_is_shown_and_left(wanting, 
     assert owned(cloud) == ALL
 
 
+def test_what_has_copied_tags_is_shown_and_left(wanting, cloud):
+    """AWS Backup and snapshot policies copy all tags of what they back up."""
+    assert setup(wanting, YES="1").code == 0
+    assert wanting.run("snapshot_copy", DATASET="speech", REGIONS="us-west-1").code == 0
+    ec2 = cloud.client("ec2", "us-west-1")
+    (snapshot,) = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    backup = ec2.create_volume(
+        AvailabilityZone="us-west-1a", SnapshotId=snapshot["SnapshotId"],
+        TagSpecifications=[{"ResourceType": "volume", "Tags": snapshot["Tags"]}],
+    )["VolumeId"]  # fmt: skip
+    again = ec2.create_snapshot(
+        VolumeId=backup, TagSpecifications=[{"ResourceType": "snapshot", "Tags": snapshot["Tags"]}]
+    )["SnapshotId"]
+    ended = teardown(wanting, YES="1", WITH_DATA="1", JSON="1")
+    assert ended.code == 0, ended.err
+    assert {row["id"] for row in told(ended, "belongs") if row["what"] == "a copy"} == {backup, again}
+    assert {backup, again} <= {thing["id"] for thing in cloud.inventory()}
+    assert snapshot["SnapshotId"] not in {thing["id"] for thing in cloud.inventory()}
+
+
 def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
     wanting.write("lab.toml", f'name = "other"\n{LAB}')

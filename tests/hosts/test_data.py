@@ -108,6 +108,18 @@ def test_killed_while_it_is_frozen_it_is_thawed_and_the_next_run_takes_the_snaps
     assert "which an earlier run began" in again.out
 
 
+def test_what_only_has_the_tags_of_a_version_is_not_taken_for_it(data, cloud):
+    lab, variables, _, volume, _ = data
+    ec2 = cloud.client("ec2", "us-east-1")
+    empty = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    forged = {"lab:dataset": "speech", "lab:version": "7", "lab:source": volume, "lab:registry": identity}
+    tags = [{"Key": key, "Value": value} for key, value in forged.items()]
+    ec2.create_snapshot(VolumeId=empty, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
+    wanted = {"DATASET": "speech", "VERSION": "7", "EXP": "demo", "MOUNT": "/data", "VOLUME": volume}
+    assert "VERSION: speech@7 exists already" in lab.run("snapshot_create", **wanted, **variables).error
+
+
 def test_a_volume_that_can_not_be_frozen_is_not_snapshotted(data, cloud):
     lab, variables, host, volume, _ = data
     host.run("fsfreeze", "--freeze", "/data")

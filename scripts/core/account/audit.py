@@ -22,6 +22,9 @@ IsYoung = Callable[[str], bool]
 OVER = ("terminated", "shutting-down", "deleting", "deleted", "error")
 """States in which a thing costs no more."""
 
+OF_EXPERIMENTS, SNAPSHOT = ("instance", "volume", "address"), "snapshot"
+"""The kinds that are never a lab's as a whole, whatever their tags say; and the kind that a data set is."""
+
 
 class Verdict(StrEnum):
     """What is the matter with a thing."""
@@ -101,7 +104,7 @@ def findings(
 
 def _finding(item: Item, ours: Ownership, expected: set[str | None], today: date) -> Finding | None:
     resource, tags = item.resource, item.tags
-    if is_over(item) or DATASET in tags or SHARED in tags:
+    if is_over(item) or _is_the_labs(item):
         return None
     marks = Marks.read(tags)
     if marks is None:
@@ -116,6 +119,13 @@ def _finding(item: Item, ours: Ownership, expected: set[str | None], today: date
     if marks.registry not in ours.registries:
         return replace(finding, verdict=Verdict.ANOTHERS, why=f"{why}, of the registry {marks.registry[:8]}…")
     return _of_ours(item, marks, finding, ours, expected, today)
+
+
+def _is_the_labs(item: Item) -> bool:
+    """Say whether a thing belongs to a lab as a whole. Nothing of an experiment's own hides behind such a tag."""
+    if item.resource.kind in OF_EXPERIMENTS:
+        return False
+    return SHARED in item.tags or (DATASET in item.tags and item.resource.kind == SNAPSHOT)
 
 
 def _of_ours(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scripts.core.account.account_survey import Item
 from scripts.core.account.audit import is_over
 from scripts.core.aws.tags import DATASET, EXPERIMENT, KEPT, SHARED
-from scripts.core.ownership import Marks
+from scripts.core.ownership import Marks, Ownership
 
 MACHINE, SNAPSHOT = "instance", "snapshot"
 
@@ -25,28 +25,33 @@ class Belongings:
     """What experiments have, whoever's, and instances that build data sets."""
     others: list[Item] = field(default_factory=list)
     """What another lab shares, what another registry made, and data sets that somebody tagged by hand."""
+    copies: list[Item] = field(default_factory=list)
+    """What has the tags of something that this registry made, and is not that: a backup of a data set, for one."""
 
 
-def belongings(items: Iterable[Item], lab: str, registries: Collection[str]) -> Belongings:
+def belongings(items: Iterable[Item], lab: str, ours: Ownership) -> Belongings:
     """Sort what lives in an account by whose it is; what is nobody's in any lab is left out.
 
-    `registries` are the ids that this registry answers for: a tag of the lab's alone makes nothing its own.
+    A tag of the lab's alone makes nothing its own. What carries a call's tags of which no record is left does count:
+    nothing else tells of it, and it is shown before it is deleted.
     """
     found = Belongings()
     for item in items:
-        if not is_over(item) and (pile := _pile(found, item, lab, registries)) is not None:
+        if not is_over(item) and (pile := _pile(found, item, lab, ours)) is not None:
             pile.append(item)
     return found
 
 
-def _pile(found: Belongings, item: Item, lab: str, registries: Collection[str]) -> list[Item] | None:
+def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item] | None:
     tags, marks = item.tags, Marks.read(item.tags)
     if marks is None:
         return found.others if DATASET in tags and item.resource.kind == SNAPSHOT else None
     if item.resource.kind == MACHINE or (EXPERIMENT in tags and KEPT not in tags):
         return found.at_work
-    if marks.registry not in registries:
+    if marks.registry not in ours.registries:
         return found.others
+    if marks.record in ours.known.tokens and not ours.proves(item.kind, item.found):
+        return found.copies
     if DATASET in tags or KEPT in tags:
         return found.data
     return found.own if tags.get(SHARED, lab) == lab else found.others

@@ -76,9 +76,11 @@ class DataSetBuilding:
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
-            there = usable(in_region(self.session.cloud, self.region, self.dataset), self.session.registry_ids())
+            ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
+            there = in_region(self.session.cloud, self.region, self.dataset)
             same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
-            return next((s for s in same if self.version in (None, s.version)), None)
+            mine = (s for s in same if ours.proves(kind, s.as_described))
+            return next((s for s in mine if self.version in (None, s.version)), None)
 
         def start() -> DataSnapshot:
             with numbered(self.session, self.dataset, self.version, self.region) as version:

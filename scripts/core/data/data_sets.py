@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.core.aws.cloud import Cloud
-from scripts.core.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, tag_map
+from scripts.core.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, as_tags, tag_map
 from scripts.core.data.sizes import GIB
 from scripts.core.errors import LabError
 from scripts.core.launch_part import RegionUnready
@@ -53,6 +53,8 @@ class DataSnapshot:
     tags: Mapping[str, str]
     owner: str = ""
     """The account whose it is."""
+    volume: str = ""
+    """What it was made from, where AWS says; of a copy, a volume that never was."""
 
     @classmethod
     def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
@@ -64,7 +66,7 @@ class DataSnapshot:
             state=found["State"], progress=found.get("Progress", ""), gib=found["VolumeSize"],
             started=started if isinstance(started, str) else started.isoformat(), encrypted=found["Encrypted"],
             stored=found.get("FullSnapshotSizeInBytes"), failure=found.get("StateMessage", ""), tags=tags,
-            owner=found.get("OwnerId", ""),
+            owner=found.get("OwnerId", ""), volume=found.get("VolumeId", ""),
         )  # fmt: skip
 
     @property
@@ -90,6 +92,11 @@ class DataSnapshot:
         says a later time than AWS is not believed.
         """
         return min((self.started, *_moments(self.tags.get(MADE))), key=_moment, default="") if self.started else ""
+
+    @property
+    def as_described(self) -> dict[str, Any]:
+        """What of AWS's description proves who made it."""
+        return {"SnapshotId": self.id, "Tags": as_tags(self.tags), "StartTime": self.started, "VolumeId": self.volume}
 
     @property
     def percent(self) -> float:

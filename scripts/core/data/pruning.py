@@ -7,7 +7,7 @@ from itertools import groupby
 
 from botocore.exceptions import ClientError
 
-from scripts.core.aws.tags import EXPERIMENT, as_tags, tag_map
+from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.data.data_sets import DataSnapshot, by_age
 from scripts.core.lab.config import load_experiment
 from scripts.core.session import Session
@@ -32,12 +32,11 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
     kind = session.kinds["snapshot"]
     found: dict[str, str] = {}
     for snapshot in snapshots:
-        as_described = {"SnapshotId": snapshot.id, "Tags": as_tags(snapshot.tags), "StartTime": snapshot.started}
         if snapshot.owner != account.id:
             found[snapshot.id] = f"of account {snapshot.owner}"
         elif snapshot.registry and snapshot.registry not in ownership.registries:
             found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
-        elif not ownership.proves(kind, as_described):
+        elif not ownership.proves(kind, snapshot.as_described):
             found[snapshot.id] = "not made by this registry: delete it in the AWS console"
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core.aws.tags import DATASET, as_tags, tag_specifications
 from scripts.core.capacity.error_codes import ApiError
-from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of, usable
+from scripts.core.data.data_sets import SOURCE, DataSnapshot, in_region, tags_of
 from scripts.core.data.making_once import made_once
 from scripts.core.data.mounted_volume import MountedVolume
 from scripts.core.data.numbering import numbered
@@ -48,12 +48,15 @@ class SnapshotCreation:
         report(snapshot)
         return until_completed(self.session, self.region, snapshot.id, report)
 
-    def _there(self) -> list[DataSnapshot]:
-        return usable(in_region(self.session.cloud, self.region, self.dataset), self.session.registry_ids())
+    def _made(self) -> list[DataSnapshot]:
+        """Return what this registry made, by proof: of a copy of one's tags nothing is known but that."""
+        ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
+        there = in_region(self.session.cloud, self.region, self.dataset)
+        return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
 
     def _begun_earlier(self) -> DataSnapshot | None:
         """Return the pending snapshot of this volume, or the completed one that is asked for by its version."""
-        same = [s for s in self._there() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
+        same = [s for s in self._made() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
         return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
 
     def _create(self) -> DataSnapshot:

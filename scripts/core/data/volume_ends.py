@@ -161,8 +161,10 @@ def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
     # Not any snapshot of the volume: `make snapshot-create` may have made one while it was still written to.
     known = {SOURCE: one.volume, AT_TEARDOWN: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
-    there = session.kinds["snapshot"].find(session.cloud, one.region, wanted)
-    return next((DataSnapshot.of(s, one.region) for s in there if s["State"] != "error"), None)
+    # Nor one that only has its tags, as a backup or a forgery: the volume is deleted once it is saved.
+    kind, ours = session.kinds["snapshot"], session.ownership(session.holdings_ever())
+    there = [s for s in kind.find(session.cloud, one.region, wanted) if s["State"] != "error" and ours.proves(kind, s)]
+    return DataSnapshot.of(there[0], one.region) if there else None
 
 
 def _snapshot(session: Session, one: Ending) -> DataSnapshot:

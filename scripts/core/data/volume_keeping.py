@@ -13,6 +13,7 @@ from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.lab.values import REASON, duration
 from scripts.core.lab.volume_config import LONGEST
+from scripts.core.ownership import Marks
 from scripts.core.secret_detection import secret_in
 from scripts.core.session import Session
 
@@ -30,7 +31,7 @@ def kept_volume(session: Session, volume: str) -> KeptVolume:
     found, region = described(session, volume, regions_of_interest(session))
     tags = tag_map(found.get("Tags"))
     resource = session.kinds["volume"].resource(found, region, tags)
-    if KEPT not in tags:
+    if KEPT not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
         raise LabError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
     return KeptVolume(resource, Kept.read(tags))
