@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
+from scripts.core.console import Console, run, warn
 from scripts.core.options import AsJson, Base, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
+    from scripts.core.capacity.capacity import Pool
     from scripts.core.launch.planning import Candidate, Plan
 
 app = script(__doc__)
@@ -37,6 +38,8 @@ def plan(
         defined = definition(session, exp, base, parameters_in(parameters), first_of_matrix=True)
         planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
+        for what in planned.unknown():
+            warn(f"not known to this plan: {what}")
         show_candidates(console, candidates)
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
@@ -45,7 +48,7 @@ def plan(
             console.say(f"code: {pack}", "code", **pack.as_note())
         tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
-        show_permission(console, planned, first)
+        show_permission(console, planned, candidates)
 
 
 def show_candidates(console: Console, candidates: list[Candidate]) -> None:
@@ -84,17 +87,35 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     console.document(f"cloud-init:\n{document}")
 
 
-def show_permission(console: Console, planned: Plan, first: Candidate) -> None:
-    """Say whether AWS would allow the request. Raises LabError if not."""
+def show_permission(console: Console, planned: Plan, candidates: list[Candidate]) -> None:
+    """Say whether AWS would allow the request, in the first region that does. Raises LabError where none does."""
     from scripts.core.aws.aws_errors import in_one_line
+    from scripts.core.capacity.error_codes import STOPS
     from scripts.core.errors import LabError
     from scripts.core.launch.authorization import in_words
 
-    refusal = planned.dry_run(first.pool)
-    if refusal:
-        message = in_words(planned.session.cloud, first.pool.region, refusal)
-        raise LabError(f"a dry run in {first.pool.region}: {in_one_line(refusal.code, message)}")
-    console.say(f"a dry run in {first.pool.region} says that it is allowed", "allowed", region=first.pool.region)
+    refused: list[str] = []
+    for pool in first_in_each_region(candidates):
+        error = planned.dry_run(pool)
+        if error is None:
+            for line in refused:
+                warn(f"{line}; a launch asks the next region")
+            console.say(f"a dry run in {pool.region} says that it is allowed", "allowed", region=pool.region)
+            return
+        message = in_words(planned.session.cloud, pool.region, error)
+        refused.append(f"a dry run in {pool.region}: {in_one_line(error.code, message)}")
+        if error.category in STOPS:
+            break
+    raise LabError(refused[-1])
+
+
+def first_in_each_region(candidates: list[Candidate]) -> list[Pool]:
+    """Return the pool that a launch would ask first in each region that it would ask."""
+    found: dict[str, Pool] = {}
+    for candidate in candidates:
+        if not candidate.out:
+            found.setdefault(candidate.pool.region, candidate.pool)
+    return list(found.values())
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_anoth
 
 
 def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "no"}])
+    cloud.weather(faults=[{"action": "RunInstances", "code": "InvalidParameterValue", "message": "no"}])
     lab.write("plugins/kept.py", KEPT)
     assert lab.launch("four").code == 1
     assert kinds(cloud) == ["placement-group", "security-group"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from scripts.core.capacity.error_codes import TRANSIENT, ApiError
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
 
@@ -26,7 +27,19 @@ class Site:
 
 
 class RegionUnready(LabError):
-    """The region lacks something that the launch needs, other regions may have it: it is passed over."""
+    """The region lacks something that the launch needs, other regions may have it: it is passed over.
+
+    `error` is what AWS said, where it was AWS that said so.
+    """
+
+    def __init__(self, reason: str, error: ApiError | None = None) -> None:
+        super().__init__(reason)
+        self.error = error
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the region may be in order the next time."""
+        return self.error is not None and self.error.category in TRANSIENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,14 @@ class Machine(LaunchPart):
         request: dict[str, Any] = {
             # Two hops, or containers on the machine can't reach the metadata service
             # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
-            "MetadataOptions": {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 2},
+            # Nothing here reads tags there. An account may show them by default, and then EC2 takes no tag whose key
+            # has a slash or a space (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html).
+            "MetadataOptions": {
+                "HttpEndpoint": "enabled",
+                "HttpTokens": "required",
+                "HttpPutResponseHopLimit": 2,
+                "InstanceMetadataTags": "disabled",
+            },
             # A plain `shutdown` on the machine is then its end, and no server is needed for a time to live.
             "InstanceInitiatedShutdownBehavior": "terminate",
         }

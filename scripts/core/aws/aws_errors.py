@@ -43,6 +43,8 @@ REMEDIES = {
     "ExpiredToken": "the session is over: log in again (`aws sso login`)",
     "ExpiredTokenException": "the session is over: log in again (`aws sso login`)",
     "OptInRequired": "the account has not opted in to this region: do so in AWS, or leave it out of regions",
+    "Client.InternalError": "mostly a KMS key that EC2 may not use: see to the policy and state of the key of the "
+    "data's snapshot, and of the account's default key for EBS",
     "Blocked": "AWS has blocked the account: see AWS Support",
     "PendingVerification": "AWS is still verifying the account for this region: wait, or leave it out of regions",
     "VPCIdNotSpecified": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
@@ -50,6 +52,7 @@ REMEDIES = {
 }
 """What mends a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
+NOT_REACHED = "is this machine online, and the region's name right?"
 CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
 """Codes behind which a wrong clock may be; AWS bears five minutes."""
 NOTICEABLE = 60
@@ -68,12 +71,11 @@ def in_words() -> Iterator[None]:
             f"AWS: {problem}; set up a profile (`aws configure sso`) and name it in lab.toml: profile = "
         ) from problem
     except EndpointConnectionError as problem:
-        raise LabError(f"AWS: {problem}; is this machine online, and the region's name right?") from problem
+        raise LabError(f"AWS: {described(problem)}") from problem
     except ParamValidationError:
         raise  # a bug of ours, not the user's
     except (BotoCoreError, ResponseParserError) as problem:
-        first_line = str(problem).partition("\n")[0]
-        raise LabError(f"AWS: {first_line}") from problem
+        raise LabError(f"AWS: {described(problem)}") from problem
 
 
 STATUS = "HTTPStatusCode"
@@ -129,12 +131,21 @@ def api_error(
     )  # fmt: skip
 
 
-def described(refusal: ClientError) -> str:
+def described(problem: ClientError | BotoCoreError | ResponseParserError) -> str:
     """Return `RunInstances in us-east-1: UnauthorizedOperation: message (remedy)`."""
-    error, region = refusal.response.get("Error", {}), refusal.response.get("ResponseMetadata", {}).get(REGION)
-    where = f"{refusal.operation_name} in {region}" if region else refusal.operation_name
+    if not isinstance(problem, ClientError):
+        remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
+        return f"{_where(problem)}{str(problem).partition(chr(10))[0]}{remedy}"
+    error, region = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {}).get(REGION)
+    where = f"{problem.operation_name} in {region}" if region else problem.operation_name
     told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
-    return f"{told}{_by_the_clock(refusal) if error.get('Code') in CLOCK else ''}"
+    return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
+
+
+def _where(problem: BotoCoreError | ResponseParserError) -> str:
+    """Return in front of what goes wrong on the wire where it does; nothing where it does before."""
+    operation, region = getattr(problem, OPERATION, ""), getattr(problem, REGION, "")
+    return f"{operation}{f' in {region}' if region else ''}: " if operation else ""
 
 
 def _by_the_clock(refusal: ClientError) -> str:

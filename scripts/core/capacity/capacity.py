@@ -68,8 +68,8 @@ def region_of_zone(zone: str, regions: Sequence[str]) -> str | None:
     return max(found, key=len, default=None)
 
 
-ZonesOffering = Callable[[str], Mapping[str, Sequence[str]]]
-"""region -> instance type -> the zones that offer it."""
+ZonesToTry = Callable[[str, str], Sequence[str]]
+"""(region, instance type) -> the zones to ask one by one."""
 
 
 class Search:
@@ -79,7 +79,7 @@ class Search:
     every region has refused are the zones asked one by one, those in front that a refusal's message named.
     """
 
-    def __init__(self, wishes: Wishes, zones_offering: ZonesOffering) -> None:
+    def __init__(self, wishes: Wishes, zones_to_try: ZonesToTry) -> None:
         self.refusals: dict[Pool, ApiError] = {}
         """The last response of every pool that was asked, in the order of asking."""
         self.ruled_out: dict[Exclusion, str] = {}
@@ -88,7 +88,7 @@ class Search:
         """The regions that are left out of this round alone, and why."""
         self._region_errors: dict[str, ApiError] = {}
         self._wishes = wishes
-        self._zones_offering = zones_offering
+        self._zones_to_try = zones_to_try
 
     def round(self) -> Iterator[Pool]:
         """Yield the pools of one round, each at most once; what is ruled out meanwhile is left out."""
@@ -121,6 +121,10 @@ class Search:
         """Return why a pool is out for good, or None."""
         return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
 
+    def reasons(self) -> list[str]:
+        """Return why pools are out, for good or in this round, each reason once."""
+        return list(dict.fromkeys([*self.ruled_out.values(), *self.passed_over.values()]))
+
     def exhausted(self) -> bool:
         """Say whether another round would ask nobody."""
         return all(self.reason_against(pool) for pool in self._first_pass())
@@ -146,7 +150,7 @@ class Search:
         for region, instance_type, market in self._choices():
             if self._wishes.subnets.get(region) or self.reason_against(Pool(region, instance_type, market)):
                 continue
-            zones = self._zones_offering(region).get(instance_type, ())
+            zones = self._zones_to_try(region, instance_type)
             for zone in sorted(zones, key=lambda zone: zone not in self._hinted(region, instance_type)):
                 yield Pool(region, instance_type, market, zone)
 

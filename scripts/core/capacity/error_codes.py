@@ -107,6 +107,10 @@ CREDENTIAL_CODES = ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientEx
 """What a region says that the account has not opted in to, and every region of credentials that are wrong
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
 
+EVERYWHERE = ("Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidSignatureException",
+              "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch")  # fmt: skip
+"""What each region would say, whatever is asked of it: the clock, the session or the account is wrong."""
+
 NO_DEFAULT_SUBNET = "no default subnet for availability zone"
 NO_SUBNETS = "no subnets found for the default vpc"
 POLICY_DENIES = re.compile(r"explicit deny in an? (service|resource) control policy")
@@ -165,6 +169,11 @@ class ApiError:
     def is_about_credentials(self) -> bool:
         """Whether wrong credentials would have the same response."""
         return self.code in CREDENTIAL_CODES
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether each region would answer so, and no other need be asked."""
+        return self.code in EVERYWHERE
 
     @property
     def explained(self) -> str:

@@ -18,6 +18,7 @@ from scripts.core.capacity.error_codes import TRANSIENT, ApiError, ErrorCategory
 from scripts.core.errors import LabError
 from scripts.core.polling import growing
 from scripts.core.registry.evidence import NOT_NOW
+from scripts.core.registry.machine_records import market_in
 from scripts.core.registry.record import new_id
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def ask(
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = api_error(problem)
+            refusal = api_error(problem, market=market_in(request), instance_type=str(request.get("InstanceType", "")))
         else:
             bucket.granted()
             return made
@@ -105,19 +106,22 @@ class Starting:
                 raise LabError(f"{identity} was stopped by somebody while it started")
             else:
                 reason = found.get("StateReason", {})
-                self.dead.append(ApiError(reason.get("Code", state), reason.get("Message", ""), late=True))
+                told = ApiError(reason.get("Code", state), reason.get("Message", ""), late=True)
+                self.dead.append(told)
 
 
-def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> None:
-    """Look until machines that were asked to end have ended. Raises LabError when one does not."""
+def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
+    """Look until instances that were asked to end have ended; return those that are still shutting down after all.
+
+    Large ones take longer than anybody waits for, and a search of hours does not end for that.
+    """
     began, left = clock.monotonic(), set(ids)
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
-        if not left:
-            return
-        if clock.monotonic() - began > PATIENCE:
-            raise LabError(f"{', '.join(sorted(left))}: still shutting down after {PATIENCE // 60} minutes")
+        if not left or clock.monotonic() - began > PATIENCE:
+            return left
         wait(pause)
+    return left
 
 
 def wait_until_settled(

@@ -11,7 +11,8 @@ from scripts.core.hosts.ssh_files import Reach
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance
 from scripts.core.launch.definition import Definition
-from scripts.core.launch.launching import Launch, Listener
+from scripts.core.launch.launch_listener import Listener
+from scripts.core.launch.launching import Launch
 from scripts.core.launch.set_up import set_up
 from scripts.core.runs.delivery import Delivery, check_way, deliver
 from scripts.core.runs.kept_code import keep

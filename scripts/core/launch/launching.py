@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.aws_errors import in_one_line
+from scripts.core.aws.aws_errors import described, in_one_line
 from scripts.core.aws.tags import tag_map
 from scripts.core.capacity.capacity import Pool, Search, Wishes
 from scripts.core.capacity.error_codes import STOPS, ApiError
-from scripts.core.capacity.offerings import zones_offering
+from scripts.core.capacity.offerings import Failure, Zones, zones_of
 from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
+from scripts.core.console import warn
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import in_order, region_of
 from scripts.core.interrupts import INTERRUPTS
@@ -23,47 +24,17 @@ from scripts.core.kind import Resource
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
 from scripts.core.launch.authorization import in_words
+from scripts.core.launch.launch_listener import Listener
+from scripts.core.launch.lost_request import is_wanted, same_request
 from scripts.core.launch.region_shares import RegionShares
-from scripts.core.launch.run_request import check_root, pool_of, request_for
+from scripts.core.launch.run_request import check_root, request_for
 from scripts.core.launch_part import RegionUnready
 from scripts.core.machines.removal import remove_everything
 from scripts.core.registry.evidence import token_of
 from scripts.core.registry.record import Record, new_id
-from scripts.core.registry.redaction import without_secrets
 from scripts.core.registry.resources import GONE, SETTLED
 from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, origin, requests_of
 from scripts.core.session import Session
-
-
-class Listener(Protocol):
-    """Who is told how a launch gets on."""
-
-    def refused(self, pool: Pool, refusal: ApiError) -> None:
-        """A pool refused, at once or late."""
-
-    def region_unready(self, region: str, reason: str) -> None:
-        """A region is passed over."""
-
-    def taken_up(self, machines: Sequence[Resource]) -> None:
-        """Machines of an earlier run, which was cut off, are gone on with."""
-
-    def started(self, pool: Pool, machines: Sequence[Instance], missing: int) -> None:
-        """Machines were made and are pending; so many are still missing."""
-
-    def waiting(self, seconds: float) -> None:
-        """Machines are still pending, after so many seconds."""
-
-    def next_round(self, seconds: float, left: float) -> None:
-        """All pools refused; they are asked again in so many seconds, and for so many more in all."""
-
-    def in_vain(self, search: Search) -> None:
-        """The search ended without what was wanted."""
-
-    def taking_down(self) -> None:
-        """The launch failed or was interrupted, what it made is being deleted."""
-
-    def deleted(self, resource: Resource) -> None:
-        """AWS was asked to delete a resource."""
 
 
 @dataclass
@@ -95,13 +66,19 @@ class Launch:
     @cached_property
     def search(self) -> Search:
         """Where is asked, and in which order."""
-        cloud, types = self.session.cloud, self.experiment.types
-        return Search(self.wishes, cache(lambda region: zones_offering(cloud.ec2(region), types)))
+        zones = cache(self._zones)
+        return Search(self.wishes, lambda region, instance_type: zones(region).to_try(instance_type))
 
     @cached_property
     def wishes(self) -> Wishes:
         """What the experiment would take."""
         return wishes(self.session.lab, self.name, self.experiment)
+
+    def _zones(self, region: str) -> Zones:
+        def unknown(problem: Failure) -> None:
+            warn(f"which zones to try is known in part: {described(problem)}")
+
+        return zones_of(self.session.cloud.ec2(region), self.experiment.types, unknown)
 
     @property
     def missing(self) -> int:
@@ -143,7 +120,10 @@ class Launch:
 
         By its ClientToken AWS answers with what the first one made, or makes it now: either is what is wanted.
         """
-        if intent.operation != "RunInstances" or not (request := self._same_request(intent)):
+        if intent.operation != "RunInstances" or not is_wanted(intent, self.wishes, self.missing):
+            return
+        self._may_hold_something |= self._is_all_or_nothing
+        if not (request := same_request(self.session, self.shares, intent)):
             return
         self._may_hold_something = self._has_asked = True
         region = str(intent.region)
@@ -152,26 +132,6 @@ class Launch:
                 self.session.cloud.ec2_asking_once(region), request, token_of(intent),
                 self.session.launch_bucket(region), renew=False,
             )  # fmt: skip
-
-    def _same_request(self, intent: Record) -> dict[str, Any] | None:
-        """Return the request of an intent, if the experiment as it is now asks for the same; None else.
-
-        The record holds user data by its digest alone, so it is made again.
-        """
-        recorded, region = intent.request or {}, str(intent.region)
-        pool = pool_of(recorded, region)
-        wanted = pool.instance_type in self.wishes.types and pool.market in self.wishes.markets
-        if region not in self.wishes.regions or not wanted or recorded["MaxCount"] > self.missing:
-            return None
-        self._may_hold_something |= self._is_all_or_nothing
-        try:
-            request = request_for(self.shares.ready(region), pool, recorded["MaxCount"], recorded["MinCount"])
-        except RegionUnready:
-            return None
-        request["TagSpecifications"] = recorded["TagSpecifications"]
-        shape = self.session.cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
-        same = without_secrets({**request, "ClientToken": token_of(intent)}, shape) == recorded
-        return request if same else None
 
     def _take_up(self, left: Sequence[Resource]) -> None:
         """Wait for machines that an earlier run made as for those of this one."""
@@ -219,10 +179,17 @@ class Launch:
             self._may_hold_something |= self._is_all_or_nothing
             self.shares.ready(pool.region)
         except RegionUnready as lack:
-            self.search.exclude_region(pool.region, str(lack))
-            self.listener.region_unready(pool.region, str(lack))
+            self._leave_out(pool.region, lack)
             return False
         return True
+
+    def _leave_out(self, region: str, lack: RegionUnready) -> None:
+        if lack.may_pass:
+            self.search.pass_over(region, str(lack))
+            self.shares.look_again(region)
+        else:
+            self.search.exclude_region(region, str(lack), lack.error)
+        self.listener.region_unready(region, str(lack))
 
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
@@ -270,7 +237,8 @@ class Launch:
             self.listener.deleted(resource)
         for region in sorted({resource.region for resource in given}):
             ids = [resource.id for resource in given if resource.region == region]
-            wait_until_gone(self.session.looks(region), ids, self.session.pause)
+            if slow := wait_until_gone(self.session.looks(region), ids, self.session.pause):
+                warn(f"{', '.join(sorted(slow))}: still shutting down; the search goes on")
         self.running.clear()
         self._origins.clear()
 
@@ -315,6 +283,6 @@ class Launch:
         if error := self.search.said_everywhere():
             return self._in_words(error) + ("; so says every region" if len(self.wishes.regions) > 1 else "")
         if not self.search.refusals:
-            return f"{self.name}: no region will do: {'; '.join(dict.fromkeys(self.search.ruled_out.values()))}"
+            return f"{self.name}: no region will do: {'; '.join(self.search.reasons())}"
         had = f"{len(self.running)} of {self.at_least} machines were" if self.running else "no machine was"
         return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.core.aws.aws_errors import api_error, described
 from scripts.core.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
 from scripts.core.capacity.capacity import Exclusion, Pool, Search
 from scripts.core.capacity.error_codes import ApiError
-from scripts.core.capacity.offerings import zones_offering
+from scripts.core.capacity.offerings import Failure, Zones, known, zones_of
 from scripts.core.capacity.wishes import wishes
 from scripts.core.costs.dollars import Dollars
 from scripts.core.errors import LabError
@@ -38,13 +39,15 @@ class Candidate:
 class RegionFacts:
     """What is known of a region before anyone asks it."""
 
-    zones: Mapping[str, Any]
+    zones: Zones
     cpus: Mapping[str, int]
     quotas: Mapping[str, float]
     spot: Mapping[str, float]
     on_demand: Mapping[str, Dollars]
     lack: str | None
     """What the region lacks for a launch."""
+    unknown: Sequence[str] = ()
+    """What a launch does without, and could not be asked."""
 
 
 class Plan:
@@ -62,7 +65,7 @@ class Plan:
 
     def candidates(self) -> list[Candidate]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
-        search = Search(self.wishes, lambda region: self.facts[region].zones)
+        search = Search(self.wishes, lambda region, one: self.facts[region].zones.to_try(one))
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:
@@ -73,6 +76,11 @@ class Plan:
                     Exclusion(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
                 )
         return [Candidate(pool, self._price(pool), search.reason_against(pool)) for pool in pools]
+
+    def unknown(self) -> list[str]:
+        """Return what the plan does without, in regions that would be asked."""
+        told = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
+        return list(dict.fromkeys(told))
 
     def share(self, region: str) -> Share:
         """Return what the parts add in a region."""
@@ -103,14 +111,22 @@ class Plan:
         )
 
     def _facts(self, region: str) -> RegionFacts:
+        """Look a region up. A launch needs but one of the answers: without the others the plan says less."""
         cloud, book, types = self.session.cloud, self.session.prices, self.experiment.types
+        failures: list[str] = []
+
+        def unknown(problem: Failure) -> None:
+            api_error(problem)  # raises what is not of AWS or the network
+            failures.append(described(problem))
+
         return RegionFacts(
-            zones=zones_offering(cloud.ec2(region), types),
-            cpus=virtual_cpus(cloud, region, types),
+            zones=zones_of(cloud.ec2(region), types, unknown),
+            cpus=known(lambda: virtual_cpus(cloud, region, types), unknown) or {},
             quotas=quotas(cloud, region),
             spot=book.spot_now(region, types) if "spot" in self.experiment.markets else {},
             on_demand={t: book.machine_hour(region, t) for t in types if "on-demand" in self.experiment.markets},
             lack=self._lack(region),
+            unknown=failures,
         )
 
     def _lack(self, region: str) -> str | None:
@@ -122,10 +138,8 @@ class Plan:
 
     def _known_against(self, pool: Pool) -> str | None:
         facts = self.facts[pool.region]
-        if pool.instance_type not in facts.zones:
-            return f"{pool.instance_type} is not offered in {pool.region}"
-        if pool.zone and pool.zone not in facts.zones[pool.instance_type]:
-            return f"{pool.instance_type} is not offered in {pool.zone}"
+        if reason := facts.zones.reason_against(pool.instance_type, pool.region, pool.zone):
+            return reason
         quota = quota_for(pool, facts.quotas)
         wanted = facts.cpus.get(pool.instance_type, 0) * self.count
         if quota and wanted > quota[1]:

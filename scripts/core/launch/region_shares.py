@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import api_error, described
-from scripts.core.capacity.error_codes import REGION_OUT
 from scripts.core.lab.config import Experiment
 from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.render import environment
@@ -36,6 +36,10 @@ class RegionShares:
             if region not in self._looks:
                 parts, site = self._session.launch_parts, self._site(region)
                 self._looks[region] = [self._session.threads.submit(part.share, site) for part in parts]
+
+    def look_again(self, region: str) -> None:
+        """Look a region up anew when it is next asked for: what it answered may have passed."""
+        self._looks.pop(region, None)
 
     def warm_up(self, regions: Iterable[str]) -> None:
         """Make the clients of regions in a thread, while a call of another region is waited for; nothing is sent."""
@@ -78,10 +82,14 @@ class RegionShares:
 
 @contextmanager
 def _of_one_region() -> Iterator[None]:
-    """Turn a refusal that speaks of this region alone (not opted in, no default VPC) into RegionUnready."""
+    """Turn an error of this region into RegionUnready, but for one that each region would answer for sure.
+
+    Whether the others are in order is for them to say: a policy, or an opt-in, may be about this one alone.
+    """
     try:
         yield
-    except ClientError as problem:
-        if api_error(problem).category not in REGION_OUT:
+    except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        error = api_error(problem)
+        if error.is_everywhere:
             raise
-        raise RegionUnready(described(problem)) from problem
+        raise RegionUnready(described(problem), error) from problem
