@@ -1,19 +1,23 @@
 """moto's DynamoDB tables at the pace of DynamoDB's, however much is in them.
 
 moto sorts a whole table for each query, and copies it deeply for each write of a transaction: with 100,000 items a
-command would take minutes that it never takes on AWS, where a query reads its partition alone.
+command would take minutes that it never takes on AWS, where a query reads its partition alone. And for each attribute
+of a response, it looks for all types that there are, by several names each: most of the time that a query takes.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections import defaultdict
 from typing import Any
 
+from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 
 _query, _transact = Table.query, DynamoDBBackend.transact_write_items
+_structure = JSONSerializer._serialize_type_structure  # noqa: SLF001 - there is no other place for it
 _before: dict[int, Table] = {}
 """Tables as they were before the transaction that is under way; the front sees to it that there is one at a time."""
 
@@ -51,7 +55,30 @@ def _transact_on_items_as_they_are(self: DynamoDBBackend, transact_items: list[d
         _before.clear()
 
 
+def _attribute_at_once(self: JSONSerializer, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
+    """Write an attribute as it is held, which is how it is sent."""
+    if shape.name == "AttributeValue" and type(value) is dict:
+        self._default_serialize(serialized, _as_sent(value), shape, key)
+    else:
+        _structure(self, serialized, value, shape, key)
+
+
+def _as_sent(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an attribute's type and value as JSON has them: bytes in base64."""
+    ((kind, held),) = value.items()
+    if kind == "M":
+        held = {name: _as_sent(inner) for name, inner in held.items()}
+    elif kind == "L":
+        held = [_as_sent(inner) for inner in held]
+    elif kind == "B":
+        held = base64.b64encode(held).decode()
+    elif kind == "BS":
+        held = [base64.b64encode(each).decode() for each in held]
+    return {kind: held}
+
+
 def keep_pace() -> None:
     """Have moto do so from now on."""
     Table.query = _query_partition  # type: ignore[method-assign]
     DynamoDBBackend.transact_write_items = _transact_on_items_as_they_are  # type: ignore[method-assign]
+    JSONSerializer._serialize_type_structure = _attribute_at_once  # type: ignore[assignment,method-assign]  # noqa: SLF001

@@ -75,3 +75,17 @@ def test_a_transaction_that_is_cancelled_leaves_all_as_it_was(table, update):
     assert caught.value.response["Error"]["Code"] == "TransactionCanceledException"
     after = table.scan(TableName="some")["Items"]
     assert sorted(after, key=str) == sorted(before, key=str)
+
+
+def test_an_attribute_of_each_type_comes_back_as_it_was_put(table):
+    flat = {
+        "text": {"S": "größe"}, "number": {"N": "1.5"}, "bytes": {"B": b"\xff\x00"}, "yes": {"BOOL": True},
+        "nothing": {"NULL": True}, "texts": {"SS": ["a", "b"]}, "numbers": {"NS": ["1", "2"]},
+        "pieces": {"BS": [b"\xff", b"\x00"]},
+    }  # fmt: skip
+    whole = item("a", "3", **flat, map={"M": flat}, list={"L": [{"M": flat}, *flat.values()]}, empty={"M": {}})
+    table.put_item(TableName="some", Item=whole)
+    key = item("a", "3")
+    (scanned_one,) = [found for found in table.scan(TableName="some")["Items"] if found["id"] == key["id"]]
+    written = table.transact_get_items(TransactItems=[{"Get": {"TableName": "some", "Key": key}}])["Responses"]
+    assert table.get_item(TableName="some", Key=key)["Item"] == scanned_one == written[0]["Item"] == whole
