@@ -37,6 +37,19 @@ MACHINES = [
 PATIENCE = 150
 MARK = "NODE_OF_THE_TEST"
 """The variable by which a node's processes are known."""
+RAY = """#!/bin/sh
+echo "$*" >> {asked}
+case "$1 $2 $(grep -c "^$1" {asked})" in "start --address 1" | "health-check --address 3") exit 1;; esac
+"""
+"""Ray as its example meets it: there is no head at first, and then one until it is asked for the third time."""
+READ_BY_RAY = """
+import sys
+from click import Context
+from ray.scripts.scripts import cli
+for line in sys.stdin:
+    name, command, words = cli.resolve_command(Context(cli), line.split())
+    command.make_context(name, words)
+"""
 
 
 def needs(tool):
@@ -118,15 +131,46 @@ def replaced(value, ports):
 
 @needs("torchrun")
 @pytest.mark.timeout(200)
-def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path):
-    told = run_on_all(tmp_path, "ddp", "torchrun", processes=2)
-    assert sorted(re.findall(r"rank . of 4: the sum is 4", "".join(told))) == [
-        f"rank {rank} of 4: the sum is 4" for rank in range(4)
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path, processes):
+    told = run_on_all(tmp_path, "ddp", "torchrun", processes=processes)
+    world = 2 * processes
+    assert sorted(re.findall(r"rank . of .*", "".join(told))) == [
+        f"rank {rank} of {world}: the sum is {world}" for rank in range(world)
     ]
-    assert all(text.count("the sum is") == 2 for text in told), "two on each node"
+    assert all(text.count("the sum is") == processes for text in told), "as many on each node"
 
 
 @needs("ray")
+def test_with_ray_a_node_joins_when_there_is_a_head_and_ends_with_it_by_options_that_ray_has(tmp_path):
+    (head,), node = asked_of_ray(tmp_path)
+    assert head == f"start --head --node-ip-address 127.0.0.1 --port {RAY_PORT} --disable-usage-stats"
+    join = f"start --address 127.0.0.1:{RAY_PORT} --node-ip-address 127.0.0.2"
+    assert node == [join, join] + 3 * [f"health-check --address 127.0.0.1:{RAY_PORT}"]
+    own = Path(shutil.which("ray")).with_name("python3")
+    words = "\n".join([head, *node])
+    read = subprocess.run([own, "-c", READ_BY_RAY], input=words, text=True, capture_output=True, check=False)
+    assert read.returncode == 0, read.stderr
+
+
+def asked_of_ray(directory):
+    """Run the script of the example with Ray on both nodes; return by node what it asks Ray to do."""
+    experiment = Experiment.model_validate(chosen(example("many"), {}, "many"))
+    (directory / "code").mkdir()
+    asked, found = directory / "asked", []
+    for name, text in {"ray": RAY.format(asked=asked), "python3": "#!/bin/sh\n", "sleep": "#!/bin/sh\n"}.items():
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+    for told in environments_of("many", MACHINES).values():
+        asked.write_text("")
+        environment = {"PATH": f"{directory}:{os.environ['PATH']}", "EXPERIMENT": "many", **told}
+        subprocess.run(["bash", "-c", command_script(experiment)], cwd=directory, env=environment, check=True)
+        found.append(asked.read_text().splitlines())
+    return found
+
+
+@needs("ray")
+@pytest.mark.full
 @pytest.mark.timeout(200)
 def test_ray_forms_one_cluster_that_works_on_all_nodes_and_ends_with_its_program(tmp_path):
     head, _ = run_on_all(tmp_path, "many", "ray")
