@@ -123,5 +123,10 @@ def test_an_experiment_is_over_once_aws_was_asked_what_is_left_of_it():
     assert needed_records([*began, *gone, *looked("foo", 1)], KINDS) == set()
 
 
+def test_an_answer_whose_intent_was_lost_is_needed_as_another_is():
+    _, answer = launched("foo", 1, answered=True)
+    assert needed_records([answer], KINDS) >= {answer.id}
+
+
 def test_descriptions_of_no_experiment_are_never_needed():
     assert needed_records(described(None, 0), KINDS) == set()

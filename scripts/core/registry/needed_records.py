@@ -44,7 +44,7 @@ def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str
     """Return the ids, and all that they bring along, and what that brings along in its turn."""
     found, more = set(needed), list(needed)
     while more:
-        further = brought[more.pop()] - found
+        further = brought.get(more.pop(), set()) - found  # what a record answers may be in a file that was lost
         found |= further
         more += further
     return found
