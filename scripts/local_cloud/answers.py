@@ -19,6 +19,7 @@ STATUS = {
     "InsufficientReservedInstanceCapacity": 500,
     "InsufficientVolumeCapacity": 500,
     "InternalError": 500,
+    "InvalidClientTokenId": 403,
     "InternalFailure": 500,
     "MissingAuthenticationToken": 403,
     "OptInRequired": 401,

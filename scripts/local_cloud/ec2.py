@@ -5,20 +5,32 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scripts.local_cloud import clock, images, interfaces, launched, validation
+from scripts.local_cloud import (
+    clock,
+    images,
+    interfaces,
+    launched,
+    metadata_tags,
+    reservations,
+    validation,
+    vcpu_quotas,
+)
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.client_tokens import ClientTokens
+from scripts.local_cloud.default_subnets import zones_for
 from scripts.local_cloud.hosts import Hosts
 from scripts.local_cloud.machines import CODES, Machines, backend
 from scripts.local_cloud.placement import Placed, Wanted, place
 from scripts.local_cloud.placement_groups import PlacementGroups
+from scripts.local_cloud.regions import with_opt_in_states
 from scripts.local_cloud.snapshots import Snapshots
 from scripts.local_cloud.spot_requests import SpotRequests
+from scripts.local_cloud.stand_ins import quotas_in
 from scripts.local_cloud.visibility import Visibility
 from scripts.local_cloud.volume_status import describe_volume_status
 from scripts.local_cloud.weather import Weather
@@ -51,6 +63,7 @@ class Ec2:
         if not self.tokens.was_used(call):
             self.visibility.check(call)
         validation.check(call)
+        metadata_tags.check(call, self.weather)
         if call.action == "RunInstances":
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
@@ -72,6 +85,8 @@ class Ec2:
             "StopInstances": self._stop_instances,
             "TerminateInstances": self._terminate_instances,
             "DescribeInstances": self._describe_instances,
+            "DescribeRegions": lambda call: with_opt_in_states(call, self.ask_moto(call), self.weather),
+            "DescribeCapacityReservations": lambda call: reservations.describe(call, self.weather),
             "GetConsoleOutput": self._console,
             "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
             "CreateSnapshot": self._take_snapshot,
@@ -114,6 +129,7 @@ class Ec2:
             launched.complete(call, machines)
             self.placement_groups.launched(call, machines)
             for machine in machines:
+                reservations.hold(machine, placed.reservation)
                 self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)
                 self.visibility.made_with(call.region, machine, self.weather)
@@ -138,10 +154,23 @@ class Ec2:
         market = params.get("InstanceMarketOptions.MarketType", ON_DEMAND)
         least, most = int(params.get("MinCount", "1")), int(params.get("MaxCount", "1"))
         pinned = zone or params.get("Placement.AvailabilityZone")
-        return self._place(Wanted(call.region, params["InstanceType"], market, pinned, least, most))
+        reserved = reservations.targeted(call, self.weather)
+        if not subnet:
+            default_zones = zones_for(call.region, pinned, market)
+        if reserved:
+            return Placed(reserved.zone, reservations.room_in(reserved, pinned, least, most), None, reserved)
+        wanted = Wanted(call.region, params["InstanceType"], market, pinned, least, most)
+        return self._place(wanted, None if subnet else default_zones)
 
-    def _place(self, wanted: Wanted) -> Placed:
+    def _place(self, wanted: Wanted, among: set[str] | None = None) -> Placed:
+        """Place instances, in one of some zones where none is named."""
         offered = validation.offered_zones(wanted.region, wanted.instance_type)
+        if among is not None:
+            offered = [zone for zone in offered if zone in among]
+        room = vcpu_quotas.within(
+            wanted.region, wanted.instance_type, wanted.market, wanted.least, wanted.most, quotas_in(self.weather)
+        )
+        wanted = replace(wanted, most=room)
         return place(wanted, offered, self.weather, self.machines.alive_under)
 
     def _start_instances(self, call: Call) -> Answer:

@@ -18,6 +18,7 @@ from scripts.local_cloud.call import Call, as_json
 from scripts.local_cloud.direct_snapshots import DirectSnapshots
 from scripts.local_cloud.ec2 import Ec2
 from scripts.local_cloud.policy_simulator import simulated
+from scripts.local_cloud.regions import check_open
 from scripts.local_cloud.saved_state import SavedState
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
@@ -136,8 +137,9 @@ class Front:
                 raise Disconnected  # it was on its way when the cloud was reset or restored
             self.ec2.machines.keep_appointments(self.weather)
             self.ec2.snapshots.keep_appointments()
-            self.seeded.have(call.region)
             try:
+                check_open(call, self.weather)
+                self.seeded.have(call.region)
                 return self._decided(call)
             except Problem as problem:
                 return error(problem, call.protocol)
@@ -148,7 +150,7 @@ class Front:
                 return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
 
     def _decided(self, call: Call) -> Answer:
-        if answer := stand_in(call, self.weather.quotas):
+        if answer := stand_in(call, self.weather):
             return answer
         if answer := simulated(call, self.weather):
             return answer

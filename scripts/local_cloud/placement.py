@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scripts.local_cloud.answers import Problem
-from scripts.local_cloud.weather import Capacity, Weather
+from scripts.local_cloud.weather import Capacity, Reservation, Weather
 
 AliveUnder = Callable[[Capacity], int]
 """How many living machines a rule of the weather granted."""
@@ -34,6 +34,8 @@ class Placed:
     zone: str
     count: int
     rule: Capacity | None
+    reservation: Reservation | None = None
+    """Whose capacity it is."""
 
 
 def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: AliveUnder) -> Placed:

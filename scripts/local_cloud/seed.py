@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from moto.ec2.models import ec2_backends
 
 from scripts.local_cloud.call import ACCOUNT
+from scripts.local_cloud.default_subnets import leave_out_zones
 from scripts.local_cloud.images import seed_images
 from scripts.local_cloud.machines import backend
 
@@ -39,6 +40,7 @@ class Seeded:
             return
         self._regions.add(region)
         seed_images(region)
+        leave_out_zones(region)
         if region in DATA_SET_REGIONS:
             _seed_data_set(region)
 

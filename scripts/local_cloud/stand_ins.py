@@ -10,8 +10,10 @@ from typing import Any
 
 from scripts.core.costs.priced import VOLUME_USAGE, Priced, Unit, volume_usage
 from scripts.core.costs.shipped_prices import shipped
+from scripts.local_cloud import metadata_tags
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call, as_json
+from scripts.local_cloud.weather import Weather
 
 SPOT_SHARE = 0.4
 """A spot price is made up here: this share of the on-demand price."""
@@ -20,15 +22,27 @@ QUOTAS = {
     "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 1920.0,
     "Running On-Demand G and VT instances": 768.0,
     "Running On-Demand P instances": 1152.0,
+    "Running On-Demand Trn instances": 256.0,
+    "Running On-Demand Inf instances": 256.0,
+    "Running On-Demand X instances": 256.0,
+    "Running On-Demand DL instances": 0.0,
+    "Running On-Demand F instances": 0.0,
+    "Running On-Demand High Memory instances": 0.0,
+    "Running On-Demand HPC instances": 192.0,
     "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests": 1920.0,
     "All G and VT Spot Instance Requests": 768.0,
     "All P4, P3 and P2 Spot Instance Requests": 1152.0,
     "All P5 Spot Instance Requests": 0.0,
+    "All Trn Spot Instance Requests": 256.0,
+    "All Inf Spot Instance Requests": 256.0,
+    "All X Spot Instance Requests": 256.0,
+    "All DL Spot Instance Requests": 0.0,
+    "All F Spot Instance Requests": 0.0,
 }
 """vCPUs that a lab in its second year may have; a new account has 0 for most of these."""
 
 
-def get_products(call: Call, _: dict[str, float]) -> Any:
+def get_products(call: Call, _: Weather) -> Any:
     """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region.
 
     The prices are those of the file that comes with the lab.
@@ -58,32 +72,31 @@ def _product(usage: str, price: float) -> str:
     return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
 
 
-def list_service_quotas(_: Call, quotas: dict[str, float]) -> Any:
+def quotas_in(weather: Weather) -> dict[str, float]:
+    """Return the account's vCPU quotas, by name."""
+    return {**QUOTAS, **weather.quotas}
+
+
+def list_service_quotas(_: Call, weather: Weather) -> Any:
     """Answer service-quotas:ListServiceQuotas for EC2."""
-    known = {**QUOTAS, **quotas}
+    known = quotas_in(weather)
     return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
 
 
-NO_METADATA_DEFAULTS = (
-    '<GetInstanceMetadataDefaultsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-    "<requestId>local</requestId><accountLevel/></GetInstanceMetadataDefaultsResponse>"
-)
-"""As an account has it that never set any."""
-
-STAND_INS: dict[tuple[str, str], Callable[[Call, dict[str, float]], Any]] = {
+STAND_INS: dict[tuple[str, str], Callable[[Call, Weather], Any]] = {
     ("pricing", "GetProducts"): get_products,
     ("servicequotas", "ListServiceQuotas"): list_service_quotas,
 }
 
 
-def stand_in(call: Call, quotas: dict[str, float]) -> Answer | None:
+def stand_in(call: Call, weather: Weather) -> Answer | None:
     """Answer for a service that moto lacks; None for all others."""
     if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
         return _decoded(call)
     if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
-        return Answer(200, NO_METADATA_DEFAULTS.encode())
+        return metadata_tags.defaults(weather)
     if answer := STAND_INS.get((call.service, call.action)):
-        return Answer(200, as_json(answer(call, quotas)), "application/x-amz-json-1.1")
+        return Answer(200, as_json(answer(call, weather)), "application/x-amz-json-1.1")
     return None
 
 

@@ -90,6 +90,20 @@ class Bucket(BaseModel):
     refill: Annotated[float, Field(gt=0)]
 
 
+class Reservation(BaseModel):
+    """Capacity that the account has reserved."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    region: str
+    zone: str
+    type: str
+    total: HowMany = 1
+    kind: Literal["default", "capacity-block"] = "default"
+    state: str = "active"
+
+
 class Weather(BaseModel):
     """Everything that can be set; as it stands here, calm."""
 
@@ -125,6 +139,11 @@ class Weather(BaseModel):
     """Of what probabilities decide."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
+    not_opted_in: list[str] = ["ap-east-1"]
+    """Regions that the account has not opted in to."""
+    metadata_defaults: dict[Literal["HttpTokens", "HttpEndpoint", "InstanceMetadataTags"], str] = {}
+    """What the account has set for all new instances' metadata."""
+    reservations: list[Reservation] = []
     buckets: dict[str, Bucket] = {}
     """Requests beyond these, by operation, are refused with RequestLimitExceeded."""
     capacity: list[Capacity] = []
