@@ -55,7 +55,8 @@ def swept_anew(local: LocalLab, machines: int) -> tuple[float, float]:
     matrix = f"lr = {[10.0**-n for n in range(machines // SEEDS)]}\nseed = {list(range(SEEDS))}\n"
     local.lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n[matrix]\n{matrix}')
     bucket = {"RunInstances": {"size": SIZE, "refill": REFILL}}
-    local.cloud.weather(latency=LATENCY, pending=PENDING, buckets=bucket)
+    room = {"Running On-Demand G and VT instances": 100_000}
+    local.cloud.weather(latency=LATENCY, pending=PENDING, buckets=bucket, quotas=room)
     return swept(local.lab)
 
 
