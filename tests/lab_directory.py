@@ -83,7 +83,7 @@ class LabDirectory:
     def _started(self, script: str, variables: dict[str, str], *, waits: bool) -> subprocess.Popen | ScriptProcess:
         """Fork it from a process that has loaded everything, unless Python itself is to start another way."""
         module, environment = f"scripts.{script}", self.environment(**variables)
-        as_usual = environment["PYTHONPATH"] == str(REPOSITORY) and "PYTHONUNBUFFERED" not in variables
+        as_usual = environment["PYTHONPATH"].endswith(str(REPOSITORY)) and "PYTHONUNBUFFERED" not in variables
         if IS_AVAILABLE and as_usual:
             return ScriptProcess(module, self.path, environment, waits=waits)
         return subprocess.Popen(

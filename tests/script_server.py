@@ -95,8 +95,18 @@ def become(wish: dict, descriptors: list[int]) -> str:
     if (clock := Path(LOCAL_DIRECTORY, CLOCK_FILE)).exists():
         live_by(clock, waits=wish["waits"])
     sys.argv = [wish["module"]]
+    sys.orig_argv = [sys.executable, "-m", wish["module"]]
     sys.path[0] = wish["directory"]
+    lie_in_the_way(wish["environment"]["PYTHONPATH"].split(os.pathsep)[:-1])
     return wish["module"]
+
+
+def lie_in_the_way(directories: list[str]) -> None:
+    """Import what Python would at its start, where a test has put that in the way of Python's own modules."""
+    sys.path[1:1] = directories
+    if directories:
+        sys.modules.pop("sitecustomize", None)
+        importlib.import_module("sitecustomize")
 
 
 def end(ending: SystemExit) -> None:

@@ -129,7 +129,9 @@ def test_records_are_written_once_on_a_bad_wire(opened, cloud, kind):
 
 def test_a_refusal_is_one_line_that_names_the_table(opened, cloud):
     cloud.weather(faults=[{"action": "PutItem", "code": "AccessDeniedException", "message": "no"}])
-    with pytest.raises(LabError, match=r"^dynamodb://eu-west-1/team\S*: PutItem: AccessDeniedException: no \(docs/iam"):
+    with pytest.raises(
+        LabError, match=r"^dynamodb://eu-west-1/team\S*: PutItem in eu-west-1: AccessDeniedException: no \(docs/iam"
+    ):
         opened().append(intent())
 
 

@@ -13,7 +13,7 @@ from scripts.core.session import Session
 from scripts.registries import dynamodb_registry
 from tests.registries.long_history import put_away, runs_of
 
-RECORDS = 3_000
+RECORDS = 1_000
 WATCHING = """
 import os, sys
 log = os.open("opened.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -19,7 +19,7 @@ def test_where_it_may_not_be_written_or_read_no_machine_is_made(table, cloud, ac
     cloud.weather(faults=[{"action": action, "code": "AccessDeniedException", "message": "no"}])
     ended = table.launch(REGISTRY=TABLE)
     assert ended.code == 1
-    assert f"{TABLE}: {action}: AccessDeniedException: no (docs/iam-policy.json" in ended.error
+    assert f"{TABLE}: {action} in us-east-1: AccessDeniedException: no (docs/iam-policy.json" in ended.error
     assert cloud.calls("RunInstances") == []
 
 
