@@ -18,7 +18,8 @@ app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans, after they were shown.")]
 Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="What FIX deletes, by its ids, whoever made it.")]
 FOUND_SOMETHING = 3
-"""The exit code, for cron, where something is wrong for certain; strangers and kept volumes may be meant so."""
+"""The exit code, for cron, where something is wrong for certain, or a region was not seen; strangers and kept volumes
+may be meant so."""
 
 
 @app.command()
@@ -32,7 +33,7 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     OF=everyone, says whose otherwise. What runs, copies, and what another registry made is deleted by name alone:
     FIX=1 ONLY="i-… vol-…".
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
-    day.
+    day, or if a region could not be seen; 1 if none could.
     """
     from scripts.core.account.audit import ALARMING
     from scripts.core.account.audit_report import AuditReport
@@ -49,13 +50,14 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
         report.begins(session)
         tell_elsewhere(report.console, session, session.elsewhere())
         seen, found = examined(session, region_names(regions))
-        found = with_owners(session, found)
+        found, unknown = with_owners(session, found)
         report.found(seen, found)
+        report.not_told(seen, unknown)
         if fix:
             caller = "" if of else who_asks(session)
             gone = _fixed(session, found, report, only, whose, caller)
             found = [finding for finding in found if finding.resource.id not in gone]
-    if any(finding.verdict in ALARMING for finding in found):
+    if seen.unseen or any(finding.verdict in ALARMING for finding in found):
         raise typer.Exit(FOUND_SOMETHING)
 
 

@@ -28,6 +28,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     from scripts.core.costs.cost_report import CostReport
     from scripts.core.costs.cost_sums import group_named, moment
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import tell_unknown
 
     by = group_named(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")
@@ -39,6 +40,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         report.tells([charge for some in found.values() for charge in some], by, begins, ends)
         report.accounts(found)
         report.prices(session.prices)
+        tell_unknown(report.console, session.prices.unknown())
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ def dataset_verify(
     """Read DATASET (its newest version, or VERSION) back from REGIONS, the lab's when left out; exit 1 if any differs.
 
     Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
-    as a tag.
+    as a tag. A region that does not respond is named, with the reason, and the exit code is 3.
     """
-    from scripts.core.data.data_sets import in_regions, newest, usable
+    from scripts.core.aws.region_queries import not_seen
+    from scripts.core.data.data_sets import in_regions, newest, told_by, usable
     from scripts.core.names import region_names
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen, tell_unseen
 
     if not dataset:
         raise LabError("DATASET: which data set? (DATASET=speech)")
@@ -34,14 +36,19 @@ def dataset_verify(
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
-        there = usable(in_regions(session.cloud, session.threads, places, dataset), session.data_registries())
+        responses = in_regions(session, places, dataset)
+        there = usable(told_by(responses), session.data_registries())
         meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
         found = [snapshot for snapshot in meant if snapshot]
         if not found:
-            raise LabError(f"DATASET: {dataset}{f'@{version}' if version else ''} is in none of {', '.join(places)}")
+            seen = ", ".join(region for region in places if region not in responses.unseen)
+            lacks = f"{dataset}{f'@{version}' if version else ''} is in none of {seen}" if seen else ""
+            raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
+        tell_unseen(console, responses.unseen)
         failed = [f"{s.id} in {s.region}" for s in found if not is_what_was_built(session, s, console)]
     if failed:
         raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
+    exit_if_unseen(responses.unseen)
 
 
 def is_what_was_built(session: Session, snapshot: DataSnapshot, console: Console) -> bool:

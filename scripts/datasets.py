@@ -30,31 +30,37 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     """List the snapshots of data sets, all or DATASET's, in the lab's regions or in REGIONS.
 
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
-    is the most that it can be.
+    is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
     """
     from scripts.core.costs.data_set_costs import costed
-    from scripts.core.data.data_sets import in_regions
+    from scripts.core.data.data_sets import in_regions, told_by
     from scripts.core.data.volumes import regions_of_interest
     from scripts.core.names import region_names
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
 
     console = Console(as_json=as_json)
     with open_session("datasets") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or regions_of_interest(session)
-        found = costed(session, in_regions(session.cloud, session.threads, places, dataset or None))
-        found.sort(key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region)))
+        responses = in_regions(session, places, dataset or None)
+        costs = costed(session, told_by(responses))
+        found = sorted(
+            costs.snapshots, key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region))
+        )
         for one in found if as_json else ():
             console.say("", "data-set", **_as_fields(one))
-        if not found:
-            console.hint(
-                f"no data set in {', '.join(places)}; `make snapshot-create` and `make dataset-build` make one"
-            )
-            return
-        console.table(COLUMNS, [_row(one) for one in found])
-        known = [one.dollars for one in found if one.dollars is not None]
-        more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
-        console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
+        if found:
+            console.table(COLUMNS, [_row(one) for one in found])
+            known = [one.dollars for one in found if one.dollars is not None]
+            more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
+            console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
+        elif seen := [region for region in places if region not in responses.unseen]:
+            makes = "`make snapshot-create` and `make dataset-build` make one"
+            console.hint(f"no data set in {', '.join(seen)}; {makes}")
+        tell_unknown(console, costs.unknown)
+        tell_unseen(console, responses.unseen)
+    exit_if_unseen(responses.unseen)
 
 
 def _row(one: Costed) -> list[str]:

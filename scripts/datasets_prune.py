@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
+from scripts.core.console import Console, run, warn
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, Regions, Yes, script
+
+if TYPE_CHECKING:
+    from scripts.core.costs.data_set_costs import Costed
+    from scripts.core.data.data_sets import DataSnapshot
+    from scripts.core.session import Session
 
 app = script(__doc__)
 Keep = Annotated[
@@ -23,41 +28,64 @@ def datasets_prune(
     """Show what would be deleted of all data sets, or of DATASET, beyond the newest KEEP versions; YES=1 deletes it.
 
     What failed on its way goes too. Only what this registry made is deleted. What a living experiment was made from,
-    and what an experiment's file pins, is never deleted; nor what is not complete yet.
+    what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
+    does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
     """
     from scripts.core.costs.data_set_costs import costed
-    from scripts.core.data.data_sets import in_regions, usable
-    from scripts.core.data.pruning import delete, in_use, not_ours, surplus
+    from scripts.core.data.data_sets import in_regions, told_by, usable
+    from scripts.core.data.pruning import in_use, not_ours, surplus
     from scripts.core.data.volumes import regions_of_interest
     from scripts.core.names import region_names
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
 
     if keep < 1:
         raise LabError("KEEP: how many versions of each data set are to stay? (KEEP=2)")
     console = Console(as_json=as_json)
     with open_session("datasets-prune") as session:
         console.hint(session.cloud.banner)
-        places = region_names(regions) or regions_of_interest(session)
-        every = in_regions(session.cloud, session.threads, places, dataset or None)
-        there = usable(every, session.data_registries())
-        beyond = surplus(there, keep)
-        reasons = not_ours(session, beyond) | in_use(session, there)
-        going = costed(session, beyond)
-        for one in going:
-            snapshot, why = one.snapshot, reasons.get(one.snapshot.id, "")
-            cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
-            text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
-            console.say(text, "stays" if why else "goes", style="yellow" if why else None, id=snapshot.id,
-                        name=snapshot.name, region=snapshot.region, why=why, dollars_a_month=one.dollars)  # fmt: skip
-        doomed = [one.snapshot for one in going if one.snapshot.id not in reasons]
+        responses = in_regions(session, region_names(regions) or regions_of_interest(session), dataset or None)
+        there = usable(told_by(responses), session.data_registries())
+        beyond, use = surplus(there, keep), in_use(session, there)
+        for line in use.broken:
+            warn(line)
+        reasons = not_ours(session, beyond) | use.reasons
+        costs = costed(session, beyond)
+        for one in costs.snapshots:
+            show(console, one, reasons.get(one.snapshot.id, ""))
+        tell_unknown(console, [*use.unknown, *costs.unknown])
+        tell_unseen(console, responses.unseen)
+        doomed = [snapshot for snapshot in beyond if snapshot.id not in reasons]
         if not doomed:
             console.hint(f"nothing to delete: no data set has more than {keep} unused versions in a region")
         elif not yes:
             console.hint(f"nothing was deleted; YES=1 deletes {len(doomed)}")
         else:
-            for snapshot in doomed:
-                delete(session, snapshot)
-                console.say(f"  deleted {snapshot.id}", "deleted", style="green", id=snapshot.id)
+            delete_all(session, console, doomed)
+    exit_if_unseen(responses.unseen)
+
+
+def show(console: Console, one: Costed, why: str) -> None:
+    """Show a snapshot that goes, or why it stays."""
+    snapshot = one.snapshot
+    cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
+    text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
+    console.say(text, "stays" if why else "goes", style="yellow" if why else None, id=snapshot.id,
+                name=snapshot.name, region=snapshot.region, why=why, dollars_a_month=one.dollars)  # fmt: skip
+
+
+def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
+    """Delete snapshots, whatever becomes of each. Raises LabError that names those which AWS does not delete."""
+    from scripts.core.data.pruning import delete
+
+    stays = []
+    for snapshot in doomed:
+        if why := delete(session, snapshot):
+            stays.append(f"{snapshot.id} ({snapshot.region}): {why}")
+        else:
+            console.say(f"  deleted {snapshot.id}", "deleted", style="green", id=snapshot.id)
+    if stays:
+        raise LabError(f"{len(stays)} of {len(doomed)} not deleted: {'; '.join(stays)}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def registry_rebuild(
     Those that you made; OF=user@host or OF=everyone takes others'. Where the whole registry was lost, nothing but its
     id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry answers
     for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be found
-    out any more.
+    out any more. A region that can't be seen is named, and the exit code is 3.
     """
     from scripts.core.account.audit import Verdict
     from scripts.core.account.audit_report import AuditReport
@@ -34,6 +34,7 @@ def registry_rebuild(
     from scripts.core.account.orphans import EVERYONE, of_registry, of_whom, take_in
     from scripts.core.names import region_names
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen
 
     console = Console(as_json=as_json)
     report = AuditReport(console)
@@ -42,6 +43,7 @@ def registry_rebuild(
         report.begins(session)
         seen, found = examined(session, region_names(regions))
         report.found(seen, [finding for finding in found if finding.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
+        report.not_told(seen, ())
         lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
         mine = [finding for finding in lost if whose in (EVERYONE, finding.by)]
         others = [finding for finding in lost if finding not in mine]
@@ -53,6 +55,7 @@ def registry_rebuild(
         named = f", of {', '.join(experiments)}" if experiments else ""
         console.say(f"{len(mine)} written into the registry{named}", "taken-in", style="green",
                     ids=[finding.resource.id for finding in mine], experiments=experiments)  # fmt: skip
+    exit_if_unseen(seen.unseen)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     """Write OUT: machines and their refusals over time, costs, data sets, what lives, what an audit finds.
 
     A file that is there and was not written by this command is not overwritten without FORCE=1. The page needs no
-    network. Where AWS can't be asked it is made from the registry alone, and says so.
+    network. Where AWS can't be asked it is made from the registry alone, and says so, with exit 3.
     """
     from scripts.core.output_file import OutputFile
     from scripts.core.reports.report_events import events
@@ -27,6 +27,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     from scripts.core.reports.report_html import GENERATOR, report_html
     from scripts.core.reports.report_page import page
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen
 
     console = Console(as_json=as_json)
     file = OutputFile(Path(out or "report.html"), "OUT", GENERATOR, force=force)
@@ -44,6 +45,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
                     path=str(place), records=found.records)  # fmt: skip
         for what, why in found.unanswered.items():
             console.hint(f"  {what}: from the registry alone, {why}")
+    exit_if_unseen(found.unanswered)
 
 
 if __name__ == "__main__":

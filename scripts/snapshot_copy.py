@@ -30,12 +30,14 @@ def snapshot_copy(
     """Copy DATASET to REGIONS, to all at once, and wait until it is there.
 
     The tags go with it, the copies are encrypted. It may be left (Ctrl-C) and run again: what is there, or on its way,
-    is not copied twice. Exit 1 if any region failed.
+    is not copied twice. Exit 1 if any region failed; 3 if a region of the lab did not respond, which may have a newer
+    version.
     """
     from scripts.core.data.completion_time import completion_time
     from scripts.core.data.snapshot_copying import Copying, source_of
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen, tell_unseen
 
     wanted = region_names(regions)
     if not dataset or not wanted:
@@ -43,8 +45,9 @@ def snapshot_copy(
     console, time = Console(as_json=as_json), completion_time(within)
     with open_session("snapshot-copy") as session:
         console.hint(session.cloud.banner)
-        source = source_of(session, dataset, version or None)
+        source, unseen = source_of(session, dataset, version or None)
         console.hint(f"{source.name}: {source.id} in {source.region}, to {', '.join(wanted)}")
+        tell_unseen(console, unseen)
         with progress_bars(console) as bars:
             copies = Copying(session, source, reporting(console, bars, source), time).run(wanted)
     for copy in copies:
@@ -52,6 +55,7 @@ def snapshot_copy(
             console.hint(f"  {copy.region}  {copy.failure}")
     if failed := [copy.region for copy in copies if copy.failure]:
         raise LabError(f"{dataset}: not copied to {', '.join(failed)}; mend that and run this again")
+    exit_if_unseen(unseen)
 
 
 def reporting(console: Console, bars: ProgressBars, source: DataSnapshot) -> Report:

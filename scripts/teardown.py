@@ -56,6 +56,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from scripts.core.machines.standing import standing
     from scripts.core.machines.taking_down import living_experiments, take_all_down
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import tell_unseen
 
     def ended(experiment: str, problem: str) -> None:
         if problem:
@@ -70,13 +71,15 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         if not names:
             console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)
             return
-        for resource in standing(session):
+        shown = standing(session)
+        for resource in shown.resources:
             if resource.experiment in names:
                 details = " ".join(filter(None, (resource.details.get("type"), resource.details.get("zone"))))
                 console.say(
                     f"  {resource.experiment}  {resource} {details}", "would-delete",
                     experiment=resource.experiment, kind=resource.kind, id=resource.id, region=resource.region,
                 )  # fmt: skip
+        tell_unseen(console, shown.unseen)
         if not yes:
             raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
         failed = take_all_down(

@@ -29,10 +29,17 @@ def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False
         if not host and not removed:
             raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
         going = AccountsDocument(members={}, only=[], removed=[name])
+        failures = []
         for machine in hosts_named(session, host) if host else ():
-            changed = HostAccounts(machine, telling(console)).apply(going, purge=purge)
+            try:
+                changed = HostAccounts(machine, telling(console)).apply(going, purge=purge)
+            except LabError as failure:
+                failures.append(str(failure))
+                continue
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
+    if failures:
+        raise LabError("; ".join(failures))
     if not host:
         console.hint("  machines that run still have the account: `make users HOST=…` takes it off")
 

@@ -7,7 +7,8 @@ One that is to be met on its way waits, until so much time has passed or a test 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -21,6 +22,8 @@ from scripts.local_cloud import clock
 
 LOOK = 0.02
 """Seconds between looks at a clock that a test may advance."""
+STALL = 0.25
+"""Seconds for which nothing arrives of a cloud that responds, however busy the machine: longer ones pass at once."""
 
 
 def live_by(file: Path, *, waits: bool, put: Callable[[Any, str, Any], None] = setattr) -> None:
@@ -35,6 +38,7 @@ def live_by(file: Path, *, waits: bool, put: Callable[[Any, str, Any], None] = s
     put(scripts_clock, "monotonic", clock.monotonic)
     put(scripts_clock, "sleep", sleep)
     put(scripts_clock, "sleep_unless", lambda event, seconds: pause(seconds, event))
+    put(scripts_clock, "wait_for", _wait_for if waits else _pass_unless_done)
     # botocore pauses before it tries again, and its waiters between their looks.
     put(botocore.endpoint, "time", SimpleNamespace(sleep=sleep))
     put(botocore.waiter, "time", SimpleNamespace(sleep=sleep))
@@ -45,6 +49,17 @@ def _pass(seconds: float, unless: Event) -> bool:
         clock.CLOCK.advance(seconds)
         time.sleep(0)  # other threads of the script may go on
     return unless.is_set()
+
+
+def _pass_unless_done(calls: Collection[Future[Any]], seconds: float) -> None:
+    if not wait(calls, min(seconds, STALL), FIRST_COMPLETED).done:
+        clock.CLOCK.advance(seconds)
+
+
+def _wait_for(calls: Collection[Future[Any]], seconds: float) -> None:
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0 and not wait(calls, min(left, LOOK), FIRST_COMPLETED).done:
+        pass
 
 
 def _wait(seconds: float, unless: Event) -> bool:

@@ -158,7 +158,7 @@ def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(l
     watching = watch()
     watching.next("state")
     cloud.weather(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
-    assert "AWS can't be asked now (throttled (RequestLimitExceeded))" in watching.next("remark")["said"]
+    assert "us-east-1 can't be asked now (throttled (RequestLimitExceeded))" in watching.next("remark")["said"]
     cloud.weather()
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
     events = watching.rest()

@@ -6,8 +6,11 @@ Callers import the module, not its functions, so that tests can replace these fo
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import UTC, datetime
 from threading import Event
+from typing import Any
 
 
 def now() -> datetime:
@@ -28,6 +31,11 @@ def sleep(seconds: float) -> None:
 def sleep_unless(event: Event, seconds: float) -> bool:
     """Wait likewise; say whether the event was set meanwhile, which ends the wait."""
     return event.wait(seconds)
+
+
+def wait_for(calls: Collection[Future[Any]], seconds: float) -> None:
+    """Wait until one of several calls to AWS is over, at most so long."""
+    wait(calls, seconds, FIRST_COMPLETED)
 
 
 def nap(seconds: float) -> None:

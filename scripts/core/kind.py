@@ -189,6 +189,11 @@ class Kind(ABC):
         del found
         return ""
 
+    def unknown_in(self, resource: Resource) -> Mapping[str, str]:
+        """Return what stands for those details of a resource where they could not be told."""
+        del resource
+        return {}
+
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
         """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
         del cloud, region, resources

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from scripts.core import clock
+from scripts.core.aws.region_queries import Key, Responses
 from scripts.core.aws.tags import EXPERIMENT, REGISTRY, tag_map
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -17,23 +19,49 @@ POLL = 0.5
 """Seconds between looks for what AWS may not show yet."""
 
 
-def living(session: Session, experiment: str, holdings: Holdings) -> list[Resource]:
+def living(session: Session, experiment: str, holdings: Holdings, only: str = "") -> list[Resource]:
     """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
 
-    Only what this registry is proved to have made counts: the experiment's name is on what a teammate's registry made
-    too, and all tags are on copies.
+    `only` names the one kind that is needed. Raises what the first call raises that fails.
     """
+    asked = {
+        key: session.threads.submit(query)
+        for key, query in _queries(session, experiment, holdings).items()
+        if only in ("", key[1])
+    }
+    return _ours(session, experiment, holdings, {key: answer.result() for key, answer in asked.items()})
+
+
+def seen_alive(session: Session, experiment: str, holdings: Holdings) -> Responses[list[Resource]]:
+    """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
+    told = session.query(_queries(session, experiment, holdings))
+    found = _ours(session, experiment, holdings, told.found)
+    sorted_out = {key: [r for r in found if (r.region, r.kind) == key] for key in told.found}
+    return Responses(sorted_out, told.failures)
+
+
+def _queries(session: Session, experiment: str, holdings: Holdings) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
     regions = sorted(holdings.regions | {resource.region for resource in holdings.living})
     named: Any = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
-    asked = [
-        (kind, region, session.threads.submit(kind.whole, session.cloud, region, named))
+    return {
+        (region, kind.name): partial(kind.whole, session.cloud, region, named)
         for kind in session.kinds.values()
         if kind.name in holdings.of_experiments
         for region in kind.places(regions)
-    ]
+    }
+
+
+def _ours(
+    session: Session, experiment: str, holdings: Holdings, told: Mapping[Key, list[Mapping[str, Any]]]
+) -> list[Resource]:
+    """Return what this registry is proved to have made and is not gone.
+
+    The experiment's name is on what a teammate's registry made too, and all tags are on copies.
+    """
     ownership, found = session.ownership(holdings), []
-    for kind, region, answer in asked:  # what comes with a machine is proved by the machine, which is deleted first
-        for item in answer.result():
+    for (region, name), items in told.items():  # a machine first: it proves what came with it
+        kind = session.kinds[name]
+        for item in items:
             if ownership.proves(kind, item, experiment):
                 resource = kind.resource(item, region, tag_map(item.get("Tags")))
                 holdings.calls[str(resource.record)].made.add((kind.name, resource.id))
@@ -41,19 +69,37 @@ def living(session: Session, experiment: str, holdings: Holdings) -> list[Resour
     return found
 
 
+def by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Mapping[str, Any]]]:
+    """Ask each region for things by their ids, whatever their tags say."""
+    return session.query(_by_id(session, wanted))
+
+
+def resources_in(session: Session, told: Responses[list[Mapping[str, Any]]]) -> list[Resource]:
+    """Return what of descriptions is not gone yet."""
+    return _there(session, told.found)
+
+
 def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
-    """Return what AWS has of things by their ids, whatever their tags say, and is not gone yet."""
-    ids: dict[tuple[str, str], set[str]] = {}
+    """Return what AWS has of things by their ids, and is not gone yet. Raises what the first call raises that fails."""
+    asked = {key: session.threads.submit(query) for key, query in _by_id(session, wanted).items()}
+    return _there(session, {key: answer.result() for key, answer in asked.items()})
+
+
+def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
+    ids: dict[Key, set[str]] = {}
     for resource in wanted:
-        ids.setdefault((resource.kind, resource.region), set()).add(resource.id)
-    asked = [
-        (kind, region, session.threads.submit(session.kinds[kind].by_id, session.cloud, region, some))
-        for (kind, region), some in ids.items()
-    ]
+        ids.setdefault((resource.region, resource.kind), set()).add(resource.id)
+    return {
+        (region, kind): partial(session.kinds[kind].by_id, session.cloud, region, some)
+        for (region, kind), some in ids.items()
+    }
+
+
+def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
     return [
         session.kinds[kind].resource(item, region, tag_map(item.get("Tags")))
-        for kind, region, answer in asked
-        for item in answer.result()
+        for (region, kind), items in told.items()
+        for item in items
         if not session.kinds[kind].is_gone(item)
     ]
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.region_queries import Found, Key, Query, RegionQueries, Responses, in_time
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.aws.tagging import Tagger
@@ -125,7 +126,7 @@ class Session:
 
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
-        return PriceBook(PriceSources(lambda: self.cloud, cache))
+        return PriceBook(PriceSources(lambda: self.cloud, cache, self.region_timeout))
 
     @cached_property
     def budgets(self) -> BudgetKeeper:
@@ -133,6 +134,23 @@ class Session:
         from scripts.core.costs.budget_keeping import BudgetKeeper
 
         return BudgetKeeper(self)
+
+    @cached_property
+    def _queries(self) -> RegionQueries:
+        return RegionQueries(self.region_timeout)
+
+    @property
+    def region_timeout(self) -> float:
+        """Seconds until a command that only reads goes on without a region."""
+        return self.lab.region_timeout.total_seconds()
+
+    def query(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
+        """Ask several regions side by side; those that do not respond in time, or refuse, hide no other."""
+        return self._queries.run(queries)
+
+    def query_one(self, query: Query[Found]) -> Found:
+        """Ask for what a command can do without. Raises NoResponse where nothing comes in time."""
+        return in_time(query, self.region_timeout)
 
     @cached_property
     def threads(self) -> Threads:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from scripts.core.registry.call import Call
 
 
+UNKNOWN = "unknown"
+
+
 class Instance(Kind):
     """An EC2 instance, with the volumes and the network interface that its launch made."""
 
@@ -109,6 +112,10 @@ class Instance(Kind):
         when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
         return f"stopped since {when[0]}" if when else "stopped"
 
+    def unknown_in(self, resource: Resource) -> Mapping[str, str]:
+        """Return that it is not known how far its data is loaded."""
+        return {"loaded": UNKNOWN} if "data" in resource.details else {}
+
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
         """Return how far the blocks of each machine's volumes are loaded from their snapshots: the least of them."""
         volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
@@ -135,7 +142,9 @@ def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]
     try:
         pages = cloud.ec2(region).get_paginator("describe_volume_status").paginate(VolumeIds=list(volumes))
         found = [status for page in pages for status in page["VolumeStatuses"]]
-    except ClientError:
-        return {}  # not allowed, or a volume is just gone: the status is worth having without it
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] != "InvalidVolume.NotFound":
+            raise
+        return {}  # one of them has just gone
     details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
     return {volume: told["Progress"] for volume, told in details.items() if "Progress" in told}

@@ -123,6 +123,10 @@ class Front:
                 answer = self._carried_out(call, world)
                 answer.truncated = True
                 return answer
+            case "torn":
+                answer = self._carried_out(call, world)
+                answer.body = answer.body[: len(answer.body) // 2]
+                return answer
             case "hang-after":
                 self._carried_out(call, world)
                 _wait_for_the_caller_to_go(call)

@@ -60,8 +60,9 @@ class Fault(BaseModel):
     message: str = "made so by the weather"
     status: int | None = None
     """The HTTP status, where it is not the code's own."""
-    kind: Literal["reset-before", "reset-after", "truncated", "html-503", "hang-after"] | None = None
-    """`before` and `after` AWS did what was asked; `hang-after` holds the answer back until the caller gives up."""
+    kind: Literal["reset-before", "reset-after", "truncated", "torn", "html-503", "hang-after"] | None = None
+    """`before` and `after` AWS did what was asked; `truncated` breaks the connection within an answer, `torn` ends it
+    there as if it were whole; `hang-after` holds the answer back until the caller gives up."""
 
     def is_about(self, action: str) -> bool:
         """Say whether calls of an operation go wrong, in whichever region."""

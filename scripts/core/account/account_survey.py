@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
-from scripts.core.aws.aws_errors import described
+from scripts.core.aws.region_queries import Unknown, not_seen
 from scripts.core.aws.tag_forms import MalformedTag, malformed
 from scripts.core.aws.tags import tag_map
 from scripts.core.costs.dollars import Dollars
 from scripts.core.costs.price_book import PriceBook
-from scripts.core.kind import Kind, Resource
+from scripts.core.data.volumes import regions_of_interest
+from scripts.core.errors import LabError
+from scripts.core.kind import GLOBAL, Kind, Resource
 from scripts.core.session import Session
+
+OTHERS = "other regions"
+"""Stands for those of the account that nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,42 +45,52 @@ class Survey:
     regions: list[str] = field(default_factory=list)
     """Those that were seen whole; `global` is what belongs to none."""
     unseen: dict[str, str] = field(default_factory=dict)
-    """By region, why it could not be looked at."""
+    """By region, why it could not be looked at, or not whole."""
+    unknown: Sequence[Unknown] = ()
 
 
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     """Describe all kinds in all regions that the account has enabled, or in those named. One's failure stops no other.
 
-    Raises ClientError where AWS does not even tell its regions.
+    Raises LabError where no region at all could be seen.
     """
-    places = list(regions) or enabled_regions(session)
-    asked = {
-        (region, kind.name): session.threads.submit(_described, session, kind, region)
+    places, found = list(regions), Survey()
+    if not places:
+        places, found.unseen = enabled_regions(session)
+    responses = session.query({
+        (region, kind.name): partial(kind.whole, session.cloud, region, [])
         for kind in session.kinds.values()
         for region in kind.places(places)
-    }
-    found = Survey()
-    for (region, _), answer in asked.items():
-        try:
-            found.items += answer.result()
-        except ClientError as refusal:
-            found.unseen.setdefault(region, described(refusal))
-        except (BotoCoreError, ResponseParserError) as problem:
-            found.unseen.setdefault(region, str(problem).partition("\n")[0])
-    found.regions = [
-        region for region in dict.fromkeys([*places, *(place for place, _ in asked)]) if region not in found.unseen
+    })  # fmt: skip
+    if not any(region != GLOBAL for region, _ in responses.found):
+        raise LabError("; ".join(not_seen(found.unseen | responses.unseen)))
+    # Prices are looked up here: one that AWS is slow to tell is no reason not to have seen a region.
+    found.items = [
+        _item(session.kinds[kind], region, item, session.prices)
+        for (region, kind), items in responses.found.items()
+        for item in items
     ]
+    found.unseen |= responses.unseen
+    found.unknown = session.prices.unknown()
+    asked = dict.fromkeys([*places, *(region for region, _ in responses.found)])
+    found.regions = [region for region in asked if region not in found.unseen]
     return found
 
 
-def enabled_regions(session: Session) -> list[str]:
-    """Return the regions that the account may use, the lab's own first."""
-    told = session.cloud.ec2(session.lab.regions[0]).describe_regions()["Regions"]
-    return list(dict.fromkeys([*session.lab.regions, *sorted(region["RegionName"] for region in told)]))
+def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
+    """Return the regions that the account may use, the lab's own first.
 
-
-def _described(session: Session, kind: Kind, region: str) -> list[Item]:
-    return [_item(kind, region, found, session.prices) for found in kind.find(session.cloud, region, [])]
+    The first of the lab's regions that tells is believed. Where none does, those are returned where the lab may have
+    something, and why others can't be known.
+    """
+    why: dict[str, str] = {}
+    for asked in session.lab.regions:
+        responses = session.query({(asked, "regions"): session.cloud.ec2(asked).describe_regions})
+        for told in responses.found.values():
+            names = sorted(region["RegionName"] for region in told["Regions"])
+            return list(dict.fromkeys([*session.lab.regions, *names])), {}
+        why |= responses.unseen
+    return regions_of_interest(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
 
 
 def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:

@@ -9,10 +9,12 @@ from typing import Any
 from scripts.core import clock
 from scripts.core.account.account_survey import Survey
 from scripts.core.account.audit import Finding, Verdict, monthly
+from scripts.core.aws.region_queries import Unknown
 from scripts.core.console import Console
 from scripts.core.costs.dollars import in_dollars
 from scripts.core.kind import Resource
 from scripts.core.session import Session
+from scripts.core.unseen_report import tell_unknown, tell_unseen
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
 PLURAL = {Verdict.ORPHAN: "orphans", Verdict.GHOST: "ghosts", Verdict.COPY: "copies",
@@ -41,9 +43,11 @@ class AuditReport:
         ]
         sum_of_all = f"{dollars:,.2f} dollars a month{f', and {unknown} of unknown price' if unknown else ''}"
         told = f"{', '.join(named)}: {sum_of_all}" if found else "nothing is forgotten"
+        if seen.unseen:
+            told = f"{told if found else 'nothing was found'}, in what could be seen"
         self.console.say(
             f"{told} ({len(seen.regions)} regions, {len(seen.items)} things)", "audit",
-            style="yellow" if found else "green", counts=counts, dollars_a_month=round(dollars, 2),
+            style="yellow" if found or seen.unseen else "green", counts=counts, dollars_a_month=round(dollars, 2),
             unknown_prices=unknown, regions=seen.regions, unseen=seen.unseen,
         )  # fmt: skip
         for finding in found if self.console.as_json else ():
@@ -56,10 +60,13 @@ class AuditReport:
                     f"  {item.resource}: its tag {tag}", "malformed-tag", style="yellow", kind=item.resource.kind,
                     id=item.resource.id, region=item.resource.region, key=tag.key, value=tag.value,
                 )  # fmt: skip
-        for region, why in seen.unseen.items():
-            self.console.hint(f"  {region} was not seen: {why}")
         for line in _remedies(found):
             self.console.hint(f"  {line}")
+
+    def not_told(self, seen: Survey, unknown: Sequence[Unknown]) -> None:
+        """Say what could not be seen, and what of the findings could not be told."""
+        tell_unknown(self.console, [*seen.unknown, *unknown])
+        tell_unseen(self.console, seen.unseen)
 
     def spares(self, spared: Sequence[Finding]) -> None:
         """Say what is left alone, and why."""

@@ -59,23 +59,33 @@ NOTICEABLE = 60
 """Seconds."""
 
 
+AwsError = ClientError | BotoCoreError | ResponseParserError
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+"""What a call to AWS raises: its refusals, the network's failures, and a response that is torn."""
+
+
 @contextmanager
 def in_words() -> Iterator[None]:
     """Turn an error of AWS or botocore that nobody handled into a LabError of one line."""
     try:
         yield
-    except ClientError as refusal:
-        raise LabError(described(refusal)) from refusal
-    except (NoCredentialsError, TokenRetrievalError, SSOError) as problem:
-        raise LabError(
-            f"AWS: {problem}; set up a profile (`aws configure sso`) and name it in lab.toml: profile = "
-        ) from problem
-    except EndpointConnectionError as problem:
-        raise LabError(f"AWS: {described(problem)}") from problem
     except ParamValidationError:
         raise  # a bug of ours, not the user's
-    except (BotoCoreError, ResponseParserError) as problem:
-        raise LabError(f"AWS: {described(problem)}") from problem
+    except AWS_ERRORS as problem:
+        raise LabError(_in_words(problem)) from problem
+
+
+def _in_words(problem: AwsError, *, place: bool = True) -> str:
+    if isinstance(problem, ClientError):
+        return described(problem, place=place)
+    if isinstance(problem, NoCredentialsError | TokenRetrievalError | SSOError):
+        return f"AWS: {problem}; set up a profile (`aws configure sso`) and name it in lab.toml: profile = "
+    return f"AWS: {described(problem, place=place)}"
+
+
+def reason(problem: Exception) -> str:
+    """Return what went wrong with a query, without its region: for a line that begins with that."""
+    return _in_words(problem, place=False) if isinstance(problem, AWS_ERRORS) else str(problem)
 
 
 STATUS = "HTTPStatusCode"
@@ -131,21 +141,21 @@ def api_error(
     )  # fmt: skip
 
 
-def described(problem: ClientError | BotoCoreError | ResponseParserError) -> str:
-    """Return `RunInstances in us-east-1: UnauthorizedOperation: message (remedy)`."""
+def described(problem: AwsError, *, place: bool = True) -> str:
+    """Return `RunInstances in us-east-1: AuthFailure: message (remedy)`; without `place`, not where."""
     if not isinstance(problem, ClientError):
         remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
-        return f"{_where(problem)}{str(problem).partition(chr(10))[0]}{remedy}"
+        return f"{_where(problem, place=place)}{str(problem).partition(chr(10))[0]}{remedy}"
     error, region = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {}).get(REGION)
-    where = f"{problem.operation_name} in {region}" if region else problem.operation_name
+    where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
     told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
     return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
 
 
-def _where(problem: BotoCoreError | ResponseParserError) -> str:
+def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
     """Return in front of what goes wrong on the wire where it does; nothing where it does before."""
     operation, region = getattr(problem, OPERATION, ""), getattr(problem, REGION, "")
-    return f"{operation}{f' in {region}' if region else ''}: " if operation else ""
+    return f"{operation}{f' in {region}' if region and place else ''}: " if operation else ""
 
 
 def _by_the_clock(refusal: ClientError) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Pool
 from scripts.core.costs.dollars import Dollars, in_dollars
@@ -31,7 +30,7 @@ SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 
 class NotTold(Exception):
-    """AWS could not be asked: not allowed, or out of reach."""
+    """AWS did not tell: not allowed, or out of reach; its text says why."""
 
 
 def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
@@ -55,8 +54,8 @@ def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: st
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
     try:
         found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode=service, Filters=filters)
-    except (ClientError, BotoCoreError) as problem:
-        raise NotTold from problem
+    except AWS_ERRORS as problem:
+        raise NotTold(reason(problem)) from problem
     products = [json.loads(product) for product in found["PriceList"]]
     meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
     return max((price for product in meant for price in _dollars(product)), default=None)
@@ -85,8 +84,8 @@ def spot_changes(
                 zones = found.setdefault(quote["InstanceType"], {})
                 change = (quote["Timestamp"], float(quote["SpotPrice"]))
                 zones.setdefault(quote["AvailabilityZone"], set()).add(change)
-    except (ClientError, BotoCoreError) as problem:
-        raise NotTold from problem
+    except AWS_ERRORS as problem:
+        raise NotTold(reason(problem)) from problem
     return {kind: {zone: sorted(changes) for zone, changes in zones.items()} for kind, zones in found.items()}
 
 

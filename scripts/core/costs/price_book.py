@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from scripts.core.aws.region_queries import Unknown
 from scripts.core.costs.dollars import Dollars, times, total
 from scripts.core.costs.priced import Priced, Unit
 from scripts.core.costs.rates import Changing
@@ -46,6 +47,9 @@ class PriceSource(Protocol):
     def origins(self) -> Iterable[Origin]:
         """Return where each list price is from that was given."""
 
+    def unknown(self) -> Iterable[Unknown]:
+        """Return which prices could not be asked for, and why."""
+
 
 class PriceBook:
     """Prices of one run, each looked up when it is first wanted; any thread may ask. Unknown is None, never zero."""
@@ -54,6 +58,10 @@ class PriceBook:
         self.source = source
         self._known: dict[Priced, Dollars] = {}
         self._lock = threading.Lock()
+
+    def unknown(self) -> list[Unknown]:
+        """Return which prices could not be asked for, and why."""
+        return list(self.source.unknown())
 
     def machine_hour(self, region: str, instance_type: str) -> Dollars:
         """Return what an on-demand machine costs an hour."""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
-from scripts.core.costs.aws_prices import NotTold, list_price, spot_changes
+from scripts.core.aws.region_queries import NoResponse, Unknown, in_time
+from scripts.core.costs.aws_prices import PRICING_REGION, NotTold, list_price, spot_changes
 from scripts.core.costs.dollars import Dollars
 from scripts.core.costs.price_book import Origin
 from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
@@ -29,6 +30,7 @@ KEPT_BY_AWS = timedelta(days=90)
 REFUSED = "not told: {}"
 """The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
 LIST = "list prices"
+AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
 LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 
@@ -38,6 +40,11 @@ class PriceSources:
 
     cloud: Callable[[], Cloud]
     cache: PriceCache
+    timeout: float = 10.0
+    """Seconds in which AWS must tell."""
+    _unknown: dict[str, str] = field(default_factory=dict)
+    """Of what prices are not known, and why."""
+    _list_refused: str = ""
     _used: dict[Priced, Origin] = field(default_factory=dict)
 
     def listed(self, wanted: Priced) -> Dollars:
@@ -50,7 +57,16 @@ class PriceSources:
             return known.dollars
         if (price := shipped(wanted)) is not None:
             self._used[wanted] = Origin(shipped_at(), SHIPPED)
+        elif self._must_wait(LIST):
+            self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
         return price
+
+    def unknown(self) -> Iterable[Unknown]:
+        """Return which prices AWS did not tell, and why."""
+        return [
+            Unknown(LIST, PRICING_REGION, why) if what == LIST else Unknown("spot prices", what, why)
+            for what, why in self._unknown.items()
+        ]
 
     def origins(self) -> Iterable[Origin]:
         """Return where each list price is from that was given, to the day."""
@@ -60,9 +76,9 @@ class PriceSources:
         if self._must_wait(LIST):
             return None
         try:
-            known = Known(list_price(self.cloud(), wanted), _now())
-        except NotTold:
-            self._refused(LIST)
+            known = Known(in_time(lambda: list_price(self.cloud(), wanted), self.timeout), _now())
+        except (NotTold, NoResponse) as problem:
+            self._refused(LIST, problem)
             return None
         self.cache.keep({str(wanted): known})
         return known
@@ -95,12 +111,15 @@ class PriceSources:
 
     def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
         asked_at = _now()
-        if self._must_wait(region) or since < asked_at - KEPT_BY_AWS:
+        if self._must_wait(region):
+            self._unknown.setdefault(region, AGAIN_LATER)
+            return
+        if since < asked_at - KEPT_BY_AWS:
             return
         try:
-            found = spot_changes(self.cloud(), region, types, since)
-        except NotTold:
-            self._refused(region)
+            found = in_time(lambda: spot_changes(self.cloud(), region, types, since), self.timeout)
+        except (NotTold, NoResponse) as problem:
+            self._refused(region, problem)
             return
         self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
 
@@ -108,7 +127,11 @@ class PriceSources:
         refused = self.cache.listed(REFUSED.format(what))
         return refused is not None and _age(refused) < PATIENCE
 
-    def _refused(self, what: str) -> None:
+    def _refused(self, what: str, problem: Exception) -> None:
+        if what == LIST:  # another source may have the price
+            self._list_refused = str(problem)
+        else:
+            self._unknown[what] = str(problem)
         self.cache.keep({REFUSED.format(what): Known(None, _now())})
 
 

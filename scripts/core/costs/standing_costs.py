@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from scripts.core.aws.region_queries import Key, Unknown
 from scripts.core.costs.charges import Charge, charges
 from scripts.core.costs.cost_sums import Spent, amount, spent
 from scripts.core.kind import Resource
 from scripts.core.session import Session
 
 
-def costs_of(session: Session, resources: Sequence[Resource]) -> Mapping[str, Spent]:
-    """Return by id what resources cost, with what came with them: a machine's volumes and its address.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What resources cost, by id, and why some of it is not known."""
 
-    What the records tell too little of is asked of AWS, once: the answer is on record.
+    spent: Mapping[str, Spent]
+    unknown: Sequence[Unknown] = ()
+
+
+def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
+    """Return what resources cost, with what came with them: a machine's volumes and its address.
+
+    What the records tell too little of is asked of AWS, once: the answer is on record. Where AWS does not tell it, or
+    a price, that is unknown.
     """
-    found = _charges(session)
-    if _look_into(session, found):
+    found, unknown = _charges(session), []
+    if vague := _vague(found):
+        unknown = _look_into(session, vague)
         found = _charges(session)
-    return shared_out(found, resources)
+    return Costs(shared_out(found, resources), [*unknown, *session.prices.unknown()])
 
 
 def shared_out(found: Iterable[Charge], resources: Iterable[Resource]) -> Mapping[str, Spent]:
@@ -50,16 +63,19 @@ def _charges(session: Session) -> list[Charge]:
     return charges(session.paid_for(session.registry.records()), session.kinds, session.prices)
 
 
-def _look_into(session: Session, found: Iterable[Charge]) -> bool:
-    """Have AWS describe what lives and is not wholly on record; say whether there was any."""
-    vague: dict[tuple[str, str], set[str]] = {}
+def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
+    """Return, by region and kind, the ids of what lives and is not wholly on record."""
+    vague: dict[Key, set[str]] = {}
     for one in found:
         if one.vague and one.ended is None:
-            vague.setdefault((one.kind, one.region), set()).add(one.id)
-    asked = [
-        session.threads.submit(session.kinds[kind].look_into, session.cloud, region, sorted(ids))
-        for (kind, region), ids in vague.items()
-    ]
-    for answer in asked:
-        answer.result()
-    return bool(vague)
+            vague.setdefault((one.region, one.kind), set()).add(one.id)
+    return vague
+
+
+def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unknown]:
+    """Have AWS describe things; return of which regions it does not."""
+    responses = session.query({
+        (region, kind): partial(session.kinds[kind].look_into, session.cloud, region, sorted(ids))
+        for (region, kind), ids in vague.items()
+    })  # fmt: skip
+    return [Unknown("some prices", region, why) for region, why in responses.unseen.items()]

@@ -6,18 +6,22 @@ A data set belongs to the lab, not to an experiment, and AWS is the only place t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.region_queries import Responses
 from scripts.core.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, as_tags, tag_map
 from scripts.core.data.sizes import GIB
 from scripts.core.errors import LabError
 from scripts.core.launch_part import RegionUnready
 from scripts.core.names import closest
 from scripts.core.registry.record import moment_of
+
+if TYPE_CHECKING:
+    from scripts.core.session import Session
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
 """What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
@@ -125,12 +129,14 @@ def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[Dat
     return [DataSnapshot.of(snapshot, region) for page in found for snapshot in page["Snapshots"]]
 
 
-def in_regions(
-    cloud: Cloud, threads: Executor, regions: Iterable[str], dataset: str | None = None
-) -> list[DataSnapshot]:
-    """Ask in several regions at the same time."""
-    asked = [threads.submit(in_region, cloud, region, dataset) for region in regions]
-    return [snapshot for answer in asked for snapshot in answer.result()]
+def in_regions(session: Session, regions: Iterable[str], dataset: str | None = None) -> Responses[list[DataSnapshot]]:
+    """Ask in several regions at the same time, each with a deadline."""
+    return session.query({(region, DATASET): partial(in_region, session.cloud, region, dataset) for region in regions})
+
+
+def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
+    """Return the snapshots of those regions that responded."""
+    return [snapshot for found in responses.found.values() for snapshot in found]
 
 
 def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from scripts.core import clock
 from scripts.core.aws.tags import DATASET, VERSION
-from scripts.core.data.data_sets import in_regions
+from scripts.core.data.data_sets import in_region
 from scripts.core.data.making_once import attempts_at, tags_put
 from scripts.core.data.volumes import regions_of_interest
 from scripts.core.errors import LabError
@@ -34,7 +34,8 @@ def numbered(
     """
     with _alone(session, dataset):
         regions = dict.fromkeys([region, *regions_of_interest(session)])
-        there = in_regions(session.cloud, session.threads, regions, dataset)
+        asked = [session.threads.submit(in_region, session.cloud, place, dataset) for place in regions]
+        there = [snapshot for answer in asked for snapshot in answer.result()]  # of all, or a number is given twice
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]

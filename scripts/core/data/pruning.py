@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
+from scripts.core.aws.region_queries import Unknown
 from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.data.data_sets import DataSnapshot, by_age
+from scripts.core.errors import LabError
 from scripts.core.lab.config import load_experiment
 from scripts.core.session import Session
 
@@ -41,13 +47,34 @@ def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, s
     return found
 
 
-def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
-    """Return, by snapshot, why it may not go: what lives was made from it, or an experiment's file pins its version."""
-    asked = [session.threads.submit(_made_from, session, r) for r in sorted({s.region for s in snapshots})]
-    living = {snapshot: why for answer in asked for snapshot, why in answer.result().items()}
-    pinned = _pinned(session)
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Why snapshots may not go, and what of that could not be asked."""
+
+    reasons: dict[str, str]
+    """By snapshot."""
+    unknown: Sequence[Unknown]
+    broken: Sequence[str]
+    """What is wrong with experiments' files that can't be read."""
+
+
+def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
+    """Return why snapshots may not go: what lives was made from one, an image has it, or an experiment's file pins it.
+
+    Where a region does not tell what lives on its snapshots, they stay. An image that is not known of is no reason:
+    AWS refuses to delete its snapshots.
+    """
+    regions = sorted({snapshot.region for snapshot in snapshots})
+    volumes = session.query({(region, "volumes"): partial(_made_from, session, region) for region in regions})
+    images = session.query({(region, "images"): partial(_in_images, session, region) for region in regions})
+    silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
+              if s.region in volumes.unseen}  # fmt: skip
+    living = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
+    used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
     usable = [s for s in snapshots if s.state != "error"]
-    return {s.id: pinned[s.dataset, s.version] for s in usable if (s.dataset, s.version) in pinned} | living
+    pinned, broken = _pinned(session, usable)
+    unknown = [Unknown("images made from them", region, why) for region, why in images.unseen.items()]
+    return Use(used | pinned | silent | living, unknown, broken)
 
 
 def _made_from(session: Session, region: str) -> dict[str, str]:
@@ -60,21 +87,57 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
     }
 
 
-def _pinned(session: Session) -> dict[tuple[str, str], str]:
-    files = sorted((session.directory / "experiments").glob("*.toml"))
-    experiments = [(path.stem, load_experiment(session.directory, path.stem)) for path in files]
+def _in_images(session: Session, region: str) -> dict[str, str]:
+    """Return which snapshots the account's images in a region have, and which images.
+
+    One that is deprecated or disabled has them too
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html).
+    """
+    pages = session.cloud.ec2(region).get_paginator("describe_images")
     return {
-        (data.dataset, data.version): f"experiments/{name}.toml pins it"
-        for name, experiment in experiments
-        for data in experiment.data
-        if data.version
+        mapping["Ebs"]["SnapshotId"]: f"the image {image['ImageId']} has it: deregister that first"
+        for page in pages.paginate(Owners=["self"], IncludeDeprecated=True, IncludeDisabled=True)
+        for image in page["Images"]
+        for mapping in image.get("BlockDeviceMappings", ())
+        if mapping.get("Ebs", {}).get("SnapshotId")
     }
 
 
-def delete(session: Session, snapshot: DataSnapshot) -> None:
-    """Delete a snapshot; one that is gone already is no failure."""
+def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[str, str], list[str]]:
+    """Return which snapshots files pin, and what is wrong with files that can't be read.
+
+    Such a file pins whatever its text may name.
+    """
+    pinned: dict[str, str] = {}
+    broken = []
+    for path in sorted((session.directory / "experiments").glob("*.toml")):
+        file = f"experiments/{path.name}"
+        try:
+            data = load_experiment(session.directory, path.stem).data
+        except LabError as problem:
+            broken.append(str(problem))
+            why = f"{file}, which can't be read, may pin it"
+            pinned |= {s.id: why for s in snapshots if _may_name(path, s)}
+        else:
+            pins = {(one.dataset, one.version) for one in data}
+            pinned |= {s.id: f"{file} pins it" for s in snapshots if (s.dataset, s.version) in pins}
+    return pinned, broken
+
+
+def _may_name(path: Path, snapshot: DataSnapshot) -> bool:
+    try:
+        text = path.read_bytes()
+    except OSError:
+        return True
+    return snapshot.dataset.encode() in text and snapshot.version.encode() in text
+
+
+def delete(session: Session, snapshot: DataSnapshot) -> str:
+    """Delete a snapshot; one that is gone already is no failure. Return why AWS does not, where it does not."""
     try:
         session.cloud.ec2(snapshot.region).delete_snapshot(SnapshotId=snapshot.id)
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "InvalidSnapshot.NotFound":
-            raise
+    except AWS_ERRORS as problem:
+        if isinstance(problem, ClientError) and problem.response["Error"]["Code"] == "InvalidSnapshot.NotFound":
+            return ""
+        return reason(problem)
+    return ""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.region_queries import not_seen
 from scripts.core.aws.tags import DATASET, VERSION, tag_specifications
 from scripts.core.capacity.error_codes import ApiError
 from scripts.core.current_experiment import Threads
-from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest, usable
+from scripts.core.data.data_sets import DataSnapshot, in_region, in_regions, newest, told_by, usable
 from scripts.core.data.making_once import made_once
 from scripts.core.data.snapshot_waiting import until_completed
 from scripts.core.errors import LabError
@@ -34,17 +35,22 @@ class Copy:
 Report = Callable[[Copy], None]
 
 
-def source_of(session: Session, dataset: str, version: str | None) -> DataSnapshot:
-    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it."""
-    every = in_regions(session.cloud, session.threads, session.lab.regions, dataset)
-    there = usable(every, session.data_registries())
+def source_of(session: Session, dataset: str, version: str | None) -> tuple[DataSnapshot, Mapping[str, str]]:
+    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it.
+
+    Beside it, by region, why others could not be looked at. Raises LabError where none is seen.
+    """
+    responses = in_regions(session, session.lab.regions, dataset)
+    there = usable(told_by(responses), session.data_registries())
     wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
+    unseen = responses.unseen
     if not (found := newest(wanted)):
         named = f"{dataset}@{version}" if version else dataset
-        regions = ", ".join(session.lab.regions)
-        raise LabError(f"DATASET: no region of the lab ({regions}) has a completed snapshot of {named}")
+        regions = ", ".join(region for region in session.lab.regions if region not in unseen)
+        lacks = f"no region of the lab ({regions}) has a completed snapshot of {named}" if regions else ""
+        raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(unseen))))}")
     same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
-    return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region))
+    return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region)), unseen
 
 
 @dataclass(frozen=True)

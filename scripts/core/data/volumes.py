@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from scripts.core.aws.region_queries import not_seen
 from scripts.core.data.mounted_volume import MountedVolume
 from scripts.core.errors import LabError
 from scripts.core.registry.resources import holdings
@@ -20,14 +22,18 @@ def regions_of_interest(session: Session) -> list[str]:
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:
-    """Return a volume's description, and its region. Raises LabError where no region has it."""
+    """Return a volume's description, and its region. Raises LabError where no region has it, or none that responds."""
+    kind, places = session.kinds["volume"], list(regions)
     wanted = [{"Name": "volume-id", "Values": [volume]}]
-    places = list(regions)
-    asked = [session.threads.submit(list, session.kinds["volume"].find(session.cloud, r, wanted)) for r in places]
-    for region, answer in zip(places, asked, strict=True):
-        for found in answer.result():
+    responses = session.query(
+        {(place, kind.name): partial(kind.whole, session.cloud, place, wanted) for place in places}
+    )
+    for (region, _), items in responses.found.items():
+        for found in items:
             return found, region
-    raise LabError(f"VOLUME: {volume} is in none of {', '.join(places)}")
+    seen = [region for region in places if region not in responses.unseen]
+    lacks = f"{volume} is in none of {', '.join(seen)}" if seen else ""
+    raise LabError(f"VOLUME: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
 
 
 def region_of(session: Session, volume: MountedVolume) -> str:

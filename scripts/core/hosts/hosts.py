@@ -59,7 +59,7 @@ def region_of(machine: Mapping[str, Any]) -> str:
 
 def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
     """Describe the machines of an experiment that are not gone, the oldest first."""
-    found = [r for r in living(session, experiment, session.holdings(experiment)) if r.kind == "instance"]
+    found = living(session, experiment, session.holdings(experiment), only="instance")
     if not found:
         session.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]

@@ -121,6 +121,8 @@ class Lab(Strict):
     profile: str | None = None
     """The profile of ~/.aws/config that calls are made with; the usual search when left out."""
     regions: Annotated[list[Region], Field(min_length=1, examples=[["us-east-1", "us-west-2"]])]
+    region_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)
+    """How long a region may take to respond to a query, before a command that only reads goes on without it."""
     registry: str = "registry.json"
     image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
     root: Root = Root()

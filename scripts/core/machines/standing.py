@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from scripts.core.aws.region_queries import Key, Responses, Unknown
 from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.kind import Resource
-from scripts.core.living import is_new, shown_by_id
+from scripts.core.living import by_id, is_new, resources_in
 from scripts.core.registry.record import Record
 from scripts.core.registry.resources import Holdings
 from scripts.core.session import Session
@@ -16,9 +18,21 @@ UNKNOWN_TO_AWS = "not in AWS any more"
 UNKNOWN_TYPE = "of a type that no plugin here knows"
 UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
 NOT_SHOWN_YET = "not shown by AWS yet"
+NOT_SEEN = "not seen"
+"""Its region could not be."""
 
 
-def standing(session: Session, holdings: Holdings | None = None) -> list[Resource]:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What lives."""
+
+    resources: list[Resource]
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    """By region, why it could not be seen: what the registry says lives there is among the resources."""
+    unknown: Sequence[Unknown] = ()
+
+
+def standing(session: Session, holdings: Holdings | None = None) -> Standing:
     """Return what the registry says lives, each with what AWS says of it, by experiment; and what was perhaps made.
 
     One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
@@ -26,15 +40,30 @@ def standing(session: Session, holdings: Holdings | None = None) -> list[Resourc
     """
     known = holdings or session.holdings()
     owned = [resource for resource in known.living if resource.experiment]
-    places = {(resource.kind, resource.region) for resource in owned}
-    asked = [session.threads.submit(_described, session, kind, region) for kind, region in sorted(places)]
-    described = {identity: resource for answer in asked for identity, resource in answer.result().items()}
-    missing = [resource for resource in owned if resource.id not in described and not is_new(session, resource)]
-    others = {resource.id for resource in shown_by_id(session, missing)}
-    shown = [described.get(resource.id) or _not_described(session, resource, others) for resource in owned]
+    places = sorted({(resource.region, resource.kind) for resource in owned})
+    responses = session.query({(r, kind): partial(_described, session, kind, r) for r, kind in places})
+    described = {one.id: one for found in responses.found.values() for one in found}
+    missing = [
+        resource
+        for resource in owned
+        if resource.id not in described
+        and (resource.region, resource.kind) not in responses.failures
+        and not is_new(session, resource)
+    ]
+    others = by_id(session, missing)
+    failed = {**responses.failures, **others.failures}
+    there = {resource.id for resource in resources_in(session, others)}
+    more = _looked_up(session, responses)
+    shown = [
+        replace(described[resource.id], details={**described[resource.id].details, **more.details.get(resource.id, {})})
+        if resource.id in described
+        else replace(resource, state=_state(session, resource, there, failed))
+        for resource in owned
+    ]
     shown += [perhaps(session, intent) for intent in known.unsettled]
     shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
-    return sorted(shown, key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    shown.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
 
 
 def perhaps(session: Session, intent: Record) -> Resource:
@@ -49,14 +78,42 @@ def perhaps(session: Session, intent: Record) -> Resource:
     )
 
 
-def _not_described(session: Session, resource: Resource, others: Collection[str]) -> Resource:
-    state = UNLIKE_ITS_TAGS if resource.id in others else UNKNOWN_TO_AWS
-    return replace(resource, state=NOT_SHOWN_YET if is_new(session, resource) else state)
+def _state(session: Session, resource: Resource, others: Collection[str], failed: Collection[Key]) -> str:
+    """Return what can be said of a resource that AWS did not show."""
+    if (resource.region, resource.kind) in failed:
+        return NOT_SEEN
+    if is_new(session, resource):
+        return NOT_SHOWN_YET
+    return UNLIKE_ITS_TAGS if resource.id in others else UNKNOWN_TO_AWS
 
 
-def _described(session: Session, kind_name: str, region: str) -> dict[str, Resource]:
+def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
     kind = session.kinds[kind_name]
     found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
-    resources = [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found]
-    more = kind.looked_up(session.cloud, region, resources)
-    return {r.id: replace(r, details={**r.details, **more.get(r.id, {})}) for r in resources}
+    return [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What is told of resources beside their description, by id."""
+
+    details: Mapping[str, Mapping[str, str]]
+    unknown: list[Unknown]
+
+
+def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
+    """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
+    responses = session.query({
+        (region, kind): partial(session.kinds[kind].looked_up, session.cloud, region, found)
+        for (region, kind), found in described.found.items()
+        if found
+    })  # fmt: skip
+    unknown = {
+        one.id: session.kinds[kind].unknown_in(one)
+        for region, kind in responses.failures
+        for one in described.found[region, kind]
+    }
+    found = {identity: details for some in responses.found.values() for identity, details in some.items()}
+    lacking = ", ".join(sorted({detail for details in unknown.values() for detail in details}))
+    reasons = [Unknown(lacking, region, why) for region, why in responses.unseen.items() if lacking]
+    return _More({**unknown, **found}, reasons)

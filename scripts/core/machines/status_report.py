@@ -42,7 +42,7 @@ class StatusReport:
         details = resource.details
         market = details.get("market", "")
         what = [details.get("type") or details.get("size", ""), "" if market == ON_DEMAND else market]
-        loaded = f"{details['loaded']} loaded" if details.get("loaded", "100%") != "100%" else ""
+        loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
         return [
             resource.experiment or "", _lines(resource.id, details.get("address", "")), resource.state,
             details.get("zone", resource.region),

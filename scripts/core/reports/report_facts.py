@@ -17,6 +17,7 @@ from scripts.core.account.audit import Finding
 from scripts.core.account.examination import examined
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.cloud import Cloud
+from scripts.core.aws.region_queries import not_seen
 from scripts.core.aws.tags import DATASET, tag_map
 from scripts.core.costs.aws_prices import NotTold
 from scripts.core.costs.charges import Span, spans
@@ -25,7 +26,7 @@ from scripts.core.costs.data_set_costs import Costed, costed
 from scripts.core.costs.price_book import PriceBook
 from scripts.core.costs.price_sources import PriceSources
 from scripts.core.costs.standing_costs import costs_of, shared_out
-from scripts.core.data.data_sets import DataSnapshot, in_regions
+from scripts.core.data.data_sets import DataSnapshot, in_regions, told_by
 from scripts.core.data.volumes import regions_of_interest
 from scripts.core.errors import LabError
 from scripts.core.kind import Kind, Resource
@@ -83,6 +84,10 @@ class Asking:
             self.unanswered[what] = str(problem)
             return otherwise()
 
+    def lacks(self, what: str, unseen: Mapping[str, str]) -> None:
+        """Note which regions did not answer."""
+        self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
+
 
 def facts(session: Session) -> Facts:
     """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
@@ -90,11 +95,10 @@ def facts(session: Session) -> Facts:
     now = clock.now()
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
     regions = regions_of_interest(session)
-    living = asking.ask(
-        "what lives", lambda: _priced(session, [*standing(session), *_elsewhere(session)]), lambda: None
-    )
-    data_sets = asking.ask("data sets", lambda: _data_sets(session, regions), lambda: None)
+    living = asking.ask("what lives", lambda: _living(session, asking), lambda: None)
+    data_sets = asking.ask("data sets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
+    asking.lacks("audit", seen.unseen)
     records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
     paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
     alive, costs = living or _living_on_record(session, records, paid, now)
@@ -104,6 +108,13 @@ def facts(session: Session) -> Facts:
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
         survey=seen, findings=found, unanswered=asking.unanswered,
     )  # fmt: skip
+
+
+def _living(session: Session, asking: Asking) -> Priced:
+    shown = standing(session)
+    asking.lacks("what lives", shown.unseen)
+    living = [*shown.resources, *_elsewhere(session)]
+    return living, costs_of(session, living).spent if living else {}
 
 
 def _elsewhere(session: Session) -> list[Resource]:
@@ -119,16 +130,14 @@ def _elsewhere(session: Session) -> list[Resource]:
 
 
 def reason_not_to_ask(session: Session) -> str:
-    """Return why AWS can't be asked (no credentials, offline); nothing where it answers, if only with a refusal.
+    """Return why AWS can't be asked (no credentials, offline); nothing where a region answers, if only with a refusal.
 
-    One question without retries: without it, each of a hundred would wait for its own connection.
+    One question to each region, without retries: without it, each of a hundred would wait for its own connection.
     """
-    try:
-        with in_words():
-            session.cloud.ec2_asking_once(session.lab.regions[0]).describe_regions()
-    except LabError as problem:
-        return "" if isinstance(problem.__cause__, ClientError) else str(problem)
-    return ""
+    regions = session.lab.regions
+    responses = session.query({(r, "regions"): session.cloud.ec2_asking_once(r).describe_regions for r in regions})
+    refused = any(isinstance(problem, ClientError) for problem in responses.failures.values())
+    return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
 
 
 def _prices(session: Session, why_not: str) -> PriceBook:
@@ -143,10 +152,6 @@ def _out_of_reach() -> Cloud:
     raise NotTold
 
 
-def _priced(session: Session, living: list[Resource]) -> Priced:
-    return living, costs_of(session, living) if living else {}
-
-
 def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[Span], now: datetime) -> Priced:
     known = holdings(records, session.kinds)
     found = [resource for resource in known.living if resource.experiment]
@@ -156,8 +161,15 @@ def _living_on_record(session: Session, records: Sequence[Record], paid: Iterabl
     return found, shared_out(charged, found)
 
 
-def _data_sets(session: Session, regions: Sequence[str]) -> list[Costed]:
-    return costed(session, in_regions(session.cloud, session.threads, regions))
+def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[Costed]:
+    """Return those of the regions that respond, and those on record of the others."""
+    responses = in_regions(session, regions)
+    asking.lacks("data sets", responses.unseen)
+    there = costed(session, told_by(responses)).snapshots
+    if not responses.unseen:
+        return there
+    on_record = data_sets_on_record(session.paid_for(session.registry.history()), session.kinds)
+    return there + [one for one in on_record if one.snapshot.region in responses.unseen]
 
 
 def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Costed]:

@@ -93,9 +93,9 @@ def _costs(facts: Facts) -> Spending:
 def figures(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Figure]:
     """Return the sum on top, without what AWS was to be asked for and did not answer."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
-    if "data sets" not in facts.unanswered:
+    if not any(what.startswith("data sets") for what in facts.unanswered):
         shown.append(_data_sets(facts))
-    if "audit" not in facts.unanswered:
+    if not any(what.startswith("audit") for what in facts.unanswered):
         shown.append(_audit(facts))
     return shown
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
-from scripts.core.aws.aws_errors import api_error
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, reason
+from scripts.core.aws.region_queries import NoResponse, Responses
 from scripts.core.aws.tags import tag_map
-from scripts.core.capacity.error_codes import NOT_PERMITTED, TRANSIENT
+from scripts.core.capacity.error_codes import TRANSIENT
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
 from scripts.core.living import is_new
@@ -107,13 +106,12 @@ class Watching:
         self._saw_all = False
         try:
             yield from self._look()
-            self._saw_all = True
             self._told.discard("no answer")
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
-            refusal = api_error(problem)
-            if refusal.category not in TRANSIENT:
+        except AWS_ERRORS as problem:
+            if not is_passing(problem):
                 raise
-            yield from self._once("no answer", Remark(f"{self.name}: AWS can't be asked now ({refusal}); still trying"))
+            self._saw_all = False
+            yield from self._once("no answer", self._not_now("AWS", problem))
 
     def _look(self) -> Iterator[Happening]:
         self.records = [r for r in self.session.records_here(self.name) if r.experiment == self.name]
@@ -128,6 +126,9 @@ class Watching:
             self._told.add(key)
             yield from happenings
 
+    def _not_now(self, what: str, problem: Exception) -> Remark:
+        return Remark(f"{self.name}: {what} can't be asked now ({as_said(problem)}); still trying")
+
     def _refusals(self) -> Iterator[Happening]:
         """Tell what AWS refused since the last look, whichever process had asked."""
         for refused in refusals_in(self.records):
@@ -141,11 +142,15 @@ class Watching:
         kind = self.session.kinds["instance"]
         known = holdings(self.records, self.session.kinds, self.name).living
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.machines
-        found: dict[str, Mapping[str, Any]] = {}
-        for region, some in by_region(wanted.values()):
-            looked = self.session.looks(region).look(machine.id for machine in some)
-            found |= {machine["InstanceId"]: machine for machine in looked}
+        responses = self.session.query({
+            (region, kind.name): partial(self.session.looks(region).look, [machine.id for machine in some])
+            for region, some in by_region(wanted.values())
+        })  # fmt: skip
+        yield from self._unseen(responses)
+        found = {machine["InstanceId"]: machine for some in responses.found.values() for machine in some}
         for machine in wanted.values():
+            if (machine.region, kind.name) in responses.failures:
+                continue
             shown = found.get(machine.id)
             if shown:
                 told = kind.resource(shown, machine.region, tag_map(shown.get("Tags")))
@@ -153,6 +158,18 @@ class Watching:
             else:
                 now = replace(machine, state=NOT_SHOWN_YET if is_new(self.session, machine) else UNKNOWN_TO_AWS)
             yield from self._is(now, ended=now.state == UNKNOWN_TO_AWS or bool(shown and kind.is_gone(shown)))
+
+    def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Happening]:
+        """Tell once which regions can't be seen; the others are followed. Raises a failure where all fail for good."""
+        failures = {region: problem for (region, _), problem in responses.failures.items()}
+        self._saw_all = not failures
+        lasting = [problem for problem in failures.values() if not is_passing(problem)]
+        if lasting and not responses.found:
+            raise lasting[0]
+        for region, problem in failures.items():
+            yield from self._once(("no answer", region), self._not_now(region, problem))
+        for region, _ in responses.found:
+            self._told.discard(("no answer", region))
 
     def _is(self, machine: Resource, *, ended: bool) -> Iterator[Happening]:
         """Take note of how a machine is."""
@@ -174,7 +191,7 @@ class Watching:
         """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
         told: Iterable[tuple[str, str, str]] = ()
         if machine.details.get("market") == "spot" and "no notices" not in self._told:
-            with suppress(ClientError):  # nice to know, and no more
+            with suppress(*AWS_ERRORS):  # nice to know, and no more
                 told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
         return next((f"{code}: {message}" for _, code, message in told), machine.state)
 
@@ -186,7 +203,12 @@ class Watching:
         kind = self.session.kinds["instance"]
         loading = [m for m in self.machines.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
-            told = kind.looked_up(self.session.cloud, region, some)
+            try:
+                told = self.session.query_one(partial(kind.looked_up, self.session.cloud, region, some))
+            except (*AWS_ERRORS, NoResponse) as problem:
+                remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
+                yield from self._once(("loading", region), Remark(remark))
+                continue
             for machine in some:
                 before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
                 self.loaded[machine.id] = now
@@ -199,12 +221,11 @@ class Watching:
         for region, some in by_region(spot) if "no notices" not in self._told else ():
             try:
                 found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
-            except ClientError as refusal:
-                if api_error(refusal).category not in NOT_PERMITTED:
+            except AWS_ERRORS as problem:
+                if is_passing(problem):
                     raise
-                code = refusal.response["Error"]["Code"]
-                why = f"{self.name}: no notice of spot interruptions: DescribeSpotInstanceRequests: {code}"
-                yield from self._once("no notices", Remark(f"{why} (docs/iam-policy.json has it)"))
+                why = f"{self.name}: no notice of spot interruptions in {region}: {reason(problem)}"
+                yield from self._once("no notices", Remark(why))
                 return
             for machine, code, message in found:
                 if code in MARKED:
@@ -278,6 +299,18 @@ def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
     """Return machines by their regions."""
     every = list(machines)
     return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
+
+
+def is_passing(problem: Exception) -> bool:
+    """Say whether another look may end otherwise."""
+    return isinstance(problem, NoResponse) or (
+        isinstance(problem, AWS_ERRORS) and api_error(problem).category in TRANSIENT
+    )
+
+
+def as_said(problem: Exception) -> str:
+    """Return in a few words why AWS does not answer, in all of its own where waiting does not help."""
+    return str(api_error(problem)) if isinstance(problem, AWS_ERRORS) and is_passing(problem) else reason(problem)
 
 
 def taken_by_aws(machine: Resource) -> bool:

@@ -1,0 +1,34 @@
+"""What the screen, or a program, is told of regions that could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import typer
+
+from scripts.core.aws.region_queries import Unknown, not_seen
+from scripts.core.console import Console
+
+INCOMPLETE = 3
+"""The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
+
+
+def tell_unseen(console: Console, unseen: Mapping[str, str]) -> None:
+    """Say in a line for each region why it could not be seen; those that say the same share one."""
+    for region, why in unseen.items() if console.as_json else ():
+        console.say("", "unseen", region=region, why=why)
+    for line in not_seen(unseen):
+        console.hint(line)
+
+
+def tell_unknown(console: Console, unknown: Iterable[Unknown]) -> None:
+    """Say once why what a command does without could not be told."""
+    for one in unknown:
+        text = f"{one.region}: {one.what} unknown: {one.why}"
+        console.say(text, "unknown", what=one.what, region=one.region, why=one.why)
+
+
+def exit_if_unseen(unseen: Mapping[str, str]) -> None:
+    """End with 3 where something could not be seen."""
+    if unseen:
+        raise typer.Exit(INCOMPLETE)

@@ -1,0 +1,182 @@
+"""What looks at several regions shows what it can see, names what it can't with AWS's reason, and ends with 3."""
+
+import json
+import threading
+from collections import Counter
+from functools import partial
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.core.aws.region_queries import RegionQueries
+from tests.full import examples
+
+SEEN = "us-west-2"
+ILL = {
+    "us-east-1": ({"code": "UnauthorizedOperation"}, "UnauthorizedOperation: made so by the weather"),
+    "us-east-2": ({"code": "AuthFailure"}, "AuthFailure"),
+    "us-west-1": ({"code": "NoSuchThingYet"}, "NoSuchThingYet"),
+    "eu-west-1": ({"kind": "torn"}, "Unable to parse response"),
+    "ca-central-1": ({"kind": "hang-after"}, "no response within 3 s"),
+}
+"""By region, what is wrong with it, and what is said of that."""
+FAULTS = [{"region": region, "action": "Describe*", **fault} for region, (fault, _) in ILL.items()]
+REGIONS = [*ILL, SEEN]
+
+
+@pytest.fixture
+def ill(lab, cloud):
+    """A lab with data in one region that answers; the others fail each in its way."""
+    lab.write("lab.toml", f"regions = {json.dumps(REGIONS)}\nregion_timeout = '3s'\n")
+    cloud.weather(faults=FAULTS)
+    return lab
+
+
+def run_machines(lab, cloud):
+    """Let a machine run in each region, by the lab's registry."""
+    cloud.weather()
+    for name, region in (("demo", SEEN), ("lost", "us-east-1")):
+        lab.write(f"experiments/{name}.toml", f'types = ["g5.xlarge"]\nregions = ["{region}"]\n')
+        assert lab.launch(name).code == 0
+    mine = [json.dumps(record) for record in lab.records() if record.get("experiment") == "lost"]
+    moved = [
+        text.replace("us-east-1", region).replace('"lost"', f'"lost-{n}"').replace('"i-', f'"i-{n}')
+        for n, region in enumerate(ILL)
+        for text in (mine if n else ())
+    ]
+    lab.registry.write_text(json.dumps([*lab.records(), *map(json.loads, moved)]))
+    cloud.weather(faults=FAULTS)
+
+
+def of(ended, event):
+    return [one for one in ended.events if one["event"] == event]
+
+
+def names_each(ended):
+    """Check that each of the ill regions is named once, with its reason; return which others are."""
+    unseen = [(event["region"], event["why"]) for event in of(ended, "unseen")]
+    assert max(Counter(region for region, _ in unseen).values()) == 1
+    for region, (_, why) in ILL.items():
+        assert why in dict(unseen)[region]
+    return dict(unseen).keys() - ILL.keys()
+
+
+def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
+    run_machines(ill, cloud)
+    status = ill.run("status", JSON="1")
+    assert status.code == 3, status.err
+    assert {(one["region"], one["state"]) for one in of(status, "resource")} == {
+        (SEEN, "running"),
+        *((region, "not seen") for region in ILL),
+    }
+    assert not names_each(status)
+    report = ill.run("report", JSON="1")
+    assert report.code == 3, report.err
+    assert {(one["experiment"], one["state"]) for one in of(report, "lives")} == {
+        (one["experiment"], one["state"]) for one in of(status, "resource")
+    }
+    unanswered = {one["what"]: one["why"] for one in of(report, "unanswered")}
+    for region, (_, why) in ILL.items():
+        assert why in unanswered[f"what lives in {region}"]
+        assert why in unanswered[f"data sets in {region}"]
+    assert ill.run("cost").code == 0, "it asks EC2 nothing but prices"
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "event", "shown"),
+    [
+        ("datasets", {}, "data-set", {"dataset": "speech", "region": SEEN}),
+        ("datasets_prune", {"KEEP": "1", "YES": "1"}, "unseen", {}),
+        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "ap-south-1"}, "copy", {"state": "completed"}),
+        ("audit", {"REGIONS": " ".join(REGIONS)}, "audit", {"regions": [SEEN, "global"]}),
+    ],
+)
+def test_what_can_be_seen_is_shown_and_each_other_region_is_named_with_its_reason(ill, script, variables, event, shown):
+    ended = ill.run(script, JSON="1", **variables)
+    assert ended.code == 3, ended.err
+    assert shown.items() <= of(ended, event)[-1].items()
+    assert not names_each(ended)
+
+
+def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
+    cloud.weather(faults=[{"action": "Describe*", "code": "UnauthorizedOperation"}])
+    ended = lab.run("audit")
+    assert ended.code == 1
+    assert "us-east-1, us-west-2: not seen: DescribeInstances: UnauthorizedOperation" in ended.err
+    assert "forgotten" not in ended.out
+
+
+def test_an_audit_does_not_say_that_nothing_is_forgotten_where_a_region_was_not_seen(lab, cloud):
+    """Its first region does not even tell which others there are; the second one does."""
+    cloud.weather(faults=[{"action": "Describe*", "region": "us-east-1", "code": "UnauthorizedOperation"}])
+    ended = lab.run("audit")
+    assert ended.code == 3
+    assert "nothing was found, in what could be seen" in ended.out
+    assert "us-east-1: not seen: DescribeInstances: UnauthorizedOperation" in ended.out
+    assert "eu-west-1" not in ended.out
+
+
+@pytest.mark.parametrize("fault", [{"kind": "torn"}, {"code": "NoSuchThingYet"}, {"code": "UnauthorizedOperation"}])
+def test_how_far_data_is_loaded_is_unknown_where_aws_does_not_tell_it(lab, cloud, fault):
+    assert lab.launch().code == 0
+    cloud.weather(faults=[{"action": "DescribeVolumeStatus", **fault}])
+    ended = lab.run("status", JSON="1")
+    assert ended.code == 0
+    assert [(one["state"], one["loaded"]) for one in of(ended, "resource")] == [("running", "unknown")]
+    assert [(one["what"], one["region"]) for one in of(ended, "unknown")] == [("loaded", "us-east-1")]
+
+
+def test_prices_that_aws_does_not_tell_are_unknown_and_end_nothing(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nmarkets = ["spot"]\n')
+    assert lab.launch().code == 0
+    faults = [{"action": "GetProducts", "kind": "torn"}, {"action": "DescribeSpotPriceHistory", "kind": "torn"}]
+    cloud.weather(faults=faults)
+    for path in (lab.path / ".cache").glob("prices*"):
+        path.unlink()
+    ended = lab.run("status", JSON="1")
+    assert ended.code == 0, ended.err
+    assert of(ended, "resource")[0]["unknown_prices"] > 0
+    assert {(one["what"], one["region"]) for one in of(ended, "unknown")} == {("spot prices", "us-east-1")}
+
+
+NEVER, URL = threading.Event(), "https://ec2"
+REFUSED = ClientError({"Error": {"Code": "AuthFailure", "Message": "no"}}, "DescribeInstances")
+OUTCOMES = {
+    "refused": REFUSED, "closed": ConnectionClosedError(endpoint_url=URL), "torn": ResponseParserError("torn"),
+    "no way": EndpointConnectionError(endpoint_url=URL), "slow": ReadTimeoutError(endpoint_url=URL),
+    "hangs": NEVER,
+}  # fmt: skip
+
+
+def responds(outcome):
+    """What a region does."""
+    if outcome is NEVER:
+        NEVER.wait(60)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+REGION = st.sampled_from(["us-east-1", "eusc-de-east-1", "us-gov-west-1", "ap-south-1"])
+WORLD = st.dictionaries(
+    st.tuples(REGION, st.sampled_from(["instance", "volume"])), st.sampled_from(["there", *OUTCOMES]), max_size=8
+)
+
+
+@settings(max_examples=examples(40))
+@given(WORLD)
+def test_whatever_regions_answer_all_that_some_tell_is_there_and_all_others_are_named(world):
+    responses = RegionQueries(timeout=0.02).run(
+        {key: partial(responds, OUTCOMES.get(outcome, outcome)) for key, outcome in world.items()}
+    )
+    hanging = {region for (region, _), outcome in world.items() if outcome == "hangs"}
+    failing = {key for key, outcome in world.items() if outcome != "there"}
+    assert list(responses.found) == [key for key in world if key in responses.found], "in the order of asking"
+    assert {key for key in world if key not in failing and key[0] not in hanging} <= responses.found.keys()
+    assert responses.found.keys().isdisjoint(failing)
+    assert responses.failures.keys() == world.keys() - responses.found.keys()
+    assert responses.unseen.keys() == {region for region, _ in responses.failures}
+    assert all(responses.unseen.values())
