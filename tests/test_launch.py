@@ -270,12 +270,52 @@ def test_a_region_that_is_not_set_up_is_passed_over_and_the_next_is_asked(lab, c
     assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
 
 
-def test_a_reservation_that_does_not_fit_is_out_and_the_next_market_is_asked(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
-    code = "InvalidCapacityReservationId.NotFound"
-    cloud.weather(faults=[{"action": "RunInstances", "code": code, "times": 1}])
+RESERVED = {"id": "cr-0123", "region": "us-east-1", "zone": "us-east-1c", "type": "g5.xlarge"}
+
+
+@pytest.mark.parametrize(("kind", "market"), [("default", "reservation"), ("capacity-block", "block")])
+def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind, market):
+    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\nmarkets = ["{market}:cr-0123"]\n')
+    cloud.weather(reservations=[RESERVED | {"region": "us-west-2", "zone": "us-west-2b", "kind": kind}])
     ended = lab.launch()
-    assert ended.code == 0
+    assert ended.code == 0, ended.err
+    (call,) = cloud.calls("RunInstances")
+    assert (call["region"], call["params"]["Placement.AvailabilityZone"]) == ("us-west-2", "us-west-2b")
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"type": "p4d.24xlarge"}, "cr-0123 is for p4d.24xlarge, not for g5.xlarge"),
+        ({"kind": "capacity-block"}, "cr-0123 is a capacity-block (write block:cr-0123)"),
+        ({"state": "expired"}, "cr-0123 is expired"),
+        ({"region": "eu-west-1"}, "cr-0123 is not in us-east-1"),
+    ],
+)
+def test_a_reservation_that_does_not_fit_is_out_in_words_and_is_not_asked_for(lab, cloud, held, said):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123"]\n')
+    cloud.weather(reservations=[RESERVED | held])
+    ended = lab.launch()
+    assert ended.code == 1
+    assert said in ended.error
+    assert cloud.calls("RunInstances") == []
+
+
+def test_a_reservation_without_a_free_instance_leaves_the_turn_to_the_next_market(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
+    cloud.weather(reservations=[RESERVED | {"total": 0}])
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    (refused,) = events(ended, "refused")
+    assert refused["message"] == "cr-0123 has 0 of 0 instances free"
+    assert "CapacityReservation" not in str(cloud.calls("RunInstances")[0]["params"])
+
+
+def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
+    cloud.weather(faults=[{"action": "DescribeCapacityReservations", "code": "UnauthorizedOperation"}])
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
     assert [event["meaning"] for event in events(ended, "refused")] == ["RESERVATION_UNUSABLE"]
 
 

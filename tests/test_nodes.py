@@ -147,8 +147,19 @@ def test_a_type_that_has_an_adapter_gets_one_and_another_not(lab):
     assert "NetworkInterfaces" not in asked_for(lab, 'types = ["p4d.24xlarge"]\n'), "alone, there is nobody to talk to"
 
 
+def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
+    lab.write("experiments/other.toml", 'types = ["p6-b300.48xlarge"]\nregions = ["us-west-2"]\nnodes = 2\n')
+    planned = lab.run("plan", EXP="other", JSON="1")
+    (request,) = [event["request"] for event in planned.events if event["event"] == "request"]
+    assert "NetworkInterfaces" not in request
+    assert "p6-b300.48xlarge in us-west-2: its first network card takes no EFA" in planned.err
+
+
 @pytest.mark.parametrize("market", ["reservation:cr-0123456789abcdef0", "block:cr-0123456789abcdef0"])
-def test_reserved_capacity_stands_where_it_was_reserved_and_in_no_group_of_ours(lab, market):
+def test_reserved_capacity_stands_where_it_was_reserved_and_in_no_group_of_ours(lab, cloud, market):
+    kind = {"reservation": "default", "block": "capacity-block"}[market.partition(":")[0]]
+    where = {"region": "us-east-1", "zone": "us-east-1a", "type": "p4d.24xlarge"}
+    cloud.weather(reservations=[{"id": market.partition(":")[2], "kind": kind, "total": 4, **where}])
     reserved = f'{FOUR}markets = ["{market}"]\nzones = ["us-east-1a"]\nregions = ["us-east-1"]\n'
     assert asked_for(lab, reserved)["Placement"] == {"AvailabilityZone": "us-east-1a"}
 

@@ -36,6 +36,13 @@ def check_interfaces(call: Call) -> None:
         described = INSTANCE_TYPES.get(wanted, {})
         if not described.get("NetworkInfo", {}).get("EfaSupported"):
             raise Problem("Unsupported", f"The instance type '{wanted}' does not support EFA interfaces.")
+        cards = {str(card["NetworkCardIndex"]): card for card in described["NetworkInfo"]["NetworkCards"]}
+        for one in interfaces:
+            card, kind = one.get("NetworkCardIndex", "0"), one.get("InterfaceType", "interface")
+            if kind not in cards.get(card, {}).get("InterfaceTypes", [kind]):
+                raise Problem(
+                    "Unsupported", f"Network card {card} of '{wanted}' does not support interfaces of type '{kind}'."
+                )
 
 
 def as_plain(call: Call) -> None:

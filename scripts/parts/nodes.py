@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from scripts.core import clock
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.capacity.wishes import subnets_of
+from scripts.core.console import warn
 from scripts.core.data.making_once import made_once
 from scripts.core.errors import LabError
 from scripts.core.launch_part import LaunchPart, Preparation, Share, Site
@@ -143,10 +144,33 @@ def _admits_itself(group: Mapping[str, Any]) -> bool:
 
 
 def _efa_types(site: Site) -> frozenset[str]:
-    """Return which of the experiment's types have an Elastic Fabric Adapter in the region."""
+    """Return which of the experiment's types take an Elastic Fabric Adapter for their first network interface.
+
+    The first interface has to be on card 0, and that of some types is for plain traffic alone (p6-b300). Their adapters
+    would be on further cards: with several interfaces, AWS gives an instance no public address.
+    """
     wanted: Any = [
         {"Name": "instance-type", "Values": list(site.experiment.types)},
         {"Name": "network-info.efa-supported", "Values": ["true"]},
     ]
     pages = site.session.cloud.ec2(site.region).get_paginator("describe_instance_types").paginate(Filters=wanted)
-    return frozenset(found["InstanceType"] for page in pages for found in page["InstanceTypes"])
+    takes = {
+        found["InstanceType"]: takes_efa_first(found["NetworkInfo"])
+        for page in pages
+        for found in page["InstanceTypes"]
+    }
+    for instance_type in sorted(one for one, first in takes.items() if not first):
+        warn(f"{instance_type} in {site.region}: its first network card takes no EFA, so it is launched without")
+    return frozenset(one for one, first in takes.items() if first)
+
+
+def takes_efa_first(network: Mapping[str, Any]) -> bool:
+    """Say whether a type's card 0 takes an EFA, by its NetworkInfo.
+
+    Where AWS does not list what each card takes, one adapter for each card says so.
+    """
+    cards = network.get("NetworkCards", ())
+    first: Mapping[str, Any] = next((card for card in cards if card["NetworkCardIndex"] == 0), {})
+    if "InterfaceTypes" in first:
+        return "efa" in first["InterfaceTypes"]
+    return int(network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 1)) >= len(cards)

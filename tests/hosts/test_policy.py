@@ -66,6 +66,7 @@ reason = "for a test"
 
 NODES = """
 types = ["g5.xlarge"]
+markets = ["reservation:cr-0123456789abcdef0", "on-demand"]
 nodes = 2
 command = "true"
 bucket = "s3://lab-runs"

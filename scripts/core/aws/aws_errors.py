@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
-from scripts.core.capacity.error_codes import ApiError
+from scripts.core.capacity.error_codes import ApiError, ErrorCategory, classify
 from scripts.core.errors import LabError
 from scripts.core.registry.evidence import NEVER_SENT
 
@@ -171,5 +171,11 @@ def _by_the_clock(refusal: ClientError) -> str:
 
 def in_one_line(code: str, message: str) -> str:
     """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has."""
-    remedy = f" ({REMEDIES[code]})" if code in REMEDIES else ""
-    return " ".join(f"{code}: {message}{remedy}".split())
+    remedy = remedy_of(code, message)
+    return " ".join(f"{code}: {message}{f' ({remedy})' if remedy else ''}".split())
+
+
+def remedy_of(code: str, message: str) -> str:
+    """Return what mends an error; nothing where that is not known, or its message says it."""
+    needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
+    return "" if needs_subscription else REMEDIES.get(code, "")

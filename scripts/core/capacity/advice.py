@@ -25,7 +25,7 @@ NETWORK_QUOTAS = {
 
 def advice(search: Search, experiment: str) -> list[str]:
     """Return what the user can do about each sort of refusal, once each."""
-    lines = [line for pool, error in search.refusals.items() if (line := _about(pool, error))]
+    lines = [line for pool, error in search.refusals.items() if (line := _about(search, pool, error))]
     if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.refusals.values()):
         lines.append(
             f"let experiments/{experiment}.toml take more types, markets or regions, "
@@ -34,15 +34,22 @@ def advice(search: Search, experiment: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _about(pool: Pool, error: ApiError) -> str | None:
-    code = error.code.removeprefix("Client.")
+def _about(search: Search, pool: Pool, error: ApiError) -> str | None:
+    code, said = error.code.removeprefix("Client."), None
     match error.category:
         case ErrorCategory.COMPUTE_QUOTA if name := quota_name(pool.instance_type, pool.market):
-            return f"ask AWS for a higher quota: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
+            said = f"ask AWS for a higher quota: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
         case ErrorCategory.COMPUTE_QUOTA:
-            return f"ask AWS for a higher quota for {pool.instance_type}, {pool.market}, in {pool.region}"
+            said = f"ask AWS for a higher quota for {pool.instance_type}, {pool.market}, in {pool.region}"
         case ErrorCategory.STORAGE_QUOTA:
-            return f"ask AWS for a higher quota: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
+            said = f"ask AWS for a higher quota: {EBS_QUOTAS[code]}, in {pool.region} (Service Quotas, Amazon EBS)"
         case ErrorCategory.NETWORK_QUOTA:
-            return f"ask AWS for a higher quota in {pool.region}: {NETWORK_QUOTAS[code]}"
-    return None
+            said = f"ask AWS for a higher quota in {pool.region}: {NETWORK_QUOTAS[code]}"
+        case ErrorCategory.NOT_OFFERED if (pool.region, pool.instance_type) in search.unoffered:
+            said = f"leave {pool.instance_type} out, or add a region that offers it: {pool.region} does not"
+        case ErrorCategory.NOT_OFFERED:
+            said = (
+                f"{pool.region} refuses {pool.instance_type}, {pool.market}, as it is asked for "
+                f"({' '.join(error.message.split())}): see to the market, and to the image's architecture and boot mode"
+            )
+    return said

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from scripts.core.capacity.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
 from scripts.core.capacity.quota_names import quota_key
+from scripts.core.capacity.reservations import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,10 @@ class Search:
         """What is out for the whole search, and why."""
         self.passed_over: dict[str, str] = {}
         """The regions that are left out of this round alone, and why."""
+        self.unoffered: set[tuple[str, str]] = set()
+        """Regions and types that AWS does not offer there by its own list; what is refused as `Unsupported` may be."""
         self._region_errors: dict[str, ApiError] = {}
+        self._reserved: dict[tuple[str, str], Reservation] = {}
         self._wishes = wishes
         self._zones_to_try = zones_to_try
 
@@ -113,6 +117,23 @@ class Search:
         if error:
             self._region_errors.setdefault(region, error)
 
+    def reserve(self, region: str, market: str, found: Reservation | None) -> None:
+        """Note how it stands with a reservation in a region, and rule out what it will never hold."""
+        if found is None:
+            self.ruled_out[Exclusion(region, market=market)] = f"{market.partition(':')[2]} is not in {region}"
+            return
+        self._reserved[region, market] = found
+        if self._wishes.zones and found.zone not in self._wishes.zones:
+            self.ruled_out[Exclusion(region, market=market)] = f"{found.id} is in {found.zone}, which zones leaves out"
+        for instance_type in self._wishes.types:
+            if reason := found.reason_against(market, instance_type):
+                self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
+
+    def lack(self, pool: Pool, wanted: int) -> str | None:
+        """Return why a pool's reservation holds no so many instances now; None where it may, or there is none."""
+        found = self._reserved.get((pool.region, pool.market))
+        return found.lack(wanted) if found else None
+
     def pass_over(self, region: str, reason: str) -> None:
         """Leave a region out of this round: the next may find it in order."""
         self.passed_over[region] = reason
@@ -137,8 +158,11 @@ class Search:
     def _first_pass(self) -> Iterator[Pool]:
         for region, instance_type, market in self._choices():
             subnets, zones = self._wishes.subnets.get(region, ()), self._zones_of(region)
+            reserved = self._reserved.get((region, market))
             if subnets:
                 yield from (Pool(region, instance_type, market, subnet=subnet) for subnet in subnets)
+            elif reserved:
+                yield Pool(region, instance_type, market, reserved.zone)
             elif self._wishes.zones:
                 yield from (Pool(region, instance_type, market, zone) for zone in zones)
             else:
@@ -148,7 +172,8 @@ class Search:
         if self._wishes.zones:
             return
         for region, instance_type, market in self._choices():
-            if self._wishes.subnets.get(region) or self.reason_against(Pool(region, instance_type, market)):
+            pinned = self._wishes.subnets.get(region) or (region, market) in self._reserved
+            if pinned or self.reason_against(Pool(region, instance_type, market)):
                 continue
             zones = self._zones_to_try(region, instance_type)
             for zone in sorted(zones, key=lambda zone: zone not in self._hinted(region, instance_type)):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from scripts.core import clock
+from scripts.core.aws.aws_errors import remedy_of
 from scripts.core.capacity.advice import advice
 from scripts.core.capacity.capacity import Pool, Search
 from scripts.core.capacity.error_codes import ApiError
@@ -55,8 +56,9 @@ class LaunchReport:
     def refused(self, pool: Pool, refusal: ApiError) -> None:
         """Say what a pool answered."""
         late = " after it had started" if refusal.late else ""
+        remedy = f" ({found})" if (found := remedy_of(refusal.code, refusal.message)) else ""
         self.console.say(
-            f"  {pool}  {refusal}{late}", "refused", style="yellow", **_fields(pool),
+            f"  {pool}  {refusal.explained}{remedy}{late}", "refused", style="yellow", **_fields(pool),
             code=refusal.code, message=refusal.message, meaning=refusal.category.name, late=refusal.late,
         )  # fmt: skip
 

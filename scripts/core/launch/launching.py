@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -12,7 +12,7 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import described, in_one_line
 from scripts.core.aws.tags import tag_map
 from scripts.core.capacity.capacity import Pool, Search, Wishes
-from scripts.core.capacity.error_codes import STOPS, ApiError
+from scripts.core.capacity.error_codes import STOPS, ApiError, ErrorCategory
 from scripts.core.capacity.offerings import Failure, Zones, zones_of
 from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
@@ -27,6 +27,7 @@ from scripts.core.launch.authorization import in_words
 from scripts.core.launch.launch_listener import Listener
 from scripts.core.launch.lost_request import is_wanted, same_request
 from scripts.core.launch.region_shares import RegionShares
+from scripts.core.launch.reserved import look_at_reservations
 from scripts.core.launch.run_request import check_root, request_for
 from scripts.core.launch_part import RegionUnready
 from scripts.core.machines.removal import remove_everything
@@ -66,15 +67,18 @@ class Launch:
     @cached_property
     def search(self) -> Search:
         """Where is asked, and in which order."""
-        zones = cache(self._zones)
-        return Search(self.wishes, lambda region, instance_type: zones(region).to_try(instance_type))
+        return Search(self.wishes, lambda region, instance_type: self._zones(region).to_try(instance_type))
 
     @cached_property
     def wishes(self) -> Wishes:
         """What the experiment would take."""
         return wishes(self.session.lab, self.name, self.experiment)
 
-    def _zones(self, region: str) -> Zones:
+    @cached_property
+    def _zones(self) -> Callable[[str], Zones]:
+        return cache(self._look_at_zones)
+
+    def _look_at_zones(self, region: str) -> Zones:
         def unknown(problem: Failure) -> None:
             warn(f"which zones to try is known in part: {described(problem)}")
 
@@ -88,6 +92,10 @@ class Launch:
     @property
     def _is_all_or_nothing(self) -> bool:
         return self.experiment.nodes > 1
+
+    @property
+    def _least(self) -> int:
+        return self.missing if self._is_all_or_nothing else 1
 
     def run(self) -> list[Instance]:
         """Return the running machines' descriptions. Raises LabError where too few are to be had; then none is left.
@@ -103,6 +111,7 @@ class Launch:
             if self.missing > 0:
                 self._rounds()
             if len(self.running) < self.at_least:
+                self._check_offers()
                 self.listener.in_vain(self.search)
                 raise LabError(self._in_vain())
             self.running = in_order(self.running)
@@ -161,8 +170,11 @@ class Launch:
             self._round()
 
     def _round(self) -> None:
+        look_at_reservations(self.session.cloud, self.wishes, self.search)
         for pool in self.search.round():
-            if self._is_ready(pool):
+            if lack := self.search.lack(pool, self._least):
+                self._refused(pool, ApiError("ReservationCapacityExceeded", lack))
+            elif self._is_ready(pool):
                 self._ask(pool)
             if not self.missing:
                 self._settle()
@@ -183,6 +195,13 @@ class Launch:
             return False
         return True
 
+    def _check_offers(self) -> None:
+        """Look up whether what was refused as not supported is not offered: that is one cause of several."""
+        refused = [pool for pool, e in self.search.refusals.items() if e.category is ErrorCategory.NOT_OFFERED]
+        for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
+            if self._zones(region).reason_against(instance_type, region, None):
+                self.search.unoffered.add((region, instance_type))
+
     def _leave_out(self, region: str, lack: RegionUnready) -> None:
         if lack.may_pass:
             self.search.pass_over(region, str(lack))
@@ -193,8 +212,7 @@ class Launch:
 
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
-        least = self.missing if self._is_all_or_nothing else 1
-        request = request_for(self.shares.ready(pool.region), pool, self.missing, least)
+        request = request_for(self.shares.ready(pool.region), pool, self.missing, self._least)
         ec2 = self.session.cloud.ec2_asking_once(pool.region)
         # Should this pool refuse, the next region can be asked at once.
         self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)

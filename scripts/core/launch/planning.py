@@ -18,6 +18,7 @@ from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Refused, ask
 from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
 from scripts.core.launch.region_shares import RegionShares
+from scripts.core.launch.reserved import look_at_reservations
 from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import RegionUnready, Share
 from scripts.core.registry.record import new_id
@@ -66,12 +67,13 @@ class Plan:
     def candidates(self) -> list[Candidate]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
         search = Search(self.wishes, lambda region, one: self.facts[region].zones.to_try(one))
+        look_at_reservations(self.session.cloud, self.wishes, search)
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:
                 search.exclude_region(region, facts.lack)
         for pool in pools:
-            if reason := self._known_against(pool):
+            if reason := self._known_against(pool) or search.lack(pool, self._least):
                 search.ruled_out.setdefault(
                     Exclusion(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
                 )
@@ -88,8 +90,11 @@ class Plan:
 
     def request(self, pool: Pool) -> dict[str, Any]:
         """Return what a pool would be asked, with what there is by now."""
-        least = self.count if self.experiment.nodes > 1 else 1
-        return request_for(self.share(pool.region), pool, self.count, least)
+        return request_for(self.share(pool.region), pool, self.count, self._least)
+
+    @property
+    def _least(self) -> int:
+        return self.count if self.experiment.nodes > 1 else 1
 
     def dry_run(self, pool: Pool) -> ApiError | None:
         """Ask AWS whether the request would be allowed; None if so, else its refusal.
