@@ -162,6 +162,9 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
+mutants: $(READY_TO_TEST)  ## Break what decides on ownership, deletion and money, one change at a time: does a test notice (ONLY=redaction)
+	$(RUN) tests.mutants
+
 dependencies: $(READY_TO_TEST)  ## Check what is pinned: does it fit together, are vulnerabilities of it known (pip-audit)
 	@$(VENV)/bin/python -m pip check
 	@command -v pip-audit >/dev/null || { echo 'error: pip-audit is not installed (pipx install pip-audit)' >&2; exit 1; }

@@ -56,3 +56,58 @@ def test_what_becomes_of_a_volume_is_read(said):
 @pytest.mark.parametrize("said", ["", "kepp", "keep soon", "snapshot", "snapshot ../x", "delete"])
 def test_a_volume_whose_tag_nobody_can_read_is_kept(said):
     assert end_in(said) == "keep"
+
+
+FITS = {
+    "lab:experiment": ["foo", "a", "0", "a_b-c", "a" * 128],
+    "lab:ends": ["never", "2026-11-26T10:00:00Z", "2000-01-01T00:00:00Z", "2199-12-31T23:59:59+00:00"],
+    "lab:ttl": ["6h", "90m"],
+    "lab:idle": ["30m"],
+    "lab:made": ["2026-11-26T10:00:00+01:00"],
+    "lab:kept": ["2026-11-24", "2026-11-24 after speech"],
+    "lab:kept-until": ["2026-11-24"],
+    "lab:at-teardown": ["saved", "keep", "keep 9999999999s", "keep 30d why", f"snapshot speech {'v' * 64}"],
+    "lab:dataset": ["speech"],
+    "lab:bytes": ["0", "9" * 20],
+    "lab:parent": ["snap-0123abcd", "snap-" + "0" * 32],
+    "lab:uuid": ["0123-ABcd", "0" * 36],
+    "lab:filesystem": ["ext4", "x" * 16],
+    "lab:machine": ["i-0123abcd"],
+}
+DOES_NOT = {
+    "lab:experiment": ["", "Foo", "-a", "a" * 129, "a b", "a\n"],
+    "lab:ends": ["Never", "2026-11-26T10:00:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "tomorrow"],
+    "lab:ttl": ["", "6", "-6h", "six hours"],
+    "lab:idle": [""],
+    "lab:made": ["never", "", "2026-11-26T10:00:00"],
+    "lab:kept": ["", "after speech", "2026-13-01", "2026-11-2"],
+    "lab:kept-until": ["", "2026-11-24 10:00", "always"],
+    "lab:at-teardown": ["", "kept", "keep 99999999999s", "keep s", "keep 30dwhy", f"snapshot speech {'v' * 65}"],
+    "lab:dataset": ["", "a b"],
+    "lab:bytes": ["", "-1", "1.5", "9" * 21],
+    "lab:parent": ["", "snap-", "snap-0123abc", "snap-" + "0" * 33, "vol-0123abcd"],
+    "lab:uuid": ["", "012", "0" * 37, "ghij"],
+    "lab:filesystem": ["", "EXT4", "x" * 17],
+    "lab:machine": ["", "i-", "vol-1"],
+}
+SPARING = {"lab:kept", "lab:kept-until", "lab:at-teardown", "lab:dataset", "lab:machine"}
+"""Tags by which something is spared: they count, whatever they say."""
+
+
+@pytest.mark.parametrize("key", FITS)
+def test_each_tag_has_its_form_and_counts_as_absent_without_it_unless_it_spares(key):
+    for value in FITS[key]:
+        assert malformed([{"Key": key, "Value": value}]) == [], value
+        assert tag_map([{"Key": key, "Value": value}]) == {key: value}
+    for value in DOES_NOT[key]:
+        (found,) = malformed([{"Key": key, "Value": value}])
+        assert str(found).startswith(f"{key} = {value!r} is not "), value
+        assert (key in tag_map([{"Key": key, "Value": value}])) == (key in SPARING), value
+
+
+def test_a_devices_tag_has_the_form_of_its_key_and_others_have_none():
+    assert [one.key for one in malformed([{"Key": "lab:at-teardown/dev/sdf", "Value": "x"}])] == [
+        "lab:at-teardown/dev/sdf"
+    ]
+    assert malformed([{"Key": "lab:by", "Value": ""}, {"Key": "team"}, {}]) == []
+    assert malformed(None) == []

@@ -102,6 +102,20 @@ def test_what_only_sounds_like_a_secret_is_written_down(name):
     assert without_secrets({name: "v"}) == {name: "v"}
 
 
+@pytest.mark.parametrize("pair", [{"Name": "LEARNING_RATE", "Value": "v"}, {"Name": 3, "Value": "v"}, {"Key": "team"}])
+def test_a_pair_whose_name_is_no_secrets_is_written_down(pair):
+    assert without_secrets({"Of": [pair]}) == {"Of": [pair]}
+
+
+def test_a_number_is_a_secret_where_its_name_says_so_and_not_where_tokens_are_counted():
+    assert without_secrets({"Password": 1234, "ClientSecret": 0.5}) == {
+        "Password": "(secret)",
+        "ClientSecret": "(secret)",
+    }
+    plain = {"Tokens": 5, "AuthToken": 2.5, "HasPassword": True}
+    assert without_secrets(plain) == plain
+
+
 def test_a_signed_address_and_a_private_key_are_cut_out_of_any_text():
     address = "https://s3.amazonaws.com/b/k?X-Amz-Credential=AKIA&X-Amz-Signature=abc&partNumber=1"
     told = without_secrets({"Message": f"no answer from {address}", "Location": address, "Body": f"key: {SECRET}\nabc"})

@@ -115,13 +115,13 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
         _within(where, "iops", volume.get("Iops"), kind, IOPS)
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
-        if volume.get("Throughput", 0) > volume.get("Iops", GP3_IOPS) * GP3_THROUGHPUT_SHARE:
+        iops, size, throughput = volume.get("Iops"), volume.get("VolumeSize"), volume.get("Throughput")
+        if throughput and throughput > (iops or GP3_IOPS) * GP3_THROUGHPUT_SHARE:
             raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
-        _within(where, "gib", volume.get("VolumeSize"), kind, GIB)
-        size, per_gib = volume.get("VolumeSize"), IOPS_PER_GIB.get(kind, 0)
-        if size and volume.get("Iops", 0) > max(size * per_gib, IOPS.get(kind, (0, 0))[0]):
-            raise LabError(f"{where}: iops = {volume['Iops']}: {kind} gives {per_gib} for each of its {size} GiB")
-        if kind in ("io1", "io2") and volume.get("Iops") is None:
+        _within(where, "gib", size, kind, GIB)
+        if size and iops and iops > max(size * IOPS_PER_GIB[kind], IOPS[kind][0]):
+            raise LabError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
+        if kind in ("io1", "io2") and iops is None:
             raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
 
 

@@ -1,0 +1,1 @@
+"""Tests of the tests: `make mutants` breaks what decides, one change at a time, and says which changes go unnoticed."""

@@ -1,0 +1,34 @@
+"""The modules that decide what is ours, what is deleted, what came of a call, what is written down, what it costs."""
+
+from __future__ import annotations
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "scripts/core/ownership.py": ("ownership_proof",),
+    "scripts/core/living.py": ("reconcile", "removal"),
+    "scripts/core/reconcile.py": ("reconcile", "removal"),
+    "scripts/core/machines/removal.py": ("removal",),
+    "scripts/core/registry/evidence.py": ("evidence", "resources", "reconcile"),
+    "scripts/core/registry/resources.py": ("resources",),
+    "scripts/core/registry/resuming.py": ("resuming",),
+    "scripts/core/registry/known_soon.py": ("known_soon",),
+    "scripts/core/registry/needed_records.py": ("needed_records",),
+    "scripts/core/registry/account.py": ("elsewhere",),
+    "scripts/core/registry/elsewhere.py": ("elsewhere",),
+    "scripts/core/registry/redaction.py": ("redaction",),
+    "scripts/core/secret_detection.py": ("secret_detection",),
+    "scripts/core/aws/tag_forms.py": ("malformed_tags",),
+    "scripts/core/launch/run_request.py": ("run_request", "launch_parts", "evidence"),
+    "scripts/core/costs/dollars.py": ("cost",),
+    "scripts/core/costs/rates.py": ("cost", "prices"),
+    "scripts/core/costs/charges.py": ("cost",),
+    "scripts/core/costs/cost_sums.py": ("cost",),
+    "scripts/core/costs/budget.py": ("budget",),
+    "scripts/core/costs/metering.py": ("cost",),
+    "scripts/core/costs/standing_costs.py": ("cost",),
+}
+"""Each module, and the files of the tests that hold it: tests/test_….py."""
+
+
+def tests_of(module: str) -> list[str]:
+    """Return the paths of the tests that hold a module."""
+    return [f"tests/test_{name}.py" for name in TESTS[module]]

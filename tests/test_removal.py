@@ -1,0 +1,229 @@
+"""What a teardown decides while AWS shows things late, loses responses and refuses, in every order of events."""
+
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.errors import LabError
+from scripts.core.machines.removal import remove_everything, remove_these
+from scripts.core.registry.resources import GONE
+from tests.small_aws import REGION, SETTLING, SHUTTING_DOWN, refused, small_lab
+
+lateness = st.sampled_from([0.0, 1.0, 20.0, SETTLING - 1])
+steps = st.one_of(
+    st.builds(
+        lambda **how: lambda lab, name: lab.launch(name, **how),
+        count=st.integers(1, 2), volumes=st.integers(0, 2), answered=st.booleans(), late=lateness, kept=st.booleans(),
+    ),
+    st.just(lambda lab, name: lab.launch(name, answered=False, dies=True)),
+    st.builds(lambda **how: lambda lab, name: lab.volume(name, **how), answered=st.booleans(), late=lateness),
+    st.builds(lambda seconds: lambda lab, _: lab.wait(seconds), st.sampled_from([1.0, 30.0, 90.0])),
+)  # fmt: skip
+
+
+@pytest.fixture
+def lab():
+    with small_lab() as made:
+        yield made
+
+
+def torn_down(lab):
+    """Tear foo down; return the removal, and what it reported."""
+    reported, asked = [], []
+
+    def report(resource):
+        reported.append(resource.id)
+        asked.append(times_asked(lab, resource.id))
+
+    removal = remove_everything(lab.session, "foo", report)
+    assert asked == [times_asked(lab, identity) for identity in reported], "said when AWS has agreed, and not before"
+    return removal, reported
+
+
+def times_asked(lab, identity):
+    return sum(asked == identity for _, asked in lab.aws.asked)
+
+
+def test_what_goes_with_an_instance_is_not_asked_for_and_what_stays_is_deleted_after_it(lab):
+    (instance,) = lab.launch(volumes=1)
+    goes = next(iter(lab.aws.there() - {instance}))
+    lab.aws.things[goes].item["State"] = "creating"
+    stays = lab.volume(attached=instance)
+    removal, reported = torn_down(lab)
+    assert lab.aws.asked == [("instance", instance)] + [("volume", stays)] * (len(lab.aws.asked) - 1)
+    assert reported == list(removal.deleted) == [instance, stays], "each once, and not while AWS says `in use`"
+    assert list(removal.went_along) == [goes]
+    assert set(lab.notes(GONE)) == {instance, goes, stays}
+
+
+def test_who_was_never_launched_is_asked_of_nobody_and_noted_nowhere(lab):
+    lab.launch("bar")
+    before = len(lab.registry.all)
+    torn_down(lab)
+    assert (lab.aws.asked, len(lab.registry.all)) == ([], before)
+
+
+def test_that_nothing_was_left_is_noted_too(lab):
+    lab.call("RunInstances", {"ClientToken": "t"}, error={"code": "VcpuLimitExceeded", "http_status": 400})
+    torn_down(lab)
+    assert lab.registry.all[-1].note == {"gone": [], "settled": []}
+
+
+def test_not_found_of_what_was_made_a_moment_ago_is_not_a_deletion(lab):
+    (instance,) = lab.launch(volumes=0, unknown=10)
+    removal, reported = torn_down(lab)
+    assert lab.aws.there() == set()
+    assert lab.aws.asked.count(("instance", instance)) > 2
+    assert reported == list(removal.deleted) == [instance]
+
+
+def test_not_found_of_what_is_old_is_one(lab):
+    (instance,) = lab.launch(volumes=0)
+    lab.wait(SETTLING + 1)
+    lab.aws.refuses[instance] = refused("InvalidInstanceID.NotFound")
+    with pytest.raises(LabError, match="still there after 20 minutes"):
+        torn_down(lab)
+    assert lab.notes(GONE) == [], "AWS shows it, whatever it says"
+
+
+def test_not_found_is_a_deletion_where_it_is_old_also_if_it_is_listed_once_more(lab):
+    (instance,) = lab.launch(volumes=0)
+    lab.wait(SETTLING + 1)
+    lab.aws.refuses[instance] = refused("InvalidInstanceID.NotFound")
+    reported = []
+
+    def report(resource):
+        reported.append(resource.id)
+        lab.aws.things[instance].gone_from = lab.aws.time
+
+    removal = remove_everything(lab.session, "foo", report)
+    assert (reported, list(removal.deleted)) == ([instance], [instance])
+
+
+def test_a_volume_made_by_a_call_of_its_own_waits_for_no_instance_and_is_waited_for(lab):
+    lab.launch(volumes=0)
+    shown, late = lab.volume(), lab.volume(late=SETTLING - 5)
+    torn_down(lab)
+    assert lab.aws.there() == set()
+    assert lab.aws.asked[:2] == [("instance", "instance-0"), ("volume", shown)]
+    assert lab.aws.asked[-1] == ("volume", late)
+
+
+def test_what_is_shown_a_while_without_its_tags_is_not_taken_for_anothers(lab):
+    (instance,) = lab.launch(volumes=0)
+    thing = lab.aws.things[instance]
+    thing.tagged_from = lab.aws.time + timedelta(seconds=20)
+    torn_down(lab)
+    assert lab.aws.there() == set()
+
+
+def test_what_aws_does_not_show_and_is_young_is_waited_for_and_not_when_it_is_old(lab):
+    (instance,) = lab.launch(late=30)
+    began = lab.aws.time
+    torn_down(lab)
+    assert lab.aws.there() == set()
+    assert (lab.aws.time - began).total_seconds() >= SHUTTING_DOWN + 30
+    (gone,) = lab.launch(volumes=0)
+    lab.aws.things[gone].gone_from = lab.aws.time
+    lab.wait(SETTLING + 1)
+    before = lab.aws.time
+    torn_down(lab)
+    assert lab.aws.time == before, "nobody waits"
+    assert instance in lab.notes(GONE)
+    assert gone in lab.notes(GONE)
+
+
+@pytest.mark.parametrize("failure", [refused("UnauthorizedOperation"), EndpointConnectionError(endpoint_url="x")])
+def test_what_aws_will_not_delete_is_why_it_fails_once_all_else_is_gone(lab, failure):
+    first, second = lab.launch(count=2, volumes=0)
+    lab.aws.refuses[first] = failure
+    with pytest.raises(type(failure)) as raised:
+        torn_down(lab)
+    assert raised.value is failure
+    assert lab.aws.there() == {first, second}, "the other is on its way"
+    lab.wait(SHUTTING_DOWN)
+    assert lab.aws.there() == {first}
+    assert lab.notes(GONE) == []
+    del lab.aws.refuses[first]
+    torn_down(lab)
+    assert lab.aws.there() == set()
+
+
+def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
+    (instance,) = lab.launch(volumes=0)
+    held = lab.volume(attached=instance)
+    lab.aws.things[instance].item["State"] = {"Name": "shutting-down"}
+    began = lab.aws.time
+    with pytest.raises(LabError) as raised:
+        torn_down(lab)
+    took = (lab.aws.time - began).total_seconds()
+    assert 20 * 60 < took <= 20 * 60 + 5
+    assert str(raised.value) == (
+        f"foo: still there after 20 minutes: instance {instance} ({REGION}) shutting-down, "
+        f"volume {held} ({REGION}) available; run the same again"
+    )
+
+
+def test_what_is_there_by_its_id_and_not_by_its_tags_is_left_alone_and_stays_on_record(lab):
+    mine, lost = lab.launch(count=2, volumes=0)
+    lab.wait(SETTLING + 1)
+    lab.aws.things[lost].item["Tags"] = []
+    with pytest.raises(LabError, match=f"instance {lost} .*: left alone"):
+        torn_down(lab)
+    assert lab.aws.asked == [("instance", mine)]
+    assert [resource.id for resource in lab.session.holdings("foo").living] == [mine, lost], "neither is gone yet"
+    lab.wait(SHUTTING_DOWN)
+    with pytest.raises(LabError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
+        torn_down(lab)
+    assert lab.notes(GONE) == [mine]
+    assert [resource.id for resource in lab.session.holdings("foo").living] == [lost]
+
+
+def test_the_labs_own_group_that_a_lost_response_made_is_found_and_stays(lab):
+    group = lab.group(answered=False, late=5)
+    lab.launch()
+    torn_down(lab)
+    assert lab.aws.there() == {group}
+    assert [told["id"] for told in lab.notes("found")] == [group]
+    assert lab.session.holdings("foo").unsettled == []
+
+
+def test_what_is_deleted_by_name_is_deleted_while_it_carries_the_same_tag(lab):
+    first, second, other = lab.volume(), lab.volume(), lab.volume("bar")
+    resources = {r.id: r for r in lab.session.holdings().living}
+    lab.wait(SETTLING + 1)
+    lab.aws.things[second].item["Tags"] = lab.tags("another")
+    with pytest.raises(LabError, match=f"^volume {second} .* not what orphans made: left alone"):
+        remove_these(lab.session, "orphans", [resources[first], resources[second]], lambda _: None)
+    assert lab.aws.there() == {second, other}
+    assert lab.notes(GONE) == [first]
+
+
+def test_that_a_call_is_not_understood_is_raised_at_once(lab):
+    (instance,) = lab.launch(volumes=0)
+    lab.aws.refuses[instance] = refused("InvalidParameterValue")
+    with pytest.raises(ClientError):
+        torn_down(lab)
+    assert lab.aws.asked == [("instance", instance)]
+
+
+@given(st.lists(st.tuples(steps, st.sampled_from(["foo", "foo", "bar"])), max_size=6))
+def test_whatever_was_launched_however_late_it_is_shown_nothing_of_it_is_left_and_all_else_is(course):
+    with small_lab() as lab:
+        others = {"foo": set(), "bar": set()}
+        for step, name in course:
+            before = set(lab.aws.things)
+            step(lab, name)
+            others[name] |= set(lab.aws.things) - before
+        copy = lab.aws.add("instance", {"State": {"Name": "running"}, "Tags": lab.tags("copied"), "ClientToken": "its"})
+        removal = remove_everything(lab.session, "foo", lambda _: None)
+        assert lab.aws.there() == {copy} | others["bar"]
+        assert {*removal.deleted, *removal.went_along} == others["foo"]
+        known = lab.session.holdings("foo")
+        assert (known.living, known.unsettled) == ([], [])
+        asked = len(lab.aws.asked)
+        remove_everything(lab.session, "foo", lambda _: None)
+        assert len(lab.aws.asked) == asked, "and the second time there is nothing to do"
