@@ -1,7 +1,11 @@
 """A clock that is wrong: by minutes it does no harm, by more it is named."""
 
+import re
+from datetime import timedelta
+
 import pytest
 
+from scripts.core.registry.record import moment_of
 from tests.living import living_in
 
 
@@ -23,3 +27,16 @@ def test_one_that_is_off_by_minutes_delays_nothing_and_forgets_nothing(lab, clou
     cloud.weather(clock_skew=skew)
     assert lab.teardown().code == 0
     assert [living_in(cloud, "us-east-1", kind) for kind in ("instance", "volume")] == [[], []]
+
+
+def test_records_of_a_clock_that_was_set_back_since_hold_nothing_up(lab, cloud):
+    """Two hours, as where one system takes local time for UTC: what is gone is known to be within seconds."""
+    assert lab.launch().code == 0
+    (region,) = {thing["region"] for thing in cloud.inventory() if thing["kind"] == "instance"}
+    (instance,) = living_in(cloud, region, "instance")
+    later = lambda found: f'"time":"{moment_of(found[1]) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"'  # noqa: E731
+    lab.registry.write_text(re.sub(r'"time":"([^"]+)"', later, lab.registry.read_text()))
+    cloud.client("ec2", region).terminate_instances(InstanceIds=[instance["InstanceId"]])
+    began = cloud.ask("GET", "calls")[-1]["time"]
+    assert lab.teardown().code == 0
+    assert cloud.ask("GET", "calls")[-1]["time"] - began < 100

@@ -118,7 +118,8 @@ def is_young(session: Session, since: str) -> bool:
     if not since:
         return False
     age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
-    return age < session.cloud.settling_seconds
+    # What comes from the future says that this machine's clock was set back: its age counts from when it was met.
+    return (age if age >= 0 else session.since_met(since)) < session.cloud.settling_seconds
 
 
 def is_new(session: Session, resource: Resource) -> bool:

@@ -66,6 +66,7 @@ class Session:
     _opened: list[Registry] = field(default_factory=list)
     _registry_ids: frozenset[str] = frozenset()
     _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _met: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @cached_property
@@ -261,6 +262,11 @@ class Session:
         """Wait. Raises LabError in a thread whose session is over meanwhile."""
         if clock.sleep_unless(self.over, seconds):
             raise LabError("interrupted")
+
+    def since_met(self, moment: str) -> float:
+        """Return how many seconds ago a moment was first asked about."""
+        now = clock.monotonic()
+        return now - self._met.setdefault(moment, now)
 
     def close(self) -> None:
         """Write what the recorder still counts, and let go of the threads."""
