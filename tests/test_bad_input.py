@@ -28,6 +28,9 @@ def refused(lab, cloud, ended):
         ('typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: typse: unknown key (did you mean "types"?)'),
         ("types = 3\n", "error: experiments/foo.toml: types: should be a valid list, not 3"),
         ("types = [\n", "error: experiments/foo.toml: not TOML"),
+        (f"x = {'9' * 5000}\n", "error: experiments/foo.toml: not TOML: Exceeds the limit (4300 digits)"),
+        (f"x = {'[' * 9000}{']' * 9000}\n", "error: experiments/foo.toml: not TOML: is nested too deeply"),
+        (f"x = '{'x' * 1024 * 1024}'\n", "error: experiments/foo.toml: can't be read: is larger than 1 MiB"),
         (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: data set"),
         (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
         (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self"),
@@ -38,6 +41,16 @@ def refused(lab, cloud, ended):
 def test_a_mistake_in_the_experiment_file(lab, cloud, text, said):
     lab.write("experiments/foo.toml", text)
     assert refused(lab, cloud, lab.launch("foo")).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["experiments/foo.toml", "lab.toml", "members/alice.toml", "members/alice.pub"])
+def test_what_never_ends_is_no_file_of_the_labs(lab, cloud, name):
+    """git brings links along with a branch, and a link may lead to a device."""
+    lab.write("experiments/foo.toml", EXPERIMENT)
+    lab.write("members/alice.toml", "")
+    (lab.path / name).unlink(missing_ok=True)
+    (lab.path / name).symlink_to("/dev/zero")
+    assert refused(lab, cloud, lab.launch("foo")) == f"error: {name}: can't be read: is not a regular file"
 
 
 @pytest.mark.parametrize("name", ["a/b", "a b; c", "$(touch x)", "../demo", "-x", "Demo", "x" * 64, "a\nb"])

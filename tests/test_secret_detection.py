@@ -1,6 +1,7 @@
 """What looks like a secret is seen, by its name or its form, and what a model calls a token is not."""
 
 import string
+import time
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,17 @@ OF_EACH_KIND = {
     "an API key": "sk-proj-" + "aB3dE-fGhIjKlMnOpQrStUvWxYz0123456789",
     "a Slack token": "xoxb-" + "1234567890-abcdefghij",
     "a Google API key": "AIza" + "SyA0123456789abcdefghijABCDEFGHIJ01",
+    "the address of a webhook": "https://hooks.slack.com/services/" + "T01234567/B01234567/abcdefghijABCDEFGHIJ0123",
+    "a Google token": "ya29." + "a0AfH6SMC0123456789abcdefghij",
+    "an Azure key": "AccountKey=" + "0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh==",
+    "a signature that lets its bearer in": "sig=" + "0123456789abcdefghijABCDEFGHIJ0123456789abc%3D",
+    "an NVIDIA key": "nvapi-" + "0123456789abcdefghijABCDEFGHIJ",
+    "a Replicate token": "r8_" + "0123456789abcdefghijABCDEFGHIJ0123456",
+    "a Groq key": "gsk_" + "0123456789abcdefghijABCDEFGHIJ0123456789abcdefghij",
+    "a LangSmith key": "lsv2_pt_" + "0123456789abcdef0123456789abcdef_0123456789",
+    "a Docker Hub token": "dckr_pat_" + "0123456789abcdefghijABCDEFG",
+    "a Vault token": "hvs." + "0123456789abcdefghijABCDEFG",
+    "a DigitalOcean token": "dop_v1_" + "0123456789abcdef0123456789abcdef0123456789abcdef",
     "a Stripe key": "sk_live_" + "0123456789abcdefABCD",
     "an npm token": "npm_" + "0123456789abcdefghijABCDEFGHIJ012345",
     "a PyPI token": "pypi-AgE" + "IcHlwaS5vcmcCJDAxMjM0NTY3",
@@ -77,7 +89,9 @@ def test_what_runs_are_full_of_is_no_secret(text):
 
 
 letters = st.text(string.ascii_letters + string.digits + "_-./: =", max_size=60)
-MARKS = ("AKIA", "ASIA", "hf_", "gh", "gl", "sk-", "xox", "AIza", "k_live", "npm_", "pypi", "eyJ", "://", "---")
+MARKS = ("AKIA", "ASIA", "hf_", "gh", "gl", "sk-", "xox", "AIza", "k_live", "npm_", "pypi", "eyJ", "://", "---",
+         "hooks.", "api/webhooks", "ya29.", "GOCSPX-", "AccountKey=", "sig=", "Signature=", "nvapi-", "r8_", "gsk_",
+         "lsv2_", "dckr_", "hvs.", "hvb.", "_v1_", "xapp-", "AGE-", "PuTTY-")  # fmt: skip
 
 
 @given(letters.filter(lambda text: not any(mark in text for mark in MARKS)))
@@ -111,3 +125,11 @@ def test_a_value_that_a_command_gives_a_secret_is_seen(command, named):
 )
 def test_a_command_that_fetches_its_secrets_holds_none(command):
     assert secret_in_command(command) is None
+
+
+@pytest.mark.parametrize("unit", ["a-", "sk-a", "eyJa.", "a://b:", "-----BEGIN A ", "--a ", "a=", "hooks.slack.com/T"])
+def test_a_text_is_looked_through_in_a_time_that_grows_with_it_alone(unit):
+    """What somebody else wrote may be a megabyte; looked through again from each place, that takes an hour."""
+    began = time.process_time()
+    secret_in_command(unit * (100_000 // len(unit)))
+    assert time.process_time() - began < 5

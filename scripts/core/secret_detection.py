@@ -43,14 +43,25 @@ FORMS = {
     "a GitHub token": r"\b(?:gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})",
     "a GitLab token": r"\bgl(?:pat|rt|dt)-[A-Za-z0-9_-]{20,}",
     "an API key": r"(?<![A-Za-z0-9-])sk-(?:[a-z]+[0-9]*-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9]{20}",
-    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Slack token": r"\b(?:xox[abeoprs]-|xapp-\d-)[A-Za-z0-9-]{10,}",
+    "the address of a webhook": r"(?:hooks\.slack\.com/[a-z]+/T|discord(?:app)?\.com/api/webhooks/\d)[\w/-]{20,}",
     "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
+    "a Google token": r"\b(?:ya29\.|GOCSPX-)[A-Za-z0-9_-]{20,}",
+    "an Azure key": r"\bAccountKey=[A-Za-z0-9+/]{40,}",
+    "a signature that lets its bearer in": r"\b(?:X-Amz-Signature=[0-9a-f]{64}|sig=[A-Za-z0-9%+/]{40,})",
+    "an NVIDIA key": r"\bnvapi-[A-Za-z0-9_-]{20,}",
+    "a Replicate token": r"\br8_[A-Za-z0-9]{30,}",
+    "a Groq key": r"\bgsk_[A-Za-z0-9]{40,}",
+    "a LangSmith key": r"\blsv2_[a-z]{2}_[A-Za-z0-9_]{30,}",
+    "a Docker Hub token": r"\bdckr_[a-z]+_[A-Za-z0-9_-]{20,}",
+    "a Vault token": r"\bhv[bs]\.[A-Za-z0-9_-]{20,}",
+    "a DigitalOcean token": r"\bdo[op]_v1_[0-9a-f]{40,}",
     "a Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
     "an npm token": r"\bnpm_[A-Za-z0-9]{36}\b",
     "a PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{20,}",
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    "a private key": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|\bAGE-SECRET-KEY-1|\bPuTTY-User-Key-File-",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
-    "a password in an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@$]*:[^\s/@${<]{3,}@",
+    "a password in an address": r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@$]*:[^\s/@${<]{3,}@",
 }
 LITERAL = r"""["']?([A-Za-z0-9][\w+/=.~@!#%^&*:-]{7,})"""
 """A value that no variable and no command gives."""
@@ -79,8 +90,10 @@ def secret_in(text: str) -> str | None:
 
 def secret_in_command(command: str) -> str | None:
     """Return what secret a command holds, also as `HF_TOKEN=…` or `--password …` with a literal; None for none."""
+    if found := secret_in(command):
+        return found
     for pattern in ASSIGNMENTS:
         for name, value in re.findall(pattern, command):
             if names_a_secret(name) and re.search(r"\d", value):
                 return f"a value for {name}"
-    return secret_in(command)
+    return None

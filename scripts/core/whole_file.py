@@ -1,12 +1,38 @@
-"""A file that is written whole or not at all."""
+"""A file that is written, or read, whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LARGEST = 1024 * 1024
+"""Bytes of a text that a person writes."""
+
+
+def read_text(path: Path) -> str:
+    """Read a text that a person writes: a file of the lab's, or a link to one, as git may bring it with a branch.
+
+    Raises OSError, also for a pipe or a device, which may never end, and UnicodeDecodeError.
+    """
+    with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", str(path))
+    return content.decode("utf-8")
+
+
+def open_file(path: Path, flags: int, mode: int = 0o666) -> int:
+    """Open a regular file; what is none is refused and not waited for. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, mode)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) or stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        return descriptor  # reading a directory is an error with its own words
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 @contextmanager

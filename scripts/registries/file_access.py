@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.whole_file import open_file
 from scripts.registries.file_form import CLOSING, EMPTY
 
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
@@ -54,8 +55,8 @@ def locked(path: Path, flags: int, operation: int) -> Iterator[int]:
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Give a descriptor of the file; one that has to be made is private."""
-    descriptor = os.open(path, flags, _PRIVATE)
+    """Give a descriptor of the file; one that has to be made is private. A pipe or a device is refused."""
+    descriptor = open_file(path, flags, _PRIVATE)
     try:
         yield descriptor
     finally:
@@ -80,10 +81,8 @@ def _is_still_at(path: Path, descriptor: int) -> bool:
 
 
 def check_can_be_private(descriptor: int) -> None:
-    """Raise OSError for a device, a pipe, and another's file that is open to more than its owner."""
+    """Raise OSError for another's file that is open to more than its owner."""
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "is not a regular file")
     if stat.S_IMODE(status.st_mode) & ~_PRIVATE and os.geteuid() not in (0, status.st_uid):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 

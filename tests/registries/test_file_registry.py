@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -174,6 +175,14 @@ def test_a_device_is_refused_and_keeps_its_mode() -> None:
     with pytest.raises(LabError, match="is not a regular file"):
         FileRegistry(Path("/dev/null")).append(note())
     assert Path("/dev/null").stat().st_mode == mode
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        for use in (FileRegistry(path).records, partial(FileRegistry(path).append, note())):
+            with pytest.raises(LabError, match="is not a regular file"):
+                use()
 
 
 def test_a_file_renamed_over_the_registry_while_waiting_for_the_lock_is_the_one_that_is_written(

@@ -42,6 +42,7 @@ from scripts.core.lab.values import (
 )
 from scripts.core.lab.volume_config import Data, InstanceStore, Mounted, Scratch
 from scripts.core.names import LOGIN, RESERVED, closest
+from scripts.core.whole_file import read_text
 
 BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
@@ -301,5 +302,13 @@ def load_member(path: Path) -> Member:
         raise LabError(f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)")
     beside = path.with_suffix(".pub")
     has_keys = is_there(beside, shown_as=f"members/{beside.name}")
-    keys = [line for line in beside.read_text().splitlines() if line.strip()] if has_keys else []
+    keys = _keys_in(beside) if has_keys else []
     return load(path, Member, shown_as=f"members/{path.name}", defaults={"keys": keys} if keys else {})
+
+
+def _keys_in(path: Path) -> list[str]:
+    try:
+        return [line for line in read_text(path).splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "not a UTF-8 text file"
+        raise LabError(f"members/{path.name}: can't be read: {why}") from problem

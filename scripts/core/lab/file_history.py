@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.core.whole_file import exists
+from scripts.core.whole_file import exists, read_text
 
 FARTHEST = 200
 """Commits that changed the file, from the newest."""
@@ -15,7 +15,7 @@ FARTHEST = 200
 def versions_of(directory: Path, path: Path) -> Iterator[str]:
     """Yield a file's text as it is, then as it was in each commit that changed it, the newest first."""
     if exists(directory / path):
-        yield (directory / path).read_text(encoding="utf-8")
+        yield read_text(directory / path)
     for commit in _git(directory, "log", f"--max-count={FARTHEST}", "--format=%H", "--", str(path)).split():
         yield _git(directory, "show", f"{commit}:./{path}")
 

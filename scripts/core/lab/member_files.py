@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.lab.public_key import public_key
-from scripts.core.whole_file import drafted, exists
+from scripts.core.whole_file import drafted, exists, read_text
 
 
 def new_key_pair(name: str) -> Path:
@@ -34,7 +34,7 @@ def new_key_pair(name: str) -> Path:
 def add(directory: Path, name: str, public: Path) -> str:
     """Write a member's file with the key in `public`, and return its path in the lab. Raises LabError."""
     try:
-        lines = [line.strip() for line in public.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(public).splitlines() if line.strip()]
         keys = [public_key(line) for line in lines]
     except (OSError, UnicodeDecodeError) as problem:
         raise LabError(f"KEY: {public}: can't be read ({problem})") from problem

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from scripts.core.errors import LabError
 from scripts.core.names import closest
-from scripts.core.whole_file import exists
+from scripts.core.whole_file import exists, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,13 +36,15 @@ def is_there(path: Path, *, shown_as: str) -> bool:
 def read(path: Path, *, shown_as: str) -> dict[str, Any]:
     """Read `path` as it was written. Raises LabError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as problem:
         raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise LabError(f"{shown_as}: not a UTF-8 text file") from problem
-    except tomllib.TOMLDecodeError as problem:
-        raise LabError(f"{shown_as}: not TOML: {problem}") from problem
+    except RecursionError as problem:
+        raise LabError(f"{shown_as}: not TOML: is nested too deeply") from problem
+    except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
+        raise LabError(f"{shown_as}: not TOML: {str(problem).partition(';')[0]}") from problem
 
 
 def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:

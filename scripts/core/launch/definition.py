@@ -105,7 +105,7 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
     for text in versions_of(directory, Path("experiments") / f"{base}.toml"):
         try:
             command = tomllib.loads(text).get(COMMAND)
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # as toml_file.read has them
             continue
         if isinstance(command, str) and digest_of(command) == digest:
             return command
