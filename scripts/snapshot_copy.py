@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.core.aws.regions import region_names
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
-from scripts.core.names import region_names
 from scripts.core.options import AsJson, DataSet, Regions, Version, script
 
 if TYPE_CHECKING:

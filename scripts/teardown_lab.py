@@ -33,8 +33,8 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     from scripts.core.account.lab_belongings import belongings
     from scripts.core.account.lab_removal import check_removable
     from scripts.core.account.region_setup import NO_NAME
+    from scripts.core.aws.regions import region_names
     from scripts.core.machines.removal import remove_these
-    from scripts.core.names import region_names
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

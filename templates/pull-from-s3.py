@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections.abc
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -46,8 +45,7 @@ def region(source: str) -> list:
     bucket = source[len("s3://") :].partition("/")[0]
     command = ["aws", "s3api", "head-bucket", "--bucket", bucket, "--query", "BucketRegion", "--output", "text"]
     told = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    found = re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", told.strip())
-    return ["--region", found[0]] if found else []
+    return ["--region", told.strip()] if told.strip() not in ("", "None") else []  # None: the CLI's word for nothing
 
 
 def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:

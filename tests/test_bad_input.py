@@ -114,10 +114,10 @@ def test_no_credentials(lab, cloud, tmp_path):
 def test_an_unknown_profile(lab, cloud, tmp_path):
     on_aws(lab, 'profile = "nobody"')
     ended = lab.launch(AWS_CONFIG_FILE=str(tmp_path / "none"), AWS_SHARED_CREDENTIALS_FILE=str(tmp_path / "none"))
-    assert "lab.toml: profile: The config profile (nobody) could not be found" in refused(lab, cloud, ended)
+    assert "lab.toml: profile: there is no profile 'nobody' in ~/.aws/config" in refused(lab, cloud, ended)
     on_aws(lab)
     ended = lab.launch(AWS_PROFILE="nobody", AWS_CONFIG_FILE=str(tmp_path / "none"))
-    assert "AWS_PROFILE: The config profile (nobody)" in ended.error
+    assert "AWS_PROFILE: there is no profile 'nobody'" in ended.error
 
 
 def test_an_endpoint_that_can_not_be_reached(lab, cloud):

@@ -2,11 +2,15 @@
 
 import re
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.core.aws.regions import partition_of
+from scripts.core.capacity.wishes import wishes
 from scripts.core.errors import LabError
+from scripts.core.hosts.hosts import region_of
 from scripts.core.lab.config import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
 from scripts.core.lab.public_key import public_key
 from scripts.core.lab.toml_file import load
@@ -89,7 +93,12 @@ def complaint(tmp_path, kind, text):
             'file.toml: data[0]: keep_for = "9999d" is longer than anybody remembers',
         ),
         ("lab", 'regions = ["us-east-1"]\ncloud = "awz"', "file.toml: cloud: should be 'local' or 'aws', not 'awz'"),
-        ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region (try \"us-east-1\")"),
+        ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region"),
+        ("lab", 'regions = ["us-wset-2"]', "file.toml: regions[0]: 'us-wset-2' is not a region"),
+        ("lab", 'regions = ["us-east-1a"]', "file.toml: regions[0]: 'us-east-1a' is not a region"),
+        ("lab", 'regions = ["aws-global"]', "file.toml: regions[0]: 'aws-global' is not a region"),
+        ("experiment", 'types = ["g5.xlarge"]\nzones = ["us-east1-a"]', "file.toml: zones[0]: 'us-east1-a' is not"),
+        ("experiment", 'types = ["g5*.xlarge"]', "file.toml: types[0]: 'g5*.xlarge' is not an instance type"),
         (
             "lab",
             'regions = ["us-east-1"]\n[network]\nssh_from = ["1.2.3.4/8"]',
@@ -109,6 +118,31 @@ def test_a_mistake_is_named_with_its_file_its_key_and_what_would_be_right(tmp_pa
     line = complaint(tmp_path, kind, text)
     assert line.startswith(said)
     assert "\n" not in line
+
+
+def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):
+    session = botocore.session.Session()
+    known = {name: session.get_available_regions("sts", name) for name in session.get_available_partitions()}
+    for partition, regions in known.items():
+        for region in regions:
+            key = f'arn:{partition}:kms:{region}:123456789012:key/mrk-1"'
+            lab = tmp_path / "file.toml"
+            lab.write_text(f'regions = ["{region}"]\n[kms_keys]\n{region} = "{key}')
+            assert load(lab, Lab, shown_as="file.toml").regions == [region]
+            assert partition_of(region) == partition
+    zones = {
+        "us-west-2": "us-west-2-lax-1a",
+        "us-east-1": "us-east-1-wl1-bos-wlz-1",
+        "eusc-de-east-1": "eusc-de-east-1b",
+    }
+    for region, zone in zones.items():
+        experiment = Experiment(types=["u-6tb1.112xlarge"], regions=[region], zones=[zone])
+        assert wishes(Lab(regions=["us-east-1"]), "far", experiment).zones == [zone]
+        assert region_of({"InstanceId": "i-1", "Placement": {"AvailabilityZone": zone}}) == region
+
+
+def test_a_misspelt_region_is_answered_with_the_nearest(tmp_path):
+    assert complaint(tmp_path, "lab", 'regions = ["us-wset-2"]').endswith('knows (did you mean "us-west-2"?)')
 
 
 @given(st.text(max_size=60))

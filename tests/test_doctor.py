@@ -127,7 +127,7 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     assert (ended.code, ended.err) == (3, "")
     by_check = {line.split()[1]: line for line in lines_of(ended)}
     assert list(by_check) == CHECKS
-    assert by_check["credentials"].startswith("wrong    credentials  AWS: Unable to locate credentials")
+    assert by_check["credentials"].startswith("wrong    credentials  Unable to locate credentials")
     for check in ("clock", "permissions", "regions", "data", "quotas", "address"):
         assert by_check[check].startswith(f"warning  {check:<12} not looked at: ")
     for check in ("versions", "registry"):

@@ -10,11 +10,11 @@ from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
 from scripts.core.doctor.checked_lab import CheckedLab
 
 SOON = timedelta(hours=1)
+ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws configure list` shows whose they are"
 
 CALLER = Diagnosis("caller", Level.OK, "{arn} in account {account}")
 CALLER_UNKNOWN = Diagnosis(
-    "caller-unknown", Level.WRONG, "{reason}",
-    "`aws sso login`, with its profile in lab.toml; or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+    "caller-unknown", Level.WRONG, "{reason}", "{remedy}"
 )  # fmt: skip
 NOT_REACHED = Diagnosis("aws-not-reached", Level.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
 ROOT_USER = Diagnosis(
@@ -38,7 +38,10 @@ class Credentials(Check):
         """Ask AWS who asks."""
         caller = lab.caller()
         if caller.problem:
-            yield (NOT_REACHED if caller.unreached else CALLER_UNKNOWN).of(reason=caller.problem)
+            if caller.unreached:
+                yield NOT_REACHED.of(reason=caller.problem)
+            else:
+                yield CALLER_UNKNOWN.of(reason=caller.problem, remedy=caller.remedy or ELSE)
             return
         yield CALLER.of(arn=caller.arn, account=caller.account)
         if caller.is_root:

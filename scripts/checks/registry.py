@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scripts.core.aws.credentials import CredentialsProblem
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
-from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.doctor.checked_lab import CheckedLab, NotLooked
 from scripts.core.errors import LabError
 from scripts.core.registry.resources import holdings
 from scripts.core.registry.resuming import was_cut_off
@@ -49,6 +50,8 @@ class RegistryHealth(Check):
             yield from registry.ailments()
             records = list(registry.records()) if registry.is_there() else []
             holders = registry.holders()
+        except CredentialsProblem as problem:
+            raise NotLooked("there are no credentials to read it with") from problem
         except LabError as problem:
             yield UNREADABLE.of(reason=problem)
             return

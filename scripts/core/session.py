@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.clients import Clients
 from scripts.core.aws.cloud import Cloud
 from scripts.core.aws.region_queries import Found, Key, Query, RegionQueries, Responses, in_time
 from scripts.core.aws.request_bucket import RequestBucket
@@ -114,9 +115,14 @@ class Session:
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
 
     @cached_property
+    def clients(self) -> Clients:
+        """What makes clients of AWS: one for the whole process, so that an MFA code is asked for once."""
+        return Clients(self.lab, self.directory)
+
+    @cached_property
     def cloud(self) -> Cloud:
         """The way to AWS."""
-        return Cloud(self.lab, self.directory, self.recorder)
+        return Cloud(self.lab, self.directory, self.clients, self.recorder)
 
     @cached_property
     def prices(self) -> PriceBook:
@@ -147,6 +153,8 @@ class Session:
 
     def query(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
         """Ask several regions side by side; those that do not respond in time, or refuse, hide no other."""
+        with suppress(LabError):  # each query says so itself; but no deadline may cut off who types an MFA code
+            self.cloud.expect_credentials()
         return self._queries.run(queries)
 
     def query_one(self, query: Query[Found]) -> Found:

@@ -25,7 +25,7 @@ from scripts.local_cloud.control import controlled
 from scripts.local_cloud.front import Front
 from scripts.local_cloud.lookups import look_up_once
 from scripts.local_cloud.moto_clock import keep_time
-from scripts.local_cloud.signature import is_signed, signature_error
+from scripts.local_cloud.signature import is_signed, signature_error, with_secret
 from scripts.local_cloud.symmetric_keys import without_private_keys
 from scripts.local_cloud.tables import keep_pace
 from scripts.local_cloud.weather import of_the_demo
@@ -154,7 +154,9 @@ class Application:
         call = Call.read(environ)
         if problem := signature_error(call, self.secret):
             return error(problem, call.protocol)
-        return self.front.answer(call)
+        answer = self.front.answer(call)
+        answer.body = with_secret(call.action, answer.body, self.secret)
+        return answer
 
     def _health(self, environ: dict[str, Any]) -> Answer:
         """Prove that the server knows the secret, without telling it."""

@@ -86,3 +86,14 @@ def _mismatch(call: Call) -> Problem:
         "Check your AWS Secret Access Key and signing method."
     )
     return Problem(code, message)
+
+
+ISSUING = ("AssumeRole", "GetSessionToken", "CreateAccessKey")
+"""Operations that answer with new keys."""
+
+
+def with_secret(action: str, body: bytes, secret: str) -> bytes:
+    """Return an answer whose new keys, if it has any, are such as this server takes."""
+    if action not in ISSUING:
+        return body
+    return re.sub(rb"<SecretAccessKey>[^<]*<", f"<SecretAccessKey>{secret}<".encode(), body)

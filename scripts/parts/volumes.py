@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.aws.tags import AT_TEARDOWN, DATA
+from scripts.core.aws.tags import AT_TEARDOWN, DATA, of_device
 from scripts.core.data.data_sets import UUID, DataSnapshot, chosen, in_region
 from scripts.core.data.devices import DEVICES
 from scripts.core.data.volume_document import PROGRAM, VOLUMES, VolumeDocument
@@ -79,7 +79,9 @@ def _attached(site: Site) -> Iterator[Attached]:
 
 def _tags(attached: list[Attached]) -> dict[str, str]:
     data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
-    ends = {f"{AT_TEARDOWN}{one.device}": _end(one.volume) for one in attached if one.volume.at_teardown != "delete"}
+    ends = {
+        of_device(AT_TEARDOWN, one.device): _end(one.volume) for one in attached if one.volume.at_teardown != "delete"
+    }
     return ends | ({DATA: data[:256]} if data else {})
 
 

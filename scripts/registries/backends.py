@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
+from scripts.core.aws.regions import regions
 from scripts.core.errors import LabError
 from scripts.core.lab.values import Duration
-from scripts.core.names import REGION
 from scripts.core.registry.registry import Registry
 from scripts.core.registry_backend import RegistryBackend
 from scripts.core.trusted_path import followed
@@ -60,13 +60,12 @@ class DynamoDb(RegistryBackend):
 
     def open(self, session: Session, address: str, where: str) -> Registry:
         """Return the registry in a table, which is made when it is first used. Raises LabError."""
-        from scripts.core.aws.cloud import unrecorded_client
         from scripts.registries.dynamodb_registry import DynamoDbRegistry
 
         parts = urlsplit(address)
         region, table = parts.netloc, parts.path.removeprefix("/")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if not re.fullmatch(REGION, region) or not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
+        if region not in regions() or not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
             raise LabError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
         try:
             lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
@@ -74,5 +73,5 @@ class DynamoDb(RegistryBackend):
             raise LabError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
         if not SHORTEST <= lease <= LONGEST:
             raise LabError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
-        client = unrecorded_client(session.lab, session.directory, "dynamodb", region)
+        client = session.clients.make("dynamodb", region, attempts=8)
         return DynamoDbRegistry(client, address, table, lease.total_seconds())

@@ -214,12 +214,12 @@ def come_and_go(run, lab, cloud):
 
 def test_the_policy_speaks_of_one_table_alone():
     named = {s["Resource"] for action, s in by_action() if action.startswith("dynamodb:")}
-    assert named == {"arn:aws:dynamodb:*:*:table/lab"}
+    assert named == {"arn:*:dynamodb:*:*:table/lab"}
 
 
 def test_what_is_made_in_iam_is_below_the_labs_own_path_and_only_whoever_sets_up_may_make_it():
     named = {resource for s in SETUP for resource in several(s["Resource"])}
-    assert named == {"arn:aws:iam::*:instance-profile/ec2-lab/*", "arn:aws:iam::*:role/ec2-lab/*"}
+    assert named == {"arn:*:iam::*:instance-profile/ec2-lab/*", "arn:*:iam::*:role/ec2-lab/*"}
     daily = {action for s in DAILY for action in several(s["Action"]) if action.startswith("iam:")}
     changing = {action for action in daily if changes_something(action.partition(":")[2])}
     assert changing == {"iam:PassRole", "iam:CreateServiceLinkedRole"}
@@ -227,7 +227,7 @@ def test_what_is_made_in_iam_is_below_the_labs_own_path_and_only_whoever_sets_up
 
 def test_the_policy_speaks_of_one_bucket_alone():
     named = {resource for action, s in by_action() if action.startswith("s3:") for resource in s["Resource"]}
-    assert named == {"arn:aws:s3:::lab-runs", "arn:aws:s3:::lab-runs/*"}
+    assert named == {"arn:*:s3:::lab-runs", "arn:*:s3:::lab-runs/*"}
 
 
 @pytest.mark.timeout(900)  # every script is run, one after the other

@@ -52,8 +52,9 @@ class Survey:
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     """Describe all kinds in all regions that the account has enabled, or in those named. One's failure stops no other.
 
-    Raises LabError where no region at all could be seen.
+    Raises LabError where no region at all could be seen, or there are no credentials.
     """
+    session.cloud.expect_credentials()
     places, found = list(regions), Survey()
     if not places:
         places, found.unseen = enabled_regions(session)

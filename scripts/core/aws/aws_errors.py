@@ -11,10 +11,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     EndpointConnectionError,
-    NoCredentialsError,
     ParamValidationError,
-    SSOError,
-    TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -30,6 +27,9 @@ NOT_ALLOWED = (
     "docs/iam-policy.json lists what the lab's role or user must be allowed, "
     "docs/iam-policy-data.json what making and copying data sets takes"
 )
+PROFILE = "ec2_lab_profile"
+"""Where an error's metadata say by which profile its call was made (aws/clients.py)."""
+OVER = "the session is over: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
 REMEDIES = {
     "UnauthorizedOperation": NOT_ALLOWED,
     "AccessDenied": NOT_ALLOWED,
@@ -40,8 +40,8 @@ REMEDIES = {
     "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",
     "SignatureDoesNotMatch": "the secret key is not the access key's, or this machine's clock is wrong",
     "RequestExpired": "this machine's clock is wrong, or the session is over: log in again",
-    "ExpiredToken": "the session is over: log in again (`aws sso login`)",
-    "ExpiredTokenException": "the session is over: log in again (`aws sso login`)",
+    "ExpiredToken": OVER,
+    "ExpiredTokenException": OVER,
     "OptInRequired": "the account has not opted in to this region: do so in AWS, or leave it out of regions",
     "Client.InternalError": "mostly a KMS key that EC2 may not use: see to the policy and state of the key of the "
     "data's snapshot, and of the account's default key for EBS",
@@ -78,8 +78,6 @@ def in_words() -> Iterator[None]:
 def _in_words(problem: AwsError, *, place: bool = True) -> str:
     if isinstance(problem, ClientError):
         return described(problem, place=place)
-    if isinstance(problem, NoCredentialsError | TokenRetrievalError | SSOError):
-        return f"AWS: {problem}; set up a profile (`aws configure sso`) and name it in lab.toml: profile = "
     return f"AWS: {described(problem, place=place)}"
 
 
@@ -146,9 +144,10 @@ def described(problem: AwsError, *, place: bool = True) -> str:
     if not isinstance(problem, ClientError):
         remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
         return f"{_where(problem, place=place)}{str(problem).partition(chr(10))[0]}{remedy}"
-    error, region = problem.response.get("Error", {}), problem.response.get("ResponseMetadata", {}).get(REGION)
+    error, metadata = problem.response.get("Error", {}), dict[str, Any](problem.response.get("ResponseMetadata", {}))
+    region, profile = metadata.get(REGION), metadata.get(PROFILE)
     where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
-    told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''))}"
+    told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
     return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
 
 
@@ -169,13 +168,14 @@ def _by_the_clock(refusal: ClientError) -> str:
     return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
 
 
-def in_one_line(code: str, message: str) -> str:
+def in_one_line(code: str, message: str, profile: str | None = None) -> str:
     """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has."""
-    remedy = remedy_of(code, message)
+    remedy = remedy_of(code, message, profile)
     return " ".join(f"{code}: {message}{f' ({remedy})' if remedy else ''}".split())
 
 
-def remedy_of(code: str, message: str) -> str:
+def remedy_of(code: str, message: str, profile: str | None = None) -> str:
     """Return what mends an error; nothing where that is not known, or its message says it."""
     needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
-    return "" if needs_subscription else REMEDIES.get(code, "")
+    named = f" --profile {profile}" if profile else ""
+    return "" if needs_subscription else REMEDIES.get(code, "").format(profile=named)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004
+from botocore.exceptions import ClientError
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
+from scripts.core.aws.credentials import UNREACHED, CredentialsProblem
 from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
 
@@ -22,8 +23,6 @@ ATTEMPTS = 2
 SHUT_CODES = ("InvalidClientTokenId", "AuthFailure", "RegionDisabledException", "OptInRequired")
 """What a region that the account has not opted in to says, and others say of keys that are wrong
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
-UNREACHED = (ConnectionError, HTTPClientError)
-"""botocore's errors of a network that leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,8 @@ class Caller:
     """Why AWS does not know who asks; empty where it does."""
     code: str = ""
     """AWS's own word for that, where it was AWS that said no."""
+    remedy: str = ""
+    """What mends that, where it is known."""
     unreached: bool = False
     """Whether no answer came at all."""
 
@@ -47,7 +48,8 @@ class Caller:
     def whose(self) -> Account:
         """The account, with the partition that the ARN is of. Raises LabError where AWS did not tell."""
         if self.problem:
-            raise LabError(f"which account these credentials are of is not known: {self.problem}")
+            known = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+            raise LabError(known if self.remedy else f"which account these credentials are of is not known: {known}")
         return Account(self.arn.split(":")[1], self.account)
 
     @property
@@ -82,6 +84,13 @@ def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
     return asked or Caller()
 
 
+def without_credentials(problem: LabError) -> Caller:
+    """Return whom calls are made as where none can be made."""
+    if isinstance(problem, CredentialsProblem):
+        return Caller(problem=problem.what, remedy=problem.remedy)
+    return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, UNREACHED))
+
+
 def _asked(cloud: Cloud, region: str) -> Caller:
     before = clock.now().timestamp()
     try:
@@ -89,10 +98,10 @@ def _asked(cloud: Cloud, region: str) -> Caller:
             answer = cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
     except LabError as problem:
         cause = problem.__cause__
-        if isinstance(cause, ClientError):
+        if isinstance(cause, ClientError) and not isinstance(problem, CredentialsProblem):
             code = cause.response["Error"].get("Code", "")
             return Caller(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
-        return Caller(region=region, problem=str(problem), unreached=isinstance(cause, UNREACHED))
+        return replace(without_credentials(problem), region=region)
     return Caller(answer["Arn"], answer["Account"], region, _skew(answer, before))
 
 

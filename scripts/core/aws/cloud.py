@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import threading
 import urllib.request
 from datetime import datetime
@@ -11,18 +10,13 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.exceptions import ProfileNotFound
-
-from scripts.core.aws.aws_errors import carry_regions, in_words
+from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.caller import introduced
+from scripts.core.aws.clients import Clients
+from scripts.core.aws.credentials import expect_credentials
 from scripts.core.aws.credentials_end import end_of_credentials
 from scripts.core.aws.known_accounts import KnownAccounts
-from scripts.core.aws.local_server import LOCAL_DIRECTORY, LocalServer, account_of, ensure_running
-from scripts.core.aws.service_data import CutLoader
-from scripts.core.aws.whole_answers import WholeAnswers
+from scripts.core.aws.local_server import LOCAL_DIRECTORY, account_of
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Lab
 from scripts.core.registry.account import LOCAL, Account
@@ -45,17 +39,16 @@ ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 class Cloud:
     """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
 
-    def __init__(self, lab: Lab, directory: Path, recorder: Recorder) -> None:
-        server, self._session = _way(lab, directory)
-        self._url = server.url if server else None
+    def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: Recorder) -> None:
+        self._clients, self._recorder = clients, recorder
+        self._url, self._session = clients.url, clients.session
         self._regions = lab.regions
         self._home = lab.regions[0]
         self._directory = directory
         self._account: Account | None = None
-        self._no_account = ""
+        self._no_account: LabError | None = None
         self._asking = threading.Lock()
-        recorder.attach(self._session._session)  # noqa: SLF001 - boto3 has no public way to its botocore session
-        self._clients: dict[tuple[str, str, int], Any] = {}
+        self._made: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()
 
     @property
@@ -63,7 +56,7 @@ class Cloud:
         """The account that calls are made in. Raises LabError where AWS does not say."""
         with self._asking:
             if self._no_account:
-                raise LabError(self._no_account)
+                raise self._no_account
             if self._account is None:
                 with in_words():
                     self._account = self._found_out()
@@ -72,13 +65,14 @@ class Cloud:
     def _found_out(self) -> Account:
         if self._url:
             return Account(LOCAL, account_of(self._directory / LOCAL_DIRECTORY))
-        known = KnownAccounts.of(self._session, self._directory)
-        if found := known.account():
-            return found
         try:
+            self.expect_credentials()
+            known = KnownAccounts.of(self._session, self._directory)
+            if found := known.account():
+                return found
             found = introduced(self, self._regions).whose
         except LabError as problem:
-            self._no_account = str(problem)
+            self._no_account = problem
             raise
         known.remember(found)
         return found
@@ -124,11 +118,17 @@ class Cloud:
 
     def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
         """Return the client of a service in a region that sends each request up to `attempts` times."""
-        with self._lock:  # boto3 must not make two clients of one session at once
+        with self._lock:
             key = (service, region, attempts)
-            if key not in self._clients:
-                self._clients[key] = _client(self._session, self._url, service, region, attempts)
-            return self._clients[key]
+            if key not in self._made:
+                made = self._clients.make(service, region, attempts=attempts, recorder=self._recorder)
+                self._made[key] = made
+            return self._made[key]
+
+    def expect_credentials(self) -> None:
+        """Raise LabError where no call can be made for want of credentials."""
+        if not self._url:
+            expect_credentials(self._session)
 
     def credentials_end(self) -> datetime | None:
         """Return when the credentials end, where they do not renew themselves and that is known."""
@@ -146,59 +146,3 @@ class Cloud:
                 f"lab.toml: network.ssh_from: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
                 'write the networks that ssh may come from: ssh_from = ["203.0.113.0/24"]'
             ) from problem
-
-
-def unrecorded_client(lab: Lab, directory: Path, service: str, region: str) -> Any:
-    """Return a client whose calls are not written down: the registry's own, which would be by themselves."""
-    server, session = _way(lab, directory)
-    return _client(session, server.url if server else None, service, region, attempts=8)
-
-
-def _way(lab: Lab, directory: Path) -> tuple[LocalServer | None, boto3.Session]:
-    """Return the local cloud, where calls go there, and a session."""
-    if lab.cloud != "local":
-        return None, _aws_session(lab.profile)
-    server = ensure_running(directory / LOCAL_DIRECTORY)
-    return server, _local_session(server)
-
-
-def _client(session: boto3.Session, url: str | None, service: str, region: str, attempts: int) -> Any:
-    client = session.client(
-        service,  # type: ignore[call-overload]  # the name of a service is known only to the caller
-        region_name=region,
-        endpoint_url=url,
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=32,
-            proxies={} if url else None,  # a proxy has no way to our loopback
-        ),
-    )
-    endpoint = client._endpoint  # noqa: SLF001 - boto3 has no public way to it
-    endpoint.http_session = WholeAnswers(endpoint.http_session)
-    return client
-
-
-def _local_session(server: LocalServer) -> boto3.Session:
-    """Return a session that takes nothing from the user's AWS settings, and signs with the local cloud's secret."""
-    nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-    return boto3.Session(
-        "local", server.secret, botocore_session=_quick(botocore.session.Session(session_vars=nothing))
-    )
-
-
-def _aws_session(profile: str | None) -> boto3.Session:
-    try:
-        return boto3.Session(botocore_session=_quick(botocore.session.Session(profile=profile)))
-    except ProfileNotFound as problem:
-        where = "lab.toml: profile" if profile else "AWS_PROFILE"
-        raise LabError(f"{where}: {problem} (see `aws configure list-profiles`)") from problem
-
-
-def _quick(session: botocore.session.Session) -> botocore.session.Session:
-    """Let a session read what set-up left of botocore's data; boto3 adds its own to that."""
-    carry_regions(session)
-    users = session.get_config_variable("data_path")
-    session.register_component("data_loader", CutLoader(users.split(os.pathsep) if users else ()))
-    return session

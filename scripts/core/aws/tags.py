@@ -20,7 +20,9 @@ DATASET = "lab:dataset"
 VERSION = "lab:version"
 AT_TEARDOWN = "lab:at-teardown"
 """On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
-of. On an instance the same for each of its volumes, with the device name after the key: lab:at-teardown/dev/sdf."""
+of. On an instance the same for each of its volumes, with the device after the key: lab:at-teardown:sdf. Where instances
+may read their tags, no key can have a `/` or a space in it
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
 KEPT = "lab:kept"
 """On a volume that outlives its machine: since when, and after whose teardown."""
 KEPT_UNTIL, KEPT_BECAUSE = "lab:kept-until", "lab:kept-because"
@@ -39,6 +41,17 @@ ALONE = ("role", "instance-profile", "snapshot")
 """What is made by calls that take its tags without TagSpecifications: IAM's, and StartSnapshot."""
 
 Tags = list[dict[str, str]]
+DEV = "/dev/"
+
+
+def of_device(key: str, device: str) -> str:
+    """Return the key of a tag that speaks of one device of an instance: lab:at-teardown:sdf."""
+    return f"{key}:{device.removeprefix(DEV)}"
+
+
+def device_in(tag: str, key: str) -> str | None:
+    """Return which device a tag of an instance speaks of; None where it is another tag."""
+    return DEV + tag.removeprefix(f"{key}:") if tag.startswith(f"{key}:") else None
 
 
 def as_tags(tags: Mapping[str, str]) -> Tags:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core import clock
 from scripts.core.aws.tag_forms import end_in
-from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, tag_map, tag_specifications
+from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, device_in, tag_map, tag_specifications
 from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
 from scripts.core.data.making_once import made_once
@@ -57,9 +57,10 @@ class Ending:
 def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
     """Say by a tag on each volume what becomes of it: its machine, which says so too, may be gone by then."""
     for machine in machines:
-        told = {k: v for k, v in tag_map(machine.get("Tags")).items() if k.startswith(f"{AT_TEARDOWN}/")}
-        if told:
-            _mark(session, machine, {key.removeprefix(AT_TEARDOWN): value for key, value in told.items()})
+        told = tag_map(machine.get("Tags")).items()
+        ends = {device: value for key, value in told if (device := device_in(key, AT_TEARDOWN))}
+        if ends:
+            _mark(session, machine, ends)
 
 
 def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import urlsplit
 
-from scripts.core.aws.caller import Caller, introduced
+from scripts.core.aws.caller import Caller, introduced, without_credentials
+from scripts.core.aws.credentials import CredentialsProblem
 from scripts.core.capacity.wishes import subnets_of, wishes
 from scripts.core.current_experiment import Threads
 from scripts.core.doctor.lab_files import LabFiles
@@ -121,7 +122,10 @@ class CheckedLab:
 
 
 def _introduced(lab: CheckedLab) -> Caller:
-    return introduced(lab.opened.cloud, lab.opened.lab.regions)
+    try:
+        return introduced(lab.opened.cloud, lab.opened.lab.regions)
+    except CredentialsProblem as problem:  # a profile that is not there
+        return without_credentials(problem)
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Place:
     bucket: str = BUCKET
     registry: str = MADE_UP
     """The registry's id."""
+    partition: str = "aws"
 
     def value(self, key: str, pattern: str) -> str:
         """Return a value of a condition key that a pattern of the policy matches."""
@@ -62,7 +63,8 @@ class Place:
         """Return an ARN that a pattern of the policy matches, in this account and region."""
         own = pattern.replace(f"table/{TABLE}", f"table/{self.table}").replace(BUCKET, self.bucket)
         arn, partition, service, region, account, name = own.split(":", 5)
-        region, account = region.replace("*", self.region), account.replace("*", self.account)
+        partition, region = partition.replace("*", self.partition), region.replace("*", self.region)
+        account = account.replace("*", self.account)
         name = ITSELF.join(part.replace("*", MADE_UP) for part in name.split(ITSELF)).replace(ITSELF, "*")
         return f"{arn}:{partition}:{service}:{region}:{account}:{name}"
 

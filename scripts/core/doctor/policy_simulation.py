@@ -14,8 +14,6 @@ from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.iam_policy import BUCKET, MADE_UP, TABLE, Place, Statement
 from scripts.core.errors import LabError
 
-IAM_REGION = "us-east-1"
-"""IAM is one for all regions, and signs as if it were here."""
 ALLOWED = "allowed"
 
 Verdicts = Mapping[str, bool | None]
@@ -30,10 +28,10 @@ def policy_source(lab: CheckedLab) -> str:
         return caller.arn
     try:
         # The path of a role is part of its ARN, and an assumed role's does not tell it.
-        role = lab.opened.cloud.client("iam", IAM_REGION).get_role(RoleName=caller.role)["Role"]
+        role = lab.opened.cloud.iam.get_role(RoleName=caller.role)["Role"]
         return str(role["Arn"])
     except (ClientError, BotoCoreError):
-        return f"arn:aws:iam::{caller.account}:role/{caller.role}"
+        return f"arn:{caller.whose.partition}:iam::{caller.account}:role/{caller.role}"
 
 
 def simulated(lab: CheckedLab, statement: Statement) -> Verdicts:
@@ -42,12 +40,21 @@ def simulated(lab: CheckedLab, statement: Statement) -> Verdicts:
     if lab.caller().is_root:
         return dict.fromkeys(statement.actions, True)
     question = {**statement.question(place(lab)), "PolicySourceArn": who}
-    pages = lab.opened.cloud.client("iam", IAM_REGION).get_paginator("simulate_principal_policy")
+    verdicts: dict[str, bool | None] = dict.fromkeys(statement.actions)
     try:
-        results = [result for page in pages.paginate(**question) for result in page["EvaluationResults"]]
+        for action in statement.actions:
+            verdicts[action] = _one(lab.opened.cloud.iam, action, question)
     except (ClientError, BotoCoreError):
-        return dict.fromkeys(statement.actions)  # not allowed to ask either, or not for such a caller
-    return {action: _allowed(results, action) for action in statement.actions}
+        return verdicts  # not allowed to ask either, or not for such a caller
+    return verdicts
+
+
+def _one(iam: Any, action: str, question: Mapping[str, Any]) -> bool | None:
+    """Ask about one action: IAM takes several only where all need the same information for their authorization
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html).
+    """  # noqa: D205
+    pages = iam.get_paginator("simulate_principal_policy").paginate(**{**question, "ActionNames": [action]})
+    return _allowed([result for page in pages for result in page["EvaluationResults"]], action)
 
 
 def place(lab: CheckedLab) -> Place:
@@ -55,7 +62,8 @@ def place(lab: CheckedLab) -> Place:
     buckets = [urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket]
     table = lab.table or TABLE
     bucket = buckets[0] if buckets else BUCKET
-    return Place(lab.caller().account, lab.lab.regions[0], table, bucket, lab.begin(registry_id).result())
+    whose, registry = lab.caller().whose, lab.begin(registry_id).result()
+    return Place(whose.id, lab.lab.regions[0], table, bucket, registry, whose.partition)
 
 
 def registry_id(lab: CheckedLab) -> str:

@@ -10,13 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 from scripts.core import clock
+from scripts.core.aws.regions import region_of_zone
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.errors import LabError
 from scripts.core.hosts.pinning import Pinning
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.ssh_files import Reach, SshFiles
 from scripts.core.living import living
-from scripts.core.names import REGION, closest, experiment_name
+from scripts.core.names import closest, experiment_name
 from scripts.core.printable import printable
 from scripts.core.registry.record import local_user
 from scripts.core.session import Session
@@ -50,11 +51,11 @@ def running_machines(session: Session, experiment: str) -> list[Mapping[str, Any
 
 
 def region_of(machine: Mapping[str, Any]) -> str:
-    """Return the region of a described machine (a local zone's name, us-west-2-lax-1a, begins with it too)."""
-    found = re.match(REGION, machine["Placement"]["AvailabilityZone"])
-    if not found:
-        raise LabError(f"{machine['InstanceId']}: its zone is not told")
-    return found[0]
+    """Return the region of a described instance. Raises LabError where its zone does not tell."""
+    zone = machine["Placement"]["AvailabilityZone"]
+    if region := region_of_zone(zone):
+        return region
+    raise LabError(f"{machine['InstanceId']}: no region is known for its zone {zone!r}")
 
 
 def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:

@@ -27,13 +27,15 @@ class ImageByParameter(Strict):
 class ImageByRegion(Strict):
     """An image id for each region."""
 
-    ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-f]{8,17}", 'an image id (try "ami-0123456789abcdef0")')]]
+    ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-z]+", 'an image id (try "ami-0123456789abcdef0")')]]
 
 
 class ImageByName(Strict):
     """The newest image of an owner whose name matches a pattern with `*` and `?`."""
 
-    owner: Annotated[str, matching(r"\d{12}|self|amazon", 'an owner (an account number, "self" or "amazon")')]
+    owner: Annotated[
+        str, matching(r"\d{12}|[a-z][a-z-]*", 'an owner (an account number, "self", "amazon" or another alias of AWS)')
+    ]
     name: str
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from scripts.core.names import LOGIN, NAME, NAME_RULE, REGION
+from scripts.core.aws.regions import no_region, partitions, region_of_zone, regions
+from scripts.core.names import LOGIN, NAME, NAME_RULE
 from scripts.core.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
@@ -155,24 +156,54 @@ def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-Region = Annotated[str, matching(REGION, 'a region (try "us-east-1")'), Field(examples=["us-east-1"])]
-Zone = Annotated[
-    str,
-    matching(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", 'an availability zone (try "us-east-1a")'),
-    Field(examples=["us-east-1a"]),
-]
+def region(name: str) -> str:
+    """Return the name of a region."""
+    if name not in regions():
+        raise ValueError(no_region(name))
+    return name
+
+
+def zone(name: str) -> str:
+    """Return the name of a zone, of whichever kind: only AWS knows which there are."""
+    if region_of_zone(name) is None or not _is_word(name):
+        message = f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")'
+        raise ValueError(message)
+    return name
+
+
+def kms_key(arn: str) -> str:
+    """Return the ARN of a key."""
+    head, _, key = arn.partition(":key/")
+    match head.split(":"):
+        case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
+            if account.isdigit() and _is_word(key):
+                return arn
+    message = (
+        f'{arn!r} is not the ARN of a key (try "arn:aws:kms:us-east-1:123456789012:key/…", '
+        "as `aws kms list-keys` shows it)"
+    )
+    raise ValueError(message)
+
+
+def _is_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and len(text.split()) == 1
+
+
+Region = Annotated[str, AfterValidator(region), Field(examples=["us-east-1"])]
+Zone = Annotated[str, AfterValidator(zone), Field(examples=["us-east-1a"])]
 Subnet = Annotated[
     str,
-    matching(r"subnet-[0-9a-f]{8,17}", 'a subnet (try "subnet-0123456789abcdef0")'),
+    matching(r"subnet-[0-9a-z]+", 'a subnet (try "subnet-0123456789abcdef0")'),
     Field(examples=["subnet-0123456789abcdef0"]),
 ]
 InstanceType = Annotated[
-    str, matching(r"[a-z0-9-]+\.[a-z0-9-]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
+    str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]
+"""Which there are, AWS knows; `*` and `?` would stand for several in a filter."""
 Market = Annotated[
     str,
     matching(
-        r"on-demand|spot|reservation:cr-[0-9a-f]+|block:cr-[0-9a-f]+",
+        r"on-demand|spot|reservation:cr-[0-9a-z]+|block:cr-[0-9a-z]+",
         'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
     ),
     Field(examples=["on-demand"]),
@@ -208,10 +239,7 @@ RegistryId = Annotated[
 ]
 KmsKey = Annotated[
     str,
-    matching(
-        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+",
-        'the ARN of a key (try "arn:aws:kms:us-east-1:123456789012:key/…", as `aws kms list-keys` shows it)',
-    ),
+    AfterValidator(kms_key),
     Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
 ]
 """By its ARN: StartSnapshot takes no alias (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""

@@ -1,6 +1,6 @@
 """The botocore hook that writes every call into the registry: its intent before, its answer or error after.
 
-It sits on the session's event system, so a script that calls boto3 plainly is recorded without knowing.
+It sits on each client's event system, so a script that calls boto3 plainly is recorded without knowing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from scripts.core.registry.registry import Registry
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
-    from botocore.session import Session
 
 READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter",
            "Simulate")  # fmt: skip
@@ -73,9 +72,8 @@ class Recorder:
         self._polls: dict[str, _Poll] = {}
         self._lock = threading.Lock()
 
-    def attach(self, session: Session) -> None:
-        """Record every call of every client that `session` creates from now on."""
-        events = session.get_component("event_emitter")
+    def attach(self, events: Any) -> None:
+        """Record every call of the client whose events these are."""
         # First, so that botocore's own random ClientToken finds ours already there.
         events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
         events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))

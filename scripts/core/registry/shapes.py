@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import TypedDictField
 
-from scripts.core.names import NAME, REGION
+from scripts.core.names import NAME
 
 
 def members(*, others: Literal["allow", "ignore"] = "allow", **fields: CoreSchema | TypedDictField) -> CoreSchema:
@@ -87,7 +87,8 @@ EXPERIMENT = pattern(r"[a-z0-9][a-z0-9_-]*", 128)
 """Longer than a name may be by what the lab puts before one: build-speech pulls the dataset speech."""
 TYPE_NAME = pattern(r"[a-z0-9][a-z0-9-]*", 63)
 """A resource type's, which may be one of a plugin that is not installed here."""
-AREA = pattern(rf"{REGION}|[a-z-]*global|")
+AREA = pattern(r"|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A region becomes a part of a host's name, and botocore takes what may be one (RFC 1123); `global`, or nothing."""
 INSTANCE_ID = pattern(r"i-[0-9a-z]+", 40)
 RESOURCE_ID = pattern(r"[A-Za-z0-9][!-~]*", 1024)
 """An id, or the name or ARN of what has none."""

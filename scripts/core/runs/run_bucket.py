@@ -8,7 +8,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.core.aws.cloud import unrecorded_client
 from scripts.core.errors import LabError
 from scripts.core.hosts.said import MOST
 from scripts.core.runs.ending import Ending, ending_in
@@ -75,5 +74,5 @@ def run_bucket(session: Session, address: str, experiment: str, instance: str) -
     """
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)
-    client = unrecorded_client(session.lab, session.directory, "s3", session.lab.regions[0])
+    client = session.clients.make("s3", session.lab.regions[0], attempts=8)
     return RunBucket(client, bucket, place)
