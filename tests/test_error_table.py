@@ -97,15 +97,27 @@ ROWS: dict[ErrorCategory, tuple[Row, ...]] = {
 
 NEXT, ELSEWHERE = "notes it and asks the next pool", "leaves the region out and asks the next"
 AGAIN, STOP = "sends the same request again, by the same token", "stops, with AWS's message"
+OUT = "shows the region as out, with AWS's message"
+LAUNCHES = {
+    **dict.fromkeys(C, NEXT), **dict.fromkeys(REGION_OUT, ELSEWHERE), **dict.fromkeys(TRANSIENT, AGAIN),
+    **dict.fromkeys(STOPS, STOP), C.CLIENT_TOKEN_REUSED: "sends the request again, by a new token",
+}  # fmt: skip
 DOES: dict[str, dict[ErrorCategory, str]] = {
-    "launch": {
-        **dict.fromkeys(C, NEXT), **dict.fromkeys(REGION_OUT, ELSEWHERE), **dict.fromkeys(TRANSIENT, AGAIN),
-        **dict.fromkeys(STOPS, STOP), C.CLIENT_TOKEN_REUSED: "sends the request again, by a new token",
+    "launch": LAUNCHES,
+    "plan": {
+        **dict.fromkeys(C, OUT), C.THROTTLED: "asks again", C.AMBIGUOUS: "asks again",
+        C.DRY_RUN_SUCCEEDED: "says that the launch is allowed",
+        C.FATAL: f"{OUT}; stops where each region would say so, and where the dry run is answered so",
+    },
+    "sweep": {
+        **dict.fromkeys(C, "each of its launches as launch does"),
+        **dict.fromkeys(STOPS, "that launch fails with AWS's message, the others go on"),
     },
 }  # fmt: skip
 """Command -> what it does. Each category has its word."""
 OTHERS = ("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1", "ap-northeast-1", "ap-south-1",
-          "ap-southeast-1", "ca-central-1", "sa-east-1")  # fmt: skip
+          "ap-southeast-1", "ca-central-1", "sa-east-1", "us-east-2", "us-west-1", "ap-northeast-2", "ap-northeast-3",
+          "ap-southeast-2")  # fmt: skip
 TYPES = ("c5.large", "c5.xlarge", "c5.2xlarge", "m5.large", "m5.xlarge", "m5.2xlarge", "r5.large", "r5.xlarge",
          "r5.2xlarge", "t3.large", "t3.xlarge", "g4dn.xlarge", "c6i.large")  # fmt: skip
 """The last is the one that is had; the one before it has a quota of its own."""
@@ -127,10 +139,11 @@ def weather_of(by_region, action, **more):
     return [fault | {"message": str(fault.get("message", "")).replace("{region}", fault["region"])} for fault in faults]
 
 
-def a_lab_in(lab, regions, types=TYPES[-1:]):
+def a_lab_in(lab, regions, types=TYPES[-1:], **more):
     """Let a lab's experiment ask in some regions, for what needs no data."""
     lab.write("lab.toml", f"regions = {json.dumps(list(regions))}\n")
-    lab.write("experiments/demo.toml", f"types = {json.dumps(list(types))}\n")
+    rest = "".join(f"{key} = {value}\n" for key, value in more.items())
+    lab.write("experiments/demo.toml", f"types = {json.dumps(list(types))}\n{rest}")
 
 
 def test_every_row_is_what_the_table_says():
@@ -214,6 +227,58 @@ def test_launch_stops_with_awss_own_message_for_every_row_that_is_about_all_regi
     assert ended.code == 1
     assert f"{FIRST}: {row.code}: {row.message}" in ended.error
     assert len(cloud.calls("RunInstances")) == 1
+
+
+def test_plan_shows_what_each_region_answers_and_the_rest_of_the_plan(lab, cloud):
+    read = [ROWS[category][0] for category, does in DOES["plan"].items() if does.startswith(OUT)]
+    met = dict(zip([FIRST, *OTHERS], read, strict=False))
+    assert len(met) == len(read)
+    a_lab_in(lab, [*met, LAST])
+    again = [row.fault(LAST, "Describe*", times=1) for row in (*ROWS[C.THROTTLED][:1], *ROWS[C.AMBIGUOUS][1:3])]
+    cloud.weather(faults=[*weather_of(met, "*"), *again])
+    planned = lab.run("plan", EXP="demo", JSON="1")
+    assert planned.code == 0, planned.err
+    out = {event["region"]: event["out"] for event in planned.events if event["event"] == "candidate"}
+    for region, row in met.items():
+        assert f"in {region}: {row.code}: {words_of(row, region)}" in out[region]
+    assert out[LAST] is None
+    assert [event["region"] for event in planned.events if event["event"] == "allowed"] == [LAST]
+
+
+def test_plan_asks_the_next_region_by_a_dry_run_where_one_denies_it_and_stops_where_all_would(lab, cloud):
+    a_lab_in(lab, [FIRST, LAST])
+    denied, fatal = ROWS[C.REGION_DENIED][0], ROWS[C.FATAL][0]
+    cloud.weather(faults=[denied.fault(FIRST, "RunInstances")])
+    planned = lab.run("plan", EXP="demo", JSON="1")
+    assert planned.code == 0, planned.err
+    assert f"a dry run in {FIRST}: {denied.code}: {denied.message}" in planned.err
+    cloud.weather(faults=[fatal.fault(FIRST, "RunInstances")])
+    stopped = lab.run("plan", EXP="demo", JSON="1")
+    assert f"a dry run in {FIRST}: {fatal.code}: {fatal.message}" in stopped.error
+    cloud.weather(faults=[Row("ExpiredToken", "The token is over.").fault(FIRST, "Describe*")])
+    assert f"in {FIRST}: ExpiredToken: The token is over." in lab.run("plan", EXP="demo").error
+
+
+def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_that_has_to_stop(lab, cloud):
+    met = dict(zip([FIRST, *OTHERS], [ROWS[category][0] for category in REGION_OUT], strict=False))
+    a_lab_in(lab, [*met, LAST], TYPES[-2:], matrix="{ seed = [1, 2] }")
+    cloud.weather(
+        faults=[
+            *weather_of(met, "*"), *[row.fault(LAST, "RunInstances", times=1) for row in rows(C.THROTTLED, C.AMBIGUOUS)]
+        ],
+        capacity=[{"type": TYPES[-2]}],
+    )  # fmt: skip
+    ended = lab.run("sweep", EXP="demo", JSON="1")
+    assert ended.code == 0, ended.err
+    assert [found["InstanceType"] for found in living_in(cloud, LAST, "instance")] == [TYPES[-1]] * 2
+    fatal = ROWS[C.FATAL][0]
+    cloud.weather(faults=[fatal.fault(LAST, "RunInstances", times=1)])
+    a_lab_in(lab, [LAST], matrix="{ try = [1, 2] }")
+    ended = lab.run("sweep", EXP="demo", JSON="1")
+    assert ended.code == 1
+    states = sorted((event["state"], event["why"]) for event in ended.events if event["event"] == "variation")
+    assert [state for state, _ in states] == ["failed", "runs"]
+    assert f"{LAST}: {fatal.code}: {fatal.message}" in states[0][1]
 
 
 def print_table():
