@@ -155,6 +155,9 @@ test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_
 test-crash: $(READY_TO_TEST)  ## Kill each command at every boundary of its work; launch in 200 weathers (FULL=1: all races, both ways on)
 	$(RUN) pytest -m crash -rP tests/crash
 
+test-emulators: $(READY_TO_TEST)  ## Run a lab's whole life on AWS emulators that are not moto (ministack, roto)
+	$(RUN) pytest -m emulator -n 2 tests/emulators
+
 lint: $(READY_TO_TEST)  ## Check style
 	$(RUN) ruff check
 	$(RUN) ruff format --check

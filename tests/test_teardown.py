@@ -103,7 +103,7 @@ def test_when_it_may_not_delete_it_says_why_and_the_next_try_goes_on(lab, cloud)
     cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
     ended = lab.teardown()
     assert ended.code == 1
-    assert "TerminateInstances: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error
+    assert "TerminateInstances in us-east-1: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error
     cloud.weather()
     assert lab.teardown().code == 0
     assert living_in(cloud, "us-east-1", "instance") == []

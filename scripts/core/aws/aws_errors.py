@@ -169,7 +169,12 @@ def _by_the_clock(refusal: ClientError) -> str:
 
 
 def in_one_line(code: str, message: str, profile: str | None = None) -> str:
-    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has."""
+    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has.
+
+    Where the response has no error code, botocore puts the HTTP status in its place.
+    """
+    if not message and code.isdigit():
+        return f"HTTP {code}, with neither an error code nor a message"
     remedy = remedy_of(code, message, profile)
     return " ".join(f"{code}: {message}{f' ({remedy})' if remedy else ''}".split())
 

@@ -117,6 +117,9 @@ class Copying:
         if self.within:
             request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
         answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
+        if not answer.get("Tags"):
+            command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {answer['SnapshotId']}"
+            raise LabError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
         return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
 
     def _waits(self, copy: Copy, refusal: ApiError) -> None:
