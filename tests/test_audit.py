@@ -234,7 +234,7 @@ def test_strangers_that_look_forgotten_are_shown_and_never_touched(lab, cloud):
     assert shown[stopped["InstanceId"]]["why"].startswith("stopped")
     assert shown[volume]["dollars_a_month"] is None, "no price is listed there: unknown, not zero"
     assert shown[volume]["made_by"] == "testing", "CloudTrail knows"
-    assert lab.run("audit", REGIONS=ALL, FIX="1").code == 0
+    assert lab.run("audit", REGIONS="eu-central-1", FIX="1").code == 0
     assert len(ec2.describe_addresses()["Addresses"]) == 1
 
 

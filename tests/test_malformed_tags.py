@@ -5,6 +5,8 @@ import pytest
 from scripts.core.aws.tag_forms import end_in, malformed
 from scripts.core.aws.tags import ENDS, TTL, as_tags, tag_map
 
+HERE = "us-east-1 us-west-2"
+
 
 def tag(cloud, **tags):
     """Tag the one instance there is."""
@@ -26,11 +28,11 @@ def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
     assert "ends" not in resource
     assert lab.run("cost").code == 0
     assert lab.run("report", OUT=str(lab.path / "report.html")).code == 0
-    audited = lab.run("audit", JSON="1")
+    audited = lab.run("audit", JSON="1", REGIONS=HERE)
     assert {e["key"] for e in audited.events if e["event"] == "malformed-tag" and e["id"] == machine["id"]} == {
         "lab:ends", "lab:ttl", "lab:idle", "lab:made",
     }  # fmt: skip
-    shown = lab.run("audit").out
+    shown = lab.run("audit", REGIONS=HERE).out
     assert f"instance {machine['id']} ({machine['region']}): its tag lab:ends = 'tomorrow' is not a time" in shown
     assert "\u202e" not in shown
     doctor = [e for e in lab.run("doctor", JSON="1").events if e.get("finding") == "tag-malformed"]

@@ -10,6 +10,7 @@ from scripts.core.runs.rendezvous import environments_of, host_file
 from tests.living import living_in
 from tests.waiting import in_quick_motion, wait_until
 
+HERE = "us-east-1 us-west-2"
 FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
 
 
@@ -20,7 +21,7 @@ def lab(lab):
 
 
 def machines(cloud):
-    found = [m for region in ("us-east-1", "us-west-2") for m in living_in(cloud, region, "instance")]
+    found = [m for region in HERE.split() for m in living_in(cloud, region, "instance")]
     return [(m["InstanceType"], m["Placement"]["AvailabilityZone"]) for m in found]
 
 
@@ -203,17 +204,17 @@ def test_count_beside_nodes_is_a_mistake(lab, cloud):
 def test_an_audit_finds_a_group_that_nobody_remembers(lab, cloud):
     assert lab.launch("four").code == 0
     lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("note") or {})]))
-    ended = lab.run("audit", JSON="1")
+    ended = lab.run("audit", JSON="1", REGIONS=HERE)
     assert ended.code == 3
     assert {e["kind"] for e in ended.events if e.get("finding") == "orphan"} >= {
         "placement-group",
         "security-group",
         "instance",
     }
-    assert lab.run("audit", FIX="1").code == 3
+    assert lab.run("audit", FIX="1", REGIONS=HERE).code == 3
     running = [e["id"] for e in ended.events if e.get("kind") == "instance"]
-    assert lab.run("audit", FIX="1", ONLY=" ".join(running)).code == 3
-    assert lab.run("audit", FIX="1").code == 0
+    assert lab.run("audit", FIX="1", REGIONS=HERE, ONLY=" ".join(running)).code == 3
+    assert lab.run("audit", FIX="1", REGIONS=HERE).code == 0
     assert kinds(cloud) == []
 
 
