@@ -14,17 +14,23 @@ from tests.cloud_time import live_by
 from tests.full import FULL, examples
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
+from tests.sharing_out import keep_together, longest_first
 
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is too long for every run."""
+    """Leave out what is too long for every run, and share out the rest."""
     if not FULL:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+    keep_together(items)
+    result = yield
+    longest_first(items)
+    return result
 
 
 def pytest_xdist_auto_num_workers():
