@@ -77,7 +77,7 @@ def _fixed(
 
     going, spared = (named(found, only), []) if only else sorted_out(found, whose, caller)
     report.spares(spared)
-    deleted = delete_orphans(session, going, report.deleting) if going else []
+    deleted = delete_orphans(session, going, report.deleting, report.awaits) if going else []
     ghosts = [] if only else [finding for finding in found if finding.verdict is Verdict.GHOST]
     forget(session, ghosts)
     report.fixed(deleted, ghosts)

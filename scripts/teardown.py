@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scripts.core.console import Console, run
@@ -21,7 +23,8 @@ def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -
 
     Works from the registry, so it also cleans up after a launch that was killed and needs no experiment file.
     Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
-    (a misspelt name must not look like a machine taken down).
+    (a misspelt name must not look like a machine taken down); 3 if nothing is left that is known of, and a region that
+    it once asked could not be looked at.
     """
     console = Console(as_json=as_json)
     if is_pattern(exp):
@@ -35,6 +38,7 @@ def one(exp: str, console: Console, yes: bool) -> None:
     from scripts.core.machines.elsewhere_report import tell_elsewhere
     from scripts.core.machines.taking_down import strike_out, take_down
     from scripts.core.session import acting_on
+    from scripts.core.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
 
     with acting_on(exp, "teardown") as session:
         if struck := strike_out(session, exp) if yes else []:
@@ -42,12 +46,16 @@ def one(exp: str, console: Console, yes: bool) -> None:
             console.say(text, "struck-out", experiment=exp, struck_out=struck)
             if not session.holdings(exp).names:
                 return
-        removal = take_down(session, exp, lambda r: deleting(console, r), lambda said: saving(console, said))
+        removal = take_down(
+            session, exp, partial(deleting, console), partial(tell_awaited, console), partial(saving, console)
+        )
         deleted, along = list(removal.deleted), list(removal.went_along)
         with_it = f" (and {len(along)} that went with it)" if along else ""
         done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
         console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
         tell_elsewhere(console, session, session.elsewhere(exp))
+        tell_unseen(console, removal.unseen)
+    exit_if_unseen(removal.unseen)
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
@@ -56,9 +64,12 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     from scripts.core.machines.standing import standing
     from scripts.core.machines.taking_down import living_experiments, take_all_down
     from scripts.core.session import open_session
-    from scripts.core.unseen_report import tell_unseen
+    from scripts.core.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
 
-    def ended(experiment: str, problem: str) -> None:
+    unseen: dict[str, str] = {}
+
+    def ended(experiment: str, problem: str, not_looked_at: Mapping[str, str]) -> None:
+        unseen.update(not_looked_at)
         if problem:
             console.say(f"{experiment}: {problem}", "failed", style="red", experiment=experiment, why=problem)
         else:
@@ -83,10 +94,11 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         if not yes:
             raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
         failed = take_all_down(
-            session, names, lambda r: deleting(console, r), lambda said: saving(console, said), ended
+            session, names, partial(deleting, console), partial(tell_awaited, console), partial(saving, console), ended
         )
         if failed:
             raise LabError(f"{failed} of {len(names)} could not be taken down; run the same again")
+    exit_if_unseen(unseen)
 
 
 def deleting(console: Console, resource: Resource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,7 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     from scripts.core.aws.regions import region_names
     from scripts.core.machines.removal import remove_these
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import tell_awaited
 
     console = Console(as_json=as_json)
     with open_session("teardown-lab") as session, session.registry.acting_alone(NO_NAME, "teardown-lab"):
@@ -48,7 +50,9 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
             raise LabError(f"{len(going)} would be deleted; YES=1 does it")
-        removal = remove_these(session, NO_NAME, going, lambda resource: deleting(console, resource))
+        removal = remove_these(
+            session, NO_NAME, going, partial(deleting, console), lambda one, why: tell_awaited(console, one, why)
+        )
         done = f"deleted {len(removal.deleted)}; AWS shows nothing left" if going else "nothing was left"
         stays = f"; {len(found.data)} data sets and kept volumes stay" if found.data and not with_data else ""
         console.say(f"{done}{stays}", "gone", style="green", deleted=list(removal.deleted))

@@ -160,3 +160,36 @@ def test_what_can_not_be_done_is_one_line_that_says_how_it_can(lab, script, vari
     ended = lab.run(script, **variables)
     assert ended.code == 1, ended.out
     assert said in ended.error
+
+
+def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, cloud):
+    ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
+    ec2 = cloud.client("ec2", "us-east-1")
+    disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": ids[0]}}
+    image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    assert pruned.code == 0, pruned.err
+    assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [
+        f"the image {image} has it: deregister that first"
+    ]
+    assert there(cloud, "us-east-1") >= {ids[0], ids[2]}
+    assert ids[1] not in there(cloud, "us-east-1")
+    cloud.weather(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation"}])
+    make_own_versions(lab, "us-east-1", "5")
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    assert pruned.code == 1, "it was not known beforehand"
+    assert f"1 of 2 not deleted: {ids[0]} (us-east-1): DeleteSnapshot: InvalidSnapshot.InUse" in pruned.error
+    assert ids[2] not in there(cloud, "us-east-1"), "the other one went"
+
+
+def test_a_broken_file_pins_what_it_may_name_and_keeps_no_other(lab, cloud):
+    ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
+    lab.write("experiments/broken.toml", DATA + 'version = "2"\nno toml\n')
+    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    assert pruned.code == 0
+    assert "experiments/broken.toml: not TOML" in pruned.err
+    assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [
+        "experiments/broken.toml, which can't be read, may pin it"
+    ]
+    assert there(cloud, "us-east-1") >= {ids[0], ids[2]}
+    assert ids[1] not in there(cloud, "us-east-1")

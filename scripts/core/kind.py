@@ -196,6 +196,11 @@ class Kind(ABC):
         del resource
         return {}
 
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Ask AWS what is in the way of a deletion; return it in a few words each, with its id."""
+        del cloud, resource
+        return ()
+
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
         """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
         del cloud, region, resources

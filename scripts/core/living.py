@@ -69,14 +69,10 @@ def _ours(
     return found
 
 
-def by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Mapping[str, Any]]]:
-    """Ask each region for things by their ids, whatever their tags say."""
-    return session.query(_by_id(session, wanted))
-
-
-def resources_in(session: Session, told: Responses[list[Mapping[str, Any]]]) -> list[Resource]:
-    """Return what of descriptions is not gone yet."""
-    return _there(session, told.found)
+def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
+    """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
+    told = session.query(_by_id(session, wanted))
+    return Responses({key: _there(session, {key: items}) for key, items in told.found.items()}, told.failures)
 
 
 def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:

@@ -1,4 +1,4 @@
-"""What the screen, or a program, is told of regions that could not be seen."""
+"""What the screen, or a program, is told of what could not be seen, and of what is awaited."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from scripts.core.aws.region_queries import Unknown, not_seen
 from scripts.core.console import Console
+from scripts.core.kind import Resource
 
 INCOMPLETE = 3
 """The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
@@ -26,6 +27,12 @@ def tell_unknown(console: Console, unknown: Iterable[Unknown]) -> None:
     for one in unknown:
         text = f"{one.region}: {one.what} unknown: {one.why}"
         console.say(text, "unknown", what=one.what, region=one.region, why=one.why)
+
+
+def tell_awaited(console: Console, resource: Resource, why: str) -> None:
+    """Say what is not gone yet, and what is in its way."""
+    console.say(f"  waiting for {resource}: {why}", "awaits", style="yellow", kind=resource.kind, id=resource.id,
+                region=resource.region, why=why)  # fmt: skip
 
 
 def exit_if_unseen(unseen: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.kind import Kind, Resource
+from scripts.core.registry.machine_records import described_in
 
 if TYPE_CHECKING:
     from scripts.core.registry.call import Call
@@ -48,6 +49,14 @@ class PlacementGroup(Kind):
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the groups that match; AWS gives no pages of them."""
         return cloud.ec2(region).describe_placement_groups(Filters=list(filters))["PlacementGroups"]
+
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the machines that are in it."""
+        wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
+        for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
+            for machine in described_in(page):
+                if machine["State"]["Name"] != "terminated":
+                    yield f"instance {machine['InstanceId']} ({machine['State']['Name']})"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; no machine may be in it, not even one that shuts down."""

@@ -42,6 +42,21 @@ class SecurityGroup(Kind):
         for page in cloud.ec2(region).get_paginator("describe_security_groups").paginate(Filters=filters):
             yield from page["SecurityGroups"]
 
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the network interfaces that are in it, and the groups whose rules name it."""
+        ec2, wanted = cloud.ec2(resource.region), [resource.id]
+        pages = ec2.get_paginator("describe_network_interfaces").paginate(
+            Filters=[{"Name": "group-id", "Values": wanted}]
+        )
+        for page in pages:
+            for interface in page["NetworkInterfaces"]:
+                holder = interface.get("Attachment", {}).get("InstanceId") or interface.get("Description", "")
+                yield f"network interface {interface['NetworkInterfaceId']}{f' of {holder}' if holder else ''}"
+        for name in ("ip-permission.group-id", "egress.ip-permission.group-id"):
+            for group in self.find(cloud, resource.region, [{"Name": name, "Values": wanted}]):
+                if group["GroupId"] != resource.id:
+                    yield f"a rule of security group {group['GroupId']}"
+
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; no network interface may use it."""
         cloud.ec2(resource.region).delete_security_group(GroupId=resource.id)

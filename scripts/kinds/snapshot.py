@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
 from scripts.core.costs.dollars import Dollars
+from scripts.core.data.images_of_snapshots import images_of
 from scripts.core.data.sizes import GIB
 from scripts.core.kind import Kind, Resource, as_text
 
@@ -71,6 +72,12 @@ class Snapshot(Kind):
         pages = cloud.ec2(region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
         for page in pages:
             yield from page["Snapshots"]
+
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the images that have it."""
+        yield from (
+            f"image {image}" for image, snapshot in images_of(cloud.ec2(resource.region)) if snapshot == resource.id
+        )
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it."""

@@ -105,6 +105,12 @@ class Volume(Kind):
         if known := [identity for identity in ids if identity.startswith("vol-")]:
             list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
 
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the machines that it is attached to."""
+        for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
+            for attachment in found.get("Attachments", ()):
+                yield f"instance {attachment['InstanceId']} ({attachment['State']} as {attachment['Device']})"
+
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; it must not be attached."""
         cloud.ec2(resource.region).delete_volume(VolumeId=resource.id)

@@ -90,6 +90,7 @@ class Ec2:
             "GetConsoleOutput": self._console,
             "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
             "CreateSnapshot": self._take_snapshot,
+            "RegisterImage": self._register_image,
             "EnableFastSnapshotRestores": self.snapshots.enable_fast_restores,
             "DescribeFastSnapshotRestores": self.snapshots.describe_fast_restores,
             "CopySnapshot": self._take_snapshot,
@@ -140,6 +141,11 @@ class Ec2:
         machine = backend(call.region).get_instance(call.params["InstanceId"])
         age = clock.now().replace(tzinfo=None) - datetime.fromisoformat(str(machine.launch_time))
         return self.hosts.console(call, self.weather, age.total_seconds())
+
+    def _register_image(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        images.registered(call, answer)
+        return answer
 
     def _take_snapshot(self, call: Call) -> Answer:
         answer = self.ask_moto(call)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.ec2.models.amis import Ami
 from moto.ssm import models as ssm
 
-from scripts.local_cloud.answers import Problem
+from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call
 from scripts.local_cloud.machines import backend
 from scripts.local_cloud.volumes import too_small
@@ -71,6 +72,18 @@ def resolve(call: Call) -> None:
             raise Problem("SsmInvalidParameter", f"The following aliases are invalid: {name}")
         call.params["ImageId"] = versions[-1].value
     _complete_root(call)
+
+
+def registered(call: Call, answer: Answer) -> None:
+    """Let an image that was registered with a snapshot have that one; moto makes another."""
+    named = [
+        mapping["Ebs.SnapshotId"] for mapping in call.numbered("BlockDeviceMapping") if "Ebs.SnapshotId" in mapping
+    ]
+    found = re.search(rb"<imageId>(ami-[0-9a-f]+)<", answer.body)
+    if named and found and answer.code is None:
+        known = backend(call.region)
+        image, snapshot = known.amis[found[1].decode()], known.snapshots[named[0]]
+        image.ebs_snapshot, snapshot.from_ami = snapshot, image.id
 
 
 def _complete_root(call: Call) -> None:

@@ -1,4 +1,4 @@
-"""What can be asked of a machine or a volume in the state that it is in."""
+"""What can be asked of a machine, a volume or a group in the state that it is in."""
 
 from __future__ import annotations
 
@@ -65,6 +65,28 @@ def check_terminate_instances(call: Call) -> None:
                 f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination' instance "
                 "attribute and try again.",
             )
+
+
+def check_delete_security_group(call: Call) -> None:
+    """Refuse to delete a group that a network interface is in, or that another group's rule names."""
+    known = backend(call.region)
+    identity = call.params.get("GroupId", "")
+    interfaces = [
+        interface
+        for interface in known.enis.values()
+        if identity in {group.id for group in interface.group_set}
+        and (interface.instance is None or interface.instance.state != "terminated")
+    ]
+    named = [
+        group
+        for groups in known.groups.values()
+        for group in groups.values()
+        if group.id != identity
+        for rule in (*group.ingress_rules, *group.egress_rules)
+        if rule.source_group.get("GroupId") == identity
+    ]
+    if interfaces or named:
+        raise Problem("DependencyViolation", f"resource {identity} has a dependent object")
 
 
 def _instances(call: Call) -> list[Any]:

@@ -15,6 +15,7 @@ from scripts.local_cloud.interfaces import check_interfaces
 from scripts.local_cloud.machines import backend
 from scripts.local_cloud.states import (
     check_attach_volume,
+    check_delete_security_group,
     check_start_instances,
     check_stop_instances,
     check_terminate_instances,
@@ -160,6 +161,7 @@ CHECKS = {
     "RunInstances": check_run_instances,
     "CreateVolume": check_create_volume,
     "AttachVolume": check_attach_volume,
+    "DeleteSecurityGroup": check_delete_security_group,
     "StartInstances": check_start_instances,
     "StopInstances": check_stop_instances,
     "TerminateInstances": check_terminate_instances,

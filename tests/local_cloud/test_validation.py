@@ -253,3 +253,30 @@ def test_more_than_fifty_tags_in_all_are_refused(ec2):
     identity = run(ec2)[0]["InstanceId"]
     ec2.create_tags(Resources=[identity], Tags=[{"Key": f"a{n}", "Value": ""} for n in range(50)])
     refused("TagLimitExceeded", ec2.create_tags, Resources=[identity], Tags=[{"Key": "b", "Value": ""}])
+
+
+def test_a_group_that_an_interface_is_in_or_a_rule_names_is_not_deleted(ec2):
+    group, named = (ec2.create_security_group(GroupName=name, Description="x")["GroupId"] for name in ("a", "b"))
+    machine = run(ec2, SecurityGroupIds=[group])[0]["InstanceId"]
+    pair = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [{"GroupId": named}]}]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=pair)
+    for one in (group, named):
+        message = refused("DependencyViolation", ec2.delete_security_group, GroupId=one)
+        assert message == f"resource {one} has a dependent object"
+    ec2.terminate_instances(InstanceIds=[machine])
+    for one in (group, named):
+        ec2.delete_security_group(GroupId=one)
+
+
+def test_a_snapshot_that_an_image_has_and_a_volume_in_use_are_not_deleted(ec2, machine):
+    volume = volume_in(ec2, machine["Placement"]["AvailabilityZone"])
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
+    (found,) = ec2.describe_images(Owners=["self"])["Images"]
+    assert (found["ImageId"], found["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]) == (image, snapshot)
+    assert image in refused("InvalidSnapshot.InUse", ec2.delete_snapshot, SnapshotId=snapshot)
+    attach(ec2, volume, machine)
+    refused("VolumeInUse", ec2.delete_volume, VolumeId=volume)
+    ec2.deregister_image(ImageId=image)
+    ec2.delete_snapshot(SnapshotId=snapshot)

@@ -14,7 +14,7 @@ from scripts.core.console import Console
 from scripts.core.costs.dollars import in_dollars
 from scripts.core.kind import Resource
 from scripts.core.session import Session
-from scripts.core.unseen_report import tell_unknown, tell_unseen
+from scripts.core.unseen_report import tell_awaited, tell_unknown, tell_unseen
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
 PLURAL = {Verdict.ORPHAN: "orphans", Verdict.GHOST: "ghosts", Verdict.COPY: "copies",
@@ -79,6 +79,10 @@ class AuditReport:
         self.console.say(
             f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region
         )
+
+    def awaits(self, resource: Resource, why: str) -> None:
+        """Say what is not gone yet, and what is in its way."""
+        tell_awaited(self.console, resource, why)
 
     def fixed(self, deleted: Sequence[str], ghosts: Sequence[Finding]) -> None:
         """Say what is gone."""

@@ -12,7 +12,7 @@ from scripts.core.aws.tagging import REFUSED
 from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.machines.removal import Report, remove_these
+from scripts.core.machines.removal import Awaits, Report, remove_these
 from scripts.core.registry.record import person
 from scripts.core.registry.resources import FOUND, GONE, as_note
 from scripts.core.session import Session
@@ -85,9 +85,9 @@ def named(found: Iterable[Finding], ids: str) -> list[Finding]:
     return [by_id[identity] for identity in wanted]
 
 
-def delete_orphans(session: Session, found: Sequence[Finding], report: Report) -> list[str]:
+def delete_orphans(session: Session, found: Sequence[Finding], report: Report, awaits: Awaits) -> list[str]:
     """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
-    removal = remove_these(session, "orphans", [finding.resource for finding in found], report)
+    removal = remove_these(session, "orphans", [finding.resource for finding in found], report, awaits)
     return [*removal.deleted, *removal.went_along]
 
 

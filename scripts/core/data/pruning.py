@@ -14,6 +14,7 @@ from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.region_queries import Unknown
 from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.data.data_sets import DataSnapshot, by_age
+from scripts.core.data.images_of_snapshots import images_of
 from scripts.core.errors import LabError
 from scripts.core.lab.config import load_experiment
 from scripts.core.session import Session
@@ -88,18 +89,10 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
 
 
 def _in_images(session: Session, region: str) -> dict[str, str]:
-    """Return which snapshots the account's images in a region have, and which images.
-
-    One that is deprecated or disabled has them too
-    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html).
-    """
-    pages = session.cloud.ec2(region).get_paginator("describe_images")
+    """Return which snapshots the account's images in a region have, and which images."""
     return {
-        mapping["Ebs"]["SnapshotId"]: f"the image {image['ImageId']} has it: deregister that first"
-        for page in pages.paginate(Owners=["self"], IncludeDeprecated=True, IncludeDisabled=True)
-        for image in page["Images"]
-        for mapping in image.get("BlockDeviceMappings", ())
-        if mapping.get("Ebs", {}).get("SnapshotId")
+        snapshot: f"the image {image} has it: deregister that first"
+        for image, snapshot in images_of(session.cloud.ec2(region))
     }
 
 

@@ -131,7 +131,7 @@ def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
 def _end_machines(session: Session, experiment: str, say: Say) -> None:
     """Terminate the machines and wait: a file system is whole once its machine has shut down."""
     kind = session.kinds["instance"]
-    for machine in living(session, experiment, session.holdings(experiment)):
+    for machine in living(session, experiment, session.holdings(experiment), only="instance"):
         if machine.kind == kind.name and not kind.is_going(machine):
             kind.delete(session.cloud, machine)
             say(f"deleting {machine}: its volumes are snapshotted once it is gone")

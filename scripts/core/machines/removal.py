@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from scripts.core import clock
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
+from scripts.core.aws.region_queries import Key, NoResponse, Responses
+from scripts.core.console import warn
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
-from scripts.core.living import is_new, is_young, left_alone, living, shown_by_id
+from scripts.core.living import is_new, is_young, left_alone, seen_alive, seen_by_id
 from scripts.core.polling import growing
 from scripts.core.reconcile import without_experiment
 from scripts.core.registry.call import Call
 from scripts.core.registry.evidence import unresolved
+from scripts.core.registry.record import Record
 from scripts.core.registry.resources import FOUND, GONE, SETTLED, Holdings, as_note
 from scripts.core.session import Session
 
 PATIENCE = 20 * 60
 """Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+SILENCE = 10.0
+"""Seconds after which is said what is awaited, and why."""
 
 Report = Callable[[Resource], None]
+Awaits = Callable[[Resource, str], None]
+
+
+def warn_of_wait(resource: Resource, why: str) -> None:
+    """Say on standard error what is awaited."""
+    warn(f"waiting for {resource}: {why}")
 
 
 @dataclass
@@ -34,9 +46,11 @@ class Removal:
     name: str
     deleting: Report
     """Called for each resource once AWS has agreed to delete it."""
+    awaits: Awaits
+    """Called for what is not gone after some seconds, with what is in the way."""
     known: Holdings
     """What the registry says of it."""
-    look: Callable[[], list[Resource]]
+    look: Callable[[], Responses[list[Resource]]]
     """Asks AWS what of it is alive."""
     deleted: dict[str, Resource] = field(default_factory=dict)
     """By id, what AWS has agreed to delete."""
@@ -50,17 +64,25 @@ class Removal:
     """By id, what went with something else, as a machine's volumes do."""
     failures: dict[str, Exception] = field(default_factory=dict)
     """By id, why AWS will not delete it."""
+    refused: dict[str, ClientError] = field(default_factory=dict)
+    """By id, AWS's last word that something else must be gone first."""
+    awaited: dict[str, float] = field(default_factory=dict)
+    """By id, since when something is waited for, or was last looked into."""
+    told: dict[str, str] = field(default_factory=dict)
+    """By id, what was said of that."""
     seen: dict[str, Resource] = field(default_factory=dict)
     """By id, all that is on record or that AWS has shown."""
     stays: dict[str, Resource] = field(default_factory=dict)
     """By id, what open intents turn out to have made and is the lab's own: its security group, say."""
+    failed: dict[Key, Exception] = field(default_factory=dict)
+    """What of which region could not be looked at the last time, and what must not be deleted before that."""
 
     def run(self) -> None:
         """Delete what AWS shows as this owner's, until it shows nothing.
 
         What the registry names is looked at before it is deleted: it must carry the owner's tags. Raises the refusal
-        when all that is left is what AWS will not delete, LabError when patience ends, or where something that the
-        registry names is there and is left alone.
+        when all that is left is what AWS will not delete, LabError when patience ends, where something that the
+        registry names is there and is left alone, or in a region that can't be looked at.
         """
         if not self.known.seen:
             return
@@ -72,20 +94,89 @@ class Removal:
                 break  # what is left may hang on what is left alone
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
-                raise self.failures[stuck[0].id]
+                raise self._failed(stuck)
             if clock.monotonic() > deadline:
-                raise LabError(self._in_vain(left))
+                raise LabError("; ".join([self._in_vain(left), *self._not_seen()]))
+            self._tell_what_is_awaited(left)
             clock.sleep(next(pauses))
         others = self._other_things()
         self._note({resource.id for resource in [*others, *left]})
         if others:
             raise left_alone(self.name, others, self.session.registry.id())
+        if unseen := self._not_seen():
+            raise LabError(f"{self.name}: {'; '.join(unseen)}; run the same again")
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """By region, why it could not be looked at."""
+        return Responses[Any](failures=self.failed).unseen
 
     def _looked(self) -> list[Resource]:
-        left = self.look()
+        told = self.look()
+        self.failed = dict(told.failures)
+        for name, kind in self.session.kinds.items():
+            for (region, before), problem in list(self.failed.items()):
+                if before in kind.deleted_after:
+                    self.failed.setdefault((region, name), problem)
+        left = [one for some in told.found.values() for one in some if self._can_be_seen(one)]
         self.shown |= {resource.id for resource in left}
         self.seen |= {resource.id: resource for resource in left}
         return left
+
+    def _can_be_seen(self, resource: Resource) -> bool:
+        return (resource.region, resource.kind) not in self.failed
+
+    def _not_seen(self) -> list[str]:
+        """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
+        unseen = self.unseen
+        perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unsettled}
+        for resource in self.known.living:
+            if not self._can_be_seen(resource):
+                perhaps.setdefault(resource.region, []).append(f"{resource.kind} {resource.id}")
+        return [
+            f"{region}: not seen: {unseen[region]}; may be there yet: {', '.join(there)}"
+            for region, there in perhaps.items()
+            if region in unseen
+        ]
+
+    def _failed(self, stuck: Sequence[Resource]) -> Exception:
+        """Return what to raise where AWS deletes nothing of what is left."""
+        unseen = self._not_seen()
+        if len(stuck) == 1 and not unseen:
+            return self.failures[stuck[0].id]
+        told = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
+        return LabError(f"{self.name}: {'; '.join([*told, *unseen])}")
+
+    def _tell_what_is_awaited(self, left: Sequence[Resource]) -> None:
+        """Say what is not gone after some seconds, and what is in its way: again where that is another thing."""
+        now, ids = clock.monotonic(), {resource.id for resource in left}
+        for resource in left:
+            parent = self._parent(resource)
+            if resource.id in self.failures or (parent and parent.id in ids):
+                continue
+            if now - self.awaited.setdefault(resource.id, now) < SILENCE:
+                continue
+            why = self._why(resource)
+            self.awaited[resource.id] = now
+            if self.told.get(resource.id) != why:
+                self.told[resource.id] = why
+                self.awaits(resource, why)
+
+    def _why(self, resource: Resource) -> str:
+        """Return why something is there yet: AWS's own word, and what holds it."""
+        refusal = self.failures.get(resource.id) or self.refused.get(resource.id)
+        holders = self._holders(resource)
+        held = f"held by {', '.join(holders)}" if holders else ""
+        said = reason(refusal) if refusal else f"it is {resource.state}" if resource.state else "AWS shows it yet"
+        return "; ".join(filter(None, (said, held)))
+
+    def _holders(self, resource: Resource) -> list[str]:
+        """Return what is in the way of a deletion, as far as AWS tells it."""
+        kind = self.session.kinds[resource.kind]
+        try:
+            return self.session.query_one(lambda: list(kind.held_by(self.session.cloud, resource)))
+        except (*AWS_ERRORS, NoResponse):
+            return []  # what AWS said of the deletion itself is worth having without it
 
     def _is_going(self, resource: Resource) -> bool:
         return self.session.kinds[resource.kind].is_going(resource)
@@ -98,22 +189,31 @@ class Removal:
 
     def _missing(self) -> list[Resource]:
         """Return what the registry says lives, and AWS has not shown so far."""
-        return [resource for resource in self.known.living if resource.id not in self.shown]
+        living = self.known.living
+        return [resource for resource in living if resource.id not in self.shown and self._can_be_seen(resource)]
 
     def _other_things(self) -> list[Resource]:
         """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
         missing = [r for r in self._missing() if r.id not in self.asked_for and not is_new(self.session, r)]
-        self.asked_for |= {resource.id for resource in missing}
-        self.others += shown_by_id(self.session, missing)
+        told = seen_by_id(self.session, missing)
+        self.failed |= told.failures
+        self.asked_for |= {resource.id for resource in missing if self._can_be_seen(resource)}
+        self.others += [resource for some in told.found.values() for resource in some]
         return self.others
 
     def _too_early(self) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
-        young = [intent for intent in self.known.unsettled if is_young(self.session, intent.time)]
+        intents = self._intents()
+        young = [intent for intent in intents if is_young(self.session, intent.time)]
         if young:
             self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
             young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
         return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
+
+    def _intents(self) -> list[Record]:
+        """Return those open intents of which regions tell what they made."""
+        unseen = {region for region, _ in self.failed}
+        return [intent for intent in self.known.unsettled if intent.region not in unseen]
 
     def _delete(self, resources: Iterable[Resource]) -> None:
         """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
@@ -129,7 +229,7 @@ class Removal:
             self.failures.pop(resource.id, None)
             try:
                 agreed = self._asked(resource)
-            except (ClientError, BotoCoreError, ResponseParserError) as failure:
+            except AWS_ERRORS as failure:
                 # It counts only if AWS goes on showing the resource: of a machine long gone, AWS may say
                 # `not authorized`, because a condition on its tags can't be met any more.
                 self.failures[resource.id] = failure
@@ -147,6 +247,7 @@ class Removal:
         except ClientError as refusal:
             code = refusal.response["Error"]["Code"]
             if code in kind.not_yet_codes:
+                self.refused[resource.id] = refusal
                 return False
             if code not in kind.gone_codes:
                 raise
@@ -154,37 +255,44 @@ class Removal:
         return True
 
     def _note(self, others: Collection[str]) -> None:
-        known = self.known
-        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known.living)} - set(others)
-        settled = [intent.id for intent in known.unsettled]
+        known = [resource for resource in self.known.living if self._can_be_seen(resource)]
+        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known)} - set(others)
+        settled = [intent.id for intent in self._intents()]
         found = [as_note(resource) for resource in self.stays.values()]
         # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
         if gone or settled or self.session.holdings(self.name).seen:
             self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled, **({FOUND: found} if found else {})})
 
     def _in_vain(self, left: list[Resource]) -> str:
-        named = ", ".join(f"{resource} {resource.state}".rstrip() for resource in left)
+        named = "; ".join(f"{resource}: {self.told.get(resource.id) or self._why(resource)}" for resource in left)
         return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
 
 
-def remove_everything(session: Session, experiment: str, report: Report, known: Holdings | None = None) -> Removal:
+def remove_everything(
+    session: Session, experiment: str, report: Report, known: Holdings | None = None, awaits: Awaits = warn_of_wait
+) -> Removal:
     """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why."""
     held = known or session.holdings(experiment)
-    removal = Removal(session, experiment, report, held, lambda: living(session, experiment, held))
+    removal = Removal(session, experiment, report, awaits, held, lambda: seen_alive(session, experiment, held))
     removal.run()
     return removal
 
 
-def remove_these(session: Session, name: str, going: Sequence[Resource], report: Report) -> Removal:
+def remove_these(
+    session: Session, name: str, going: Sequence[Resource], report: Report, awaits: Awaits = warn_of_wait
+) -> Removal:
     """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
 
     What carries another call's tag by now is left alone.
     """
     records = {resource.id: resource.record for resource in going}
     known = Holdings(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
-    removal = Removal(
-        session, name, report, known,
-        lambda: [one for one in shown_by_id(session, going) if one.record == records[one.id]],
-    )  # fmt: skip
+
+    def look() -> Responses[list[Resource]]:
+        told = seen_by_id(session, going)
+        same = {key: [one for one in some if one.record == records[one.id]] for key, some in told.found.items()}
+        return Responses(same, told.failures)
+
+    removal = Removal(session, name, report, awaits, known, look)
     removal.run()
     return removal

@@ -9,7 +9,7 @@ from functools import partial
 from scripts.core.aws.region_queries import Key, Responses, Unknown
 from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.kind import Resource
-from scripts.core.living import by_id, is_new, resources_in
+from scripts.core.living import is_new, seen_by_id
 from scripts.core.registry.record import Record
 from scripts.core.registry.resources import Holdings
 from scripts.core.session import Session
@@ -50,9 +50,9 @@ def standing(session: Session, holdings: Holdings | None = None) -> Standing:
         and (resource.region, resource.kind) not in responses.failures
         and not is_new(session, resource)
     ]
-    others = by_id(session, missing)
+    others = seen_by_id(session, missing)
     failed = {**responses.failures, **others.failures}
-    there = {resource.id for resource in resources_in(session, others)}
+    there = {resource.id for some in others.found.values() for resource in some}
     more = _looked_up(session, responses)
     shown = [
         replace(described[resource.id], details={**described[resource.id].details, **more.details.get(resource.id, {})})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from scripts.core.aws.aws_errors import in_words
@@ -11,7 +11,7 @@ from scripts.core.data.volume_ends import save_volumes
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import ssh_files
 from scripts.core.interrupts import INTERRUPTS
-from scripts.core.machines.removal import Removal, Report, remove_everything
+from scripts.core.machines.removal import Awaits, Removal, Report, remove_everything
 from scripts.core.names import closest
 from scripts.core.registry.resources import GONE, SETTLED
 from scripts.core.session import Session
@@ -21,7 +21,7 @@ AT_ONCE = 32
 Say = Callable[[str], None]
 
 
-def take_down(session: Session, experiment: str, deleting: Report, saving: Say) -> Removal:
+def take_down(session: Session, experiment: str, deleting: Report, awaits: Awaits, saving: Say) -> Removal:
     """Take one experiment down, that the caller acts on alone.
 
     Raises LabError where it was never launched, and where something is left that no plugin here can delete.
@@ -34,7 +34,7 @@ def take_down(session: Session, experiment: str, deleting: Report, saving: Say) 
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
         raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, names) or lives}")
     save_volumes(session, experiment, saving)
-    removal = remove_everything(session, experiment, deleting, ever)
+    removal = remove_everything(session, experiment, deleting, ever, awaits)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
         raise LabError(
@@ -65,20 +65,26 @@ def living_experiments(session: Session, pattern: str = "*") -> list[str]:
 
 
 def take_all_down(
-    session: Session, experiments: Iterable[str], deleting: Report, saving: Say, ended: Callable[[str, str], None]
+    session: Session,
+    experiments: Iterable[str],
+    deleting: Report,
+    awaits: Awaits,
+    saving: Say,
+    ended: Callable[[str, str, Mapping[str, str]], None],
 ) -> int:
-    """Take experiments down at the same time; `ended` hears of each, and why it failed if it did. Return how many did.
+    """Take experiments down at the same time; return how many failed.
+
+    `ended` hears of each, why it failed if it did, and which regions could not be seen in which nothing of it is known.
 
     Ctrl-C lets those that are on their way end.
     """
 
-    def one(experiment: str) -> str:
+    def one(experiment: str) -> tuple[str, Mapping[str, str]]:
         try:
             with in_words(), working_on(experiment), session.registry.acting_alone(experiment, "teardown"):
-                take_down(session, experiment, deleting, saving)
+                return "", take_down(session, experiment, deleting, awaits, saving).unseen
         except LabError as problem:
-            return str(problem)
-        return ""
+            return str(problem), {}
 
     failed = 0
     with Threads(AT_ONCE) as threads:
@@ -89,7 +95,7 @@ def take_all_down(
             "waiting for the teardowns that are on their way",
         ):
             for experiment, end in ends.items():
-                problem = end.result()
+                problem, unseen = end.result()
                 failed += bool(problem)
-                ended(experiment, problem)
+                ended(experiment, problem, unseen)
     return failed

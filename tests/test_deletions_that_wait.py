@@ -1,0 +1,136 @@
+"""Deletions that AWS takes only when something else is gone: what that is, is said, in AWS's words and by its id."""
+
+import json
+import re
+
+import pytest
+
+from scripts.core.current_experiment import working_on
+from scripts.core.errors import LabError
+from scripts.core.lab.config import load_lab
+from scripts.core.machines import removal
+from scripts.core.machines.removal import remove_everything
+from scripts.core.session import Session
+from tests.living import living_in
+from tests.waiting import in_quick_motion
+
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def ec2(cloud):
+    """Somebody else's hands."""
+    return cloud.client("ec2", REGION)
+
+
+@pytest.fixture
+def session(lab, in_cloud_time):
+    made = Session(lab.path, load_lab(lab.path), "extra")
+    with working_on("demo"):
+        yield made
+    made.close()
+
+
+def stranger_in(ec2, group):
+    """Put somebody else's network interface into a group; return its id."""
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    return ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]["NetworkInterfaceId"]
+
+
+def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_is_quoted(session, ec2, monkeypatch):
+    monkeypatch.setattr(removal, "PATIENCE", 30)
+    own = session.cloud.ec2(REGION)
+    group = own.create_security_group(GroupName="extra", Description="x")["GroupId"]
+    interface = stranger_in(ec2, group)
+    machine = ec2.run_instances(ImageId=ec2.describe_images()["Images"][0]["ImageId"], InstanceType="g5.xlarge",
+                                MinCount=1, MaxCount=1)["Instances"][0]  # fmt: skip
+    volume = own.create_volume(AvailabilityZone=machine["Placement"]["AvailabilityZone"], Size=1)["VolumeId"]
+    snapshot = own.create_snapshot(VolumeId=volume)["SnapshotId"]
+    ec2.attach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
+    disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
+    told = {}
+    with pytest.raises(LabError) as ended:
+        remove_everything(session, "demo", lambda _: None, awaits=lambda r, why: told.setdefault(r.id, why))
+    assert told == {
+        group: f"DeleteSecurityGroup: DependencyViolation: resource {group} has a dependent object; "
+               f"held by network interface {interface}",
+        volume: f"it is in-use; held by instance {machine['InstanceId']} (attached as /dev/sdf)",
+        snapshot: f"DeleteSnapshot: InvalidSnapshot.InUse: The snapshot {snapshot} is currently in use by {image}; "
+                  f"held by image {image}",
+    }  # fmt: skip
+    for identity, why in told.items():
+        assert re.search(rf"{identity} \({REGION}\): {re.escape(why)}", str(ended.value))
+    assert "still there after" in str(ended.value)
+    ec2.delete_network_interface(NetworkInterfaceId=interface)
+    ec2.detach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
+    ec2.deregister_image(ImageId=image)
+    remove_everything(session, "demo", lambda _: None)
+    assert session.holdings("demo").living == []
+
+
+def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud, ec2):
+    lab.write(
+        "extra.py",
+        "from scripts.core.session import acting_on\n"
+        "with acting_on('demo', 'extra') as session:\n"
+        f"    made = session.cloud.ec2('{REGION}').create_security_group(GroupName='extra', Description='x')\n"
+        "    print(made['GroupId'])\n",
+    )
+    group = lab.run_file("extra.py").out.strip()
+    interface = stranger_in(ec2, group)
+    teardown = lab.start("teardown", EXP="demo", JSON="1")
+    with in_quick_motion(cloud):
+        events = map(json.loads, teardown.stdout)
+        awaited = next(event for event in events if event["event"] == "awaits")
+        ec2.delete_network_interface(NetworkInterfaceId=interface)
+        assert [event["event"] for event in events][-1] == "gone"
+    assert teardown.wait() == 0
+    assert (awaited["id"], awaited["kind"]) == (group, "security-group")
+    assert interface in awaited["why"]
+
+
+def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named(lab, cloud):
+    for name, region in (("foo-1", "us-east-1"), ("foo-2", "us-west-2")):
+        lab.write(f"experiments/{name}.toml", f'types = ["g5.xlarge"]\nregions = ["{region}"]\n')
+        assert lab.launch(name).code == 0
+    cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "UnauthorizedOperation"}])
+    ended = lab.teardown("foo-*", YES="1")
+    assert ended.code == 1
+    assert [event["experiment"] for event in ended.events if event["event"] == "gone"] == ["foo-2"]
+    (failed,) = [event for event in ended.events if event["event"] == "failed"]
+    assert re.search(r"us-east-1: not seen: DescribeInstances: Unauth.*; may be there yet: instance i-", failed["why"])
+    assert living_in(cloud, "us-west-2", "instance") == []
+    cloud.weather()
+    assert lab.teardown("foo-1").code == 0, "it was not taken for gone"
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_machine_is_deleted_though_another_of_its_experiment_is_in_a_region_that_can_not_be_seen(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    assert lab.launch(COUNT="2").code == 0
+    assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 1]
+    cloud.weather(faults=[{"region": "us-east-1", "action": "DescribeInstances", "kind": "torn"}])
+    ended = lab.teardown()
+    assert ended.code == 1
+    assert re.search(
+        r"demo: us-east-1: not seen: .*; may be there yet: instance i-\w+; run the same again", ended.error
+    )
+    cloud.weather()
+    assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 0]
+    assert lab.teardown().code == 0
+    assert living_in(cloud, "us-east-1", "instance") == []
+
+
+def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    cloud.weather(capacity=[{"region": "us-east-1"}])
+    assert lab.launch().code == 0
+    cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "AuthFailure"}])
+    ended = lab.teardown()
+    assert ended.code == 3
+    assert [(event["event"], event.get("region")) for event in ended.events][-2:] == [
+        ("gone", None),
+        ("unseen", "us-east-1"),
+    ]
