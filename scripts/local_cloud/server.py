@@ -32,6 +32,8 @@ from scripts.local_cloud.weather import of_the_demo
 
 NOT_AWS = ("moto_api", "instance_metadata")
 """Backends of moto that are no AWS service: its own control API, and an instance's view of itself."""
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of a request: more than any that the lab sends."""
 AWS_CONFIG = """\
 # For the AWS CLI and SDKs: AWS_CONFIG_FILE=this-file aws ec2 describe-instances
 [default]
@@ -63,7 +65,12 @@ class Handler(WSGIRequestHandler):
     def run_wsgi(self) -> None:
         """Answer one request. werkzeug would close the connection after each, for it may leave bodies unread."""
         environ = self.make_environ()
-        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > LARGEST_BODY:  # before anybody's word for it takes any memory
+            self.close_connection = True
+            self._write(_refusal(413, f"Content-Length: {length[:20]!r} is no length of up to {LARGEST_BODY} bytes"))
+            return
+        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(length)))
         self.close_connection = self.close_connection or "HTTP_TRANSFER_ENCODING" in environ
         application: Any = self.server.app
         try:
