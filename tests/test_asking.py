@@ -22,7 +22,10 @@ class Ec2:
 
     def run_instances(self, ClientToken):  # noqa: N803 - boto3's own name
         self.tokens.add(ClientToken)
-        raise self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture
@@ -33,6 +36,24 @@ def bucket():
 def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked(bucket):
     with pytest.raises(asking.Refused):
         asking.ask(Ec2(TOO_FAST), {}, "t", bucket)
+
+
+def test_a_token_whose_instance_is_dead_is_replaced_and_one_of_ours_for_another_request_is_not(bucket):
+    dead, ours = (
+        ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "RunInstances")
+        for code in ("IdempotentInstanceTerminated", "IdempotentParameterMismatch")
+    )
+    ec2 = Ec2(dead, {"Instances": [{"InstanceId": "i-1"}]})
+    assert asking.ask(ec2, {}, "t", bucket) == [{"InstanceId": "i-1"}]
+    assert len(ec2.tokens) == 2
+    with pytest.raises(asking.Refused, match="IdempotentParameterMismatch"):
+        asking.ask(Ec2(ours), {}, "t", bucket)
+
+
+def test_a_server_that_does_not_know_the_operation_has_not_begun_it(bucket):
+    unknown = ClientError({"Error": {"Code": "501"}, "ResponseMetadata": {"HTTPStatusCode": 501}}, "RunInstances")
+    with pytest.raises(asking.Refused):
+        asking.ask(Ec2(unknown), {}, "t", bucket)
 
 
 def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_launch_ends(bucket):

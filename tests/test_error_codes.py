@@ -1,6 +1,7 @@
 """The table of errors, row by row, in AWS's own words."""
 
 import pytest
+from botocore.session import get_session
 
 from scripts.core.capacity.error_codes import CATEGORIES, PREFIXES, ApiError, ErrorCategory, classify, zones_in
 from scripts.core.capacity.quota_names import quota_key, quota_name
@@ -73,6 +74,28 @@ BY_POLICY = (
 )
 def test_an_error_means_what_the_table_says(code, message, status, category):
     assert classify(code, message, status) is category
+
+
+SERVICES = ("ebs", "sts", "iam", "ssm", "service-quotas", "pricing", "cloudtrail", "dynamodb", "s3")
+"""EC2's own model names no errors."""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_error_of_a_services_model_is_what_its_name_and_status_say(service):
+    shapes = get_session().get_service_model(service).error_shapes
+    assert shapes
+    for shape in shapes:
+        error = shape.metadata.get("error", {})
+        code, status = error.get("code") or shape.name, error.get("httpStatusCode") or 400
+        found = classify(code, "", status)
+        if status >= 500:
+            assert found is C.AMBIGUOUS, code
+        elif "throttl" in code.lower() or "throughput" in code.lower():
+            assert found is C.THROTTLED, code
+        elif code.startswith("AccessDenied"):
+            assert found is C.ACCESS_DENIED, code
+        else:
+            assert found is not C.AMBIGUOUS, code
 
 
 @pytest.mark.parametrize(

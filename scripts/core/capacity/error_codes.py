@@ -82,7 +82,8 @@ TABLE: dict[ErrorCategory, str] = {
     _C.TOO_MANY_AT_ONCE: """PendingSnapshotLimitExceeded ConcurrentSnapshotLimitExceeded
         SnapshotCreationPerVolumeRateExceeded ResourceLimitExceeded ConcurrentLimitExceededException""",
     _C.THROTTLED: """RequestLimitExceeded EC2ThrottledException SlowDown TooManyRequestsException
-        PriorRequestNotComplete RequestThrottled RequestThrottledException""",
+        PriorRequestNotComplete RequestThrottled RequestThrottledException
+        ProvisionedThroughputExceededException""",
     _C.AMBIGUOUS: """InternalError InternalFailure InternalServerException ServerInternal Unavailable
         ServiceUnavailable""",
     _C.REGION_UNUSABLE: """AuthFailure InvalidClientTokenId UnrecognizedClientException RegionDisabledException
