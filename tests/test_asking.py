@@ -61,3 +61,26 @@ def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_la
     with pytest.raises(LabError, match="without a clear answer"):
         asking.ask(ec2, {}, "t", bucket)
     assert ec2.tokens == {"t"}
+
+
+class Looks:
+    """Shows instances as they are, at each look later."""
+
+    def __init__(self, *states):
+        self.states = list(states)
+
+    def look(self, ids):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return [{"InstanceId": identity, "State": {"Name": state}} for identity in ids]
+
+
+def test_what_shuts_down_for_longer_than_anybody_waits_is_left_to_it_and_ends_nothing(monkeypatch):
+    now = [0.0]
+
+    def wait(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(asking.clock, "monotonic", lambda: now[0])
+    assert asking.wait_until_gone(Looks("running", "shutting-down", "terminated"), ["i-1"], wait) == set()
+    assert asking.wait_until_gone(Looks("shutting-down"), ["i-1", "i-2"], wait) == {"i-1", "i-2"}
+    assert now[0] >= asking.PATIENCE

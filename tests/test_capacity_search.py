@@ -139,6 +139,26 @@ def test_a_late_refusal_of_the_whole_region_costs_one_instance_and_not_one_a_poo
     assert helps in lab.run("launch", EXP="demo").out
 
 
+def test_a_region_that_never_answers_clearly_is_looked_at_and_the_next_is_asked(lab, cloud):
+    lab.write("experiments/demo.toml", C6)
+    cloud.weather(faults=[{"action": "RunInstances", "region": "us-east-1", "kind": "reset-before"}])
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    assert {region for region, _ in asked(cloud)} == {"us-east-1", "us-west-2"}
+    assert living_in(cloud, "us-west-2", "instance")
+    assert [resource["state"] for resource in lab.status()] == ["running"], "nothing is left to be resolved"
+
+
+def test_what_a_region_made_that_never_said_so_is_found_and_used(lab, cloud):
+    lab.write("experiments/demo.toml", C6)
+    cloud.weather(faults=[{"action": "RunInstances", "region": "us-east-1", "kind": "reset-after", "times": 1},
+                          {"action": "RunInstances", "region": "us-east-1", "code": "InternalError"}])  # fmt: skip
+    ended = lab.launch()
+    assert ended.code == 0, ended.err
+    assert {region for region, _ in asked(cloud)} == {"us-east-1"}
+    assert len(living_in(cloud, "us-east-1", "instance")) == 1
+
+
 def test_an_image_that_needs_a_subscription_is_named_with_awss_link(lab, cloud):
     lab.write("experiments/demo.toml", C6)
     link = "https://aws.amazon.com/marketplace/pp?sku=abc"

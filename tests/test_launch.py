@@ -400,7 +400,7 @@ def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ('subnets = { us-east-1 = ["subnet-x"] }', "subnets.us-east-1[0]: 'subnet-x' is not a subnet"),
+        ('subnets = { us-east-1 = ["net-x"] }', "subnets.us-east-1[0]: 'net-x' is not a subnet"),
         ('subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }\nzones = ["us-east-1a"]', "leave zones out"),
         (
             'subnets = { us-east-1 = ["subnet-0123456789abcdef0"] }',

@@ -45,13 +45,21 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+class Unclear(LabError):
+    """Whether an instance was made is not known: `error` is the last of several responses that did not say."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {error}")
+        self.error = error
+
+
 def ask(
     ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket, *, renew: bool = True
 ) -> list[Instance]:
     """Send one RunInstances request until its answer is clear; the token makes asking again safe.
 
     `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's machine is dead,
-    `renew` takes another token. Raises Refused; LabError where it stays unclear whether a machine was made.
+    `renew` takes another token. Raises Refused; Unclear where it stays unclear whether a machine was made.
     """
     refusal, unclear = None, False
     for pause in [0.0, *_pauses()]:
@@ -72,9 +80,9 @@ def ask(
             break
         elif refusal.category not in TRANSIENT:
             raise Refused(refusal)
-    if refusal and not unclear:  # `too fast` to the last: nothing was made
-        raise Refused(refusal)
-    raise LabError(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {refusal}")
+    if refusal is None:
+        raise AssertionError("nothing was asked")
+    raise Unclear(refusal) if unclear else Refused(refusal)  # throttled to the last: nothing was made
 
 
 def _pauses() -> Iterator[float]:

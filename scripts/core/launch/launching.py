@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import described, in_one_line
-from scripts.core.aws.tags import tag_map
 from scripts.core.capacity.capacity import Pool, Search, Wishes
 from scripts.core.capacity.error_codes import STOPS, ApiError, ErrorCategory
 from scripts.core.capacity.offerings import Failure, Zones, zones_of
@@ -18,23 +17,25 @@ from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
 from scripts.core.console import warn
 from scripts.core.errors import LabError
-from scripts.core.hosts.hosts import in_order, region_of
+from scripts.core.hosts.hosts import in_order
 from scripts.core.interrupts import INTERRUPTS
 from scripts.core.kind import Resource
 from scripts.core.lab.config import Experiment
-from scripts.core.launch.asking import Instance, Refused, Starting, ask, wait_until_gone, wait_until_settled
+from scripts.core.launch.asking import Instance, Refused, Unclear, ask
 from scripts.core.launch.authorization import in_words
 from scripts.core.launch.launch_listener import Listener
+from scripts.core.launch.launched_instances import LaunchedInstances
 from scripts.core.launch.lost_request import is_wanted, same_request
 from scripts.core.launch.region_shares import RegionShares
 from scripts.core.launch.reserved import look_at_reservations
-from scripts.core.launch.run_request import check_root, request_for
+from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import RegionUnready
 from scripts.core.machines.removal import remove_everything
+from scripts.core.reconcile import reconcile
 from scripts.core.registry.evidence import token_of
 from scripts.core.registry.record import Record, new_id
 from scripts.core.registry.resources import GONE, SETTLED
-from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, origin, requests_of
+from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, requests_of
 from scripts.core.session import Session
 
 
@@ -52,12 +53,13 @@ class Launch:
     """What is to be recorded of what is run."""
     is_all: bool = True
     """Whether the launch is done once the machines run; else the caller says so on record (`launched`)."""
-    running: list[Instance] = field(default_factory=list)
-    _starting: dict[Pool, Starting] = field(default_factory=dict)
-    _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
-    _origins: list[dict[str, Any]] = field(default_factory=list)
     _may_hold_something: bool = False
     _has_asked: bool = False
+
+    @cached_property
+    def instances(self) -> LaunchedInstances:
+        """What is had so far."""
+        return LaunchedInstances(self.session)
 
     @cached_property
     def shares(self) -> RegionShares:
@@ -87,7 +89,7 @@ class Launch:
     @property
     def missing(self) -> int:
         """How many machines are neither running nor starting."""
-        return self.count - len(self.running) - sum(len(starting.pending) for starting in self._starting.values())
+        return self.count - len(self.instances.ids)
 
     @property
     def _is_all_or_nothing(self) -> bool:
@@ -110,19 +112,18 @@ class Launch:
             self._take_up(left)
             if self.missing > 0:
                 self._rounds()
-            if len(self.running) < self.at_least:
+            if len(self.instances.running) < self.at_least:
                 self._check_offers()
                 self.listener.in_vain(self.search)
                 raise LabError(self._in_vain())
-            self.running = in_order(self.running)
             if self.is_all:
                 self.launched()
-        return self.running
+        return in_order(self.instances.running)
 
     def launched(self) -> None:
         """Put on record that the launch ended well, and what its machines were made from."""
-        ids = [machine["InstanceId"] for machine in self.running]
-        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self._origins})
+        ids = [machine["InstanceId"] for machine in in_order(self.instances.running)]
+        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self.instances.origins})
 
     def _ask_again(self, intent: Record) -> None:
         """Send a request whose response was lost again, where the same would be asked for now.
@@ -152,9 +153,7 @@ class Launch:
         for region in sorted({machine.region for machine in left}):
             ids = {machine.id for machine in left if machine.region == region}
             request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
-            pool = Pool(region, str(request.get("InstanceType", "")), "earlier")
-            self._starting[pool] = Starting(self.session.looks(region), ids)
-            self._requests[pool] = request
+            self.instances.add(Pool(region, str(request.get("InstanceType", "")), "earlier"), ids, request)
         self._settle()
 
     def _rounds(self) -> None:
@@ -223,42 +222,28 @@ class Launch:
             self._may_hold_something = held
             self._refused(pool, no.refusal)
             return
-        ids = {machine["InstanceId"] for machine in made}
-        self._starting[pool] = Starting(self.session.looks(pool.region), ids)
-        self._requests[pool] = request
+        except Unclear as lost:
+            self._reconcile(pool, request, lost)
+            return
+        self.instances.add(pool, {machine["InstanceId"] for machine in made}, request)
         self.listener.started(pool, made, self.missing)
+
+    def _reconcile(self, pool: Pool, request: Mapping[str, Any], lost: Unclear) -> None:
+        """Learn from AWS whether a request made something whose responses were all lost; if not, go on elsewhere."""
+        shown = [r for r in reconcile(self.session, self.name) if (r.kind, r.region) == ("instance", pool.region)]
+        if found := {resource.id for resource in shown} - self.instances.ids:
+            self.instances.add(pool, found, request)
+        else:
+            self._refused(pool, lost.error)
+            self.search.pass_over(pool.region, str(lost))
 
     def _settle(self) -> None:
         """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
-        wait_until_settled(list(self._starting.values()), self.listener.waiting, self.session.pause)
-        for pool, starting in self._starting.items():
-            for machine in starting.running:
-                if request := self._requests[pool]:
-                    check_root(machine, request)
-                self.running.append(machine)
-                self._origins.append(origin(pool.region, machine, self._requests[pool]))
-            for refusal in starting.dead:
-                self._refused(pool, refusal)
-        self._starting.clear()
+        for pool, error in self.instances.settle(self.listener.waiting):
+            self._refused(pool, error)
         if self._is_all_or_nothing and self.missing:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        """Delete machines that lack their fellows: what is asked for next stands elsewhere.
-
-        Only once they are gone: until then their placement group takes nobody in another zone.
-        """
-        kind = self.session.kinds["instance"]
-        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
-        for resource in given:
-            kind.delete(self.session.cloud, resource)
-            self.listener.deleted(resource)
-        for region in sorted({resource.region for resource in given}):
-            ids = [resource.id for resource in given if resource.region == region]
-            if slow := wait_until_gone(self.session.looks(region), ids, self.session.pause):
-                warn(f"{', '.join(sorted(slow))}: still shutting down; the search goes on")
-        self.running.clear()
-        self._origins.clear()
+            # What is asked for next stands elsewhere.
+            self.instances.give_back(self.listener.deleted)
 
     def _refused(self, pool: Pool, refusal: ApiError) -> None:
         self.search.refused(pool, refusal)
@@ -302,5 +287,9 @@ class Launch:
             return self._in_words(error) + ("; so says every region" if len(self.wishes.regions) > 1 else "")
         if not self.search.refusals:
             return f"{self.name}: no region will do: {'; '.join(self.search.reasons())}"
-        had = f"{len(self.running)} of {self.at_least} machines were" if self.running else "no machine was"
+        had = (
+            f"{len(self.instances.running)} of {self.at_least} machines were"
+            if self.instances.running
+            else "no machine was"
+        )
         return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"
