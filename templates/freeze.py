@@ -21,7 +21,7 @@ def main(mount: str, seconds: float) -> int:
         return 1
     for ending in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(ending, signal.SIG_IGN)
-    os.sync()
+    subprocess.run(["sync", "--file-system", mount], check=True)  # what is written now is not while it is frozen
     subprocess.run(["fsfreeze", "--freeze", mount], check=True)
     try:
         try:

@@ -84,7 +84,7 @@ class Front:
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
         entry, world = self._logged(call), self.ec2
-        clock.sleep(self.weather.latency_in(call.region))
+        clock.sleep(self.weather.latency_of(call.action, call.region))
         with self.lock:
             fault = self.weather.fault_for(call.action, call.region, self.chance) or self._too_fast(call)
         entry["fault"] = fault and (fault.kind or fault.code)

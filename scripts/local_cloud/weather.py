@@ -111,7 +111,7 @@ class Weather(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     latency: Seconds | dict[str, Seconds] = 0.0
-    """Seconds that every call takes, or for each region."""
+    """Seconds that every call takes, or for each region or operation."""
     invisible: Invisible | dict[str, Invisible] = 0.0
     """Seconds for which a new resource is not described, and not known to other calls, though it is there; or for each
     resource type ("instance", "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
@@ -150,9 +150,11 @@ class Weather(BaseModel):
     capacity: list[Capacity] = []
     faults: list[Fault] = []
 
-    def latency_in(self, region: str) -> float:
-        """Return the seconds that a call to a region takes."""
-        return self.latency.get(region, 0.0) if isinstance(self.latency, dict) else self.latency
+    def latency_of(self, action: str, region: str) -> float:
+        """Return the seconds that a call takes: for dear operations, or slow regions, the more."""
+        if not isinstance(self.latency, dict):
+            return self.latency
+        return max(self.latency.get(action, 0.0), self.latency.get(region, 0.0))
 
     def invisible_for(self, resource_type: str) -> tuple[float, float]:
         """Return the shortest and the longest time for which a new resource is not seen."""

@@ -74,13 +74,14 @@ def test_what_moto_lacks_is_said_in_so_many_words(ec2):
     refused("UnsupportedOperation", ec2.describe_instances, Filters=unknown)
 
 
-def test_latency_is_of_a_region_and_holds_nobody_else_up(cloud, ec2):
+@pytest.mark.parametrize("of", ["us-west-2", "DescribeAddresses"])
+def test_latency_is_of_a_region_or_an_operation_and_holds_nobody_else_up(cloud, ec2, of):
     far = cloud.client("ec2", "us-west-2")
-    far.describe_volumes(), ec2.describe_volumes()
-    cloud.weather(latency={"us-west-2": 0.15})
+    far.describe_addresses(), ec2.describe_volumes()
+    cloud.weather(latency={of: 0.15})
     with ThreadPoolExecutor(1) as threads:
         began = time.perf_counter()
-        slow = threads.submit(far.describe_volumes)
+        slow = threads.submit(far.describe_addresses)
         ec2.describe_volumes()
         assert not slow.done()
         slow.result()

@@ -10,6 +10,7 @@ import pytest
 
 from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
+from tests.full import examples
 
 CONTEXT = get_context("fork")
 
@@ -54,12 +55,13 @@ def lines_of(path: Path) -> list[bytes]:
 
 
 def test_64_processes_appending_at_once_lose_and_tear_nothing(path: Path) -> None:
-    writers = [Writer(path, 200, 20) for _ in range(64)]
+    each = examples(30)
+    writers = [Writer(path, each, 20) for _ in range(64)]
     ids = acknowledged_by(writers)
     assert [writer.process.exitcode for writer in writers] == [0] * 64
-    assert sorted(each["id"] for each in json.loads(path.read_bytes())) == sorted(ids)
-    assert len(set(ids)) == 64 * 200
-    assert len(lines_of(path)) == 64 * 200 + 2
+    assert sorted(record["id"] for record in json.loads(path.read_bytes())) == sorted(ids)
+    assert len(set(ids)) == 64 * each
+    assert len(lines_of(path)) == 64 * each + 2
 
 
 def test_what_was_acknowledged_outlives_writers_killed_at_any_moment(path: Path) -> None:
