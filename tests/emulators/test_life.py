@@ -1,6 +1,7 @@
 """The whole life of a lab on an AWS that nobody here wrote; what came of each step is asked of the emulator itself."""
 
 import json
+import re
 
 import pytest
 
@@ -129,3 +130,40 @@ def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):
     lab.well("teardown", EXP="logged")
     lab.well("teardown_lab", YES="1")
     assert leftovers(emulator) == []
+
+
+def test_an_orphan_is_found_and_deleted_by_its_name_or_taken_back_into_the_registry(lab, emulator):
+    here = {"REGIONS": "us-east-1 us-west-2"}
+    lab.well("launch", EXP="demo")
+    instance = instances(emulator)["demo"]["InstanceId"]
+    lab.registry.rename(lab.path / "lost.json")
+    (found,) = [one for one in lab.run("audit", JSON="1", **here).events if one.get("id") == instance]
+    assert (found["finding"], found["kind"]) == ("another registry's", "instance")
+    identity = re.search(r"ONLY=([0-9a-f]{8})`", lab.run("registry_rebuild", **here).out)[1]
+    lab.well("registry_rebuild", YES="1", ONLY=identity, **here)
+    assert [one["id"] for one in lab.status()] == [instance]
+
+    kept = [record for record in lab.records() if "registry" in (record.get("note") or {})]
+    lab.registry.write_text(json.dumps(kept))
+    shown = lab.run("audit", FIX="1", **here)
+    assert (shown.code, list(instances(emulator))) == (3, ["demo"])
+    assert f"ONLY={instance} means it" in shown.out
+    lab.well("audit", FIX="1", ONLY=instance, **here)
+    assert instances(emulator) == {}
+
+
+def test_a_run_is_repeated_and_watched_until_somebody_ends_it(lab, emulator):
+    lab.write("experiments/spot.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.well("launch", EXP="spot")
+    lab.well("teardown", EXP="spot")
+    (lives,) = lab.said("relaunch", "lives", EXP="spot", AS="again")
+    again = instances(emulator)["again"]
+    assert (again["InstanceId"], again["ImageId"]) == (lives["id"], "ami-0abcdef1234567890")
+    watching = lab.start("watch", EXP="again", JSON="1")
+    assert json.loads(watching.stdout.readline())["state"] == "running"
+    emulator.client("ec2", "us-east-1").terminate_instances(InstanceIds=[lives["id"]])
+    out, err = watching.communicate(timeout=60)
+    assert (watching.returncode, err) == (0, "")
+    assert json.loads(out.splitlines()[0])["state"] == "terminated"
+    assert lab.status() == []
+    lab.well("teardown", EXP="again")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Pool
@@ -17,7 +18,7 @@ def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
     pages = cloud.client("service-quotas", region).get_paginator("list_service_quotas")
     try:
         return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
-    except (ClientError, BotoCoreError):
+    except (ClientError, BotoCoreError, ResponseParserError):
         return {}
 
 
