@@ -1,8 +1,11 @@
 """The table of errors, row by row, in AWS's own words."""
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import get_session
 
+from scripts.core.aws.aws_errors import api_error, carry_regions, described
 from scripts.core.capacity.error_codes import CATEGORIES, PREFIXES, ApiError, ErrorCategory, classify, zones_in
 from scripts.core.capacity.quota_names import quota_key, quota_name
 
@@ -38,6 +41,7 @@ BY_POLICY = (
         ("Unsupported", "The requested configuration is currently not supported.", 400, C.NOT_OFFERED),
         ("InvalidParameterValue", "Invalid value 'p9.large' for InstanceType.", 400, C.NOT_OFFERED),
         ("InvalidParameterValue", "Invalid value for Placement", 400, C.FATAL),
+        ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", "", 403, C.NOT_OFFERED),
         ("VolumeTypeNotAvailableInZone", "", 400, C.NOT_OFFERED_IN_ZONE),
         ("VcpuLimitExceeded", "", 400, C.COMPUTE_QUOTA),
         ("MaxSpotInstanceCountExceeded", "", 400, C.COMPUTE_QUOTA),
@@ -114,8 +118,23 @@ def test_a_late_error_is_never_ambiguous_because_the_instance_is_dead(code, cate
     assert ApiError(code, "", late=True).category is category
 
 
+def test_an_error_names_its_region_whether_aws_answered_or_nobody(cloud):
+    session = get_session()
+    carry_regions(session)
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": cloud.secret}
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=5)
+    cloud.weather(faults=[{"code": "UnauthorizedOperation", "message": "no"}])
+    for url, said in ((cloud.url, "UnauthorizedOperation: no"), ("http://127.0.0.1:9", "Could not connect")):
+        ec2 = session.create_client("ec2", "eu-west-2", endpoint_url=url, config=once, **credentials)
+        with pytest.raises((ClientError, EndpointConnectionError)) as caught:
+            ec2.describe_regions()
+        error = api_error(caught.value, market="spot")
+        assert (error.region, error.operation, error.market) == ("eu-west-2", "ec2:DescribeRegions", "spot")
+        assert described(caught.value).startswith(f"DescribeRegions in eu-west-2: {said}")
+
+
 def test_every_category_has_a_code_or_a_message_of_its_own():
-    by_message = {C.NOT_OFFERED, C.SUBSCRIPTION_REQUIRED, C.REGION_DENIED, C.RESERVATION_UNUSABLE, C.FATAL}
+    by_message = {C.SUBSCRIPTION_REQUIRED, C.REGION_DENIED, C.RESERVATION_UNUSABLE, C.FATAL}
     assert {*CATEGORIES.values(), *PREFIXES.values()} | by_message == set(C)
 
 

@@ -118,3 +118,11 @@ def test_a_launch_of_what_is_stopped_names_the_start(running):
 def test_what_was_never_launched_can_be_neither_stopped_nor_started(lab):
     assert "no machine of it lives" in lab.run("stop", EXP="demo").error
     assert "`make launch EXP=demo` makes it" in lab.run("start", EXP="demo").error
+
+
+def test_a_start_asks_of_instances_alone_and_bears_it_where_nothing_else_may_be_read(running, cloud):
+    assert running.run("stop", EXP="demo").code == 0
+    others = ("Volumes", "Snapshots", "SecurityGroups", "PlacementGroups", "Addresses", "KeyPairs")
+    cloud.weather(faults=[{"action": f"Describe{name}", "code": "UnauthorizedOperation"} for name in others])
+    started = running.run("start", EXP="demo")
+    assert started.code == 0, started.err

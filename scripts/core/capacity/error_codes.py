@@ -75,6 +75,8 @@ TABLE: dict[ErrorCategory, str] = {
         ReservationCapacityExceeded SpotMaxPriceTooLow InvalidPlacementGroup.InUse""",
     _C.ZONE_UNAVAILABLE: "InsufficientFreeAddressesInSubnet InsufficientVolumeCapacity",
     _C.NOT_OFFERED_IN_ZONE: "VolumeTypeNotAvailableInZone",
+    # Without its role an account has no spot market, and the others all the same.
+    _C.NOT_OFFERED: "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     _C.COMPUTE_QUOTA: "VcpuLimitExceeded InstanceLimitExceeded MaxSpotInstanceCountExceeded",
     _C.STORAGE_QUOTA: "VolumeLimitExceeded MaxIOPSLimitExceeded SnapshotLimitExceeded",
     _C.NETWORK_QUOTA: """AddressLimitExceeded NetworkInterfaceLimitExceeded SecurityGroupLimitExceeded
