@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from tests.waiting import in_quick_motion, wait_until
+
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
@@ -29,8 +31,8 @@ def left(cloud):
 
 
 def until_taking_down(cloud, process):
-    while not cloud.calls("TerminateInstances"):
-        assert process.poll() is None
+    assert wait_until(lambda: cloud.calls("TerminateInstances") or process.poll())
+    assert process.poll() is None
 
 
 @pytest.mark.parametrize("signals", [[HUP, HUP], [TERM, TERM], [HUP, TERM, INT], [INT, INT, INT]])
@@ -41,7 +43,8 @@ def test_signals_after_the_first_do_not_end_the_rollback(lab, cloud, signals):
     until_taking_down(cloud, process)
     for number in signals:
         process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    with in_quick_motion(cloud):
+        _, err = process.communicate(timeout=60)
     assert left(cloud) == []
     assert process.returncode == 130
     assert "still taking down what was made" in err
@@ -54,7 +57,8 @@ def test_readers_that_are_gone_do_not_end_it(lab, cloud):
     process.stderr.close()
     process.stdout = process.stderr = None
     process.send_signal(TERM)
-    assert process.wait(60) == 130
+    with in_quick_motion(cloud):
+        assert process.wait(60) == 130
     assert left(cloud) == []
 
 
@@ -73,7 +77,8 @@ def test_readers_that_have_stopped_do_not_hold_it_up(lab, cloud):
     for stream in (process.stdout, process.stderr):
         fill(stream)
     process.send_signal(HUP)
-    assert process.wait(60) == 130
+    with in_quick_motion(cloud):
+        assert process.wait(60) == 130
     assert left(cloud) == []
 
 
@@ -116,7 +121,8 @@ def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
     os.close(terminal.master)
     until_taking_down(cloud, terminal.process)
     terminal.process.send_signal(HUP)
-    assert terminal.process.wait(60) == 130
+    with in_quick_motion(cloud):
+        assert terminal.process.wait(60) == 130
     assert left(cloud) == []
 
 

@@ -207,8 +207,10 @@ def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation"}])
     assert sweep(lab).code == 1
     assert cloud.calls("RunInstances") == []
-    sweep(lab, YES="1")
-    assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) > 1
+    meant = lab.start("sweep", EXP="speech", YES="1")
+    assert wait_until(lambda: len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) > 1)
+    meant.kill()
+    meant.communicate()
 
 
 def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_machine_once(lab, cloud):

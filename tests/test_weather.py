@@ -53,7 +53,7 @@ def session(lab, in_cloud_time):
 
 
 @given(rules)
-@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, weather):
     cloud.reset()
     cloud.weather(capacity=weather)
