@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
-from scripts.core.registry.known_soon import first_heard
+import pytest
+
+from scripts.core import clock
+from scripts.core.registry.known_soon import WAITED, KnownSoon, first_heard
 from scripts.core.registry.record import Event, Record, moment_of
+from tests.small_aws import small_lab
 
 NOON, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:05:00.000Z"
 
@@ -44,3 +48,71 @@ def test_the_youngest_of_what_a_call_names_decides_and_what_was_only_asked_for_w
     assert first_heard(records, {"sg-1"}) == moment_of(NOON)
     assert first_heard(records, {"sg-1", "sg-22"}) == moment_of(NOON) + timedelta(minutes=5)
     assert first_heard(records, {"sg-2", "sg-3"}) is None
+
+
+class Lookup:
+    """A call that names something, as botocore's needs-retry event tells of it."""
+
+    def __init__(self, registry, operation="AuthorizeSecurityGroupIngress", code="InvalidGroup.NotFound", **body):
+        self.registry, self.name, self.context = registry, operation, {}
+        self.error = {"Code": code, "Message": "The security group 'sg-1' does not exist"}
+        self.body = body or {"GroupId": "sg-1", "Old": "sg-0", "Version": 1}
+
+    def wait(self, response=None):
+        """What comes of it: the pause, and None where the call is not made again."""
+        decides = KnownSoon(self.registry, {"InvalidGroup.NotFound"})
+        request = {"body": self.body, "context": self.context}
+        before = clock.now()
+        again = decides.wait(response or (None, {"Error": self.error}), self, request)
+        return again, (clock.now() - before).total_seconds()
+
+
+@pytest.fixture
+def small():
+    """A lab whose group sg-1 was made a moment ago, and sg-0 long before."""
+    with small_lab() as lab:
+        lab.call("CreateSecurityGroup", {}, {"GroupId": "sg-0"})
+        lab.wait(3600)
+        lab.call("CreateSecurityGroup", {}, {"GroupId": "sg-1"})
+        yield lab
+
+
+def test_a_call_that_names_what_is_young_is_made_again_after_pauses_that_grow_and_is_counted(small):
+    call = Lookup(small.registry)
+    pauses = [call.wait() for _ in range(20)]
+    assert [again for again, _ in pauses] == [0.0] * 20
+    assert pauses[0][1] == pytest.approx(0.2)
+    assert [pause for _, pause in pauses] == sorted(pause for _, pause in pauses)
+    assert pauses[-1][1] == pytest.approx(2.0)
+    assert call.context[WAITED] == 20
+
+
+def test_it_is_made_again_for_two_minutes(small):
+    small.wait(120)
+    assert Lookup(small.registry).wait()[0] == 0.0
+    small.wait(1)
+    assert Lookup(small.registry).wait() == (None, 0)
+
+
+def test_what_is_old_or_was_never_heard_of_is_not_waited_for(small):
+    assert Lookup(small.registry, GroupId="sg-0").wait()[0] is None
+    assert Lookup(small.registry, GroupId="sg-9").wait()[0] is None
+    call = Lookup(small.registry)
+    call.error["Message"] = "The security group 'sg-0' does not exist"
+    assert call.wait() == (None, 0), "though it names a young one too"
+    del call.error["Message"]
+    assert call.wait()[0] is None
+
+
+@pytest.mark.parametrize("operation", ["DeleteSecurityGroup", "TerminateInstances", "ReleaseAddress", "DetachVolume"])
+def test_who_deletes_is_told_at_once(small, operation):
+    assert Lookup(small.registry, operation).wait() == (None, 0)
+
+
+def test_other_errors_and_responses_are_not_waited_for(small):
+    assert Lookup(small.registry, code="VcpuLimitExceeded").wait() == (None, 0)
+    assert Lookup(small.registry, "DeleteSecurityGroup", code="VcpuLimitExceeded").wait() == (None, 0)
+    call = Lookup(small.registry)
+    assert call.wait((None, {"GroupId": "sg-1"})) == (None, 0)
+    decides = KnownSoon(small.registry, {"InvalidGroup.NotFound"})
+    assert decides.wait(None, call, {"body": call.body, "context": {}}) is None, "none came"

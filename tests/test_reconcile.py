@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.core.errors import LabError
-from scripts.core.living import is_young
+from scripts.core.living import is_young, living, seen_alive
 from scripts.core.reconcile import note_shown, reconcile, without_experiment
 from scripts.core.registry.record import Event, Record
 from tests.small_aws import ACCOUNT, REGION, SETTLING, small_lab
@@ -161,6 +161,16 @@ def test_a_volume_with_the_tags_of_a_lost_launch_in_another_instance_is_a_copy(l
     tags = lab.aws.things[made].item["Tags"]
     lab.aws.add("volume", {"State": "in-use", "Tags": tags, "CreateTime": lab.aws.time, "Attachments": attached})
     assert ids(reconcile(lab.session, "foo")) == [made]
+
+
+def test_each_region_and_type_is_told_by_itself_or_only_one_type_is_asked_for(lab):
+    instances = lab.launch(volumes=1)
+    volumes = sorted(lab.aws.there() - set(instances))
+    known = lab.session.holdings("foo")
+    told = {key: ids(found) for key, found in seen_alive(lab.session, "foo", known).found.items()}
+    assert told == {(REGION, "instance"): instances, (REGION, "volume"): volumes}
+    assert ids(living(lab.session, "foo", known, only="instance")) == instances
+    assert ids(living(lab.session, "foo", known)) == sorted(instances + volumes)
 
 
 def test_what_tells_no_time_is_old(lab):

@@ -1,9 +1,20 @@
-"""Which launch of an experiment was the last that ran, by what is on record."""
+"""Which launch of an experiment was the last that ran, and whether it was cut off, by what is on record."""
+
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resuming import last_run
+from scripts.core.registry.resuming import (
+    AlreadyLives,
+    last_run,
+    left_by_a_launch,
+    origin,
+    requests_of,
+    was_cut_off,
+)
+from tests.small_aws import small_lab
 
 
 def note(experiment="foo", **told):
@@ -28,6 +39,119 @@ def test_one_that_was_gone_on_with_is_what_it_was_gone_on_with_as():
     assert last_run(records, "foo") == ({"from": "b"}, {"launched": ["i-1"]})
 
 
-@pytest.mark.parametrize("records", [[], [note(run={})], [note("bar", run={}), note("bar", launched=["i-1"])]])
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [note(run={})],
+        [note(launched=["i-1"])],
+        [note("bar", run={}), note("bar", launched=["i-1"])],
+        [note(run={}), note("bar", launched=["i-1"])],
+        [note(run={}), Record(event=Event.NOTE, experiment="foo")],
+    ],
+)
 def test_where_none_ran_there_is_none(records):
     assert last_run(records, "foo") is None
+
+
+def asked(operation="RunInstances", event=Event.INTENT, experiment="foo", **request):
+    return Record(event=event, operation=operation, experiment=experiment, request=request)
+
+
+RUN, LAUNCHED, DRY = note(run={}), note(launched=["i-1"]), asked(DryRun=True)
+
+
+@pytest.mark.parametrize(
+    ("records", "cut_off"),
+    [
+        ([], False),
+        ([asked()], True),
+        ([RUN], True),  # what nodes need is made before the first instance is asked for
+        ([RUN, asked()], True),
+        ([RUN, asked(), LAUNCHED], False),
+        ([RUN, asked(), LAUNCHED, RUN], True),
+        ([RUN, asked(), LAUNCHED, asked()], True),
+        ([DRY], False),
+        ([asked(), DRY], True),
+        ([asked(), LAUNCHED, DRY], False),
+        ([asked("CreateVolume")], False),
+        ([asked(event=Event.ANSWER)], False),
+        ([asked(), note(gone=["i-1"])], True),
+        ([LAUNCHED, note(gone=["i-1"])], False),
+        ([asked(experiment="bar"), note("bar", run={})], False),
+        ([asked(), note("bar", launched=["i-1"])], True),
+        ([asked(), Record(event=Event.NOTE, experiment="foo")], True),
+        ([RUN, Record(event=Event.NOTE, experiment="foo", note={})], True),
+    ],
+)
+def test_a_launch_was_cut_off_if_it_began_and_never_said_that_it_ended_well(records, cut_off):
+    assert was_cut_off(records, "foo") is cut_off
+
+
+@pytest.fixture
+def lab():
+    with small_lab() as made:
+        yield made
+
+
+def test_what_a_launch_left_that_was_cut_off_is_taken_up_but_for_what_is_on_its_way_out(lab):
+    first, second = lab.launch(count=2)
+    lab.aws.things[second].gone_from = lab.aws.time + timedelta(seconds=30)
+    assert [resource.id for resource in left_by_a_launch(lab.session, "foo")] == [first]
+    assert left_by_a_launch(lab.session, "bar") == []
+
+
+def test_what_a_launch_made_that_ended_well_lives_already(lab):
+    made = lab.launch(count=2)
+    lab.note("foo", launched=made)
+    with pytest.raises(AlreadyLives) as raised:
+        left_by_a_launch(lab.session, "foo")
+    since = lab.aws.time.isoformat()
+    shown = ", ".join(f"instance {one} (us-east-1) running since {since}" for one in made)
+    assert str(raised.value) == f"foo already lives: {shown}; `make teardown EXP=foo` ends it"
+
+
+def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
+    (made,) = lab.launch(volumes=0)
+    lab.note("foo", launched=[made])
+    lab.aws.things[made].item["State"] = {"Name": "stopped"}
+    with pytest.raises(
+        AlreadyLives, match=r"stopped since .*; `make start EXP=foo` starts it, `make teardown EXP=foo`"
+    ):
+        left_by_a_launch(lab.session, "foo")
+    volume = lab.volume("bar")
+    lab.aws.things[volume].item.pop("State")
+    lab.aws.things[volume].item.pop("Attachments")
+    with pytest.raises(AlreadyLives, match=rf"^bar already lives: volume {volume} \(us-east-1\) since "):
+        left_by_a_launch(lab.session, "bar")
+
+
+def test_a_request_is_known_by_the_tag_of_what_it_made(lab):
+    (first,), (second,) = lab.launch(volumes=0), lab.launch(volumes=0)
+    machines = lab.session.holdings("foo").living
+    found = requests_of(lab.session, "foo", machines)
+    assert set(found) == {first, second}
+    for machine in machines:
+        assert found[machine.id]["ClientToken"] == machine.record
+    strange = replace(machines[0], id="i-9", record="another")
+    assert requests_of(lab.session, "foo", [strange]) == {}
+    lab.call("CreateVolume", {"ClientToken": "v"})
+    assert requests_of(lab.session, "foo", [replace(strange, record="v")]) == {}
+    answered = Record(event=Event.ANSWER, operation="RunInstances", experiment="foo", request={"ClientToken": "a"},
+                      partition="aws", account="111122223333")  # fmt: skip
+    lab.registry.append(answered)
+    assert requests_of(lab.session, "foo", [replace(strange, record="a")]) == {}
+    lab.registry.append(replace(answered, event=Event.INTENT, request=None))
+    nothing = replace(strange, record=lab.registry.all[-1].id)
+    assert requests_of(lab.session, "foo", [nothing]) == {"i-9": {}}
+
+
+def test_what_an_instance_was_made_from_is_told_with_the_snapshots_of_its_devices():
+    instance = {"InstanceId": "i-1", "InstanceType": "g5.xlarge", "ImageId": "ami-1"}
+    mappings = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}, {"DeviceName": "/dev/sdb", "NoDevice": ""},
+                {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "snap-1"}}]  # fmt: skip
+    made = {"instance": "i-1", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-1"}
+    assert origin("us-east-1", instance, {"BlockDeviceMappings": mappings}) == {
+        **made, "snapshots": {"/dev/sdf": "snap-1"},
+    }  # fmt: skip
+    assert origin("us-east-1", instance, {}) == {**made, "snapshots": {}}

@@ -18,13 +18,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     "scripts/core/secret_detection.py": ("secret_detection",),
     "scripts/core/aws/tag_forms.py": ("malformed_tags",),
     "scripts/core/launch/run_request.py": ("run_request", "launch_parts", "evidence"),
-    "scripts/core/costs/dollars.py": ("cost",),
-    "scripts/core/costs/rates.py": ("cost", "prices"),
-    "scripts/core/costs/charges.py": ("cost",),
-    "scripts/core/costs/cost_sums.py": ("cost",),
-    "scripts/core/costs/budget.py": ("budget",),
-    "scripts/core/costs/metering.py": ("cost",),
-    "scripts/core/costs/standing_costs.py": ("cost",),
+    "scripts/core/costs/dollars.py": ("money",),
+    "scripts/core/costs/rates.py": ("money",),
+    "scripts/core/costs/charges.py": ("money",),
+    "scripts/core/costs/cost_sums.py": ("money",),
+    "scripts/core/costs/budget.py": ("money",),
+    "scripts/core/costs/metering.py": ("money",),
+    "scripts/core/costs/standing_costs.py": ("money",),
 }
 """Each module, and the files of the tests that hold it: tests/test_….py."""
 

@@ -62,7 +62,7 @@ def left_by_a_launch(session: Session, experiment: str, ask_again: AskAgain | No
     found = reconcile(session, experiment, ask_again)
     if found and not was_cut_off(session.records_here(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
-        shown = ", ".join(f"{r} {r.state}{f' since {r.since}' if r.since else ''}".rstrip() for r in named)
+        shown = ", ".join(" ".join(filter(None, (str(r), r.state, r.since and f"since {r.since}"))) for r in named)
         raise AlreadyLives(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
     kind = session.kinds["instance"]
     return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]
