@@ -89,6 +89,11 @@ class Thing:
         return self.item[IDS[self.kind]]
 
 
+def attachment(instance: str, *, goes: bool) -> dict:
+    """Return what holds a volume, which goes with its instance or stays."""
+    return {"InstanceId": instance, "DeleteOnTermination": goes, "State": "attached", "Device": "/dev/sdf"}
+
+
 def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "Something")
 
@@ -105,6 +110,9 @@ class SmallAws:
     """Every deletion that was asked for: operation, id."""
     account: Account = ACCOUNT
     settling_seconds: float = SETTLING
+
+    def expect_credentials(self):
+        """They are there."""
 
     def ec2(self, region):
         return SimpleNamespace(
@@ -161,9 +169,7 @@ class SmallAws:
         wait = SHUTTING_DOWN if kind == "instance" else 0
         thing.gone_from = thing.gone_from or self.time + timedelta(seconds=wait)
         for other in self.things.values():
-            if any(
-                a == {"InstanceId": identity, "DeleteOnTermination": True} for a in other.item.get("Attachments", ())
-            ):
+            if any(a["InstanceId"] == identity and a["DeleteOnTermination"] for a in other.item.get("Attachments", ())):
                 other.gone_from = thing.gone_from
 
 
@@ -221,7 +227,7 @@ class SmallLab:
         self.call("RunInstances", request, answer if answered else None, experiment=experiment)
         for instance in made:
             for _ in range(volumes):
-                attached = [{"InstanceId": instance, "DeleteOnTermination": not kept}]
+                attached = [attachment(instance, goes=not kept)]
                 self.aws.add("volume", {"State": "in-use", "Tags": tags, "CreateTime": self.aws.time,
                                         "Attachments": attached}, late=late)  # fmt: skip
         return made
@@ -231,7 +237,7 @@ class SmallLab:
         token = new_id()
         tags = self.tags(token, experiment)
         request = {"ClientToken": token, "TagSpecifications": [{"ResourceType": "volume", "Tags": tags}]}
-        held = [{"InstanceId": attached, "DeleteOnTermination": False}] if attached else []
+        held = [attachment(attached, goes=False)] if attached else []
         item = {"State": "available", "Tags": tags, "CreateTime": self.aws.time, "Attachments": held}
         made = self.aws.add("volume", item, late=late)
         answer = {"VolumeId": made, "CreateTime": self.aws.time.isoformat()}

@@ -1,14 +1,15 @@
 """What came of calls whose response is lost, and what of an experiment is alive, while AWS shows things late."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.core.errors import LabError
 from scripts.core.living import is_young, living, seen_alive
 from scripts.core.reconcile import note_shown, reconcile, without_experiment
 from scripts.core.registry.record import Event, Record
-from tests.small_aws import ACCOUNT, REGION, SETTLING, small_lab
+from tests.full import examples
+from tests.small_aws import ACCOUNT, REGION, SETTLING, attachment, small_lab
 
 AGES = st.sampled_from([0.0, 30.0, SETTLING + 1])
 
@@ -157,7 +158,7 @@ def test_what_open_calls_made_for_an_experiment_is_not_among_the_labs_own(lab):
 def test_a_volume_with_the_tags_of_a_lost_launch_in_another_instance_is_a_copy(lab):
     (made,) = lab.launch(answered=False, volumes=0)
     other = lab.aws.add("instance", {"State": {"Name": "running"}})
-    attached = [{"InstanceId": other, "DeleteOnTermination": True}]
+    attached = [attachment(other, goes=True)]
     tags = lab.aws.things[made].item["Tags"]
     lab.aws.add("volume", {"State": "in-use", "Tags": tags, "CreateTime": lab.aws.time, "Attachments": attached})
     assert ids(reconcile(lab.session, "foo")) == [made]
@@ -196,6 +197,7 @@ def test_what_a_description_shows_resolves_the_call_that_made_it_and_no_other(la
     assert len(lab.registry.all) == before, "once is enough"
 
 
+@settings(max_examples=examples(25))
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([0.0, 5.0, SETTLING - 1]), AGES), max_size=4))
 def test_every_lost_launch_is_resolved_by_what_aws_shows_or_by_time(launches):
     with small_lab() as lab:

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.core.errors import LabError
 from scripts.core.machines.removal import remove_everything, remove_these
 from scripts.core.registry.resources import GONE
+from tests.full import examples
 from tests.small_aws import REGION, SETTLING, SHUTTING_DOWN, refused, small_lab
 
 lateness = st.sampled_from([0.0, 1.0, 20.0, SETTLING - 1])
@@ -162,8 +163,9 @@ def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
     took = (lab.aws.time - began).total_seconds()
     assert 20 * 60 < took <= 20 * 60 + 5
     assert str(raised.value) == (
-        f"foo: still there after 20 minutes: instance {instance} ({REGION}) shutting-down, "
-        f"volume {held} ({REGION}) available; run the same again"
+        f"foo: still there after 20 minutes: instance {instance} ({REGION}): it is shutting-down; volume {held} "
+        f"({REGION}): Something: VolumeInUse: no; held by instance {instance} (attached as /dev/sdf); run the same "
+        "again"
     )
 
 
@@ -210,6 +212,7 @@ def test_that_a_call_is_not_understood_is_raised_at_once(lab):
     assert lab.aws.asked == [("instance", instance)]
 
 
+@settings(max_examples=examples(25))
 @given(st.lists(st.tuples(steps, st.sampled_from(["foo", "foo", "bar"])), max_size=6))
 def test_whatever_was_launched_however_late_it_is_shown_nothing_of_it_is_left_and_all_else_is(course):
     with small_lab() as lab:
