@@ -70,3 +70,21 @@ def test_a_build_says_that_there_are_no_ebs_direct_apis_and_leaves_nothing(lab, 
         "error: StartSnapshot in us-east-1: HTTP 400, with neither an error code nor a message"
     )
     assert emulator.client("ec2", "us-east-1").describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def test_what_one_pool_gives_only_in_part_comes_from_the_next_and_all_of_it_is_deleted(lab, emulator):
+    lives = lab.said("launch", "lives", EXP="demo", COUNT="3")
+    assert sorted((one["type"], one["zone"]) for one in lives) == [
+        ("g5.12xlarge", "us-east-1a"), ("p4d.24xlarge", "us-east-1a"), ("p4d.24xlarge", "us-west-2a")
+    ]  # fmt: skip
+    assert len(instances(emulator, "us-west-2")) == 1
+    lab.well("teardown", EXP="demo")
+    assert (instances(emulator), instances(emulator, "us-west-2")) == ({}, {})
+
+
+def test_an_image_with_another_root_device_is_refused_and_rolled_back(lab, emulator):
+    lab.write("lab.toml", (lab.path / "lab.toml").read_text().replace("/dev/xvda", "/dev/sda1"))
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 1
+    assert ended.error.endswith('is /dev/sda1, the image has /dev/xvda (write root.device = "/dev/xvda")')
+    assert instances(emulator) == {}
