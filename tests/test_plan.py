@@ -3,6 +3,8 @@
 import base64
 import json
 
+import pytest
+
 from scripts.core.registry.record import Event, Record
 from scripts.core.registry.resuming import LAUNCHED, was_cut_off
 from tests.living import living_in
@@ -98,6 +100,14 @@ def test_who_may_not_read_the_reason_is_told_so_and_spared_the_code(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message},
                           {"action": "DecodeAuthorizationMessage", "code": "AccessDenied"}])  # fmt: skip
     assert "sts:DecodeAuthorizationMessage would tell what is missing" in lab.launch().error
+
+
+@pytest.mark.parametrize("told", ["not json", '{"context": {"action": "x"}}', "[]"])
+def test_a_reason_of_another_form_is_left_out(lab, cloud, told):
+    encoded = base64.b64encode(told.encode()).decode()
+    message = f"You are not authorized. Encoded authorization failure message: {encoded}"
+    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
+    assert "would tell what is missing" in lab.launch().error
 
 
 def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):

@@ -134,7 +134,7 @@ def _length_of_record(line: bytes) -> int:
     """
     try:
         fields, length = json.JSONDecoder().raw_decode(line.decode("latin-1"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     return length if isinstance(fields, dict) and "event" in fields else 0
 

@@ -177,6 +177,16 @@ def test_a_device_is_refused_and_keeps_its_mode() -> None:
     assert Path("/dev/null").stat().st_mode == mode
 
 
+@pytest.mark.parametrize("depth", [3_000, 100_000])
+def test_a_record_that_is_nested_without_end_is_named_by_its_line(registry: FileRegistry, depth: int) -> None:
+    registry.append(note())
+    deep = b'{"event":"note","note":' + b"[" * depth + b"]" * depth + b"}"
+    registry.path.write_bytes(registry.path.read_bytes().removesuffix(b"\n]\n") + b",\n" + deep + b"\n]\n")
+    for use in (registry.records, lambda: registry.append(note())):
+        with pytest.raises(LabError, match="line 3 is damaged"):
+            use()
+
+
 def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):
