@@ -1,11 +1,12 @@
 """What was made a moment ago may be unknown to the next call, which is made again; what never was is refused."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from scripts.core import clock
-from scripts.core.registry.known_soon import WAITED, KnownSoon, first_heard
+from scripts.core.registry.known_soon import WAITED, KnownSoon, first_heard, named_in
 from scripts.core.registry.record import Event, Record, moment_of
 from tests.small_aws import small_lab
 
@@ -42,12 +43,66 @@ def test_what_somebody_deleted_is_not_waited_for(lab, cloud):
     assert len(cloud.calls("CreateSnapshot")) == 1
 
 
-def test_the_youngest_of_what_a_call_names_decides_and_what_was_only_asked_for_was_not_heard_of():
+def codes(cloud, action):
+    return [call["code"] for call in cloud.calls(action)]
+
+
+def test_groups_and_a_profile_that_are_described_and_not_known_yet_are_waited_for(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n[logs]\nbucket = "s3://lab-runs/speech"\n')
+    in_iam, in_ec2 = {"instance-profile": 20, "role": 20}, {"instance-profile-in-ec2": 110, "placement-group": 110}
+    cloud.weather(unknown={**in_iam, **in_ec2, "security-group": 30})
+    assert lab.run("setup_aws", YES="1").code == 0
+    assert "NoSuchEntity" in codes(cloud, "PutRolePolicy")
+    assert "NoSuchEntity" in codes(cloud, "AddRoleToInstanceProfile")
+    nodes = 'types = ["p4d.24xlarge"]\nnodes = 2\ninstance_profile = "ec2-lab-lab-logs"\n'
+    lab.write("experiments/two.toml", nodes)
+    assert lab.launch("two").code == 0
+    assert {call["region"] for call in cloud.calls("RunInstances")} == {"us-east-1"}
+    refused = codes(cloud, "RunInstances")
+    assert set(refused[:-1]) <= {"InvalidGroup.NotFound", "InvalidPlacementGroup.Unknown", "InvalidParameterValue"}
+    assert {"InvalidPlacementGroup.Unknown", "InvalidParameterValue"} <= set(refused)
+    assert refused[-1] is None
+
+
+def test_blocks_are_put_once_a_new_snapshot_is_known(lab, cloud):
+    lab.write("recordings/a.txt", "hello")
+    cloud.weather(unknown={"snapshot": 60})
+    built = lab.run("dataset_build", DATASET="talks", FROM="./recordings")
+    assert built.code == 0, built.err
+    assert codes(cloud, "PutSnapshotBlock").count("ResourceNotFoundException") > 1
+    assert len(cloud.calls("StartSnapshot")) == 1
+
+
+def test_after_two_minutes_the_error_means_what_it_says(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
+    cloud.weather(unknown={"security-group": 3600})
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 1
+    assert "InvalidGroup.NotFound" in ended.err
+    assert {call["region"] for call in cloud.calls("AuthorizeSecurityGroupIngress")} == {"us-east-1", "us-west-2"}
+    assert cloud.calls("RunInstances") == []
+
+
+def test_what_was_only_asked_for_was_not_heard_of_and_what_was_deleted_is_not_young():
     asked = Record(event=Event.INTENT, time=LATER, request={"GroupId": "sg-3"})
-    records = [told(NOON, GroupId="sg-1"), told(LATER, GroupId="sg-1", Other="sg-22"), asked]
-    assert first_heard(records, {"sg-1"}) == moment_of(NOON)
-    assert first_heard(records, {"sg-1", "sg-22"}) == moment_of(NOON) + timedelta(minutes=5)
-    assert first_heard(records, {"sg-2", "sg-3"}) is None
+    deleted = Record(event=Event.INTENT, time=LATER, operation="DeleteSecurityGroup", request={"GroupId": "sg-4"})
+    records = [told(NOON, GroupId="sg-1"), told(LATER, GroupId="sg-1", Other="sg-22"), asked, told(NOON, Id="sg-4")]
+    heard = first_heard([*records, deleted], {"sg-1", "sg-22", "sg-2", "sg-3", "sg-4"})
+    assert heard == {"sg-1": moment_of(NOON), "sg-22": moment_of(NOON) + timedelta(minutes=5)}
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("The security group 'sg-1' does not exist", {"sg-1"}),
+        ("Value (ec2-lab-logs) for parameter iamInstanceProfile.name is invalid.", {"ec2-lab-logs"}),
+        ("Instance Profile ec2-lab-logs cannot be found.", {"ec2-lab-logs"}),
+        ("The security group 'sg-12' does not exist", set()),
+    ],
+)
+def test_an_error_is_about_what_its_message_names_as_a_whole(message, named):
+    request = {"body": {"SecurityGroupId.1": "sg-1", "IamInstanceProfile.Name": "ec2-lab-logs", "Other": "lab"}}
+    assert named_in(request, message, "ec2") == named
 
 
 class Lookup:
@@ -55,6 +110,7 @@ class Lookup:
 
     def __init__(self, registry, operation="AuthorizeSecurityGroupIngress", code="InvalidGroup.NotFound", **body):
         self.registry, self.name, self.context = registry, operation, {}
+        self.service_model = SimpleNamespace(service_name="ec2")
         self.error = {"Code": code, "Message": "The security group 'sg-1' does not exist"}
         self.body = body or {"GroupId": "sg-1", "Old": "sg-0", "Version": 1}
 

@@ -158,6 +158,8 @@ class Front:
             return answer
         if answer := simulated(call, self.weather):
             return answer
+        if call.service in ("ebs", "iam"):
+            self.ec2.visibility.check(call)
         if call.service == "ebs":
             answer = self.direct_snapshots.answer(call)
             self.ec2.visibility.made(call, answer, self.weather)
@@ -165,6 +167,8 @@ class Front:
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
             return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
         answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
+        if call.service == "iam":
+            self.ec2.visibility.made(call, answer, self.weather)
         self.trail.write(call, answer)
         return answer
 

@@ -32,6 +32,21 @@ UNKNOWN = {
     "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
 }
 """By resource type, the error that a call gets which names one too early."""
+IN_EC2 = "instance-profile-in-ec2"
+"""A profile is known to IAM for a while before EC2 knows it."""
+UNKNOWN_TO = {
+    ("ec2", IN_EC2): (
+        "InvalidParameterValue",
+        "Value ({}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+    ),
+    ("iam", "instance-profile"): ("NoSuchEntity", "Instance Profile {} cannot be found."),
+    ("iam", "role"): ("NoSuchEntity", "The role with name {} cannot be found."),
+    ("ebs", "snapshot"): ("ResourceNotFoundException", "The snapshot '{}' does not exist."),
+}
+"""By service and resource type, where the service has a word of its own for it, or no other has any."""
+EVERYWHERE = ("instance-profile", "role", IN_EC2)
+"""What is in no region."""
+LOOKING = ("Describe", "Get", "List")
 
 MADE_BY = {
     "CreateVolume": ("volume", rb"<volumeId>(vol-[0-9a-f]+)<"),
@@ -39,6 +54,8 @@ MADE_BY = {
     "CopySnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
     "CreateSecurityGroup": ("security-group", rb"<groupId>(sg-[0-9a-f]+)<"),
     "CreatePlacementGroup": ("placement-group", rb"<groupName>([^<]+)<"),
+    "CreateRole": ("role", rb"<RoleName>([^<]+)<"),
+    "CreateInstanceProfile": ("instance-profile", rb"<InstanceProfileName>([^<]+)<"),
     "StartSnapshot": ("snapshot", rb'"SnapshotId": "(snap-[0-9a-f]+)"'),
     "AllocateAddress": ("address", rb"<allocationId>(eipalloc-[0-9a-f]+)<"),
     "CreateKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
@@ -71,6 +88,8 @@ class Visibility:
             kind, where = MADE_BY[call.action]
             for identity in dict.fromkeys(re.findall(where, answer.body)):
                 self.hide(call.region, kind, identity.decode(), weather)
+                if kind == "instance-profile":
+                    self.hide(call.region, IN_EC2, identity.decode(), weather)
 
     def made_with(self, region: str, instance: Any, weather: Weather) -> None:
         """Take note of a new instance with its volumes and network interfaces, each for itself."""
@@ -84,21 +103,24 @@ class Visibility:
     def hide(self, region: str, kind: str, identity: str, weather: Weather) -> None:
         """Let a new resource be unseen for the times that it draws."""
         shortest, longest = weather.invisible_for(kind)
-        now = clock.monotonic()
+        now, unknown = clock.monotonic(), weather.unknown_for(kind)
         described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
-        if longest:
-            self._young.append(Young(region, kind, identity, described, known))
+        if longest or unknown:
+            place = "" if kind in EVERYWHERE else region
+            self._young.append(Young(place, kind, identity, described, max(known, now + unknown)))
 
     def check(self, call: Call) -> None:
         """Raise the Problem that a call meets which names something too early."""
-        if not self._young or call.action.startswith("Describe"):
+        if not self._young or call.action.startswith(LOOKING if call.service != "ec2" else "Describe"):
             return
         self._forget_the_old()
         named = {value for key, value in call.params.items() if not key.startswith("Tag")}
+        named.update(call.environ["PATH_INFO"].split("/") if call.service == "ebs" else ())
         for young in self._young:
-            if young.region == call.region and young.id in named and young.known > clock.monotonic():
-                code, message = UNKNOWN[young.kind]
-                raise Problem(code, message.format(young.id))
+            if young.region in ("", call.region) and young.id in named and young.known > clock.monotonic():
+                found = UNKNOWN_TO.get((call.service, young.kind)) or UNKNOWN.get(young.kind)
+                if found:
+                    raise Problem(found[0], found[1].format(young.id))
 
     @contextmanager
     def hidden(self, region: str, placement_groups: PlacementGroups) -> Iterator[None]:

@@ -115,6 +115,8 @@ class Weather(BaseModel):
     invisible: Invisible | dict[str, Invisible] = 0.0
     """Seconds for which a new resource is not described, and not known to other calls, though it is there; or for each
     resource type ("instance", "volume", "snapshot", "security-group", "placement-group", …, "*" for the others)."""
+    unknown: Seconds | dict[str, Seconds] = 0.0
+    """Seconds for which a new resource is described and still not known to other calls; or for each resource type."""
     pending: Seconds = 0.0
     """Seconds until a new machine runs."""
     shutting_down: Seconds = 0.0
@@ -162,6 +164,11 @@ class Weather(BaseModel):
         if isinstance(chosen, dict):
             chosen = chosen.get(resource_type, chosen.get("*", 0.0))
         return chosen if isinstance(chosen, tuple) else (chosen, chosen)
+
+    def unknown_for(self, resource_type: str) -> float:
+        """Return the time for which a new resource, described or not, is not known to other calls."""
+        chosen = self.unknown
+        return chosen.get(resource_type, chosen.get("*", 0.0)) if isinstance(chosen, dict) else chosen
 
     def carries_out_dry_runs_of(self, action: str) -> bool:
         """Say whether a dry run of an operation is none."""

@@ -63,7 +63,7 @@ class AccountSetup:
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
                 with with_leave():
-                    delivery.make(step)
+                    step.make()
             else:
                 step.make()
             made(region, step.what)

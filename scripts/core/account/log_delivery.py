@@ -143,20 +143,6 @@ class LogDelivery:
     def _tags(self) -> list[dict[str, str]]:
         return as_tags({SHARED: self.session.lab.name})
 
-    def make(self, step: Step) -> None:
-        """Make one thing. For some seconds IAM may not know yet what was made a moment before."""
-        began = clock.monotonic()
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            try:
-                step.make()
-            except ClientError as refusal:
-                unknown = refusal.response["Error"]["Code"] == "NoSuchEntity"
-                if not unknown or clock.monotonic() - began > self.session.cloud.settling_seconds:
-                    raise
-                self.session.pause(pause)
-            else:
-                return
-
     def settle(self) -> None:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
         began, known = clock.monotonic(), self.session.cloud.settling_seconds

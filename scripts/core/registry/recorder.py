@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.core.current_experiment import current_experiment
 from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
-from scripts.core.registry.known_soon import WAITED, KnownSoon
+from scripts.core.registry.known_soon import SERVICES, WAITED, KnownSoon
 from scripts.core.registry.record import Event, Record, actor, new_id, now
 from scripts.core.registry.redaction import text_without_secrets, without_secrets
 from scripts.core.registry.registry import Registry
@@ -69,6 +69,7 @@ class Recorder:
     """Returns the account that calls are made in. Raises LabError where that can't be known."""
 
     def __post_init__(self) -> None:
+        self._known_soon = KnownSoon(self.registry, self.not_found_codes)
         self._polls: dict[str, _Poll] = {}
         self._lock = threading.Lock()
 
@@ -78,7 +79,8 @@ class Recorder:
         events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
         events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
         events.register_last("before-call", self._unless_transfer(self._write_intent))
-        events.register("needs-retry.ec2", KnownSoon(self.registry, self.not_found_codes).wait)
+        for service in SERVICES:
+            events.register(f"needs-retry.{service}", self._known_soon.wait)
         events.register("after-call", self._unless_transfer(self._write_answer))
         events.register("after-call-error", self._unless_transfer(self._write_failure))
 
