@@ -1,5 +1,7 @@
 """A launched machine of the local cloud that is a real host, and the user who may log in to it."""
 
+from tests.hosts.host import QUICK
+
 
 def be_the_machine(cloud, lab, host, member, key):
     """Let a host be the machine of a launched experiment, with its host key on the console and a member's account."""
@@ -25,7 +27,7 @@ def let_in(lab, host, member, key):
     home = lab.path.parent / "home"
     (home / ".ssh").mkdir(parents=True, exist_ok=True)
     (home / ".ssh/config").write_text(
-        f"Match host 127.0.0.1\n  Port {host.port}\n  IdentityFile {key.file}\n  ConnectionAttempts 5\n"
+        f"Match host 127.0.0.1\n  Port {host.port}\n  IdentityFile {key.file}\n  {QUICK}\n  ConnectionAttempts 5\n"
     )
     lab.write(f"members/{member}.toml", f'keys = ["{key.line}"]\n')
     return {"HOME": str(home), "MEMBER": member}

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tests.hosts.host import QUICK
+
 
 @pytest.fixture
 def at_home(host_with_sshd, lab, tmp_path, key_pairs):
@@ -14,7 +16,7 @@ def at_home(host_with_sshd, lab, tmp_path, key_pairs):
     (tmp_path / "home/.ssh").mkdir(parents=True)
     (tmp_path / "home/.ssh/config").write_text(
         f"Host there\n  HostName 127.0.0.1\n  Port {host_with_sshd.port}\n  User carol\n  IdentityFile {carol.file}\n"
-        f"  UserKnownHostsFile {tmp_path / 'known_hosts'}\n  ConnectionAttempts 5\n"
+        f"  UserKnownHostsFile {tmp_path / 'known_hosts'}\n  {QUICK}\n  ConnectionAttempts 5\n"
     )
     lab.write("members/carol.toml", f'keys = ["{carol.line}"]\ngroups = ["sudo"]\n')
     lab.home = str(tmp_path / "home")
