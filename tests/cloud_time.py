@@ -38,7 +38,8 @@ def live_by(file: Path, *, waits: bool, put: Callable[[Any, str, Any], None] = s
     put(scripts_clock, "monotonic", clock.monotonic)
     put(scripts_clock, "sleep", sleep)
     put(scripts_clock, "sleep_unless", lambda event, seconds: pause(seconds, event))
-    put(scripts_clock, "wait_for", _wait_for if waits else _pass_unless_done)
+    if not waits:
+        put(scripts_clock, "wait_for", _pass_unless_done)
     # botocore pauses before it tries again, and its waiters between their looks.
     put(botocore.endpoint, "time", SimpleNamespace(sleep=sleep))
     put(botocore.waiter, "time", SimpleNamespace(sleep=sleep))
@@ -51,15 +52,11 @@ def _pass(seconds: float, unless: Event) -> bool:
     return unless.is_set()
 
 
-def _pass_unless_done(calls: Collection[Future[Any]], seconds: float) -> None:
-    if not wait(calls, min(seconds, STALL), FIRST_COMPLETED).done:
-        clock.CLOCK.advance(seconds)
-
-
-def _wait_for(calls: Collection[Future[Any]], seconds: float) -> None:
-    until = clock.monotonic() + seconds
-    while (left := until - clock.monotonic()) > 0 and not wait(calls, min(left, LOOK), FIRST_COMPLETED).done:
-        pass
+def _pass_unless_done(calls: Collection[Future[Any]], seconds: float) -> float:
+    if wait(calls, min(seconds, STALL), FIRST_COMPLETED).done:
+        return 0.0
+    clock.CLOCK.advance(seconds)
+    return seconds
 
 
 def _wait(seconds: float, unless: Event) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from scripts.core.capacity.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
 from tests.living import living_in
+from tests.many_regions import run_machines
 
 C = ErrorCategory
 FIRST, LAST = "us-east-1", "us-west-2"
@@ -98,6 +99,7 @@ ROWS: dict[ErrorCategory, tuple[Row, ...]] = {
 NEXT, ELSEWHERE = "notes it and asks the next pool", "leaves the region out and asks the next"
 AGAIN, STOP = "sends the same request again, by the same token", "stops, with AWS's message"
 OUT = "shows the region as out, with AWS's message"
+SHOWN = "shows what the other regions have, names this one with AWS's message, exit 3"
 LAUNCHES = {
     **dict.fromkeys(C, NEXT), **dict.fromkeys(REGION_OUT, ELSEWHERE), **dict.fromkeys(TRANSIENT, AGAIN),
     **dict.fromkeys(STOPS, STOP), C.CLIENT_TOKEN_REUSED: "sends the request again, by a new token",
@@ -112,6 +114,15 @@ DOES: dict[str, dict[ErrorCategory, str]] = {
     "sweep": {
         **dict.fromkeys(C, "each of its launches as launch does"),
         **dict.fromkeys(STOPS, "that launch fails with AWS's message, the others go on"),
+    },
+    **{
+        command: {**dict.fromkeys(C, does), C.THROTTLED: "asks again", C.AMBIGUOUS: "asks again"}
+        for command, does in {
+            "status": f"{SHOWN}; what lives there by the registry is shown as not seen",
+            "teardown": "deletes what is elsewhere; names what may be there yet with AWS's message, exit 1",
+            "audit": f"{SHOWN}; 1 where no region is seen", "datasets": SHOWN,
+            "snapshot-copy": f"{SHOWN}; a region that is copied to fails alone, exit 1",
+        }.items()
     },
 }  # fmt: skip
 """Command -> what it does. Each category has its word."""
@@ -279,6 +290,61 @@ def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_th
     states = sorted((event["state"], event["why"]) for event in ended.events if event["event"] == "variation")
     assert [state for state, _ in states] == ["failed", "runs"]
     assert f"{LAST}: {fatal.code}: {fatal.message}" in states[0][1]
+
+
+def unreadable(command):
+    """Return regions that each answer a row on which a command goes on without them, and faults that it asks again."""
+    lasting = [ROWS[category][0] for category, does in DOES[command].items() if does != "asks again"]
+    met = dict(zip([FIRST, *OTHERS, "eu-south-1", "ap-southeast-4", "me-south-1", "af-south-1"], lasting, strict=False))
+    assert len(met) == len(lasting)
+    passing = [row.fault(LAST, "Describe*", times=1) for row in (*ROWS[C.THROTTLED][:1], *ROWS[C.AMBIGUOUS][1:3])]
+    return met, [*weather_of(met, "Describe*"), *passing]
+
+
+def names_each(ended, met):
+    """Check that each region is named once, with AWS's own message."""
+    unseen = [event for event in ended.events if event["event"] == "unseen"]
+    assert sorted(event["region"] for event in unseen) == sorted(met)
+    for event in unseen:
+        row = met[event["region"]]
+        assert f"{row.code}: {words_of(row, event['region'])}" in event["why"]
+
+
+def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cloud):
+    met, faults = unreadable("status")
+    a_lab_in(lab, [*met, LAST])
+    run_machines(lab, LAST, list(met))
+    cloud.weather(faults=faults)
+    status = lab.run("status", JSON="1")
+    assert status.code == 3, status.err
+    states = {event["region"]: event["state"] for event in status.events if event["event"] == "resource"}
+    assert states == {LAST: "running", **dict.fromkeys(met, "not seen")}
+    names_each(status, met)
+    cloud.weather(faults=faults)
+    ended = lab.teardown("*", YES="1")
+    assert ended.code == 1
+    assert [event["experiment"] for event in ended.events if event["event"] == "gone"] == ["demo"]
+    failed = {event["experiment"]: event["why"] for event in ended.events if event["event"] == "failed"}
+    assert len(failed) == len(met)
+    for number, (region, row) in enumerate(met.items()):
+        assert f"{region}: not seen: DescribeInstances: {row.code}: {words_of(row, region)}" in failed[f"lost-{number}"]
+    assert living_in(cloud, LAST, "instance") == []
+
+
+def test_audit_datasets_and_copies_go_on_without_the_regions_that_answer_a_row(lab, cloud):
+    met, faults = unreadable("audit")
+    a_lab_in(lab, [*met, LAST])
+    for script, variables, event, shown in (
+        ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit", {"regions": [LAST, "global"]}),
+        ("datasets", {}, "data-set", {"region": LAST}),
+        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy", {"state": "completed"}),
+    ):
+        allowed = [fault for fault in faults if script != "snapshot_copy" or fault["region"] != "us-east-2"]
+        cloud.weather(faults=allowed)
+        ended = lab.run(script, JSON="1", **variables)
+        assert ended.code == 3, ended.err
+        assert shown.items() <= [one for one in ended.events if one["event"] == event][-1].items()
+        names_each(ended, {region: row for region, row in met.items() if region in {one["region"] for one in allowed}})
 
 
 def print_table():

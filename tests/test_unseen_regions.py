@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.core.aws.region_queries import RegionQueries
 from tests.full import examples
+from tests.many_regions import run_machines
 
 SEEN = "us-west-2"
 ILL = {
@@ -35,22 +36,6 @@ def ill(lab, cloud):
     return lab
 
 
-def run_machines(lab, cloud):
-    """Let a machine run in each region, by the lab's registry."""
-    cloud.weather()
-    for name, region in (("demo", SEEN), ("lost", "us-east-1")):
-        lab.write(f"experiments/{name}.toml", f'types = ["g5.xlarge"]\nregions = ["{region}"]\n')
-        assert lab.launch(name).code == 0
-    mine = [json.dumps(record) for record in lab.records() if record.get("experiment") == "lost"]
-    moved = [
-        text.replace("us-east-1", region).replace('"lost"', f'"lost-{n}"').replace('"i-', f'"i-{n}')
-        for n, region in enumerate(ILL)
-        for text in (mine if n else ())
-    ]
-    lab.registry.write_text(json.dumps([*lab.records(), *map(json.loads, moved)]))
-    cloud.weather(faults=FAULTS)
-
-
 def of(ended, event):
     return [one for one in ended.events if one["event"] == event]
 
@@ -65,7 +50,9 @@ def names_each(ended):
 
 
 def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
-    run_machines(ill, cloud)
+    cloud.weather()
+    run_machines(ill, SEEN, list(ILL))
+    cloud.weather(faults=FAULTS)
     status = ill.run("status", JSON="1")
     assert status.code == 3, status.err
     assert {(one["region"], one["state"]) for one in of(status, "resource")} == {

@@ -33,9 +33,11 @@ def sleep_unless(event: Event, seconds: float) -> bool:
     return event.wait(seconds)
 
 
-def wait_for(calls: Collection[Future[Any]], seconds: float) -> None:
-    """Wait until one of several calls to AWS is over, at most so long."""
+def wait_for(calls: Collection[Future[Any]], seconds: float) -> float:
+    """Wait until one of several calls to AWS is over, at most so long; return how long that was."""
+    began = time.monotonic()
     wait(calls, seconds, FIRST_COMPLETED)
+    return time.monotonic() - began
 
 
 def nap(seconds: float) -> None:

@@ -70,6 +70,15 @@ def not_seen(unseen: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(some)}: not seen: {why}" for why, some in regions.items()]
 
 
+@dataclass(slots=True)
+class _Sent:
+    """A query under way."""
+
+    key: Key
+    left: float
+    """Seconds until its deadline."""
+
+
 class RegionQueries:
     """Sends queries for one command, which may do so from several threads."""
 
@@ -81,21 +90,22 @@ class RegionQueries:
         """Return all responses that arrive in time. Errors that are neither AWS's nor the network's are raised."""
         responses: Responses[Found] = Responses()
         waiting = deque(_by_turns(queries))
-        sent: dict[Future[Found], tuple[Key, float]] = {}
+        sent: dict[Future[Found], _Sent] = {}
         with waiting_line() as show:
             try:
                 while waiting or sent:
                     while waiting and self._slots.acquire(blocking=not sent):
                         key = waiting.popleft()
-                        sent[begin(queries[key])] = (key, clock.monotonic())
-                    clock.wait_for(list(sent), self._pause(began for _, began in sent.values()))
-                    for future, (key, began) in list(sent.items()):
-                        if future.done() or clock.monotonic() - began >= self.timeout:
+                        sent[begin(queries[key])] = _Sent(key, self.timeout)
+                    waited = clock.wait_for(list(sent), min(TICK, *(one.left for one in sent.values())))
+                    for future, one in list(sent.items()):
+                        one.left = max(0.0, one.left - waited)
+                        if future.done() or not one.left:
                             del sent[future]
                             self._slots.release()
-                            self._take(future, key, responses)
+                            self._take(future, one.key, responses)
                     waiting = deque(_still_asked(waiting, responses))
-                    show(sorted({region for (region, _), _ in sent.values()}))
+                    show(sorted({one.key[0] for one in sent.values()}))
             finally:
                 for _ in sent:
                     self._slots.release()
@@ -103,10 +113,6 @@ class RegionQueries:
         responses.found = {key: found[key] for key in queries if key in found}
         responses.failures = {key: failures[key] for key in queries if key in failures}
         return responses
-
-    def _pause(self, began: Iterable[float]) -> float:
-        """Return the seconds until the next deadline, or the next tick."""
-        return max(0.0, min(TICK, min(began) + self.timeout - clock.monotonic()))
 
     def _take(self, future: Future[Found], key: Key, responses: Responses[Found]) -> None:
         try:
@@ -119,9 +125,9 @@ class RegionQueries:
 
 def in_time(query: Query[Found], seconds: float) -> Found:
     """Return the response to one query. Raises NoResponse where none arrives in time, else what the query raises."""
-    future, began = begin(query), clock.monotonic()
-    while not future.done() and clock.monotonic() - began < seconds:
-        clock.wait_for([future], TICK)
+    future, left = begin(query), seconds
+    while not future.done() and left > 0:
+        left -= clock.wait_for([future], min(TICK, left))
     return _result(future, seconds)
 
 
