@@ -221,6 +221,7 @@ def test_the_first_end_that_is_heard_of_is_the_true_one_and_is_not_before_the_be
 
 def test_what_costs_nothing_is_no_charge_and_what_is_unknown_is():
     assert metered(made(Monthly=0.0)) == []
+    assert [one.id for one in metered(made(Monthly=0.0), made(identity="d-2"))] == ["d-2"]
     assert metered(made(Monthly=None))[0].rate == Hourly(None)
     assert metered(made(), kind=Free()) == []
     assert metered(found(), kind=Free()) == [], "not even of what is unknown"
@@ -368,6 +369,7 @@ def ahead(count=1, lab=LAB, **written):
         ({"markets": ["spot"], "types": ["g5.2xlarge"]}, DISKS, 1),
         ({"markets": ["reservation:cr-0123456789abcdef0"]}, DISKS, 0),
         ({"root": {"gib": 2000}}, 2.0 + DISKS, 0),
+        ({"root": {"gib": 100}, "markets": ["spot"]}, 0.4 + 0.105, 0),
         ({"scratch": [{"gib": 1000, "mount": "/s"}]}, 2.0 + DISKS, 0),
         ({"data": [{"dataset": "speech", "mount": "/data"}]}, 1.0 + DISKS, 1),
         ({"regions": ["us-east-1", "eu-west-1"]}, 1.0 + DISKS, 3),
@@ -399,6 +401,7 @@ def test_promised_is_what_lives_until_it_ends_by_itself_or_for_a_day():
     assert promised([lives(due=now + 3 * HOUR)], now) == (pytest.approx(6.0), 0)
     assert promised([lives()], now) == (pytest.approx(28.0), 0)
     assert promised([lives(due=now), lives(due=now - HOUR), lives(began=now - DAY)], now) == (0, 0)
+    assert promised([lives(hourly=None, due=now)], now) == (0, 0), "what is over costs nothing, whatever its price"
     assert promised([lives(ended=NOON + HOUR, due=now + 3 * HOUR)], now) == (0, 0)
     assert promised([lives(hourly=None), lives(hourly=1.0, due=now + HOUR)], now) == (pytest.approx(1.0), 1)
 

@@ -15,6 +15,7 @@ SECRETS = [
     "auth_tokens", "password", "db_password", "PGPASSWORD", "MYSQL_PWD", "passwd", "passphrase", "secret",
     "client_secret", "SECRETS", "credential", "credentials", "auth", "basic_auth", "auth_header", "private_key",
     "signing_key", "token_value", "password2", "secret_string", "hf_token_base64", "bearer", "oauth_token",
+    "aws_token",
 ]  # fmt: skip
 NONE = [
     "lr", "seed", "epochs", "max_tokens", "num_tokens", "tokens", "tokenizer", "tokenizer_name", "pad_token",

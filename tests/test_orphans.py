@@ -1,0 +1,165 @@
+"""Whose an orphan is decides whether an audit deletes it; what is in use or somebody's is left alone, and named."""
+
+import pytest
+
+from scripts.core.account.audit import Finding, Verdict
+from scripts.core.account.orphans import delete_orphans, forget, named, of_registry, of_whom, sorted_out, take_in
+from scripts.core.errors import LabError
+from scripts.core.kind import Resource
+from scripts.core.registry.record import person
+from tests.small_aws import SETTLING, small_lab
+
+ME = "me@here"
+
+
+def thing(identity="vol-1", kind="volume", experiment="foo", state="available"):
+    return Resource(kind=kind, id=identity, region="us-east-1", experiment=experiment, state=state)
+
+
+def orphan(identity="vol-1", kind="volume", experiment="foo", state="available", verdict=Verdict.ORPHAN, **more):
+    return Finding(verdict, thing(identity, kind, experiment, state), 1.0, "", **{"by": ME, **more})
+
+
+def deleted(*found, whose=ME, caller=""):
+    """Return the ids of what is deleted, and why the rest is not."""
+    goes, stays = sorted_out(found, whose, caller)
+    return [one.resource.id for one in goes], {one.resource.id: one.spared for one in stays}
+
+
+def test_ones_own_orphans_go_and_nothing_else_that_was_found():
+    others = [orphan(f"x-{verdict}", verdict=verdict) for verdict in Verdict if verdict is not Verdict.ORPHAN]
+    assert deleted(orphan(), *others) == (["vol-1"], {})
+
+
+def test_somebody_elses_stay_unless_they_or_everyone_are_meant():
+    theirs = orphan(by="you@there")
+    assert deleted(theirs) == ([], {"vol-1": "made by you@there: OF=you@there means it"})
+    assert deleted(theirs, whose="you@there") == deleted(theirs, whose="everyone") == (["vol-1"], {})
+    assert deleted(orphan(), whose="you@there")[0] == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "owner", "goes"),
+    [("role/me", "role/me", True), ("role/me", "role/you", False), ("", "role/you", True), ("role/me", "", True)],
+)
+def test_what_cloudtrail_says_that_another_made_stays(caller, owner, goes):
+    said = {} if goes else {"vol-1": "made by role/you, by CloudTrail: ONLY=vol-1 means it"}
+    assert deleted(orphan(owner=owner), caller=caller) == (["vol-1"] if goes else [], said)
+
+
+@pytest.mark.parametrize(
+    ("state", "goes"),
+    [("pending", False), ("running", False), ("running (why)", False), ("stopping", False), ("stopped", True)],
+)
+def test_an_instance_that_somebody_may_be_working_on_stays(state, goes):
+    said = {} if goes else {"i-1": "it runs: ONLY=i-1 means it"}
+    assert deleted(orphan("i-1", "instance", state=state)) == (["i-1"] if goes else [], said)
+
+
+def test_what_an_instance_that_stays_holds_stays_too():
+    runs = orphan("i-1", "instance", state="running")
+    other = orphan("i-2", "instance", state="stopped")
+    held, loose = orphan("vol-1", attached=("i-1",)), orphan("vol-2", attached=("i-2",))
+    group, anothers = orphan("sg-1", "security-group"), orphan("sg-2", "security-group", "bar")
+    goes, stays = deleted(runs, other, held, loose, group, anothers)
+    assert goes == ["i-2", "vol-2", "sg-2"]
+    assert (stays["vol-1"], stays["sg-1"]) == ("used by i-1", "used by i-1")
+
+
+def test_what_was_spared_before_stays_for_that_reason():
+    marked = orphan(spared="marked keep at teardown", by="you@there")
+    assert deleted(marked) == ([], {"vol-1": "marked keep at teardown"})
+    kept = orphan("vol-2", spared="marked keep at teardown")
+    assert deleted(kept, orphan("sg-1", "security-group"))[0] == ["sg-1"], "a volume that stays holds nothing"
+
+
+def test_who_is_meant_is_oneself_or_somebody_or_everyone():
+    assert of_whom("") == person().replace(" ", "_")
+    assert (of_whom("you@there"), of_whom("everyone")) == ("you@there", "everyone")
+    with pytest.raises(LabError, match="OF: 'you' is nobody"):
+        of_whom("you")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ORPHAN, Verdict.COPY, Verdict.ANOTHERS])
+def test_what_is_named_goes_whoever_made_it_in_the_order_of_the_names(verdict):
+    found = [orphan("vol-1", verdict=verdict, by="you@there"), orphan("vol-2"), orphan("vol-3")]
+    assert [one.resource.id for one in named(found, "vol-2 vol-1 vol-2")] == ["vol-2", "vol-1"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (Verdict.UNFINISHED, "an experiment's"),
+        (Verdict.GHOST, "not in AWS"),
+        (Verdict.STRANGER, "not the lab's"),
+        (Verdict.OUTSTAYED, "a kept volume"),
+        (Verdict.KEPT, "a kept volume"),
+    ],
+)
+def test_what_is_not_an_audits_to_delete_is_refused_by_its_name(verdict, said):
+    with pytest.raises(LabError, match=f"ONLY: vol-1 is {said}"):
+        named([orphan(verdict=verdict)], "vol-1")
+
+
+def test_what_was_not_found_and_what_is_attached_is_refused():
+    with pytest.raises(LabError, match="ONLY: 'vol-9' is none of what was found"):
+        named([orphan()], "vol-1 vol-9")
+    attached = [orphan(attached=("i-1", "i-0")), orphan("i-1", "instance"), orphan("i-0", "instance")]
+    with pytest.raises(LabError, match="ONLY: vol-1 is attached to i-0, i-1; name that too"):
+        named(attached, "vol-1")
+    with pytest.raises(LabError, match="attached to i-1; name"):
+        named(attached, "vol-1 i-0")
+    assert len(named(attached, "vol-1 i-1 i-0")) == 3
+
+
+def test_a_lost_registry_is_named_by_eight_digits_of_its_id_at_least():
+    first, second = f"{'a' * 9}1", f"{'a' * 9}2"
+    found = [orphan("vol-1", verdict=Verdict.ANOTHERS, registry=first),
+             orphan("vol-2", verdict=Verdict.ANOTHERS, registry=first),
+             orphan("vol-3", verdict=Verdict.ANOTHERS, registry=second),
+             orphan("vol-4", verdict=Verdict.ORPHAN, registry=first),
+             orphan("vol-5", verdict=Verdict.ANOTHERS, registry="bbbbbbbb")]  # fmt: skip
+    assert [one.resource.id for one in of_registry(found, first)] == ["vol-1", "vol-2"]
+    assert [one.resource.id for one in of_registry(found, "b" * 8)] == ["vol-5"]
+    for identity, many in (("a" * 9, 2), ("b" * 7, 1), ("c" * 8, 0), ("", 3)):
+        with pytest.raises(LabError, match=f"ONLY: '{identity}' is the id of {many} registries here"):
+            of_registry(found, identity)
+
+
+@pytest.fixture
+def lab():
+    with small_lab() as made:
+        yield made
+
+
+def test_orphans_are_deleted_until_they_are_gone_and_named(lab):
+    (instance,) = lab.launch(volumes=1)
+    volume = next(iter(lab.aws.there() - {instance}))
+    lab.wait(SETTLING + 1)
+    records = {one: next(t["Value"] for t in lab.aws.things[one].item["Tags"] if t["Key"] == "lab:record")
+               for one in (instance, volume)}  # fmt: skip
+    lab.registry.all.clear()
+    found = [Finding(Verdict.ORPHAN, Resource(kind=one.split("-")[0], id=one, region="us-east-1", experiment="foo",
+                                              record=record), 1.0, "") for one, record in records.items()]  # fmt: skip
+    assert sorted(delete_orphans(lab.session, found, lambda _: None, lambda *_: None)) == sorted([instance, volume])
+    assert lab.aws.there() == set()
+
+
+def test_ghosts_are_struck_out_and_without_any_nothing_is_noted(lab):
+    forget(lab.session, [])
+    assert lab.registry.all == []
+    forget(lab.session, [orphan(), orphan("vol-2")])
+    assert lab.notes("gone") == ["vol-1", "vol-2"]
+
+
+def test_what_is_taken_in_is_each_experiments_and_the_registry_answers_for_its_maker(lab):
+    ids = ["a" * 32, "b" * 32]
+    found = [orphan("vol-2", experiment="foo", registry=ids[1]), orphan("vol-1", experiment="bar", registry=ids[0]),
+             orphan("vol-3", experiment="foo", registry=ids[0]),
+             orphan("sg-1", "security-group", None, registry=ids[0])]  # fmt: skip
+    take_in(lab.session, found)
+    assert lab.registry.ids() == ids
+    living = {name: sorted(r.id for r in lab.session.holdings(name).living) for name in ("foo", "bar")}
+    assert living == {"foo": ["vol-2", "vol-3"], "bar": ["vol-1"]}
+    noted = [record.experiment for record in lab.registry.all if "found" in (record.note or {})]
+    assert noted == [None, "bar", "foo"]
