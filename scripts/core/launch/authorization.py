@@ -25,9 +25,9 @@ def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
     try:
         sts = cloud.client("sts", region)
         decoded = json.loads(sts.decode_authorization_message(EncodedMessage=encoded["message"])["DecodedMessage"])
-    except (ClientError, BotoCoreError, ValueError, LookupError, TypeError, AttributeError):
-        # Not allowed to ask either, or told in another form: without the code, which helps nobody.
-        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)
         why = "an explicit deny" if decoded.get("explicitDeny") else "no policy allows it"
         context = decoded["context"]
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
+    except (ClientError, BotoCoreError, ValueError, LookupError, TypeError, AttributeError):
+        # Not allowed to ask either, or told in another form: without the code, which helps nobody.
+        return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)
