@@ -319,6 +319,13 @@ def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab,
     assert [event["meaning"] for event in events(ended, "refused")] == ["RESERVATION_UNUSABLE"]
 
 
+def test_an_instance_that_can_be_neither_seen_nor_taken_down_is_named_with_awss_reason_in_one_line(lab, cloud):
+    cloud.weather(faults=[{"action": "DescribeInstances", "code": "InvalidAction", "message": "no such action"}])
+    error = lab.launch().error
+    assert error.startswith("error: DescribeInstances in us-east-1: InvalidAction: no such action; and what was made")
+    assert error.endswith("run `make teardown EXP=demo`")
+
+
 def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with_what_to_write(lab, cloud):
     lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nroot = { device = "/dev/xvda", gib = 100 }\n')
     ended = lab.launch()

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.aws_errors import described, in_one_line
+from scripts.core.aws.aws_errors import AWS_ERRORS, described, in_one_line
 from scripts.core.capacity.capacity import Pool, Search, Wishes
 from scripts.core.capacity.error_codes import STOPS, ApiError, ErrorCategory
 from scripts.core.capacity.offerings import Failure, Zones, zones_of
@@ -273,7 +273,7 @@ class Launch:
             self.listener.taking_down()
             remove_everything(self.session, self.name, self.listener.deleted)
         except BaseException as failure:
-            first, second = (str(error) or "interrupted" for error in (problem, failure))
+            first, second = (_reason(error) or "interrupted" for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"
             raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
 
@@ -293,3 +293,7 @@ class Launch:
             else "no machine was"
         )
         return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"
+
+
+def _reason(error: BaseException) -> str:
+    return described(error) if isinstance(error, AWS_ERRORS) else str(error)
