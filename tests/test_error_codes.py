@@ -133,6 +133,15 @@ def test_an_error_names_its_region_whether_aws_answered_or_nobody(cloud):
         assert described(caught.value).startswith(f"DescribeRegions in eu-west-2: {said}")
 
 
+def test_awss_message_is_shown_where_waiting_does_not_help_without_what_is_encoded_in_it():
+    told = ApiError("UnauthorizedOperation", BY_POLICY, 403).explained
+    assert told.startswith("denied by an organization policy (UnauthorizedOperation): You are not authorized")
+    assert told.endswith("service control policy.")
+    assert ApiError("InsufficientInstanceCapacity", "We lack it.", 500).explained == (
+        "insufficient capacity (InsufficientInstanceCapacity)"
+    )
+
+
 def test_every_category_has_a_code_or_a_message_of_its_own():
     by_message = {C.SUBSCRIPTION_REQUIRED, C.REGION_DENIED, C.RESERVATION_UNUSABLE, C.FATAL}
     assert {*CATEGORIES.values(), *PREFIXES.values()} | by_message == set(C)

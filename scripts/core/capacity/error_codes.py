@@ -114,6 +114,8 @@ EVERYWHERE = ("Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSig
               "MissingAuthenticationToken", "RequestExpired", "SignatureDoesNotMatch")  # fmt: skip
 """What each region would say, whatever is asked of it: the clock, the session or the account is wrong."""
 
+ENCODED = "Encoded authorization failure message"
+"""What comes behind it is for sts:DecodeAuthorizationMessage alone."""
 NO_DEFAULT_SUBNET = "no default subnet for availability zone"
 NO_SUBNETS = "no subnets found for the default vpc"
 POLICY_DENIES = re.compile(r"explicit deny in an? (service|resource) control policy")
@@ -182,8 +184,8 @@ class ApiError:
     def explained(self) -> str:
         """The error in one line, with AWS's own message where waiting does not help."""
         passing = {*TRANSIENT, _C.INSUFFICIENT_CAPACITY}
-        said = "" if self.category in passing or not self.message else f": {' '.join(self.message.split())}"
-        return f"{self}{said}"
+        said = " ".join(self.message.partition(ENCODED)[0].split())
+        return f"{self}: {said}" if said and self.category not in passing else str(self)
 
     def __str__(self) -> str:
         return f"{self.category.value} ({self.code})"

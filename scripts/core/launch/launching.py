@@ -12,7 +12,7 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, described, in_one_line
 from scripts.core.capacity.capacity import Pool, Search, Wishes
 from scripts.core.capacity.error_codes import STOPS, ApiError, ErrorCategory
-from scripts.core.capacity.offerings import Failure, Zones, zones_of
+from scripts.core.capacity.offerings import Failure, Zones, known, zones_offering, zones_with_default_subnet
 from scripts.core.capacity.rounds import pauses
 from scripts.core.capacity.wishes import wishes
 from scripts.core.console import warn
@@ -84,7 +84,10 @@ class Launch:
         def unknown(problem: Failure) -> None:
             warn(f"which zones to try is known in part: {described(problem)}")
 
-        return zones_of(self.session.cloud.ec2(region), self.experiment.types, unknown)
+        ec2, types = self.session.cloud.ec2(region), self.experiment.types
+        # Both at the same time: every region has refused by now, and others look for capacity too.
+        default = self.session.threads.submit(known, lambda: zones_with_default_subnet(ec2), unknown)
+        return Zones(known(lambda: zones_offering(ec2, types), unknown), default.result())
 
     @property
     def missing(self) -> int:
@@ -137,7 +140,8 @@ class Launch:
             return
         self._may_hold_something = self._has_asked = True
         region = str(intent.region)
-        with suppress(Refused):  # nothing was made, as far as it says; the search asks in its own order
+        # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
+        with suppress(Refused, Unclear):
             ask(
                 self.session.cloud.ec2_asking_once(region), request, token_of(intent),
                 self.session.launch_bucket(region), renew=False,
