@@ -90,6 +90,14 @@ def test_a_zone_without_a_default_subnet_is_out_for_all_types_and_markets():
     assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1a"))
 
 
+def test_a_named_subnet_that_is_gone_leaves_the_others_of_the_region():
+    looking = search(REGIONS[:1], TYPES[:1], subnets={"us-east-1": ["subnet-1", "subnet-2"]})
+    gone = ApiError("InvalidSubnetID.NotFound", "The subnet ID 'subnet-1' does not exist", 400)
+    pools = asked(looking, lambda pool: gone if pool.subnet == "subnet-1" else EMPTY)
+    assert [pool.subnet for pool in pools] == ["subnet-1", "subnet-2"]
+    assert not looking.exhausted()
+
+
 def test_an_error_is_everywhere_s_only_when_every_region_says_so():
     looking = search(REGIONS[:2])
     looking.refused(Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("AuthFailure", "", 401))

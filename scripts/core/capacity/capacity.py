@@ -108,7 +108,7 @@ class Search:
         self.refusals[pool] = error
         if exclusion := _exclusion_for(pool, error):
             self.ruled_out.setdefault(exclusion, error.explained)
-        if error.category in REGION_OUT:
+        if error.category in REGION_OUT and not error.is_about_a_subnet:
             self._region_errors.setdefault(pool.region, error)
 
     def exclude_region(self, region: str, reason: str, error: ApiError | None = None) -> None:
@@ -215,5 +215,5 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
         case ErrorCategory.ZONE_UNAVAILABLE if zone and error.lacks_default_subnet:
             found = Exclusion(pool.region, zone=error.zone_refused or zone)
         case category if category in REGION_OUT:
-            found = Exclusion(pool.region)
+            found = Exclusion(pool.region, subnet=pool.subnet if error.is_about_a_subnet else None)
     return found

@@ -171,6 +171,11 @@ class ApiError:
         return NO_DEFAULT_SUBNET in self.message.lower()
 
     @property
+    def is_about_a_subnet(self) -> bool:
+        """Whether another subnet of the region may do."""
+        return bare(self.code) == "InvalidSubnetID.NotFound"
+
+    @property
     def is_about_credentials(self) -> bool:
         """Whether wrong credentials would have the same response."""
         return self.code in CREDENTIAL_CODES
