@@ -109,7 +109,6 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
         world.see(cloud.inventory())
         ended = lab.run(script, MEMBER="alice", HOME=home, **variables)
         assert ended.code == code, f"{script}: {ended.out} {ended.err}"
-        world.see(cloud.inventory())
 
     home = str(lab.path.parent / "home")
     lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
@@ -162,6 +161,7 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     work_on_a_table(run)
     work_on_several_nodes(run, lab, cloud)
     come_and_go(run, lab, cloud)
+    world.see(cloud.inventory())
     for call in cloud.calls(everyone=True):
         world.hear(call)
     # The doctor makes a dry run of all that the policy allows, which would make all of it seem needed.
@@ -209,6 +209,8 @@ def come_and_go(run, lab, cloud):
     cloud.end(machine["id"], machine["region"], "Server.SpotInstanceTermination")
     watching.communicate(timeout=60)
     run("teardown", EXP="spot")
+    held = {"action": "DeleteSecurityGroup", "region": "us-east-1", "code": "DependencyViolation", "times": 15}
+    cloud.weather(faults=[held])  # so long that it is asked what holds the group
     run("teardown_lab", REGIONS="us-east-1 us-west-2", YES="1")
 
 
