@@ -12,7 +12,7 @@ from typing import TypeVar
 from tests.local_cloud_client import LocalCloud
 
 Found = TypeVar("Found")
-LOOK, PATIENCE = 0.01, 60.0
+LOOK, PATIENCE = 0.02, 60.0
 """Seconds."""
 
 
