@@ -7,7 +7,7 @@ import pytest
 from scripts.core.registry.record import Event, Record
 from scripts.registries.file_registry import FileRegistry
 from tests.living import DEAD, living_in
-from tests.waiting import wait_until
+from tests.waiting import in_quick_motion, wait_until
 
 SPEECH = """
 types = ["g5.xlarge"]
@@ -117,7 +117,8 @@ def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(
     cloud.advance(600)
     for end in ends:
         process.send_signal(end)
-    out, err = process.communicate(timeout=30)
+    with in_quick_motion(cloud, 1000):  # one that was sent meanwhile is waited for
+        out, err = process.communicate(timeout=60)
     assert process.returncode == (-9 if signal.SIGKILL in ends else 130), err
     if signal.SIGKILL not in ends:
         assert "what runs goes on running; `make sweep EXP=speech` launches the rest" in out
