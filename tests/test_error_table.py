@@ -114,6 +114,7 @@ DOES: dict[str, dict[ErrorCategory, str]] = {
     "sweep": {
         **dict.fromkeys(C, "each of its launches as launch does"),
         **dict.fromkeys(STOPS, "that launch fails with AWS's message, the others go on"),
+        C.CLIENT_TOKEN_REUSED: "each of its launches as launch does",
     },
     **{
         command: {**dict.fromkeys(C, does), C.THROTTLED: "asks again", C.AMBIGUOUS: "asks again"}
@@ -224,6 +225,15 @@ def test_launch_sends_the_same_again_for_every_row_that_says_nothing_was_decided
         assert len({call["params"]["ClientToken"] for call in calls}) == 1
         assert len(living_in(cloud, LAST, "instance")) == 1
         assert lab.teardown().code == 0
+
+
+def test_launch_takes_a_new_token_where_the_old_ones_instance_is_dead(lab, cloud):
+    a_lab_in(lab, [LAST])
+    cloud.weather(faults=[row.fault(LAST, "RunInstances", times=1) for row in ROWS[C.CLIENT_TOKEN_REUSED]])
+    assert lab.launch().code == 0
+    tokens = [call["params"]["ClientToken"] for call in cloud.calls("RunInstances")]
+    assert len(set(tokens)) == len(tokens) == 2
+    assert len(living_in(cloud, LAST, "instance")) == 1
 
 
 @pytest.mark.parametrize(
