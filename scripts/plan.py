@@ -22,7 +22,8 @@ def plan(
     """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
 
     What it would cost over its ttl is said, and what it leaves of the budgets. AWS is asked by a dry run whether the
-    request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed.
+    request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed; 3 if a
+    region did not respond.
     """
     from scripts.core.costs.budget_keeping import planned as would_cost
     from scripts.core.costs.budget_report import tell
@@ -31,6 +32,7 @@ def plan(
     from scripts.core.launch.definition import definition
     from scripts.core.launch.planning import Plan
     from scripts.core.session import open_session
+    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
 
     console = Console(as_json=as_json)
     with open_session("plan", exp) as session:
@@ -41,6 +43,8 @@ def plan(
         for what in planned.unknown():
             warn(f"not known to this plan: {what}")
         show_candidates(console, candidates)
+        tell_unknown(console, session.prices.unknown())
+        tell_unseen(console, planned.unseen)
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
@@ -49,6 +53,7 @@ def plan(
         tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
         show_permission(console, planned, candidates)
+    exit_if_unseen(planned.unseen)
 
 
 def show_candidates(console: Console, candidates: list[Candidate]) -> None:

@@ -22,7 +22,7 @@ from scripts.local_cloud import clock
 
 LOOK = 0.02
 """Seconds between looks at a clock that a test may advance."""
-STALL = 0.25
+STALL = 0.4
 """Seconds for which nothing arrives of a cloud that responds, however busy the machine: longer ones pass at once."""
 
 

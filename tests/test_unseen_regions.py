@@ -88,6 +88,32 @@ def test_what_can_be_seen_is_shown_and_each_other_region_is_named_with_its_reaso
     assert not names_each(ended)
 
 
+def responds_within(lab, seconds):
+    """Give regions so many seconds: more than the few calls take that are one query."""
+    lab.write("lab.toml", (lab.path / "lab.toml").read_text().replace("'3s'", f"'{seconds}s'"))
+
+
+def test_a_plan_goes_on_without_a_region_that_does_not_respond(ill):
+    responds_within(ill, 8)
+    ill.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    plan = ill.run("plan", EXP="demo", JSON="1")
+    assert plan.code == 3, plan.err
+    out = {one["region"]: one["out"] for one in of(plan, "candidate")}
+    assert out.pop(SEEN) is None
+    for region, (_, why) in ILL.items():
+        assert why.replace("3 s", "8 s") in out[region]
+    assert [one["region"] for one in of(plan, "unseen")] == ["ca-central-1"]
+
+
+def test_doctor_goes_on_without_a_region_that_does_not_respond(ill):
+    ill.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    doctor = ill.run("doctor", JSON="1")
+    assert doctor.code == 3, doctor.err
+    found = [one["text"] for one in of(doctor, "finding")]
+    assert any("ca-central-1: no response within 9 s" in text for text in found)
+    assert any("open, with a network" in text and SEEN in text for text in found)
+
+
 def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
     cloud.weather(faults=[{"action": "Describe*", "code": "UnauthorizedOperation"}])
     ended = lab.run("audit")

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from threading import Event
 from typing import Any, NoReturn
 
 import typer
@@ -21,6 +23,8 @@ INTERRUPTED = 130
 
 WIDEST = 1000
 """Columns, more than any table has."""
+
+_LEAVES = Event()
 
 Cell = str | tuple[str, ...]
 """A line, or several."""
@@ -115,6 +119,7 @@ def run(app: typer.Typer) -> NoReturn:
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _fail("interrupted", INTERRUPTED)
+        _leave(end.code)
         raise
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
@@ -139,6 +144,19 @@ def _fail(line: str, code: int) -> NoReturn:
         print(printable_document(traceback.format_exc()), file=sys.stderr)
     print(f"error: {printable(line)}", file=sys.stderr)
     if INTERRUPTS.given_up:
-        sys.stdout.flush()
-        os._exit(code)  # threads may still be at it, and would be waited for
+        leave_at_once()
+    _leave(code)
     sys.exit(code)
+
+
+def leave_at_once() -> None:
+    """Have this process wait for nothing at its end: threads may still be at what is given up."""
+    _LEAVES.set()
+
+
+def _leave(code: object) -> None:
+    if _LEAVES.is_set():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0)

@@ -16,11 +16,11 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.clients import Clients
 from scripts.core.aws.cloud import Cloud
-from scripts.core.aws.region_queries import Found, Key, Query, RegionQueries, Responses, in_time
+from scripts.core.aws.region_queries import Found, Key, Query, RegionQueries, Responses
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.aws.tagging import Tagger
-from scripts.core.console import warn
+from scripts.core.console import leave_at_once, warn
 from scripts.core.current_experiment import Threads, working_on
 from scripts.core.errors import LabError
 from scripts.core.interrupts import INTERRUPTS
@@ -147,6 +147,15 @@ class Session:
         return RegionQueries(self.region_timeout)
 
     @property
+    def has_given_up(self) -> bool:
+        """Whether calls may still be under way that nobody waits for."""
+        return "_queries" in self.__dict__ and self._queries.has_given_up
+
+    def gives_up(self) -> None:
+        """Take note that a call is given up which may still be under way."""
+        self._queries.has_given_up = True
+
+    @property
     def region_timeout(self) -> float:
         """Seconds until a command that only reads goes on without a region."""
         return self.lab.region_timeout.total_seconds()
@@ -159,7 +168,7 @@ class Session:
 
     def query_one(self, query: Query[Found]) -> Found:
         """Ask for what a command can do without. Raises NoResponse where nothing comes in time."""
-        return in_time(query, self.region_timeout)
+        return self._queries.run_one(query)
 
     @cached_property
     def threads(self) -> Threads:
@@ -280,11 +289,13 @@ class Session:
         """Write what the recorder still counts, and let go of the threads."""
         self.over.set()
         if "threads" in self.__dict__:
-            self.threads.shutdown(wait=True, cancel_futures=True)
+            self.threads.shutdown(wait=not self.has_given_up, cancel_futures=True)
         if "recorder" in self.__dict__:
             self.recorder.close()
         if "registry" in self.__dict__:
             self.registry.close()
+        if self.has_given_up:
+            leave_at_once()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.credentials import UNREACHED, CredentialsProblem
+from scripts.core.aws.region_queries import NoResponse, in_time
 from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
 
@@ -79,7 +80,7 @@ def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
     for region in regions:
         found = _asked(cloud, region)
         asked = asked or found
-        if found.code not in SHUT_CODES:
+        if found.code not in SHUT_CODES and not found.unreached:
             return found
     return asked or Caller()
 
@@ -94,8 +95,11 @@ def without_credentials(problem: LabError) -> Caller:
 def _asked(cloud: Cloud, region: str) -> Caller:
     before = clock.now().timestamp()
     try:
+        cloud.expect_credentials()
         with in_words():
-            answer = cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity()
+            answer = in_time(cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity, cloud.region_timeout)
+    except NoResponse as silent:
+        return Caller(region=region, problem=f"GetCallerIdentity in {region}: {silent}", unreached=True)
     except LabError as problem:
         cause = problem.__cause__
         if isinstance(cause, ClientError) and not isinstance(problem, CredentialsProblem):

@@ -47,6 +47,8 @@ class Cloud:
         self._directory = directory
         self._account: Account | None = None
         self._no_account: LabError | None = None
+        self.region_timeout = lab.region_timeout.total_seconds()
+        """Seconds that a region may take to answer who asks."""
         self._asking = threading.Lock()
         self._made: dict[tuple[str, str, int], Any] = {}
         self._lock = threading.Lock()

@@ -84,6 +84,8 @@ class RegionQueries:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
+        self.has_given_up = False
+        """Whether a query was given up, and may still be under way."""
         self._slots = BoundedSemaphore(CONCURRENCY)
 
     def run(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
@@ -121,6 +123,15 @@ class RegionQueries:
             raise  # a bug of ours
         except (*AWS_ERRORS, LabError) as problem:
             responses.failures[key] = problem
+            self.has_given_up |= isinstance(problem, NoResponse)
+
+    def run_one(self, query: Query[Found]) -> Found:
+        """Return the response to one query. Raises NoResponse, or what the query raises."""
+        try:
+            return in_time(query, self.timeout)
+        except NoResponse:
+            self.has_given_up = True
+            raise
 
 
 def in_time(query: Query[Found], seconds: float) -> Found:

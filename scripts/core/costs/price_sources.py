@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
-from scripts.core.aws.region_queries import NoResponse, Unknown, in_time
+from scripts.core.aws.region_queries import Unknown, in_time
 from scripts.core.costs.aws_prices import PRICING_REGION, NotTold, list_price, spot_changes
 from scripts.core.costs.dollars import Dollars
 from scripts.core.costs.price_book import Origin
@@ -16,6 +16,7 @@ from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
 from scripts.core.costs.priced import Priced
 from scripts.core.costs.rates import Changing
 from scripts.core.costs.shipped_prices import shipped, shipped_at
+from scripts.core.errors import LabError
 
 FRESH = timedelta(days=7)
 """List prices change a few times a year."""
@@ -76,8 +77,9 @@ class PriceSources:
         if self._must_wait(LIST):
             return None
         try:
-            known = Known(in_time(lambda: list_price(self.cloud(), wanted), self.timeout), _now())
-        except (NotTold, NoResponse) as problem:
+            cloud = self._ready_cloud()
+            known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
+        except (NotTold, LabError) as problem:
             self._refused(LIST, problem)
             return None
         self.cache.keep({str(wanted): known})
@@ -117,11 +119,18 @@ class PriceSources:
         if since < asked_at - KEPT_BY_AWS:
             return
         try:
-            found = in_time(lambda: spot_changes(self.cloud(), region, types, since), self.timeout)
-        except (NotTold, NoResponse) as problem:
+            cloud = self._ready_cloud()
+            found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
+        except (NotTold, LabError) as problem:
             self._refused(region, problem)
             return
         self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
+
+    def _ready_cloud(self) -> Cloud:
+        """Return the way to AWS, with credentials: who has to type a code for them has the time for that."""
+        cloud = self.cloud()
+        cloud.expect_credentials()
+        return cloud
 
     def _must_wait(self, what: str) -> bool:
         refused = self.cache.listed(REFUSED.format(what))

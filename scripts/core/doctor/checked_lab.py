@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from scripts.core.aws.caller import Caller, introduced, without_credentials
 from scripts.core.aws.credentials import CredentialsProblem
+from scripts.core.aws.region_queries import NoResponse, in_time
 from scripts.core.capacity.wishes import subnets_of, wishes
 from scripts.core.current_experiment import Threads
 from scripts.core.doctor.lab_files import LabFiles
@@ -104,8 +105,24 @@ class CheckedLab:
         """
         key = (ask, *given)
         if key not in self._begun:
-            self._begun[key] = self.threads.submit(ask, self, *given)
+            self._begun[key] = self.threads.submit(lambda: self._in_time(ask, *given))
         return self._begun[key]
+
+    def _in_time(self, ask: Callable[[CheckedLab, *Given], Fact], *given: *Given) -> Fact:
+        """Look a fact up, not for longer than a region may take, from when it is known who asks.
+
+        Whoever asks may have to type a code. Three times as long, as a fact may wait for which regions are open, and
+        two may be asked for that one after the other.
+        """
+        if ask is _introduced or self.session is None:
+            return ask(self, *given)
+        if caller := self._begun.get((_introduced,)):
+            caller.exception()
+        try:
+            return in_time(lambda: ask(self, *given), 3 * self.session.region_timeout)
+        except NoResponse as silent:
+            self.session.gives_up()
+            raise NoResponse(": ".join([*map(str, given), str(silent)])) from silent
 
     def begin_caller(self) -> None:
         """Begin to ask AWS who asks: before all else that asks AWS, which waits for it."""
@@ -141,7 +158,7 @@ def opened_to_look(directory: Path, only: str) -> Iterator[CheckedLab]:
     try:
         yield lab
     finally:
-        lab.threads.shutdown(wait=True, cancel_futures=True)
+        lab.threads.shutdown(wait=not (session and session.has_given_up), cancel_futures=True)
         if session:
             session.close()
 

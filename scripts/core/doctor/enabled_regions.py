@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.errors import LabError
@@ -15,10 +16,24 @@ class RegionShut(LabError):
 
 
 def opt_in_states(lab: CheckedLab) -> Mapping[str, str]:
-    """Return every region of AWS with its state: opt-in-not-required, opted-in or not-opted-in."""
+    """Return every region of AWS with its state: opt-in-not-required, opted-in or not-opted-in.
+
+    Any region knows it; the first that tells is believed. Raises what the first raises where none does.
+    """
     lab.expect_aws()
-    told = lab.opened.cloud.ec2(lab.caller().region).describe_regions(AllRegions=True)["Regions"]
-    return {region["RegionName"]: region.get("OptInStatus", "") for region in told}
+    own = lab.caller().region
+    problems: list[Exception] = []
+    for some in ([own], [region for region in lab.regions if region != own]):
+        responses = lab.opened.query({(region, "regions"): partial(_told_by, lab, region) for region in some})
+        for told in responses.found.values():
+            return told
+        problems += responses.failures.values()
+    raise problems[0]
+
+
+def _told_by(lab: CheckedLab, region: str) -> Mapping[str, str]:
+    told = lab.opened.cloud.ec2(region).describe_regions(AllRegions=True)["Regions"]
+    return {one["RegionName"]: one.get("OptInStatus", "") for one in told}
 
 
 def expect_open(lab: CheckedLab, region: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scripts.core.aws.aws_errors import api_error, described
 from scripts.core.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
+from scripts.core.aws.region_queries import NoResponse
 from scripts.core.capacity.capacity import Exclusion, Pool, Search
 from scripts.core.capacity.error_codes import ApiError
 from scripts.core.capacity.offerings import Failure, Zones, known, zones_of
@@ -23,6 +25,8 @@ from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import RegionUnready, Share
 from scripts.core.registry.record import new_id
 from scripts.core.session import Session
+
+FACTS = "facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,6 @@ class RegionFacts:
     zones: Zones
     cpus: Mapping[str, int]
     quotas: Mapping[str, float]
-    spot: Mapping[str, float]
-    on_demand: Mapping[str, Dollars]
     lack: str | None
     """What the region lacks for a launch."""
     unknown: Sequence[str] = ()
@@ -61,8 +63,16 @@ class Plan:
         self.count = count
         self.shares = RegionShares(session, name, experiment)
         self.shares.look_at(self.wishes.regions)
-        asked = {region: session.threads.submit(self._facts, region) for region in self.wishes.regions}
-        self.facts = {region: answer.result() for region, answer in asked.items()}
+        responses = session.query({(region, FACTS): partial(self._facts, region) for region in self.wishes.regions})
+        for problem in responses.failures.values():
+            if not isinstance(problem, NoResponse):
+                raise problem
+        self.unseen = responses.unseen
+        """By region, why it did not respond: it is out in this plan, and a launch may find it again."""
+        silent = {
+            region: RegionFacts(Zones(None, None), {}, {}, f"not seen: {why}") for region, why in self.unseen.items()
+        }
+        self.facts = {region: facts for (region, _), facts in responses.found.items()} | silent
 
     def candidates(self) -> list[Candidate]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
@@ -117,7 +127,7 @@ class Plan:
 
     def _facts(self, region: str) -> RegionFacts:
         """Look a region up. A launch needs but one of the answers: without the others the plan says less."""
-        cloud, book, types = self.session.cloud, self.session.prices, self.experiment.types
+        cloud, types = self.session.cloud, self.experiment.types
         failures: list[str] = []
 
         def unknown(problem: Failure) -> None:
@@ -128,8 +138,6 @@ class Plan:
             zones=zones_of(cloud.ec2(region), types, unknown),
             cpus=known(lambda: virtual_cpus(cloud, region, types), unknown) or {},
             quotas=quotas(cloud, region),
-            spot=book.spot_now(region, types) if "spot" in self.experiment.markets else {},
-            on_demand={t: book.machine_hour(region, t) for t in types if "on-demand" in self.experiment.markets},
             lack=self._lack(region),
             unknown=failures,
         )
@@ -152,6 +160,8 @@ class Plan:
         return None
 
     def _price(self, pool: Pool) -> Dollars:
-        facts = self.facts[pool.region]
-        by_market = {"spot": facts.spot, "on-demand": facts.on_demand}
-        return by_market.get(pool.market, {}).get(pool.instance_type)
+        """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
+        book = self.session.prices
+        if pool.market == "spot" and not self.facts[pool.region].lack:
+            return book.spot_now(pool.region, self.experiment.types).get(pool.instance_type)
+        return book.machine_hour(pool.region, pool.instance_type) if pool.market == "on-demand" else None
