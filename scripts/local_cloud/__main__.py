@@ -36,6 +36,9 @@ def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson =
 def serve_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
     """Serve in the foreground (what `start` starts)."""
     os.environ.setdefault("MOTO_ACCOUNT_ID", account_of(directory))  # read when the server is imported
+    from scripts.local_cloud.model_files import read_once
+
+    read_once()
     from scripts.local_cloud.server import serve
 
     serve(directory)

@@ -77,22 +77,18 @@ def script(*arguments, cwd):
     )  # fmt: skip
 
 
-def test_many_at_once_start_one_server(directory):
-    with ThreadPoolExecutor(4) as threads:
-        urls = set(threads.map(ensure_running, [directory] * 4))
-    assert len(urls) == 1
-    assert running(directory) in urls
-
-
-def test_its_files_are_for_their_owner_alone_whatever_the_umask_and_nothing_else_lies_about(directory):
+def test_many_at_once_start_one_server_and_its_files_are_for_their_owner_alone_whatever_the_umask(directory):
     directory.mkdir()
     directory.chmod(0o777)
     (directory / "server.log").touch(0o666)
     umask = os.umask(0)
     try:
-        ensure_running(directory)
+        with ThreadPoolExecutor(4) as threads:
+            urls = set(threads.map(ensure_running, [directory] * 4))
     finally:
         os.umask(umask)
+    assert len(urls) == 1
+    assert running(directory) in urls
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
     assert modes == dict.fromkeys(("server.json", "aws-config", "server.log", "lock", "account", "clock"), 0o600)
@@ -127,18 +123,36 @@ def test_a_proxy_of_the_environment_is_not_asked(cloud, cloud_directory, monkeyp
     assert running(cloud_directory).url == cloud.url
 
 
-def test_a_killed_server_is_replaced(directory, address):
+def test_a_killed_server_is_replaced_and_one_that_hangs_is_not_killed_and_ends_by_itself_once_it_can(
+    directory, address
+):
     os.kill(address["pid"], signal.SIGKILL)
-    assert ensure_running(directory).url != address["url"]
+    second = ensure_running(directory)
+    assert second.url != address["url"]
+    os.kill(second.pid, signal.SIGSTOP)
+    local_server.TIMEOUT, timeout = 0.1, local_server.TIMEOUT
+    try:
+        assert stop(directory) is False
+    finally:
+        local_server.TIMEOUT = timeout
+    os.kill(second.pid, signal.SIGCONT)
+    assert ended(second.pid)
 
 
-def test_a_port_that_is_somebody_elses_by_now_is_not_taken_for_ours(directory, stranger):
+def test_a_port_that_is_somebody_elses_by_now_is_not_taken_for_ours_and_ours_ends_with_its_directory(
+    directory, stranger
+):
     directory.mkdir()
     stale = {"secret": "0", "pid": os.getpid(), "port": stranger, "url": f"http://127.0.0.1:{stranger}"}
     (directory / "server.json").write_text(json.dumps(stale))
     assert running(directory) is None
     assert stop(directory) is False  # our own process, whose id it names, lives on
-    assert ensure_running(directory).url != stale["url"]
+    ours = ensure_running(directory)
+    assert ours.url != stale["url"]
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+    assert ended(ours.pid)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
@@ -148,43 +162,22 @@ def test_an_address_that_is_none_counts_as_no_server(directory, text):
     assert running(directory) is None
 
 
-def test_stop_ends_the_process_and_can_be_said_twice(directory, address):
-    assert stop(directory) is True
-    assert ended(address["pid"])
-    assert stop(directory) is False
-
-
-def test_a_server_that_hangs_is_not_killed_and_ends_by_itself_once_it_can(directory, address):
-    os.kill(address["pid"], signal.SIGSTOP)
-    local_server.TIMEOUT, timeout = 0.1, local_server.TIMEOUT
-    try:
-        assert stop(directory) is False
-    finally:
-        local_server.TIMEOUT = timeout
-    os.kill(address["pid"], signal.SIGCONT)
-    assert ended(address["pid"])
-
-
 def test_stop_where_nothing_ever_ran_makes_nothing(directory):
     assert stop(directory) is False
     assert not directory.exists()
 
 
-def test_a_server_whose_directory_is_deleted_ends(directory, address):
-    for path in directory.iterdir():
-        path.unlink()
-    directory.rmdir()
-    assert ended(address["pid"])
-
-
-def test_a_server_goes_on_where_its_directory_moves(directory, address):
+def test_a_server_goes_on_where_its_directory_moves_until_it_is_stopped_there(directory, address):
     moved = directory.with_name("elsewhere")
     directory.rename(moved)
     try:
         assert running(moved).url == address["url"]
         assert ensure_running(moved).url == address["url"]
     finally:
-        stop(moved)
+        stopped = stop(moved)
+    assert stopped is True
+    assert ended(address["pid"])
+    assert stop(moved) is False
 
 
 def test_a_server_that_does_not_come_up_says_its_last_line(directory, monkeypatch):
