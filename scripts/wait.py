@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from scripts.core.console import Console, run
+from scripts.core.errors import LabError
 from scripts.core.options import AsJson, Experiments, script
 
 app = script(__doc__)
@@ -14,7 +15,8 @@ app = script(__doc__)
 def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
     """Wait for the command of EXP on all its machines, or of all that match: EXP='speech-*'.
 
-    Exit with the command's own code; of several with the first that is not 0, in the order of their names. How each
+    Exit with the command's own code; of several with the first that is not 0, in the order of their names, or with 1
+    where that can't be known of one. How each
     ended is put on record, so that `make sweep EXP=speech FAILED=1` knows which to launch again.
     """
     from scripts.core.runs.waiting import wait_for_all
@@ -22,11 +24,16 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
 
     console = Console(as_json=as_json)
     with open_session("wait") as session:
-        codes = []
-        for name, code in wait_for_all(session, exp, console.progress):
-            codes.append(code)
-            style = "red" if code else "green"
+        codes, problems = [], []
+        for waited in wait_for_all(session, exp, console.progress):
+            if waited.problem:
+                problems.append(waited.problem)
+                continue
+            codes.append(waited.exit_code)
+            style, name, code = "red" if waited.exit_code else "green", waited.name, waited.exit_code
             console.say(f"{name}: ended with {code}", "ended", style=style, experiment=name, exit_code=code)
+    if problems:
+        raise LabError("; ".join(problems))
     raise typer.Exit(next(filter(None, codes), 0))
 
 

@@ -326,6 +326,13 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
     machines = {machine["experiment"]: machine["id"] for machine in lab.status()}
     for name, code in (("told-seed1", 0), ("told-seed2", 9)):
         bucket(machines[name], exit_code=code, of=name)
+    lab.write("experiments/told-idle.toml", 'types = ["c6i.large"]\n')
+    assert lab.launch("told-idle").code == 0
+    waited = lab.run("wait", EXP="told-*", JSON="1")
+    assert waited.code == 1
+    assert "told-idle" in waited.error, "one without a command keeps no other from being waited for"
+    assert {e["experiment"]: e["exit_code"] for e in waited.events} == {"told-seed1": 0, "told-seed2": 9}
+    assert lab.teardown("told-idle").code == 0
     waited = lab.run("wait", EXP="told-*", JSON="1")
     assert waited.code == 9
     assert {e["experiment"]: e["exit_code"] for e in waited.events} == {"told-seed1": 0, "told-seed2": 9}

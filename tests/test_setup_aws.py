@@ -250,6 +250,16 @@ def test_a_region_that_can_not_be_looked_at_is_named_and_nothing_is_deleted(want
     assert owned(cloud) == ALL
 
 
+def test_a_region_that_can_not_be_looked_at_hides_no_other_from_a_setup(wanting, cloud):
+    cloud.weather(faults=[{"region": "us-west-2", "action": "Describe*", "kind": "torn"}])
+    ended = wanting.run("setup_aws", JSON="1")
+    assert ended.code == 1
+    told = {(event["event"], event["where"]) for event in ended.events if event["event"] in ("there", "wants")}
+    assert ("wants", "us-west-2") in told
+    assert ("there", "us-east-1") in told
+    assert "Unable to parse response" in ended.error
+
+
 def test_filters_by_tag_match_as_ec2s_do():
     items = [{"Tags": [{"Key": "lab:record", "Value": "1"}]}, {"Tags": [{"Key": "team", "Value": "lab"}]}, {}]
     assert list(matching(items, [])) == items

@@ -37,6 +37,14 @@ def test_a_stopped_machine_is_started_at_another_address_that_ssh_then_has(runni
     assert len(cloud.calls("RunInstances")) == 1
 
 
+def test_a_stop_and_a_start_ask_for_machines_alone(running, cloud):
+    others = ("DescribeVolumes", "DescribeKeyPairs", "DescribeSnapshots", "DescribePlacementGroups", "List*")
+    cloud.weather(faults=[{"action": action, "code": "UnauthorizedOperation"} for action in others])
+    for script in ("stop", "start"):
+        ended = running.run(script, EXP="demo")
+        assert ended.code == 0, ended.err
+
+
 def test_a_stop_waits_until_the_machine_is_down(running, cloud):
     cloud.weather(shutting_down=0.7)
     assert running.run("stop", EXP="demo").code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -41,9 +42,14 @@ class AccountSetup:
         return LogDelivery(self.session, bucket) if bucket else None
 
     def look(self, names: Sequence[str]) -> None:
-        """Look at regions, all at the same time, and at IAM. Raises LabError, ClientError."""
-        asked = [self.session.threads.submit(region_setup, self.session, name) for name in names]
-        self.regions = [answer.result() for answer in asked]
+        """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
+
+        Raises LabError, ClientError.
+        """
+        told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
+        silent = told.unseen
+        looked = {region: setup for (region, _), setup in told.found.items()}
+        self.regions = [looked.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
         if self.delivery:
             self.regions.append(self._iam(self.delivery))
 
