@@ -15,7 +15,7 @@ def disks(host, tmp_path):
     """Makes disks of the machine's: loop devices on files, empty or with a file system."""
     attached = []
 
-    def make(mib=64, filesystem=None, larger=0, **options):
+    def make(mib=16, filesystem=None, larger=0, **options):
         image = tmp_path / f"disk{len(attached)}.img"
         with image.open("wb") as file:
             file.truncate((300 if filesystem == "xfs" else mib) * MIB)
