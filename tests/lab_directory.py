@@ -94,7 +94,8 @@ class LabDirectory:
 
     def run_file(self, name: str) -> Ended:
         """Run a script of the user's own, in the lab's directory."""
-        process = self.start_file(name)
+        forked = IS_AVAILABLE and ScriptProcess(name, self.path, self.environment(), waits=self.waits)
+        process = forked or self.start_file(name)
         out, err = process.communicate()
         return Ended(process.returncode, out, err)
 

@@ -1,7 +1,8 @@
 """Forks scripts from a process that has loaded what they load: to start one takes milliseconds instead of a second.
 
-Started by `script_process.py`, whose messages it gets: which module, in which directory, with which environment, if it
-is to wait for real, and four descriptors, standard input, output and error, and where to tell its number and its end.
+Started by `script_process.py`, whose messages it gets: which module or file, in which directory, with which environment, if
+it is to wait for real, and four descriptors, standard input, output and error, and where to tell its number and its
+end.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def preload() -> None:
 
 
 def wanted(control: socket.socket) -> str:
-    """Fork a process for each message; return, in each of them, the module that it is to run."""
+    """Fork a process for each message; return, in each of them, the module or the file that it is to run."""
     running: dict[int, tuple[int, int]] = {}
     with selectors.PollSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
@@ -95,10 +96,15 @@ def become(wish: dict, descriptors: list[int]) -> str:
     if (clock := Path(LOCAL_DIRECTORY, CLOCK_FILE)).exists():
         live_by(clock, waits=wish["waits"])
     sys.argv = [wish["module"]]
-    sys.orig_argv = [sys.executable, "-m", wish["module"]]
+    sys.orig_argv = [sys.executable, *([] if is_file(wish["module"]) else ["-m"]), wish["module"]]
     sys.path[0] = wish["directory"]
     lie_in_the_way(wish["environment"]["PYTHONPATH"].split(os.pathsep)[:-1])
     return wish["module"]
+
+
+def is_file(program: str) -> bool:
+    """Say whether what is to run is a file of the user's own, and no module."""
+    return program.endswith(".py")
 
 
 def lie_in_the_way(directories: list[str]) -> None:
@@ -122,9 +128,12 @@ def end(ending: SystemExit) -> None:
 
 if __name__ == "__main__":
     preload()
-    module_of_this_process = wanted(socket.socket(fileno=int(sys.argv[1])))
-    del sys.modules[module_of_this_process]  # it runs as __main__, and runpy warns of a second one
+    of_this_process = wanted(socket.socket(fileno=int(sys.argv[1])))
     try:
-        runpy.run_module(module_of_this_process, run_name="__main__", alter_sys=True)
+        if is_file(of_this_process):
+            runpy.run_path(of_this_process, run_name="__main__")
+            sys.exit()
+        del sys.modules[of_this_process]  # it runs as __main__, and runpy warns of a second one
+        runpy.run_module(of_this_process, run_name="__main__", alter_sys=True)
     except SystemExit as ending:
         end(ending)
