@@ -33,6 +33,14 @@ def build(lab, **variables):
     return ended.events[-1]
 
 
+def test_tags_that_are_too_long_for_a_snapshot_are_named_before_anything_is_made(lab, recordings, cloud):
+    lab.write("lab.toml", f'regions = ["us-east-1"]\n[tags]\nnote = "{"v" * 256}"\n')
+    line = lab.run("dataset_build", DATASET="talks", FROM="./recordings").error
+    assert "lab.toml: tags: 'note'" in line
+    assert "values of up to 255 here" in line
+    assert cloud.calls("StartSnapshot") == []
+
+
 def sent(cloud):
     return len([call for call in cloud.calls("PutSnapshotBlock") if call["status"] == 201])
 

@@ -202,6 +202,29 @@ def test_a_table_is_looked_at_without_being_made_and_its_backups_are(look, cloud
     assert set(look(RegistryHealth())) == {"registry-unreadable"}
 
 
+def test_a_table_of_somebody_elses_is_named_as_that_and_left_alone(look, lab, cloud, monkeypatch):
+    monkeypatch.setenv("REGISTRY", TABLE)
+    dynamodb = cloud.client("dynamodb", "us-east-1")
+    dynamodb.create_table(
+        TableName="team", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )  # fmt: skip
+    found = look(RegistryHealth())
+    assert set(found) == {"no-registry"}
+    assert "its keys are pk (HASH), not place (HASH) and id (RANGE)" in found["no-registry"].text
+    line = lab.run("status", REGISTRY=TABLE).error
+    assert line.startswith("error: dynamodb://us-east-1/team: the table team is no registry: ")
+    line = lab.run("launch", EXP="demo", REGISTRY=TABLE).error
+    assert "is no registry" in line
+    assert cloud.calls("CreateTable") == cloud.calls("UpdateContinuousBackups") == []
+
+
+def test_a_table_made_a_moment_ago_is_waited_for(lab, cloud):
+    cloud.weather(unknown={"table": 60})
+    assert lab.run("launch", EXP="demo", REGISTRY=TABLE).code == 0
+    assert len(cloud.calls("CreateTable")) == 1
+
+
 def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, look, cloud, monkeypatch):
     monkeypatch.setenv("REGISTRY", TABLE)
     with opened_to_look(lab.path, "") as looked_at:

@@ -134,6 +134,15 @@ def test_where_the_simulator_may_not_be_asked_reading_calls_tell_and_the_rest_is
     assert told <= set(found["allowed", ""].subjects)
 
 
+def test_volumes_are_tried_in_a_zone_that_aws_names(said, cloud):
+    assert "ec2:CreateVolume" in said()["allowed", ""].subjects
+    zones = {
+        zone["ZoneName"] for zone in cloud.client("ec2", "us-east-1").describe_availability_zones()["AvailabilityZones"]
+    }
+    assert {call["params"]["AvailabilityZone"] for call in cloud.calls("CreateVolume")} <= zones
+    assert cloud.calls("DescribeAvailabilityZones")
+
+
 def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said, cloud):
     services = {action.partition(":")[0] for action in said()["allowed", ""].subjects}
     assert not services & {"dynamodb", "s3", "kms", "iam"}

@@ -64,6 +64,13 @@ def test_it_is_shown_then_made_on_a_yes_recorded_and_tagged_and_made_once(wantin
     assert not [c for c in cloud.calls()[calls:] if c["action"].startswith(("Create", "Put", "Add", "Authorize"))]
 
 
+def test_the_teams_tags_are_such_as_iam_takes(wanting, cloud):
+    wanting.write("lab.toml", LAB + LOGS + '[tags]\nteam = "R&D; 50%"\n')
+    assert setup(wanting, YES="1").code == 0
+    tags = {thing["kind"]: thing["tags"]["team"] for thing in cloud.inventory() if "lab:shared" in thing["tags"]}
+    assert tags == {"role": "R_D_ 50_", "instance-profile": "R_D_ 50_", "security-group": "R&D; 50%"}
+
+
 def test_a_machine_may_take_the_role_and_then_put_objects_below_the_prefix_and_nothing_else(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
     iam = cloud.client("iam", "us-east-1")

@@ -15,7 +15,7 @@ from scripts.core.doctor.dry_runs import Answer, Trials, Tried
 from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.doctor.harmless_reads import READS
 from scripts.core.doctor.iam_policy import actions, for_data, statements
-from scripts.core.doctor.own_things import own_things
+from scripts.core.doctor.own_things import own_things, zone_in
 from scripts.core.doctor.policy_simulation import Verdicts, policy_source, registry_id, simulated, together
 from scripts.core.errors import LabError
 from scripts.core.launch.authorization import in_words
@@ -73,6 +73,7 @@ class Permissions(Check):
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(own_things, region)
+            lab.begin(zone_in, region)
         # First in the queue, as simulations wait for them, on all threads.
         lab.begin(registry_id)
         lab.begin(policy_source)
@@ -103,7 +104,8 @@ class Permissions(Check):
         elif operation == RUN:
             yield from self._launch(lab, trials, region)
         else:
-            result = trials.tried(region, operation, lab.begin(own_things, region).result())
+            own = {**lab.begin(own_things, region).result(), **lab.begin(zone_in, region).result()}
+            result = trials.tried(region, operation, own)
             if result.answer is Answer.REFUSED and action in for_data():
                 yield DATA_REFUSED.of(action)
             elif result.answer is Answer.REFUSED:

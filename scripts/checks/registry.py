@@ -8,6 +8,7 @@ from scripts.core.aws.credentials import CredentialsProblem
 from scripts.core.check import Check, Diagnosis, Finding, Level, Needs
 from scripts.core.doctor.checked_lab import CheckedLab, NotLooked
 from scripts.core.errors import LabError
+from scripts.core.registry.registry import NotARegistry
 from scripts.core.registry.resources import holdings
 from scripts.core.registry.resuming import was_cut_off
 
@@ -15,6 +16,12 @@ READABLE = Diagnosis("registry-readable", Level.OK, "{name}: {records} records, 
 NOT_MADE_YET = Diagnosis("registry-not-made-yet", Level.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
     "registry-unreadable", Level.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
+)
+NOT_ONE = Diagnosis(
+    "no-registry",
+    Level.WRONG,
+    "{reason}",
+    "name another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
 )
 MALFORMED = Diagnosis(
     "record-malformed", Level.WRONG, "{where}: is no record ({problem}): nothing is computed from it",
@@ -53,7 +60,7 @@ class RegistryHealth(Check):
         except CredentialsProblem as problem:
             raise NotLooked("there are no credentials to read it with") from problem
         except LabError as problem:
-            yield UNREADABLE.of(reason=problem)
+            yield (NOT_ONE if isinstance(problem, NotARegistry) else UNREADABLE).of(reason=problem)
             return
         for malformed in registry.set_aside.values():
             yield MALFORMED.of(where=malformed.where, problem=malformed.problem)

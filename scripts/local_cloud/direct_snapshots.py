@@ -17,6 +17,7 @@ from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import ACCOUNT, Call, as_json
 from scripts.local_cloud.machines import backend
 from scripts.local_cloud.rest import route
+from scripts.local_cloud.tags import check_direct_tags
 
 BLOCK = 512 * 1024
 PER_GIB = (1 << 30) // BLOCK
@@ -57,6 +58,7 @@ class DirectSnapshots:
 
     def _start(self, call: Call, _: dict[str, str]) -> Answer:
         asked = call.json
+        check_direct_tags(asked.get("Tags") or [])
         if "ParentSnapshotId" in asked and "Encrypted" in asked:
             raise Problem(
                 "ValidationException", "You can't specify ParentSnapshotId and Encrypted in the same request."

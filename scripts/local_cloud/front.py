@@ -23,6 +23,7 @@ from scripts.local_cloud.saved_state import SavedState
 from scripts.local_cloud.seed import Seeded
 from scripts.local_cloud.stand_ins import stand_in, with_spot_prices
 from scripts.local_cloud.store import Wsgi, ask
+from scripts.local_cloud.tags import check_iam_tags
 from scripts.local_cloud.throttle import Throttle
 from scripts.local_cloud.trail import Trail
 from scripts.local_cloud.weather import Fault, Weather
@@ -158,7 +159,9 @@ class Front:
             return answer
         if answer := simulated(call, self.weather):
             return answer
-        if call.service in ("ebs", "iam"):
+        if call.service == "iam":
+            check_iam_tags(call)
+        if call.service in ("ebs", "iam", "dynamodb"):
             self.ec2.visibility.check(call)
         if call.service == "ebs":
             answer = self.direct_snapshots.answer(call)
@@ -167,7 +170,7 @@ class Front:
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
             return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
         answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
-        if call.service == "iam":
+        if call.service in ("iam", "dynamodb"):
             self.ec2.visibility.made(call, answer, self.weather)
         self.trail.write(call, answer)
         return answer

@@ -35,6 +35,9 @@ IMAGES = {
 
 PUBLISHED = datetime(2026, 10, 12, tzinfo=UTC)
 RESOLVE = "resolve:ssm:"
+DATA_TYPE = "aws:ec2:image"
+"""Of the parameters that EC2 takes for an image
+(https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-ec2-aliases.html)."""
 
 
 def image_id(parameter: str, region: str) -> str:
@@ -57,7 +60,7 @@ def seed_images(region: str) -> None:
         _parameters(region)[path].append(
             parameter(
                 account_id=ACCOUNT, name=path, value=identity, parameter_type="String", description=None,
-                allowed_pattern=None, keyid=None, last_modified_date=PUBLISHED, version=1, data_type="aws:ec2:image",
+                allowed_pattern=None, keyid=None, last_modified_date=PUBLISHED, version=1, data_type=DATA_TYPE,
             )
         )  # fmt: skip
 
@@ -70,6 +73,8 @@ def resolve(call: Call) -> None:
         versions = _parameters(call.region).get(name)
         if not versions:
             raise Problem("SsmInvalidParameter", f"The following aliases are invalid: {name}")
+        if versions[-1].data_type != DATA_TYPE:
+            raise Problem("SsmInvalidParameter", f"Unsupported data type: {versions[-1].data_type} ({name})")
         call.params["ImageId"] = versions[-1].value
     _complete_root(call)
 

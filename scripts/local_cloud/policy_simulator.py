@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from scripts.local_cloud.answers import Answer
+from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
 from scripts.local_cloud.weather import Weather
 
 REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+CONTEXT_TYPES = {
+    kind + several for kind in ("string", "numeric", "boolean", "ip", "binary", "date") for several in ("", "List")
+}
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_ContextEntry.html"""
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
@@ -14,6 +18,7 @@ def simulated(call: Call, weather: Weather) -> Answer | None:
     """Answer iam:SimulatePrincipalPolicy; None for all other calls."""
     if (call.service, call.action) != ("iam", "SimulatePrincipalPolicy"):
         return None
+    _check(call)
     members = "".join(
         f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
         f"<EvalDecision>{_decision(action, weather)}</EvalDecision></member>"
@@ -25,6 +30,16 @@ def simulated(call: Call, weather: Weather) -> Answer | None:
         f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
         "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>".encode(),
     )
+
+
+def _check(call: Call) -> None:
+    """Refuse what IAM refuses. Which actions need the same information it does not tell, so none may be mixed here."""
+    if len(actions := set(call.values("ActionNames.member"))) > 1:
+        told = ", ".join(sorted(actions))
+        raise Problem("InvalidInput", f"Actions that need different authorization information: {told}. Ask one by one.")
+    for entry in call.numbered("ContextEntries.member"):
+        if (kind := entry.get("ContextKeyType", "")) not in CONTEXT_TYPES:
+            raise Problem("InvalidInput", f"Invalid context key type: {kind} ({entry.get('ContextKeyName')})")
 
 
 def _decision(action: str, weather: Weather) -> str:

@@ -72,20 +72,34 @@ def _product(usage: str, price: float) -> str:
     return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
 
 
+UNCHANGED = 0.0
+"""vCPUs: AWS's default for accelerated instances, which a new account has."""
+
+
 def quotas_in(weather: Weather) -> dict[str, float]:
     """Return the account's vCPU quotas, by name."""
-    return {**QUOTAS, **weather.quotas}
+    return {**QUOTAS, **weather.quotas, **dict.fromkeys(weather.unlisted_quotas, UNCHANGED)}
 
 
 def list_service_quotas(_: Call, weather: Weather) -> Any:
-    """Answer service-quotas:ListServiceQuotas for EC2."""
+    """Answer service-quotas:ListServiceQuotas for EC2, which need not have what nobody changed."""
     known = quotas_in(weather)
+    return _quotas({name: known[name] for name in known if name not in weather.unlisted_quotas})
+
+
+def list_default_quotas(_: Call, weather: Weather) -> Any:
+    """Answer service-quotas:ListAWSDefaultServiceQuotas for EC2."""
+    return _quotas(dict.fromkeys(quotas_in(weather), UNCHANGED))
+
+
+def _quotas(known: dict[str, float]) -> Any:
     return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
 
 
 STAND_INS: dict[tuple[str, str], Callable[[Call, Weather], Any]] = {
     ("pricing", "GetProducts"): get_products,
     ("servicequotas", "ListServiceQuotas"): list_service_quotas,
+    ("servicequotas", "ListAWSDefaultServiceQuotas"): list_default_quotas,
 }
 
 

@@ -25,6 +25,34 @@ TAKES_TAGS_FOR = {
 """Call -> what it can tag; of other calls nothing is known here."""
 
 
+DIRECT_KEY, DIRECT_VALUE = 127, 255
+"""Of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
+IAM_VALUE = r"[\w\s.:/=+\-@]*"
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html"""
+
+
+def check_direct_tags(tags: list[dict[str, str]]) -> None:
+    """Check the tags of a StartSnapshot. Raises Problem."""
+    for tag in tags:
+        if len(tag["Key"]) > DIRECT_KEY or len(tag.get("Value", "")) > DIRECT_VALUE:
+            raise Problem(
+                "ValidationException",
+                f"Tag keys have at most {DIRECT_KEY} characters and tag values at most {DIRECT_VALUE}.",
+            )
+
+
+def check_iam_tags(call: Call) -> None:
+    """Check the tags of a call of IAM, whose values take fewer characters than EC2's. Raises Problem."""
+    for number, tag in enumerate(call.numbered("Tags.member"), start=1):
+        for name in ("Key", "Value"):
+            if not re.fullmatch(IAM_VALUE, tag.get(name, "")):
+                raise Problem(
+                    "ValidationError",
+                    f"1 validation error detected: Value at 'tags.{number}.member.{name.lower()}' failed to satisfy "
+                    "constraint: Member must satisfy regular expression pattern: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*",
+                )
+
+
 def check_tags(call: Call) -> None:
     """Check every tag that a call would put on, on what it makes or on what there is. Raises Problem."""
     specifications = call.numbered("TagSpecification")

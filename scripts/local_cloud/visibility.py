@@ -41,6 +41,7 @@ UNKNOWN_TO = {
     ),
     ("iam", "instance-profile"): ("NoSuchEntity", "Instance Profile {} cannot be found."),
     ("iam", "role"): ("NoSuchEntity", "The role with name {} cannot be found."),
+    ("dynamodb", "table"): ("ResourceNotFoundException", "Requested resource not found"),
     ("ebs", "snapshot"): ("ResourceNotFoundException", "The snapshot '{}' does not exist."),
 }
 """By service and resource type, where the service has a word of its own for it, or no other has any."""
@@ -54,6 +55,7 @@ MADE_BY = {
     "CopySnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
     "CreateSecurityGroup": ("security-group", rb"<groupId>(sg-[0-9a-f]+)<"),
     "CreatePlacementGroup": ("placement-group", rb"<groupName>([^<]+)<"),
+    "CreateTable": ("table", rb'"TableName": ?"([^"]+)"'),
     "CreateRole": ("role", rb"<RoleName>([^<]+)<"),
     "CreateInstanceProfile": ("instance-profile", rb"<InstanceProfileName>([^<]+)<"),
     "StartSnapshot": ("snapshot", rb'"SnapshotId": "(snap-[0-9a-f]+)"'),
@@ -116,6 +118,7 @@ class Visibility:
         self._forget_the_old()
         named = {value for key, value in call.params.items() if not key.startswith("Tag")}
         named.update(call.environ["PATH_INFO"].split("/") if call.service == "ebs" else ())
+        named.update(call.shown().values() if call.service == "dynamodb" else ())
         for young in self._young:
             if young.region in ("", call.region) and young.id in named and young.known > clock.monotonic():
                 found = UNKNOWN_TO.get((call.service, young.kind)) or UNKNOWN.get(young.kind)

@@ -140,6 +140,8 @@ class Weather(BaseModel):
     """Operations (or patterns of them) that are carried out where only a dry run is asked for, as EC2 never does."""
     seed: int = 0
     """Of what probabilities decide."""
+    unlisted_quotas: list[str] = []
+    """Quotas, by name, that ListServiceQuotas leaves out, as nobody changed them: AWS's default applies."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
     not_opted_in: list[str] = ["ap-east-1"]

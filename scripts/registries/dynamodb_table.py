@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +17,7 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import described
 from scripts.core.aws.tags import SHARED, as_tags
 from scripts.core.errors import LabError
+from scripts.core.registry.registry import NotARegistry
 
 TRIES = 10
 """How often what collides with somebody else's transaction is tried."""
@@ -24,8 +26,14 @@ PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExcee
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
 PASSING_CODES = {"TransactionConflictException", "TransactionInProgressException"}
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+KEYS = {"place": "HASH", "id": "RANGE"}
+"""The keys of a registry's table."""
+KNOWN_AFTER = 120.0
+"""Seconds in which calls may not know a new table yet, though it is described as active."""
 BACKED_UP = {"place": {"S": "about"}, "id": {"S": "backups"}}
 """The item that says that backups were seen to."""
+NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
+"""What a table says to that which was made a moment ago."""
 BACKUP_PATIENCE, BACKUP_PAUSE = 120, 2
 """Seconds after which a new table can be backed up at the latest, and between the tries."""
 
@@ -43,6 +51,8 @@ class Table:
         self.client = client
         self.address = address
         self.name = name
+        self._made: float | None = None
+        """When it was made by this process, or by another at the same time."""
         self._ahead = 0.0
         """Seconds by which AWS's clock is ahead of this machine's monotonic one."""
 
@@ -117,16 +127,20 @@ class Table:
         call: Callable[..., Answer] = getattr(self.client, operation)
         table = {"TableName": self.name} if named else {}
         with self._explained():
-            for tried in range(TRIES):
+            for tried in count(1):
                 try:
                     answer = call(**table, **request)
                 except ClientError as refusal:
-                    self._absorb(refusal, last=tried == TRIES - 1)
-                    clock.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tried)))  # noqa: S311 - jitter
+                    self._absorb(refusal, last=tried >= TRIES and not self._is_young())
+                    clock.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, TRIES))))  # noqa: S311 - jitter
                 else:
                     self._read_clock(answer)
                     return answer
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the tries never end")
+
+    def _is_young(self) -> bool:
+        """Say whether the table was made a moment ago, so that AWS may not know it yet."""
+        return self._made is not None and clock.monotonic() - self._made < KNOWN_AFTER
 
     def _absorb(self, refusal: ClientError, *, last: bool) -> None:
         """Mend what a refusal tells of, so that the call may be made again; raise where it may not."""
@@ -135,8 +149,11 @@ class Table:
         reasons = {str(reason.get("Code")) for reason in refusal.response.get("CancellationReasons", ())}
         if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
             raise ConditionFailed from refusal
+        if code == "ValidationException" or "ValidationError" in reasons:
+            self._expect_own_keys()
         if code == "ResourceNotFoundException" and not last:
-            self._make()
+            if not self._is_young():
+                self._make()
         elif last or not (code in PASSING_CODES or reasons & PASSING):
             raise refusal
 
@@ -153,17 +170,31 @@ class Table:
         with _unless("ResourceInUseException"):  # somebody else makes it
             self.client.create_table(
                 TableName=self.name,
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("place", "id")],
-                KeySchema=[
-                    {"AttributeName": "place", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}
-                ],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in KEYS],
+                KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in KEYS.items()],
                 BillingMode="PAY_PER_REQUEST",
                 SSESpecification={"Enabled": True, "SSEType": "KMS"},
                 DeletionProtectionEnabled=True,
                 Tags=as_tags({SHARED: "registry"}),
             )  # fmt: skip
         self.client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
+        self._made = clock.monotonic()
         self._back_up()
+
+    def _expect_own_keys(self) -> None:
+        """Raise NotARegistry where the table is somebody's, for something else."""
+        if described := self.description():
+            self.expect_keys_of(described)
+
+    def expect_keys_of(self, described: Mapping[str, Any]) -> None:
+        """Raise NotARegistry where a described table has other keys than a registry's."""
+        keys = [(key["AttributeName"], key["KeyType"]) for key in described["KeySchema"]]
+        if sorted(keys) != sorted(KEYS.items()):
+            told = ", ".join(f"{name} ({kind})" for name, kind in keys)
+            raise NotARegistry(
+                f"{self.address}: the table {self.name} is no registry: its keys are {told}, not place (HASH) and "
+                "id (RANGE); name another table, which is made when it is first used"
+            )
 
     def see_to_backups(self) -> None:
         """Turn backups on, once, for a table whose maker was cut off before he did. Raises LabError."""
@@ -179,7 +210,7 @@ class Table:
         done = False
         while not done:
             final = clock.monotonic() > deadline
-            with nullcontext() if final else _unless("ContinuousBackupsUnavailableException"):
+            with nullcontext() if final else _unless(*NO_BACKUPS_YET):
                 self.client.update_continuous_backups(
                     TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
                 )
@@ -198,10 +229,10 @@ class Table:
 
 
 @contextmanager
-def _unless(code: str) -> Iterator[None]:
-    """Let a call be refused with this one code."""
+def _unless(*codes: str) -> Iterator[None]:
+    """Let a call be refused with one of some codes."""
     try:
         yield
     except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != code:
+        if refusal.response["Error"]["Code"] not in codes:
             raise

@@ -27,6 +27,7 @@ def ailments(table: Table) -> Iterator[Finding]:
     if described["TableStatus"] not in ("ACTIVE", "UPDATING"):
         yield NOT_ACTIVE.of(address=table.address, state=described["TableStatus"])
         return
+    table.expect_keys_of(described)
     if not table.is_backed_up():
         yield NOT_BACKED_UP.of(address=table.address, table=table.name)
     if not described.get("DeletionProtectionEnabled"):

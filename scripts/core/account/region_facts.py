@@ -18,6 +18,8 @@ from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.lab.image_config import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
 
+IMAGE = "aws:ec2:image"
+"""The data type of an SSM parameter that EC2 takes for an image."""
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 """Stopped machines do not count against vCPU quotas."""
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
@@ -98,8 +100,12 @@ def _lack(lab: CheckedLab, region: str, image: Image) -> Iterator[str]:
     match image:
         case ImageByParameter(parameter=parameter):
             name = parameter.removeprefix(SSM)
-            if cloud.client("ssm", region).get_parameters(Names=[name])["InvalidParameters"]:
+            found = cloud.client("ssm", region).get_parameters(Names=[name])
+            if found["InvalidParameters"]:
                 yield name
+            for one in found["Parameters"]:
+                if (kind := one.get("DataType", "text")) != IMAGE:
+                    yield f"by {name}: its data type is {kind}, and EC2 takes {IMAGE} alone"
         case ImageByRegion(ids=ids):
             if region not in ids:
                 yield "one with an id for it"

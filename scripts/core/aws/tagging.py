@@ -7,11 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.core.aws.tags import BY, DATASET, EXPERIMENT, RECORD, REGISTRY, SHARED, as_tags, checked, requested_tags
+from scripts.core.aws.tags import (
+    BY,
+    DATASET,
+    DIRECT,
+    EXPERIMENT,
+    RECORD,
+    REGISTRY,
+    SHARED,
+    TagLimits,
+    as_tags,
+    checked,
+    requested_tags,
+)
 from scripts.core.current_experiment import current_experiment
 from scripts.core.kind import Kind
 from scripts.core.registry.record import person
 
+IN_IAM = ("role", "instance-profile")
 REFUSED = r"[^\w +\-=.:/@]"
 """What some services do not take in a tag's value
 (https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
@@ -31,9 +44,11 @@ class Tagger:
         """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
         types = dict.fromkeys(t for kind in self.kinds for t in kind.tagged_at_creation(operation, request))
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
+        limits = DIRECT if operation == "StartSnapshot" else TagLimits()
+        tags = {t: self._tags(requested_tags(request, t), record_id) for t in dict.fromkeys([*given, *types])}
         return [
-            {"ResourceType": t, "Tags": as_tags(self._tags(requested_tags(request, t), record_id))}
-            for t in dict.fromkeys([*given, *types])
+            {"ResourceType": t, "Tags": as_tags(checked(_as_iam_takes(some) if t in IN_IAM else some, limits))}
+            for t, some in tags.items()
         ]
 
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
@@ -42,4 +57,9 @@ class Tagger:
         # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
         if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
             ours |= {"Name": experiment, EXPERIMENT: experiment}
-        return checked({**self.team, **ours, **given, **whose})
+        return {**self.team, **ours, **given, **whose}
+
+
+def _as_iam_takes(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags without characters that IAM does not take: the team's tags in lab.toml are EC2's first."""
+    return {re.sub(REFUSED, "_", key): re.sub(REFUSED, "_", value) for key, value in tags.items()}

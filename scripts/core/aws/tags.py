@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.aws.tag_forms import is_absent
@@ -79,17 +80,29 @@ def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, 
     return found
 
 
-def checked(tags: dict[str, str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class TagLimits:
+    """How many characters a tag may have."""
+
+    key: int = 128
+    value: int = 256
+
+
+DIRECT = TagLimits(127, 255)
+"""Of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
+
+
+def checked(tags: dict[str, str], limits: TagLimits = TagLimits()) -> dict[str, str]:
     """Return tags that AWS will take. Raises LabError.
 
     At most 50, keys up to 128 and values up to 256 characters, no key beginning with `aws:`
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
     """
     for key, value in tags.items():
-        if key.lower().startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256:  # noqa: PLR2004
+        if key.lower().startswith("aws:") or not 1 <= len(key) <= limits.key or len(value) > limits.value:
             raise LabError(
-                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to 128 characters "
-                "that do not begin with aws:, and values of up to 256"
+                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {limits.key} characters "
+                f"that do not begin with aws:, and values of up to {limits.value} here"
             )
     if len(tags) > 50:  # noqa: PLR2004
         raise LabError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")

@@ -27,6 +27,7 @@ MADE_UP = {
     "instance": "i-0123456789abcdef0", "volume": "vol-0123456789abcdef0", "snapshot": "snap-0123456789abcdef0",
     "security-group": "sg-0123456789abcdef0", "placement-group": "ec2-lab-doctor",
     "key-pair": "key-0123456789abcdef0", "address": "eipalloc-0123456789abcdef0",
+    "zone": "none",
 }  # fmt: skip
 """Kind -> an id that nothing has, for who owns none of the kind."""
 SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
@@ -79,7 +80,7 @@ DRY_RUNS: Mapping[str, DryRun] = {
         lambda ids, _: {"Resources": [ids["volume"]], "Tags": [{"Key": KEPT, "Value": "a dry run"}]}, ("volume",)
     ),
     "CreateVolume": DryRun(
-        lambda _, region: {"AvailabilityZone": f"{region}a", "Size": 1, "VolumeType": "gp3", "Encrypted": True}
+        lambda ids, _: {"AvailabilityZone": ids["zone"], "Size": 1, "VolumeType": "gp3", "Encrypted": True}, ("zone",)
     ),
     "DeleteKeyPair": DryRun(lambda ids, _: {"KeyPairId": ids["key-pair"]}, ("key-pair",)),
     "DeletePlacementGroup": DryRun(lambda ids, _: {"GroupName": ids["placement-group"]}, ("placement-group",)),

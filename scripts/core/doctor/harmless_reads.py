@@ -50,6 +50,9 @@ READS: Mapping[str, Callable[[CheckedLab], bool | None]] = {
         )
     ),
     "s3:ListBucket": _list_bucket,
+    "servicequotas:ListAWSDefaultServiceQuotas": lambda lab: _allowed(
+        lambda: _client(lab, "service-quotas").list_aws_default_service_quotas(ServiceCode="ec2", MaxResults=1)
+    ),
     "servicequotas:ListServiceQuotas": lambda lab: _allowed(
         lambda: _client(lab, "service-quotas").list_service_quotas(ServiceCode="ec2", MaxResults=1)
     ),

@@ -13,6 +13,17 @@ from scripts.core.doctor.enabled_regions import expect_open
 TAGGED = [{"Name": "tag-key", "Values": [REGISTRY]}]
 
 
+def zone_in(lab: CheckedLab, region: str) -> Mapping[str, str]:
+    """Return a zone of a region under the key `zone`, as AWS names it; nothing where it does not tell."""
+    expect_open(lab, region)
+    wanted = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
+    try:
+        zones = lab.opened.cloud.ec2(region).describe_availability_zones(Filters=wanted)["AvailabilityZones"]  # type: ignore[arg-type]
+    except (ClientError, BotoCoreError):
+        return {}
+    return {"zone": zones[0]["ZoneName"]} if zones else {}
+
+
 def own_things(lab: CheckedLab, region: str) -> Mapping[str, str]:
     """Return the id of one thing by its kind; none of the kinds that may not be described."""
     expect_open(lab, region)

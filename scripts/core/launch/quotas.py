@@ -14,8 +14,16 @@ from scripts.core.capacity.quota_names import generation, quota_name
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
-    """Return EC2's quotas in a region, by name; empty where they may not be read."""
-    pages = cloud.client("service-quotas", region).get_paginator("list_service_quotas")
+    """Return EC2's quotas in a region, by name; empty where those that apply may not be read.
+
+    ListServiceQuotas leaves out some that nobody has changed: AWS's default applies to them.
+    """
+    applied = _listed(cloud, region, "list_service_quotas")
+    return {**_listed(cloud, region, "list_aws_default_service_quotas"), **applied} if applied else {}
+
+
+def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
+    pages = cloud.client("service-quotas", region).get_paginator(operation)
     try:
         return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
     except (ClientError, BotoCoreError, ResponseParserError):

@@ -54,6 +54,10 @@ class Held(LabError):
     """Somebody else acts on an experiment now."""
 
 
+class NotARegistry(LabError):
+    """What is at a registry's address is something else, and is to be left alone."""
+
+
 class Registry(ABC):
     """An append-only list of records; safe to share between threads and processes.
 
