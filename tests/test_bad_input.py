@@ -234,3 +234,12 @@ def test_no_code_takes_what_it_can_not_see_for_absent():
     for path in (REPOSITORY / "scripts").rglob("*.py"):
         if "local_cloud" not in path.parts and path.name not in ("environment.py", "whole_file.py"):
             assert ".exists()" not in path.read_text(), path
+
+
+def test_a_user_whose_name_is_no_text_launches_and_finds_it_again(lab, cloud):
+    """Logins of other systems may be of any bytes; what a record could not be read with would be forgotten."""
+    ended = lab.run("launch", EXP="demo", LOGNAME=b"b\xffb".decode(errors="surrogateescape"))
+    assert ended.code == 0, ended.err
+    assert "set aside" not in lab.run("status").err
+    assert "b?b" in {record["actor"].partition("@")[0] for record in lab.records()}
+    assert lab.teardown().code == 0

@@ -38,6 +38,7 @@ MALFORMED = {
     "an instance launched some time": {**COMMON, "operation": "RunInstances", "response": {
         "Instances": [{**INSTANCE, "LaunchTime": "soon"}]}},
     "a volume of no size": {**COMMON, "operation": "CreateVolume", "response": {"VolumeId": "vol-0a", "Size": "big"}},
+    "an id that stands for others": {**COMMON, "operation": "CreateVolume", "response": {"VolumeId": "vol-*"}},
     "found without its type": {**COMMON, "event": "note", "note": {FOUND: [{"id": "i-0a"}]}},
     "found is no list": {**COMMON, "event": "note", "note": {FOUND: "i-0a"}},
     "gone is a number": {**COMMON, "event": "note", "note": {"gone": 5}},
@@ -238,3 +239,13 @@ def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(l
     with registry.acting_alone("vision", "test"):
         pass
     registry.close()
+
+
+def test_a_call_that_could_not_be_read_back_is_not_sent(lab, cloud):
+    """A plugin or a script of one's own may name anything: what it made would be nobody's."""
+    lab.write("own.py", "from scripts.core.session import open_session\n"
+              "with open_session('own', 'My Experiment') as session:\n"
+              "    ec2 = session.cloud.ec2('us-east-1')\n"
+              "    ec2.create_volume(AvailabilityZone='us-east-1a', Size=1)\n")  # fmt: skip
+    assert "experiment: string should match pattern" in lab.run_file("own.py").err
+    assert cloud.calls("CreateVolume") == []

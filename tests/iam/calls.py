@@ -13,7 +13,7 @@ ACCOUNT = "111122223333"
 PREFIXES = {
     "i": "instance", "vol": "volume", "snap": "snapshot", "sg": "security-group", "subnet": "subnet", "vpc": "vpc",
     "ami": "image", "eipalloc": "elastic-ip", "key": "key-pair", "cr": "capacity-reservation",
-    "eni": "network-interface",
+    "eni": "network-interface", "lt": "launch-template",
 }  # fmt: skip
 ID = rf"({'|'.join(PREFIXES)})-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})"
 WITHOUT_ACCOUNT = ("snapshot", "image")
@@ -22,9 +22,11 @@ CREATES = {
     "CreateSnapshot": ("snapshot",), "CopySnapshot": ("snapshot",), "CreateSecurityGroup": ("security-group",),
     "CreatePlacementGroup": ("placement-group",),
 }  # fmt: skip
-NAMED = {"DeleteKeyPair": ("KeyName", "key-pair"), "DeletePlacementGroup": ("GroupName", "placement-group"),
-         "RunInstances": ("Placement.GroupName", "placement-group")}  # fmt: skip
-"""Action -> the parameter that names a resource, and its type."""
+NAMED = {
+    "DeleteKeyPair": {"KeyName": "key-pair"}, "DeletePlacementGroup": {"GroupName": "placement-group"},
+    "RunInstances": {"Placement.GroupName": "placement-group", "KeyName": "key-pair"},
+}  # fmt: skip
+"""Action -> the parameters that name a resource, and its type."""
 DEFAULTS = {"RunInstances": ("security-group", "subnet"), "CreateSecurityGroup": ("vpc",)}
 """Action -> what it takes the account's own default of where none is named."""
 IN_A_TRANSACTION = ("ConditionCheckItem", "DeleteItem", "PutItem")
@@ -68,7 +70,9 @@ class World:
 def requests_of(call: Call, world: World) -> list[Request]:
     """Return all that must be allowed for a call to be carried out."""
     service = call["service"]
-    return list(SERVICES.get(service, _of_whatever)(call, world))
+    found = list(SERVICES.get(service, _of_whatever)(call, world))
+    assert found, f"{service}:{call['action']}: on what? What is asked for nothing would count as allowed"
+    return found
 
 
 def arn(kind: str, name: str, region: str) -> str:
@@ -101,8 +105,7 @@ def _named(call: Call) -> Iterator[tuple[str, str]]:
     action, params = call["action"], call["params"]
     types = resource_types(f"ec2:{action}")
     by_id = {value: PREFIXES[found[1]] for value in params.values() if (found := re.fullmatch(ID, value))}
-    parameter, kind = NAMED.get(action, ("", ""))
-    by_name = {params[parameter]: kind} if parameter in params else {}
+    by_name = {params[name]: kind for name, kind in NAMED.get(action, {}).items() if name in params}
     images = {value: "image" for value in params.values() if value.startswith(RESOLVED)}
     for name, of in (by_id | by_name | images).items():
         if of in types and action != "CreateTags":

@@ -220,6 +220,15 @@ TO_ALL = {
         launch(Placement__GroupName="theirs"),
         "ec2:RunInstances placement-group",
     ),
+    "launch with somebody's key pair": (launch(KeyName="theirs"), "ec2:RunInstances key-pair"),
+    "launch by somebody's template": (
+        launch(LaunchTemplate__LaunchTemplateId="lt-" + "2" * 17),
+        "ec2:RunInstances launch-template",
+    ),
+    "launch with somebody's network interface": (
+        launch(NetworkInterface__1__NetworkInterfaceId="eni-" + "2" * 17),
+        "ec2:RunInstances network-interface",
+    ),
     # Nobody gets rights by an instance's role.
     "launch with an administrator's role": (launch(IamInstanceProfile__Name="admins"), "iam:PassRole role"),
     "put an administrator's role into a profile": (
@@ -236,6 +245,10 @@ TO_ALL = {
         "iam:TagRole role",
     ),
     "make a role without the tag": (call("CreateRole", "iam", RoleName="x", Path="/ec2-lab/"), "iam:CreateRole role"),
+    "give an instance another role": (
+        call("AssociateIamInstanceProfile", InstanceId=MINE["i"], IamInstanceProfile__Name="admins"),
+        "ec2:AssociateIamInstanceProfile instance",
+    ),
     "attach a managed policy": (call("AttachRolePolicy", "iam", RoleName="writer"), "iam:AttachRolePolicy role"),
     "let others assume a role": (
         call("UpdateAssumeRolePolicy", "iam", RoleName="writer"),
@@ -422,3 +435,8 @@ def test_there_are_attacks_on_each_kind_of_resource():
     }
     assert len(TO_ALL | TO_MOST | OF_ANOTHER_LAB) >= 25
     assert ACCOUNT.isdigit()
+
+
+def test_a_call_of_which_no_resource_is_found_is_not_taken_for_allowed():
+    with pytest.raises(AssertionError, match="ec2:RegisterImage: on what"):
+        refusals(ALL, [call("RegisterImage", Name="x")], WORLD)

@@ -58,14 +58,19 @@ def moment_of(text: str) -> datetime:
 def local_user() -> str:
     """Return the local user's name. In a container it may have none but a number."""
     try:
-        return getpass.getuser()
+        return _in_unicode(getpass.getuser())
     except (KeyError, OSError):
         return str(os.getuid())
 
 
 def person() -> str:
     """Return who is at work: user@host."""
-    return f"{local_user()}@{socket.gethostname()}"
+    return f"{local_user()}@{_in_unicode(socket.gethostname())}"
+
+
+def _in_unicode(name: str) -> str:
+    """Return a name that the system gave, with a question mark for each byte that is no UTF-8: records hold none."""
+    return name.encode(errors="replace").decode()
 
 
 def actor() -> str:

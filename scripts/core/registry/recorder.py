@@ -16,6 +16,7 @@ from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
 from scripts.core.registry.known_soon import SERVICES, WAITED, KnownSoon
 from scripts.core.registry.record import Event, Record, actor, new_id, now
+from scripts.core.registry.record_model import BadRecord
 from scripts.core.registry.redaction import text_without_secrets, without_secrets
 from scripts.core.registry.registry import Registry
 
@@ -156,8 +157,10 @@ class Recorder:
             return
         try:
             context[KEY] = intent = self._stamped(intent)
-            self.registry.append(replace(intent, time=now()))
-        except LabError as problem:
+            written = replace(intent, time=now())
+            Record.from_json(written.as_json())  # what could not be read again would be forgotten
+            self.registry.append(written)
+        except (LabError, BadRecord) as problem:
             raise LabError(f"{problem} ({intent.operation} was not sent)") from problem
 
     def _write_answer(self, http_response: Any, parsed: Any, model: OperationModel, context: Context, **_: Any) -> None:

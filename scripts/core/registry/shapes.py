@@ -90,8 +90,8 @@ TYPE_NAME = pattern(r"[a-z0-9][a-z0-9-]*", 63)
 AREA = pattern(r"|[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 """A region becomes a part of a host's name, and botocore takes what may be one (RFC 1123); `global`, or nothing."""
 INSTANCE_ID = pattern(r"i-[0-9a-z]+", 40)
-RESOURCE_ID = pattern(r"[A-Za-z0-9][!-~]*", 1024)
-"""An id, or the name or ARN of what has none."""
+RESOURCE_ID = pattern(r"[A-Za-z0-9][!-)+->@-~]*", 1024)
+"""An id, or the name or ARN of what has none; in a filter of AWS's, * and ? would stand for others."""
 RECORD_ID = pattern(r"[0-9a-f]{32}")
 DIGEST = pattern(r"[0-9a-f]{64}")
 COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
