@@ -106,10 +106,15 @@ class SmallAws:
     things: dict[str, Thing] = field(default_factory=dict)
     refuses: dict[str, Exception] = field(default_factory=dict)
     """By id, what a deletion of it is met with."""
+    unseen: dict[tuple[str, str], Exception] = field(default_factory=dict)
+    """By region and kind, what a description is met with."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Every deletion that was asked for: operation, id."""
     account: Account = ACCOUNT
     settling_seconds: float = SETTLING
+    shutting_down: float = SHUTTING_DOWN
+    region: str = REGION
+    """Where what is made next is made."""
 
     def expect_credentials(self):
         """They are there."""
@@ -122,11 +127,11 @@ class SmallAws:
             delete_security_group=lambda GroupId: self._delete("security-group", GroupId),  # noqa: N803
         )
 
-    def add(self, kind, item, *, region=REGION, late=0.0, unknown=0.0):
+    def add(self, kind, item, *, late=0.0, unknown=0.0):
         """Put a thing into the account, shown `late` seconds from now on, and known to a deletion `unknown` later."""
         identity = f"{kind}-{len(self.things)}"
         shown = self.time + timedelta(seconds=late)
-        thing = Thing(kind, region, {IDS[kind]: identity, **item}, shown, shown + timedelta(seconds=unknown))
+        thing = Thing(kind, self.region, {IDS[kind]: identity, **item}, shown, shown + timedelta(seconds=unknown))
         self.things[identity] = thing
         return identity
 
@@ -139,6 +144,8 @@ class SmallAws:
 
     def _page(self, name, region, filters):
         kind = {"describe_instances": "instance", "describe_volumes": "volume"}.get(name, "security-group")
+        if (region, kind) in self.unseen:
+            raise self.unseen[region, kind]
         some = [t for t in self.things.values() if t.kind == kind and t.region == region and t.shown_from <= self.time]
         shown = [item for thing in some if (item := self._as_shown(thing))]
         items = [item for item in shown if all(matches(item, one) for one in filters)]
@@ -166,7 +173,7 @@ class SmallAws:
         holders = [a["InstanceId"] for a in thing.item.get("Attachments", ())]
         if any(holder in self.there() for holder in holders):
             raise refused("VolumeInUse")
-        wait = SHUTTING_DOWN if kind == "instance" else 0
+        wait = self.shutting_down if kind == "instance" else 0
         thing.gone_from = thing.gone_from or self.time + timedelta(seconds=wait)
         for other in self.things.values():
             if any(a["InstanceId"] == identity and a["DeleteOnTermination"] for a in other.item.get("Attachments", ())):
@@ -198,7 +205,7 @@ class SmallLab:
 
     def call(self, operation, request, response=None, *, experiment="foo", error=None, identity=None):
         """Write a call's records: its intent, and what came of it if that is given. Return the intent."""
-        common = {"experiment": experiment, "operation": operation, "request": request, "region": REGION,
+        common = {"experiment": experiment, "operation": operation, "request": request, "region": self.aws.region,
                   "partition": ACCOUNT.partition, "account": ACCOUNT.id, "actor": "me@here:1"}  # fmt: skip
         intent = Record(event=Event.INTENT, id=identity or new_id(), **common)
         self.registry.append(intent)

@@ -31,7 +31,7 @@ def lab():
         yield made
 
 
-def torn_down(lab):
+def torn_down(lab, awaits=lambda *_: None):
     """Tear foo down; return the removal, and what it reported."""
     reported, asked = [], []
 
@@ -39,7 +39,7 @@ def torn_down(lab):
         reported.append(resource.id)
         asked.append(times_asked(lab, resource.id))
 
-    removal = remove_everything(lab.session, "foo", report)
+    removal = remove_everything(lab.session, "foo", report, awaits=awaits)
     assert asked == [times_asked(lab, identity) for identity in reported], "said when AWS has agreed, and not before"
     return removal, reported
 
@@ -154,7 +154,8 @@ def test_what_aws_will_not_delete_is_why_it_fails_once_all_else_is_gone(lab, fai
 
 
 def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
-    (instance,) = lab.launch(volumes=0)
+    (instance,) = lab.launch(volumes=1)
+    goes = next(iter(lab.aws.there() - {instance}))
     held = lab.volume(attached=instance)
     lab.aws.things[instance].item["State"] = {"Name": "shutting-down"}
     began = lab.aws.time
@@ -162,11 +163,94 @@ def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
         torn_down(lab)
     took = (lab.aws.time - began).total_seconds()
     assert 20 * 60 < took <= 20 * 60 + 5
+    holder = f"held by instance {instance} (attached as /dev/sdf)"
     assert str(raised.value) == (
-        f"foo: still there after 20 minutes: instance {instance} ({REGION}): it is shutting-down; volume {held} "
-        f"({REGION}): Something: VolumeInUse: no; held by instance {instance} (attached as /dev/sdf); run the same "
-        "again"
+        f"foo: still there after 20 minutes: instance {instance} ({REGION}): it is shutting-down; "
+        f"volume {goes} ({REGION}): it is in-use; {holder}; "
+        f"volume {held} ({REGION}): Something: VolumeInUse: no; {holder}; run the same again"
     )
+
+
+def test_what_takes_long_is_told_once_with_what_is_in_its_way_and_again_where_that_is_another_thing(lab):
+    (instance,) = lab.launch(volumes=1)
+    held = lab.volume(attached=instance)
+    failing = lab.volume()
+    lab.aws.refuses[failing] = refused("UnauthorizedOperation")
+    told, began = [], lab.aws.time
+
+    def awaits(resource, why):
+        told.append((resource.id, why))
+        assert (lab.aws.time - began).total_seconds() >= 10
+        lab.aws.refuses.pop(failing, None)
+
+    torn_down(lab, awaits)
+    in_use = "Something: VolumeInUse: no"
+    assert told[:2] == [
+        (instance, "it is shutting-down"),
+        (held, f"{in_use}; held by instance {instance} (attached as /dev/sdf)"),
+    ]
+    assert {identity for identity, _ in told} == {instance, held}, "not what goes along, nor what AWS refuses"
+    assert len(told) == len(set(told))
+
+
+def test_what_is_soon_over_is_not_told(lab):
+    lab.launch(volumes=1)
+    lab.aws.shutting_down = 5
+    torn_down(lab, lambda *told: pytest.fail(str(told)))
+    assert lab.aws.there() == set()
+
+
+UNSEEN = refused("RequestLimitExceeded")
+
+
+@pytest.mark.parametrize("kind", ["instance", "volume"])
+def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_elsewhere(lab, kind):
+    (there,) = lab.launch(volumes=0)
+    alone = lab.volume()
+    lab.aws.region = "us-west-2"
+    lab.launch(volumes=1)
+    lab.aws.unseen[REGION, kind] = UNSEEN
+    may_be = {"instance": f"instance {there}, volume {alone}", "volume": f"volume {alone}"}[kind]
+    with pytest.raises(LabError) as raised:
+        torn_down(lab)
+    assert str(raised.value).startswith(f"foo: {REGION}: not seen: Something: RequestLimitExceeded: no")
+    assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the same again")
+    left = {"instance": [there, alone], "volume": [alone]}[kind]
+    assert lab.aws.there() == set(left), "no volume is deleted whose instance can't be seen"
+    assert sorted(resource.id for resource in lab.session.holdings("foo").living) == sorted(left)
+    lab.aws.unseen.clear()
+    torn_down(lab)
+    assert lab.aws.there() == set()
+
+
+def test_what_was_perhaps_made_in_a_region_that_cannot_be_looked_at_stays_open(lab):
+    lab.launch(answered=False, dies=True)
+    lab.aws.unseen[REGION, "instance"] = UNSEEN
+    with pytest.raises(LabError, match="may be there yet: what was perhaps made; run the same again"):
+        torn_down(lab)
+    assert len(lab.session.holdings("foo").unsettled) == 1
+    lab.aws.unseen.clear()
+    torn_down(lab)
+    assert lab.session.holdings("foo").unsettled == []
+
+
+def test_what_aws_will_not_delete_is_named_with_what_cannot_be_seen(lab):
+    first, second = lab.launch(count=2, volumes=0)
+    lab.aws.refuses = dict.fromkeys((first, second), refused("UnauthorizedOperation"))
+    why = r"Something: UnauthorizedOperation: no.*"
+    with pytest.raises(
+        LabError, match=rf"^foo: instance {first} .* is not deleted: {why}; instance {second} .* is not deleted: {why}$"
+    ):
+        torn_down(lab)
+    lab.aws.region = "us-west-2"
+    (third,) = lab.launch(volumes=0)
+    del lab.aws.refuses[second]
+    lab.aws.unseen["us-west-2", "instance"] = UNSEEN
+    lab.wait(SETTLING + 1)
+    with pytest.raises(
+        LabError, match=rf"^foo: instance {first} .* is not deleted: {why}; us-west-2: not seen: .*: instance {third}$"
+    ):
+        torn_down(lab)
 
 
 def test_what_is_there_by_its_id_and_not_by_its_tags_is_left_alone_and_stays_on_record(lab):
