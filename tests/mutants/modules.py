@@ -7,6 +7,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "scripts/core/living.py": ("reconcile", "removal"),
     "scripts/core/reconcile.py": ("reconcile", "removal"),
     "scripts/core/machines/removal.py": ("removal",),
+    "scripts/core/account/audit.py": ("audit_findings",),
+    "scripts/core/account/lab_belongings.py": ("audit_findings",),
     "scripts/core/account/orphans.py": ("orphans",),
     "scripts/core/registry/evidence.py": ("evidence", "resources", "reconcile"),
     "scripts/core/registry/resources.py": ("resources",),
