@@ -6,7 +6,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import get_session
 
 from scripts.core.aws.aws_errors import api_error, carry_regions, described
-from scripts.core.capacity.error_codes import CATEGORIES, PREFIXES, ApiError, ErrorCategory, classify, zones_in
+from scripts.core.capacity.error_codes import (
+    CATEGORIES,
+    PREFIXES,
+    REGION_OUT,
+    TRANSIENT,
+    ApiError,
+    ErrorCategory,
+    classify,
+    zones_in,
+)
 from scripts.core.capacity.quota_names import quota_key, quota_name
 
 C = ErrorCategory
@@ -180,3 +189,53 @@ def test_a_quota_has_the_name_that_aws_gives_it_and_none_that_is_guessed(instanc
 def test_types_without_a_known_quota_share_none_with_others():
     assert quota_key("p6-b200.48xlarge", "spot") == quota_key("p6-b300.48xlarge", "spot")
     assert quota_key("p6-b200.48xlarge", "spot") != quota_key("p5.48xlarge", "spot")
+
+
+def test_a_server_error_is_ambiguous_and_what_it_does_not_know_it_has_not_begun():
+    found = {status: classify("SomethingNew", "", status) for status in (None, 400, 499, 500, 501, 502)}
+    assert found == {None: C.AMBIGUOUS, 400: C.FATAL, 499: C.FATAL, 500: C.AMBIGUOUS, 501: C.FATAL, 502: C.AMBIGUOUS}
+
+
+def test_the_zone_that_is_refused_is_told_from_those_that_would_do():
+    offered = "Unsupported here: try choosing us-east-1a."
+    assert classify("Unsupported", offered, 400, "us-east-1") is C.NOT_OFFERED
+    assert classify("Unsupported", "Not in us-east-1e; try choosing x", 400, "us-east-1") is C.NOT_OFFERED_IN_ZONE
+
+
+def test_what_says_nothing_of_another_region_puts_its_region_out_alone():
+    assert {C.ACCESS_DENIED, C.REGION_DENIED, C.REGION_UNUSABLE, C.STORAGE_QUOTA, C.NETWORK_QUOTA} == REGION_OUT
+    assert {C.TOO_MANY_AT_ONCE, C.THROTTLED, C.AMBIGUOUS} == TRANSIENT
+
+
+def test_an_error_says_what_it_is_about():
+    assert ApiError("AuthFailure", "").is_about_credentials
+    assert not ApiError("OptInRequired", "").is_about_credentials
+    assert ApiError("RequestExpired", "").is_everywhere
+    assert not ApiError("AuthFailure", "").is_everywhere
+    assert ApiError("InvalidInput", NO_SUBNET_IN_ZONE).lacks_default_subnet
+    assert not ApiError("InvalidInput", NO_SUBNETS).lacks_default_subnet
+
+
+@pytest.mark.parametrize(
+    ("error", "explained"),
+    [
+        (ApiError("VcpuLimitExceeded", "Too\n many.", 400), "vCPU quota used up (VcpuLimitExceeded): Too many."),
+        (ApiError("VcpuLimitExceeded", "", 400), "vCPU quota used up (VcpuLimitExceeded)"),
+        (ApiError("RequestLimitExceeded", "Slow down.", 503), "throttled (RequestLimitExceeded)"),
+    ],
+)
+def test_an_error_is_explained_by_awss_message_where_waiting_does_not_help(error, explained):
+    assert error.explained == explained
+
+
+def test_an_error_is_of_the_call_itself_unless_it_came_late():
+    assert ApiError("Server.InternalError", "", 500).category is C.AMBIGUOUS
+
+
+def test_what_has_no_quota_that_is_known_shares_one_with_its_generation_and_market():
+    assert quota_key("x9y.large", "spot") == quota_name("x9y.large", "spot")
+    assert quota_key("q4d.large", "spot:x") == "q4 spot"
+    assert quota_key("q4d.large", "on-demand") == "q4 on-demand"
+    assert quota_key("g5.xlarge", "on-demand") == "Running On-Demand G and VT instances"
+    assert quota_name("qa1.large", "on-demand") is None
+    assert quota_name("aq1.large", "on-demand") == "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"

@@ -172,3 +172,42 @@ def test_other_errors_and_responses_are_not_waited_for(small):
     assert call.wait((None, {"GroupId": "sg-1"})) == (None, 0)
     decides = KnownSoon(small.registry, {"InvalidGroup.NotFound"})
     assert decides.wait(None, call, {"body": call.body, "context": {}}) is None, "none came"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "again"),
+    [
+        ("ec2", "GetConsoleOutput", "InvalidGroup.NotFound", 0.0),
+        ("ec2", "CreateTags", "ResourceNotFoundException", None),
+        ("iam", "AddRoleToInstanceProfile", "InvalidGroup.NotFound", 0.0),
+        ("iam", "GetRole", "InvalidGroup.NotFound", None),
+        ("iam", "ListRoles", "InvalidGroup.NotFound", None),
+        ("iam", "PutRolePolicy", "LimitExceeded", None),
+        ("ebs", "PutSnapshotBlock", "ResourceNotFoundException", 0.0),
+        ("ebs", "PutSnapshotBlock", "ValidationException", None),
+        ("ebs", "ListSnapshotBlocks", "ResourceNotFoundException", None),
+    ],
+)
+def test_each_service_says_so_in_its_own_way_and_one_that_is_asked_whether_it_is_there_may_say_no(
+    small, service, operation, code, again
+):
+    small.call("StartSnapshot", {}, {"SnapshotId": "snap-1"})
+    call = Lookup(small.registry, operation, code)
+    call.service_model = SimpleNamespace(service_name=service)
+    decides = KnownSoon(small.registry, {"InvalidGroup.NotFound"})
+    request = {"body": call.body, "context": {}, "url_path": "/snapshots/snap-1/blocks/0"}
+    assert decides.wait((None, {"Error": call.error}), call, request) == again
+
+
+@pytest.mark.parametrize(("parameter", "again"), [("iamInstanceProfile.name", 0.0), ("ImageId", None)])
+def test_a_profile_that_ec2_does_not_know_yet_is_an_invalid_parameter(small, parameter, again):
+    call = Lookup(small.registry, "RunInstances", "InvalidParameterValue")
+    call.error["Message"] = f"Value (sg-1) for parameter {parameter} is invalid."
+    assert call.wait()[0] == again
+
+
+def test_what_was_asked_to_be_deleted_is_not_waited_for_and_what_was_only_named_is():
+    named = Record(event=Event.INTENT, operation="AuthorizeSecurityGroupIngress", request={"GroupId": "sg-1"})
+    deleted = Record(event=Event.INTENT, operation="DeleteSecurityGroup", request={"GroupId": "sg-1"})
+    assert first_heard([told(NOON, GroupId="sg-1"), named], {"sg-1"}) == {"sg-1": moment_of(NOON)}
+    assert first_heard([told(NOON, GroupId="sg-1"), deleted], {"sg-1"}) == {}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scripts.core.costs.budget import Budget, Forecast, forecast, promised
-from scripts.core.costs.charges import EARLIEST, Charge, Span, charges
+from scripts.core.costs.charges import EARLIEST, Charge, Span, charges, charges_by_account
 from scripts.core.costs.cost_sums import NOBODY, THE_LAB, amount, group_named, grouped, moment, spent
 from scripts.core.costs.dollars import in_dollars, known_total, times, total
 from scripts.core.costs.metering import KindMeter, Life
@@ -16,6 +16,7 @@ from scripts.core.costs.standing_costs import costs_of, shared_out, still_costs,
 from scripts.core.errors import LabError
 from scripts.core.kind import Kind, Resource
 from scripts.core.lab.config import Experiment, Lab
+from scripts.core.registry.account import Account
 from scripts.core.registry.record import Event, Record
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
@@ -125,6 +126,8 @@ def test_what_is_paid_once_is_paid_where_it_begins():
     assert one.charge(NOON + HOUR, NOW, NOW).dollars == pytest.approx(1.0)
     assert one.charge(EARLIEST, NOON, NOW) is None, "it begins with the next time"
     assert span(ended=NOON, least=timedelta(0), once=5.0).charge(NOON, NOW, NOW).dollars == 5.0
+    nothing = span(ended=NOON, least=timedelta(0), once=5.0, rate=Hourly(None))
+    assert nothing.charge(NOON, NOW, NOW).dollars == 5.0, "no time costs nothing, whatever its price"
     assert span(ended=NOON + HOUR, once=None).charge(EARLIEST, NOW, NOW).dollars is None
     assert span(began=NOON, ended=NOON + HOUR, rate=Hourly(None)).charge(EARLIEST, NOW, NOW).dollars is None
 
@@ -223,6 +226,8 @@ def test_what_costs_nothing_is_no_charge_and_what_is_unknown_is():
     assert metered(made(Monthly=0.0)) == []
     assert [one.id for one in metered(made(Monthly=0.0), made(identity="d-2"))] == ["d-2"]
     assert metered(made(Monthly=None))[0].rate == Hourly(None)
+    assert not metered(made())[0].vague
+    assert not charge().vague
     assert metered(made(), kind=Free()) == []
     assert metered(found(), kind=Free()) == [], "not even of what is unknown"
 
@@ -339,10 +344,21 @@ def test_what_lives_and_is_not_wholly_on_record_is_asked_for_once(lab):
 def test_what_an_experiment_still_costs_is_an_hours_price_of_its_own(lab):
     lab.kind.looked.append("before")
     lab.registry.append(made())
-    lab.registry.append(replace(made(identity="d-2"), request={}))
-    assert still_costs(lab.session, "foo") == "1.00"
+    for number in (2, 3):
+        lab.registry.append(replace(made(identity=f"d-{number}"), request={}))
+    assert still_costs(lab.session, "foo") == "1.00", "and two that are no experiment's cost as much each"
     assert costs_of(lab.session, ROWS).spent["d-1"].hourly == pytest.approx(1)
     assert lab.kind.looked == ["before"]
+
+
+def test_each_account_in_which_something_cost_is_told_by_itself(lab):
+    first, second = Account("local", "1"), Account("local", "2")
+    lab.kind.looked.append("before")
+    for account, record in ((first, made()), (second, note("2026-11-10T12:00:00Z", gone=[]))):
+        lab.registry.append(replace(record, partition=account.partition, account=account.id))
+    found = charges_by_account(lab.session)
+    assert {account: [one.id for one in some] for account, some in found.items()} == {first: ["d-1"]}
+    assert found[first][0].dollars == pytest.approx(2.0)
 
 
 PRICED = PriceBook(Prices({"machine us-east-1 g5.xlarge": 1.0, "machine us-east-1 g5.2xlarge": 2.0,

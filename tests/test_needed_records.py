@@ -130,3 +130,22 @@ def test_an_answer_whose_intent_was_lost_is_needed_as_another_is():
 
 def test_descriptions_of_no_experiment_are_never_needed():
     assert needed_records(described(None, 0), KINDS) == set()
+
+
+def test_a_look_that_found_something_alive_ends_nothing():
+    past = [*launched("foo", 1, answered=True), *looked("foo", 9), *described("foo", 0)]
+    assert needed_records(past, KINDS) == {record.id for record in past}
+
+
+def test_a_description_after_the_last_look_asks_for_nothing_and_one_of_no_experiment_hides_none():
+    began, gone = launched("foo", 1, answered=True), ended("foo", 1)
+    over = [*began, *gone, *looked("foo", 1), *described("foo", 0)]
+    assert needed_records(over, KINDS) == set()
+    assert len(needed_records([*described(None, 0), *began, *gone], KINDS)) == 4
+
+
+def test_what_resolves_anothers_call_is_kept_with_its_end_and_its_last_look_and_no_more():
+    open_call, resolving = launched("bar", 1, answered=False), launched("foo", 1, answered=True)
+    gone, look, later = ended("foo", 1), looked("foo", 1), described("foo", 0)
+    kept = needed_records([*open_call, *resolving, *gone, *look, *later], KINDS)
+    assert kept == {record.id for record in (*open_call, *resolving, *gone, *look)}

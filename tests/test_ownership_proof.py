@@ -104,6 +104,25 @@ def test_a_volume_came_with_an_instance_if_it_was_made_at_its_launch_and_is_in_n
     assert came == (-6 <= minutes <= 20 and (not is_known or "i-2" not in holders))
 
 
+@pytest.mark.parametrize(
+    ("since", "may"),
+    [
+        ("2026-11-01T11:54:00Z", True),
+        ("2026-11-01T11:53:59Z", False),
+        ("2026-11-01T12:50:00Z", True),
+        ("2026-11-01T12:50:01Z", False),
+    ],
+)
+def test_a_call_made_only_what_aws_dates_between_its_first_try_and_its_last_with_room_for_clocks(since, may):
+    tries = Call("t", times=["2026-11-01T12:30:00Z", NOON])
+    assert tries.may_have_made(since) is may
+    assert not Call("t").may_have_made(NOON), "it was never sent"
+
+
+def test_a_call_has_no_response_until_one_is_on_record():
+    assert not Call("t").answered
+
+
 def test_a_security_group_is_confirmed_by_the_name_that_only_one_can_have():
     known = owned(call("CreateSecurityGroup", request={"GroupName": "lab"}))
     group = {"GroupId": "sg-1", "GroupName": "lab", "Tags": as_tags(TAGS)}
