@@ -13,8 +13,11 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.core.account.account_survey import enabled_regions
 from scripts.core.aws import region_queries
 from scripts.core.aws.region_queries import RegionQueries
+from scripts.core.lab.config import load_lab
+from scripts.core.session import Session
 from tests.full import examples
 from tests.many_regions import run_machines
 
@@ -126,13 +129,25 @@ def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
 
 
 def test_an_audit_does_not_say_that_nothing_is_forgotten_where_a_region_was_not_seen(lab, cloud):
-    """Its first region does not even tell which others there are; the second one does."""
     cloud.weather(faults=[{"action": "Describe*", "region": "us-east-1", "code": "UnauthorizedOperation"}])
-    ended = lab.run("audit")
+    ended = lab.run("audit", REGIONS="us-east-1 us-west-2")
     assert ended.code == 3
     assert "nothing was found, in what could be seen" in ended.out
     assert "us-east-1: not seen: DescribeInstances: UnauthorizedOperation" in ended.out
-    assert "eu-west-1" not in ended.out
+
+
+def test_which_regions_an_account_has_is_told_by_the_next_where_the_first_does_not(lab, cloud, in_cloud_time):
+    session = Session(lab.path, load_lab(lab.path), "audit")
+    cloud.weather(faults=[{"action": "DescribeRegions", "region": "us-east-1", "code": "UnauthorizedOperation"}])
+    regions, unseen = enabled_regions(session)
+    assert regions[:2] == ["us-east-1", "us-west-2"]
+    assert "eu-west-1" in regions
+    assert unseen == {}
+    cloud.weather(faults=[{"action": "DescribeRegions", "code": "UnauthorizedOperation"}])
+    regions, unseen = enabled_regions(session)
+    assert regions == ["us-east-1", "us-west-2"], "those where the lab may have something"
+    assert "us-west-2 does not tell which there are: DescribeRegions: Unauth" in unseen["other regions"]
+    session.close()
 
 
 @pytest.mark.parametrize("fault", [{"kind": "torn"}, {"code": "NoSuchThingYet"}, {"code": "UnauthorizedOperation"}])

@@ -28,6 +28,8 @@ Key = tuple[str, str]
 """A region, and what is asked of it."""
 TICK = 1.0
 """Seconds between looks at the clock, and until a person is told what is awaited."""
+LEFT_ALONE = 30.0
+"""Seconds for which a region that did not respond is not asked again: a command has several questions."""
 CONCURRENCY = 16
 """Queries of one command under way at once, those given up not counted; EC2's own buckets refill at 20 a second and
 more (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
@@ -86,12 +88,14 @@ class RegionQueries:
         self.timeout = timeout
         self.has_given_up = False
         """Whether a query was given up, and may still be under way."""
+        self._silent: dict[str, tuple[Exception, float]] = {}
+        """The regions that did not respond, and when that was clear."""
         self._slots = BoundedSemaphore(CONCURRENCY)
 
     def run(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
         """Return all responses that arrive in time. Errors that are neither AWS's nor the network's are raised."""
-        responses: Responses[Found] = Responses()
-        waiting = deque(_by_turns(queries))
+        responses: Responses[Found] = Responses(failures=self._left_alone(queries))
+        waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
         sent: dict[Future[Found], _Sent] = {}
         with waiting_line() as show:
             try:
@@ -123,7 +127,15 @@ class RegionQueries:
             raise  # a bug of ours
         except (*AWS_ERRORS, LabError) as problem:
             responses.failures[key] = problem
-            self.has_given_up |= isinstance(problem, NoResponse)
+            if isinstance(problem, NoResponse):
+                self.has_given_up = True
+                self._silent[key[0]] = (problem, clock.monotonic())
+
+    def _left_alone(self, queries: Iterable[Key]) -> dict[Key, Exception]:
+        """Return why nothing is asked now of regions that did not respond a moment ago."""
+        now = clock.monotonic()
+        silent = {region: why for region, (why, since) in list(self._silent.items()) if now - since < LEFT_ALONE}
+        return {key: silent[key[0]] for key in queries if key[0] in silent}
 
     def run_one(self, query: Query[Found]) -> Found:
         """Return the response to one query. Raises NoResponse, or what the query raises."""
