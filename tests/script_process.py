@@ -24,7 +24,7 @@ class ScriptProcess:
     """A running script; its output is text."""
 
     def __init__(self, module: str, directory: Path, environment: dict[str, str], *, waits: bool) -> None:
-        """Start `python -m module` in a directory, or a file: unless it `waits`, its pauses advance the cloud's clock."""
+        """Start a module, or a file, in a directory; unless it `waits`, its pauses advance the local cloud's clock."""
         (out, theirs_out), (err, theirs_err) = os.pipe(), os.pipe()
         self._told, told = socket.socketpair()
         with Path(os.devnull).open() as nothing, _starting:

@@ -1,8 +1,7 @@
 """Forks scripts from a process that has loaded what they load: to start one takes milliseconds instead of a second.
 
-Started by `script_process.py`, whose messages it gets: which module or file, in which directory, with which environment, if
-it is to wait for real, and four descriptors, standard input, output and error, and where to tell its number and its
-end.
+Started by `script_process.py`, whose messages it gets: which module or file, in which directory and environment, if it
+is to wait for real, and four descriptors, standard input, output and error, and where to tell its number and its end.
 """
 
 from __future__ import annotations
