@@ -37,4 +37,7 @@ def main(mount: str, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], float(sys.argv[2])))
+    try:
+        sys.exit(main(sys.argv[1], float(sys.argv[2])))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: freeze: {problem}")

@@ -63,10 +63,22 @@ def objects(source: str) -> collections.abc.Iterator[tuple[str, int]]:
         raise subprocess.CalledProcessError(listing.returncode, command)
 
 
+def why(target: pathlib.Path, name: str) -> str:
+    """Return what is the matter with an object's file. S3 can have a and a/b, and no file system can."""
+    if (target / name).is_dir():
+        return "is an object, and others lie below its name: no file system holds both"
+    if above := next((one for one in pathlib.PurePosixPath(name).parents if (target / one).is_file()), None):
+        return f"lies below {above}, which is an object itself: no file system holds both"
+    return "is missing or not of its size"
+
+
 def main(source: str, directory: str) -> int:
     """Fetch and compare; 1 if anything is missing, of another size, or more than there should be."""
-    target = pathlib.Path(directory)
-    fetch(source, target)
+    target, failed = pathlib.Path(directory), ""
+    try:
+        fetch(source, target)
+    except subprocess.CalledProcessError as problem:  # what is missing, and why, is seen below
+        failed = f"{problem.cmd[0]} ended with {problem.returncode}"
     count, total, wrong = 0, 0, []
     for name, size in objects(source):
         count, total = count + 1, total + size
@@ -75,12 +87,17 @@ def main(source: str, directory: str) -> int:
             wrong.append(name)
     there = sum(len(files) for path, _, files in os.walk(target) if "lost+found" not in path)
     for name in wrong[:20]:
-        print(f"ec2-lab: PROBLEM: {name} is missing or not of its size", flush=True)
+        print(f"ec2-lab: PROBLEM: {name} {why(target, name)}", flush=True)
     print(f"ec2-lab: {count} objects, {total} bytes in {source}; {there} files, {len(wrong)} wrong", flush=True)
     if count == 0:
         print(f"ec2-lab: PROBLEM: nothing is under {source}", flush=True)
-    return 1 if wrong or there != count or count == 0 else 0
+    if failed:
+        print(f"ec2-lab: PROBLEM: {failed}", flush=True)
+    return 1 if failed or wrong or there != count or count == 0 else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    try:
+        sys.exit(main(sys.argv[1], sys.argv[2]))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: pull-from-s3: {problem}")

@@ -76,4 +76,7 @@ def main(told: dict, content: bytes) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer.read()))
+    try:
+        sys.exit(main(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer.read()))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: receive-run: {problem}")

@@ -57,4 +57,7 @@ def main(given: dict) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    try:
+        sys.exit(main(json.loads(sys.argv[1])))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: set-end: {problem}")

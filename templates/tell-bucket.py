@@ -93,4 +93,7 @@ def main(has_ended: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] == ["ended"]))
+    try:
+        sys.exit(main(sys.argv[1:] == ["ended"]))
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: tell-bucket: {problem}")

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import signal
+import sys
 import time
 
 ENDED = pathlib.Path("/var/lib/ec2-lab/ended.json")
@@ -35,4 +36,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError, LookupError) as problem:
+        sys.exit(f"ec2-lab: write-ending: {problem}")

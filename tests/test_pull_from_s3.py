@@ -75,6 +75,26 @@ def test_nothing_there_is_a_failure(cloud, bucket, tmp_path, source):
     assert pull(cloud, tmp_path / "build", source).returncode != 0
 
 
+def test_an_object_below_another_is_named_in_a_line_and_leaves_no_traceback(cloud, bucket, tmp_path):
+    bucket.put_object(Bucket="recordings", Key="talks/3", Body=b"y")
+    done = pull(cloud, tmp_path / "build")
+    assert done.returncode == 1
+    assert "no file system holds both" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("name", ["follow-run", "pull-from-s3", "receive-run", "set-end", "tell-bucket"])
+def test_a_program_that_fails_says_so_in_one_line(tmp_path, name):
+    """There is neither a machine nor a disk of its kind here."""
+    done = subprocess.run(
+        [sys.executable, "-c", sent(f"{name}.py"), "s3://no/where", str(tmp_path)],
+        env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ec2-lab: {name}: ")
+
+
 def test_a_file_too_many_is_a_failure(cloud, bucket, tmp_path):
     (tmp_path / "build").mkdir()
     (tmp_path / "build/mine.txt").write_text("mine")
