@@ -40,8 +40,8 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     from scripts.core.account.examination import examined
     from scripts.core.account.orphans import of_whom
     from scripts.core.account.owners import with_owners
-    from scripts.core.aws.regions import region_names
     from scripts.core.machines.elsewhere_report import tell_elsewhere
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
 
     report = AuditReport(Console(as_json=as_json))

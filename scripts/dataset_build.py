@@ -42,7 +42,7 @@ def dataset_build(
     """
     from pathlib import Path
 
-    from scripts.core.aws.regions import region_names
+    from scripts.core.regions import region_names
 
     if not dataset or not source:
         raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")

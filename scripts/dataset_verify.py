@@ -25,8 +25,8 @@ def dataset_verify(
     as a tag. A region that does not respond is named, with the reason, and the exit code is 3.
     """
     from scripts.core.aws.region_queries import not_seen
-    from scripts.core.aws.regions import region_names
     from scripts.core.data.data_sets import in_regions, newest, told_by, usable
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
     from scripts.core.unseen_report import exit_if_unseen, tell_unseen
 

@@ -32,10 +32,10 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
     is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
     """
-    from scripts.core.aws.regions import region_names
     from scripts.core.costs.data_set_costs import costed
     from scripts.core.data.data_sets import in_regions, told_by
     from scripts.core.data.volumes import regions_of_interest
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
     from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
 

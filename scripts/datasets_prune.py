@@ -31,11 +31,11 @@ def datasets_prune(
     what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
     does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
     """
-    from scripts.core.aws.regions import region_names
     from scripts.core.costs.data_set_costs import costed
     from scripts.core.data.data_sets import in_regions, told_by, usable
     from scripts.core.data.pruning import in_use, not_ours, surplus
     from scripts.core.data.volumes import regions_of_interest
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
     from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
 

@@ -32,7 +32,7 @@ def registry_rebuild(
     from scripts.core.account.audit_report import AuditReport
     from scripts.core.account.examination import examined
     from scripts.core.account.orphans import EVERYONE, of_registry, of_whom, take_in
-    from scripts.core.aws.regions import region_names
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
     from scripts.core.unseen_report import exit_if_unseen
 

@@ -25,7 +25,7 @@ def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) 
     """
     from scripts.core.account.account_setup import AccountSetup, NotAllowed
     from scripts.core.account.region_setup import NO_NAME
-    from scripts.core.aws.regions import region_names
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)

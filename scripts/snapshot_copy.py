@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.aws.regions import region_names
 from scripts.core.console import Console, run
 from scripts.core.errors import LabError
 from scripts.core.options import AsJson, DataSet, Regions, Version, script
+from scripts.core.regions import region_names
 
 if TYPE_CHECKING:
     from scripts.core.data.data_sets import DataSnapshot

@@ -34,8 +34,8 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     from scripts.core.account.lab_belongings import belongings
     from scripts.core.account.lab_removal import check_removable
     from scripts.core.account.region_setup import NO_NAME
-    from scripts.core.aws.regions import region_names
     from scripts.core.machines.removal import remove_these
+    from scripts.core.regions import region_names
     from scripts.core.session import open_session
     from scripts.core.unseen_report import tell_awaited
 

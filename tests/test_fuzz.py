@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.aws.regions import region_names, regions
 from scripts.core.aws.tag_forms import FORMS, end_in, form_of, malformed
 from scripts.core.aws.tags import as_tags, tag_map
 from scripts.core.costs.charges import spans
@@ -46,6 +45,7 @@ from scripts.core.names import (
 )
 from scripts.core.plugins import Plugins
 from scripts.core.printable import printable_log
+from scripts.core.regions import region_names, regions
 from scripts.core.registry.aws_shapes import RESPONSES
 from scripts.core.registry.history_shown import outcome, told
 from scripts.core.registry.needed_records import needed_records

@@ -108,8 +108,6 @@ def test_each_tag_has_its_form_and_counts_as_absent_without_it_unless_it_spares(
 
 
 def test_a_devices_tag_has_the_form_of_its_key_and_others_have_none():
-    assert [one.key for one in malformed([{"Key": "lab:at-teardown/dev/sdf", "Value": "x"}])] == [
-        "lab:at-teardown/dev/sdf"
-    ]
+    assert [one.key for one in malformed([{"Key": "lab:at-teardown:sdf", "Value": "x"}])] == ["lab:at-teardown:sdf"]
     assert malformed([{"Key": "lab:by", "Value": ""}, {"Key": "team"}, {}]) == []
     assert malformed(None) == []

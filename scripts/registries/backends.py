@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from scripts.core.aws.regions import regions
 from scripts.core.errors import LabError
 from scripts.core.lab.values import Duration
+from scripts.core.regions import regions
 from scripts.core.registry.registry import Registry
 from scripts.core.registry_backend import RegistryBackend
 from scripts.core.trusted_path import followed

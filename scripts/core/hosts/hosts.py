@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.regions import region_of_zone
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.errors import LabError
 from scripts.core.hosts.pinning import Pinning
@@ -19,6 +18,7 @@ from scripts.core.hosts.ssh_files import Reach, SshFiles
 from scripts.core.living import living
 from scripts.core.names import closest, experiment_name
 from scripts.core.printable import printable
+from scripts.core.regions import region_of_zone
 from scripts.core.registry.record import local_user
 from scripts.core.session import Session
 from scripts.core.whole_file import exists

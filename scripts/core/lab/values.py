@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from scripts.core.aws.regions import no_region, partitions, region_of_zone, regions
 from scripts.core.names import LOGIN, NAME, NAME_RULE
+from scripts.core.regions import no_region, partitions, region_of_zone, regions
 from scripts.core.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
