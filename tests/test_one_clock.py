@@ -40,6 +40,8 @@ MAY_SLEEP = {
     "test_undoing.py": "until a signal interrupts it",
     "vm": "a real machine boots",
     "crash": "real processes race",
+    "emulators": "an emulator, a process of its own, begins",
+    "mutants": "a tried mutant, a process of its own, ends",
 }
 """Files and rooms of tests that sleep, and why it must be for real."""
 
