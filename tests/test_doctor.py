@@ -62,7 +62,8 @@ def on_aws(lab, cloud, more=""):
 def group_without_rules(cloud):
     """The lab's security group, from which this machine's address is gone."""
     ec2 = cloud.client("ec2", "us-east-1")
-    tags = [{"Key": "lab:shared", "Value": "lab"}, {"Key": "lab:record", "Value": "f" * 32}]
+    whole = {"lab:shared": "lab", "lab:record": "f" * 32, "lab:registry": "f" * 32, "lab:by": "alice@laptop"}
+    tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     specification = [{"ResourceType": "security-group", "Tags": tags}]
     return ec2.create_security_group(GroupName="lab", Description="lab", TagSpecifications=specification)["GroupId"]
 
@@ -176,6 +177,18 @@ def test_a_changed_address_is_named_where_a_machine_runs_and_admitted_when_that_
     assert f"ssh is admitted from 127.0.0.1/32 in {group}, us-east-1" in ended.out
     assert any(r.get("operation") == "AuthorizeSecurityGroupIngress" for r in lab.records())
     assert "address-admitted" in ids(look(Address()))
+
+
+def test_no_group_is_opened_or_used_on_the_word_of_one_tag(lab, cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    tags = [{"Key": "lab:shared", "Value": "lab"}, {"Key": "lab:vpc", "Value": "default"}]
+    database = ec2.create_security_group(
+        GroupName="ec2-lab-lab", Description="x", TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}]
+    )["GroupId"]
+    lab.run("doctor", FIX="1")
+    lab.write("experiments/demo.toml", 'types = ["t3.micro"]\nregions = ["us-east-1"]\n')
+    assert "InvalidGroup.Duplicate" in lab.launch().err
+    assert ec2.describe_security_groups(GroupIds=[database])["SecurityGroups"][0]["IpPermissions"] == []
 
 
 def test_an_address_outside_the_networks_that_the_lab_admits_is_named(lab, look):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.core.aws.tags import SHARED, tag_specifications
+from scripts.core.aws.tags import SHARED, tag_map, tag_specifications
 from scripts.core.capacity.wishes import subnets_of
 from scripts.core.launch_part import LaunchPart, Preparation, RegionUnready, Share, Site
+from scripts.core.ownership import Marks
 from scripts.core.polling import growing
 from scripts.core.reconcile import note_shown
 from scripts.core.registry.record import person
@@ -55,9 +56,8 @@ class LabNetwork(LaunchPart):
 def admit(session: Session, region: str) -> list[str]:
     """Admit ssh from where the lab says to all of its groups in a region; return what is admitted now and was not."""
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
-    groups = session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
     added = []
-    for group in groups:
+    for group in _made_by_a_lab(session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]):
         missing, _ = difference(rules_in(group), _wanted(session), only_mine=True)
         _mend(session, region, group["GroupId"], missing, {})
         added += [f"{network} in {group['GroupId']}" for network in missing]
@@ -135,7 +135,12 @@ def _group(site: Site, vpc: str) -> Any:
     wanted = {f"tag:{SHARED}": site.session.lab.name, f"tag:{VPC}": vpc, "group-name": _name(site, vpc)}
     filters: Any = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
     found = site.session.cloud.ec2(site.region).describe_security_groups(Filters=filters)["SecurityGroups"]
-    return found[0] if found else None
+    return next(iter(_made_by_a_lab(found)), None)
+
+
+def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
+    """Leave out those that only carry the tag: nothing of somebody else's is opened, or stood in, on a tag's word."""
+    return [group for group in groups if Marks.read(tag_map(group.get("Tags")))]
 
 
 def _shown(site: Site, vpc: str) -> Any:

@@ -17,6 +17,7 @@ from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.lab.image_config import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
+from scripts.core.ownership import Marks
 
 IMAGE = "aws:ec2:image"
 """The data type of an SSM parameter that EC2 takes for an image."""
@@ -123,7 +124,8 @@ def shared_groups(lab: CheckedLab, region: str) -> list[Mapping[str, Any]]:
     """Return the lab's own security groups."""
     expect_open(lab, region)
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
-    return list(lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"])
+    found = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    return [group for group in found if Marks.read(tag_map(group.get("Tags")))]
 
 
 def kept_volumes(lab: CheckedLab, region: str) -> Mapping[str, Kept]:
