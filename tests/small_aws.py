@@ -108,6 +108,8 @@ class SmallAws:
     """By id, what a deletion of it is met with."""
     unseen: dict[tuple[str, str], Exception] = field(default_factory=dict)
     """By region and kind, what a description is met with."""
+    unseen_by_id: Exception | None = None
+    """What a description of things by their ids is met with."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Every deletion that was asked for: operation, id."""
     account: Account = ACCOUNT
@@ -146,6 +148,8 @@ class SmallAws:
         kind = {"describe_instances": "instance", "describe_volumes": "volume"}.get(name, "security-group")
         if (region, kind) in self.unseen:
             raise self.unseen[region, kind]
+        if self.unseen_by_id and any(one["Name"] in FILTERS for one in filters):
+            raise self.unseen_by_id
         some = [t for t in self.things.values() if t.kind == kind and t.region == region and t.shown_from <= self.time]
         shown = [item for thing in some if (item := self._as_shown(thing))]
         items = [item for item in shown if all(matches(item, one) for one in filters)]

@@ -1,5 +1,7 @@
 """What is put away changes nothing of what is computed from the rest."""
 
+from dataclasses import replace
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -149,3 +151,10 @@ def test_what_resolves_anothers_call_is_kept_with_its_end_and_its_last_look_and_
     gone, look, later = ended("foo", 1), looked("foo", 1), described("foo", 0)
     kept = needed_records([*open_call, *resolving, *gone, *look, *later], KINDS)
     assert kept == {record.id for record in (*open_call, *resolving, *gone, *look)}
+
+
+def test_an_error_that_resolves_anothers_call_is_kept_with_the_last_look_for_its_experiment():
+    (open_call,), (intent,) = launched("bar", 1, answered=False), launched("foo", 1, answered=False)
+    error = {"code": "VcpuLimitExceeded", "message": "", "http_status": 400}
+    past = [open_call, intent, replace(intent, event=Event.ERROR, id="e", of=intent.id, error=error), *looked("foo", 9)]
+    assert needed_records(past, KINDS) == {record.id for record in past}

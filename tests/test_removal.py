@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.core.aws.region_queries import NoResponse
 from scripts.core.errors import LabError
 from scripts.core.machines.removal import remove_everything, remove_these
 from scripts.core.registry.resources import GONE
@@ -193,6 +194,64 @@ def test_what_takes_long_is_told_once_with_what_is_in_its_way_and_again_where_th
     assert len(told) == len(set(told))
 
 
+@pytest.mark.parametrize("failure", [refused("UnauthorizedOperation"), NoResponse("no response")])
+def test_what_holds_a_thing_is_left_out_where_aws_does_not_tell_it(lab, failure, monkeypatch):
+    def held_by(*_):
+        raise failure
+
+    monkeypatch.setattr(lab.session.kinds["volume"], "held_by", held_by, raising=False)
+    (instance,) = lab.launch(volumes=0)
+    held, told = lab.volume(attached=instance), {}
+    torn_down(lab, lambda resource, why: told.setdefault(resource.id, why))
+    assert told[held] == "Something: VolumeInUse: no"
+
+
+def test_unless_it_is_to_be_told_otherwise_standard_error_says_it(lab, capsys):
+    (instance,) = lab.launch(volumes=0)
+    remove_everything(lab.session, "foo", lambda _: None)
+    assert f"waiting for instance {instance} ({REGION}): it is shutting-down" in capsys.readouterr().err
+
+
+def test_what_goes_with_an_instance_whose_response_was_lost_is_not_asked_for_either(lab):
+    (instance,) = lab.launch(volumes=1, answered=False)
+    (goes,) = lab.aws.there() - {instance}
+    lab.aws.things[goes].item["State"] = "creating"
+    torn_down(lab)
+    assert lab.aws.asked == [("instance", instance)]
+
+
+def test_a_volume_that_outlives_its_instance_is_deleted_and_did_not_go_along(lab):
+    (instance,) = lab.launch(volumes=1, kept=True)
+    (kept,) = lab.aws.there() - {instance}
+    removal, reported = torn_down(lab)
+    assert (reported, list(removal.went_along)) == ([instance, kept], [])
+
+
+class Once(dict):
+    """What refuses each thing once."""
+
+    def __getitem__(self, key):
+        return self.pop(key)
+
+
+def test_a_refusal_that_is_over_is_no_reason_to_give_up(lab):
+    (instance,) = lab.launch(volumes=0)
+    held = lab.volume(attached=instance)
+    lab.aws.refuses = Once({held: refused("UnauthorizedOperation")})
+    torn_down(lab)
+    assert lab.aws.there() == set()
+
+
+def test_what_cannot_be_looked_up_by_its_id_is_not_taken_for_gone(lab):
+    (lost,) = lab.launch(volumes=0)
+    lab.wait(SETTLING + 1)
+    lab.aws.things[lost].item["Tags"] = []
+    lab.aws.unseen_by_id = UNSEEN
+    with pytest.raises(LabError, match=f"not seen: .*; may be there yet: instance {lost}; run the same again"):
+        torn_down(lab)
+    assert [resource.id for resource in lab.session.holdings("foo").living] == [lost]
+
+
 def test_what_is_soon_over_is_not_told(lab):
     lab.launch(volumes=1)
     lab.aws.shutting_down = 5
@@ -257,7 +316,7 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_left_alone_and_stays_on_
     mine, lost = lab.launch(count=2, volumes=0)
     lab.wait(SETTLING + 1)
     lab.aws.things[lost].item["Tags"] = []
-    with pytest.raises(LabError, match=f"instance {lost} .*: left alone"):
+    with pytest.raises(LabError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
         torn_down(lab)
     assert lab.aws.asked == [("instance", mine)]
     assert [resource.id for resource in lab.session.holdings("foo").living] == [mine, lost], "neither is gone yet"
