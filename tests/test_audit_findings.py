@@ -123,10 +123,24 @@ def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
     )  # fmt: skip
 
 
+def test_a_finding_says_whose_it_is_and_a_ghost_costs_nothing():
+    lost = Resource(kind="volume", id="x-9", region="us-east-1", experiment="foo")
+    things = [item(), item(tags=MARKS), item(**{"lab:registry": f"{THEIRS[:7]}0{THEIRS[8:]}"})]
+    holds = Holdings(living=[lost])
+    told = findings(Survey(things, ["us-east-1"]), holds, holds, {OURS}, lambda _: False, TODAY)
+    assert [(one.why, one.monthly) for one in told] == [
+        ("of foo", 1.0),
+        ("of the lab", 1.0),
+        ("in the registry, and not in AWS", 0.0),
+        ("of foo, of the registry bbbbbbb0…", 1.0),
+    ]
+
+
 def test_the_worst_comes_first_then_the_dearest_and_its_costs_add_up():
-    things = [item(identity="x-1", costs=1.0), item(identity="x-2", costs=None), item(identity="x-3", costs=5.0),
+    things = [item(identity="x-1", costs=1.0), item(identity="x-2", costs=None), item(identity="x-3", costs=4.5),
+              item(identity="x-5", costs=0.5),
               item(identity="x-4", costs=9.0, **{"lab:registry": THEIRS})]  # fmt: skip
-    assert [identity for _, identity in found(*things)] == ["x-3", "x-1", "x-2", "x-4"]
+    assert [identity for _, identity in found(*things)] == ["x-3", "x-1", "x-5", "x-2", "x-4"]
     survey = Survey(things, ["us-east-1"])
     assert monthly(findings(survey, Holdings(), Holdings(), {OURS}, bool, TODAY)) == (15.0, 1)
     assert monthly([]) == (0.0, 0)

@@ -214,6 +214,8 @@ def test_an_error_says_what_it_is_about():
     assert not ApiError("AuthFailure", "").is_everywhere
     assert ApiError("InvalidInput", NO_SUBNET_IN_ZONE).lacks_default_subnet
     assert not ApiError("InvalidInput", NO_SUBNETS).lacks_default_subnet
+    assert ApiError("Client.InvalidSubnetID.NotFound", "").is_about_a_subnet
+    assert not ApiError("InvalidSnapshot.NotFound", "").is_about_a_subnet
 
 
 @pytest.mark.parametrize(
