@@ -114,6 +114,17 @@ def test_a_data_set_of_another_registry_is_used_only_where_lab_toml_names_that(l
     assert lab.run("launch", EXP="demo").code == 0
 
 
+def test_a_volume_of_no_experiment_that_anybody_could_name_holds_its_snapshot_and_ends_no_command(lab, cloud):
+    make_own_versions(lab, "us-east-1", "2", "3")
+    ec2 = cloud.client("ec2", "us-east-1")
+    old = next(s["SnapshotId"] for s in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+               if {"Key": "lab:version", "Value": "2"} in s["Tags"])  # fmt: skip
+    tags = [{"ResourceType": "volume", "Tags": [{"Key": "lab:experiment", "Value": "Not A Name"}]}]
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=old, TagSpecifications=tags)["VolumeId"]
+    ended = lab.run("datasets_prune", DATASET="speech", KEEP="1", REGIONS="us-east-1")
+    assert f"{volume} lives on it" in ended.out, ended.err
+
+
 def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_deleted(lab, cloud):
     lab.write("experiments/demo.toml", DATA)
     assert lab.launch().code == 0

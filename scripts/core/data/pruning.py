@@ -82,7 +82,7 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
     """Return which snapshots the volumes of experiments in a region were made from, and by which."""
     found = session.kinds["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     return {
-        volume["SnapshotId"]: f"{tag_map(volume['Tags'])[EXPERIMENT]} lives on it"
+        volume["SnapshotId"]: f"{tag_map(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
         for volume in found
         if volume.get("SnapshotId")
     }
