@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.aws.tag_forms import end_in, malformed
-from scripts.core.aws.tags import ENDS, TTL, as_tags, tag_map
+from scripts.core.aws.tags import AT_TEARDOWN, ENDS, TTL, as_tags, device_in, tag_map
 
 HERE = "us-east-1 us-west-2"
 
@@ -107,7 +107,12 @@ def test_each_tag_has_its_form_and_counts_as_absent_without_it_unless_it_spares(
         assert (key in tag_map([{"Key": key, "Value": value}])) == (key in SPARING), value
 
 
-def test_a_devices_tag_has_the_form_of_its_key_and_others_have_none():
-    assert [one.key for one in malformed([{"Key": "lab:at-teardown:sdf", "Value": "x"}])] == ["lab:at-teardown:sdf"]
+@pytest.mark.parametrize("key", ["lab:at-teardown:sdf", "lab:at-teardown/dev/sdf"])
+def test_a_devices_tag_has_the_form_of_its_key_and_speaks_of_the_device_as_older_ones_do(key):
+    assert [one.key for one in malformed([{"Key": key, "Value": "x"}])] == [key]
+    assert device_in(key, AT_TEARDOWN) == "/dev/sdf"
+
+
+def test_what_is_no_tag_of_the_labs_has_no_form():
     assert malformed([{"Key": "lab:by", "Value": ""}, {"Key": "team"}, {}]) == []
     assert malformed(None) == []

@@ -85,8 +85,8 @@ FORMS: Mapping[str, Form] = {
 
 
 def form_of(key: str) -> Form | None:
-    """Return the form of a tag's value; lab:at-teardown:sdf speaks of one device."""
-    return FORMS.get(":".join(key.split(":")[:2]))
+    """Return the form of a tag's value; lab:at-teardown:sdf, formerly lab:at-teardown/dev/sdf, speaks of one device."""
+    return FORMS.get(":".join(key.partition("/")[0].split(":")[:2]))
 
 
 def is_absent(key: str, value: str) -> bool:

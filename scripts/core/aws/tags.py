@@ -51,8 +51,11 @@ def of_device(key: str, device: str) -> str:
 
 
 def device_in(tag: str, key: str) -> str | None:
-    """Return which device a tag of an instance speaks of; None where it is another tag."""
-    return DEV + tag.removeprefix(f"{key}:") if tag.startswith(f"{key}:") else None
+    """Return which device a tag of an instance speaks of; None where it is another tag.
+
+    Instances launched by earlier versions have the device's whole path after the key: lab:at-teardown/dev/sdf.
+    """
+    return next((DEV + tag.removeprefix(start) for start in (f"{key}:", key + DEV) if tag.startswith(start)), None)
 
 
 def as_tags(tags: Mapping[str, str]) -> Tags:
