@@ -62,8 +62,9 @@ class Copy:
         """Return how many changes a module was tried with, and those that its tests did not notice."""
         path = self.root / module
         source = path.read_text()
-        if not self.passes(tests, sees=True):
-            sys.exit(f"error: {module}: its tests fail without a change: {' '.join(tests)}")
+        if not self.passes(tests, unchanged=True):
+            said = self.output.read_text(errors="replace")
+            sys.exit(f"{said}\nerror: {module}: its tests fail without a change: {' '.join(tests)}")
         every, alive = 0, set()
         for change in changes(source):
             path.write_text(change.source)
@@ -72,11 +73,16 @@ class Copy:
         path.write_text(source)
         return every, alive
 
-    def passes(self, tests: list[str], *, sees: bool = False) -> bool:
+    @property
+    def output(self) -> Path:
+        """What the last tests said."""
+        return self.root / ".output"
+
+    def passes(self, tests: list[str], *, unchanged: bool = False) -> bool:
         """Run tests in a process of their own; say whether they pass. The bytecode of what is unchanged is kept."""
         pid = os.fork()
         if pid == 0:
-            self._become(tests, sees=sees)
+            self._become(tests, unchanged=unchanged)
         deadline = time.monotonic() + PATIENCE
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -86,14 +92,13 @@ class Copy:
                 os.killpg(pid, signal.SIGKILL)
             time.sleep(0.01)
 
-    def _become(self, tests: list[str], *, sees: bool) -> None:
+    def _become(self, tests: list[str], *, unchanged: bool) -> None:
         os.setsid()
-        if not sees:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for stream in (1, 2):
-                os.dup2(nowhere, stream)
+        output = os.open(self.output, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(output, stream)
         os.chdir(self.root)
-        sys.dont_write_bytecode = not sees
+        sys.dont_write_bytecode = not unchanged
         sys.path[0] = str(self.root)
         for name in [name for name in sys.modules if name.partition(".")[0] in ("scripts", "tests")]:
             del sys.modules[name]
