@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -19,7 +18,12 @@ from scripts.core.polling import growing
 from scripts.core.reconcile import note_shown
 from scripts.core.registry.record import person
 from scripts.core.session import Session
+from scripts.parts.stale_rules import description_of, stale
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+FULL = "RulesPerSecurityGroupLimitExceeded"
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
 
 VPC = "lab:vpc"
@@ -80,10 +84,8 @@ def _wanted(session: Session) -> Rules:
 
 
 def mine() -> str:
-    """Return the description of a rule for this user's own address, in the characters that AWS takes there
-    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html).
-    """  # noqa: D205
-    return re.sub(r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]", "_", f"ec2-lab: {person()}")[:255]
+    """Return the description of a rule for this user's own address."""
+    return description_of(person())
 
 
 def rules_in(group: Mapping[str, Any]) -> Rules:
@@ -189,11 +191,33 @@ def _mend(session: Session, region: str, group: str, missing: Rules, surplus: Ru
     ec2 = session.cloud.ec2(region)
     for network, text in missing.items():
         with _unless("InvalidPermission.Duplicate"):
-            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
+            _admit(session, ec2, group, _ssh(network, text))
     for network, text in surplus.items():
         with _unless("InvalidPermission.NotFound"):
             ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
     return _share(group)
+
+
+def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
+    """Add a rule; where the group is full, rules of hosts that are gone make room, one for one."""
+    while True:
+        try:
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+        except ClientError as refusal:
+            if _code(refusal) != FULL or not _make_room(session, ec2, group):
+                raise
+        else:
+            return
+
+
+def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
+    """Take the oldest rule away that nobody needs; False where there is none."""
+    rules = rules_in(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
+    for network in stale(rules, session.registry.records())[:1]:
+        with _unless("InvalidPermission.NotFound"):
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, rules[network])])
+        return True
+    return False
 
 
 @contextmanager
