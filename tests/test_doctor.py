@@ -239,6 +239,20 @@ def test_regions_that_are_shut_or_of_another_partition_are_named_and_the_rest_is
     assert found["regions-usable"].startswith("us-east-1: open")
 
 
+def test_an_image_parameter_of_another_data_type_is_named_before_ec2_refuses_it(lab, look, cloud):
+    cloud.client("ssm", "us-east-1").put_parameter(Name="own", Value="ami-12345678", Type="String")
+    lab.write("lab.toml", 'regions = ["us-east-1"]\nimage = "resolve:ssm:own"\n')
+    found = dict(look(Regions()))
+    assert "by own: its data type is text, and EC2 takes aws:ec2:image alone" in found["no-image-anywhere"]
+
+
+def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
+    cloud.weather(unlisted_quotas=["Running On-Demand P instances"])
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n')
+    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge"]\n')
+    assert "quota-nowhere" in dict(look(Quotas()))
+
+
 def test_where_the_first_region_is_shut_another_tells_who_asks(look, cloud):
     cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "InvalidClientTokenId"}])
     assert ids(look(Credentials())) == ["caller"]

@@ -124,7 +124,7 @@ def shared_groups(lab: CheckedLab, region: str) -> list[Mapping[str, Any]]:
     """Return the lab's own security groups."""
     expect_open(lab, region)
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
-    found = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    found: Any = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
     return [group for group in found if Marks.read(tag_map(group.get("Tags")))]
 
 
