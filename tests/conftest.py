@@ -14,7 +14,7 @@ from tests.cloud_time import live_by
 from tests.full import FULL, examples
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
-from tests.sharing_out import keep_together, longest_first
+from tests.sharing_out import InOneProcess, longest_first
 
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
 settings.load_profile("lab")
@@ -27,10 +27,14 @@ def pytest_collection_modifyitems(config, items):
     if not FULL:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
         items[:] = [item for item in items if not item.get_closest_marker("full")]
-    keep_together(items)
     result = yield
     longest_first(items)
     return result
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Share out the tests as `sharing_out.py` says, unless another way was asked for."""
+    return InOneProcess(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 def pytest_xdist_auto_num_workers():

@@ -6,6 +6,7 @@ The order is random but for that: pytest-randomly shuffles all others, and the l
 from __future__ import annotations
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.lab_directory import REPOSITORY
 
@@ -21,18 +22,27 @@ LONGEST = (
     "tests/test_weather.py",
 )
 """Files with tests of many seconds. Begun last, one of them would be waited for by all other processes."""
-DEAR = ("aws_cli", "browser", "cloud_init", "cut_down", "second_cloud")
-"""Fixtures that take seconds to make and then serve many tests: these are all run by one process."""
+TOGETHER = {
+    "tests/hosts/test_user_data.py": "a Debian root with cloud-init",
+    "tests/test_accounts.py": "a second cloud",
+    "tests/test_pull_from_s3.py": "an AWS CLI",
+    "tests/test_report_in_browser.py": "a browser",
+    "tests/test_service_data.py": "botocore's data",
+    "tests/test_tell_bucket.py": "an AWS CLI",
+}
+"""Files that share what takes seconds to make: the tests of those with the same are all run by one process."""
 
-assert all((REPOSITORY / name).exists() for name in LONGEST)
+assert all((REPOSITORY / name).exists() for name in (*LONGEST, *TOGETHER))
 
 
-def keep_together(items: list[pytest.Item]) -> None:
-    """Have the tests of each dear fixture run in one process."""
-    for item in items:
-        for name in DEAR:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
+class InOneProcess(LoadScopeScheduling):
+    """Gives each process the next test when it is done with one, and tests that belong together to one process.
+
+    The mark xdist_group would do that, but pytest 9.2 keeps the ids of tests elsewhere than xdist 3.8 writes them.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
 
 
 def longest_first(items: list[pytest.Item]) -> None:
