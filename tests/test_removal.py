@@ -252,6 +252,20 @@ def test_what_cannot_be_looked_up_by_its_id_is_not_taken_for_gone(lab):
     assert [resource.id for resource in lab.session.holdings("foo").living] == [lost]
 
 
+def test_what_has_taken_long_is_told_though_something_else_has_only_begun(lab):
+    foreign = lab.aws.add("instance", {"State": {"Name": "running"}})
+    held = lab.volume(attached=foreign)
+    lab.launch(volumes=0, late=9)
+    began, told = lab.aws.time, {}
+
+    def awaits(resource, _):
+        told.setdefault(resource.id, (lab.aws.time - began).total_seconds())
+        lab.aws.things[foreign].gone_from = lab.aws.time
+
+    torn_down(lab, awaits)
+    assert told[held] < 16
+
+
 def test_what_is_soon_over_is_not_told(lab):
     lab.launch(volumes=1)
     lab.aws.shutting_down = 5
