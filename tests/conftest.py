@@ -19,6 +19,7 @@ from tests.sharing_out import InOneProcess, longest_first
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and so does one that nohup began
 
 
 @pytest.hookimpl(wrapper=True)

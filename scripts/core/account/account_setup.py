@@ -44,11 +44,14 @@ class AccountSetup:
     def look(self, names: Sequence[str]) -> None:
         """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
 
+        What is the same in all of them, such as credentials that are over, is no matter of regions, and is raised.
         Raises LabError, ClientError.
         """
         told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
         silent = told.unseen
         looked = {region: setup for (region, _), setup in told.found.items()}
+        if not looked and len(set(silent.values())) == 1:
+            raise next(iter(told.failures.values()))
         self.regions = [looked.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
         if self.delivery:
             self.regions.append(self._iam(self.delivery))
