@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from moto.ec2.models import ec2_backends
 
@@ -22,6 +23,9 @@ DATA_SET = {
 }
 DATA_SET_GIB = 500
 KEY = "2b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"
+
+AGE = timedelta(minutes=1)
+"""Of what is there at the beginning: a version that is made in the same second is newer."""
 
 
 @dataclass
@@ -50,5 +54,6 @@ def _seed_data_set(region: str) -> None:
     key = f"arn:aws:kms:{region}:{ACCOUNT}:key/{KEY}"
     volume = backend(region).create_volume(DATA_SET_GIB, f"{region}a", encrypted=True, kms_key_id=key)
     snapshot = backend(region).create_snapshot(volume.id, "The demo's data set")
+    snapshot.start_time -= AGE
     snapshot.add_tags(DATA_SET)
     backend(region).delete_volume(volume.id)

@@ -29,6 +29,14 @@ def test_the_demos_data_set_is_in_both_regions_as_two_snapshots(cloud):
     assert tags == {"Name": "speech@1", **{f"lab:{key}": value for key, value in named.items()}}
 
 
+def test_the_demos_data_set_is_older_than_what_is_made_in_the_same_second(cloud):
+    ec2 = cloud.client("ec2", "us-east-1")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    made = ec2.create_snapshot(VolumeId=volume)["StartTime"]
+    (seeded,) = ec2.describe_snapshots(Filters=DATA_SET)["Snapshots"]
+    assert seeded["StartTime"] < made
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-north-1"])
 @pytest.mark.parametrize(("name", "owner"), PARAMETERS)
 def test_public_parameters_lead_to_images_in_every_region(cloud, name, owner, region):
