@@ -98,6 +98,7 @@ def complaint(tmp_path, kind, text):
         ("lab", 'regions = ["us-east-1a"]', "file.toml: regions[0]: 'us-east-1a' is not a region"),
         ("lab", 'regions = ["aws-global"]', "file.toml: regions[0]: 'aws-global' is not a region"),
         ("experiment", 'types = ["g5.xlarge"]\nzones = ["us-east1-a"]', "file.toml: zones[0]: 'us-east1-a' is not"),
+        ("experiment", 'types = ["g5.xlarge"]\nzones = ["us-east-12a"]', "file.toml: zones[0]: 'us-east-12a' is not"),
         ("experiment", 'types = ["g5*.xlarge"]', "file.toml: types[0]: 'g5*.xlarge' is not an instance type"),
         (
             "lab",

@@ -44,7 +44,8 @@ def partition_of(region: str) -> str:
 
 def region_of_zone(zone: str) -> str | None:
     """Return the region of an availability, local or wavelength zone, by which its name begins; None where none is."""
-    return max((one for one in regions() if zone.startswith(one) and zone != one), key=len, default=None)
+    begins = (region for region in regions() if zone.startswith(region) and zone != region)
+    return max((one for one in begins if not zone.removeprefix(one)[0].isdigit()), key=len, default=None)
 
 
 def no_region(name: str) -> str:

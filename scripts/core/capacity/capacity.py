@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from scripts.core.capacity.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
 from scripts.core.capacity.quota_names import quota_key
 from scripts.core.capacity.reservations import Reservation
+from scripts.core.regions import region_of_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,6 @@ class Exclusion:
             and self.quota in (None, quota_key(pool.instance_type, pool.market))
             and self.market in (None, pool.market)
         )
-
-
-def region_of_zone(zone: str, regions: Sequence[str]) -> str | None:
-    """Return which of some regions a zone is in; names of zones begin with their region's (`us-west-2-lax-1a`)."""
-    found = [region for region in regions if zone.startswith(region) and not zone.removeprefix(region)[:1].isdigit()]
-    return max(found, key=len, default=None)
 
 
 ZonesToTry = Callable[[str, str], Sequence[str]]
@@ -186,7 +181,7 @@ class Search:
                     yield region, instance_type, market
 
     def _zones_of(self, region: str) -> list[str]:
-        return [zone for zone in self._wishes.zones if region_of_zone(zone, self._wishes.regions) == region]
+        return [zone for zone in self._wishes.zones if region_of_zone(zone) == region]
 
     def _hinted(self, region: str, instance_type: str) -> set[str]:
         return {

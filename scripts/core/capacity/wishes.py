@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scripts.core.capacity.capacity import Wishes, region_of_zone
+from scripts.core.capacity.capacity import Wishes
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment, Lab
+from scripts.core.regions import region_of_zone
 
 
 def wishes(lab: Lab, name: str, experiment: Experiment) -> Wishes:
     """Return where an experiment may run, in the order of preference. Raises LabError where its wishes exclude all."""
     regions, zones = experiment.regions or lab.regions, experiment.zones or []
-    if strangers := [zone for zone in zones if region_of_zone(zone, regions) is None]:
+    if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
         raise LabError(
             f"experiments/{name}.toml: zones: {strangers[0]} is in none of its regions ({', '.join(regions)})"
         )
