@@ -10,11 +10,10 @@ from email.utils import parsedate_to_datetime
 from itertools import count
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from scripts.core import clock
-from scripts.core.aws.aws_errors import described
+from scripts.core.aws.aws_errors import AWS_ERRORS, described
 from scripts.core.aws.tags import SHARED, as_tags
 from scripts.core.errors import LabError
 from scripts.core.registry.registry import NotARegistry
@@ -223,7 +222,7 @@ class Table:
         """Turn AWS's refusals into a line of our own: what recorded call they befell must not take them for its own."""
         try:
             yield
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             said = described(problem) if isinstance(problem, ClientError) else str(problem).partition("\n")[0]
             raise LabError(f"{self.address}: {said}") from problem
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from scripts.core.account.setup_step import Step
-from scripts.core.aws.aws_errors import api_error, described
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described
 from scripts.core.capacity.error_codes import REGION_OUT, ErrorCategory
 from scripts.core.lab.config import Experiment
 from scripts.core.launch_part import RegionUnready, Site
@@ -116,6 +115,6 @@ def _advice(session: Session, region: str) -> list[str]:
                 "IMDSv2 is not required by default, but of the lab's machines: "
                 "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
             )
-    except (ClientError, BotoCoreError, ResponseParserError) as problem:  # advice is no reason to end
+    except AWS_ERRORS as problem:  # advice is no reason to end
         advice.append(f"the defaults for volumes and metadata are unknown: {described(problem)}")
     return advice

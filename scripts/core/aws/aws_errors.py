@@ -117,9 +117,7 @@ def _origin(service: str, operation: str, context: dict[str, Any]) -> dict[str, 
     return {REGION: region, SERVICE: service, OPERATION: operation}
 
 
-def api_error(
-    problem: ClientError | BotoCoreError | ResponseParserError, *, market: str = "", instance_type: str = ""
-) -> ApiError:
+def api_error(problem: AwsError, *, market: str = "", instance_type: str = "") -> ApiError:
     """Return the error that an exception of a call stands for. Errors from before anything is sent are raised."""
     if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
         raise problem

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
-from scripts.core.aws.aws_errors import api_error
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error
 from scripts.core.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
 from scripts.core.capacity.error_codes import WAITING_HELPS, ApiError, ErrorCategory
 from scripts.core.errors import LabError
@@ -48,7 +45,7 @@ def made_once(
             return there, False
         try:
             return make(), True
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             refusal = api_error(problem)
             if refusal.category is ErrorCategory.AMBIGUOUS:
                 unclear += 1

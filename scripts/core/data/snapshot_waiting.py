@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from scripts.core import clock
-from scripts.core.aws.aws_errors import api_error
+from scripts.core.aws.aws_errors import AWS_ERRORS, AwsError, api_error
 from scripts.core.capacity.error_codes import TRANSIENT
 from scripts.core.data.data_sets import DataSnapshot
 from scripts.core.errors import LabError
@@ -33,7 +30,7 @@ def until_completed(
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         try:
             found = _look(session, region, identity)
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             if not _may_pass(problem) or clock.monotonic() - answered > PATIENCE:
                 raise
         else:
@@ -56,7 +53,7 @@ def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
     return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
 
 
-def _may_pass(problem: ClientError | BotoCoreError | ResponseParserError) -> bool:
+def _may_pass(problem: AwsError) -> bool:
     """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
     return api_error(problem).category in TRANSIENT
 

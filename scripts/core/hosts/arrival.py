@@ -6,11 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from scripts.core import clock
-from scripts.core.aws.aws_errors import described
+from scripts.core.aws.aws_errors import AWS_ERRORS, described
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_keys import console_of
 from scripts.core.hosts.pinning import Pinning, Say
@@ -59,7 +56,7 @@ class Arrival:
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         try:
             host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             # Whether there is a host key to be seen is not known, so none is trusted on first use.
             raise NotSeen(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
         self._log_in(host, deadline)
@@ -91,7 +88,7 @@ class Arrival:
         """Return what the lab's own programs complained of on the console, if it can be read."""
         try:
             console = console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
-        except (ClientError, BotoCoreError, ResponseParserError):  # why this is asked is the thing to say
+        except AWS_ERRORS:  # why this is asked is the thing to say
             return ""
         ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
         complaints = [line for line in dict.fromkeys(ours) if line.startswith(("FAILED", "NOT", "PROBLEM"))]

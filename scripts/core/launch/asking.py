@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from scripts.core import clock
-from scripts.core.aws.aws_errors import api_error
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error
 from scripts.core.aws.request_bucket import RequestBucket
 from scripts.core.aws.shared_looks import SharedLooks
 from scripts.core.capacity.error_codes import TRANSIENT, ApiError, ErrorCategory
@@ -67,7 +64,7 @@ def ask(
         bucket.take()
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             refusal = api_error(problem, market=market_in(request), instance_type=str(request.get("InstanceType", "")))
         else:
             bucket.granted()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Pool
 from scripts.core.capacity.quota_names import generation, quota_name
@@ -26,7 +24,7 @@ def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
     pages = cloud.client("service-quotas", region).get_paginator(operation)
     try:
         return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
-    except (ClientError, BotoCoreError, ResponseParserError):
+    except AWS_ERRORS:
         return {}
 
 

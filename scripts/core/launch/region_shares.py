@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from scripts.core import clock
-from scripts.core.aws.aws_errors import api_error, described
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described
 from scripts.core.lab.config import Experiment
 from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.render import environment
@@ -88,7 +85,7 @@ def _of_one_region() -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError, ResponseParserError) as problem:
+    except AWS_ERRORS as problem:
         error = api_error(problem)
         if error.is_everywhere:
             raise

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Search, Wishes
 from scripts.core.capacity.reservations import find, is_reserved
@@ -19,6 +17,6 @@ def look_at_reservations(cloud: Cloud, wishes: Wishes, search: Search) -> None:
         for region in wishes.regions:
             try:
                 found = find(cloud.ec2(region), market)
-            except (ClientError, BotoCoreError, ResponseParserError):
+            except AWS_ERRORS:
                 continue
             search.reserve(region, market, found)

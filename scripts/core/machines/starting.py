@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from scripts.core import clock
-from scripts.core.aws.aws_errors import api_error
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error
 from scripts.core.capacity.error_codes import TRANSIENT, ApiError, ErrorCategory
 from scripts.core.capacity.rounds import pauses
 from scripts.core.errors import LabError
@@ -79,7 +76,7 @@ class StartingAgain:
         ec2 = self.session.cloud.ec2_asking_once(region_of(machine))
         try:
             ec2.start_instances(InstanceIds=[machine["InstanceId"]])
-        except (ClientError, BotoCoreError, ResponseParserError) as problem:
+        except AWS_ERRORS as problem:
             refusal = api_error(problem)
             if refusal.category not in AGAIN:
                 raise
