@@ -99,6 +99,20 @@ def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for
     assert first["promised"] == pytest.approx(1.01, abs=0.01)
 
 
+def test_a_machine_that_ended_by_itself_makes_way_for_no_other_past_the_budget(lab, cloud):
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 1.2\n")
+    assert lab.launch().code == 0
+    (call,) = cloud.calls("RunInstances")
+    (machine,) = [one["id"] for one in cloud.inventory() if one["kind"] == "instance"]
+    cloud.end(machine, call["region"], "Client.InstanceInitiatedShutdown")
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 0.5\n")
+    ended = lab.run("launch", EXP="demo")
+    assert "demo would pass the budget of 0.50 dollars" in ended.error
+    assert len(cloud.calls("RunInstances")) == 1
+    lab.write("experiments/demo.toml", f"{CHEAP}budget = 1.2\n")
+    assert lab.launch().code == 0, "what is gone is promised nothing any more"
+
+
 def test_of_a_sweep_as_many_are_launched_as_the_months_budget_bears(lab, cloud):
     lab.write("lab.toml", 'budget = 2.1\nregions = ["us-east-1"]\n')
     lab.write("experiments/demo.toml", f"{CHEAP}matrix = {{ seed = [1, 2, 3] }}\n")

@@ -15,6 +15,7 @@ from scripts.core.costs.dollars import known_total
 from scripts.core.costs.rates import month_of
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
+from scripts.core.reconcile import reconcile
 from scripts.core.registry.record import Record
 from scripts.core.registry.resuming import RUN
 from scripts.core.session import Session
@@ -74,7 +75,7 @@ class BudgetKeeper:
 
         What a launch that was cut off has made is not counted again.
         """
-        living = sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
+        living = self._living(name)
         if living >= count:
             yield []  # there is nothing to launch
             return
@@ -87,6 +88,18 @@ class BudgetKeeper:
             raise
         finally:
             self._under_way.discard(name)
+
+    def _living(self, name: str) -> int:
+        """Return how many machines of an experiment live: by AWS's word, for one may have ended since it was recorded.
+
+        Where none is on record AWS is not asked.
+        """
+        if self._on_record(name):
+            reconcile(self.session, name)  # which notes what is gone
+        return self._on_record(name)
+
+    def _on_record(self, name: str) -> int:
+        return sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
 
     def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
         with self._lock:
