@@ -21,13 +21,15 @@ ZONE = "us-east-1a"
 class Aws:
     """An AWS with one list price and one spot history, which counts who asks."""
 
-    def __init__(self, price=None, changes=(), *, allowed=True):
+    def __init__(self, price=None, changes=(), *, allowed=True, currency="USD"):
         self.price, self.changes, self.allowed, self.asked = price, changes, allowed, []
+        self.currency, self.regions = currency, []
 
     def expect_credentials(self):
         pass
 
-    def client(self, *_):
+    def client(self, _, region):
+        self.regions.append(region)
         return self
 
     def ec2(self, _):
@@ -40,7 +42,7 @@ class Aws:
 
     def get_products(self, **_):
         self._ask("list")
-        terms = {"T": {"priceDimensions": {"R": {"pricePerUnit": {"USD": str(self.price)}}}}}
+        terms = {"T": {"priceDimensions": {"R": {"pricePerUnit": {self.currency: str(self.price)}}}}}
         product = {"product": {"attributes": {"usagetype": "BoxUsage"}}, "terms": {"OnDemand": terms}}
         return {"PriceList": [json.dumps(product)] if self.price else []}
 
@@ -95,6 +97,18 @@ def test_what_aws_does_not_list_is_not_asked_for_at_every_step(path):
     huge, aws = Priced(Unit.MACHINE, "us-east-1", "x9.huge"), Aws()
     assert [sources(path, aws).listed(huge) for _ in range(3)] == [None, None, None]
     assert aws.asked == ["list"]
+
+
+def test_each_partition_is_asked_for_its_own_price_list_and_yuan_are_no_dollars(path):
+    aws, china, gov = Aws(1.5), Aws(9.5, currency="CNY"), Aws(1.9)
+    sources(path, aws).listed(Priced(Unit.MACHINE, "eu-west-1", "x9.huge"))
+    found = sources(path.with_name("china.json"), china)
+    assert found.listed(Priced(Unit.MACHINE, "cn-north-1", "g5.xlarge")) is None
+    assert [one.why for one in found.unknown()] == ["AWS lists it in CNY, and the lab reckons in dollars"]
+    there = sources(path.with_name("gov.json"), gov)
+    assert there.listed(Priced(Unit.MACHINE, "us-gov-west-1", "x9.huge")) is None
+    assert [one.why for one in there.unknown()] == ["the partition aws-us-gov has no price list of its own"]
+    assert (aws.regions, china.regions, gov.regions) == (["us-east-1"], ["cn-northwest-1"], [])
 
 
 def test_the_shipped_prices_are_prices():

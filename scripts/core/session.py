@@ -127,13 +127,15 @@ class Session:
     @cached_property
     def prices(self) -> PriceBook:
         """What things cost, as far as the lab can know it."""
+        from scripts.core.costs.aws_prices import pricing_region
         from scripts.core.costs.price_book import PriceBook
         from scripts.core.costs.price_cache import PriceCache
         from scripts.core.costs.price_sources import PriceSources
 
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
-        return PriceBook(PriceSources(lambda: self.cloud, cache, self.region_timeout))
+        home = self.lab.regions[0]
+        return PriceBook(PriceSources(lambda: self.cloud, cache, self.region_timeout, pricing_region(home) or home))
 
     @cached_property
     def budgets(self) -> BudgetKeeper:

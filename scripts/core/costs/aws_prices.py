@@ -12,11 +12,15 @@ from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.capacity import Pool
 from scripts.core.costs.dollars import Dollars, in_dollars
 from scripts.core.costs.priced import VOLUME_USAGE, Priced, Unit, volume_usage
+from scripts.core.regions import partition_of
 
-PRICING_REGION = "us-east-1"
-"""The Pricing API answers for all regions, and only here, in ap-south-1 and in eu-central-1
-(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html)."""
+PRICING_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
+"""Partition -> where its Pricing API answers for all of its regions
+(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html,
+https://docs.amazonaws.cn/en_us/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html). Others have none, and
+credentials of one are of no use in another (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html)."""
 
+DOLLARS = "USD"
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 ADDRESSES = {"group": "VPCPublicIPv4Address"}
 OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
@@ -31,6 +35,11 @@ SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 class NotTold(Exception):
     """AWS did not tell: not allowed, or out of reach; its text says why."""
+
+
+def pricing_region(region: str) -> str | None:
+    """Return the region in which AWS tells prices to those who work in a region; None where it tells them none."""
+    return PRICING_REGIONS.get(partition_of(region))
 
 
 def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
@@ -52,19 +61,25 @@ def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
 def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
     """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
+    if (asked := pricing_region(wanted["regionCode"])) is None:
+        raise NotTold(f"the partition {partition_of(wanted['regionCode'])} has no price list of its own")
     try:
-        found = cloud.client("pricing", PRICING_REGION).get_products(ServiceCode=service, Filters=filters)
+        found = cloud.client("pricing", asked).get_products(ServiceCode=service, Filters=filters)
     except AWS_ERRORS as problem:
         raise NotTold(reason(problem)) from problem
     products = [json.loads(product) for product in found["PriceList"]]
     meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
-    return max((price for product in meant for price in _dollars(product)), default=None)
+    prices = [price for product in meant for price in _prices(product)]
+    if prices and not any(DOLLARS in price for price in prices):
+        raise NotTold(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
+    return max((float(price[DOLLARS]) for price in prices if DOLLARS in price), default=None)
 
 
-def _dollars(product: Mapping[str, Any]) -> Iterable[float]:
+def _prices(product: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
+    """Yield what a product costs, by currency: in China that is CNY."""
     for term in product["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
-            yield float(dimension["pricePerUnit"]["USD"])
+            yield dimension["pricePerUnit"]
 
 
 def spot_changes(

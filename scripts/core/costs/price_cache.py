@@ -18,9 +18,11 @@ from typing import Any
 
 from scripts.core.costs.dollars import Dollars
 from scripts.core.private_files import private_directory
-from scripts.core.whole_file import drafted
+from scripts.core.whole_file import drafted, read_bytes
 
 FORMAT = 1
+LARGEST = 256 << 20
+"""Bytes: a year of many regions' spot prices has some."""
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Change = tuple[datetime, float]
 """From when on a spot price holds, and the price."""
@@ -111,7 +113,7 @@ class PriceCache:
 
     def _read(self) -> _Content:
         try:
-            return _content(json.loads(self.path.read_text()))
+            return _content(json.loads(read_bytes(self.path, LARGEST)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return _Content()  # not there, or damaged: prices can be asked for again
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from scripts.core import clock
 from scripts.core.aws.cloud import Cloud
 from scripts.core.aws.region_queries import Unknown, in_time
-from scripts.core.costs.aws_prices import PRICING_REGION, NotTold, list_price, spot_changes
+from scripts.core.costs.aws_prices import NotTold, list_price, spot_changes
 from scripts.core.costs.dollars import Dollars
 from scripts.core.costs.price_book import Origin
 from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
@@ -43,6 +43,8 @@ class PriceSources:
     cache: PriceCache
     timeout: float = 10.0
     """Seconds in which AWS must tell."""
+    list_region: str = "us-east-1"
+    """Where AWS is asked for list prices, for who is told that it was in vain."""
     _unknown: dict[str, str] = field(default_factory=dict)
     """Of what prices are not known, and why."""
     _list_refused: str = ""
@@ -65,7 +67,7 @@ class PriceSources:
     def unknown(self) -> Iterable[Unknown]:
         """Return which prices AWS did not tell, and why."""
         return [
-            Unknown(LIST, PRICING_REGION, why) if what == LIST else Unknown("spot prices", what, why)
+            Unknown(LIST, self.list_region, why) if what == LIST else Unknown("spot prices", what, why)
             for what, why in self._unknown.items()
         ]
 

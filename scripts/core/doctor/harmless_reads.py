@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.capacity.error_codes import ACCESS_DENIED_CODES
-from scripts.core.costs.aws_prices import PRICING_REGION
+from scripts.core.costs.aws_prices import pricing_region
 from scripts.core.doctor.checked_lab import CheckedLab
 
 NO = (*ACCESS_DENIED_CODES, "403")
@@ -24,7 +25,7 @@ def _allowed(call: Callable[[], Any]) -> bool | None:
         call()
     except ClientError as refusal:
         return refusal.response["Error"].get("Code") not in NO
-    except BotoCoreError:
+    except AWS_ERRORS:
         return None
     return True
 
@@ -40,15 +41,17 @@ def _list_bucket(lab: CheckedLab) -> bool | None:
     return False if False in told else None if None in told else True
 
 
+def _get_products(lab: CheckedLab) -> bool | None:
+    if (asked := pricing_region(lab.lab.regions[0])) is None:
+        return True  # nobody there has a price list to ask
+    wanted = [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g5.xlarge"}]
+    pricing = _client(lab, "pricing", asked)
+    return _allowed(lambda: pricing.get_products(ServiceCode="AmazonEC2", Filters=wanted, MaxResults=1))
+
+
 READS: Mapping[str, Callable[[CheckedLab], bool | None]] = {
     "cloudtrail:LookupEvents": lambda lab: _allowed(lambda: _client(lab, "cloudtrail").lookup_events(MaxResults=1)),
-    "pricing:GetProducts": lambda lab: _allowed(
-        lambda: _client(lab, "pricing", PRICING_REGION).get_products(
-            ServiceCode="AmazonEC2",
-            Filters=[{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g5.xlarge"}],
-            MaxResults=1,
-        )
-    ),
+    "pricing:GetProducts": _get_products,
     "s3:ListBucket": _list_bucket,
     "servicequotas:ListAWSDefaultServiceQuotas": lambda lab: _allowed(
         lambda: _client(lab, "service-quotas").list_aws_default_service_quotas(ServiceCode="ec2", MaxResults=1)
