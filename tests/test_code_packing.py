@@ -133,6 +133,33 @@ def test_a_file_that_cannot_be_read_is_named(code):
         pack(code)
 
 
+PROGRAM = "#!/bin/sh\ntouch {mark}\n"
+
+
+@pytest.mark.parametrize("setting", ["core.fsmonitor", "core.hooksPath", "diff.external"])
+def test_no_program_that_only_a_person_at_work_has_a_use_for_is_run(code, tmp_path, setting):
+    mark, program = tmp_path / "ran", tmp_path / "hooks/post-index-change"
+    program.parent.mkdir()
+    program.write_text(PROGRAM.format(mark=mark))
+    program.chmod(0o755)
+    git(code, "config", setting, str(program.parent if setting.endswith("Path") else program))
+    (code / "train.py").write_text("print('two')\n")
+    assert contents(pack(code))[b"train.py"] == "print('two')\n"
+    assert not mark.exists()
+
+
+def test_within_a_hook_of_another_repository_its_own_is_packed(code, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "secret.py").write_text("")
+    git(other, "init", "--quiet")
+    commit(other)
+    before = pack(code)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert pack(code) == before
+
+
 @pytest.mark.parametrize("at", [None, "HEAD"])
 def test_pointers_of_git_lfs_and_what_is_left_out_are_said(code, at):
     for number in range(5):

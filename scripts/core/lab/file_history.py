@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.core.lab.git import git
 from scripts.core.whole_file import exists, read_text
 
 FARTHEST = 200
@@ -23,7 +23,7 @@ def versions_of(directory: Path, path: Path) -> Iterator[str]:
 def _git(directory: Path, *arguments: str) -> str:
     """Return what git prints; nothing where there is no git, or nothing of the lab in it."""
     try:
-        done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, check=False)
+        done = git(directory, *arguments)
     except FileNotFoundError:
         return ""
     return "" if done.returncode else done.stdout.decode(errors="replace")

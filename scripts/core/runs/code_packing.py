@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
 import tarfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Code
+from scripts.core.lab.git import git
 from scripts.core.runs.source_tree import SourceFile, SourceTree, shown
 
 LARGEST = 256 << 20
@@ -176,7 +176,7 @@ def _names(where: Path, *arguments: str) -> list[bytes]:
 
 def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(where), *arguments], input=given, capture_output=True, check=False)
+        done = git(where, *arguments, given=given)
     except FileNotFoundError as missing:
         raise LabError("git is not installed here (Debian, Ubuntu: apt-get install git)") from missing
     if done.returncode:
