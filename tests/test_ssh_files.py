@@ -1,6 +1,8 @@
-"""The lab's ssh files, written by many launches of one process at once."""
+"""The lab's ssh files: written by many launches of one process at once, and nobody else's written or deleted."""
 
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from scripts.core.hosts.ssh_files import SshFiles
 
@@ -15,3 +17,31 @@ def test_a_sweeps_launches_write_the_configuration_at_once_and_each_reads_it_who
             assert len(set(written)) == 1
             (config,) = (path for path in (lab / ".ssh").iterdir() if path.is_file())
             assert config.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("linked", [".ssh", ".ssh/hosts", ".ssh/known_hosts"])
+def test_where_a_link_leads_to_nothing_is_written_or_deleted(lab, cloud, tmp_path, linked):
+    """git brings links along with a branch."""
+    theirs, own = tmp_path / "theirs", {"config": "Host mine\n", "demo": "keep"}
+    theirs.mkdir()
+    for name, text in own.items():
+        (theirs / name).write_text(text)
+    (lab.path / linked).parent.mkdir(exist_ok=True)
+    (lab.path / linked).symlink_to(theirs)
+    assert f"{linked}: is a link, and the lab writes and deletes files there" in lab.run("launch", EXP="demo").error
+    assert cloud.calls("RunInstances") == []
+    (lab.path / linked).unlink()
+    assert lab.launch().code == 0
+    lab.path.joinpath(".ssh").rename(tmp_path / "before")
+    (lab.path / linked).parent.mkdir(exist_ok=True)
+    (lab.path / linked).symlink_to(theirs)
+    assert lab.run("teardown", EXP="demo").code == 1
+    assert {path.name: path.read_text() for path in theirs.iterdir()} == own
+    assert lab.status() == [], "what costs is gone all the same"
+
+
+def test_in_a_lab_that_is_a_home_the_users_own_configuration_stays(lab):
+    lab.write(".ssh/config", "Host mine\n")
+    ended = lab.run("launch", EXP="demo", HOME=str(lab.path))
+    assert ".ssh: is your own" in ended.error
+    assert (lab.path / ".ssh/config").read_text() == "Host mine\n"

@@ -19,11 +19,16 @@ def read_text(path: Path) -> str:
 
     Raises OSError, also for a pipe or a device, which may never end, and UnicodeDecodeError.
     """
+    return read_bytes(path, LARGEST).decode("utf-8")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file, of so many bytes at the most. Raises OSError, also for a pipe or a device, which may never end."""
     with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError(errno.EFBIG, f"is larger than {LARGEST >> 20} MiB", str(path))
-    return content.decode("utf-8")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"is larger than {most >> 20} MiB", str(path))
+    return content
 
 
 def open_file(path: Path, flags: int, mode: int = 0o666) -> int:

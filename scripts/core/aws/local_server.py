@@ -26,7 +26,7 @@ from typing import IO, Any
 from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
-from scripts.core.whole_file import drafted, exists
+from scripts.core.whole_file import drafted, exists, read_text
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
@@ -80,7 +80,7 @@ def account_of(directory: Path) -> str:
             made = f"{secrets.randbelow(10**12):012d}\n".encode()
             with drafted(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
                 path.hardlink_to(draft)  # whoever is first has made it
-        number = path.read_text().strip()
+        number = read_text(path).strip()
     except (OSError, ValueError) as problem:
         raise LabError(f"{path}: can't be read or written: {problem}; the local cloud needs it") from problem
     if not re.fullmatch(r"[0-9]{12}", number):

@@ -27,8 +27,10 @@ from scripts.core.data.snapshot_blocks import BLOCK, Digests, changed, digests, 
 from scripts.core.errors import LabError
 from scripts.core.private_files import open_private
 from scripts.core.session import Session
-from scripts.core.whole_file import exists
+from scripts.core.whole_file import exists, read_bytes
 
+LARGEST = 1 << 30
+"""Bytes of what is known of a version: a line for each of at most 2^27 blocks of 64 TiB has some 75."""
 Say = Callable[[str], None]
 
 
@@ -115,7 +117,7 @@ class DataSetBuilding:
     def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], IO[str]]]:
         """Give what was sent before, by index, and a file for what is sent now; a line that was cut off counts not."""
         path = self.work / f"{snapshot}.sent"
-        lines = path.read_text().splitlines(keepends=True) if exists(path) else []
+        lines = read_bytes(path, LARGEST).decode().splitlines(keepends=True) if exists(path) else []
         had = {int(line.split(" ")[0]): line.split(" ")[1].strip() for line in lines if line.endswith("\n")}
         with open_private(path, "a") as journal:
             journal.write("\n" if lines and not lines[-1].endswith("\n") else "")
@@ -127,7 +129,9 @@ class DataSetBuilding:
             return {}
         path = self.work / f"{parent}.json"
         if exists(path):
-            return {int(index): bytes.fromhex(digest) for index, digest in json.loads(path.read_text()).items()}
+            return {
+                int(index): bytes.fromhex(digest) for index, digest in json.loads(read_bytes(path, LARGEST)).items()
+            }
         if parent not in {one.id for one in there}:
             raise LabError(
                 f"{snapshot.name}: {snapshot.id} was begun from {parent}, which is gone; VERSION=… begins another, and "

@@ -18,6 +18,7 @@ from scripts.core.data.images_of_snapshots import images_of
 from scripts.core.errors import LabError
 from scripts.core.lab.config import load_experiment
 from scripts.core.session import Session
+from scripts.core.whole_file import LARGEST, read_bytes
 
 
 def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
@@ -119,7 +120,7 @@ def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[s
 
 def _may_name(path: Path, snapshot: DataSnapshot) -> bool:
     try:
-        text = path.read_bytes()
+        text = read_bytes(path, LARGEST)
     except OSError:
         return True
     return snapshot.dataset.encode() in text and snapshot.version.encode() in text

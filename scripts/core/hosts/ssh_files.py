@@ -12,9 +12,11 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory
-from scripts.core.whole_file import drafted, exists
+from scripts.core.whole_file import drafted, exists, read_bytes
 
-DIRECTORY = ".ssh"
+DIRECTORY, HOSTS, KNOWN_HOSTS = ".ssh", "hosts", "known_hosts"
+LARGEST = 16 << 20
+"""Bytes: a thousand machines come to less than one."""
 HOST_BLOCK = """\
 Host {name}
     HostName {address}
@@ -53,8 +55,20 @@ class SshFiles:
 
     @property
     def directory(self) -> Path:
-        """Where they lie."""
+        """Where they lie. Raises LabError as `expect_own` does."""
+        self.expect_own()
         return self.lab / DIRECTORY
+
+    def expect_own(self) -> None:
+        """Raise LabError where that is a link, as git may bring one, or the user's own: files there are not the lab's.
+
+        A launch asks for it before it makes anything.
+        """
+        own = self.lab / DIRECTORY
+        for path in (own, own / HOSTS, own / KNOWN_HOSTS):
+            if path.is_symlink() or path == Path("~/.ssh").expanduser():
+                what = "is a link" if path.is_symlink() else "is your own"
+                raise LabError(f"{path}: {what}, and the lab writes and deletes files there: move it, or the lab, away")
 
     @property
     def config(self) -> Path:
@@ -68,16 +82,15 @@ class SshFiles:
     @property
     def hosts_pattern(self) -> Path:
         """What the user may include in his own configuration, to reach the lab's machines by name."""
-        return self.directory / "hosts" / "*"
+        return self.directory / HOSTS / "*"
 
     def known_hosts(self, experiment: str) -> Path:
         """Return where the host keys of an experiment's machines are pinned."""
-        return self.directory / "known_hosts" / experiment
+        return self.directory / KNOWN_HOSTS / experiment
 
     def names(self, experiment: str) -> dict[str, str]:
         """Return the names that an experiment's machines have, by their ids."""
-        path = self.directory / "hosts" / experiment
-        return {alias: name for name, alias in BLOCK.findall(path.read_text())} if exists(path) else {}
+        return {alias: name for name, alias in BLOCK.findall(_text(self.directory / HOSTS / experiment))}
 
     def experiment_of(self, name: str) -> str | None:
         """Return the experiment that has a machine of that name on file."""
@@ -97,7 +110,7 @@ class SshFiles:
             + (f"    User {user}\n" if user else "")
             for m in machines
         ]
-        _write(self.directory / "hosts" / experiment, "\n".join(blocks))
+        _write(self.directory / HOSTS / experiment, "\n".join(blocks))
 
     def pin(self, experiment: str, instance: str, keys: Sequence[str]) -> None:
         """File a machine's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""
@@ -112,17 +125,28 @@ class SshFiles:
 
     def remove(self, experiment: str) -> None:
         """Forget an experiment's machines."""
-        for path in (self.directory / "hosts" / experiment, self.known_hosts(experiment)):
+        for path in (self.directory / HOSTS / experiment, self.known_hosts(experiment)):
             path.unlink(missing_ok=True)
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if " " in line] if exists(path) else []
+    return [line for line in _text(path).splitlines() if " " in line]
+
+
+def _text(path: Path) -> str:
+    """Return what is in a file; nothing where there is none. Raises LabError."""
+    if not exists(path):
+        return ""
+    try:
+        return read_bytes(path, LARGEST).decode()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+        raise LabError(f"{path}: can't be read: {why}; delete it, and it is written anew") from problem
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file as a whole, for nobody else's eyes."""
-    if exists(path) and path.read_text() == text:
+    if _text(path) == text:
         return
     try:
         private_directory(path.parent, top=next(p for p in path.parents if p.name == DIRECTORY))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from scripts.core.data.volume_ends import mark_volumes
-from scripts.core.hosts.ssh_files import Reach
+from scripts.core.hosts.ssh_files import Reach, SshFiles
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance
 from scripts.core.launch.definition import Definition
@@ -52,6 +52,7 @@ def launch_experiment(
 ) -> None:
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
     session.expect_free(name)
+    SshFiles(session.directory).expect_own()
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     with admitted(session, name, defined.base if defined else name, experiment, count) as budgets:

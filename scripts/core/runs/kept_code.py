@@ -10,9 +10,11 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory
-from scripts.core.whole_file import drafted, exists
+from scripts.core.whole_file import drafted, exists, read_bytes
 
 DIRECTORY = ".code"
+LARGEST = 512 << 20
+"""Bytes: no code is packed that comes to more (code_packing.py)."""
 
 
 def keep(lab: Path, content: bytes) -> str:
@@ -35,5 +37,8 @@ def keep(lab: Path, content: bytes) -> str:
 def kept(lab: Path, digest: str) -> bytes | None:
     """Return what was kept under a digest; None where nothing is, or not that."""
     path = lab / DIRECTORY / digest
-    content = path.read_bytes() if exists(path) else b""
+    try:
+        content = read_bytes(path, LARGEST)
+    except OSError:
+        return None
     return content if hashlib.sha256(content).hexdigest() == digest else None
