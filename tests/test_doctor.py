@@ -329,8 +329,12 @@ def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(
     assert [text for identity, text in look(Quotas()) if identity == "quota-in-use"] == [
         f"demo on g5.12xlarge: of 96 vCPUs of '{on_demand}' in us-east-1 96 are in use, 48 are wanted"
     ]
-    cloud.weather(faults=[{"action": "ListServiceQuotas", "code": "AccessDeniedException"}])
-    assert look(Quotas()) == [("quotas-unread", "the quotas of us-east-1, us-west-2 can't be read")]
+    refusal = {"code": "AccessDeniedException", "message": "an organization policy says no"}
+    cloud.weather(faults=[{"action": "ListServiceQuotas", **refusal}])
+    ((identity, text),) = look(Quotas())
+    assert identity == "quotas-unread"
+    assert text.startswith("the quotas of us-east-1, us-west-2 can't be read: ListServiceQuotas: AccessDeniedException")
+    assert "an organization policy says no" in text, "what AWS says is not guessed at"
 
 
 def test_an_empty_lab_is_told_how_to_begin_and_a_broken_plugin_is_named_while_all_else_is_looked_at(lab, look):

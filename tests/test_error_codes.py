@@ -1,5 +1,8 @@
 """The table of errors, row by row, in AWS's own words."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -17,6 +20,7 @@ from scripts.core.capacity.error_codes import (
     zones_in,
 )
 from scripts.core.capacity.quota_names import quota_key, quota_name
+from tests.lab_directory import REPOSITORY
 
 C = ErrorCategory
 IN_ZONE = (
@@ -241,3 +245,20 @@ def test_what_has_no_quota_that_is_known_shares_one_with_its_generation_and_mark
     assert quota_key("g5.xlarge", "on-demand") == "Running On-Demand G and VT instances"
     assert quota_name("qa1.large", "on-demand") is None
     assert quota_name("aq1.large", "on-demand") == "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
+
+
+def caught(path: Path):
+    """The names of what each `except` of a file catches."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler) and node.type:
+            yield {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+
+
+def test_whoever_catches_all_that_a_call_raises_catches_a_torn_response_too():
+    """AWS_ERRORS is all of it; below the room that has it, botocore's three are named."""
+    both = {"ClientError", "BotoCoreError"}
+    files = [path for path in (REPOSITORY / "scripts").rglob("*.py") if "local_cloud" not in path.parts]
+    forgetful = [
+        str(path) for path in files for names in caught(path) if both <= names != both | {"ResponseParserError"}
+    ]
+    assert forgetful == []

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 
@@ -397,6 +398,17 @@ def test_a_relaunch_elsewhere_needs_the_commit_alone_and_a_changed_tree_not(trai
     ended = trained.run("relaunch", EXP="other", AS="once-more")
     assert ended.code == 1
     assert "other: its code was a working tree with changes, which is in .code/" in ended.error
+
+
+def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(trained):
+    launched(trained, "train")
+    written = trained.registry.read_text()
+    (image,) = set(re.findall(r'"image":"(ami-[^"]*)"', written))
+    trained.registry.write_text(written.replace(f'"image":"{image}"', '"image":"resolve:ssm:/an/image"'))
+    ended = trained.run("relaunch", EXP="train", AS="again")
+    assert ended.code == 1
+    assert ended.error.startswith("error: the record of train: image")
+    assert "experiments/" not in ended.error
 
 
 def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):

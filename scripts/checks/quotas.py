@@ -35,8 +35,8 @@ SWEEP = Diagnosis(
     "{experiment}: {quota!r} in {subjects} lets {at_once} of its {combinations} combinations run at once", ASK,
 )  # fmt: skip
 UNREAD = Diagnosis(
-    "quotas-unread", Level.WARNING, "the quotas of {subjects} can't be read",
-    "allow servicequotas:ListServiceQuotas (docs/iam-policy.json)",
+    "quotas-unread", Level.WARNING, "the quotas of {subjects} can't be read: {reason}",
+    "docs/iam-policy.json has what reading them takes; what else it is, the line says",
 )  # fmt: skip
 
 
@@ -57,11 +57,12 @@ class Quotas(Check):
     def look(self, lab: CheckedLab) -> Iterator[Finding]:
         """Compare each experiment with each region's quotas."""
         lab.expect_aws()
-        values, untold = answers({region: lab.begin(quota_values, region) for region in lab.regions})
+        told, untold = answers({region: lab.begin(quota_values, region) for region in lab.regions})
+        values = {region: known for region, (known, _) in told.items()}
         sizes, untold_sizes = answers({region: lab.begin(cpus, region) for region in lab.regions})
         used, untold_used = answers({region: lab.begin(in_use, region) for region in lab.regions})
         yield from (*untold, *untold_sizes, *untold_used)
-        yield from (UNREAD.of(region) for region in values if not values[region])
+        yield from (UNREAD.of(region, reason=why) for region, (known, why) in told.items() if not known)
         readable = [region for region in lab.regions if values.get(region) and region in sizes]
         for name, experiment in lab.experiments.items():
             places = [region for region in lab.regions_of(name) if region in readable]

@@ -25,6 +25,9 @@ TAKES_TAGS_FOR = {
 """Call -> what it can tag; of other calls nothing is known here."""
 
 
+NOT_IN_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+"""What no response could hold (https://www.w3.org/TR/xml/#charsets)."""
+
 DIRECT_KEY, DIRECT_VALUE = 127, 255
 """Of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
 IAM_VALUE = r"[\w\s.:/=+\-@]*"
@@ -96,6 +99,8 @@ def _check_one(key: str, value: str) -> None:
         raise Problem("InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved for internal use: {key}")
     if not key:
         raise Problem("InvalidParameterValue", "Tag key cannot be empty.")
+    if found := re.search(NOT_IN_XML, key + value):
+        raise Problem("InvalidParameterValue", f"Tag has a character that is not valid: {found[0]!a}")
     if len(key) > LONGEST_KEY:
         raise Problem("InvalidParameterValue", f"Tag key exceeds the maximum length of {LONGEST_KEY} characters")
     if len(value) > LONGEST_VALUE:

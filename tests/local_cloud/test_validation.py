@@ -280,3 +280,11 @@ def test_a_snapshot_that_an_image_has_and_a_volume_in_use_are_not_deleted(ec2, m
     refused("VolumeInUse", ec2.delete_volume, VolumeId=volume)
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x0c", "\ufffe"])
+def test_a_tag_that_no_response_could_hold_is_refused(ec2, character):
+    machine = run(ec2)[0]["InstanceId"]
+    tags = [{"Key": "note", "Value": f"a{character}b"}]
+    refused("InvalidParameterValue", ec2.create_tags, Resources=[machine], Tags=tags)
+    assert look(ec2, machine).get("Tags", []) == []

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.tag_forms import MalformedTag, malformed
 from scripts.core.aws.tags import KEPT, SHARED, tag_map
 from scripts.core.capacity.capacity import Pool
@@ -16,7 +17,7 @@ from scripts.core.data.kept_volumes import Kept
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.enabled_regions import expect_open
 from scripts.core.lab.image_config import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
-from scripts.core.launch.quotas import quota_for, quotas, virtual_cpus
+from scripts.core.launch.quotas import quota_for, quotas, quotas_told, virtual_cpus
 from scripts.core.ownership import Marks
 
 IMAGE = "aws:ec2:image"
@@ -45,10 +46,13 @@ def data_sets(lab: CheckedLab, region: str) -> list[DataSnapshot]:
     return usable(in_region(lab.opened.cloud, region), lab.opened.data_registries())
 
 
-def quota_values(lab: CheckedLab, region: str) -> Mapping[str, float]:
-    """Return the account's quotas, by name; none where they may not be read."""
+def quota_values(lab: CheckedLab, region: str) -> tuple[Mapping[str, float], str]:
+    """Return the account's quotas, by name; where there are none, why, as AWS says it."""
     expect_open(lab, region)
-    return quotas(lab.opened.cloud, region)
+    try:
+        return quotas_told(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
+    except AWS_ERRORS as problem:
+        return {}, reason(problem)
 
 
 def cpus(lab: CheckedLab, region: str) -> Mapping[str, int]:

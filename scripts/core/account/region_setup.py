@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from scripts.core.account.setup_step import Step
-from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described
+from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described, reason
 from scripts.core.capacity.error_codes import REGION_OUT, ErrorCategory
 from scripts.core.lab.config import Experiment
 from scripts.core.launch_part import RegionUnready, Site
@@ -48,8 +48,8 @@ def region_setup(session: Session, region: str) -> RegionSetup:
         if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
             raise
         found.missing.append(described(refusal))
-    except BotoCoreError as problem:  # a region that is not, or that nothing gets through to
-        found.missing.append(str(problem).partition("\n")[0])
+    except AWS_ERRORS as problem:  # a region that is not, or that nothing whole gets through to
+        found.missing.append(reason(problem))
     return found
 
 

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 from botocore.utils import JSONFileCache
 
+from scripts.core.aws.aws_errors import AWS_ERRORS, AwsError
 from scripts.core.errors import LabError
 
 if TYPE_CHECKING:
@@ -105,13 +106,13 @@ def expect_credentials(session: boto3.Session) -> None:
         if credentials is None:
             raise NoCredentialsError
         credentials.get_frozen_credentials()
-    except (BotoCoreError, ClientError) as problem:
+    except AWS_ERRORS as problem:
         if isinstance(problem, UNREACHED):
             raise
         raise explained(problem, session._session) from problem  # noqa: SLF001 - boto3 has no public way to it
 
 
-def explained(problem: BotoCoreError | ClientError, session: botocore.session.Session) -> CredentialsProblem:
+def explained(problem: AwsError, session: botocore.session.Session) -> CredentialsProblem:
     """Return what is wrong with a session's credentials, with the command that mends it."""
     profile = session.profile
     what = f"profile {profile}: {_first_line(problem)}" if profile else _first_line(problem)
@@ -123,14 +124,14 @@ def option(profile: str | None) -> str:
     return f" --profile {shlex.quote(profile)}" if profile else ""
 
 
-def _first_line(problem: BotoCoreError | ClientError) -> str:
+def _first_line(problem: AwsError) -> str:
     if isinstance(problem, ClientError):
         error = problem.response.get("Error", {})
         return " ".join(f"{problem.operation_name}: {error.get('Code')}: {error.get('Message', '')}".split())
     return str(problem).partition("\n")[0].rstrip(". ")
 
 
-def _remedy(problem: BotoCoreError | ClientError, session: botocore.session.Session) -> str:
+def _remedy(problem: AwsError, session: botocore.session.Session) -> str:
     profile = session.profile
     if isinstance(problem, ClientError):
         return _remedy_of_refusal(problem, profile)

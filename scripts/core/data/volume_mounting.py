@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from scripts.core.aws.aws_errors import described
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.tags import MACHINE, MOUNTED, tag_map, tag_specifications
 from scripts.core.data.data_sets import UUID
 from scripts.core.data.devices import free_device
@@ -189,9 +189,8 @@ class VolumeMounting:
         """Take a step back; where that fails too, say so, and let the first failure be the one that is told."""
         try:
             step(volume)
-        except (ClientError, BotoCoreError, LabError) as problem:
-            told = described(problem) if isinstance(problem, ClientError) else str(problem)
-            self.say(f"{volume} could not be given back: {told}; the same command again goes on from here")
+        except (*AWS_ERRORS, LabError) as problem:
+            self.say(f"{volume} could not be given back: {reason(problem)}; the same command again goes on from here")
 
     def _delete(self, volume: str) -> None:
         self.ec2.delete_volume(VolumeId=volume)

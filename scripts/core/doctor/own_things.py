@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.aws.tags import REGISTRY, tag_map
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.enabled_regions import expect_open
@@ -19,7 +18,7 @@ def zone_in(lab: CheckedLab, region: str) -> Mapping[str, str]:
     wanted = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
     try:
         zones = lab.opened.cloud.ec2(region).describe_availability_zones(Filters=wanted)["AvailabilityZones"]  # type: ignore[arg-type]
-    except (ClientError, BotoCoreError):
+    except AWS_ERRORS:
         return {}
     return {"zone": zones[0]["ZoneName"]} if zones else {}
 
@@ -32,7 +31,7 @@ def own_things(lab: CheckedLab, region: str) -> Mapping[str, str]:
         try:
             found = kind.find(lab.opened.cloud, region, TAGGED)
             ours = [one for one in found if REGISTRY in tag_map(one.get("Tags")) and not kind.is_gone(one)]
-        except (ClientError, BotoCoreError):
+        except AWS_ERRORS:
             continue  # the dry run of the description says so
         if ours:
             own[kind.name] = kind.id_in(ours[0])

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.doctor.iam_policy import BUCKET, MADE_UP, TABLE, Place, Statement
 from scripts.core.errors import LabError
@@ -30,7 +29,7 @@ def policy_source(lab: CheckedLab) -> str:
         # The path of a role is part of its ARN, and an assumed role's does not tell it.
         role = lab.opened.cloud.iam.get_role(RoleName=caller.role)["Role"]
         return str(role["Arn"])
-    except (ClientError, BotoCoreError):
+    except AWS_ERRORS:
         return f"arn:{caller.whose.partition}:iam::{caller.account}:role/{caller.role}"
 
 
@@ -44,7 +43,7 @@ def simulated(lab: CheckedLab, statement: Statement) -> Verdicts:
     try:
         for action in statement.actions:
             verdicts[action] = _one(lab.opened.cloud.iam, action, question)
-    except (ClientError, BotoCoreError):
+    except AWS_ERRORS:
         return verdicts  # not allowed to ask either, or not for such a caller
     return verdicts
 

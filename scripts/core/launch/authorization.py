@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.aws.cloud import Cloud
 from scripts.core.capacity.error_codes import ApiError
 
@@ -28,6 +27,6 @@ def in_words(cloud: Cloud, region: str, refusal: ApiError) -> str:
         why = "an explicit deny" if decoded.get("explicitDeny") else "no policy allows it"
         context = decoded["context"]
         return f"{context['principal']['arn']} may not {context['action']} on {context['resource']}: {why}"
-    except (ClientError, BotoCoreError, ValueError, LookupError, TypeError, AttributeError):
+    except (*AWS_ERRORS, ValueError, LookupError, TypeError, AttributeError):
         # Not allowed to ask either, or told in another form: without the code, which helps nobody.
         return ENCODED.sub("(sts:DecodeAuthorizationMessage would tell what is missing)", refusal.message)

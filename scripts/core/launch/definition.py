@@ -35,11 +35,14 @@ class Definition:
     """What else is recorded of a run: which one it repeats."""
     pack: Pack | None = None
     """Its code, where that is not to be packed now."""
+    recorded_of: str = ""
+    """Whose run on record it is, where no file says it."""
 
     @property
     def experiment(self) -> Experiment:
-        """The checked model. Raises LabError."""
-        return checked(self.written, Experiment, shown_as=f"experiments/{self.base}.toml")
+        """The checked model. Raises LabError, which blames the file, or the record."""
+        where = f"the record of {self.recorded_of}" if self.recorded_of else f"experiments/{self.base}.toml"
+        return checked(self.written, Experiment, shown_as=where)
 
     def as_note(self) -> dict[str, Any]:
         """Return what is recorded of it: of its command the digest alone, which is safe whatever stands in it."""
@@ -80,7 +83,7 @@ def definition(
     if not base and not has_a_file and recorded:
         written = as_launched(session, recorded, name)
         pack = recorded_pack(session.directory, recorded, name)
-        return Definition(chosen(written, parameters or {}, name), recorded["from"], pack=pack)
+        return Definition(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 from scripts.core.aws.aws_errors import AWS_ERRORS
 from scripts.core.aws.cloud import Cloud
@@ -12,20 +13,28 @@ from scripts.core.capacity.quota_names import generation, quota_name
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
-    """Return EC2's quotas in a region, by name; empty where those that apply may not be read.
+    """Return EC2's quotas in a region, by name; empty where those that apply can't be read."""
+    try:
+        return quotas_told(cloud, region)
+    except AWS_ERRORS:
+        return {}
+
+
+def quotas_told(cloud: Cloud, region: str) -> Mapping[str, float]:
+    """Return EC2's quotas in a region, by name. Raises AWS_ERRORS where those that apply can't be read.
 
     ListServiceQuotas leaves out some that nobody has changed: AWS's default applies to them.
     """
     applied = _listed(cloud, region, "list_service_quotas")
-    return {**_listed(cloud, region, "list_aws_default_service_quotas"), **applied} if applied else {}
+    defaults: Mapping[str, float] = {}
+    with suppress(*AWS_ERRORS):  # those that apply are worth having without them
+        defaults = _listed(cloud, region, "list_aws_default_service_quotas")
+    return {**defaults, **applied}
 
 
 def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
     pages = cloud.client("service-quotas", region).get_paginator(operation)
-    try:
-        return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
-    except AWS_ERRORS:
-        return {}
+    return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
 
 
 def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, int]:

@@ -29,7 +29,7 @@ def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
         raise LabError(f"EXP: {name}: no launch of it is on record{closest(name, known)}")
     written = pinned(as_launched(session, recorded, name), machines, _versions(session, machines, name))
     pack = recorded_pack(session.directory, recorded, name)
-    return Definition(written, recorded["from"], {REPEATS: name}, pack), len(machines)
+    return Definition(written, recorded["from"], {REPEATS: name}, pack, recorded_of=name), len(machines)
 
 
 def pinned(

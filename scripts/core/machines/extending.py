@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from scripts.core import clock
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.tags import ENDS, TTL, as_tags
 from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
@@ -71,8 +70,9 @@ def write_down_new_ends(
     for machine, ends in found:
         try:
             _tag(session, machine, {ENDS: ends})
-        except ClientError as problem:
-            say(f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {problem}")
+        except AWS_ERRORS as problem:
+            why = reason(problem)
+            say(f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}")
     return [(machine["InstanceId"], ends) for machine, ends in found]
 
 

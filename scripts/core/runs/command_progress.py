@@ -6,8 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.remote import Host
@@ -79,8 +78,8 @@ class Inquiry:
         except LabError as problem:
             self._host = None  # it may have another address by now
             self.last = replace(self.last, problem=str(problem))
-        except (ClientError, BotoCoreError, ValueError) as problem:
-            self.last = replace(self.last, problem=" ".join(str(problem).split()))
+        except (*AWS_ERRORS, ValueError) as problem:
+            self.last = replace(self.last, problem=" ".join(reason(problem).split()))
         finally:
             self._lock.release()
 
