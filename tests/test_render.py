@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import random
 import subprocess
+from bisect import bisect
 
 import pytest
 import yaml
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from scripts.core.errors import LabError
-from scripts.core.render import UnquotedError, cloud_init, environment, user_data
+from scripts.core.render import USER_DATA_LIMIT, UnquotedError, cloud_init, environment, user_data
 from tests.full import examples
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -57,6 +59,19 @@ def test_user_data_is_sent_plain_while_it_fits_and_packed_when_only_that_fits():
     long = "#cloud-config\n" + "x" * 20000
     assert gzip.decompress(user_data(long)).decode() == long
     assert user_data(long) == user_data(long), "the same document is the same request"
+
+
+def test_user_data_that_gzip_makes_a_little_too_long_is_packed_tighter():
+    words = random.Random(1).choices([f"word{number}" for number in range(500)], k=20000)
+    just_too_many = bisect(range(20000), USER_DATA_LIMIT, key=lambda count: len(zipped(words[:count])))
+    long = " ".join(words[:just_too_many])
+    assert len(zipped(words[:just_too_many])) > USER_DATA_LIMIT
+    assert len(user_data(long)) <= USER_DATA_LIMIT
+    assert gzip.decompress(user_data(long)).decode() == long
+
+
+def zipped(words):
+    return gzip.compress(" ".join(words).encode(), compresslevel=9, mtime=0)
 
 
 def test_user_data_that_never_fits_is_refused_with_what_to_shorten():

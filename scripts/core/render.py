@@ -106,8 +106,18 @@ def user_data(text: str) -> bytes:
     # A fixed time in gzip's header: the same document is the same bytes, so a repeated request is the same request.
     packed = gzip.compress(plain, compresslevel=9, mtime=0)
     if len(packed) > USER_DATA_LIMIT:
+        packed = _packed_tighter(plain)
+    if len(packed) > USER_DATA_LIMIT:
         raise LabError(
             f"user data: {len(packed)} bytes even when compressed, AWS takes {USER_DATA_LIMIT}; "
             "shorten the experiment's command (let it fetch a script) or list fewer members"
         )
+    return packed
+
+
+def _packed_tighter(plain: bytes) -> bytes:
+    """Return bytes as gzip reads them too, about 4 % fewer, for thirty times the work: a tenth of a second."""
+    from zopfli.gzip import compress
+
+    packed: bytes = compress(plain, numiterations=5)
     return packed
