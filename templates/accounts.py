@@ -26,11 +26,9 @@ for people. Exit 1 if there was a problem; one member's keeps no other from bein
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import pathlib
@@ -47,6 +45,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from scripts.core.lab.public_key import fingerprint, public_key
+from scripts.core.login_names import IMAGE_USERS, LOGIN, valid_login
+
 LAB = "ec2-lab"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SUDOERS = pathlib.Path("/etc/sudoers.d")
@@ -55,29 +56,16 @@ MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
 
 FIRST_UID = 1000
 NOBODY = {65534, 65535, 2**32 - 1}
-IMAGE_USERS = {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ubuntu"}
-"""Accounts that images come with, and the one that an experiment's command runs as."""
 
-NAME = r"[a-z_][a-z0-9_-]{0,31}"
-KEY_TYPES = (
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-rsa",
-)
-KEY = rf"({'|'.join(map(re.escape, KEY_TYPES))}) ([A-Za-z0-9+/]{{40,}}={{0,2}})(?: .{{0,200}})?"
 KEY_IN_A_LINE = r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+(AAAA[A-Za-z0-9+/]+={0,2})"
 SHELL = r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+"
 OWNER_ALONE, DIRECTORY_OWNER_ALONE, SUDO_RULE = 0o600, 0o700, 0o440
 """Modes."""
-SMALLEST_RSA = 256
-"""Bytes of the modulus: 2048 bits."""
 LONGEST_PASSWORD = 500
 KEY_FILES = {"authorized_keys", "authorized_keys2", "known_hosts"}
 
+DOT = "%2e"
+"""A dot in the name of a file of SUDOERS."""
 RULES = {"nopasswd": "{} ALL=(ALL:ALL) NOPASSWD: ALL\n", "password": "{} ALL=(ALL:ALL) ALL\n"}
 
 PATIENCE = 10
@@ -167,8 +155,7 @@ def document_as_sent(text: str) -> Document:
 
 def member(name: str, entry: object) -> Member:
     """Return a member by the entry in the document. Raises Refused."""
-    if not re.fullmatch(NAME, name):
-        raise Refused("a login name is of lower-case letters, digits, - and _ (at most 32, a letter or _ first)")
+    refuse_as_said(valid_login, name)
     if not isinstance(entry, dict) or entry.keys() - {"keys", "groups", "shell", "uid", "sudo"}:
         raise Refused("a member is an object of keys, groups, shell, uid and sudo")
     keys, shell, uid, sudo = entry.get("keys", []), entry.get("shell"), entry.get("uid"), entry.get("sudo")
@@ -180,7 +167,7 @@ def member(name: str, entry: object) -> Member:
         raise Refused(f"{shown(uid)} is no uid of a person (a number from {FIRST_UID} on)")
     if sudo is not None and not (isinstance(sudo, str) and sudo in RULES):
         raise Refused(f"{shown(sudo)} is no policy for sudo ({', '.join(RULES)} or null)")
-    lines = {fingerprint(key): key for key in reversed([public_key(key) for key in keys])}
+    lines = {fingerprint(key): key for key in reversed([refuse_as_said(public_key, key) for key in keys])}
     return Member(name, tuple(reversed(lines.values())), names(entry.get("groups", []), "groups"), shell, uid, sudo)
 
 
@@ -189,40 +176,19 @@ def names(given: object, where: str) -> tuple[str, ...]:
     if not isinstance(given, list):
         raise Refused(f"`{where}` is a list")
     for name in given:
-        if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        if not isinstance(name, str) or not re.fullmatch(LOGIN, name):
             raise Refused(f"{shown(name)} in `{where}` is no name of a user or group")
     return tuple(dict.fromkeys(given))
 
 
-def public_key(line: Any) -> str:
-    """Return a public key if it is one of a strong type and nothing but it. Raises Refused.
-
-    sshd obeys options in front of a key, so none are taken (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
-    """
-    found = re.fullmatch(KEY, line) if isinstance(line, str) else None
-    if not found or not line.isprintable():
-        raise Refused(f"{shown(line)} is no public key (type, base64 and a comment, without options)")
+def refuse_as_said(rule: Callable[[str], str], text: Any) -> str:
+    """Return a text of the document as a rule, which the lab's files are read by too, has it. Raises Refused."""
+    if not isinstance(text, str):
+        raise Refused(f"{shown(text)} is no text")
     try:
-        fields = wire_strings(base64.b64decode(found[2], validate=True))
+        return rule(text)
     except ValueError as problem:
-        raise Refused(f"{shown(line)} is no public key: {problem}") from problem
-    if fields[0] != found[1].encode():
-        raise Refused(f"{shown(line)} is a key of another type than it says")
-    if found[1] == "ssh-rsa" and (len(fields) != 3 or len(fields[2].lstrip(b"\0")) < SMALLEST_RSA):  # noqa: PLR2004
-        raise Refused(f"{shown(line)} is an RSA key of less than 2048 bits")
-    return line
-
-
-def wire_strings(blob: bytes) -> list[bytes]:
-    """Return the strings that a key is made of (RFC 4253, section 6.6). Raises ValueError."""
-    found = []
-    while blob:
-        length = int.from_bytes(blob[:4], "big")
-        if len(blob) < 4 + length:
-            raise ValueError("it is cut off")
-        found.append(blob[4 : 4 + length])
-        blob = blob[4 + length :]
-    return found
+        raise Refused(f"a key {problem}" if rule is public_key else str(problem)) from problem
 
 
 def is_password(text: object) -> bool:
@@ -230,16 +196,14 @@ def is_password(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= LONGEST_PASSWORD and text.isprintable()
 
 
-def fingerprint(line: str) -> str | None:
+def fingerprint_in(line: str) -> str | None:
     """Return the fingerprint of the key in a line of authorized_keys as ssh-keygen -l shows it; None without a key."""
     found = re.search(KEY_IN_A_LINE, line)
     if not found or line.lstrip().startswith("#"):
         return None
-    try:
-        digest = hashlib.sha256(base64.b64decode(found[2])).digest()
-    except ValueError:
-        return None
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    with contextlib.suppress(ValueError):
+        return fingerprint(f"{found[1]} {found[2]}")
+    return None
 
 
 def shown(value: object) -> str:
@@ -326,7 +290,7 @@ def look(document: Document) -> Machine:
     """Return the facts that a plan for the document needs."""
     passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
     shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
-    rules = {path.name[len(LAB) + 1 :]: rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
+    rules = {rule_of(path): rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
     marks, accounts = read_marks(), {}
     for name, _, uid, gid, _, home, shell in passwd:
         mine = frozenset(g for g, _, number, inside in group if number == gid or name in inside.split(","))
@@ -382,6 +346,16 @@ def entries(path: str, fields: int) -> list[list[str]]:
     """Return the entries of a table of the system's, without those that refer to a directory service."""
     found = (line.split(":") for line in lines_of(path) if not line.startswith(("+", "-")))
     return [entry for entry in found if len(entry) == fields]
+
+
+def rule_path(name: str) -> pathlib.Path:
+    """Return where a sudo rule lies: sudo reads no file with a dot in its name (sudoers(5)), and logins may have it."""
+    return SUDOERS / f"{LAB}-{name.replace('.', DOT)}"
+
+
+def rule_of(path: pathlib.Path) -> str:
+    """Return whose rule lies at a path."""
+    return path.name[len(LAB) + 1 :].replace(DOT, ".")
 
 
 def rule_in(path: pathlib.Path) -> str:
@@ -647,7 +621,7 @@ class SetRule:
 
     def take(self) -> None:
         """Put it in place. Raises Failed."""
-        place = SUDOERS / f"{LAB}-{self.name}"
+        place = rule_path(self.name)
         if self.rule is None:
             place.unlink(missing_ok=True)
             return
@@ -831,8 +805,8 @@ def key_changes(account: Account, keys: tuple[str, ...]) -> Iterator[Change]:
         return
     if not files.home:
         yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
-    before = dict.fromkeys(filter(None, map(fingerprint, files.lines)))
-    after = dict.fromkeys(filter(None, map(fingerprint, keys)))
+    before = dict.fromkeys(filter(None, map(fingerprint_in, files.lines)))
+    after = dict.fromkeys(map(fingerprint, keys))
     told = [("key added", key) for key in after if key not in before]
     told += [("key removed", key) for key in before if key not in after]
     told += [("keys mended", fault) for fault in files.faults]

@@ -17,6 +17,7 @@ from scripts.core.regions import partition_of
 from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
+PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\\nb3Bl"
 KEPT = 'types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\nat_teardown = "keep"'
 LOCAL = '[instance_store]\nmount = "/s/local"'
 MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
@@ -111,7 +112,9 @@ def complaint(tmp_path, kind, text):
             "file.toml: kms_keys.us-east-1: 'alias/lab' is not the ARN of a key",
         ),
         ("lab", 'regions = ["us-east-1"', "file.toml: not TOML: Unclosed array"),
-        ("member", 'keys = ["command=\\"x\\" ssh-ed25519 AAAA"]', 'file.toml: keys[0]: \'command="x" ssh-ed25519'),
+        ("member", 'keys = ["no-pty ssh-ed25519 AAAA"]', "file.toml: keys[0]: has something in front of the key"),
+        ("member", f'keys = ["{PRIVATE}"]', "file.toml: keys[0]: is a private key, which stays with its owner"),
+        ("member", f'keys = "{PRIVATE}"', "file.toml: keys: should be a valid list, not a text that holds a private"),
         ("member", f'keys = ["{KEY}"]\ngroups = ["sudo; rm"]', "file.toml: groups[0]: 'sudo; rm' is not a group"),
     ],
 )
@@ -119,6 +122,7 @@ def test_a_mistake_is_named_with_its_file_its_key_and_what_would_be_right(tmp_pa
     line = complaint(tmp_path, kind, text)
     assert line.startswith(said)
     assert "\n" not in line
+    assert "b3Bl" not in line
 
 
 def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):

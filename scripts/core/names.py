@@ -7,13 +7,9 @@ import re
 from collections.abc import Iterable
 
 from scripts.core.errors import LabError
+from scripts.core.login_names import valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-LOGIN = r"[a-z_][a-z0-9_-]{0,31}"
-RESERVED = frozenset(
-    {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ubuntu"}
-)
-"""Accounts that images have without us, or that the experiment's command runs as."""
 NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
 
@@ -59,9 +55,10 @@ def member_name(name: str) -> str:
     """Return `name` if a member may be called so. Raises LabError."""
     if not name:
         raise LabError("NAME: which member? (NAME=alice)")
-    if not re.fullmatch(LOGIN, name) or name in RESERVED:
-        raise LabError(f"NAME: {name!r} can't be a login name (try lower-case letters and digits)")
-    return name
+    try:
+        return valid_login(name)
+    except ValueError as problem:
+        raise LabError(f"NAME: {problem}") from problem
 
 
 def volume_id(name: str) -> str:

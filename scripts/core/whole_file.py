@@ -17,9 +17,15 @@ LARGEST = 1024 * 1024
 def read_text(path: Path) -> str:
     """Read a text that a person writes: a file of the lab's, or a link to one, as git may bring it with a branch.
 
-    Raises OSError, also for a pipe or a device, which may never end, and UnicodeDecodeError.
+    Windows' editors begin it with a mark that is no part of it. Raises OSError, also for a pipe or a device, which may
+    never end, and UnicodeDecodeError.
     """
-    return read_bytes(path, LARGEST).decode("utf-8")
+    return read_content(path).decode("utf-8-sig")
+
+
+def read_content(path: Path) -> bytes:
+    """Read what a person writes, as it is. Raises OSError, as read_bytes does."""
+    return read_bytes(path, LARGEST)
 
 
 def read_bytes(path: Path, most: int) -> bytes:

@@ -62,8 +62,9 @@ def test_names_groups_shells_and_policies_hold_nothing_but_plain_characters(befo
         "l": {"keys": [KEY.replace(" ", hostile)]},
     }
     document = read({"members": entries})
-    # Only "-" is among these a character that a name or shell may have.
-    assert document.members.keys() <= ({"g", "s", "eve" + text} if hostile == "-" else set())
+    # Only "-" is among these a character that a name or shell may have; what surrounds a line is no part of it.
+    allowed = {"g", "s", "eve" + text} if hostile == "-" else set()
+    assert {name for name, member in document.members.items() if member.keys != (KEY,)} <= allowed
 
 
 @given(st.text(max_size=60))
@@ -72,7 +73,7 @@ def test_a_comment_keeps_its_key_on_one_line(comment):
     for member in document.members.values():
         (line,) = member.keys
         assert len(line.splitlines()) == 1
-        assert accounts.fingerprint(line) == accounts.fingerprint(KEY)
+        assert accounts.fingerprint_in(line) == accounts.fingerprint(KEY)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,6 @@ def test_a_comment_keeps_its_key_on_one_line(comment):
         f"no-pty {KEY}",
         f"{KEY} a\n{KEY} b",
         f"{KEY} a\rb",
-        f" {KEY}",
         f"# {KEY}",
         KEY.replace("ed25519 ", "rsa "),
         KEY.replace("ssh-ed25519", "ssh-dss"),
@@ -108,9 +108,9 @@ def test_whatever_key_a_member_file_may_hold_the_program_takes(alice_key):
 
 
 def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(alice_key):
-    assert accounts.fingerprint(alice_key.line) == alice_key.fingerprint
-    assert accounts.fingerprint(f'command="x y",no-pty {alice_key.line}') == alice_key.fingerprint
-    assert accounts.fingerprint(f"# {alice_key.line}") is None
+    assert accounts.fingerprint_in(alice_key.line) == alice_key.fingerprint
+    assert accounts.fingerprint_in(f'command="x y",no-pty {alice_key.line}') == alice_key.fingerprint
+    assert accounts.fingerprint_in(f"# {alice_key.line}") is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.member_accounts import OVER_SSH, Account, AccountsDocument
+from scripts.core.lab.public_key import public_key
 
 
 def members(**entries):
@@ -47,6 +48,21 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
     assert mode_and_owner(host, "/home/alice/.ssh/authorized_keys") == "600 alice"
     assert mode_and_owner(host, "/etc/sudoers.d/ec2-lab-alice") == "440 root"
     assert host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
+
+
+def test_a_login_with_a_dot_and_a_comment_of_any_characters_are_whole_accounts(host_with_sshd, alice_key):
+    """sudo reads no rule in a file with a dot in its name; a comment is written as UTF-8, whatever it holds."""
+    host = host_with_sshd
+    line = public_key(f"{alice_key.line} \U0001f680 \u202ee\u0301\u00a0\\n\"'$(id) \u5bb6")
+    document = members(**{"first.last": {"keys": [line], "groups": ["sudo"], "sudo": "nopasswd"}})
+    assert host.accounts(document).summary["problems"] == 0
+    assert host.ssh("first.last", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
+    assert host.path("/home/first.last/.ssh/authorized_keys").read_text() == f"{line}\n"
+    assert host.accounts(document).summary == {"changed": 0, "problems": 0}
+    gone = host.accounts({"members": {}, "removed": ["first.last"]})
+    assert {"locked", "sudo", "key removed"} <= set(gone.of("first.last"))
+    assert not list(host.path("/etc/sudoers.d").glob("ec2-lab-*"))
+    assert not host.ssh("first.last", "true", key=alice_key.file).worked
 
 
 def test_a_key_opens_an_account_without_a_password_even_where_sshd_asks_no_pam(host, alice_key):
@@ -215,6 +231,7 @@ def test_an_account_that_was_there_is_refused_until_it_is_adopted_and_one_of_the
     host.run("groupadd", "--system", "ec2-lab")
     host.run("usermod", "-aG", "ec2-lab", "alice")  # a group proves nothing
     host.run("useradd", "--create-home", "ubuntu")
+    host.run("useradd", "--system", "builder")
     before = host.state()
     entry = {"keys": [alice_key.line], "shell": "/bin/zsh", "sudo": "nopasswd"}
     told = host.accounts(members(alice=entry))
@@ -222,10 +239,11 @@ def test_an_account_that_was_there_is_refused_until_it_is_adopted_and_one_of_the
         "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
     )
     assert host.state() == before
-    told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, **{"www-data": entry}), "--adopt")
+    told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, builder=entry), "--adopt")
     assert told.of("alice") == ["adopted", "shell set", "key added", "sudo"]
-    for name in ("root", "ubuntu", "www-data"):
-        assert told.detail(name, "problem") == "this account is the system's; not touched"
+    assert told.detail("builder", "problem") == "this account is the system's; not touched"
+    for name in ("root", "ubuntu"):
+        assert "images have an account or a group of that name" in told.detail(name, "problem")
     assert account(host, "ubuntu")[-1] == "/bin/sh"
     assert host.accounts(members(alice=entry)).summary == {"changed": 0, "problems": 0}
 
@@ -290,7 +308,7 @@ def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alic
     assert told.of("aaron") == ["problem"]
     assert "group aaron exists" in told.detail("aaron", "problem")
     assert "/home/berta belongs to uid 0" in told.detail("berta", "problem")
-    assert "is no public key" in told.detail("mallory", "problem")
+    assert "a key has something in front of the key" in told.detail("mallory", "problem")
     assert told.of("eve; reboot") == ["problem"]
     assert not host.path("/etc/sudoers.d/ec2-lab-aaron").exists()
     assert host.ssh("bob", "echo", "in", key=bob_key.file).output == "in\n"

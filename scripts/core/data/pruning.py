@@ -16,7 +16,7 @@ from scripts.core.aws.tags import EXPERIMENT, tag_map
 from scripts.core.data.data_sets import DataSnapshot, by_age
 from scripts.core.data.images_of_snapshots import images_of
 from scripts.core.errors import LabError
-from scripts.core.lab.config import load_experiment
+from scripts.core.lab.config import experiment_files, load_experiment
 from scripts.core.session import Session
 from scripts.core.whole_file import LARGEST, read_bytes
 
@@ -104,7 +104,7 @@ def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[s
     """
     pinned: dict[str, str] = {}
     broken = []
-    for path in sorted((session.directory / "experiments").glob("*.toml")):
+    for path in experiment_files(session.directory):
         file = f"experiments/{path.name}"
         try:
             data = load_experiment(session.directory, path.stem).data

@@ -12,7 +12,16 @@ from pydantic import BaseModel
 
 from scripts.core.capacity.wishes import wishes
 from scripts.core.errors import LabError
-from scripts.core.lab.config import Experiment, Lab, Member, load_experiment, load_lab, load_member
+from scripts.core.lab.config import (
+    Experiment,
+    Lab,
+    Member,
+    experiment_files,
+    load_experiment,
+    load_lab,
+    load_member,
+    member_files,
+)
 from scripts.core.lab.toml_file import complaints, is_there
 from scripts.core.names import NAME, NAME_RULE
 
@@ -37,9 +46,9 @@ class LabFiles:
         if not is_there(directory / "lab.toml", shown_as="lab.toml"):
             load_lab(directory)  # says so
         files.lab = files._kept("lab.toml", Lab, lambda: load_lab(directory))
-        for path in sorted((directory / "experiments").glob("*.toml")):
+        for path in experiment_files(directory):
             files._experiment(path.stem)
-        for path in sorted((directory / "members").glob("*.toml")):
+        for path in member_files(directory):
             if member := files._kept(f"members/{path.name}", Member, lambda path=path: load_member(path)):  # type: ignore[misc]
                 files.members[path.stem] = member
         return files

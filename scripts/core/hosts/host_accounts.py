@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.errors import LabError
+from scripts.core.hosts.host_program import program as program_text
 from scripts.core.hosts.member_accounts import AccountsDocument
 from scripts.core.hosts.remote import Failed, Host, Unreachable
 from scripts.core.hosts.said import said
 from scripts.core.polling import growing
 from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole
-from scripts.core.render import text_of
 
 FIRST_POLL, LONGEST_POLL = 0.5, 5.0
 CONFIRM_WITHIN = 60
@@ -129,7 +129,7 @@ class HostAccounts:
                 total = told.get("changed", total)
 
         try:
-            text, path = text_of(f"{program}.py"), f"/opt/ec2-lab/{program}"
+            text, path = program_text(f"{program}.py"), f"/opt/ec2-lab/{program}"
             # It stays there: sshd's settings are taken back by the host itself.
             self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path)
         except Failed as failure:

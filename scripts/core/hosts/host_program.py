@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import sys
 import tokenize
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,27 @@ from scripts.core.kept_data import CACHE, read, write
 from scripts.core.render import text_of
 
 PROGRAMS = CACHE / "programs"
+REPOSITORY = Path(__file__).parents[3]
+FUTURE = re.compile(r"^from __future__ import annotations\n", re.MULTILINE)
 INDENTATION = 4
 Place = tuple[int, int]
 """A line, from 1, and a byte in it, from 0."""
+
+
+def whole(source: str) -> str:
+    """Return a program with the modules that it has from the lab in place of their imports: it goes as one file."""
+    lines = source.splitlines()
+    for node in reversed(ast.parse(source).body):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("scripts."):
+            module = REPOSITORY.joinpath(*str(node.module).split(".")).with_suffix(".py").read_text(encoding="utf-8")
+            # What is of the future stands at the beginning of a file alone, and the program's own does.
+            lines[node.lineno - 1 : node.end_lineno] = re.sub(FUTURE, "", module).splitlines()
+    return "".join(f"{line}\n" for line in lines)
+
+
+def program(name: str) -> str:
+    """Return a program of templates/ as a host runs it."""
+    return whole(text_of(name))
 
 
 def bare(source: str) -> str:
@@ -114,7 +133,7 @@ def sent(name: str, *without: str) -> str:
 
     It takes 0.1 s to make one, so each is kept until it, or what makes it, is another.
     """
-    source = text_of(name)
+    source = program(name)
     made_from = "\0".join((source, Path(__file__).read_text(encoding="utf-8"), sys.version))
     path = PROGRAMS / "-".join((name, *without))
     kept = read(path)
@@ -127,13 +146,26 @@ def sent(name: str, *without: str) -> str:
 
 
 def _without(source: str, names: Sequence[str]) -> str:
-    """Return a program without these functions and classes."""
+    """Return a program without these functions, classes and constants."""
     lines = source.splitlines()
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
-            first = min(part.lineno for part in (node, *node.decorator_list))
+        if _defined(node) & set(names):
+            first = min(part.lineno for part in (node, *getattr(node, "decorator_list", ())))
             lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - first)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    """Return what a statement gives a name to."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else ()
+    return {
+        name.id
+        for target in targets
+        for name in (target.elts if isinstance(target, ast.Tuple) else (target,))
+        if isinstance(name, ast.Name)
+    }
 
 
 def unit(text: str) -> str:

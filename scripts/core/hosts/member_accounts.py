@@ -11,8 +11,12 @@ from scripts.core.lab.config import Accounts, Experiment, Member
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 
-OVER_SSH = ("read_document", "member", "names", "public_key", "wire_strings", "is_password", "shown", "purging",
-            "EndProcesses")  # fmt: skip
+OVER_SSH = (
+    "read_document", "member", "names", "refuse_as_said", "is_password", "shown", "purging", "EndProcesses",
+    "public_key", "rsa_bits", "_one_line", "_no_key", "_check_blob", "_fields", "KEY_FIELDS", "RSA_BITS", "CLEAN",
+    "LONGEST_COMMENT", "PRIVATE_KEY", "LINE_BREAKS", "NO_TEXT",
+    "valid_login", "_fault_of", "LOGIN", "LONGEST_LOGIN", "SYSTEM_NAMES",
+)  # fmt: skip
 """What the program needs only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
 
 MOST_AT_BOOT, MOST_BESIDE_IDLE = 12, 2

@@ -5,7 +5,6 @@ Every mistake is one line: which file, which key, what is wrong, what would be r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from scripts.core.errors import LabError
 from scripts.core.lab.image_config import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
+from scripts.core.lab.key_files import keys_in
 from scripts.core.lab.public_key import public_key
 from scripts.core.lab.strict import Strict
 from scripts.core.lab.toml_file import checked, is_there, load, read
@@ -41,8 +41,9 @@ from scripts.core.lab.values import (
     networks,
 )
 from scripts.core.lab.volume_config import Data, InstanceStore, Mounted, Scratch
-from scripts.core.names import LOGIN, RESERVED, closest
-from scripts.core.whole_file import read_text
+from scripts.core.login_names import valid_login
+from scripts.core.names import closest
+from scripts.core.whole_file import read_content
 
 BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
@@ -284,7 +285,7 @@ def written_experiment(directory: Path, name: str) -> dict[str, Any]:
     """Return experiments/NAME.toml as it was written. Raises LabError, naming `make new` where there is none."""
     file = f"experiments/{name}.toml"
     if not has_file(directory, name):
-        known = sorted(path.stem for path in (directory / "experiments").glob("*.toml"))
+        known = [path.stem for path in experiment_files(directory)]
         raise LabError(
             f"{file}: no such experiment{closest(name, known)}; `make new EXP={name}` writes one to start from"
         )
@@ -293,13 +294,30 @@ def written_experiment(directory: Path, name: str) -> dict[str, Any]:
 
 def load_members(directory: Path) -> Mapping[str, Member]:
     """Read members/*.toml, by name. Raises LabError."""
-    return {path.stem: load_member(path) for path in sorted((directory / "members").glob("*.toml"))}
+    return {path.stem: load_member(path) for path in member_files(directory)}
+
+
+def member_files(directory: Path) -> list[Path]:
+    """Return the members' files."""
+    return _shown_files(directory / "members")
+
+
+def experiment_files(directory: Path) -> list[Path]:
+    """Return the experiments' files."""
+    return _shown_files(directory / "experiments")
+
+
+def _shown_files(directory: Path) -> list[Path]:
+    """Return the TOML files of a directory; those that begin with a dot are editors' and file managers' own."""
+    return sorted(path for path in directory.glob("*.toml") if not path.name.startswith("."))
 
 
 def load_member(path: Path) -> Member:
     """Read a member's file; the keys may stand in a .pub file beside it. Raises LabError."""
-    if not re.fullmatch(LOGIN, path.stem) or path.stem in RESERVED:
-        raise LabError(f"members/{path.name}: {path.stem!r} can't be a login name (try lower-case letters and digits)")
+    try:
+        valid_login(path.stem)
+    except ValueError as problem:
+        raise LabError(f"members/{path.name}: {problem}") from problem
     beside = path.with_suffix(".pub")
     has_keys = is_there(beside, shown_as=f"members/{beside.name}")
     keys = _keys_in(beside) if has_keys else []
@@ -307,8 +325,8 @@ def load_member(path: Path) -> Member:
 
 
 def _keys_in(path: Path) -> list[str]:
+    shown_as = f"members/{path.name}"
     try:
-        return [line for line in read_text(path).splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else "not a UTF-8 text file"
-        raise LabError(f"members/{path.name}: can't be read: {why}") from problem
+        return keys_in(read_content(path), shown_as, path)
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem

@@ -1,4 +1,9 @@
-"""OpenSSH public keys, as they may enter an authorized_keys file."""
+"""OpenSSH public keys, as they may enter an authorized_keys file: one text for here and for the program on the host.
+
+`templates/accounts.py` imports it, and is sent with it in place of the import; so it runs on Python 3.9 too. What a
+comment may hold is said by code points, because the Unicode of Python is another in every version. What is refused is
+never repeated: it may be a private key.
+"""
 
 from __future__ import annotations
 
@@ -7,54 +12,125 @@ import binascii
 import hashlib
 import re
 
-TYPES = (
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-rsa",
+KEY_FIELDS = {
+    "ssh-ed25519": (r"(?s).{32}",),
+    "sk-ssh-ed25519@openssh.com": (r"(?s).{32}", r"(?s).+"),
+    "ecdsa-sha2-nistp256": ("nistp256", r"(?s)\x04.{64}"),
+    "ecdsa-sha2-nistp384": ("nistp384", r"(?s)\x04.{96}"),
+    "ecdsa-sha2-nistp521": ("nistp521", r"(?s)\x04.{132}"),
+    "sk-ecdsa-sha2-nistp256@openssh.com": ("nistp256", r"(?s)\x04.{64}", r"(?s).+"),
+    "ssh-rsa": (r"(?s).+", r"(?s).+"),
+}
+"""The types that are taken, each with what its blob holds behind the type (RFC 4253, section 6.6; RFC 5656; RFC 8709;
+OpenSSH's PROTOCOL.u2f)."""
+RSA_BITS, MOST_RSA_BITS = 2048, 16384
+"""Shorter RSA keys have been disallowed since 2014 (NIST SP 800-131A), of longer ones OpenSSH takes none."""
+LONGEST_COMMENT = 200
+PRIVATE_KEY = r"PRIVATE KEY|AGE-SECRET-KEY-|PuTTY-User-Key-File-"
+LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
+"""As str.splitlines has them."""
+NO_TEXT = (
+    "[\\x00-\\x08\\x0e-\\x1b\\x1f\\x7f-\\x84\\x86-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff"
+    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}-{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
+    + "]"
 )
-KEY = rf"(?P<type>{'|'.join(TYPES)}) (?P<body>[A-Za-z0-9+/]{{40,}}={{0,2}})(?: [^\x00-\x1f\x7f]{{0,200}})?"
-RSA_BITS = 2048
-"""Shorter RSA keys have been disallowed since 2014 (NIST SP 800-131A)."""
+"""Control characters, halves of characters, and what Unicode says is none."""
+CLEAN = {
+    **dict.fromkeys((0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
+    **dict.fromkeys((0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)), ""),
+    **dict.fromkeys((0xFEFF, *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)), ""),
+}
+"""What web pages, chats and editors put into a line that is copied, unseen: other blanks become blanks; zero-width
+characters, and those that turn the direction of writing, vanish."""
 
 
 def public_key(text: str) -> str:
-    """Return a public key as one clean line. Raises ValueError on options, other types, weak keys and line breaks.
+    """Return a public key as one clean line: type, base64, comment. Raises ValueError on anything else.
 
-    sshd would obey a forced command or an environment in front of a key, so only the bare form `type base64 comment`
-    is taken (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+    sshd would obey a forced command or an environment in front of a key, so only the bare form is taken (sshd(8),
+    AUTHORIZED_KEYS FILE FORMAT).
     """
-    if not (found := re.fullmatch(KEY, text.strip())):
-        message = f'{text[:40]!r} is not a public key in the form "ssh-ed25519 AAAA… comment", without options'
+    line = _one_line(text)
+    kind, _, rest = line.partition(" ")
+    body, _, comment = rest.strip().partition(" ")
+    if kind not in KEY_FIELDS or not body:
+        raise ValueError(_no_key(line))
+    _check_blob(kind, body)
+    if len(comment.strip()) > LONGEST_COMMENT:
+        message = f"has a comment of {len(comment.strip())} characters; {LONGEST_COMMENT} is the most"
         raise ValueError(message)
-    fields = _fields(found["body"])
-    if not fields or fields[0] != found["type"].encode():
-        message = f"{text[:40]!r} is not a whole {found['type']} key: copy the line of the .pub file again"
-        raise ValueError(message)
-    if found["type"] == "ssh-rsa" and (bits := int.from_bytes(fields[-1]).bit_length()) < RSA_BITS:
-        message = f"{text[:40]!r} is an RSA key of {bits} bits, which is too weak (ssh-keygen -t ed25519 makes another)"
-        raise ValueError(message)
-    return text.strip()
+    return f"{kind} {body} {comment.strip()}".strip()
 
 
 def fingerprint(key: str) -> str:
     """Return the fingerprint of a public key as ssh shows it: "SHA256:…"."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
-    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def _fields(body: str) -> list[bytes]:
-    """Return the fields of a key's blob, each with its length in front (RFC 4253, section 6.6); none if it is cut."""
+def rsa_bits(key: str) -> int | None:
+    """Return how long an RSA key is; None of another type."""
+    kind, body = key.split()[:2]
+    fields = _fields(base64.b64decode(body))
+    return int.from_bytes(fields[-1], "big").bit_length() if kind == "ssh-rsa" else None
+
+
+def _one_line(text: str) -> str:
+    if re.search(PRIVATE_KEY, text):
+        message = "is a private key, which stays with its owner; its public key is one line (ssh-keygen -y shows it)"
+        raise ValueError(message)
+    line = text.translate(CLEAN).strip(LINE_BREAKS + " ")
+    if any(mark in line for mark in LINE_BREAKS):
+        message = "is of several lines, and a public key is of one"
+        raise ValueError(message)
+    if found := re.search(NO_TEXT, line):
+        message = f"holds the control character U+{ord(found[0]):04X}; copy the line of the .pub file again"
+        raise ValueError(message)
+    return line
+
+
+def _no_key(line: str) -> str:
+    """Return what a line is that is no public key."""
+    kind, _, body = line.partition(" ")
+    if kind.endswith("-cert-v01@openssh.com"):
+        return "is a certificate, not a key; name the key that it was made for: the .pub file without -cert"
+    if kind == "ssh-dss":
+        return "is a DSA key, which OpenSSH takes no longer (ssh-keygen -t ed25519 makes another)"
+    if kind in KEY_FIELDS:
+        return f"is {kind} alone, without its key; copy the whole line of the .pub file"
+    if re.search(rf"(?:^|\s)(?:{'|'.join(map(re.escape, KEY_FIELDS))}) +AAAA", body):
+        return "has something in front of the key: options are not taken, nor a host's name; begin with the type"
+    return 'is no public key in the form "ssh-ed25519 AAAA… comment"'
+
+
+def _check_blob(kind: str, body: str) -> None:
+    """Raise ValueError where the base64 of a key is not a key of its type."""
     try:
-        blob = base64.b64decode(body, validate=True)
-    except binascii.Error:
-        return []
+        fields = _fields(base64.b64decode(body, validate=True))
+    except (binascii.Error, ValueError):
+        fields = []
+    if not fields:
+        message = f"is not a whole {kind} key: copy the line of the .pub file again"
+        raise ValueError(message)
+    found, *rest = (field.decode("latin-1") for field in fields)
+    wanted = KEY_FIELDS[kind]
+    if found != kind:
+        message = f"says that it is {kind}, and its base64 is of another type; copy the line of the .pub file again"
+        raise ValueError(message)
+    if len(rest) != len(wanted) or not all(map(re.fullmatch, wanted, rest)):
+        message = f"is not a whole {kind} key: copy the line of the .pub file again"
+        raise ValueError(message)
+    if kind == "ssh-rsa" and not RSA_BITS <= (bits := int.from_bytes(fields[-1], "big").bit_length()) <= MOST_RSA_BITS:
+        why = "too weak" if bits < RSA_BITS else "more than OpenSSH takes"
+        message = f"is an RSA key of {bits} bits, which is {why} (ssh-keygen -t ed25519 makes another)"
+        raise ValueError(message)
+
+
+def _fields(blob: bytes) -> list[bytes]:
+    """Return the fields of a key's blob, each with its length in front; none if it is cut."""
     fields = []
     while blob:
-        length = int.from_bytes(blob[:4])
+        length = int.from_bytes(blob[:4], "big")
         if len(blob) < 4 + length:
             return []
         fields.append(blob[4 : 4 + length])

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from scripts.core.errors import LabError
 from scripts.core.names import closest
+from scripts.core.secret_detection import secret_in
 from scripts.core.whole_file import exists, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -96,7 +97,13 @@ def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:
         case "too_short":
             return f"is empty{_example(section, last)}"
     wanted = error["msg"].removeprefix("Input ")
-    return f"{wanted[0].lower()}{wanted[1:]}, not {error['input']!r}{_example(section, last)}"
+    return f"{wanted[0].lower()}{wanted[1:]}, not {_shown(error['input'])}{_example(section, last)}"
+
+
+def _shown(value: Any) -> str:
+    """Return what was written, unless that is a secret in the wrong place."""
+    kind = secret_in(str(value))
+    return f"a text that holds {kind}" if kind else repr(value)
 
 
 def _known(keys: list[str]) -> str:

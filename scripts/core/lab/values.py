@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from scripts.core.names import LOGIN, NAME, NAME_RULE
+from scripts.core.login_names import LOGIN
+from scripts.core.names import NAME, NAME_RULE
 from scripts.core.regions import no_region, partitions, region_of_zone, regions
 from scripts.core.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 
@@ -250,9 +251,9 @@ ProfileName = Annotated[
 ]
 """https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html"""
 LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
-GroupName = Annotated[str, matching(r"[a-z_][a-z0-9_-]{0,31}", 'a group (try "docker")'), Field(examples=["docker"])]
+GroupName = Annotated[str, matching(LOGIN, 'a group (try "docker")'), Field(examples=["docker"])]
 Owner = Annotated[
     str,
-    matching(r"(?=.)([a-z_][a-z0-9_-]{0,31})?(:[a-z_][a-z0-9_-]{0,31})?", 'an owner (try "alice:docker" or ":docker")'),
+    matching(rf"(?=.)({LOGIN})?(:{LOGIN})?", 'an owner (try "alice:docker" or ":docker")'),
     Field(examples=["alice:docker"]),
 ]

@@ -1,0 +1,57 @@
+"""Login names, by the rule of the images' own tools: one text for here and for the program on the host.
+
+`templates/accounts.py` imports it, and is sent with it in place of the import; so it runs on Python 3.9 too.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_LOGIN = 32
+LOGIN = rf"[a-z_](?:[a-z0-9_.-]{{0,{LONGEST_LOGIN - 2}}}[a-z0-9_-])?"
+"""What useradd takes on all images: RHEL's and Amazon Linux's [a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,30}, Debian's and Ubuntu's
+anything without blank, colon, comma or slash (shadow, lib/chkname.c; useradd(8), CAVEATS). Of that, what systemd calls
+a user in its relaxed mode (https://systemd.io/USER_NAMES), and is no other name on a disk that knows no capitals."""
+IMAGE_USERS = frozenset(
+    {"admin", "centos", "debian", "ec2-user", "experiment", "fedora", "nobody", "rocky", "root", "ssm-user", "ubuntu"}
+)
+"""Accounts that images come with, and the one that an experiment's command runs as."""
+SYSTEM_NAMES = frozenset({
+    "_apt", "_chrony", "adm", "audio", "avahi", "backup", "bin", "cdrom", "chrony", "cockpit-ws", "crontab",
+    "daemon", "dbus", "dialout", "dip", "disk", "dnsmasq", "docker", "ec2-instance-connect", "fax", "floppy", "ftp",
+    "fwupd-refresh", "games", "gnats", "halt", "input", "irc", "kmem", "kvm", "landscape", "libvirt", "list", "lp",
+    "lxd", "mail", "man", "messagebus", "mysql", "netdev", "news", "nogroup", "ntp", "nvidia-persistenced",
+    "operator", "plugdev", "polkitd", "pollinate", "postfix", "postgres", "proxy", "redis", "render", "rngd", "rpc",
+    "rpcuser", "sasl", "sgx", "shadow", "shutdown", "slurm", "src", "sshd", "ssl-cert", "sssd", "staff", "statd",
+    "stapunpriv", "sudo", "sync", "sys", "syslog", "systemd-coredump", "systemd-journal", "systemd-network",
+    "systemd-oom", "systemd-resolve", "systemd-timesync", "tape", "tcpdump", "tss", "tty", "unbound", "usbmux",
+    "users", "utmp", "uucp", "uuidd", "video", "voice", "wheel", "www-data",
+})  # fmt: skip
+"""Accounts and groups of the packages of Debian, Ubuntu, Amazon Linux and RHEL: a member's group is called as they
+are, and useradd makes none that is there."""
+
+
+def valid_login(name: str) -> str:
+    """Return a name that an account may be made by. Raises ValueError, which says why there can be none."""
+    if len(name) > LONGEST_LOGIN:
+        message = f"{name[:LONGEST_LOGIN]!r}… has {len(name)} characters; {LONGEST_LOGIN} is the most (useradd)"
+        raise ValueError(message)
+    if name in IMAGE_USERS or name in SYSTEM_NAMES:
+        message = f"{name!r} can't be a login name: images have an account or a group of that name; take another"
+        raise ValueError(message)
+    if not re.fullmatch(LOGIN, name):
+        message = f"{name!r} can't be a login name: {_fault_of(name)}"
+        raise ValueError(message)
+    return name
+
+
+def _fault_of(name: str) -> str:
+    """Return what of a name the rule forbids."""
+    wrong = next((character for character in name if not re.match(r"[a-z0-9_.-]", character)), "")
+    if not name:
+        return "it is empty"
+    if "A" <= wrong <= "Z":
+        return f"it has a capital {wrong}, and names that differ in capitals alone would be one file on some disks"
+    if wrong:
+        return f"it has {wrong!r} (U+{ord(wrong):04X}); letters a to z, digits, - _ and . may be in it"
+    return f"it ends with {name[-1]!r}" if re.match(r"[a-z_]", name) else f"it begins with {name[0]!r}, not a letter"
