@@ -21,6 +21,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
     out of this lab's own registry: from then on, name the other in lab.toml.
     """
+    from scripts.core.lab.toml_writing import toml_text
     from scripts.core.registry.registry_copying import copy_records
     from scripts.core.session import open_session
 
@@ -31,7 +32,8 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
         console.hint(session.cloud.banner)
         target = session.registry_at(to, "TO")
         written, there = copy_records(session, session.registry, target)
-        text = f'{written} records written to {target.name}, {there} were there; now say registry = "{to}" in lab.toml'
+        then = f"now say registry = {toml_text(to)} in lab.toml"
+        text = f"{written} records written to {target.name}, {there} were there; {then}"
         console.say(text, "pushed", style="green", written=written, there=there, to=target.name)
 
 

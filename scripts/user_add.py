@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.core.console import Console, run
 from scripts.core.options import Adopt, AsJson, HostName, MemberName, script
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scripts.core.lab.config import Member
+
+SHORT_RSA = 3072
+"""Bits; fewer are disallowed from 2031 on (NIST SP 800-57 Part 1, table 2)."""
+
 app = script(__doc__)
 Key = Annotated[
-    str, typer.Option("--key", envvar="KEY", help="Their public key's file; a key pair is made if left out.")
+    str, typer.Option("--key", envvar="KEY", help="Their public key, or its file; a key pair is made if left out.")
 ]
 
 
@@ -21,28 +29,22 @@ def user_add(
 ) -> None:
     """Write members/NAME.toml, and give NAME an account on HOST if that is named (ADOPT=1 takes one over there).
 
-    Without KEY an ed25519 key pair is made in ~/.ssh, outside the lab: hand it over by a safe way, and delete it.
+    A member who is there already gets KEY beside the keys they have. Without KEY an ed25519 key pair is made in ~/.ssh,
+    outside the lab: hand it over by a safe way, and delete it.
     """
-    from pathlib import Path
-
     from scripts.core.hosts.host_accounts import HostAccounts, telling
     from scripts.core.hosts.hosts import hosts_named
     from scripts.core.hosts.member_accounts import document
     from scripts.core.hosts.passwords import for_member
-    from scripts.core.lab.member_files import add, new_key_pair
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("user-add") as session:
-        if name in session.members():
+        member = session.members().get(name)
+        if member and not key:
             console.hint(f"members/{name}.toml is there already")
         else:
-            public = Path(key).expanduser() if key else new_key_pair(name)
-            if not key:
-                console.say(f"made {public.with_suffix('')}, {name}'s private key: hand it over, and delete it here",
-                            "key-pair", path=str(public))  # fmt: skip
-            path = add(session.directory, name, public)
-            console.say(f"wrote {path}", "member", style="green", member=name, path=path)
+            _write(session.directory, name, member, _keys(name, key, console), console)
         for machine in hosts_named(session, host) if host else ():
             wanted = for_member(document(session.members(), session.lab.accounts), name, "")
             changed = HostAccounts(machine, telling(console)).apply(wanted, adopt=adopt)
@@ -51,6 +53,37 @@ def user_add(
     if not host:
         console.hint("  new machines have the account; `make users HOST=…` gives it to one that runs, and")
         console.hint(f"  `make ssh EXP=… MEMBER={name}` logs in")
+
+
+def _keys(name: str, key: str, console: Console) -> list[str]:
+    """Return the public keys that are named, or that of a new pair."""
+    from scripts.core.lab.key_files import keys_given
+    from scripts.core.lab.member_files import new_key_pair
+    from scripts.core.lab.public_key import fingerprint, rsa_bits
+    from scripts.core.registry.record import local_user
+
+    if not key:
+        public = new_key_pair(name)
+        private = public.with_name(public.name.removesuffix(".pub"))
+        whose = (
+            "your private key" if name == local_user() else f"{name}'s private key: hand it over, and delete it here"
+        )
+        console.say(f"made {private}, {whose}", "key-pair", path=str(public))
+        return keys_given(str(public))
+    keys = keys_given(key)
+    for short in (one for one in keys if (rsa_bits(one) or SHORT_RSA) < SHORT_RSA):
+        console.hint(f"  {fingerprint(short)} is an RSA key of {rsa_bits(short)} bits: enough until 2030, says NIST")
+    return keys
+
+
+def _write(directory: Path, name: str, member: Member | None, keys: list[str], console: Console) -> None:
+    from scripts.core.lab.member_files import add, add_keys
+
+    path = add_keys(directory, name, member, keys) if member else add(directory, name, keys)
+    if path:
+        console.say(f"wrote {path}", "member", style="green", member=name, path=path)
+    else:
+        console.hint(f"members/{name}.toml has {'this key' if len(keys) == 1 else 'these keys'} already")
 
 
 if __name__ == "__main__":

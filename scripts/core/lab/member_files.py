@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.errors import LabError
-from scripts.core.lab.public_key import public_key
-from scripts.core.whole_file import drafted, exists, read_text
+from scripts.core.lab.config import Member
+from scripts.core.lab.public_key import fingerprint
+from scripts.core.lab.toml_writing import document_text, rewrite, write_new
+from scripts.core.whole_file import exists, read_text
 
 
 def new_key_pair(name: str) -> Path:
@@ -17,42 +18,46 @@ def new_key_pair(name: str) -> Path:
 
     The private key has no passphrase, mode 0600, and never lies in the lab.
     """
-    directory = Path("~/.ssh").expanduser()
-    private = directory / f"ec2-lab-{name}"
-    if exists(private) or exists(private.with_suffix(".pub")):
-        raise LabError(f"KEY: {private} exists already; name its public key (KEY={private}.pub), or move it away")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private = Path("~/.ssh").expanduser() / f"ec2-lab-{name}"
+    public = private.with_name(f"{private.name}.pub")
+    if exists(private) or exists(public):
+        raise LabError(f"KEY: {private} exists already; name its public key (KEY={public}), or move it away")
+    private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(private)],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     if made.returncode:
         raise LabError(f"KEY: ssh-keygen could not make a key pair: {made.stderr.strip()}")
-    return private.with_suffix(".pub")
+    return public
 
 
-def add(directory: Path, name: str, public: Path) -> str:
-    """Write a member's file with the key in `public`, and return its path in the lab. Raises LabError."""
-    try:
-        lines = [line.strip() for line in read_text(public).splitlines() if line.strip()]
-        keys = [public_key(line) for line in lines]
-    except (OSError, UnicodeDecodeError) as problem:
-        raise LabError(f"KEY: {public}: can't be read ({problem})") from problem
-    except ValueError as problem:
-        raise LabError(f"KEY: {public}: {problem}") from problem
-    if not keys:
-        raise LabError(f"KEY: {public}: is empty")
-    path = directory / "members" / f"{name}.toml"
-    path.parent.mkdir(exist_ok=True)
-    try:
-        # JSON's strings are TOML's.
-        with drafted(path, f"keys = {json.dumps(keys)}\n".encode()) as draft:
-            os.link(draft, path)  # whole, and never over another
-    except FileExistsError as problem:
-        raise LabError(f"members/{name}.toml: exists already") from problem
-    except OSError as problem:
-        raise LabError(f"{path}: can't be written: {problem.strerror}") from problem
-    return f"members/{name}.toml"
+def add(directory: Path, name: str, keys: Sequence[str]) -> str:
+    """Write a new member's file, and return its path in the lab. Raises LabError."""
+    file = f"members/{name}.toml"
+    write_new(directory / file, document_text({"keys": list(keys)}), Member, shown_as=file)
+    return file
+
+
+def add_keys(directory: Path, name: str, member: Member, keys: Sequence[str]) -> str | None:
+    """Add keys to those of a member, leaving all else in the file as it is; return the file's path in the lab.
+
+    None where the member has them all. Raises LabError.
+    """
+    known = set(map(fingerprint, member.keys))
+    new = [key for key in keys if fingerprint(key) not in known]
+    if not new:
+        return None
+    import tomlkit
+
+    file = f"members/{name}.toml"
+    before = read_text(directory / file)
+    document = tomlkit.parse(before)
+    if "keys" not in document:
+        raise LabError(f"members/{name}.pub: has {name}'s keys, a line each; add the new one there")
+    document["keys"].extend(new)
+    rewrite(directory / file, before, tomlkit.dumps(document), Member, shown_as=file)
+    return file
 
 
 def remove(directory: Path, name: str) -> list[str]:
