@@ -8,15 +8,12 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.hosts.debian_root import debian_root
+from tests.full import FULL
+from tests.hosts.debian_root import RELEASE, RELEASES, debian_root
 from tests.hosts.host import Host
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
-
-
-PACKAGES = ["e2fsprogs", "mdadm", "openssh-server", "passwd", "procps", "python3", "sudo", "udev", "xfsprogs", "zsh"]
-"""What the machine has beside the least that Debian is."""
 
 
 class KeyPair(NamedTuple):
@@ -32,8 +29,14 @@ class KeyPair(NamedTuple):
         return listed.stdout.split()[1]
 
 
+def pytest_generate_tests(metafunc):
+    """Run a test on every release if it asks for that, or with FULL=1; else on the first."""
+    if "debian" in metafunc.fixturenames and (FULL or metafunc.definition.get_closest_marker("every_release")):
+        metafunc.parametrize("debian", RELEASES, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def debian():
+def debian(request):
     """A small Debian root."""
     if os.geteuid():
         pytest.skip("only root can make a machine of namespaces: run the tests as root")
@@ -41,7 +44,7 @@ def debian():
         pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this root can make no namespaces: run the tests on a machine, or in a container with SYS_ADMIN")
-    return debian_root(PACKAGES)
+    return debian_root(release=getattr(request, "param", RELEASE))
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""Programs of templates/ run on the Python that a host has: 3.9 on Amazon Linux 2023 and Rocky 9, 3.13 on Debian 13."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from scripts.core.hosts.host_program import sent
+from scripts.core.render import TEMPLATES
+
+PROGRAMS = sorted(path.name for path in TEMPLATES.glob("*.py"))
+LOADING = """
+import json, sys, types
+for name, text in json.load(sys.stdin).items():
+    module = sys.modules["program"] = types.ModuleType("program")  # dataclasses look their module up
+    exec(compile(text, name, "exec", dont_inherit=True), module.__dict__)
+print("%d.%d" % sys.version_info[:2])
+"""
+
+
+def test_programs_use_nothing_that_python_3_9_lacks():
+    vermin = [sys.executable, "-c", "import vermin; vermin.main()"]
+    options = ["--quiet", "--no-tips", "--violations", "--target=3.9-"]
+    found = subprocess.run([*vermin, *options, *PROGRAMS], cwd=TEMPLATES, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.every_release
+def test_programs_load_as_they_are_and_as_they_are_sent(debian):
+    texts = {name: (TEMPLATES / name).read_text() for name in PROGRAMS}
+    texts |= {f"{name}, sent": sent(name) for name in PROGRAMS}
+    loaded = subprocess.run(
+        ["chroot", debian, "python3", "-I", "-c", LOADING],
+        input=json.dumps(texts), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+    expected = {"bookworm": "3.11", "trixie": "3.13", "bullseye": "3.9"}
+    release = next(line for line in (debian / "etc/os-release").read_text().splitlines() if "VERSION_CODENAME" in line)
+    assert loaded.stdout.strip() == expected[release.partition("=")[2]]
