@@ -55,6 +55,16 @@ def key(home):
     return path
 
 
+def test_a_key_with_a_passphrase_opens_nothing_until_it_is_in_the_agent(lab, look, home, key, monkeypatch):
+    lab.write("members/zoe.toml", f'keys = ["{key.with_suffix(".pub").read_text().strip()}"]\n')
+    subprocess.run(["ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "secret", "-f", key], check=True)
+    monkeypatch.setenv("MEMBER", "zoe")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "")
+    locked = look(ssh.Ssh())["key-locked"]
+    assert locked.text == f"zoe's key ~/.ssh/{key.name} has a passphrase, and is not in the agent"
+    assert locked.remedy == f"`ssh-add ~/.ssh/{key.name}`"
+
+
 def test_a_members_key_is_looked_for_in_ssh_and_in_the_agent(lab, look, home, key, monkeypatch):
     public = key.with_suffix(".pub").read_text().strip()
     assert set(look(ssh.Ssh())) == {"ssh-client"}, "without members there is nothing to compare with"

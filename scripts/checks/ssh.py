@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.core.check import Check, Diagnosis, Finding, Level
 from scripts.core.doctor.checked_lab import CheckedLab
+from scripts.core.hosts.own_keys import agent_fingerprints, own_key_files, said
 from scripts.core.hosts.ssh_files import SshFiles
 from scripts.core.lab.public_key import fingerprint
 from scripts.core.registry.record import local_user
@@ -20,7 +20,6 @@ from scripts.core.whole_file import exists
 OLDEST = (7, 6)
 """The first that knows StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
-SECONDS = 5
 
 CLIENT = Diagnosis("ssh-client", Level.OK, "{told}")
 NO_CLIENT = Diagnosis("no-ssh", Level.WRONG, "there is no ssh here", "install OpenSSH's client")
@@ -30,6 +29,9 @@ NO_KEY = Diagnosis(
     "key-not-here", Level.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
     "`ssh-add` the private key, or add this machine's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",
 )  # fmt: skip
+KEY_LOCKED = Diagnosis(
+    "key-locked", Level.WARNING, "{member}'s key {path} has a passphrase, and is not in the agent", "`ssh-add {path}`"
+)
 NOT_A_MEMBER = Diagnosis(
     "not-a-member", Level.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
     "MEMBER=… names who you are there; `make user-add NAME={user}` adds you",
@@ -70,39 +72,31 @@ class Ssh(Check):
         named = os.environ.get("MEMBER")
         user = named or local_user()
         if user in lab.members:
-            wanted = {fingerprint(key): key for key in lab.members[user].keys}
-            places = {**dict.fromkeys(in_files(), "in ~/.ssh"), **dict.fromkeys(in_agent(), "in the agent")}
-            here = next((one for one in wanted if one in places), None)
-            yield KEY_HERE.of(member=user, key=here, where=places[here]) if here else NO_KEY.of(member=user)
+            yield _key_of(user, [fingerprint(key) for key in lab.members[user].keys])
         elif named:
             yield NO_SUCH_MEMBER.of(user=user)
         elif lab.members:
             yield NOT_A_MEMBER.of(user=user)
 
 
+def _key_of(member: str, wanted: list[str]) -> Finding:
+    files = {one.fingerprint: one for one in own_key_files() if one.fingerprint in wanted}
+    agents = {one: "in the agent" for one in agent_fingerprints() if one in wanted}
+    places = agents or {one: "in ~/.ssh" for one, file in files.items() if not file.is_locked}
+    if places:
+        key = min(places)
+        return KEY_HERE.of(member=member, key=key, where=places[key])
+    if locked := next(iter(files.values()), None):
+        return KEY_LOCKED.of(member=member, path=_short(locked.path))
+    return NO_KEY.of(member=member)
+
+
 def _client() -> Finding:
-    told = _said("ssh", "-V")
+    told = said("ssh", "-V")
     found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", told)
     old = found and (int(found[1]), int(found[2])) < OLDEST
     name = told.partition(",")[0].strip() or "ssh, which does not say its version"
     return (CLIENT_OLD if old else CLIENT).of(told=name)
-
-
-def in_agent() -> list[str]:
-    """Return the fingerprints of the keys that the agent holds; none where there is no agent."""
-    return re.findall(r"SHA256:\S+", _said("ssh-add", "-l", "-E", "sha256"))
-
-
-def in_files() -> list[str]:
-    """Return those of the public keys in ~/.ssh that have their private key beside them."""
-    found = []
-    for path in sorted(_own().glob("*.pub")):
-        if exists(path.with_suffix("")):
-            try:
-                found.append(fingerprint(path.read_text()))
-            except (OSError, ValueError, IndexError):
-                continue  # no key: ssh does not read it either
-    return found
 
 
 def _rights(files: SshFiles) -> Iterator[Finding]:
@@ -128,15 +122,6 @@ def _includes(files: SshFiles) -> Iterator[Finding]:
             yield INCLUDED.of()
         elif not hosts.is_dir():
             yield STALE_INCLUDE.of(path=path, own=files.hosts_pattern)
-
-
-def _said(*command: str) -> str:
-    """Return what a command prints; nothing where it is not there or does not end."""
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return ended.stdout + ended.stderr
 
 
 def _own() -> Path:

@@ -7,14 +7,17 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from scripts.core import clock
 from scripts.core.aws.tags import EXPERIMENT
 from scripts.core.errors import LabError
+from scripts.core.hosts.own_keys import own_key_files
 from scripts.core.hosts.pinning import Pinning
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.ssh_files import Reach, SshFiles
+from scripts.core.lab.public_key import fingerprint
 from scripts.core.living import living
 from scripts.core.names import closest, experiment_name
 from scripts.core.printable import printable
@@ -84,8 +87,19 @@ def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mappin
     """Write how the machines of an experiment are reached, and return it."""
     files = ssh_files(session)
     reaches = reaches_of(experiment, machines, files.names(experiment))
-    files.write(experiment, reaches, login_name(session))
+    user = login_name(session)
+    files.write(experiment, reaches, user, identities(files, session.members()[user].keys) if user else ())
     return reaches
+
+
+def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
+    """Return what ssh is to offer for a member's keys: the private ones that are here, and of others the public half.
+
+    The private half of those may be in an agent, a token's or a password manager's for one.
+    """
+    here = {one.fingerprint: one.path for one in own_key_files()}
+    known = [here[fingerprint(key)] for key in keys if fingerprint(key) in here]
+    return known + [files.public_half(key) for key in keys if fingerprint(key) not in here]
 
 
 def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Reach]:

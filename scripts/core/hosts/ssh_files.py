@@ -5,6 +5,7 @@ It lies in .ssh/ beside lab.toml, is written by launches and removed by teardown
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted, exists, read_bytes
 
-DIRECTORY, HOSTS, KNOWN_HOSTS = ".ssh", "hosts", "known_hosts"
+DIRECTORY, HOSTS, KNOWN_HOSTS, KEYS = ".ssh", "hosts", "known_hosts", "keys"
 LARGEST = 16 << 20
 """Bytes: a thousand machines come to less than one."""
 HOST_BLOCK = """\
@@ -65,7 +66,7 @@ class SshFiles:
         A launch asks for it before it makes anything.
         """
         own = self.lab / DIRECTORY
-        for path in (own, own / HOSTS, own / KNOWN_HOSTS):
+        for path in (own, own / HOSTS, own / KNOWN_HOSTS, own / KEYS):
             if path.is_symlink() or path == Path("~/.ssh").expanduser():
                 what = "is a link" if path.is_symlink() else "is your own"
                 raise LabError(f"{path}: {what}, and the lab writes and deletes files there: move it, or the lab, away")
@@ -102,15 +103,27 @@ class SshFiles:
         names = self.names(self.experiment_of(name) or name)
         return next((instance for instance, of in names.items() if of == name), None)
 
-    def write(self, experiment: str, machines: Sequence[Reach], user: str | None) -> None:
-        """Write an experiment's machines, in place of those that were there."""
+    def write(
+        self, experiment: str, machines: Sequence[Reach], user: str | None, identities: Sequence[Path] = ()
+    ) -> None:
+        """Write an experiment's machines, in place of those that were there, and the keys that open them for `user`."""
         known_hosts = _quoted(self.known_hosts(experiment))
+        more = [f"User {user}"] if user else []
+        # These and those of the user's own configuration, no others: sshd hangs up after six that it does not know.
+        more += ["IdentitiesOnly yes", *(f"IdentityFile {_quoted(path)}" for path in identities)] if identities else []
         blocks = [
             HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts)
-            + (f"    User {user}\n" if user else "")
+            + "".join(f"    {line}\n" for line in more)
             for m in machines
         ]
         _write(self.directory / HOSTS / experiment, "\n".join(blocks))
+
+    def public_half(self, key: str) -> Path:
+        """Return a file with a public key: where ssh has that alone, it asks the agent for the private one."""
+        name = hashlib.sha256(key.split()[1].encode()).hexdigest()[:16]
+        path = self.directory / KEYS / f"{name}.pub"
+        _write(path, f"{key}\n")
+        return path
 
     def pin(self, experiment: str, instance: str, keys: Sequence[str]) -> None:
         """File a machine's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""

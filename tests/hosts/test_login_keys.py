@@ -1,0 +1,85 @@
+"""The lab's own ssh configuration offers the member's key, wherever that is, and no other."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.hosts.machine import appear
+from tests.hosts.test_delivery import CLOUD_INIT
+from tests.waiting import wait_until
+
+LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
+
+
+@pytest.fixture
+def home(host_with_sshd, lab, tmp_path):
+    """A user's home whose ssh configuration says where the host listens, and names no key."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    (home / ".ssh/config").write_text(f"Match host 127.0.0.1\n  Port {host_with_sshd.port}\n")
+    host_with_sshd.write("/usr/bin/cloud-init", CLOUD_INIT, mode=0o755)
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/train.toml", 'types = ["g5.xlarge"]\n')
+    return home
+
+
+@pytest.fixture
+def agent(tmp_path):
+    """An agent with more keys than sshd lets anybody try."""
+    started = subprocess.run(["ssh-agent", "-c", "-a", tmp_path / "agent"], capture_output=True, text=True, check=True)
+    process = int(started.stdout.split("SSH_AGENT_PID ")[1].split(";")[0])
+    environment = {**os.environ, "SSH_AUTH_SOCK": str(tmp_path / "agent")}
+
+    def add(*paths):
+        subprocess.run(["ssh-add", "-q", *paths], env=environment, check=True)
+
+    for number in range(8):
+        other = tmp_path / f"other-{number}"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+        add(other)
+    yield add
+    os.kill(process, signal.SIGTERM)
+
+
+def launched(lab, cloud, host, **variables):
+    """Launch, and let the host be the machine before it runs; return how the launch ended."""
+    cloud.weather(pending=600)
+    process = lab.start("launch", EXP="train", JSON="1", **variables)
+    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
+    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    cloud.hurry()
+    out, err = process.communicate(timeout=90)
+    return process.returncode, out, err
+
+
+def accounts(lab, host, member):
+    """Give the members of the lab the accounts on the host that a boot would make."""
+    line = (lab.path / f"members/{member}.toml").read_text().partition('"')[2].partition('"')[0]
+    host.accounts({"members": {member: {"keys": [line], "shell": "/bin/bash"}}})
+
+
+def test_the_key_that_user_add_made_logs_in(home, lab, cloud, host_with_sshd, agent, tmp_path):
+    """Whatever else the agent holds: sshd hangs up after six keys that it does not know."""
+    variables = {"HOME": str(home), "MEMBER": "first.last", "SSH_AUTH_SOCK": str(tmp_path / "agent")}
+    assert lab.run("user_add", NAME="first.last", **variables).code == 0
+    accounts(lab, host_with_sshd, "first.last")
+    code, out, err = launched(lab, cloud, host_with_sshd, **variables)
+    assert code == 0, err
+    assert "logged in; its set-up is waited for" in out
+    assert "not seen" not in out
+
+
+def test_a_key_that_an_agent_alone_has_logs_in(home, lab, cloud, host_with_sshd, agent, tmp_path):
+    key = tmp_path / "alice"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", key], check=True)
+    variables = {"HOME": str(home), "MEMBER": "alice", "SSH_AUTH_SOCK": str(tmp_path / "agent")}
+    assert lab.run("user_add", NAME="alice", KEY=f"{key}.pub", **variables).code == 0
+    agent(key)
+    key.unlink()
+    accounts(lab, host_with_sshd, "alice")
+    code, out, err = launched(lab, cloud, host_with_sshd, **variables)
+    assert code == 0, err
+    assert "logged in; its set-up is waited for" in out
+    assert (home / ".ssh/known_hosts").exists() is False

@@ -1,0 +1,75 @@
+"""The private keys that this machine can log in with, whatever wrote them."""
+
+import os
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.core.hosts.own_keys import KeyFile, key_files, own_key_files
+from scripts.core.lab.public_key import fingerprint
+
+OPENSSH = ["-t", "ed25519"]
+PEM = ["-t", "rsa", "-b", "2048", "-m", "PEM"]
+PKCS8 = ["-t", "ecdsa", "-m", "PKCS8"]
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make a key pair and return its private file and its fingerprint; the public file stays beside it where asked."""
+
+    def make(name, options, passphrase="", *, beside=False):
+        path = tmp_path / name
+        subprocess.run(["ssh-keygen", "-q", "-a", "1", "-N", passphrase, "-f", path, *options], check=True)
+        public = path.with_name(f"{path.name}.pub")
+        told = fingerprint(public.read_text())
+        if not beside:
+            public.unlink()
+        return path, told
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("options", "passphrase", "beside"),
+    [
+        (OPENSSH, "", False), (OPENSSH, "secret", False), (PEM, "", False), (PEM, "", True), (PEM, "secret", True),
+        (PKCS8, "", False), (PKCS8, "secret", True),
+    ],
+)  # fmt: skip
+def test_a_private_key_is_known_by_its_public_half_without_its_passphrase(made, options, passphrase, beside):
+    path, told = made("my.key", options, passphrase, beside=beside)
+    assert key_files([path]) == [KeyFile(path, told, is_locked=bool(passphrase))]
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [one.fingerprint for one in key_files([path])] in ([told], []), "OpenSSL takes no CR in some versions"
+
+
+def test_what_ssh_can_not_use_says_why(made):
+    (locked, _), (read_by_all, _) = made("a key", OPENSSH, "secret"), made("b", OPENSSH)
+    read_by_all.chmod(0o644)
+    first, second = key_files([locked, read_by_all])
+    assert first.fault == f"has a passphrase, and is not in the agent: `ssh-add '{locked}'`"
+    assert second.fault == f"may be read by others, and so ssh refuses it: `chmod 600 {read_by_all}`"
+
+
+def test_what_is_no_private_key_is_passed_over(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    path, told = made(".ssh/ec2-lab-alice", OPENSSH, beside=True)
+    os.mkfifo(tmp_path / ".ssh/agent")
+    (tmp_path / ".ssh/dir").mkdir()
+    (tmp_path / ".ssh/gone").symlink_to("nowhere")
+    (tmp_path / ".ssh/known_hosts").write_text("x ssh-ed25519 AAAA\n" * 10_000)
+    assert own_key_files() == [KeyFile(path, told)]
+    locked, _ = made(".ssh/pem", PEM, "secret")
+    assert [one.path for one in own_key_files()] == [path], "nobody knows the public half of that"
+    assert locked.exists()
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"OPENSSH ", b"RSA ", b""]))
+def test_a_damaged_key_is_none(tmp_path_factory, content, kind):
+    path = tmp_path_factory.mktemp("keys") / "key"
+    path.write_bytes(b"-----BEGIN %sPRIVATE KEY-----\n%s\n" % (kind, content))
+    path.chmod(0o600)
+    assert key_files([path]) == [] or kind == b"OPENSSH "
