@@ -7,6 +7,7 @@ import pytest
 
 from scripts.core.hosts import host_program
 from scripts.core.hosts.host_program import bare, sent, sshd_drop_in
+from scripts.core.hosts.local_names import shortened
 from scripts.core.hosts.member_accounts import OVER_SSH
 from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
 
@@ -34,6 +35,55 @@ def test_a_bare_program_does_what_the_program_does(program):
     assert bare(source).splitlines()[0] == source.splitlines()[0] or not source.startswith("#!")
     assert '"""' not in bare(source)
     assert len(bare(source)) < len(source) * 0.8
+
+
+def called_otherwise(first, second):
+    """What each name of one tree is in another; None where the trees differ in more than names."""
+    found = {}
+    for one, other in zip(ast.walk(first), ast.walk(second), strict=True):
+        for field, value in ast.iter_fields(one):
+            if field in ("id", "arg") and not isinstance(one, ast.keyword):
+                found.setdefault(value, set()).add(getattr(other, field))
+            elif not isinstance(value, ast.AST | list) and value != getattr(other, field):
+                return None
+    return found
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_short_names_are_as_different_as_the_long_ones_and_nobody_elses(program):
+    before, after = ast.parse(bare(program.read_text())), ast.parse(shortened(bare(program.read_text())))
+    for one, other in zip(before.body, after.body, strict=True):
+        for function, named in zip(functions_in(one), functions_in(other), strict=True):
+            names = called_otherwise(function, named)
+            assert names is not None, function.name
+            assert all(len(new) == 1 for new in names.values())
+            assert len({next(iter(new)) for new in names.values()}) == len(names)
+        if not functions_in(one):
+            assert ast.dump(one) == ast.dump(other)
+
+
+def functions_in(node):
+    inside = node.body if isinstance(node, ast.ClassDef) else [node]
+    return [part for part in inside if isinstance(part, ast.FunctionDef)]
+
+
+def test_names_that_somebody_else_may_know_stay():
+    source = """def f(one, two=1, *, three):
+ four=[g(five=six) for six in one]
+ def inner(seven): return seven+four
+ try: return f"{two}"
+ except OSError as eight: raise inner(eight)
+"""
+    assert (
+        shortened(source)
+        == """def f(c, two=1, *, three):
+ a=[g(five=b) for b in c]
+ def inner(d): return d+a
+ try: return f"{two}"
+ except OSError as eight: raise inner(eight)
+"""
+    )
+    assert shortened("def f(one): return one\nf(one=1)\n") == "def f(one): return one\nf(one=1)\n"
 
 
 def test_strings_that_look_like_comments_stay():

@@ -12,12 +12,15 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from scripts.core.hosts import local_names
+from scripts.core.hosts.local_names import shortened
 from scripts.core.kept_data import CACHE, read, write
 from scripts.core.render import text_of
 
 PROGRAMS = CACHE / "programs"
 REPOSITORY = Path(__file__).parents[3]
 FUTURE = re.compile(r"^from __future__ import annotations\n", re.MULTILINE)
+MAKERS = (__file__, local_names.__file__)
 INDENTATION = 4
 Place = tuple[int, int]
 """A line, from 1, and a byte in it, from 0."""
@@ -129,17 +132,17 @@ def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
 
 @cache
 def sent(name: str, *without: str) -> str:
-    """Return a program of templates/ as user data carries it, without what nobody needs there.
+    """Return a program of templates/ as user data carries it, without what nobody needs there and by short names.
 
     It takes 0.1 s to make one, so each is kept until it, or what makes it, is another.
     """
     source = program(name)
-    made_from = "\0".join((source, Path(__file__).read_text(encoding="utf-8"), sys.version))
+    made_from = "\0".join((source, *(Path(file).read_text(encoding="utf-8") for file in MAKERS), sys.version))
     path = PROGRAMS / "-".join((name, *without))
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
-    text = bare(_without(source, without))
+    text = shortened(bare(_without(source, without)))
     with suppress(OSError):  # a directory that cannot be written costs the time, no more
         write(path, {"made_from": made_from, "text": text})
     return text
@@ -169,8 +172,9 @@ def _defined(node: ast.stmt) -> set[str]:
 
 
 def unit(text: str) -> str:
-    """Return a systemd unit as user data carries it: without comments."""
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+    """Return a systemd unit, or a shell script, as user data carries it: without comments, empty lines, indentation."""
+    lines = (line.lstrip(" ") for line in text.splitlines(keepends=True))
+    return "".join(line for line in lines if not line.startswith(("#", "\n")))
 
 
 @cache
