@@ -343,7 +343,7 @@ def test_the_commands_unit_runs_as_its_account_and_not_without_its_data(lab, clo
     written = {file["path"]: file["content"] for file in yaml.safe_load(request["cloud_init"])["write_files"]}
     unit = written["/etc/systemd/system/experiment.service"].splitlines()
     assert "User=experiment" in unit
-    first, options, data, command = written["/opt/ec2-lab/experiment"].splitlines()
+    first, options, *_, data, command = written["/opt/ec2-lab/experiment"].splitlines()
     assert (first, options) == ("#!/bin/bash", "set -euo pipefail")
     assert data == "mountpoint -q /data || { echo ec2-lab: /data is not mounted; exit 1; }"
     assert command == 'echo "$HOME"'

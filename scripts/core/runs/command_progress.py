@@ -38,7 +38,7 @@ class Progress:
 PROGRESS = members(
     line=optional(TEXT), ended=optional(nullable(ENDING)), ends_at=optional(nullable(whole(0, LAST_MOMENT))),
     interruption=optional(nullable(members(action=optional(LINE), time=optional(LINE)))),
-    rebalance=optional(nullable(members(noticeTime=optional(LINE)))),
+    rebalance=optional(nullable(members(noticeTime=optional(LINE)))), unseen=optional(TEXT),
 )  # fmt: skip
 
 
@@ -52,7 +52,13 @@ def progress_in(text: str, who: str) -> Progress:
         ends_at=told.get("ends_at"),
         interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
         rebalance=(told.get("rebalance") or {}).get("noticeTime", ""),
+        problem=_unseen(told.get("unseen", ""), who),
     )
+
+
+def _unseen(why: str, who: str) -> str:
+    where = "the instance metadata service does not answer there"
+    return f"{who}: spot notices can't be seen: {where} ({' '.join(why.split())[:200]})" if why else ""
 
 
 @dataclass

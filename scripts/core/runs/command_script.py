@@ -17,6 +17,16 @@ MODE = "0600"
 """Root's own, until its unit gives it to the account that runs it."""
 
 
+METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
+"""The instance metadata service, with and without the brackets that some programs compare."""
+PROXIES = f"""\
+no_proxy=${{no_proxy-${{NO_PROXY-}}}}
+[ "$no_proxy" = "*" ] || no_proxy="{METADATA}${{no_proxy:+,$no_proxy}}"
+export no_proxy NO_PROXY="$no_proxy"
+"""
+"""A proxy of the instance's is for everything but that service, which has the credentials of S3."""
+
+
 def command_script(experiment: Experiment) -> str:
     """Return the script: nothing without its data, then the command with its parameters, where its code is."""
     mounts = "".join(
@@ -26,4 +36,4 @@ def command_script(experiment: Experiment) -> str:
     values = {name: as_text(value) for name, value in experiment.parameters.items()}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     into = "cd code\n" if experiment.code else ""
-    return f"#!/bin/bash\nset -euo pipefail\n{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
+    return f"#!/bin/bash\nset -euo pipefail\n{PROXIES}{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
