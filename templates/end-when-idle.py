@@ -3,8 +3,8 @@
 
     end-when-idle LIMIT EVERY [FILE]
 
-Looks every EVERY seconds, and powers off once all looks of LIMIT seconds found nothing. FILE, where one is named, must
-be there before anything counts as idle. What the last look found stands in /run/ec2-lab-idle.
+Looks every EVERY seconds, and has the instance powered off once all looks of LIMIT seconds found nothing. FILE, where
+one is named, must be there before anything counts as idle. What the last look found stands in /run/ec2-lab-idle.
 
 Work is: a set-up that is not done, the experiment's command, somebody logged in (ssh with or without a terminal,
 Session Manager, the serial console), and a GPU, a processor or a network that does more than is said below.
@@ -143,7 +143,7 @@ def watch(limit: float, every: float, *files: str) -> None:
         FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {', '.join(found + problems)}\n")
         if now - since >= limit:
             say(f"idle for {limit:.0f} s, this machine ends")
-            subprocess.call(["systemctl", "poweroff"])
+            subprocess.call(["systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service"])
         time.sleep(every)
 
 

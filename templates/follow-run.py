@@ -9,7 +9,7 @@ import sys
 import time
 
 UNIT = "experiment.service"
-ENDED = pathlib.Path("/var/lib/ec2-lab/ended.json")
+ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 POLL = 1.0
 
 

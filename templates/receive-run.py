@@ -19,7 +19,7 @@ import sys
 ACCOUNT = "experiment"
 UNIT = "experiment.service"
 OWN = pathlib.Path("/opt/ec2-lab")
-STATE = pathlib.Path("/var/lib/ec2-lab")
+STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 DELIVERED = STATE / "delivered"
 """Which run is there."""
 

@@ -16,35 +16,36 @@ import pathlib
 import subprocess
 import sys
 import time
-import urllib.request
 
 SETTINGS = pathlib.Path("/opt/ec2-lab/run.json")
-STATE = pathlib.Path("/var/lib/ec2-lab")
+STATE = pathlib.Path("/var/lib/ec2-lab/instance")
+"""Of this instance; a link to a directory that is named after it (templates/new-instance.py)."""
 PUT = STATE / "put.json"
 """How far the log is in the bucket."""
 UNIT = "experiment.service"
-METADATA = "http://169.254.169.254/latest"
 ROOT = {"HOME": "/root"}
 """systemd gives what it runs as root after a command the HOME of the command's account, whose AWS configuration could
 name a program to be run (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24USER)."""
+METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
+"""Whom the AWS CLI has its credentials from, with and without the brackets that some programs compare."""
+METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
+"""The CLI's own is one try of a second (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html)."""
 PART = 8 << 20
 """Bytes of log that a part has at most."""
 
 
-def instance() -> str:
-    """Return this machine's own id."""
-    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    asking = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=lifetime)
-    token = urllib.request.urlopen(asking, timeout=10).read().decode()
-    asking = urllib.request.Request(f"{METADATA}/meta-data/instance-id", headers={"X-aws-ec2-metadata-token": token})
-    return urllib.request.urlopen(asking, timeout=10).read().decode()
+def environment() -> dict[str, str]:
+    """Return what the AWS CLI runs with: the proxy that is set, but for the metadata service."""
+    given = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+    past = given if given == "*" else ",".join(filter(None, (METADATA, given)))
+    return {**METADATA_TRIES, **os.environ, **ROOT, "no_proxy": past, "NO_PROXY": past}
 
 
 def put(content: bytes, address: str) -> None:
     """Put an object; what fails is tried again for two minutes."""
     for pause in (2, 5, 10, 20, 40, 40, None):
         command = ["aws", "s3", "cp", "--only-show-errors", "-", address]
-        done = subprocess.run(command, input=content, check=False, env={**os.environ, **ROOT}, cwd="/")
+        done = subprocess.run(command, input=content, check=False, env=environment(), cwd="/")
         if done.returncode == 0:
             return
         if pause is None:
@@ -79,8 +80,7 @@ def put_log(address: str) -> None:
 def main(has_ended: bool) -> int:
     """Tell, one at a time."""
     settings = json.loads(SETTINGS.read_text())
-    address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{instance()}"
-    STATE.mkdir(parents=True, exist_ok=True)
+    address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{STATE.readlink()}"
     with (STATE / "log-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         put_log(address)
@@ -88,7 +88,7 @@ def main(has_ended: bool) -> int:
             put((STATE / "ended.json").read_bytes(), f"{address}/ended.json")
             subprocess.run(["systemctl", "stop", "--no-block", "experiment-log.timer"], check=False)
     if has_ended and settings["then"] == "teardown":
-        subprocess.run(["systemctl", "poweroff", "--no-block"], check=True)
+        subprocess.run(["systemctl", "start", "--no-block", "ec2-lab-power-off@completion.service"], check=True)
     return 0
 
 

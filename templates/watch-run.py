@@ -5,6 +5,7 @@ Runs as whoever logs in: what only root may see is asked of sudo, and left out w
 
 from __future__ import annotations
 
+import http.client
 import json
 import pathlib
 import re
@@ -14,12 +15,17 @@ import urllib.error
 import urllib.request
 
 UNIT = "experiment.service"
-ENDED = pathlib.Path("/var/lib/ec2-lab/ended.json")
+ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 DEADLINE = pathlib.Path("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf")
 METADATA = "http://169.254.169.254/latest"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""No proxy leads to the metadata service, whatever the environment says."""
+PATIENCE = 2
+"""Seconds for each answer of it."""
 NOTICES = {"interruption": "meta-data/spot/instance-action", "rebalance": "meta-data/events/recommendations/rebalance"}
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html,
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html"""
+NOTHING_ANNOUNCED = 404
 
 
 def last_line() -> str:
@@ -38,21 +44,26 @@ def last_line() -> str:
     return done.stdout.decode(errors="replace").strip()[-500:]
 
 
+def metadata(path: str, method: str = "GET", **headers: str) -> bytes:
+    """Return what the metadata service answers. Raises OSError, http.client.HTTPException."""
+    named = {f"X-aws-ec2-metadata-{name.replace('_', '-')}": value for name, value in headers.items()}
+    asking = urllib.request.Request(f"{METADATA}/{path}", method=method, headers=named)
+    return DIRECT.open(asking, timeout=PATIENCE).read(1 << 16)
+
+
 def notices() -> dict[str, object]:
-    """Return what AWS announces to a spot machine: nothing, mostly."""
-    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    """Return what AWS announces to a spot machine, nothing mostly; `unseen` is why that can't be known."""
     found: dict[str, object] = {}
     try:
-        asking = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=lifetime)
-        token = urllib.request.urlopen(asking, timeout=2).read().decode()
-    except OSError:
-        return found
-    for name, path in NOTICES.items():
-        asking = urllib.request.Request(f"{METADATA}/{path}", headers={"X-aws-ec2-metadata-token": token})
-        try:
-            found[name] = json.loads(urllib.request.urlopen(asking, timeout=2).read())
-        except (OSError, ValueError):  # 404 while there is nothing to announce
-            continue
+        token = metadata("api/token", "PUT", token_ttl_seconds="60").decode()
+        for name, path in NOTICES.items():
+            try:
+                found[name] = json.loads(metadata(path, token=token))
+            except urllib.error.HTTPError as refused:
+                if refused.code != NOTHING_ANNOUNCED:
+                    raise
+    except (OSError, ValueError, http.client.HTTPException) as problem:
+        found["unseen"] = str(problem) or repr(problem)
     return found
 
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-ENDED = pathlib.Path("/var/lib/ec2-lab/ended.json")
+ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 
 
 def exit_code(ended: str, status: str) -> int:

@@ -9,7 +9,6 @@ import pytest
 
 from scripts.core.hosts.host_program import sent
 from tests.aws_cli import is_installed
-from tests.vm.metadata import answers, serve
 
 pytestmark = [
     pytest.mark.skipif(not is_installed(), reason="the AWS CLI is not installed: pip install awscli"),
@@ -33,16 +32,18 @@ INSTANCE = "i-0123456789abcdef0"
 class Reporting:
     """A machine's directory, and its report."""
 
-    def __init__(self, cloud, directory, metadata):
+    def __init__(self, cloud, directory):
         self.cloud, self.directory, self.log = cloud, directory, directory / "log"
         self.off = directory / "powered-off"
         (directory / "bin").mkdir()
         self.log.write_text("")
         self.command("journalctl", JOURNAL.format(python=sys.executable, log=str(self.log)))
         self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
+        (directory / INSTANCE).mkdir()
+        (directory / "state").symlink_to(INSTANCE)
         places = {
-            "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab": str(directory / "state"),
-            "http://169.254.169.254": f"http://127.0.0.1:{metadata}", "(2,5,10,20,40,40,None)": "(0,0,None)",
+            "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab/instance": str(directory / "state"),
+            "(2,5,10,20,40,40,None)": "(0,0,None)",
         }  # fmt: skip
         self.writes_ending, self.tells = sent("write-ending.py"), sent("tell-bucket.py")
         for place, own in places.items():
@@ -92,10 +93,7 @@ class Reporting:
 @pytest.fixture
 def reporting(cloud, tmp_path):
     cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
-    server = serve(answers(INSTANCE, "us-east-1", b""))
-    yield Reporting(cloud, tmp_path, server.server_address[1])
-    server.shutdown()
-    server.server_close()
+    return Reporting(cloud, tmp_path)
 
 
 def test_each_part_has_what_came_since_the_one_before(reporting):
@@ -157,5 +155,5 @@ def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
     assert reporting.ended["exit_code"] == 0
     s3.create_bucket(Bucket="lab-runs")
     assert reporting.ends(EXIT_CODE="exited", EXIT_STATUS="0").returncode == 0
-    assert reporting.off.read_text() == "poweroff --no-block\n"
+    assert reporting.off.read_text() == "start --no-block ec2-lab-power-off@completion.service\n"
     assert reporting.told["log/00000000"] == "precious\n"

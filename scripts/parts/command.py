@@ -60,7 +60,7 @@ def _unit(site: Site) -> str:
 
 def _begin(experiment: Experiment) -> list[list[str]]:
     """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
-    begin = [["systemctl", "daemon-reload"]]
+    begin: list[list[str]] = []
     if experiment.bucket:
         # Seen now, and not when hours of work are to be told of.
         begin += [["aws", "--version"], ["systemctl", "start", "--no-block", LOG_UNITS[1]]]

@@ -1,10 +1,16 @@
-"""What every machine is: disposable, closed to passwords, its metadata behind a token."""
+"""What every machine is: disposable, closed to passwords, its metadata behind a token, with a state of its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from scripts.core.hosts.host_program import unit
 from scripts.core.launch_part import LaunchPart, Share, Site
+from scripts.core.machines.deadline import DIRECTORY, POWER_OFF
+from scripts.core.render import text_of
+
+PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
+INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
 
 
 class Machine(LaunchPart):
@@ -31,4 +37,27 @@ class Machine(LaunchPart):
         }
         if site.experiment.instance_profile:
             request["IamInstanceProfile"] = {"Name": site.experiment.instance_profile}
-        return Share(request=request, cloud_init={"ssh_pwauth": False, "disable_root": True})
+        return Share(request=request, cloud_init=_cloud_init())
+
+
+def _cloud_init() -> dict[str, Any]:
+    """Return what is set up on every instance.
+
+    What an image brings from another instance goes first, before cloud-init writes any file of this one; at later
+    boots, and in images of this one, the unit sees to it that early.
+    """
+    program = unit(text_of("new-instance.sh"))
+    files = {PROGRAM: ("0755", f"#!/bin/sh\n{program}")}
+    files |= {f"{DIRECTORY}/{name}": ("0644", unit(text_of(name))) for name in (UNIT, POWER_OFF)}
+    return {
+        "ssh_pwauth": False,
+        "disable_root": True,
+        # cloud-init's own default, which an image may have changed.
+        "ssh_deletekeys": True,
+        "bootcmd": [["sh", "-c", program]],
+        "write_files": [
+            {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
+        ],
+        # Enabling a unit has systemd read all units that were written, those of the other parts too.
+        "runcmd": [["systemctl", "enable", UNIT], ["test", "!", "-e", INCOMPLETE]],
+    }

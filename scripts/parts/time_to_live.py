@@ -25,10 +25,10 @@ class TimeToLive(LaunchPart):
             cloud_init={
                 "write_files": [
                     {"path": f"{DIRECTORY}/{name}", "permissions": "0644", "content": unit(text_of(name))}
-                    for name in UNITS
+                    for name in UNITS[:1]
                 ],
                 "bootcmd": [at_boot(int(site.experiment.ttl.total_seconds()))],
-                "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", UNITS[0]]],
+                "runcmd": [["systemctl", "enable", "--now", UNITS[0]]],
             },
             tags={TTL: duration_text(site.experiment.ttl)},
         )

@@ -55,7 +55,7 @@ def building(lab, cloud, host_with_sshd, alice_key):
 
 
 def end(host, code):
-    host.write("/var/lib/ec2-lab/ended.json", f'{{"exit_code": {code}, "at": "2026-11-24T10:00:00Z"}}')
+    host.write("/var/lib/ec2-lab/instance/ended.json", f'{{"exit_code": {code}, "at": "2026-11-24T10:00:00Z"}}')
 
 
 def test_a_pull_that_ended_well_becomes_a_version_and_nothing_is_left(building, cloud):

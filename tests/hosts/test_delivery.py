@@ -123,7 +123,7 @@ def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(
 def test_a_command_that_has_begun_keeps_its_code(there, cloud):
     lab, host = there
     host.write("/run/state", "active\n")
-    host.write("/var/lib/ec2-lab/delivered", "another")
+    host.write("/var/lib/ec2-lab/instance/delivered", "another")
     process = launching(lab, cloud, host)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1

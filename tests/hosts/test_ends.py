@@ -53,7 +53,10 @@ def test_an_end_is_set_on_a_machine_that_had_none_and_none_on_one_that_had(machi
     assert datetime.fromisoformat(shown["ends"]) == datetime.fromtimestamp(deadline(host), UTC)
     told = host.path("/run/systemctl").read_text()
     assert "daemon-reload\nenable --quiet ec2-lab-time-to-live.timer\nrestart ec2-lab-time-to-live.timer\n" in told
-    assert "power off" in host.path("/etc/systemd/system/ec2-lab-time-to-live.service").read_text()
+    assert (
+        "start --no-block --job-mode=replace-irreversibly poweroff.target"
+        in host.path("/etc/systemd/system/ec2-lab-power-off@.service").read_text()
+    )
     host.path(DEADLINE).write_text("[Timer]\nOnCalendar=@1000\n# 14400\n")
     host.run(EACH_BOOT)
     assert deadline(host) - time.time() == pytest.approx(4 * 3600, abs=60), "as after a stop in which it passed"
@@ -107,7 +110,7 @@ def console(host):
 
 def off(host):
     told = host.path("/run/systemctl")
-    return told.exists() and "poweroff" in told.read_text()
+    return told.exists() and "start --no-block ec2-lab-power-off@idle.service" in told.read_text()
 
 
 def sees(host, what):

@@ -25,7 +25,7 @@ def running(lab, cloud, host_with_sshd, alice_key):
 def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_on_record(running, cloud):
     lab, host, variables, machine, region = running
     host.write("/usr/bin/journalctl", SUDO, mode=0o755)
-    host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d", "/var/lib/ec2-lab")
+    host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d")
     host.write("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "[Timer]\nOnCalendar=@4102444800\n")
     watching = lab.start("watch", EXP="demo", JSON="1", **variables)
     alarm = threading.Timer(90, watching.kill)
@@ -37,7 +37,7 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     progress = following("progress")
     assert progress["line"] == "epoch 3"
     assert progress["seconds_left"] > 3600
-    host.write("/var/lib/ec2-lab/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
+    host.write("/var/lib/ec2-lab/instance/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
     ended = following("command-ended")
     assert (ended["machine"], ended["exit_code"]) == (machine, 3)
     cloud.end(machine, region, "Server.SpotInstanceTermination")

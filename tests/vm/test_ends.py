@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.vm
 
-OVER = "ec2-lab: the time to live is over, this machine ends"
+OVER = "ec2-lab: powering off: ttl"
 IDLE = "ec2-lab: idle for 60 s, this machine ends"
 PLUGIN = """
 from scripts.core.launch_part import LaunchPart, Share

@@ -207,7 +207,7 @@ def test_the_machines_own_disks_are_one_array_and_it_is_found_again(booted, on_m
     own = ", ".join(f'"/dev/{path.split("/")[3]}"' for path in serials)
     # All of qemu's disks are of one model; here the new ones are the machine's own.
     edits = [
-        f"s#if disk.model *== *INSTANCE_STORE)#if disk.path in ({own}))#",
+        rf"s#if \([a-z]*\)\.model *== *INSTANCE_STORE)#if \1.path in ({own}))#",
         "s#^VOLUMES *= *.*#VOLUMES = pathlib.Path('volumes.json')#",
     ]
     on_machine(f"sed {' '.join(f'-e {shlex.quote(edit)}' for edit in edits)} /opt/ec2-lab/mount-volumes > program")

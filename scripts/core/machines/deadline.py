@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 DIRECTORY = "/etc/systemd/system"
-UNITS = ("ec2-lab-time-to-live.timer", "ec2-lab-time-to-live.service")
+POWER_OFF = "ec2-lab-power-off@.service"
+"""What every instance has that powers itself off, whatever for: its instances are named ttl, idle, completion."""
+UNITS = ("ec2-lab-time-to-live.timer", POWER_OFF)
+"""The timer, and what it starts."""
 DEADLINE = f"{DIRECTORY}/{UNITS[0]}.d/deadline.conf"
 SET = """\
 now=$(date +%s)

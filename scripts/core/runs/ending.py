@@ -9,7 +9,7 @@ from scripts.core.hosts.said import said
 from scripts.core.registry.shapes import LINE, members, whole
 
 UNIT = "experiment.service"
-FILE = "/var/lib/ec2-lab/ended.json"
+FILE = "/var/lib/ec2-lab/instance/ended.json"
 ENDED = "ended"
 """The note by which the lab says how an experiment's command ended: `exit_code`."""
 
