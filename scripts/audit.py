@@ -29,9 +29,10 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     Orphans were made by this registry, which knows nothing of them any more; what is unfinished lives though the
     registry takes it for ended; copies have the tags of what it made, and are not that; ghosts are in the registry and
     not in AWS; what outstayed was kept until a day that has passed; others were made by another registry; strangers are
-    not the lab's and look forgotten. FIX=1 deletes the orphans that you made and that do not run; OF=user@host, or
-    OF=everyone, says whose otherwise. What runs, copies, and what another registry made is deleted by name alone:
-    FIX=1 ONLY="i-… vol-…".
+    not the lab's and look forgotten. FIX=1 deletes the orphans that you made, by their tags and by CloudTrail, and
+    that do not run; OF=user@host, or OF=everyone, says whose otherwise. What runs, copies, what another registry made,
+    and instances, volumes, snapshots and addresses of which CloudTrail does not say who made them (of which it
+    remembers 90 days) are deleted by name alone: FIX=1 ONLY="i-… vol-…".
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
     day, or if a region could not be seen; 1 if none could.
     """
@@ -54,7 +55,7 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
         report.found(seen, found)
         report.not_told(seen, unknown)
         if fix:
-            caller = "" if of else who_asks(session)
+            caller = None if of else who_asks(session)
             gone = _fixed(session, found, report, only, whose, caller)
             found = [finding for finding in found if finding.resource.id not in gone]
     if seen.unseen or any(finding.verdict in ALARMING for finding in found):
@@ -69,7 +70,7 @@ def who_asks(session: Session) -> str:
 
 
 def _fixed(
-    session: Session, found: list[Finding], report: AuditReport, only: str, whose: str, caller: str
+    session: Session, found: list[Finding], report: AuditReport, only: str, whose: str, caller: str | None
 ) -> list[str]:
     """Delete the orphans that are meant, or what ONLY names; return what is out of the world, ghosts among it."""
     from scripts.core.account.audit import Verdict

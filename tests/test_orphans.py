@@ -20,7 +20,7 @@ def orphan(identity="vol-1", kind="volume", experiment="foo", state="available",
     return Finding(verdict, thing(identity, kind, experiment, state), 1.0, "", **{"by": ME, **more})
 
 
-def deleted(*found, whose=ME, caller=""):
+def deleted(*found, whose=ME, caller=None):
     """Return the ids of what is deleted, and why the rest is not."""
     goes, stays = sorted_out(found, whose, caller)
     return [one.resource.id for one in goes], {one.resource.id: one.spared for one in stays}
@@ -40,11 +40,21 @@ def test_somebody_elses_stay_unless_they_or_everyone_are_meant():
 
 @pytest.mark.parametrize(
     ("caller", "owner", "goes"),
-    [("role/me", "role/me", True), ("role/me", "role/you", False), ("", "role/you", True), ("role/me", "", True)],
+    [("role/me", "role/me", True), ("role/me", "role/you", False), ("", "role/you", False), (None, "role/you", True)],
 )
 def test_what_cloudtrail_says_that_another_made_stays(caller, owner, goes):
     said = {} if goes else {"vol-1": "made by role/you, by CloudTrail: ONLY=vol-1 means it"}
     assert deleted(orphan(owner=owner), caller=caller) == (["vol-1"] if goes else [], said)
+
+
+@pytest.mark.parametrize("kind", ["instance", "volume", "snapshot", "address"])
+def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(kind):
+    """Who may tag can write a whole set of tags, with this registry's id, on anything."""
+    forged = orphan("x-1", kind, state="stopped")
+    assert deleted(forged, caller="role/me") == ([], {"x-1": "CloudTrail does not say who made it: ONLY=x-1 means it"})
+    assert deleted(orphan("sg-1", "security-group"), caller="role/me")[0] == ["sg-1"]
+    launched = orphan("i-1", "instance", state="stopped", owner="role/me")
+    assert deleted(launched, orphan("vol-1", attached=("i-1",)), caller="role/me")[0] == ["i-1", "vol-1"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FILTERED = 200
 """How many values a filter takes (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
+UNKNOWN_ID = "?"
+"""The id of what was perhaps made: nobody has heard of one."""
 GLOBAL = "global"
 """The region of what belongs to none: IAM's roles are the same everywhere."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from scripts.core.account.audit import DELETABLE, Finding, Verdict
+from scripts.core.account.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Verdict
 from scripts.core.aws.tagging import REFUSED
 from scripts.core.current_experiment import working_on
 from scripts.core.errors import LabError
@@ -40,12 +40,13 @@ def of_whom(named: str) -> str:
     return named or re.sub(REFUSED, "_", person())
 
 
-def sorted_out(found: Iterable[Finding], whose: str, caller: str) -> tuple[list[Finding], list[Finding]]:
+def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tuple[list[Finding], list[Finding]]:
     """Return the orphans that are simply deleted, and those that are left alone, each with why.
 
-    `caller` is who CloudTrail would say asks; empty where that is not known, or where others' are meant.
+    `caller` is who CloudTrail would say asks, empty where that is not known; None where others' are meant.
     """
-    told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in found if f.verdict is Verdict.ORPHAN]
+    orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
+    told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
     stays = [finding.resource for finding in told if finding.spared and finding.resource.kind == MACHINE]
     told = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in told]
     return [finding for finding in told if not finding.spared], [finding for finding in told if finding.spared]
@@ -61,12 +62,25 @@ def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]
     return f"used by {', '.join(holders)}" if holders else ""
 
 
-def _why_spared(finding: Finding, whose: str, caller: str) -> str:
+def _with_holders_makers(found: Sequence[Finding]) -> list[Finding]:
+    """Let what came with an instance be made by who made that: CloudTrail knows its launch alone."""
+    makers = {finding.resource.id: finding.owner for finding in found}
+    return [replace(f, owner=f.owner or next((makers[one] for one in f.attached if one in makers), "")) for f in found]
+
+
+def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
+    """Return why an orphan is not simply deleted.
+
+    Its tags alone say that it is one, which whoever may tag could have written: what is dear to somebody goes only if
+    CloudTrail says the same.
+    """
     by_name = f"ONLY={finding.resource.id} means it"
     if whose not in (EVERYONE, finding.by):
         return f"made by {finding.by}: OF={finding.by} means it"
-    if caller and finding.owner and finding.owner != caller:
+    if caller is not None and finding.owner and finding.owner != caller:
         return f"made by {finding.owner}, by CloudTrail: {by_name}"
+    if caller is not None and not finding.owner and finding.resource.kind in (*OF_EXPERIMENTS, SNAPSHOT):
+        return f"CloudTrail does not say who made it: {by_name}"
     return f"it runs: {by_name}" if finding.resource.state.partition(" ")[0] in RUNNING else ""
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from scripts.core.aws.region_queries import Key, Unknown
 from scripts.core.costs.charges import Charge, charges
 from scripts.core.costs.cost_sums import Spent, amount, spent
-from scripts.core.kind import Resource
+from scripts.core.kind import UNKNOWN_ID, Resource
 from scripts.core.session import Session
 
 
@@ -34,14 +34,17 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
     return Costs(shared_out(found, resources), [*unknown, *session.prices.unknown()])
 
 
-def shared_out(found: Iterable[Charge], resources: Iterable[Resource]) -> Mapping[str, Spent]:
-    """Return by id what charges say of resources, with what came with them."""
+def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, Spent]:
+    """Return by id what charges say of resources, with what came with them; of what was perhaps made it is unknown."""
     owners = dict.fromkeys(resource.id for resource in resources)
     parts: dict[str, list[Charge]] = {}
     for charge in found:
         # A volume that is a row of its own is not its machine's as well.
         parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
-    return {identity: spent(identity, parts.get(identity, ())) for identity in owners}
+    costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
+    if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
+        costs[UNKNOWN_ID] = Spent(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps)
+    return costs
 
 
 def still_costs(session: Session, experiment: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from scripts.core.aws.region_queries import Key, Responses, Unknown
 from scripts.core.aws.tags import EXPERIMENT, tag_map
-from scripts.core.kind import Resource
+from scripts.core.kind import UNKNOWN_ID, Resource
 from scripts.core.living import is_new, seen_by_id
 from scripts.core.registry.record import Record
 from scripts.core.registry.resources import Holdings
@@ -70,7 +70,7 @@ def perhaps(session: Session, intent: Record) -> Resource:
     """Return a row for what an intent without an answer may have made."""
     return Resource(
         kind=next(kind.name for kind in session.kinds.values() if intent.operation in kind.created_by),
-        id="?",
+        id=UNKNOWN_ID,
         region=str(intent.region),
         experiment=intent.experiment,
         since=intent.time,
