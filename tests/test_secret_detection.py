@@ -128,7 +128,10 @@ def test_a_command_that_fetches_its_secrets_holds_none(command):
     assert secret_in_command(command) is None
 
 
-@pytest.mark.parametrize("unit", ["a-", "sk-a", "eyJa.", "a://b:", "-----BEGIN A ", "--a ", "a=", "hooks.slack.com/T"])
+@pytest.mark.parametrize(
+    "unit",
+    ["a-", "sk-a", "_sk-", "-eyJaaaaaaaaaaa", "eyJa.", "a://b:", "-----BEGIN A ", "--a ", "a=", "hooks.slack.com/T"],
+)
 def test_a_text_is_looked_through_in_a_time_that_grows_with_it_alone(unit):
     """What somebody else wrote may be a megabyte; looked through again from each place, that takes an hour."""
     began = time.process_time()

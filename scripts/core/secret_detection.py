@@ -7,6 +7,7 @@ that looks like any other word, under a name that says nothing, is not found.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 REMEDY = (
     "it would be recorded; keep it in Secrets Manager, or in Parameter Store as a SecureString, and let the command "
@@ -37,12 +38,13 @@ CARRIERS = {"base64", "header", "hex", "string", "text", "value"}
 """What may stand behind the word that counts: `token_value` is a token, `token_file` is a file."""
 ACCESS = {"auth", "authorization", "bearer", "psk", "pwd"}
 
-FORMS = {
+FORMS: Mapping[str, str] = {
+    # No unbounded repetition has anything behind it: a file of a MiB would be looked through for hours.
     "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}\b",
     "a GitHub token": r"\b(?:gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,})",
     "a GitLab token": r"\bgl(?:pat|rt|dt)-[A-Za-z0-9_-]{20,}",
-    "an API key": r"(?<![A-Za-z0-9-])sk-(?:[a-z]+[0-9]*-){0,3}[A-Za-z0-9_-]*[A-Za-z0-9]{20}",
+    "an API key": r"(?<![A-Za-z0-9-])sk-(?:[a-z]{1,20}[0-9]{0,9}-){0,3}[A-Za-z0-9_-]{0,200}[A-Za-z0-9]{20}",
     "a Slack token": r"\b(?:xox[abeoprs]-|xapp-\d-)[A-Za-z0-9-]{10,}",
     "the address of a webhook": r"(?:hooks\.slack\.com/[a-z]+/T|discord(?:app)?\.com/api/webhooks/\d)[\w/-]{20,}",
     "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
@@ -60,7 +62,7 @@ FORMS = {
     "an npm token": r"\bnpm_[A-Za-z0-9]{36}\b",
     "a PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{20,}",
     "a private key": r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|\bAGE-SECRET-KEY-1|\bPuTTY-User-Key-File-",
-    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,1000}\.eyJ[A-Za-z0-9_-]{10,5000}\.[A-Za-z0-9_-]{10,}",
     "a password in an address": r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@$]*:[^\s/@${<]{3,}@",
 }
 LITERAL = r"""["']?([A-Za-z0-9][\w+/=.~@!#%^&*:-]{7,})"""
