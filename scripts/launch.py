@@ -31,6 +31,8 @@ def launch(
     parameters. Asks pool after pool (region, type, market) until all run, in rounds for as long as the experiment's
     retry_for. Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again when
     the launch fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
+    Then their set-up is seen to, for as long as ssh.wait in lab.toml says: exit 1 if it failed, or nobody could log in
+    to look; they run on then.
     """
     from scripts.core.lab.parameters import parameters_in
     from scripts.core.launch.definition import definition

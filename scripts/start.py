@@ -19,7 +19,8 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Start EXP's stopped machines, asking for capacity for as long as the experiment's retry_for.
 
     Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. Where a
-    machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1.
+    machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1;
+    so does it end where one lets nobody in within ssh.wait (lab.toml).
     """
     from scripts.core.launch.set_up import wait_for_logins
     from scripts.core.machines.extending import write_down_new_ends
@@ -35,7 +36,9 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         report.runs(machines)
         for machine, ends in write_down_new_ends(session, machines, report.says):
             report.ends(machine, ends)
-        report.reached(wait_for_logins(session, exp, machines, report.says))
+        done = wait_for_logins(session, exp, machines, report.says)
+        report.reached(done.reaches)
+        done.expect_seen(exp)
 
 
 def patience_for(session: Session, exp: str) -> timedelta:

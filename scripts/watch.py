@@ -48,6 +48,7 @@ def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> boo
     from scripts.core.errors import LabError
     from scripts.core.launch.definition import definition
     from scripts.core.launch.experiment_launch import launch_experiment
+    from scripts.core.launch.set_up import NotReached
     from scripts.core.watch.watch_report import RelaunchReport
 
     try:
@@ -57,6 +58,8 @@ def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> boo
         with session.registry.acting_alone(exp, "watch"):
             listener = RelaunchReport(report, exp)
             launch_experiment(session, exp, defined.experiment, listener, count, defined=defined)
+    except NotReached as problem:
+        report.remark(f"launched again: {problem}")
     except LabError as problem:
         report.remark(f"{exp}: could not be launched again: {problem}")
         return False

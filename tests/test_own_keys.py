@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.core.hosts.login_check import keys_here
 from scripts.core.hosts.own_keys import KeyFile, key_files, own_key_files
 from scripts.core.lab.public_key import fingerprint
 
@@ -73,3 +75,58 @@ def test_a_damaged_key_is_none(tmp_path_factory, content, kind):
     path.write_bytes(b"-----BEGIN %sPRIVATE KEY-----\n%s\n" % (kind, content))
     path.chmod(0o600)
     assert key_files([path]) == [] or kind == b"OPENSSH "
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """Ask what ssh has for a host by a configuration of this text, in a home of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SSH_AUTH_SOCK", "")
+
+    def ask(text):
+        config = tmp_path / "config"
+        config.write_text(text)
+        return keys_here(config, "somewhere")
+
+    return ask
+
+
+def test_a_key_that_ssh_would_be_offered_by_the_users_own_configuration_is_seen(made, asked):
+    path, told = made("100% mine", OPENSSH)
+    here = asked(f'Match host somewhere\n  IdentityFile "{str(path).replace("%", "%%")}"\n')
+    assert here.fault("alice", {told}) == ""
+    assert here.fault("alice", {"SHA256:other"}).startswith("no private key of alice's is here")
+    path.chmod(0o640)
+    assert "may be read by others" in asked(f'IdentityFile "{str(path).replace("%", "%%")}"\n').fault("alice", {told})
+    locked, of_locked = made("locked", OPENSSH, "secret")
+    here = asked(f"IdentityFile {locked}\n")
+    assert here.fault("alice", {of_locked}) == (
+        f"alice's key {locked} has a passphrase, and is not in the agent: `ssh-add {locked}`"
+    )
+    assert replace(here, by_keychain=True).fault("alice", {of_locked}) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["PKCS11Provider /usr/lib/opensc.so\n", "IdentityAgent /run/%%n/agent\n", "Nonsense yes\n"]
+)
+def test_nothing_is_said_of_keys_that_cannot_be_seen_from_outside(asked, text):
+    assert asked(text) is None
+
+
+def test_the_agent_that_ssh_asks_is_asked(made, asked, tmp_path, monkeypatch):
+    path, told = made("key", OPENSSH)
+    socket = tmp_path / "agent"
+    started = subprocess.run(["ssh-agent", "-c", "-a", socket], capture_output=True, text=True, check=True).stdout
+    try:
+        subprocess.run(["ssh-add", "-q", path], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
+        path.unlink()
+        monkeypatch.setenv("ANOTHER", str(socket))
+        assert asked("").fault("alice", {told})
+        assert not asked(f"IdentityAgent {socket}\n").fault("alice", {told})
+        assert not asked("IdentityAgent $ANOTHER\n").fault("alice", {told})
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        assert not asked("").fault("alice", {told})
+        assert not asked("IdentityAgent SSH_AUTH_SOCK\n").fault("alice", {told})
+        assert asked("IdentityAgent none\n").fault("alice", {told})
+    finally:
+        os.kill(int(started.split("SSH_AGENT_PID ")[1].split(";")[0]), 15)

@@ -1,5 +1,6 @@
 """The lab's own ssh configuration offers the member's key, wherever that is, and no other."""
 
+import json
 import os
 import signal
 import subprocess
@@ -83,3 +84,28 @@ def test_a_key_that_an_agent_alone_has_logs_in(home, lab, cloud, host_with_sshd,
     assert code == 0, err
     assert "logged in; its set-up is waited for" in out
     assert (home / ".ssh/known_hosts").exists() is False
+
+
+def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until_sshd_refuses(
+    home, lab, cloud, host_with_sshd, agent, alice_key, bob_key, tmp_path
+):
+    """The instance runs on, the exit code says that nobody saw whether it is well, and whose key is here is said."""
+    lab.write("lab.toml", LAB.replace("60s", "1d"))
+    lab.write("members/alice.toml", f'keys = ["{alice_key.line}"]\n')
+    lab.write("members/bob.toml", f'keys = ["{bob_key.line}"]\n')
+    agent(bob_key.file)
+    accounts(lab, host_with_sshd, "alice")
+    variables = {"HOME": str(home), "MEMBER": "alice", "SSH_AUTH_SOCK": str(tmp_path / "agent")}
+    code, out, err = launched(lab, cloud, host_with_sshd, **variables)
+    events = [json.loads(line) for line in out.splitlines()]
+    why = "no private key of alice's is here, neither in ~/.ssh nor in the agent (members/alice.toml)"
+    who = "the key here is bob's: MEMBER=bob says that you are"
+    told = next(
+        n for n, event in enumerate(events) if event.get("said", "").startswith("nobody will be able to log in")
+    )
+    assert why in events[told]["said"]
+    assert told < next(n for n, event in enumerate(events) if event["event"] == "started")
+    assert [event["event"] for event in events][-1] == "reached"
+    assert code == 1
+    assert f"error: train: {why}; {who}; train runs on: `make ssh EXP=train` looks" in err
+    assert [m["state"] for m in cloud.inventory() if m["kind"] == "instance"] == ["running"]

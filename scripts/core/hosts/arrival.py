@@ -10,6 +10,7 @@ from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, described
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_keys import console_of
+from scripts.core.hosts.login_check import lacks_key
 from scripts.core.hosts.pinning import Pinning, Say
 from scripts.core.hosts.remote import Failed, Host, Unreachable
 from scripts.core.hosts.said import said
@@ -20,6 +21,8 @@ from scripts.core.session import Session
 
 FIRST_POLL, LONGEST_POLL = 1.0, 10.0
 STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
+DENIED = "Permission denied"
+"""What ssh says where sshd takes none of the keys that it has."""
 OURS = "ec2-lab: "
 """What the lab's own programs begin their lines with on the console."""
 
@@ -29,6 +32,10 @@ CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
 
 class NotSeen(LabError):
     """The machine runs, but nobody could log in within the time given."""
+
+
+class NotLetIn(NotSeen):
+    """Its sshd was waited for, and let nobody in."""
 
 
 class SetUpFailed(LabError):
@@ -67,11 +74,17 @@ class Arrival:
             try:
                 host.run("true")
             except Unreachable as not_yet:
+                self._expect_key(not_yet)
                 if clock.monotonic() + pause > deadline:
-                    raise NotSeen(f"{not_yet}{self._from_console()}") from not_yet
+                    raise NotLetIn(f"{not_yet}{self._from_console()}") from not_yet
                 self.session.pause(pause)
             else:
                 return
+
+    def _expect_key(self, refusal: LabError) -> None:
+        """Raise NotLetIn where sshd refused whoever has no key here: another attempt would end as this one did."""
+        if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
+            raise NotLetIn(f"{self.reach.name}: {why}") from refusal
 
     def _set_up(self, host: Host) -> None:
         """Wait for cloud-init. Raises SetUpFailed with its errors."""

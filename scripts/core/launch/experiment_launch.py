@@ -13,7 +13,7 @@ from scripts.core.launch.asking import Instance
 from scripts.core.launch.definition import Definition
 from scripts.core.launch.launch_listener import Listener
 from scripts.core.launch.launching import Launch
-from scripts.core.launch.set_up import set_up
+from scripts.core.launch.set_up import set_up, tell_of_no_key
 from scripts.core.runs.delivery import Delivery, check_way, deliver
 from scripts.core.runs.kept_code import keep
 from scripts.core.session import Session
@@ -50,7 +50,10 @@ def launch_experiment(
     at_least: int = 1,
     defined: Definition | None = None,
 ) -> None:
-    """Launch an experiment that the caller acts on alone; what it was defined as is recorded. Raises LabError."""
+    """Launch an experiment that the caller acts on alone; what it was defined as is recorded.
+
+    Raises LabError: NotReached where the machines run and their set-up could not be seen to.
+    """
     session.expect_free(name)
     SshFiles(session.directory).expect_own()
     if experiment.nodes > 1:
@@ -62,6 +65,7 @@ def launch_experiment(
             keep(session.directory, run.pack.tar)
         report.begins(session, experiment, count)
         report.within(budgets)
+        tell_of_no_key(session, name, report.sets_up)
         launch = Launch(
             session, name, experiment, report, count, at_least,
             noted=run.as_note() if run else None, is_all=not experiment.is_delivered_to,
@@ -69,12 +73,13 @@ def launch_experiment(
         machines = launch.run()
         report.lives(session, machines)
         mark_volumes(session, machines)
-        reaches = set_up(session, name, experiment, machines, report.sets_up)
-        if experiment.is_delivered_to:
+        done = set_up(session, name, experiment, machines, report.sets_up)
+        if experiment.is_delivered_to and not done.shut:
             delivery = Delivery(experiment, run.pack if run else None, machines)
-            deliver(session, name, delivery, reaches, report.sets_up)
+            deliver(session, name, delivery, done.reaches, report.sets_up)
             launch.launched()
-        report.reached(session, reaches)
+        report.reached(session, done.reaches)
+        done.expect_seen(name)
 
 
 def admitted(
