@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from scripts.core.console import Console, run
-from scripts.core.options import AsJson, HostName, MemberName, Purge, script
+from scripts.core.options import AsJson, HostName, LeavingMember, Purge, script
 
 app = script(__doc__)
 
 
 @app.command()
-def user_remove(name: MemberName = "", host: HostName = "", purge: Purge = False, as_json: AsJson = False) -> None:
+def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = False, as_json: AsJson = False) -> None:
     """Take NAME's account on HOST away: locked and without keys, its home kept (PURGE=1 deletes both).
 
     members/NAME.toml goes too, so that new machines do not have the account.

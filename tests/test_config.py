@@ -112,6 +112,16 @@ def complaint(tmp_path, kind, text):
             "file.toml: kms_keys.us-east-1: 'alias/lab' is not the ARN of a key",
         ),
         ("lab", 'regions = ["us-east-1"', "file.toml: not TOML: Unclosed array"),
+        (
+            "lab",
+            "regions = [\u201cus-east-1\u201d]",
+            "file.toml: not TOML: Invalid value (at line 1, column 12): there is '\u201c' (U+201C), a straight \" is",
+        ),
+        (
+            "lab",
+            'name\u00a0= "a"',
+            "file.toml: not TOML: Expected '=' after a key in a key/value pair (at line 1, column 5): there is '\\xa0'",
+        ),
         ("member", 'keys = ["no-pty ssh-ed25519 AAAA"]', "file.toml: keys[0]: has something in front of the key"),
         ("member", f'keys = ["{PRIVATE}"]', "file.toml: keys[0]: is a private key, which stays with its owner"),
         ("member", f'keys = "{PRIVATE}"', "file.toml: keys: should be a valid list, not a text that holds a private"),
@@ -123,6 +133,12 @@ def test_a_mistake_is_named_with_its_file_its_key_and_what_would_be_right(tmp_pa
     assert line.startswith(said)
     assert "\n" not in line
     assert "b3Bl" not in line
+
+
+def test_a_file_that_powershell_wrote_is_said_to_be_one(tmp_path):
+    (tmp_path / "file.toml").write_text('name = "a"', encoding="utf-16")
+    with pytest.raises(LabError, match=r"^file\.toml: is UTF-16, as PowerShell's > writes it; save it as UTF-8$"):
+        load(tmp_path / "file.toml", Lab, shown_as="file.toml")
 
 
 def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):

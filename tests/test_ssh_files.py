@@ -1,10 +1,13 @@
 """The lab's ssh files: written by many launches of one process at once, and nobody else's written or deleted."""
 
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.hosts.ssh_files import SshFiles
+from scripts.core.errors import LabError
+from scripts.core.hosts.hosts import identities
+from scripts.core.hosts.ssh_files import Reach, SshFiles
 
 AT_ONCE = 32
 
@@ -45,3 +48,21 @@ def test_in_a_lab_that_is_a_home_the_users_own_configuration_stays(lab):
     ended = lab.run("launch", EXP="demo", HOME=str(lab.path))
     assert ".ssh: is your own" in ended.error
     assert (lab.path / ".ssh/config").read_text() == "Host mine\n"
+
+
+@pytest.mark.parametrize("name", ['a "key"', "a\\key", "a\nkey", "a\udcffkey", "${HOME}"])
+def test_a_key_of_a_name_that_ssh_can_not_be_told_is_left_to_the_agent(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    key = tmp_path / ".ssh" / name
+    key.parent.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    (tmp_path / "key").rename(key)
+    files = SshFiles(tmp_path / "lab")
+    (public,) = identities(files, [(tmp_path / "key.pub").read_text().strip()])
+    assert public.parent == tmp_path / "lab/.ssh/keys"
+    files.write("demo", [Reach("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [public])
+    told = subprocess.run(["ssh", "-F", files.config, "-G", "demo"], capture_output=True, text=True, check=True).stdout
+    assert f"identityfile {public}\n" in told
+    assert "identitiesonly yes\n" in told
+    with pytest.raises(LabError, match="ssh's configuration can't name such a path"):
+        files.write("demo", [Reach("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [key])

@@ -245,3 +245,10 @@ def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path):
     assert f"made {tmp_path}/.ssh/ec2-lab-other.one, other.one's private key: hand it over" in made.out
     assert (tmp_path / ".ssh/ec2-lab-other.one").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / ".ssh/ec2-lab-other.one.pub").exists()
+
+
+def test_a_member_of_a_name_that_can_be_nobodys_any_more_can_be_removed(lab):
+    lab.write("members/operator.toml", f'keys = ["{KEY}"]\n')
+    assert "'operator' can't be a login name: images have" in lab.run("plan", EXP="demo").error
+    assert "removed members/operator.toml" in lab.run("user_remove", NAME="operator").out
+    assert "can't be a login name" in lab.run("user_remove", NAME="../x").error

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from scripts.core.errors import LabError
-from scripts.core.login_names import valid_login
+from scripts.core.login_names import LOGIN, valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
@@ -59,6 +59,11 @@ def member_name(name: str) -> str:
         return valid_login(name)
     except ValueError as problem:
         raise LabError(f"NAME: {problem}") from problem
+
+
+def leaving_member(name: str) -> str:
+    """Return `name` if a member may ever have been called so; nobody new may be, by the names that images have."""
+    return name if re.fullmatch(LOGIN, name) else member_name(name)
 
 
 def volume_id(name: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from scripts.core.names import (
     data_set_name,
     experiment_name,
+    leaving_member,
     member_name,
     name_or_pattern,
     one_experiment,
@@ -48,6 +49,9 @@ Adopt = Annotated[
 ]
 MemberName = Annotated[
     str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
+]
+LeavingMember = Annotated[
+    str, typer.Option("--name", envvar="NAME", callback=leaving_member, help="The member's login name: alice.")
 ]
 Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log with all that a terminal obeys.")]
 Force = Annotated[

@@ -50,12 +50,15 @@ def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_
     assert host.ssh("alice", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
 
 
+@pytest.mark.every_release
 def test_a_login_with_a_dot_and_a_comment_of_any_characters_are_whole_accounts(host_with_sshd, alice_key):
-    """sudo reads no rule in a file with a dot in its name; a comment is written as UTF-8, whatever it holds."""
+    """Useradd makes one of any name that the lab takes. In a file with a dot in its name sudo would read no rule."""
     host = host_with_sshd
     line = public_key(f"{alice_key.line} \U0001f680 \u202ee\u0301\u00a0\\n\"'$(id) \u5bb6")
-    document = members(**{"first.last": {"keys": [line], "groups": ["sudo"], "sudo": "nopasswd"}})
+    others = {name: {"keys": [line]} for name in ["a.b-c_d", "x" * 32, "_svc", "q"]}
+    document = members(**{"first.last": {"keys": [line], "groups": ["sudo"], "sudo": "nopasswd"}}, **others)
     assert host.accounts(document).summary["problems"] == 0
+    assert all(account(host, name)[5] == f"/home/{name}" for name in others)
     assert host.ssh("first.last", "sudo", "-n", "id", "-u", key=alice_key.file).output == "0\n"
     assert host.path("/home/first.last/.ssh/authorized_keys").read_text() == f"{line}\n"
     assert host.accounts(document).summary == {"changed": 0, "problems": 0}

@@ -16,7 +16,7 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.own_keys import own_key_files
 from scripts.core.hosts.pinning import Pinning
 from scripts.core.hosts.remote import Host
-from scripts.core.hosts.ssh_files import Reach, SshFiles
+from scripts.core.hosts.ssh_files import Reach, SshFiles, can_name
 from scripts.core.lab.public_key import fingerprint
 from scripts.core.living import living
 from scripts.core.names import closest, experiment_name
@@ -97,7 +97,7 @@ def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
 
     The private half of those may be in an agent, a token's or a password manager's for one.
     """
-    here = {one.fingerprint: one.path for one in own_key_files()}
+    here = {one.fingerprint: one.path for one in own_key_files() if can_name(one.path)}
     known = [here[fingerprint(key)] for key in keys if fingerprint(key) in here]
     return known + [files.public_half(key) for key in keys if fingerprint(key) not in here]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.printable import printable
 from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted, exists, read_bytes
 
@@ -169,9 +170,15 @@ def _write(path: Path, text: str) -> None:
         raise LabError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
 
 
+def can_name(path: Path) -> bool:
+    """Say whether ssh's configuration has a way to write a path."""
+    return not re.search(r'[\x00-\x1f\x7f"\\\ud800-\udfff]|\$\{', str(path))
+
+
 def _quoted(path: Path) -> str:
     """Return a path as ssh's configuration takes it (ssh_config(5): TOKENS, ENVIRONMENT VARIABLES)."""
-    text = str(path)
-    if '"' in text or "${" in text or "\n" in text:
-        raise LabError(f"{text}: ssh's configuration can't name such a path; move the lab to one without quotes or ${{")
-    return f'"{text.replace("%", "%%")}"'
+    if not can_name(path):
+        without = "quotes, backslashes, control characters or ${"
+        shown = printable(str(path))
+        raise LabError(f"{shown}: ssh's configuration can't name such a path; move the lab to one without {without}")
+    return f'"{str(path).replace("%", "%%")}"'

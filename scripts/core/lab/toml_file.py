@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,16 +38,31 @@ def is_there(path: Path, *, shown_as: str) -> bool:
 
 def read(path: Path, *, shown_as: str) -> dict[str, Any]:
     """Read `path` as it was written. Raises LabError."""
+    text = ""
     try:
-        return tomllib.loads(read_text(path))
+        text = read_text(path)
+        return tomllib.loads(text)
     except OSError as problem:
         raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
-        raise LabError(f"{shown_as}: not a UTF-8 text file") from problem
+        wide = problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        which = "is UTF-16, as PowerShell's > writes it; save it as UTF-8" if wide else "not a UTF-8 text file"
+        raise LabError(f"{shown_as}: {which}") from problem
     except RecursionError as problem:
         raise LabError(f"{shown_as}: not TOML: is nested too deeply") from problem
     except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
-        raise LabError(f"{shown_as}: not TOML: {str(problem).partition(';')[0]}") from problem
+        raise LabError(f"{shown_as}: not TOML: {str(problem).partition(';')[0]}{_odd(text, str(problem))}") from problem
+
+
+def _odd(text: str, complaint: str) -> str:
+    """Return what character beyond ASCII stands where TOML ends to be it, as chats and web pages put there."""
+    if not (found := re.search(r"at line (\d+), column (\d+)", complaint)):
+        return ""
+    line = text.splitlines()[int(found[1]) - 1 :][:1]
+    # A blank that is none is seen a character later, by what does not follow.
+    odd = [c for c in "".join(line)[max(int(found[2]) - 2, 0) : int(found[2])] if not c.isascii()]
+    quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it anew"
+    return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
 
 
 def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
