@@ -2,6 +2,7 @@
 
 import pytest
 
+from scripts.core.errors import LabError
 from scripts.core.hosts.arrival import errors_in
 
 
@@ -20,9 +21,13 @@ from scripts.core.hosts.arrival import errors_in
             "\nstatus: error\ntime: x\ndetail:\n('scripts-user', RuntimeError('1 failures'))\n",
             ["('scripts-user', RuntimeError('1 failures'))"],
         ),
-        ("", ["it says nothing of its status"]),
-        ("sh: 1: cloud-init: not found\n", ["sh: 1: cloud-init: not found"]),
     ],
 )
 def test_errors_are_told_and_nothing_else_counts_as_one(said, errors):
     assert errors_in(said, "speech") == errors
+
+
+@pytest.mark.parametrize("said", ["", "sh: 1: cloud-init: not found\n", "Welcome to speech\n", "{a banner}\n"])
+def test_where_it_says_nothing_of_its_status_that_is_no_failure_of_the_set_up(said):
+    with pytest.raises(LabError, match=r"speech: cloud-init s"):
+        errors_in(said, "speech")

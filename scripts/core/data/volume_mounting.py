@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
 OVER = ("deleting", "deleted", "error")
+LONGEST_MOUNT = 3600.0
+"""Seconds that a host has to mount: a file system that was left dirty is mended first."""
 PATIENCE = 600.0
 """Seconds until a volume that does not become available, attached or free is given up."""
 
@@ -92,14 +94,17 @@ class VolumeMounting:
                 uuid=tag_map(wanted.snapshot.get("Tags")).get(UUID),
             )  # fmt: skip
             self.machine.host.run_as_root(
-                text_of("mount-volumes.py"), "--add", "-", given=document.as_json().encode(), heard=self._heard
-            )
+                text_of("mount-volumes.py"), "--add", "-", given=document.as_json().encode(), heard=self._heard,
+                within=LONGEST_MOUNT,
+            )  # fmt: skip
             undoing.pop_all()
         return volume
 
     def unmount(self, mount: str, volume: str) -> bool:
         """Unmount and detach a volume; delete it, and return True, if it was made for this mount point."""
-        self.machine.host.run_as_root(text_of("mount-volumes.py"), "--unmount", mount, heard=self._heard)
+        self.machine.host.run_as_root(
+            text_of("mount-volumes.py"), "--unmount", mount, heard=self._heard, within=LONGEST_MOUNT
+        )
         self._detach(volume)
         found = self._described(volume)
         made_for_it = tag_map(found.get("Tags")).get(MOUNTED) == mount and self._is_ours(found)

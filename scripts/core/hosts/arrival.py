@@ -12,7 +12,7 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.host_keys import console_of
 from scripts.core.hosts.login_check import lacks_key
 from scripts.core.hosts.pinning import Pinning, Say
-from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.hosts.remote import Failed, Host, NotOurShell, Unreachable
 from scripts.core.hosts.said import said
 from scripts.core.hosts.ssh_files import Reach
 from scripts.core.polling import growing
@@ -20,6 +20,8 @@ from scripts.core.registry.shapes import TEXT, members, optional, several
 from scripts.core.session import Session
 
 FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+LEAST_WAIT = 10.0
+"""Seconds that cloud-init has to answer at least, however late somebody could log in."""
 STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
 DENIED = "Permission denied"
 """What ssh says where sshd takes none of the keys that it has."""
@@ -53,8 +55,9 @@ class Arrival:
 
     def wait(self, seconds: float) -> Host:
         """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        deadline = clock.monotonic() + seconds
         host = self.wait_for_login(seconds)
-        self._set_up(host)
+        self._set_up(host, deadline)
         return host
 
     def wait_for_login(self, seconds: float) -> Host:
@@ -70,14 +73,21 @@ class Arrival:
         return pinning.after_first_login(host)
 
     def _log_in(self, host: Host, deadline: float) -> None:
+        warned = False
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             try:
                 host.run("true")
             except Unreachable as not_yet:
                 self._expect_key(not_yet)
+                is_shell = isinstance(not_yet, NotOurShell)
                 if clock.monotonic() + pause > deadline:
-                    raise NotLetIn(f"{not_yet}{self._from_console()}") from not_yet
+                    raise (NotSeen if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
+                if is_shell and not warned:
+                    self.say(f"{not_yet}; tried again, as its set-up may go on")
+                warned = warned or is_shell
                 self.session.pause(pause)
+            except Failed as failure:
+                raise NotSeen(str(failure)) from failure
             else:
                 return
 
@@ -86,16 +96,29 @@ class Arrival:
         if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
             raise NotLetIn(f"{self.reach.name}: {why}") from refusal
 
-    def _set_up(self, host: Host) -> None:
-        """Wait for cloud-init. Raises SetUpFailed with its errors."""
+    def _set_up(self, host: Host, deadline: float) -> None:
+        """Wait for cloud-init. Raises SetUpFailed with its errors, and NotSeen where what it says can't be heard."""
         self.say(f"{self.reach.name}: logged in; its set-up is waited for")
         try:
-            # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
-            told = host.run("sh", "-c", f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true")
-        except Failed as failure:
-            raise SetUpFailed(str(failure)) from failure
-        if errors := errors_in(told, self.reach.name):
+            errors = errors_in(self._status(host, deadline), self.reach.name)
+        except LabError as problem:
+            raise NotSeen(str(problem)) from problem
+        if errors:
             raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
+
+    def _status(self, host: Host, deadline: float) -> str:
+        """Return what cloud-init says at its end. Raises LabError; a connection that breaks off is made again."""
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            left = max(deadline - clock.monotonic(), LEAST_WAIT)
+            try:
+                # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
+                asked = f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true"
+                return host.run("sh", "-c", asked, within=left)
+            except Unreachable:
+                if clock.monotonic() + pause > deadline:
+                    raise
+            self.session.pause(pause)
+        raise AssertionError("pauses never end")
 
     def _from_console(self) -> str:
         """Return what the lab's own programs complained of on the console, if it can be read."""
@@ -113,7 +136,7 @@ def errors_in(status: str, who: str) -> list[str]:
     (https://docs.cloud-init.io/en/latest/howto/status.html). Raises LabError, which names `who` said it.
     """  # noqa: D205
     if not status.lstrip().startswith("{"):
-        return _errors_in_words(status)
+        return _errors_in_words(status, who)
     told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
     errors: list[str] = told.get("errors", [])
     return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
@@ -128,9 +151,11 @@ def _document_in(text: str) -> str:
     return text[:end]
 
 
-def _errors_in_words(status: str) -> list[str]:
+def _errors_in_words(status: str, who: str) -> list[str]:
     found = re.search(r"^status: (\w+)", status, re.MULTILINE)
-    if found and found[1] in WELL:
+    if not found:
+        raise LabError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
+    if found[1] in WELL:
         return []
     _, _, detail = status.partition("detail:")
-    return [" ".join((detail or status).split())[:300] or "it says nothing of its status"]
+    return [" ".join((detail or status).split())[:300]]

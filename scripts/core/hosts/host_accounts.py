@@ -16,6 +16,8 @@ from scripts.core.polling import growing
 from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 
 FIRST_POLL, LONGEST_POLL = 0.5, 5.0
+LONGEST_CHANGE = 3600.0
+"""Seconds that a purge of large homes may take."""
 CONFIRM_WITHIN = 60
 """Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
 
@@ -86,7 +88,7 @@ class HostAccounts:
         waited = 0.0
         for pause in growing(FIRST_POLL, LONGEST_POLL):
             try:
-                replace(self.host, fresh=True).run("true")
+                self.host.run("true")
             except Unreachable as locked_out:
                 if waited > CONFIRM_WITHIN / 3:
                     raise LabError(
@@ -131,7 +133,7 @@ class HostAccounts:
         try:
             text, path = program_text(f"{program}.py"), f"/opt/ec2-lab/{program}"
             # It stays there: sshd's settings are taken back by the host itself.
-            self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path)
+            self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path, within=LONGEST_CHANGE)
         except Failed as failure:
             why = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
             raise LabError(f"{self.host.name}: {why}" if why else str(failure)) from failure

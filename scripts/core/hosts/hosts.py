@@ -184,6 +184,6 @@ def _hosts(session: Session, word: str) -> list[Host]:
     if not re.fullmatch(DESTINATION, word):
         raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
-        return [Host(word, ssh_files(session).config)]
+        return [Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout)]
     hosts = hosts_of(session, experiment)
     return hosts if word == experiment else [host for host in hosts if host.name == word]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.core.hosts.host_keys import console_of, host_keys_in
 from scripts.core.hosts.remote import Host
@@ -50,7 +50,9 @@ class Pinning:
             self.say(
                 f"{self.reach.name}: no host key on its console{self._end}; the first that it shows will be trusted"
             )
-        return Host(self.reach.name, self.files.config, trust_on_first_use=trusting)
+        return Host(
+            self.reach.name, self.files.config, trust_on_first_use=trusting, timeout=self.session.lab.ssh.login_timeout
+        )
 
     def after_first_login(self, host: Host) -> Host:
         """Tell and record which key was trusted, if one was; return the host, which from now on must show the same."""
@@ -58,7 +60,7 @@ class Pinning:
             prints = [fingerprint(key) for key in self.keys]
             self.say(f"{self.reach.name}: trusted on first use: {', '.join(prints)}")
             self.session.recorder.note(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
-        return Host(host.name, host.config)
+        return replace(host, trust_on_first_use=False)
 
     @property
     def _end(self) -> str:

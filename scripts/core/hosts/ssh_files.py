@@ -26,6 +26,8 @@ Host {name}
     UserKnownHostsFile {known_hosts}
     GlobalKnownHostsFile none
     StrictHostKeyChecking yes
+    VerifyHostKeyDNS no
+    NoHostAuthenticationForLocalhost no
     HashKnownHosts no
     CheckHostIP no
     PasswordAuthentication no
@@ -34,6 +36,13 @@ Host {name}
     ForwardX11 no
     ServerAliveInterval 30
 """
+DEFAULTS = """\
+Match all
+    ConnectTimeout 15
+    ServerAliveInterval 30
+"""
+"""Where nothing else says: a host that does not respond ends a login."""
+SYSTEM = Path("/etc/ssh/ssh_config")
 BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 
@@ -74,11 +83,15 @@ class SshFiles:
 
     @property
     def config(self) -> Path:
-        """What `ssh -F` is given: the lab's machines first, then the user's own configuration."""
+        """What `ssh -F` is given: the lab's machines first, then the user's own configuration, then the system's.
+
+        With -F ssh reads no other by itself. The first value that it finds of an option counts.
+        """
         path = self.directory / "config"
         own = Path("~/.ssh/config").expanduser()
-        included = [_quoted(self.hosts_pattern), *([_quoted(own)] if exists(own) else [])]
-        _write(path, "".join(f"Include {file}\n" for file in included))
+        others = [_quoted(file) for file in (own, SYSTEM) if exists(file)]
+        included = "".join(f"Include {file}\n" for file in (_quoted(self.hosts_pattern), *others))
+        _write(path, included + DEFAULTS)
         return path
 
     @property
@@ -160,7 +173,7 @@ def _text(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file as a whole, for nobody else's eyes."""
-    if _text(path) == text:
+    if exists(path) and _text(path) == text:  # ssh makes no directory for the first host key, so an empty file counts
         return
     try:
         private_directory(path.parent, top=next(p for p in path.parents if p.name == DIRECTORY))

@@ -68,6 +68,13 @@ class Ssh(Strict):
     """How long a launch waits for the machine to boot and to finish its set-up; "0s" not at all."""
     console_wait: Duration = timedelta(minutes=5)
     """How long the host key is looked for on the machine's console before it is trusted on first use."""
+    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """How long a login may take, with the start-up files of the login shell there, before it is given up."""
+
+    @property
+    def login_timeout(self) -> float:
+        """The same in seconds."""
+        return self.timeout.total_seconds()
 
 
 class Accounts(Strict):

@@ -27,6 +27,9 @@ from scripts.core.runs.command_script import MODE, SCRIPT, command_script
 from scripts.core.runs.rendezvous import environments_of, host_file
 from scripts.core.session import Session
 
+LONGEST_DELIVERY = 3600.0
+"""Seconds that code may take, over a slow line."""
+
 Say = Callable[[str], None]
 
 
@@ -86,7 +89,8 @@ def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[R
 
     def bring(reach: Reach) -> None:
         given = delivery.header(environments[reach.instance]) + content
-        printed = Host(reach.name, config).run_as_root(sent("receive-run.py"), given=given)
+        host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
+        printed = host.run_as_root(sent("receive-run.py"), given=given, within=LONGEST_DELIVERY)
         if printed.strip().splitlines()[-1:] != [delivery.run]:
             raise LabError(
                 f"{reach.name}: its command has begun already, with other code, parameters or another command; "

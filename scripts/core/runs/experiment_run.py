@@ -44,7 +44,7 @@ class Run:
 
         try:
             if host := self.host():
-                host.run_as_root(sent("follow-run.py"), heard=line)
+                host.run_as_root(sent("follow-run.py"), heard=line, within=None)
                 return
         except Unreachable:  # it may have taken itself away in the middle of a line
             if not self.bucket:
