@@ -29,7 +29,7 @@ from tests.made_once import make_once
 
 PRELOADED = (
     "argparse", "boto3", "botocore.session", "encodings.idna", "rich._emoji_codes", "rich.box", "rich.console",
-    "rich.progress", "rich.table", "sh", "typer._adapters", "typer._click.decorators",
+    "rich.progress", "rich.table", "typer._adapters", "typer._click.decorators",
 )  # fmt: skip
 SERVICES = ("ec2", "sts", "ssm", "pricing", "service-quotas", "ebs", "s3", "dynamodb", "cloudtrail", "iam")
 NOT_PRELOADED = ("scripts.local_cloud.", "scripts.environment")

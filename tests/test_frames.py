@@ -28,7 +28,6 @@ def apart(text, cuts):
     taken, frames = Frames(MARKER), []
     for begin, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         frames += taken.feed(text[begin:end])
-    taken.close()
     return frames, taken.noise
 
 

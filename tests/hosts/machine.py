@@ -1,6 +1,7 @@
 """A launched machine of the local cloud that is a real host, and the user who may log in to it."""
 
 from tests.hosts.host import QUICK
+from tests.hosts.noise import BANNER, for_terminals, make_noisy
 
 
 def be_the_machine(cloud, lab, host, member, key):
@@ -18,16 +19,19 @@ def appear(cloud, lab, host, instance, region):
     cloud.host(instance, region, "127.0.0.1", console)
 
 
-def let_in(lab, host, member, key):
+def let_in(lab, host, member, key, shell="/bin/bash"):
     """Give a member an account on a host; return the variables of who logs in as that member.
 
-    The user's own ssh configuration says at which port it listens, and which key opens it.
+    The user's own ssh configuration says at which port it listens, and which key opens it. That and the start-up files
+    of the account's shell are as unfit for programs as they come.
     """
-    host.accounts({"members": {member: {"keys": [key.line], "sudo": "nopasswd", "shell": "/bin/bash"}}})
+    host.accounts({"members": {member: {"keys": [key.line], "sudo": "nopasswd", "shell": shell}}})
+    make_noisy(host, shell, BANNER)
     home = lab.path.parent / "home"
     (home / ".ssh").mkdir(parents=True, exist_ok=True)
     (home / ".ssh/config").write_text(
         f"Match host 127.0.0.1\n  Port {host.port}\n  IdentityFile {key.file}\n  {QUICK}\n  ConnectionAttempts 5\n"
+        f"{for_terminals(home)}"
     )
     lab.write(f"members/{member}.toml", f'keys = ["{key.line}"]\n')
     return {"HOME": str(home), "MEMBER": member}

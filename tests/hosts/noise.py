@@ -1,7 +1,5 @@
 """What real hosts and real people have: start-up files that print, an ssh configuration made for terminals."""
 
-import socket
-
 START_UP = {
     "/bin/bash": "/etc/bash.bashrc",
     "/bin/dash": "/etc/ssh/sshrc",  # which sshd runs for every shell: this one reads no file of its own
@@ -31,11 +29,10 @@ def make_noisy(host, shell, noise=NOISE):
 
 def for_terminals(directory):
     """Return settings of a user's ssh configuration of which each would end or spoil a call that nobody types into."""
-    taken = socket.create_server(("127.0.0.1", 0))
-    return taken, (
+    return (
         "Host *\n  RemoteCommand tmux attach\n  RequestTTY force\n  PermitLocalCommand yes\n"
         f"  LocalCommand touch {directory}/local-command; echo {{\n  SendEnv *\n  SetEnv PYTHONHOME=/nowhere\n"
         f"  ControlMaster auto\n  ControlPath {directory}/shared-%C\n  ControlPersist 60\n"
         "  StdinNull yes\n  SessionType none\n  ForkAfterAuthentication yes\n  VisualHostKey yes\n  LogLevel QUIET\n"
-        f"  ExitOnForwardFailure yes\n  LocalForward {taken.getsockname()[1]} localhost:1\n  ForwardAgent yes\n"
+        f"  ExitOnForwardFailure yes\n  LocalForward /nowhere/socket localhost:1\n  ForwardAgent yes\n"
     )

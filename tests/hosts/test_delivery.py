@@ -13,7 +13,9 @@ from tests.test_runs import git
 from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
-EXPERIMENT = 'types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
+EXPERIMENT = (
+    'on_failed_boot = "teardown"\ntypes = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
+)
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> /run/systemctl
 case "$1" in
@@ -36,7 +38,7 @@ def there(host_with_sshd, lab, tmp_path, alice_key):
     git(repository, "commit", "--quiet", "--message", "one")
     lab.write("lab.toml", LAB)
     lab.write("experiments/train.toml", EXPERIMENT)
-    lab.variables = let_in(lab, host_with_sshd, "alice", alice_key)
+    lab.variables = let_in(lab, host_with_sshd, "alice", alice_key, "/usr/bin/fish")
     host = host_with_sshd
     host.run("useradd", "--create-home", "experiment")
     for name, text in (("systemctl", SYSTEMCTL), ("cloud-init", CLOUD_INIT)):

@@ -169,15 +169,13 @@ def test_a_host_that_takes_a_connection_and_says_nothing_ends_a_call(tmp_path):
 def test_an_ssh_configuration_that_is_made_for_terminals_changes_no_call(carol, tmp_path):
     host, there = carol
     make_noisy(host, "/bin/bash", BANNER)
-    taken, settings = for_terminals(tmp_path)
-    with taken:
-        way = there(settings)
-        assert way.run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
-        with way.holding("import sys\nprint('held', flush=True)\nsys.stdin.read()") as said:
-            assert said == "held"
-        with_shell(host, "/usr/sbin/nologin")
-        with pytest.raises(NotOurShell):
-            way.run("true")
+    way = there(for_terminals(tmp_path))
+    assert way.run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
+    with way.holding("import sys\nprint('held', flush=True)\nsys.stdin.read()") as said:
+        assert said == "held"
+    with_shell(host, "/usr/sbin/nologin")
+    with pytest.raises(NotOurShell):
+        way.run("true")
     assert [path.name for path in tmp_path.iterdir()] == ["config"], "nothing ran here, and no connection is shared"
 
 

@@ -6,17 +6,20 @@ import shutil
 import pytest
 
 from tests.hosts.host import QUICK
+from tests.hosts.noise import BANNER, for_terminals, make_noisy
 
 
 @pytest.fixture
 def at_home(host_with_sshd, lab, tmp_path, key_pairs):
     """A lab whose user may log in to a host as the administrator carol, by his own ssh configuration, as `there`."""
     carol = key_pairs("carol")
-    host_with_sshd.accounts({"members": {"carol": {"keys": [carol.line], "sudo": "nopasswd", "shell": "/bin/bash"}}})
+    host_with_sshd.accounts({"members": {"carol": {"keys": [carol.line], "sudo": "nopasswd", "shell": "/bin/tcsh"}}})
+    make_noisy(host_with_sshd, "/bin/tcsh", BANNER)
     (tmp_path / "home/.ssh").mkdir(parents=True)
     (tmp_path / "home/.ssh/config").write_text(
         f"Host there\n  HostName 127.0.0.1\n  Port {host_with_sshd.port}\n  User carol\n  IdentityFile {carol.file}\n"
         f"  UserKnownHostsFile {tmp_path / 'known_hosts'}\n  {QUICK}\n  ConnectionAttempts 5\n"
+        f"{for_terminals(tmp_path)}"
     )
     lab.write("members/carol.toml", f'keys = ["{carol.line}"]\ngroups = ["sudo"]\n')
     lab.home = str(tmp_path / "home")

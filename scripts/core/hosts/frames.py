@@ -31,9 +31,14 @@ class Frames:
     """Takes a stream apart: into frames, and what stands around them."""
 
     def __init__(self, marker: str) -> None:
-        self.noise = b""
+        self._noise = b""
         self._marker = marker.encode()
         self._rest = b""
+
+    @property
+    def noise(self) -> bytes:
+        """The end of what was not ours so far; what may yet become a frame counts too."""
+        return (self._noise + self._rest)[-MOST_NOISE:]
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
         """Yield the frames that are whole by now; those of other markers are noise."""
@@ -59,10 +64,5 @@ class Frames:
         self._ignore(text[at:kept])
         self._rest = text[kept:]
 
-    def close(self) -> None:
-        """Take what is left for noise: nothing more comes."""
-        self._ignore(self._rest)
-        self._rest = b""
-
     def _ignore(self, noise: bytes) -> None:
-        self.noise = (self.noise + noise)[-MOST_NOISE:]
+        self._noise = (self._noise + noise)[-MOST_NOISE:]

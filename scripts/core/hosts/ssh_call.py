@@ -137,7 +137,6 @@ class SshCall:
                 else:
                     yield from self._frames.feed(self._read(self._stdout))
             self._expect_life()
-        self._frames.close()
 
     def hear_out(self) -> None:
         """Take what ssh still has to say of its end, for as long as that may take."""
