@@ -14,8 +14,10 @@ from pathlib import Path
 RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13", "bullseye": "Debian 11"}
 """What hosts are tested on; every test runs on the first. The last has Python 3.9, as Amazon Linux 2023 and Rocky 9."""
 RELEASE = next(iter(RELEASES))
-HOST = ["e2fsprogs", "fish", "mdadm", "openssh-server", "passwd", "procps", "python3", "sudo", "tcsh", "udev", "xfsprogs",
-        "zsh"]  # fmt: skip
+HOST = [
+    "e2fsprogs", "fish", "mdadm", "openssh-server", "passwd", "procps", "python3", "sudo", "tcsh", "udev",
+    "xfsprogs", "zsh",
+]  # fmt: skip
 """What a host has beside the least that Debian is."""
 RECIPE = 1
 """To be raised when what is built from the same packages becomes another."""
