@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.event_schema import check_line, check_output
+from tests.test_config import KEY
 from tests.waiting import in_quick_motion, wait_until
 
 SPOT = 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n'
@@ -125,6 +126,26 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     assert "could not be launched again: demo: no machine was to be had" in watching.next("remark")["said"]
     assert watching.rest()[-1]["event"] == "ended"
+
+
+def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud, watch, tmp_path):
+    """A launch that saw nobody log in exits with 1, and what it launched runs."""
+    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "1s"\n')
+    lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
+    config = tmp_path / "home/.ssh/config"
+    config.parent.mkdir(parents=True)
+    config.write_text("Host *\n  ProxyCommand false\n")
+    variables = {"HOME": str(tmp_path / "home"), "MEMBER": "alice", "SSH_AUTH_SOCK": ""}
+    ended = lab.launch(**variables)
+    first = next(event for event in ended.events if event["event"] == "lives")["id"]
+    assert (ended.code, ended.events[-1]["event"]) == (1, "reached")
+    assert "demo runs on: `make ssh EXP=demo` looks, `make teardown EXP=demo` ends it" in ended.error
+    watching = watch(**variables)
+    watching.next("state")
+    cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
+    assert "demo runs on: " in watching.next("remark")["said"]
+    assert watching.next("relaunched")["instead_of"] == [first]
 
 
 def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anything_back(lab, cloud, watch):

@@ -44,11 +44,13 @@ def agent(tmp_path):
     os.kill(process, signal.SIGTERM)
 
 
-def launched(lab, cloud, host, **variables):
-    """Launch, and let the host be the machine before it runs; return how the launch ended."""
+def launched(lab, cloud, host, script="launch", **variables):
+    """Launch, or start again, and let the host be the machine before it runs; return how that ended."""
     cloud.weather(pending=600)
-    process = lab.start("launch", EXP="train", JSON="1", **variables)
-    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
+    process = lab.start(script, EXP="train", JSON="1", **variables)
+    machines = wait_until(
+        lambda: [m for m in cloud.inventory() if (m["kind"], m.get("state")) == ("instance", "pending")]
+    )
     appear(cloud, lab, host, machines[0]["id"], "us-east-1")
     cloud.hurry()
     out, err = process.communicate(timeout=90)
@@ -109,3 +111,11 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     assert code == 1
     assert f"error: train: {why}; {who}; train runs on: `make ssh EXP=train` looks" in err
     assert [m["state"] for m in cloud.inventory() if m["kind"] == "instance"] == ["running"]
+    assert lab.run("stop", EXP="train", YES="1", **variables).code == 0
+    code, out, err = launched(lab, cloud, host_with_sshd, "start", **variables)
+    assert (code, f"error: train: {why}; {who}; train runs on: " in err) == (1, True)
+    variables.pop("MEMBER")
+    lab.write("experiments/other.toml", 'types = ["g5.xlarge"]\n')
+    ended = lab.launch("other", LOGNAME="somebody.else", USER="somebody.else", **variables)
+    assert ended.code == 0, "nobody is to look"
+    assert f"nobody here is a member (members/); {who}" in ended.out

@@ -44,10 +44,23 @@ def lacks_key(session: Session, host: str) -> str:
     here = keys_here(ssh_files(session).config, host) if member else None
     if not member or not here:
         return ""
-    wanted = {name: set(map(fingerprint, one.keys)) for name, one in session.members().items()}
-    fault = here.fault(member, wanted[member])
-    other = next((name for name in wanted if fault and not here.fault(name, wanted[name])), "")
+    fault = here.fault(member, set(map(fingerprint, session.members()[member].keys)))
+    other = _whose_is_here(session, here) if fault else ""
     return f"{fault}; the key here is {other}'s: MEMBER={other} says that you are" if other else fault
+
+
+def not_a_member(session: Session) -> str:
+    """Return that the local user is no member, and who he may be, by the key that is here."""
+    here = keys_here(ssh_files(session).config, "localhost")
+    who = _whose_is_here(session, here) if here else ""
+    says = f"the key here is {who}'s: MEMBER={who} says that you are" if who else "MEMBER=name says who is"
+    return f"nobody here is a member (members/); {says}"
+
+
+def _whose_is_here(session: Session, here: KeysHere) -> str:
+    """Return the first member whose key is here; empty where that is nobody's."""
+    wanted = {name: set(map(fingerprint, one.keys)) for name, one in session.members().items()}
+    return next((name for name in wanted if not here.fault(name, wanted[name])), "")
 
 
 def keys_here(config: Path, host: str) -> KeysHere | None:

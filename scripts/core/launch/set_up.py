@@ -10,7 +10,7 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.arrival import Arrival, NotLetIn, NotSeen, SetUpFailed
 from scripts.core.hosts.host_accounts import HostAccounts
 from scripts.core.hosts.hosts import login_name, write_ssh_files
-from scripts.core.hosts.login_check import lacks_key
+from scripts.core.hosts.login_check import lacks_key, not_a_member
 from scripts.core.hosts.member_accounts import document, made_at_boot
 from scripts.core.hosts.pinning import Say
 from scripts.core.hosts.remote import Host
@@ -51,7 +51,7 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     if not seconds:
         return SetUp(reaches)
     if not login_name(session):
-        say("nobody here is a member (members/), so the machines' set-up can't be looked at; MEMBER=name says who")
+        say(f"the machines' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
     with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls

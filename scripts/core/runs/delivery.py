@@ -18,6 +18,7 @@ from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.hosts import login_name, ssh_files
+from scripts.core.hosts.login_check import not_a_member
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.ssh_files import Reach
 from scripts.core.lab.config import Experiment
@@ -70,9 +71,7 @@ def check_way(session: Session, name: str, experiment: Experiment) -> None:
     if session.lab.ssh.wait == timedelta(0):
         raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its code, which is brought over ssh')
     if session.boot_seconds and not login_name(session):
-        raise LabError(
-            f"{name}: its code is brought over ssh, and nobody here is a member (members/); MEMBER=name says who is"
-        )
+        raise LabError(f"{name}: its code is brought over ssh, and {not_a_member(session)}")
 
 
 def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[Reach], say: Say) -> None:
