@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from scripts.core.console import run
+from scripts.core.console import run, warn
 from scripts.core.options import HostName, OptionalExperiment, script
 
 app = script(__doc__)
@@ -16,11 +16,14 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
     """
-    from scripts.core.hosts.hosts import the_host
+    from scripts.core.hosts.hosts import ssh_files, the_host
+    from scripts.core.hosts.login_check import lacks_key
     from scripts.core.session import open_session
 
     with open_session("ssh") as session:
         found = the_host(session, exp, host)
+        if ssh_files(session).instance_of(found.name) and (why := lacks_key(session, found.name, asks=True)):
+            warn(why)  # ssh goes on, and has no words for it
     os.execvp("ssh", ["ssh", "-F", str(found.config), "-o", "StrictHostKeyChecking=yes", "--", found.name])
 
 

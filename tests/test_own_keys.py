@@ -103,7 +103,7 @@ def test_a_key_that_ssh_would_be_offered_by_the_users_own_configuration_is_seen(
     assert here.fault("alice", {of_locked}) == (
         f"alice's key {locked} has a passphrase, and is not in the agent: `ssh-add {locked}`"
     )
-    assert replace(here, by_keychain=True).fault("alice", {of_locked}) == ""
+    assert replace(here, has_passphrases=True).fault("alice", {of_locked}) == ""
 
 
 @pytest.mark.parametrize(

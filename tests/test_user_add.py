@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Member, load_members
-from scripts.core.lab.key_files import keys_in
+from scripts.core.lab.key_files import ENCODINGS, keys_in
 from scripts.core.lab.member_files import add, add_keys
 from scripts.core.lab.public_key import public_key
 from scripts.core.lab.toml_writing import document_text, toml_text
@@ -234,6 +234,20 @@ def test_what_names_no_file_is_said_with_what_would(lab, tmp_path):
         assert "s3cret" not in line
     assert lab.run("user_add", NAME="bob", KEY=KEY).code == 0, "the key itself"
     assert bob(lab) == [KEY]
+
+
+@given(st.sampled_from([b"", *ENCODINGS]), st.binary(max_size=60) | st.just(KEY.encode()), st.binary(max_size=20))
+def test_any_file_is_read_or_refused_in_one_line(mark, content, more):
+    with suppress(LabError):
+        assert keys_in(mark + content + more, "KEY: x", Path("x"))
+
+
+def test_a_private_key_in_the_place_of_a_files_name_is_not_repeated(lab, tmp_path):
+    text = keygen(tmp_path / "key", "-t", "ed25519", "-N", "").read_text()
+    for key in (text, text.replace("\n", " "), "".join(text.splitlines()[1:-1])):
+        line = lab.run("user_add", NAME="bob", KEY=key).error
+        assert line.startswith("error: KEY: is a private key (OpenSSH's)")
+        assert text.splitlines()[2][:20] not in line
 
 
 def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path):

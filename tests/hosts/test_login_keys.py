@@ -111,6 +111,8 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     assert code == 1
     assert f"error: train: {why}; {who}; train runs on: `make ssh EXP=train` looks" in err
     assert [m["state"] for m in cloud.inventory() if m["kind"] == "instance"] == ["running"]
+    shown = lab.run("ssh", EXP="train", **variables).err
+    assert f"{why}; {who}\n" in shown.partition("Load key")[0], "before ssh's own words"
     assert lab.run("stop", EXP="train", YES="1", **variables).code == 0
     code, out, err = launched(lab, cloud, host_with_sshd, "start", **variables)
     assert (code, f"error: train: {why}; {who}; train runs on: " in err) == (1, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.core.hosts.hosts import login_name, ssh_files
@@ -23,27 +23,31 @@ class KeysHere:
 
     in_agent: frozenset[str]
     files: Sequence[KeyFile]
-    by_keychain: bool = False
-    """Whether macOS knows the passphrases."""
+    has_passphrases: bool = False
+    """Whether somebody, or macOS's keychain, can tell them."""
 
     def fault(self, member: str, wanted: set[str]) -> str:
         """Return why none of a member's keys, by their fingerprints, can be used; nothing where one can."""
         if wanted & self.in_agent:
             return ""
         files = [one for one in self.files if one.fingerprint in wanted]
-        if any(not one.fault or (self.by_keychain and not one.is_open) for one in files):
+        if any(not one.fault or (self.has_passphrases and not one.is_open) for one in files):
             return ""
         if files:
             return f"{member}'s key {files[0].path} {files[0].fault}"
         return f"no private key of {member}'s is here, neither in ~/.ssh nor in the agent (members/{member}.toml)"
 
 
-def lacks_key(session: Session, host: str) -> str:
-    """Return why nobody can log in from here as whom the lab would; nothing where somebody can, or may."""
+def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
+    """Return why nobody can log in from here as whom the lab would; nothing where somebody can, or may.
+
+    `asks` says whether ssh may ask for a passphrase.
+    """
     member = login_name(session)
     here = keys_here(ssh_files(session).config, host) if member else None
     if not member or not here:
         return ""
+    here = replace(here, has_passphrases=asks or here.has_passphrases)
     fault = here.fault(member, set(map(fingerprint, session.members()[member].keys)))
     other = _whose_is_here(session, here) if fault else ""
     return f"{fault}; the key here is {other}'s: MEMBER={other} says that you are" if other else fault

@@ -70,7 +70,8 @@ FORMATS = {
 
 def keys_given(key: str) -> list[str]:
     """Return the public keys that KEY names: a file's, or the one that it is. Raises LabError."""
-    if key.strip().startswith(tuple(f"{kind} " for kind in KEY_FIELDS)):
+    is_text = "\n" in key or any(re.search(form, key) for form in FORMATS)
+    if is_text or key.strip().startswith(tuple(f"{kind} " for kind in KEY_FIELDS)):
         return keys_in(key, "KEY")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", key):
         shown = "…" if secret_in(key) else shlex.quote(key)
