@@ -23,6 +23,7 @@ LONGEST = (
 )
 """Files with tests of many seconds. Begun last, one of them would be waited for by all other processes."""
 TOGETHER = {
+    "tests/hosts/test_first_boot.py": "a Debian root with cloud-init",
     "tests/hosts/test_user_data.py": "a Debian root with cloud-init",
     "tests/test_accounts.py": "a second cloud",
     "tests/test_pull_from_s3.py": "an AWS CLI",

@@ -13,6 +13,10 @@ from scripts.core.runs.command_script import DIRECTORY, MODE, SCRIPT, command_sc
 UNITS = "/etc/systemd/system"
 ACCOUNT = "experiment"
 """The command's own account: not root, but with docker, which on its machine is as good."""
+NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
+"""Ubuntu's servers have needrestart, which restarts what uses a library that unattended-upgrades has replaced: without
+this the command would begin anew, in the middle of its work
+(https://github.com/liske/needrestart/blob/master/ex/needrestart.conf, override_rc)."""
 LOG_UNITS = ("experiment-log.service", "experiment-log.timer")
 
 
@@ -33,6 +37,7 @@ class Command(LaunchPart):
         files |= {
             f"{UNITS}/experiment.service": ("0644", unit(_unit(site))),
             f"{DIRECTORY}/write-ending": ("0755", sent("write-ending.py")),
+            **{path: ("0644", text) for path, text in NEEDRESTART.items()},
         }
         if bucket := site.experiment.bucket:
             settings = {"experiment": site.name, "bucket": bucket, "then": site.experiment.then}

@@ -7,6 +7,13 @@ from scripts.core.hosts.hosts import login_name
 from scripts.core.hosts.member_accounts import DOCUMENT, OVER_SSH, PROGRAM, document, made_at_boot
 from scripts.core.launch_part import LaunchPart, Share, Site
 
+KEYS_ON_SERIAL_CONSOLE = (
+    'case "$(cat /sys/class/tty/console/active)" in *ttyS0) ;; '
+    "*ttyS0*) /usr/lib*/cloud-init/write-ssh-key-fingerprints >/dev/ttyS0 ;; esac"
+)
+"""cloud-init prints the host keys to /dev/console, the last of the kernel's consoles, and EC2 shows the serial one. On
+Rocky 9 and RHEL they are not the same (console=ttyS0,115200n8 console=tty0)."""
+
 
 class Members(LaunchPart):
     """One account for each file in members/."""
@@ -28,12 +35,13 @@ class Members(LaunchPart):
         return Share(
             cloud_init={
                 "users": ["default"],
+                "ssh": {"emit_keys_to_console": True},
                 "write_files": [
                     # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
                     {"path": drop_in, "permissions": "0644", "content": settings},
                     {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
                 ],
-                "runcmd": [[PROGRAM, "--as-sent", "--console", DOCUMENT]],
+                "runcmd": [KEYS_ON_SERIAL_CONSOLE, [PROGRAM, "--as-sent", "--console", DOCUMENT]],
             }
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.full import FULL
-from tests.hosts.debian_root import RELEASE, RELEASES, debian_root
+from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
@@ -45,6 +45,15 @@ def debian(request):
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this root can make no namespaces: run the tests on a machine, or in a container with SYS_ADMIN")
     return debian_root(release=getattr(request, "param", RELEASE))
+
+
+@pytest.fixture(scope="session")
+def cloud_init():
+    """A Debian root that has cloud-init, what judges user data, and needrestart, as Ubuntu's servers have it."""
+    try:
+        return debian_root(CLOUD)
+    except CanNotBuild as why:
+        pytest.skip(f"what cloud-init does can't be seen here: {why}")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ HOST = [
     "xfsprogs", "zsh",
 ]  # fmt: skip
 """What a host has beside the least that Debian is."""
+CLOUD = ["cloud-init", "needrestart", "netbase", "openssh-client", "procps", "python3", "shellcheck", "yamllint"]
+"""What a root has on which user data is judged, and what runs at the first boot."""
 RECIPE = 1
 """To be raised when what is built from the same packages becomes another."""
 TOOLS = "apt-get install mmdebstrap"
@@ -63,3 +65,4 @@ def _build(root: Path, include: Sequence[str], variant: str, release: str) -> No
 if __name__ == "__main__":  # .ci/run builds them while it waits for the network
     for name in RELEASES:
         print(debian_root(release=name), flush=True)
+    print(debian_root(CLOUD), flush=True)

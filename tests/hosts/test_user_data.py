@@ -13,7 +13,6 @@ from scripts.core.launch.boot_commands import answering_for_all
 from scripts.core.launch.run_request import request_for
 from scripts.core.launch_part import Share, total
 from tests.full import examples
-from tests.hosts.debian_root import CanNotBuild, debian_root
 
 HOSTILE = [
     'x"; rm -rf / #', "$(reboot)", "`reboot`", "{{ 7 * 7 }}", "{% raw %}", "a: b\n- c", "'", '"', "\\", "\u2028", "é",
@@ -28,15 +27,6 @@ def document(commands, texts):
     files = [{"path": f"/etc/file{number}", "content": text} for number, text in enumerate(texts)]
     share = total([Share(cloud_init={"users": ["default"], "write_files": files, "runcmd": commands})])
     return request_for(share, POOL)["UserData"].decode()
-
-
-@pytest.fixture(scope="module")
-def cloud_init():
-    """A Debian root that has cloud-init and yamllint, to judge."""
-    try:
-        return debian_root(["cloud-init", "netbase", "procps", "yamllint", "shellcheck"])
-    except CanNotBuild as why:
-        pytest.skip(f"cloud-init's own schema does not judge here: {why}")
 
 
 def judged(root, command, name, text, tmp_path):
