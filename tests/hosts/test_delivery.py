@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -120,6 +121,31 @@ def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(
     assert len(cloud.calls("RunInstances")) == 1
     third = lab.run("launch", EXP="train", **lab.variables)
     assert "train already lives" in third.error
+
+
+def test_an_instance_whose_members_shell_runs_nothing_is_not_taken_down_for_that(there, cloud):
+    lab, host = there
+    lab.write("lab.toml", LAB.replace("60s", "3s"))
+    host.run("usermod", "--shell", "/usr/sbin/nologin", "alice")
+    _, err = launching(lab, cloud, host).communicate(timeout=90)
+    assert "the login shell runs no /bin/sh (it ended with 1; it printed: This account is currently not av" in err
+    assert "train: cloud-init failed" not in err
+    (state,) = [m["state"] for m in cloud.inventory() if m["kind"] == "instance"]
+    assert state == "running"
+
+
+def test_ctrl_c_ends_a_launch_that_waits_for_a_host(there, cloud):
+    lab, host = there
+    host.write("/run/slow", "")
+    process = launching(lab, cloud, host)
+    for line in process.stdout:
+        if "its set-up is waited for" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert "interrupted" in err
 
 
 def test_a_command_that_has_begun_keeps_its_code(there, cloud):

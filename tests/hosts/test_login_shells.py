@@ -11,7 +11,7 @@ from scripts.core.hosts.host_accounts import HostAccounts
 from scripts.core.hosts.member_accounts import Account, AccountsDocument
 from scripts.core.hosts.remote import Failed, NotOurShell, Unreachable
 from scripts.core.hosts.remote import Host as Way
-from tests.hosts.host import QUICK, Host
+from tests.hosts.host import QUICK, SSHD_LOG, Host
 from tests.hosts.noise import BANNER, START_UP, for_terminals, make_noisy, start_up
 
 PROGRAM = """
@@ -51,7 +51,7 @@ def carol(carols_host, tmp_path, key_pairs, monkeypatch):
 
     def there(settings="", **given):
         (tmp_path / "config").write_text(
-            f"Host there\n  HostName 127.0.0.1\n  Port {carols_host.port}\n  User carol\n  {QUICK}\n"
+            f"Host there gate\n  HostName 127.0.0.1\n  Port {carols_host.port}\n  User carol\n  {QUICK}\n"
             f"  IdentityFile {key_pairs('carol').file}\n  UserKnownHostsFile {known_hosts}\n{settings}"
         )
         return Way("there", tmp_path / "config", **{"timeout": 20.0, **given})
@@ -179,12 +179,24 @@ def test_an_ssh_configuration_that_is_made_for_terminals_changes_no_call(carol, 
     assert [path.name for path in tmp_path.iterdir()] == ["config"], "nothing ran here, and no connection is shared"
 
 
+def test_the_way_leads_through_a_jump_host_of_the_users(carol):
+    host, there = carol
+    make_noisy(host, "/bin/bash", BANNER)
+    log = host.path(SSHD_LOG)
+    before = log.read_text().count("Accepted publickey")
+    way = there("Match originalhost there\n  ProxyJump gate\n")
+    assert way.run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
+    assert log.read_text().count("Accepted publickey") == before + 2
+
+
 def test_lines_are_told_as_they_come_and_the_last_one_without_an_end(carol):
     _, there = carol
     heard = []
-    program = "import os,time\nos.write(1, b'a\\r\\n\\nb')\ntime.sleep(0.1)\nos.write(1, b'\\xff\\n' + b'c' * 9999)"
+    program = "import os,time\nos.write(1, b'a\\r\\n\\nb')\ntime.sleep(0.1)\nos.write(1, b'\\xff\\n' + b'c' * 1500000)"
     there().run_as_root(program, heard=heard.append)
-    assert heard == ["a\r", "", "b\ufffd", "c" * 9999]
+    assert heard[:3] == ["a\r", "", "b\ufffd"]
+    assert [len(piece) > 2**20 for piece in heard[3:]] == [True, False], "a line without an end is told in pieces"
+    assert "".join(heard[3:]) == "c" * 1500000
 
 
 def test_what_a_program_leaves_behind_keeps_nobody_waiting(carol):

@@ -1,14 +1,21 @@
 """A watch asks the machine itself, over ssh, how its command gets on."""
 
 import json
+import signal
 import threading
 
 import pytest
 
 from tests.hosts.machine import be_the_machine
+from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n'
 SUDO = "#!/bin/sh\necho epoch 3\n"
+JOURNAL = """#!/bin/sh
+case "$*" in *--sync*|*--after-cursor*) exit ;; esac
+echo epoch 3
+echo -- cursor: here
+"""
 
 
 @pytest.fixture
@@ -45,6 +52,21 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     assert watching.wait(30) == 0
     alarm.cancel()
     assert [r["note"]["ended"] for r in lab.records() if "ended" in r.get("note", {})] == [{"exit_code": 3}]
+
+
+def test_logs_and_wait_hear_the_command_alone_and_leave_nothing_there_when_they_are_ended(running):
+    lab, host, variables, _, _ = running
+    host.write("/usr/bin/journalctl", JOURNAL, mode=0o755)
+    following = lab.start("logs", EXP="demo", **variables)
+    assert following.stdout.readline() == "epoch 3\n"
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=20)
+    programs = ("pgrep", "-f", "sys.stdin.buffer.read")
+    wait_until(lambda: host.run(*programs, check=False).returncode == 1)
+    host.write("/var/lib/ec2-lab/instance/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
+    shown = lab.run("logs", EXP="demo", **variables)
+    assert (shown.code, shown.out) == (0, "epoch 3\n"), shown.err
+    assert lab.run("wait", EXP="demo", **variables).code == 3
 
 
 def test_a_machine_that_may_not_be_logged_in_to_is_watched_all_the_same(running, cloud):

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,9})\n")
+HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,4})\n")
+"""Longer contents than relay.py writes are noise: a host can't have us wait for a gigabyte."""
 LONGEST_HEADER = 20
 WITH_CONTENT = ("out", "err")
 """Kinds whose number is how many bytes follow."""

@@ -25,6 +25,8 @@ CONNECTION_FAILED = 255
 """ssh's own exit code (ssh(1), EXIT STATUS)."""
 MOST_PRINTED = 64 * 1024 * 1024
 """Bytes: none of our commands prints a thousandth of it."""
+MOST_REMEMBERED = 16 * 1024
+"""Bytes of a program's standard error, the last ones."""
 MOST_SHOWN = 300
 """Characters of what others printed, where nothing of ours came."""
 LONGEST_LINE = 1024 * 1024
@@ -132,7 +134,11 @@ class Host:
 
     @contextmanager
     def _call(self, opening: Opening, name: str, within: float | None, *, asking: bool = True) -> Iterator[_Call]:
-        with SshCall(self._command, opening.line, opening.marker, self.timeout) as ssh:
+        try:
+            called = SshCall(self._command, opening.line, opening.marker, self.timeout)
+        except FileNotFoundError as missing:
+            raise LabError("ssh is not installed here (Debian, Ubuntu: apt-get install openssh-client)") from missing
+        with called as ssh:
             yield _Call(self, opening, name, within, ssh, asking)
 
     @property
@@ -195,7 +201,7 @@ class _Call:
             if self._ends_input:
                 self.ssh.close_input()
         elif frame.kind == "err":
-            self._errors = (self._errors + frame.content)[-MOST_PRINTED:]
+            self._errors = (self._errors + frame.content)[-MOST_REMEMBERED:]
         elif frame.kind == "left":
             self.ssh.hear_out()
             raise self._never_begun(frame.number)

@@ -55,7 +55,6 @@ class SshCall:
         self._has_answered = False
         self._repeat = FIRST_REPEAT
         self._repeated = self._heard = now
-        self._is_calm = not INTERRUPTS.interrupted
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
@@ -182,8 +181,11 @@ class SshCall:
             self._stdin.close()
 
     def _expect_calm(self) -> None:
-        """Signals interrupt the main thread alone: others see for themselves. Raises InterruptedCallError."""
-        if self._is_calm and INTERRUPTS.interrupted and threading.current_thread() is not threading.main_thread():
+        """Signals interrupt the main thread alone: others see for themselves. Raises InterruptedCallError.
+
+        What is taken back because of a signal is taken back by the main thread, or without ssh.
+        """
+        if INTERRUPTS.interrupted and threading.current_thread() is not threading.main_thread():
             raise InterruptedCallError
 
     def _expect_life(self) -> None:

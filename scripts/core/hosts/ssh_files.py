@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.hosts.ssh_options import client_version
 from scripts.core.printable import printable
 from scripts.core.private_files import private_directory
 from scripts.core.whole_file import drafted, exists, read_bytes
@@ -125,6 +126,7 @@ class SshFiles:
         more = [f"User {user}"] if user else []
         # These and those of the user's own configuration, no others: sshd hangs up after six that it does not know.
         more += ["IdentitiesOnly yes", *(f"IdentityFile {_quoted(path)}" for path in identities)] if identities else []
+        more += ["KnownHostsCommand none"] if client_version() >= (8, 5) else []  # which older ones do not know
         blocks = [
             HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts)
             + "".join(f"    {line}\n" for line in more)
