@@ -140,3 +140,14 @@ def test_experiments_that_end_at_the_same_time_make_a_version_each_of_the_same_d
     assert ended.code == 0, ended.err
     versions = [tags(found)["lab:version"] for found in snapshots(cloud, "results")]
     assert sorted(versions) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("written", ["keep 9999999999d", "saved"])
+def test_whatever_somebody_wrote_on_a_volume_that_is_kept_it_is_kept_and_the_machine_goes(lab, cloud, written):
+    write(lab, scratch="keep")
+    assert lab.launch().code == 0
+    (kept,) = (volume for volume in volumes(cloud) if volume["Size"] == 10)
+    ec2 = cloud.client("ec2", "us-east-1")
+    ec2.create_tags(Resources=[kept["VolumeId"]], Tags=[{"Key": "lab:at-teardown", "Value": written}])
+    assert lab.teardown().code == 0
+    assert [volume["VolumeId"] for volume in volumes(cloud)] == [kept["VolumeId"]]

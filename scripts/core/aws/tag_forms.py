@@ -63,7 +63,15 @@ def is_moment(value: str) -> bool:
 
 
 _is_length, _is_day = _bears(duration), _bears(date.fromisoformat)
-_LENGTH = r"\d{1,10}[smhd]"
+SAVED = "saved"
+"""On a snapshot: that it was made at a teardown, of a file system that nobody writes to any more."""
+
+
+def _is_end(value: str) -> bool:
+    found = re.fullmatch(rf"{SAVED}|keep( (\S+)( .*)?)?|snapshot {NAME}( \S{{1,64}})?", value)
+    return found is not None and (found[2] is None or _is_length(found[2]))
+
+
 FORMS: Mapping[str, Form] = {
     "lab:experiment": Form("an experiment's name", _matches(r"[a-z0-9][a-z0-9_-]{0,127}"), absent=True),
     "lab:ends": Form('a time (RFC 3339) or "never"', lambda value: value == NEVER or is_moment(value), absent=True),
@@ -72,9 +80,7 @@ FORMS: Mapping[str, Form] = {
     "lab:made": Form("a time (RFC 3339)", is_moment, absent=True),
     "lab:kept": Form('a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])),
     "lab:kept-until": Form("a day", _is_day),
-    "lab:at-teardown": Form(
-        '"keep" or "snapshot" and a data set', _matches(rf"saved|keep( {_LENGTH}( .*)?)?|snapshot {NAME}( \S{{1,64}})?")
-    ),
+    "lab:at-teardown": Form('"keep" or "snapshot" and a data set', _is_end),
     "lab:dataset": Form("a data set's name", _matches(NAME)),
     "lab:bytes": Form("a number", _matches(r"[0-9]{1,20}"), absent=True),
     "lab:parent": Form("a snapshot's id", _matches(r"snap-[0-9a-f]{8,32}"), absent=True),
@@ -103,5 +109,5 @@ def malformed(tags: Iterable[Mapping[str, str]] | None) -> list[MalformedTag]:
 
 
 def end_in(value: str) -> str:
-    """Return what lab:at-teardown says of a volume; of one that says what nobody can read, that it is kept."""
-    return value if FORMS["lab:at-teardown"].is_met(value) else KEEP
+    """Return what lab:at-teardown says of a volume; of one that says what no volume is told, that it is kept."""
+    return value if value != SAVED and FORMS["lab:at-teardown"].is_met(value) else KEEP

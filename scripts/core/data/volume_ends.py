@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.tag_forms import end_in
+from scripts.core.aws.tag_forms import SAVED, end_in
 from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, device_in, tag_map, tag_specifications
 from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
@@ -25,8 +25,6 @@ from scripts.core.registry.resources import FOUND
 from scripts.core.session import Session
 
 FIRST_POLL, LONGEST_POLL = 0.5, 30.0
-SAVED = "saved"
-"""On a snapshot: that it was made at the teardown, of a file system that nobody writes to any more."""
 MAY_HAVE_ENDS = {"instance", "volume"}
 Say = Callable[[str], None]
 
