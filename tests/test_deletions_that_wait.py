@@ -134,3 +134,22 @@ def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab
         ("gone", None),
         ("unseen", "us-east-1"),
     ]
+
+
+@pytest.mark.parametrize("kept", ["us-east-1", "us-west-2"])
+def test_volumes_to_be_kept_hold_up_no_deletion_for_a_region_that_can_not_be_seen_and_are_kept_there(lab, cloud, kept):
+    """Each region's volumes are kept before anything of it is deleted; what can't be seen is not deleted."""
+    scratch = '[[scratch]]\ngib = 10\nmount = "/s"\nat_teardown = "keep"\nkeep_for = "30d"\nreason = "the paper"\n'
+    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{scratch}')
+    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    assert lab.launch(COUNT="2").code == 0
+    (seen,) = {"us-east-1", "us-west-2"} - {kept}
+    cloud.weather(faults=[{"region": kept, "action": "DescribeVolumes", "code": "UnauthorizedOperation"}])
+    ended = lab.teardown()
+    assert ended.code == 1
+    assert f"demo: {kept}: not seen: DescribeVolumes: Unauth" in ended.error
+    assert [living_in(cloud, region, "instance") != [] for region in (kept, seen)] == [True, False]
+    assert len([volume for volume in living_in(cloud, seen, "volume") if volume["Size"] == 10]) == 1
+    cloud.weather()
+    assert lab.teardown().code == 0
+    assert len([volume for volume in living_in(cloud, kept, "volume") if volume["Size"] == 10]) == 1

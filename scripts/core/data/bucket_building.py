@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scripts.core.aws.tags import AT_TEARDOWN, as_tags
 from scripts.core.console import Console
@@ -45,10 +45,11 @@ def build_from_bucket(
     report = LaunchReport(console, name)
     _launch(session, name, report, _experiment(session, dataset, source, gib, version, places), source)
     failure = _failure(session, name, console)
+    unseen: Mapping[str, Exception] = {}
     if failure is None:
         _becomes(session, name, " ".join(filter(None, ("snapshot", dataset, version))))
-        save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
-    remove_everything(session, name, report.deleted)
+        unseen = save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
+    remove_everything(session, name, report.deleted, unseen=unseen)
     if failure is not None:
         raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
     console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)

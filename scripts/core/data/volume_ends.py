@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from scripts.core.data.numbering import numbered
 from scripts.core.data.snapshot_waiting import until_completed
 from scripts.core.errors import LabError
 from scripts.core.hosts.hosts import region_of, running_machines
-from scripts.core.living import living
+from scripts.core.living import living, seen_alive
 from scripts.core.polling import growing
 from scripts.core.registry.record import Record
 from scripts.core.registry.recorder import changes_something
@@ -71,24 +71,33 @@ def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str])
             session.cloud.ec2(region).create_tags(Resources=[volume["VolumeId"]], Tags=tags)  # type: ignore[arg-type]
 
 
-def save_volumes(session: Session, experiment: str, say: Say) -> None:
+def save_volumes(session: Session, experiment: str, say: Say) -> Mapping[str, Exception]:
     """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its machine is gone.
 
-    May be interrupted and run again at any time. Raises LabError where a snapshot fails; then nothing is deleted.
-    Where all volumes go with their machine, as most do, AWS is not asked.
+    Return the regions that can't be seen, and why: nothing may be deleted there. May be interrupted and run again at
+    any time. Raises LabError where a snapshot fails; then nothing is deleted. Where all volumes go with their machine,
+    as most do, AWS is not asked.
     """
     if not _may_be_marked(session.records_here(experiment), experiment):
-        return
-    mark_volumes(session, running_machines(session, experiment))
-    ending = _ending(session, experiment)
+        return {}
+    unseen = _unseen(session, experiment)
+    mark_volumes(session, running_machines(session, experiment, without=unseen))
+    ending = _ending(session, experiment, unseen)
     for one in ending:
         if one.end.startswith("keep"):
             _keep(session, experiment, one, say)
     saved = [one for one in ending if one.dataset]
     if any(one.attached for one in saved):
-        _end_machines(session, experiment, say)
+        _end_machines(session, experiment, say, unseen)
     for one in saved:
         _save(session, one, say)
+    return unseen
+
+
+def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
+    """Return the regions in which the experiment's machines or volumes can't be looked at, and why."""
+    told = seen_alive(session, experiment, session.holdings(experiment))
+    return {region: problem for (region, kind), problem in told.failures.items() if kind in MAY_HAVE_ENDS}
 
 
 def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
@@ -105,8 +114,8 @@ def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
     return found
 
 
-def _ending(session: Session, experiment: str) -> list[Ending]:
-    known = session.holdings(experiment)
+def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[Ending]:
+    known = session.holdings(experiment).without(unseen)
     filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [AT_TEARDOWN]}]
     found = []
     ours = {resource.id for resource in living(session, experiment, known)}
@@ -126,15 +135,15 @@ def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
     say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Kept.read(tags)}")
 
 
-def _end_machines(session: Session, experiment: str, say: Say) -> None:
+def _end_machines(session: Session, experiment: str, say: Say, unseen: Collection[str]) -> None:
     """Terminate the machines and wait: a file system is whole once its machine has shut down."""
     kind = session.kinds["instance"]
-    for machine in living(session, experiment, session.holdings(experiment), only="instance"):
+    for machine in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
         if machine.kind == kind.name and not kind.is_going(machine):
             kind.delete(session.cloud, machine)
             say(f"deleting {machine}: its volumes are snapshotted once it is gone")
     for pause in growing(FIRST_POLL, LONGEST_POLL):
-        if not any(one.attached for one in _ending(session, experiment) if one.dataset):
+        if not any(one.attached for one in _ending(session, experiment, unseen) if one.dataset):
             return
         session.pause(pause)
 

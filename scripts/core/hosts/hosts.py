@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,10 @@ def login_name(session: Session) -> str | None:
     return user if user in members else None
 
 
-def running_machines(session: Session, experiment: str) -> list[Mapping[str, Any]]:
-    """Describe the running machines of an experiment, the oldest first."""
-    return [machine for machine in machines_of(session, experiment) if machine["State"]["Name"] == "running"]
+def running_machines(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+    """Describe the running machines of an experiment, the oldest first, but for those in some regions."""
+    there = machines_of(session, experiment, without)
+    return [machine for machine in there if machine["State"]["Name"] == "running"]
 
 
 def region_of(machine: Mapping[str, Any]) -> str:
@@ -61,9 +62,9 @@ def region_of(machine: Mapping[str, Any]) -> str:
     raise LabError(f"{machine['InstanceId']}: no region is known for its zone {zone!r}")
 
 
-def machines_of(session: Session, experiment: str) -> list[Mapping[str, Any]]:
-    """Describe the machines of an experiment that are not gone, the oldest first."""
-    found = living(session, experiment, session.holdings(experiment), only="instance")
+def machines_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+    """Describe the machines of an experiment that are not gone, the oldest first, but for those in some regions."""
+    found = living(session, experiment, session.holdings(experiment).without(without), only="instance")
     if not found:
         session.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -269,11 +269,22 @@ class Removal:
 
 
 def remove_everything(
-    session: Session, experiment: str, report: Report, known: Holdings | None = None, awaits: Awaits = warn_of_wait
-) -> Removal:
-    """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why."""
-    held = known or session.holdings(experiment)
-    removal = Removal(session, experiment, report, awaits, held, lambda: seen_alive(session, experiment, held))
+    session: Session, experiment: str, report: Report, known: Holdings | None = None, awaits: Awaits = warn_of_wait,
+    unseen: Mapping[str, Exception] | None = None,
+) -> Removal:  # fmt: skip
+    """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why.
+
+    In the regions that are `unseen`, for the reasons given, nothing is deleted, whether they can be seen by now or not.
+    """
+    held, shut = known or session.holdings(experiment), unseen or {}
+
+    def look() -> Responses[list[Resource]]:
+        told = seen_alive(session, experiment, held)
+        hidden = {key: shut[key[0]] for key in [*told.found, *told.failures] if key[0] in shut}
+        seen = {key: some for key, some in told.found.items() if key not in hidden}
+        return Responses(seen, {**told.failures, **hidden})
+
+    removal = Removal(session, experiment, report, awaits, held, look)
     removal.run()
     return removal
 

@@ -33,8 +33,8 @@ def take_down(session: Session, experiment: str, deleting: Report, awaits: Await
         names = living_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
         raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, names) or lives}")
-    save_volumes(session, experiment, saving)
-    removal = remove_everything(session, experiment, deleting, ever, awaits)
+    unseen = save_volumes(session, experiment, saving)
+    removal = remove_everything(session, experiment, deleting, ever, awaits, unseen)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
         raise LabError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.core.kind import Kind, Resource
@@ -48,6 +48,15 @@ class Holdings:
         there = [*self.living, *self.unknown]
         found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unsettled}
         return {name for name in found if name}
+
+    def without(self, regions: Collection[str]) -> Holdings:
+        """Return the same as if nothing were known of some regions."""
+        return replace(
+            self,
+            living=[resource for resource in self.living if resource.region not in regions],
+            unsettled=[intent for intent in self.unsettled if intent.region not in regions],
+            regions=self.regions.difference(regions),
+        )
 
     @property
     def seen(self) -> bool:
