@@ -26,6 +26,7 @@ def groups(host, name):
     return set(host.run("id", "-nG", name).stdout.split())
 
 
+@pytest.mark.every_release
 def test_a_member_gets_account_groups_shell_keys_and_sudo_and_logs_in(host_with_sshd, alice_key):
     host = host_with_sshd
     entry = {

@@ -159,6 +159,7 @@ def test_a_disk_that_carries_anything_is_never_formatted(host, disks, carried):
     assert host.run("sha256sum", device).stdout == before
 
 
+@pytest.mark.every_release
 def test_a_file_system_grows_to_a_volume_that_is_larger_than_its_snapshot(host, disks):
     device = disks(filesystem="xfs", larger=1024)  # ext4 grows in tests/vm: containers may not resize it
     done = mount(host, {"mount": "/data", "uuid": uuid(device)})

@@ -27,6 +27,7 @@ def exists(host, name):
     return host.run("getent", "passwd", name, check=False).returncode == 0
 
 
+@pytest.mark.every_release
 def test_whoever_is_no_longer_listed_cannot_log_in_and_the_home_is_kept(settled, entries, alice_key, bob_key):
     settled.as_user("bob", "echo precious > ~bob/results")
     told = settled.accounts(without_bob(entries))

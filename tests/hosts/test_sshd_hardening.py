@@ -31,6 +31,7 @@ def effective(host, *match):
     return host.run("sshd", "-T", *match).stdout.splitlines()
 
 
+@pytest.mark.every_release
 def test_keys_alone_open_the_machine_though_its_image_says_otherwise(peopled, alice_key):
     assert peopled.ssh("alice", "true", password=PASSWORD).worked
     told = peopled.harden("apply", "--account", "alice")
