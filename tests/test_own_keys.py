@@ -107,7 +107,8 @@ def test_a_key_that_ssh_would_be_offered_by_the_users_own_configuration_is_seen(
 
 
 @pytest.mark.parametrize(
-    "text", ["PKCS11Provider /usr/lib/opensc.so\n", "IdentityAgent /run/%%n/agent\n", "Nonsense yes\n"]
+    "text",
+    ["PKCS11Provider /usr/lib/opensc.so\n", "IdentityAgent /run/%%n/agent\n", "ProxyCommand eice %h\n", "Nonsense\n"],
 )
 def test_nothing_is_said_of_keys_that_cannot_be_seen_from_outside(asked, text):
     assert asked(text) is None

@@ -17,6 +17,10 @@ Settings = Mapping[str, Sequence[str]]
 """What ssh's configuration comes to for a host: values by lower-case keywords (`ssh -G`)."""
 
 
+UNSEEN = ("pkcs11provider", "proxycommand")
+"""What may have keys, or have some let in (EC2 Instance Connect), of which ssh does not tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeysHere:
     """What ssh has to log in with: fingerprints in the agent, and files."""
@@ -71,7 +75,7 @@ def keys_here(config: Path, host: str) -> KeysHere | None:
     """Return what ssh has for a host by a configuration; None where it has more than can be seen from outside."""
     settings = _settings(config, host)
     agent = _agent(settings)
-    if not settings or agent is None or settings.get("pkcs11provider", ["none"]) != ["none"]:
+    if not settings or agent is None or any(settings.get(unseen, ["none"]) != ["none"] for unseen in UNSEEN):
         return None
     named = [Path(path.replace("%%", "%")).expanduser() for path in settings.get("identityfile", ())]
     in_agent = () if agent == "none" else agent_fingerprints(agent)
