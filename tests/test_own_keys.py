@@ -13,7 +13,7 @@ from scripts.core.hosts.own_keys import KeyFile, key_files, own_key_files
 from scripts.core.lab.public_key import fingerprint
 
 OPENSSH = ["-t", "ed25519"]
-PEM = ["-t", "rsa", "-b", "2048", "-m", "PEM"]
+PEM = ["-t", "ecdsa", "-m", "PEM"]
 PKCS8 = ["-t", "ecdsa", "-m", "PKCS8"]
 
 

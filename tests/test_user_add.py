@@ -4,12 +4,14 @@ import subprocess
 import tomllib
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.core.errors import LabError
+from scripts.core.lab import toml_writing
 from scripts.core.lab.config import Member, load_members
 from scripts.core.lab.key_files import ENCODINGS, keys_in
 from scripts.core.lab.member_files import add, add_keys
@@ -91,13 +93,44 @@ def test_a_key_is_added_to_a_members_file_and_all_else_stays_as_it_was(lab, user
     assert file.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_that_was_changed_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+HEAD = st.sampled_from(["", "# a\n", "uid = 4001\n", 'groups = [ "sudo" ] # b\n'])
+SPACE = st.sampled_from(["", " ", "\n", "\n  # c\n    ", "  \n\t"])
+
+
+@given(HEAD, SPACE, SPACE, st.booleans(), SPACE, st.sampled_from(["", "# d", "\nshell = '/bin/zsh'\n[other]\n"]))
+def test_a_key_is_added_whatever_the_file_looks_like(head, first, last, comma, more, rest):
+    text = f"{head}keys =[{first}'{KEY}'{',' if comma else ''}{last if not more.strip() else more}]{rest}"
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        path = directory / "members/bob.toml"
+        path.parent.mkdir()
+        path.write_text(text)
+        try:
+            member = load_members(directory)["bob"]
+        except LabError:
+            return
+        add_keys(directory, "bob", member, [f"{OTHER} {ROCKET}"])
+        assert set(load_members(directory)["bob"].keys) == {KEY, f"{OTHER} {ROCKET}"}
+        assert all(part.strip() in path.read_text() for part in (head, rest, first, last, more) if part in text)
+
+
+def test_a_file_that_was_changed_meanwhile_or_would_say_something_else_is_left_as_it_is(tmp_path, monkeypatch):
     path = tmp_path / add(tmp_path, "bob", [KEY])
-    member = Member(keys=[KEY])
-    monkeypatch.setattr("scripts.core.lab.toml_writing.load", lambda *_, **__: path.write_text("shell = 1\n"))
+    member, load = Member(keys=[KEY]), toml_writing.load
+
+    def changing(*given, **named):
+        path.write_text("shell = 1\n")
+        return load(*given, **named)
+
+    monkeypatch.setattr(toml_writing, "load", changing)
     with pytest.raises(LabError, match="was changed meanwhile"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert path.read_text() == "shell = 1\n"
+    monkeypatch.setattr(toml_writing, "load", load)
+    path.write_text(before := f"keys = ['{KEY}']\nuid = 4001\n")
+    with pytest.raises(LabError, match="could not be written so that it reads as it is meant; edit it by hand"):
+        add_keys(tmp_path, "bob", member, [OTHER])
+    assert [file.read_text() for file in path.parent.iterdir()] == [before]
 
 
 @pytest.mark.parametrize(
@@ -142,10 +175,10 @@ def keygen(path, *options):
 PRIVATE = {
     "openssh": ["-t", "ed25519", "-N", ""],
     "locked": ["-t", "ed25519", "-N", "a passphrase", "-a", "1"],
-    "pem": ["-t", "rsa", "-b", "2048", "-m", "PEM", "-N", ""],
+    "pem": ["-t", "ecdsa", "-m", "PEM", "-N", ""],
     "locked-pem": ["-t", "ecdsa", "-m", "PEM", "-N", "a passphrase"],
     "pkcs8": ["-t", "ecdsa", "-m", "PKCS8", "-N", ""],
-    "locked-pkcs8": ["-t", "rsa", "-b", "2048", "-m", "PKCS8", "-N", "a passphrase"],
+    "locked-pkcs8": ["-t", "ecdsa", "-m", "PKCS8", "-N", "a passphrase"],
 }
 
 
@@ -168,15 +201,21 @@ def test_a_private_key_is_named_with_the_way_to_its_public_key_and_never_repeate
     assert public.read_text().split()[:2] == made.split()[:2]
 
 
-@pytest.mark.parametrize(("form", "said"), [("RFC4716", "SSH2"), ("PEM", "PKCS #1"), ("PKCS8", "PKCS #8")])
-def test_a_public_key_of_another_form_is_named_with_the_command_that_converts_it(lab, tmp_path, form, said, user_add):
-    path = keygen(tmp_path / "k", "-t", "rsa", "-b", "3072", "-N", "")
-    other = subprocess.run(["ssh-keygen", "-e", "-m", form, "-f", path], capture_output=True, check=True).stdout
-    line = user_add(other, "bob.pub").error
-    assert said in line
-    subprocess.run(["sh", "-c", line.partition("`")[2].partition("`")[0]], check=True)
-    assert lab.run("user_add", NAME="bob", KEY=line.partition("KEY=")[2].split()[0]).code == 0
-    assert bob(lab)[0].split()[1] == path.with_name("k.pub").read_text().split()[1]
+@pytest.fixture(scope="session")
+def short_rsa(tmp_path_factory):
+    """An RSA key, which is long to make."""
+    return keygen(tmp_path_factory.mktemp("rsa") / "k", "-t", "rsa", "-b", "2048", "-N", "")
+
+
+def test_a_public_key_of_another_form_is_named_with_the_command_that_converts_it(lab, user_add, short_rsa):
+    for form, said in {"RFC4716": "SSH2", "PEM": "PKCS #1", "PKCS8": "PKCS #8"}.items():
+        exported = ["ssh-keygen", "-e", "-m", form, "-f", short_rsa]
+        line = user_add(subprocess.run(exported, capture_output=True, check=True).stdout, "bob.pub").error
+        assert said in line
+        subprocess.run(["sh", "-c", line.partition("`")[2].partition("`")[0]], check=True)
+        converted = Path(line.partition("KEY=")[2].split()[0])
+        assert converted.read_text().split()[1] == short_rsa.with_name("k.pub").read_text().split()[1]
+    assert lab.run("user_add", NAME="bob", KEY=str(converted)).code == 0
 
 
 BODY = "AAAAB3NzaC1yc2EAAAADAQABAAABgQC7vbqajDhA"
@@ -250,9 +289,8 @@ def test_a_private_key_in_the_place_of_a_files_name_is_not_repeated(lab, tmp_pat
         assert text.splitlines()[2][:20] not in line
 
 
-def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path):
-    path = keygen(tmp_path / "k", "-t", "rsa", "-b", "2048", "-N", "")
-    ended = lab.run("user_add", NAME="first.last", KEY=f"{path}.pub")
+def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path, short_rsa):
+    ended = lab.run("user_add", NAME="first.last", KEY=f"{short_rsa}.pub")
     assert "is an RSA key of 2048 bits: enough until 2030" in ended.out
     assert "first.last" in load_members(lab.path)
     made = lab.run("user_add", NAME="other.one", HOME=str(tmp_path))

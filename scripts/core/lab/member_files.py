@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Member
 from scripts.core.lab.public_key import fingerprint
-from scripts.core.lab.toml_writing import document_text, rewrite, write_new
+from scripts.core.lab.toml_writing import document_text, rewrite, with_texts, write_new
 from scripts.core.whole_file import exists, read_text
 
 
@@ -35,7 +36,8 @@ def new_key_pair(name: str) -> Path:
 def add(directory: Path, name: str, keys: Sequence[str]) -> str:
     """Write a new member's file, and return its path in the lab. Raises LabError."""
     file = f"members/{name}.toml"
-    write_new(directory / file, document_text({"keys": list(keys)}), Member, shown_as=file)
+    text = document_text({"keys": list(keys)})
+    write_new(directory / file, text, Member, shown_as=file, says=Member(keys=list(keys)))
     return file
 
 
@@ -48,15 +50,13 @@ def add_keys(directory: Path, name: str, member: Member, keys: Sequence[str]) ->
     new = [key for key in keys if fingerprint(key) not in known]
     if not new:
         return None
-    import tomlkit
-
     file = f"members/{name}.toml"
     before = read_text(directory / file)
-    document = tomlkit.parse(before)
-    if "keys" not in document:
+    if "keys" not in tomllib.loads(before):
         raise LabError(f"members/{name}.pub: has {name}'s keys, a line each; add the new one there")
-    document["keys"].extend(new)
-    rewrite(directory / file, before, tomlkit.dumps(document), Member, shown_as=file)
+    after, is_last = with_texts(before, "keys", new)
+    keys = [*member.keys, *new] if is_last else [*new, *member.keys]
+    rewrite(directory / file, before, after, member.model_copy(update={"keys": keys}), shown_as=file)
     return file
 
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
 from scripts.core.errors import LabError
 from scripts.core.lab.toml_file import load
-from scripts.core.whole_file import drafted, read_content
+from scripts.core.whole_file import drafted, read_text
+
+if TYPE_CHECKING:
+    import tomlkit.items
 
 
 def toml_text(value: Any) -> str:
@@ -38,11 +42,35 @@ def document_text(values: Mapping[str, Sequence[str]]) -> str:
     return tomlkit.dumps(document)
 
 
-def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str) -> None:
-    """Write a file that is not there yet. Raises LabError where it is, or could not be read as `model`."""
+def with_texts(document: str, key: str, texts: Sequence[str]) -> tuple[str, bool]:
+    """Return a TOML document with more texts in a list of it, all else as it was, and whether they are its last.
+
+    They go to its end, unless tomlkit would write them into a comment that stands there: then to its beginning.
+    """
+    import tomlkit
+
+    for is_last in (True, False):
+        changed = tomlkit.parse(document)
+        array = cast("tomlkit.items.Array", changed[key])
+        for number, text in enumerate(texts):
+            array.insert(len(array) if is_last else number, text)
+        if not is_last or _list_in(tomlkit.dumps(changed), key) == [*_list_in(document, key), *texts]:
+            break
+    return tomlkit.dumps(changed), is_last
+
+
+def _list_in(document: str, key: str) -> list[Any]:
+    try:
+        return list(tomllib.loads(document)[key])
+    except tomllib.TOMLDecodeError:
+        return []
+
+
+def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str, says: BaseModel | None = None) -> None:
+    """Write a file that is not there yet. Raises LabError where it is, or is not read as a `model` that `says` this."""
     try:
         path.parent.mkdir(exist_ok=True)
-        with _readable_draft(path, text, model, shown_as) as draft:
+        with _readable_draft(path, text, model, shown_as, says) as draft:
             os.link(draft, path)  # whole, and never over another
     except FileExistsError as problem:
         raise LabError(f"{shown_as}: exists already; edit it, or take another name") from problem
@@ -50,13 +78,16 @@ def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str) -
         raise LabError(f"{shown_as}: can't be written: {problem.strerror}") from problem
 
 
-def rewrite(path: Path, before: str, after: str, model: type[BaseModel], *, shown_as: str) -> None:
-    """Put a text in the place of the one that a file had. Raises LabError, also where somebody changed it meanwhile."""
+def rewrite(path: Path, before: str, after: str, says: BaseModel, *, shown_as: str) -> None:
+    """Put a text that `says` this in the place of the one that a file had.
+
+    Raises LabError, also where somebody changed the file meanwhile.
+    """
     try:
         place = path.resolve()  # git may have brought a link
-        with _readable_draft(place, after, model, shown_as) as draft:
+        with _readable_draft(place, after, type(says), shown_as, says) as draft:
             draft.chmod(stat.S_IMODE(place.stat().st_mode))
-            if read_content(place).decode("utf-8-sig") != before:
+            if read_text(place) != before:
                 raise LabError(f"{shown_as}: was changed meanwhile; run the command again")
             draft.replace(place)
     except OSError as problem:
@@ -64,9 +95,12 @@ def rewrite(path: Path, before: str, after: str, model: type[BaseModel], *, show
 
 
 @contextmanager
-def _readable_draft(path: Path, text: str, model: type[BaseModel], shown_as: str) -> Iterator[Path]:
+def _readable_draft(
+    path: Path, text: str, model: type[BaseModel], shown_as: str, says: BaseModel | None
+) -> Iterator[Path]:
     with drafted(path, text.encode()) as draft:
-        load(draft, model, shown_as=shown_as)
+        if load(draft, model, shown_as=shown_as) != says and says is not None:
+            raise LabError(f"{shown_as}: could not be written so that it reads as it is meant; edit it by hand")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         yield draft
