@@ -6,7 +6,7 @@ import time
 import pytest
 
 from scripts.core.errors import LabError
-from scripts.core.hosts import ssh_call
+from scripts.core.hosts import remote, ssh_call
 from scripts.core.hosts.host_accounts import HostAccounts
 from scripts.core.hosts.member_accounts import Account, AccountsDocument
 from scripts.core.hosts.remote import Failed, NotOurShell, Unreachable
@@ -72,8 +72,7 @@ def test_each_login_shell_with_the_noisiest_start_up_files_runs_programs_as_they
         make_noisy(host, shell)
         way = there()
         assert way.run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID, shell
-        with pytest.raises(Failed, match=r"^there: python3 ended with 3: why it failed$"):
-            way.run_as_oneself("import sys\nprint('why it failed', file=sys.stderr)\nsys.exit(3)")
+        make_noisy(host, shell, BANNER)  # which costs less
         told = AccountsDocument(members={"carol": account} | {f"member{n}": account for n in range(number + 1)})
         accounts = HostAccounts(way, lambda _: None)
         assert accounts.apply(told) > 0, shell
@@ -177,6 +176,39 @@ def test_an_ssh_configuration_that_is_made_for_terminals_changes_no_call(carol, 
     with pytest.raises(NotOurShell):
         way.run("true")
     assert [path.name for path in tmp_path.iterdir()] == ["config"], "nothing ran here, and no connection is shared"
+
+
+def test_of_a_program_that_fails_the_last_words_are_told_whatever_else_is_on_standard_error(carol):
+    host, there = carol
+    make_noisy(host, "/bin/bash")
+    with pytest.raises(Failed, match=r"^there: python3 ended with 3: why it failed$"):
+        there().run_as_oneself("import sys\nprint('why it failed', file=sys.stderr)\nsys.exit(3)")
+    with pytest.raises(Failed, match=r"^there: python3 ended with 143$"):
+        there().run_as_oneself("import os\nos.kill(os.getpid(), 15)")
+
+
+def test_where_sudo_wants_a_password_it_is_asked_for_once_the_host_is_ready_for_it(carol, monkeypatch):
+    host, there = carol
+    make_noisy(host, "/bin/bash", BANNER)
+    rule, lecture = "/etc/sudoers.d/ec2-lab-carol", "/etc/sudoers.d/lecture"
+    before = host.path(rule).read_text()
+    host.write(rule, "carol ALL=(ALL:ALL) ALL\n", mode=0o440)
+    host.write(lecture, "Defaults lecture=always, timestamp_timeout=0, passwd_tries=1\n", mode=0o440)
+    host.run("chpasswd", text="carol:correct horse\n")
+    try:
+        asked = []
+        monkeypatch.setattr(remote, "_password_of", lambda name: asked.append(name) or "correct horse")
+        assert there().run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
+        assert asked == ["there"]
+        with pytest.raises(Failed, match=r"^there: sudo wants a password there; an administrator"), there().holding(""):
+            pass
+        monkeypatch.setattr(remote, "_password_of", lambda _: "wrong")
+        with pytest.raises(Failed, match=r"^there: python3 never began .*incorrect password attempt"):
+            there().run_as_root(PROGRAM)
+    finally:
+        host.write(rule, before, mode=0o440)
+        host.path(lecture).unlink()
+        host.run("passwd", "--delete", "carol")
 
 
 def test_the_way_leads_through_a_jump_host_of_the_users(carol):
