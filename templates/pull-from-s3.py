@@ -74,6 +74,8 @@ def why(target: pathlib.Path, name: str) -> str:
 
 def main(source: str, directory: str) -> int:
     """Fetch and compare; 1 if anything is missing, of another size, or more than there should be."""
+    for name in ("AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS"):
+        os.environ.setdefault(name, "5")  # where credentials come from; the AWS CLI tries it once, for a second
     target, failed = pathlib.Path(directory), ""
     try:
         fetch(source, target)
