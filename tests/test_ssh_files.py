@@ -50,6 +50,20 @@ def test_in_a_lab_that_is_a_home_the_users_own_configuration_stays(lab):
     assert (lab.path / ".ssh/config").read_text() == "Host mine\n"
 
 
+def test_a_private_key_goes_first_and_its_public_half_with_it_unless_that_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    keys = [tmp_path / ".ssh" / name for name in ("beside", "alone", "elsewhere")]
+    for key in keys:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    beside, alone, elsewhere = (key.with_suffix(".pub").read_text().strip() for key in keys)
+    keys[1].with_suffix(".pub").unlink()
+    keys[2].unlink()
+    files = SshFiles(tmp_path / "lab")
+    offered = identities(files, [elsewhere, alone, beside])
+    assert offered == [keys[1], keys[0], files.public_half(elsewhere), files.public_half(alone)]
+
+
 @pytest.mark.parametrize("name", ['a "key"', "a\\key", "a\nkey", "a\udcffkey", "${HOME}"])
 def test_a_key_of_a_name_that_ssh_can_not_be_told_is_left_to_the_agent(tmp_path, monkeypatch, name):
     monkeypatch.setenv("HOME", str(tmp_path))

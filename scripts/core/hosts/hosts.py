@@ -96,11 +96,15 @@ def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mappin
 def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
     """Return what ssh is to offer for a member's keys: the private ones that are here, and of others the public half.
 
-    The private half of those may be in an agent, a token's or a password manager's for one.
+    The private half of those may be in an agent, a token's or a password manager's for one. Without a public half
+    beside a private key that has a passphrase, not every ssh knows that the agent has it.
     """
     here = {one.fingerprint: one.path for one in own_key_files() if can_name(one.path)}
-    known = [here[fingerprint(key)] for key in keys if fingerprint(key) in here]
-    return known + [files.public_half(key) for key in keys if fingerprint(key) not in here]
+    private = {key: here[fingerprint(key)] for key in keys if fingerprint(key) in here}
+    alone = [
+        key for key in keys if key not in private or not exists(private[key].with_name(f"{private[key].name}.pub"))
+    ]
+    return [*private.values(), *map(files.public_half, alone)]
 
 
 def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Reach]:
