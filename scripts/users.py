@@ -36,19 +36,16 @@ def users(
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
-    heard, failures = telling(console), []
+    heard, failures = telling(console), list[str]()
     with open_session("users") as session:
         wanted = document(session.members(), session.lab.accounts)
         if not wanted.members:
             raise LabError("members/: is empty; `make user-add NAME=alice` adds a member")
         wanted = for_member(wanted, name, password)
         for machine in hosts_named(session, host):
-            accounts = HostAccounts(machine, heard)
-            try:
-                changed = accounts.apply(wanted, check=check, purge=purge, adopt=adopt)
-                changed += not accounts.is_hardened() if check else accounts.harden()
-            except LabError as failure:
-                failures.append(str(failure))
+            changed, problems = HostAccounts(machine, heard).bring_to(wanted, check=check, purge=purge, adopt=adopt)
+            failures += problems
+            if problems:
                 continue
             would = "would change" if check else "changed"
             said = f"{changed} {would}" if changed else "nothing to change"

@@ -2,7 +2,7 @@
 """Bring a machine to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over ssh.
 
     accounts [--check] [--purge] [--adopt] [--console] DOCUMENT.json|-
-    accounts --as-sent [--console] DOCUMENT.json    one that came with this program, from where it was checked
+    accounts --at-boot DOCUMENT.json    one that came with this program, from where it was checked: lines for people
 
     --check    say what would change, and change nothing
     --purge    delete who is no longer listed, home included
@@ -13,6 +13,7 @@
      "make_groups": ["docker"],          made where they are absent; other absent groups are skipped
      "only": ["alice"],                  apply to these alone, and lock nobody for not being listed
      "removed": ["bob"],                 lock these, listed or not by `only`
+     "reserved": [4002],                 uids of members who are not listed: given to nobody else
      "passwords": {"alice": "…"}}        over standard input alone; to be changed at the first login
 
 What is made here is marked in /var/lib/ec2-lab/accounts.json, root's own, with the groups that were given: of marked
@@ -28,7 +29,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import grp
+import itertools
 import json
 import os
 import pathlib
@@ -51,10 +55,16 @@ from scripts.core.login_names import IMAGE_USERS, LOGIN, valid_login
 LAB = "ec2-lab"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SUDOERS = pathlib.Path("/etc/sudoers.d")
+SKELETON, DEFAULT_SHELL = "/etc/skel", "/bin/bash"
+SELINUX = pathlib.Path("/sys/fs/selinux/enforce")
+"""There where SELinux is on, whether it enforces or not."""
+READABLE_LABEL = r":(ssh_home_t|user_home_t|nfs_t|cifs_t|fusefs_t|ecryptfs_t|autofs_t):"
+"""What sshd may read keys from by SELinux's policy, of network file systems where its booleans allow it."""
 LOCK = "/run/ec2-lab-accounts.lock"
 MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
 
-FIRST_UID = 1000
+FIRST_UID, LAST_UID = 1000, 60000
+"""Of people; a member may name a greater one."""
 NOBODY = {65534, 65535, 2**32 - 1}
 
 KEY_IN_A_LINE = r"(?:^|\s)((?:ssh|ecdsa|sk)-[a-z0-9@.-]+)\s+(AAAA[A-Za-z0-9+/]+={0,2})"
@@ -70,6 +80,8 @@ RULES = {"nopasswd": "{} ALL=(ALL:ALL) NOPASSWD: ALL\n", "password": "{} ALL=(AL
 
 PATIENCE = 10
 """Seconds for anything that waits for a user's home or processes."""
+LONGEST_MOUNT = 90
+"""Seconds, at boot, for a volume with homes to be mounted."""
 
 
 class Refused(Exception):
@@ -105,6 +117,13 @@ class Document:
     only: frozenset[str] | None
     removed: tuple[str, ...]
     passwords: dict[str, str] = field(repr=False)
+    reserved: tuple[int, ...] = ()
+    at_boot: bool = False
+    """Whether it came with the boot: homes may be mounted in a while, and no keys are looked at before they are set."""
+
+    def named_uids(self) -> frozenset[int]:
+        """Return the uids that members name, here or elsewhere."""
+        return frozenset(self.reserved).union(one.uid for one in self.members.values() if one.uid is not None)
 
 
 def read_document(text: str, *, secrets: bool) -> Document:
@@ -113,7 +132,7 @@ def read_document(text: str, *, secrets: bool) -> Document:
         given = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise Refused(f"the document is not JSON: {problem}") from problem
-    parts = {"members", "make_groups", "only", "removed", "passwords"}
+    parts = {"members", "make_groups", "only", "removed", "passwords", "reserved"}
     if not isinstance(given, dict) or not isinstance(given.get("members"), dict) or given.keys() - parts:
         raise Refused(f"the document is an object with `members`, and of {', '.join(sorted(parts - {'members'}))}")
     passwords = given.get("passwords") or {}
@@ -135,6 +154,7 @@ def read_document(text: str, *, secrets: bool) -> Document:
         only=None if only is None else frozenset(names(only, "only")),
         removed=names(given.get("removed", []), "removed"),
         passwords=passwords,
+        reserved=uids(given.get("reserved", []), members.values()),
     )
     if unknown := sorted(({*passwords} | (document.only or set())) - given["members"].keys()):
         raise Refused(f"{shown(unknown[0])} is named in `only` or `passwords`, and is no member")
@@ -150,7 +170,7 @@ def document_as_sent(text: str) -> Document:
         name: Member(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
         for name, entry in given["members"].items()
     }
-    return Document(members, {}, tuple(given["make_groups"]), None, (), {})
+    return Document(members, {}, tuple(given["make_groups"]), None, (), {}, tuple(given["reserved"]), at_boot=True)
 
 
 def member(name: str, entry: object) -> Member:
@@ -179,6 +199,16 @@ def names(given: object, where: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not re.fullmatch(LOGIN, name):
             raise Refused(f"{shown(name)} in `{where}` is no name of a user or group")
     return tuple(dict.fromkeys(given))
+
+
+def uids(reserved: object, members: Iterable[Member]) -> tuple[int, ...]:
+    """Return the reserved uids if they are numbers, and if no two members name one uid. Raises Refused."""
+    if not isinstance(reserved, list) or any(type(uid) is not int for uid in reserved):
+        raise Refused("`reserved` is a list of uids")
+    for one, other in itertools.combinations(members, 2):
+        if one.uid is not None and one.uid == other.uid:
+            raise Refused(f"{one.name} and {other.name} both name uid {one.uid}: give one of them another")
+    return tuple(reserved)
 
 
 def refuse_as_said(rule: Callable[[str], str], text: Any) -> str:
@@ -254,26 +284,39 @@ class Account:
         """Whether a password opens it."""
         return not self.password.startswith(("!", "*"))
 
+    @property
+    def is_barred(self) -> bool:
+        """Whether its keys open it nowhere, or not where sshd asks no PAM, as a password of "!" alone has it."""
+        return self.expired or (self.password != "" and not self.password.strip("!"))
+
 
 @dataclass(frozen=True)
 class Machine:
     """The facts that a plan is made from."""
 
     accounts: dict[str, Account]
-    groups: frozenset[str]
+    groups: dict[str, int]
     rules: dict[str, str]
     """The lab's sudo rules by account."""
     marked: frozenset[str] = frozenset()
     """Names with marks, also of accounts that are gone or are others by now."""
-    shells: frozenset[str] = frozenset()
-    """Of the shells asked for, those installed."""
+    shells: dict[str, str] = field(default_factory=dict)
+    """Why a shell asked for can't be had; nothing where it is installed."""
     elsewhere: frozenset[str] = frozenset()
     """Of the names asked for, those that a directory service has."""
+    uids: dict[int, str] = field(default_factory=dict)
+    """Of the uids asked for, those that somebody has, a directory service's too, and who."""
+    homes: dict[str, int] = field(default_factory=dict)
+    """What is in the directory of homes, and who owns it."""
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Why nothing can be written to a member's home."""
     mounts: tuple[str, ...] = ()
     processes: dict[int, int] = field(default_factory=dict)
     """How many processes a uid has."""
-    sudo: bool = True
+    no_sudo: str = ""
+    """Why no sudo rule would count."""
     caller: str | None = None
+    at_boot: bool = False
 
     def is_ours(self, name: str) -> bool:
         """Say whether an account is the lab's."""
@@ -291,7 +334,9 @@ def look(document: Document) -> Machine:
     passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
     shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
     rules = {rule_of(path): rule_in(path) for path in SUDOERS.glob(f"{LAB}-*") if "." not in path.name}
-    marks, accounts = read_marks(), {}
+    marks, accounts, blocked, base = read_marks(), {}, {}, home_base()
+    for name in document.members.keys() - {name for name, *_ in passwd}:
+        blocked[name] = home_fault(f"{base}/{name}")
     for name, _, uid, gid, _, home, shell in passwd:
         mine = frozenset(g for g, _, number, inside in group if number == gid or name in inside.split(","))
         _, password, _, _, _, _, _, expires, _ = shadow.get(name, ["", "*", *[""] * 7])
@@ -300,19 +345,26 @@ def look(document: Document) -> Machine:
         mark = mark if mark and mark.uid == int(uid) else None
         account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine, mark=mark)
         if name in document.members or mark:
-            account = dataclasses.replace(account, key_files=key_files(account))
+            blocked[name] = home_fault(home)
+            there = not blocked[name] and os.path.isdir(home)  # noqa: PTH112
+            files = KeyFiles(home=there) if document.at_boot or not there else key_files(account)
+            account = dataclasses.replace(account, key_files=files)
         accounts[name] = account
     return Machine(
         accounts,
-        groups=frozenset(g for g, *_ in group),
+        groups={g: int(gid) for g, _, gid, _ in group},
         rules=rules,
         marked=frozenset(marks),
-        shells=frozenset(m.shell for m in document.members.values() if m.shell and installed(m.shell)),
-        elsewhere=frozenset(name for name in document.members if name not in accounts and known(name)),
-        mounts=tuple(unescaped(line.split()[4]) for line in lines_of("/proc/self/mountinfo")),
-        processes=process_counts(),
-        sudo=SUDOERS.is_dir() and shutil.which("visudo", path=PATH) is not None,
+        shells={m.shell: shell_fault(m.shell) for m in document.members.values() if m.shell},
+        elsewhere=frozenset(name for name in document.members if name not in accounts and known(pwd.getpwnam, name)),
+        uids={uid: found.pw_name for uid in document.named_uids() if (found := known(pwd.getpwuid, uid))},
+        homes={} if document.at_boot else owners_in(base),
+        blocked=blocked,
+        mounts=tuple(mounted()),
+        processes={} if document.at_boot else process_counts(),
+        no_sudo=sudo_fault(),
         caller=os.environ.get("SUDO_USER"),
+        at_boot=document.at_boot,
     )
 
 
@@ -333,8 +385,11 @@ def read_marks() -> dict[str, Mark]:
 
 
 def lines_of(path: str) -> list[str]:
-    """Return the lines of a file of the system's."""
-    return pathlib.Path(path).read_text(encoding="utf-8", errors="surrogateescape").strip("\n").split("\n")
+    """Return the lines of a file of the system's; none where there is no such file."""
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8", errors="surrogateescape").strip("\n").split("\n")
+    except FileNotFoundError:
+        return []
 
 
 def unescaped(path: str) -> str:
@@ -365,18 +420,106 @@ def rule_in(path: pathlib.Path) -> str:
     return path.read_text(errors="replace") if right else ""
 
 
-def installed(shell: str) -> bool:
-    """Say whether a shell is there to be run."""
-    return os.path.isfile(shell) and os.access(shell, os.X_OK)  # noqa: PTH113
+def shell_fault(shell: str) -> str:
+    """Return why a shell can't be given to anybody; nothing where it can."""
+    if os.path.isfile(shell) and os.access(shell, os.X_OK):  # noqa: PTH113
+        return ""
+    name = shell.rpartition("/")[2]
+    return f"{shell} is not installed ({shutil.which(name, path=PATH) or f'package {name}'})"
 
 
-def known(name: str) -> bool:
-    """Say whether the machine knows a user, from wherever."""
+def sudo_fault() -> str:
+    """Return why a rule in sudoers.d would not count; nothing where it would."""
+    absent = [program for program in ("sudo", "visudo") if not shutil.which(program, path=PATH)]
+    if absent:
+        return f"{absent[0]} is not installed (package sudo)"
+    if str(SUDOERS) in included_by("/etc/sudoers"):
+        return ""
+    return f"/etc/sudoers reads no rules from {SUDOERS}: add `@includedir {SUDOERS}` there (visudo)"
+
+
+def included_by(path: str, depth: int = 0) -> Iterator[str]:
+    """Return the directories that sudo reads rules from (sudoers(5), "Including other files")."""
+    for line in lines_of(path) if depth < 9 else ():  # noqa: PLR2004 - a file may include itself
+        if found := re.match(r'\s*[@#]include(dir)?\s+"?([^"\s]+?)/*"?\s*$', line):
+            yield from [found[2]] if found[1] else included_by(found[2], depth + 1)
+
+
+def known(look_up: Callable[[Any], Any], key: str | int) -> Any:
+    """Return the user that the machine knows by a name or a number, from wherever; None where there is none."""
     try:
-        pwd.getpwnam(name)
+        return look_up(key)
     except KeyError:
-        return False
-    return True
+        return None
+
+
+# Homes
+
+
+def home_base() -> str:
+    """Return where useradd makes homes."""
+    lines = lines_of("/etc/default/useradd")
+    return next((line[5:].rstrip("/") for line in reversed(lines) if line.startswith("HOME=/")), "/home")
+
+
+def owners_in(directory: str) -> dict[str, int]:
+    """Return the owner of everything in a directory."""
+    with contextlib.suppress(OSError), os.scandir(directory) as found:
+        return {entry.name: entry.stat(follow_symlinks=False).st_uid for entry in found}
+    return {}
+
+
+def free_uid(name: str, named: frozenset[int]) -> int:
+    """Return a uid for a member who names none: that of the home that waits for them, else one above all others'.
+
+    Never one that another member names, or that owns anybody's home: its files would be the new one's.
+    """
+    homes = owners_in(home_base())
+    waiting = homes.pop(name, 0)
+    people = {user.pw_uid for user in pwd.getpwall()} | {*homes.values()}
+    if FIRST_UID <= waiting not in people | named | NOBODY:
+        return waiting
+    taken = people | named | {group.gr_gid for group in grp.getgrall()} | {waiting}
+    above = max((uid for uid in people - named if FIRST_UID <= uid < LAST_UID), default=FIRST_UID - 1) + 1
+    return next(uid for uid in (*range(above, LAST_UID), *range(FIRST_UID, above)) if uid not in taken)
+
+
+def mounted() -> dict[str, str]:
+    """Return the type of the uppermost file system at each mount point (proc(5))."""
+    found = {}
+    for line in lines_of("/proc/self/mountinfo"):
+        of_mount, _, of_system = line.partition(" - ")
+        found[unescaped(of_mount.split()[4])] = of_system.split()[0]
+    return found
+
+
+def due() -> list[str]:
+    """Return where fstab wants something to be mounted."""
+    lines = [line.split() for line in lines_of("/etc/fstab")]
+    return [unescaped(words[1]) for words in lines if len(words) > 1 and not words[0].startswith("#")]
+
+
+def home_fault(home: str) -> str:
+    """Return why nothing can be written to a home, be it there yet or not; nothing where it can."""
+    try:
+        return str(in_child(lambda: way_to(home), of=home))
+    except Failed as problem:
+        return str(problem)
+
+
+def way_to(home: str) -> str:
+    """Return what is wrong on the way to a home; run in a child, as a network's file system may not answer."""
+    is_there = os.path.isdir(f"{home}/.")  # noqa: PTH112 - "/.": has an automounter mount it
+    real, mounts = f"{os.path.realpath(home)}/", mounted()
+    above = [point for point in {*mounts, *map(os.path.realpath, due())} if real.startswith(point.rstrip("/") + "/")]
+    nearest = max(above, key=len, default="/")
+    if mounts.get(nearest, "" if nearest == "/" else "autofs") == "autofs":
+        return f"{nearest} is not mounted, where {home} is to be; `make users` once it is"
+    if os.path.islink(home) and not is_there:  # noqa: PTH114
+        return f"{home} is a link to {real[:-1]}, which is no directory"
+    parent = os.path.dirname(home)  # noqa: PTH120
+    read_only = not is_there and os.path.isdir(parent) and not os.access(parent, os.W_OK)  # noqa: PTH112
+    return f"{parent} is read-only" if read_only else ""
 
 
 def process_counts() -> dict[int, int]:
@@ -401,18 +544,26 @@ def processes() -> Iterator[tuple[int, int]]:
 
 def as_user(account: Account, work: Callable[[], Any]) -> Any:
     """Return what `work` returns (JSON), done in a process of the user's own. Raises Failed."""
+    return in_child(work, of=account.home, user=account)
+
+
+def in_child(work: Callable[[], Any], *, of: str, user: Account | None = None) -> Any:
+    """Return what `work` returns (JSON), done in a process that is ended where `of` does not answer. Raises Failed."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         answer: dict[str, object] = {"problem": "it failed"}
         try:
-            os.initgroups(account.name, account.gid)
-            os.setgid(account.gid)
-            os.setuid(account.uid)
+            if user:
+                os.initgroups(user.name, user.gid)
+                os.setgid(user.gid)
+                os.setuid(user.uid)
             os.umask(0o077)
             answer = {"value": work()}
+        except Failed as problem:
+            answer = {"problem": str(problem)}
         except OSError as problem:
-            answer = {"problem": f"{problem.filename or ''}: {problem.strerror}"}
+            answer = {"problem": in_words(problem)}
         finally:
             with os.fdopen(writing, "wb") as pipe:
                 pipe.write(json.dumps(answer).encode())
@@ -421,7 +572,7 @@ def as_user(account: Account, work: Callable[[], Any]) -> Any:
     try:
         answer = json.loads(read_within(reading, PATIENCE) or b'{"problem": "it was ended"}')
     except TimeoutError as problem:
-        raise Failed(f"{account.home} does not answer") from problem
+        raise Failed(f"{of} does not answer") from problem
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -430,6 +581,11 @@ def as_user(account: Account, work: Callable[[], Any]) -> Any:
     if "problem" in answer:
         raise Failed(answer["problem"])
     return answer["value"]
+
+
+def in_words(problem: OSError) -> str:
+    """Return what went wrong with a file, and why where its owner is kept from what is theirs."""
+    return f"{problem.filename or ''}: {problem.strerror}{' (chattr -i?)' if problem.errno == errno.EPERM else ''}"
 
 
 def read_within(pipe: int, seconds: float) -> bytes:
@@ -445,8 +601,6 @@ def read_within(pipe: int, seconds: float) -> bytes:
 
 def key_files(account: Account) -> KeyFiles:
     """Return what is in a user's authorized_keys files."""
-    if not os.path.isdir(account.home):  # noqa: PTH112
-        return KeyFiles(home=False)
     try:
         found = as_user(account, lambda: inspect(pathlib.Path(account.home)))
     except Failed as problem:
@@ -470,6 +624,7 @@ def inspect(home: pathlib.Path) -> dict[str, list[str]]:
             lines += content.splitlines()
             faults += [f"{name} {fault}"] if fault else []
             faults += ["authorized_keys2 was there"] if name.endswith("2") and content else []
+    faults += [fault for fault in [label_fault(directory / "authorized_keys")] if fault]
     return {"lines": lines, "faults": faults}
 
 
@@ -510,6 +665,28 @@ def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         new.replace(file)
+        relabel(directory, file)
+        if fault := label_fault(file):
+            raise Failed(f"{fault}; give homes there their label: `semanage fcontext -a -e /home {home.parent}`")
+
+
+def relabel(*paths: pathlib.Path) -> None:
+    """Give files the labels that SELinux's policy has for them, without which sshd may not read keys. Raises Failed."""
+    if SELINUX.exists():
+        program = shutil.which("restorecon", path=PATH)
+        if not program:
+            raise Failed("SELinux is on, and restorecon is not installed (package policycoreutils)")
+        Run((program, *map(str, paths))).take()
+
+
+def label_fault(file: pathlib.Path) -> str:
+    """Return why SELinux would keep sshd from a file of keys; nothing where it enforces nothing, or tells nothing."""
+    try:
+        enforces = SELINUX.read_text().strip() == "1"
+        label = os.getxattr(file, "security.selinux").decode().rstrip("\0") if enforces else ""
+    except OSError:
+        return ""
+    return f"SELinux has {file} as {label.split(':')[2]}" if label and not re.search(READABLE_LABEL, label) else ""
 
 
 # What is done
@@ -537,6 +714,31 @@ class Run:
         if done.returncode:
             said = " ".join(done.stdout.split()) or f"exit {done.returncode}"
             raise Failed(f"{self.command[0]}: {said}")
+
+
+@dataclass(frozen=True)
+class MakeAccount:
+    """An account, which is on record before it is there: what a run that was killed has made is known for the lab's."""
+
+    name: str
+    shell: str
+    uid: int | None
+    named: frozenset[int] = frozenset()
+    """Uids of others."""
+
+    def take(self) -> None:
+        """Make it. Raises Failed."""
+        uid = free_uid(self.name, self.named) if self.uid is None else self.uid
+        # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!". It
+        # does not get old, nor does the account, whatever the image has for new ones.
+        command = ("useradd", "--create-home", "--user-group", "--shell", self.shell, "--password", "*")
+        command += ("--expiredate", "", "-K", "PASS_MAX_DAYS=-1", "--uid", str(uid), "--", self.name)
+        remember(self.name, Mark(uid, made=True))
+        try:
+            Run(command).take()
+        except Failed:
+            remember(self.name, None)
+            raise
 
 
 @dataclass(frozen=True)
@@ -581,11 +783,15 @@ class MakeHome:
     def take(self) -> None:
         """Make the directory, and give it away as what was made, whatever is put in its place meanwhile."""
         user = local_account(self.name)
+        os.makedirs(os.path.dirname(user.home), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
         os.mkdir(user.home, DIRECTORY_OWNER_ALONE)  # noqa: PTH102
         opened = os.open(user.home, os.O_DIRECTORY | os.O_NOFOLLOW)
         if os.fstat(opened).st_uid == 0 and not os.listdir(opened):  # noqa: PTH208
             os.fchown(opened, user.uid, user.gid)
         os.close(opened)
+        relabel(pathlib.Path(user.home))
+        if os.path.isdir(SKELETON):  # noqa: PTH112
+            as_user(user, lambda: shutil.copytree(SKELETON, user.home, symlinks=True, dirs_exist_ok=True))
 
 
 @dataclass(frozen=True)
@@ -597,19 +803,22 @@ class SetMark:
     groups: tuple[str, ...] = ()
 
     def take(self) -> None:
-        """Write all marks as a whole."""
-        marks = read_marks()
-        marks.pop(self.name, None)
-        if self.made is not None:
-            marks[self.name] = Mark(local_account(self.name).uid, self.made, self.groups)
-        MARKS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        new = MARKS.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w") as opened:  # noqa: PTH123
-            json.dump({name: dataclasses.asdict(mark) for name, mark in marks.items()}, opened, indent=1)
-            opened.flush()
-            os.fsync(opened.fileno())
-        new.replace(MARKS)
+        """Write it down."""
+        known_now = self.made is not None and Mark(local_account(self.name).uid, self.made, self.groups)
+        remember(self.name, known_now or None)
+
+
+def remember(name: str, mark: Mark | None) -> None:
+    """Write all marks as a whole, with that of one account; None removes it."""
+    marks = {**read_marks(), name: mark}
+    MARKS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = MARKS.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE), "w") as opened:  # noqa: PTH123
+        json.dump({name: dataclasses.asdict(mark) for name, mark in marks.items() if mark}, opened, indent=1)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(MARKS)
 
 
 @dataclass(frozen=True)
@@ -625,6 +834,7 @@ class SetRule:
         if self.rule is None:
             place.unlink(missing_ok=True)
             return
+        SUDOERS.mkdir(mode=0o750, exist_ok=True)
         new = SUDOERS / f".{LAB}-{self.name}.new"  # sudo reads no file with a dot in its name
         new.unlink(missing_ok=True)
         try:
@@ -665,10 +875,10 @@ class Change:
     member: str | None
     change: str
     detail: str = ""
-    steps: tuple[Run | SetKeys | MakeHome | SetMark | SetRule | EndProcesses, ...] = ()
+    steps: tuple[Run | MakeAccount | SetKeys | MakeHome | SetMark | SetRule | EndProcesses, ...] = ()
 
 
-def quietly(step: SetMark) -> Change:
+def quietly(step: SetMark | SetKeys) -> Change:
     """Return a change that nobody is told of."""
     return Change(step.name, "", "", (step,))
 
@@ -682,19 +892,19 @@ def plan(document: Document, machine: Machine, *, purge: bool, adopt: bool = Fal
     for group in wanted_groups:
         if group not in machine.groups:
             yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
-    groups = machine.groups | wanted_groups.keys()
-    for name in sorted(document.members.keys() | document.refused.keys()):
-        if document.only is not None and name not in document.only:
-            continue
-        if name in document.refused:
+    groups = machine.groups.keys() | wanted_groups.keys()
+    for name in sorted(document.refused.keys()):
+        if document.only is None or name in document.only:
             yield Change(name[:32], "problem", document.refused[name])
-        else:
-            yield from settle(document.members[name], machine, groups, document.passwords.get(name), adopt=adopt)
+    # Those who name a uid first: it is to be had yet then.
+    for member in sorted(document.members.values(), key=lambda one: (one.uid is None, one.name)):
+        if document.only is None or member.name in document.only:
+            yield from settle(member, machine, groups, document, adopt=adopt)
     yield from departures(document, machine, purge=purge)
 
 
 def settle(
-    wanted: Member, machine: Machine, groups: Iterable[str], password: str | None, *, adopt: bool
+    wanted: Member, machine: Machine, groups: Iterable[str], document: Document, *, adopt: bool
 ) -> Iterator[Change]:
     """Return the changes that bring one member's account to what is wanted."""
     account = machine.accounts.get(wanted.name)
@@ -702,27 +912,42 @@ def settle(
         yield Change(wanted.name, "problem", obstacle)
         return
     if account is None:
-        account = yield from making(wanted, machine)
+        account = yield from making(wanted, machine, document.named_uids())
     elif account.mark is None:
         yield Change(wanted.name, "adopted", f"uid {account.uid}", (SetMark(wanted.name, made=False),))
         account = dataclasses.replace(account, mark=Mark(account.uid, made=False))
-    if account.expired:
+    if account.is_barred:
         yield Change(wanted.name, "unlocked", "", unlocking(account))
     if wanted.uid not in (None, account.uid):
         yield Change(wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, files are owned by it")
-    if wanted.shell and wanted.shell not in machine.shells:
-        yield Change(wanted.name, "skipped", f"{wanted.shell} is not installed; {account.shell} stays")
-    elif wanted.shell and wanted.shell != account.shell:
-        command = ("usermod", "--shell", wanted.shell, "--", wanted.name)
-        yield Change(wanted.name, "shell set", f"{wanted.shell} (was {account.shell})", (Run(command),))
+    if not machine.at_boot:
+        yield from shell_change(wanted, account, machine)
     yield from joining(wanted, account, machine, groups)
-    yield from key_changes(account, wanted.keys)
+    if fault := machine.blocked.get(wanted.name):
+        yield Change(wanted.name, "problem", fault)
+    else:
+        yield from key_changes(account, wanted.keys, machine)
     yield from sudo_change(wanted, machine)
-    if password:
+    if not machine.at_boot:
+        yield from password_change(wanted, account, document)
+
+
+def password_change(wanted: Member, account: Account, document: Document) -> Iterator[Change]:
+    """Return the change of a member's password, or what is to be said of there being none."""
+    if password := document.passwords.get(wanted.name):
         steps = Run(("chpasswd",), f"{wanted.name}:{password}\n"), Run(("chage", "-d", "0", "--", wanted.name))
         yield Change(wanted.name, "password set", "to be changed at the first login", steps)
     elif wanted.sudo == "password" and not account.has_password:
         yield Change(wanted.name, "skipped", "sudo asks for a password, and there is none yet")
+
+
+def shell_change(wanted: Member, account: Account, machine: Machine) -> Iterator[Change]:
+    """Return the change of a member's shell."""
+    if wanted.shell and machine.shells[wanted.shell]:
+        yield Change(wanted.name, "skipped", f"{machine.shells[wanted.shell]}; {account.shell} stays")
+    elif wanted.shell and wanted.shell != account.shell:
+        command = ("usermod", "--shell", wanted.shell, "--", wanted.name)
+        yield Change(wanted.name, "shell set", f"{wanted.shell} (was {account.shell})", (Run(command),))
 
 
 def obstacle_to(wanted: Member, account: Account | None, machine: Machine, *, adopt: bool) -> str | None:
@@ -730,43 +955,55 @@ def obstacle_to(wanted: Member, account: Account | None, machine: Machine, *, ad
     if wanted.name in machine.elsewhere:
         return "this name comes from a directory service, not from /etc/passwd"
     if account is None:
-        holder = next((other.name for other in machine.accounts.values() if other.uid == wanted.uid), None)
-        if holder:
-            return f"uid {wanted.uid} is {holder}'s; not made"
-        return "this name is the system's; not made" if wanted.name in IMAGE_USERS else None
+        group = machine.groups.get(wanted.name)
+        obstacles = {
+            f"uid {wanted.uid} is {machine.uids.get(wanted.uid or 0)}'s; not made": wanted.uid in machine.uids,
+            "this name is the system's; not made": wanted.name in IMAGE_USERS,
+            f"a group has this name (gid {group}); not made (`groupdel {wanted.name}`?)": group is not None,
+            machine.blocked.get(wanted.name, ""): machine.blocked.get(wanted.name),
+        }
+        return next((why for why, holds in obstacles.items() if holds), None)
     if machine.is_protected(account):
         return "this account is the system's; not touched"
     unknown = "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
     return None if account.mark or adopt else unknown
 
 
-def making(wanted: Member, machine: Machine) -> Generator[Change, None, Account]:
+def making(wanted: Member, machine: Machine, named: frozenset[int]) -> Generator[Change, None, Account]:
     """Return the change that makes an account; gives the account as it will be."""
-    shell = wanted.shell if wanted.shell in machine.shells else "/bin/bash"
-    # Password "*": no password opens it, and sshd takes its keys even without PAM, as it would not with "!".
-    command = ["useradd", "--create-home", "--user-group", "--shell", shell, "--password", "*"]
-    command += ["--uid", str(wanted.uid)] if wanted.uid is not None else []
-    told = f"{shell}, uid {wanted.uid}" if wanted.uid is not None else shell
-    # Marked right afterwards: one that was made and not marked, in a crash between, is not touched without --adopt.
-    steps = Run((*command, "--", wanted.name)), SetMark(wanted.name, made=True)
-    yield Change(wanted.name, "made", told, steps)
+    usable = wanted.shell and not machine.shells[wanted.shell]
+    shell = wanted.shell if usable and wanted.shell else DEFAULT_SHELL
+    told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}"
+    if not machine.at_boot:
+        told += remarks(wanted, machine)
+    yield Change(wanted.name, "made", told, (MakeAccount(wanted.name, shell, wanted.uid, named),))
+    if not wanted.keys:
+        yield quietly(SetKeys(wanted.name, ()))  # /etc/skel may have some
     uid = -1 if wanted.uid is None else wanted.uid
     return Account(wanted.name, uid, -1, "", shell, mark=Mark(uid, made=True))
+
+
+def remarks(wanted: Member, machine: Machine) -> str:
+    """Return what is to be said of a uid that a member names."""
+    groups = [f", not gid {gid}, which is {group}'s" for group, gid in machine.groups.items() if gid == wanted.uid]
+    homes = sorted(name for name, uid in machine.homes.items() if uid == wanted.uid and name != wanted.name)
+    return "".join([*groups, *(f", which owns the home {name} too" for name in homes)])
 
 
 def unlocking(account: Account) -> tuple[Run, ...]:
     """Return the commands that open a locked account again, with the password it had, if any."""
     steps = [Run(("usermod", "--expiredate", "", "--", account.name))]
-    if account.password.startswith("!") and account.password.strip("!"):
-        steps.append(Run(("usermod", "--unlock", "--", account.name)))
+    if account.password.startswith("!"):
+        how = ("--unlock",) if account.password.strip("!") else ("--password", "*")
+        steps.append(Run(("usermod", *how, "--", account.name)))
     return tuple(steps)
 
 
 def joining(wanted: Member, account: Account, machine: Machine, groups: Iterable[str]) -> Iterator[Change]:
     """Return the changes that add an account to the groups it lacks, and take those away that its member lost."""
     for group in wanted.groups:
-        if group not in groups and (group != "sudo" or not wanted.sudo):  # RHEL's has another name; the rule needs none
-            yield Change(wanted.name, "skipped", f"there is no group {group}")
+        if group not in groups:
+            yield Change(wanted.name, "skipped", f"there is no group {group} yet; `make users` once there is")
     lasting = tuple(group for group in wanted.groups if group in groups)
     yield from membership(account, lasting, machine)
 
@@ -798,29 +1035,35 @@ def still_running(account: Account, machine: Machine) -> str:
     return f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
 
 
-def key_changes(account: Account, keys: tuple[str, ...]) -> Iterator[Change]:
-    """Return the changes that make these keys, and no others, open an account. The first holds the step for all."""
+def key_changes(account: Account, keys: tuple[str, ...], machine: Machine) -> Iterator[Change]:
+    """Return the changes that make these keys, and no others, open an account."""
+    if account.key_files.home or keys:
+        if not account.key_files.home:
+            yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
+        step = SetKeys(account.name, keys)
+        # At boot nobody has changed them since the image was made, and they are set without a look.
+        yield from [Change(account.name, "keys set", "", (step,))] if machine.at_boot else told_keys(account, step)
+
+
+def told_keys(account: Account, step: SetKeys) -> Iterator[Change]:
+    """Return the changes that a step makes to an account's keys, one for each key. The first holds the step for all."""
     files = account.key_files
-    if not files.home and not keys:
-        return
-    if not files.home:
-        yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
     before = dict.fromkeys(filter(None, map(fingerprint_in, files.lines)))
-    after = dict.fromkeys(map(fingerprint, keys))
+    after = dict.fromkeys(map(fingerprint, step.keys))
     told = [("key added", key) for key in after if key not in before]
     told += [("key removed", key) for key in before if key not in after]
     told += [("keys mended", fault) for fault in files.faults]
-    if not told and files.lines != keys:
+    if not told and files.lines != step.keys:
         told = [("keys mended", "authorized_keys had other lines, options or comments")]
     for number, (change, detail) in enumerate(told):
-        yield Change(account.name, change, detail, () if number else (SetKeys(account.name, keys),))
+        yield Change(account.name, change, detail, () if number else (step,))
 
 
 def sudo_change(wanted: Member, machine: Machine) -> Iterator[Change]:
     """Return the change of a member's sudo rule."""
     rule = RULES[wanted.sudo].format(wanted.name) if wanted.sudo else None
-    if rule and not machine.sudo:
-        yield Change(wanted.name, "problem", "sudo is not installed")
+    if rule and machine.no_sudo:
+        yield Change(wanted.name, "problem", machine.no_sudo)
     elif rule != machine.rules.get(wanted.name):
         yield Change(wanted.name, "sudo", wanted.sudo or "taken away", (SetRule(wanted.name, rule),))
 
@@ -859,7 +1102,7 @@ def locking(account: Account, machine: Machine) -> Iterator[Change]:
         yield Change(account.name, "locked", told, (Run(command),))
     yield from forgetting(account.name, machine)
     yield from membership(account, (), machine)
-    yield from key_changes(account, ())
+    yield from key_changes(account, (), machine)
 
 
 def purging(account: Account, machine: Machine) -> Iterator[Change]:
@@ -920,40 +1163,62 @@ def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Itera
         raise Refused("only root can change accounts")
     with open(LOCK, "w") as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield from carry_out(list(plan(document, look(document), purge=purge, adopt=adopt)), check=check)
+        deadline = time.monotonic() + LONGEST_MOUNT
+        while any((machine := look(document)).blocked.values()) and document.at_boot and time.monotonic() < deadline:
+            time.sleep(1)
+        yield from carry_out(list(plan(document, machine, purge=purge, adopt=adopt)), check=check)
+
+
+def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, int]:
+    """Print changes as they are made, and return how many there were, and how many problems."""
+    counts = {"changed": 0, "problems": 0}
+    try:
+        for change in changes:
+            if change.change:
+                print(line(change), flush=True)
+            if change.change not in ("", "skipped"):
+                counts["problems" if change.change == "problem" else "changed"] += 1
+    except (Refused, OSError, UnicodeDecodeError) as problem:
+        print(line(Change(None, "problem", str(problem))), flush=True)
+        counts["problems"] += 1
+    return counts
+
+
+def at_boot(path: str) -> int:
+    """Apply the document that came with the boot, and tell the console; 1 if there was a problem."""
+    document = document_as_sent(pathlib.Path(path).read_text(encoding="utf-8"))
+    counts = tell(apply(document, check=False, purge=False, adopt=False), people_line)
+    print(f"ec2-lab: accounts: {counts['changed']} changed, {counts['problems']} problems", flush=True)
+    return 1 if counts["problems"] else 0
 
 
 def main(arguments: list[str]) -> int:
     """Apply a document and tell what changed; 1 if there was a problem."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("--check", "--purge", "--adopt", "--as-sent", "--console"):
+    for option in ("--check", "--purge", "--adopt", "--console"):
         parser.add_argument(option, action="store_true")
     parser.add_argument("document")
     given = parser.parse_args(arguments)
-    counts = {"changed": 0, "problems": 0}
-
-    def tell(change: Change) -> None:
-        if not change.change:
-            return
-        what = {"member": change.member, "change": change.change, "detail": change.detail}
-        print(people_line(change) if given.console else json.dumps(what), flush=True)
-        if change.change != "skipped":
-            counts["problems" if change.change == "problem" else "changed"] += 1
-
-    try:
-        over_stdin = given.document == "-"
-        content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
-        text = content.decode()
-        document = document_as_sent(text) if given.as_sent else read_document(text, secrets=over_stdin)
-        for change in apply(document, check=given.check, purge=given.purge, adopt=given.adopt):
-            tell(change)
-    except (Refused, OSError, UnicodeDecodeError) as problem:
-        tell(Change(None, "problem", str(problem)))
+    counts = tell(read_and_apply(given), people_line if given.console else json_line)
     would = "would be " if given.check else ""
     summary = f"ec2-lab: accounts: {counts['changed']} {would}changed, {counts['problems']} problems"
     print(summary if given.console else json.dumps(counts), flush=True)
     return 1 if counts["problems"] else 0
 
 
+def read_and_apply(given: argparse.Namespace) -> Iterator[Change]:
+    """Read a document and bring the machine to it."""
+    over_stdin = given.document == "-"
+    content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
+    document = read_document(content.decode(), secrets=over_stdin)
+    yield from apply(document, check=given.check, purge=given.purge, adopt=given.adopt)
+
+
+def json_line(change: Change) -> str:
+    """Return a change as a line for programs."""
+    return json.dumps({"member": change.member, "change": change.change, "detail": change.detail})
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    os.umask(0o022)
+    sys.exit(at_boot(sys.argv[2]) if sys.argv[1:2] == ["--at-boot"] else main(sys.argv[1:]))

@@ -7,7 +7,9 @@
     sshd-hardening status
 
 `apply` is refused unless an account can log in with a key (--account says which one must), takes everything back where
-sshd does not accept the drop-in or does not obey it, and with --confirm-within also when nobody confirms in time.
+sshd does not accept the drop-in or does not obey it, or where it would keep out somebody whom sshd lets in now, and
+with --confirm-within also when nobody confirms in time. A member of the lab's whom sshd or PAM keeps out for another
+reason is a problem, and the setting is named. What else opens an account, as a certificate would, is a warning.
 It prints one JSON object a line, and {"changed": 0, "problems": 0} at the end; --console prints lines for people.
 Exit 1 if there was a problem.
 """
@@ -16,28 +18,37 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
+import dataclasses
 import fcntl
-import fnmatch
+import functools
+import glob
+import grp
+import ipaddress
 import json
 import os
 import pathlib
 import pwd
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
 
 DROP_IN = pathlib.Path("/etc/ssh/sshd_config.d/00-ec2-lab.conf")
 """Sorted before the image's own, as sshd takes the first value that it reads (sshd_config(5))."""
 MAIN = pathlib.Path("/etc/ssh/sshd_config")
 INCLUDE = f"Include {DROP_IN}\n"
 """The line at the top of sshd_config, where that reads no drop-ins before anything else."""
+MARKS = pathlib.Path("/var/lib/ec2-lab/accounts.json")
+"""Which accounts are the lab's; the program `accounts` writes it."""
 STATE = pathlib.Path("/var/lib/ec2-lab/sshd")
 BEFORE = STATE / "before.json"
 UNFINISHED = STATE / "unfinished"
@@ -49,6 +60,10 @@ LONGEST_KEYS = 1 << 20
 """Characters of a user's file that are looked at: it may be as long as its owner likes."""
 LONGEST_RELOAD = 10.0
 """Seconds until sshd that does not listen again is looked after."""
+LONGEST_PAM = 30.0
+"""Seconds for PAM to say of everybody whether they may enter: a directory service may not answer."""
+MOST_INCLUDES = 16
+"""How deep sshd follows Include (servconf.c)."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 SETTINGS = {
@@ -56,6 +71,8 @@ SETTINGS = {
     "PasswordAuthentication": "no",
     "KbdInteractiveAuthentication": "no",
     "ChallengeResponseAuthentication": "no",  # the same before OpenSSH 8.7, where PAM asks for passwords through it
+    "GSSAPIAuthentication": "no",
+    "HostbasedAuthentication": "no",
     "PermitEmptyPasswords": "no",
     "PermitRootLogin": "no",
 }
@@ -69,62 +86,226 @@ class Failed(Exception):
     """It can't be done, or had to be taken back, and why."""
 
 
-# What should be, from what was read
+Line = tuple[Optional[str], str, str]
+"""(member, change, detail)."""
 
 
-def reads_drop_in_first(config: str) -> bool:
-    """Say whether an sshd_config reads our drop-in before it sets anything."""
-    for line in config.splitlines():
-        words = re.split(r"[\s=]+", line.split("#")[0].strip(), maxsplit=1)
-        if words != [""]:
-            patterns = words[1].replace('"', "").split() if words[0].lower() == "include" and len(words) > 1 else []
-            return any(fnmatch.fnmatchcase(str(DROP_IN), absolute(pattern)) for pattern in patterns[:1])
-    return False
+# sshd's configuration, as it stands in its files
 
 
-def absolute(pattern: str) -> str:
-    """Return the pattern of an Include as sshd takes it: below /etc/ssh where it is relative."""
-    return pattern if pattern.startswith("/") else f"/etc/ssh/{pattern}"
+@dataclass(frozen=True)
+class Directive:
+    """A line of a configuration of sshd's."""
+
+    file: str
+    number: int
+    keyword: str
+    """In lower case."""
+    value: str
+    in_match: bool
+    """Whether it counts for some alone."""
 
 
-def settings_in(listed: str) -> dict[str, str]:
-    """Return what `sshd -T` lists, by keyword in lower case; of repeated ones the last."""
-    return dict(line.lower().split(" ", 1) for line in listed.splitlines() if " " in line)
+def directives(file: str = "", depth: int = 0, *, in_match: bool = False) -> Iterator[Directive]:
+    """Return the lines of a configuration in the order in which sshd takes them, those of included files in between."""
+    file = file or str(MAIN)
+    for number, line in enumerate((content(pathlib.Path(file)) or "").splitlines(), start=1):
+        found = re.match(r"\s*\"?([A-Za-z0-9]+)\"?(?:\s*=\s*|\s+)(.*?)\s*$", line)
+        if not found:
+            continue
+        keyword, value = found[1].lower(), found[2]
+        if keyword == "match":
+            in_match = value.lower() != "all"
+        if keyword == "include" and depth < MOST_INCLUDES:
+            for included in files_of(value):
+                yield from directives(included, depth + 1, in_match=in_match)
+        else:
+            yield Directive(file, number, keyword, value, in_match)
 
 
-def disobeyed(listed: str) -> list[str]:
-    """Return the settings that sshd would not follow, as it lists them; it knows none of older names."""
-    found = settings_in(listed)
+def files_of(patterns: str) -> Iterator[str]:
+    """Return the files that an Include names: below /etc/ssh where it is relative."""
+    for pattern in words_of(patterns):
+        yield from sorted(glob.glob(str(MAIN.parent / pattern)))  # noqa: PTH207
+
+
+def words_of(value: str) -> list[str]:
+    """Return the words of a value, which may be quoted, and end with a comment."""
+    try:
+        return shlex.split(value, comments=True)
+    except ValueError:
+        return value.split()
+
+
+def is_read_first(found: Iterable[Directive]) -> bool:
+    """Say whether our drop-in is read, for everybody, before anything else that sets what it sets."""
+    ours = {keyword.lower() for keyword in SETTINGS}
+    first = next((one for one in found if one.keyword in ours or one.file == str(DROP_IN)), None)
+    return first is not None and first.file == str(DROP_IN) and not first.in_match
+
+
+def places_of(*keywords: str) -> str:
+    """Return where these keywords stand, to be looked at, but for our own drop-in."""
+    wanted = [keyword.lower() for keyword in keywords]
+    found = [f"{one.file}:{one.number}" for one in directives() if one.keyword in wanted and one.file != str(DROP_IN)]
+    return ", ".join(found) or "sshd's own default or its command line"
+
+
+# sshd's configuration, as sshd itself says that it would follow it
+
+
+@dataclass(frozen=True)
+class Place:
+    """From where, and to where, somebody logs in."""
+
+    addr: str = "127.0.0.1"
+    host: str = "localhost"
+    laddr: str = "127.0.0.1"
+    lport: str = "22"
+
+
+def here() -> Place:
+    """Return from where whoever runs this has logged in, as the environment of a process above this one has it."""
+    process = os.getpid()
+    while process > 1:
+        with contextlib.suppress(OSError):
+            environment = read_bytes(f"/proc/{process}/environ")
+            if found := re.search(rb"(?:^|\0)SSH_CONNECTION=(\S+) \d+ (\S+) (\d+)\0", environment):
+                addr, laddr, lport = (part.decode(errors="replace") for part in found.groups())
+                return Place(addr, addr, laddr, lport)
+        process = int(read_bytes(f"/proc/{process}/stat").rpartition(b") ")[2].split()[1])
+    return Place()
+
+
+def read_bytes(path: str) -> bytes:
+    """Return what is in a file."""
+    return pathlib.Path(path).read_bytes()
+
+
+def places() -> list[Place]:
+    """Return from where logins are looked into: from here, and from wherever a Match block makes a difference."""
+    found = [here()]
+    criteria = {"address": "addr", "host": "host", "localaddress": "laddr", "localport": "lport"}
+    for one in directives():
+        words = words_of(one.value.replace("=", " ")) if one.keyword == "match" else []
+        for criterion, patterns in zip(words, words[1:]):
+            if criterion.lower() in criteria:
+                change = {criteria[criterion.lower()]: example_of(pattern) for pattern in patterns.split(",")}
+                found.append(dataclasses.replace(found[0], **change))
+    return list(dict.fromkeys(found))
+
+
+def example_of(pattern: str) -> str:
+    """Return an address or a name that a pattern of a Match block is about."""
+    return pattern.lstrip("!").partition("/")[0].replace("*", "1").replace("?", "1")
+
+
+def settings_in(listed: str) -> dict[str, list[str]]:
+    """Return what `sshd -T` lists, by keyword in lower case: the words of all its lines."""
+    found: dict[str, list[str]] = {}
+    for line in listed.splitlines():
+        keyword, _, value = line.partition(" ")
+        found.setdefault(keyword.lower(), []).extend(value.split())
+    return found
+
+
+@functools.cache
+def effective(account: str, place: Place) -> dict[str, list[str]]:
+    """Return the settings that sshd would follow for somebody who comes from a place. Raises Failed."""
+    where = ",".join(f"{key}={value}" for key, value in dataclasses.asdict(place).items())
+    return settings_in(sshd("-T", "-C", f"user={account},{where}", *options_of_running()))
+
+
+def options_of_running() -> list[str]:
+    """Return the options of the sshd that runs which count before any file: it shows them as its title."""
+    for path in ("/run/sshd.pid", "/var/run/sshd.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            title = read_bytes(f"/proc/{int(read_bytes(path))}/cmdline").replace(b"\0", b" ").decode(errors="replace")
+            found = re.findall(r" -([of]) ?(.+?)(?= -[A-Za-z]| \[|\s*$)", title)
+            return [word for letter, value in found for word in (f"-{letter}", value)]
+    return []
+
+
+def disobeyed(found: dict[str, list[str]]) -> list[str]:
+    """Return the settings, of those that sshd lists, by which not a key alone opens an account.
+
+    It knows no older names. AuthenticationMethods may ask for a key and for something that is off now.
+    """
     wanted = {keyword.lower(): value for keyword, value in SETTINGS.items()}
-    return [
-        f"{keyword} {found[keyword]}" for keyword in wanted if found.get(keyword, wanted[keyword]) != wanted[keyword]
-    ]
+    wrong = [f"{one} {' '.join(found[one])}" for one in wanted if found.get(one, [wanted[one]]) != [wanted[one]]]
+    methods = found.get("authenticationmethods", ["any"])
+    return wrong + ([] if {*methods} & {"any", "publickey"} else [f"authenticationmethods {' '.join(methods)}"])
 
 
 # Who can log in
 
 
-def openable(user: pwd.struct_passwd) -> bool:
-    """Say whether an account other than root has a login shell, is not expired and has a key."""
-    shell = pathlib.Path(user.pw_shell or "/bin/sh")
-    no_login = user.pw_uid == 0 or shell.name in ("nologin", "false", "sync") or not os.access(shell, os.X_OK)
-    return not no_login and not expired(user.pw_name) and has_key(pathlib.Path(user.pw_dir))
+@dataclass(frozen=True)
+class Shadow:
+    """What /etc/shadow says of an account."""
+
+    password: str = ""
+    expires: str = ""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the account's day has passed."""
+        return self.expires.isdigit() and int(self.expires) * 86400 <= time.time()
 
 
-def expired(name: str) -> bool:
-    """Say whether an account's day has passed."""
-    for line in pathlib.Path("/etc/shadow").read_text().splitlines():
+def shadow_of(name: str) -> Shadow:
+    """Return what /etc/shadow says of an account."""
+    for line in pathlib.Path("/etc/shadow").read_text(errors="surrogateescape").splitlines():
         fields = line.split(":")
         if fields[0] == name:
-            return fields[7].isdigit() and int(fields[7]) * 86400 <= time.time()
-    return False
+            return Shadow(fields[1], fields[7])
+    return Shadow()
 
 
-def has_key(home: pathlib.Path) -> bool:
-    """Say whether a home holds a key that opens it; sshd reads the same two files."""
-    for name in ("authorized_keys", "authorized_keys2"):
+def marked() -> dict[str, int]:
+    """Return the uids of the accounts that are the lab's by their names."""
+    try:
+        return {name: mark["uid"] for name, mark in json.loads(content(MARKS) or "{}").items()}
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return {}  # `accounts` says that it is damaged, and changes nothing
+
+
+def members() -> list[pwd.struct_passwd]:
+    """Return the accounts of the lab's that are not locked."""
+    marks = marked()
+    return [
+        user for user in pwd.getpwall()
+        if marks.get(user.pw_name) == user.pw_uid and not shadow_of(user.pw_name).is_expired
+    ]  # fmt: skip
+
+
+def others() -> list[pwd.struct_passwd]:
+    """Return the accounts that are not the lab's, and for which a key is on file."""
+    marks = marked()
+    return [
+        user for user in pwd.getpwall()
+        if user.pw_uid and marks.get(user.pw_name) != user.pw_uid and has_key(own_files(user))
+    ]  # fmt: skip
+
+
+def own_files(user: pwd.struct_passwd) -> list[str]:
+    """Return where the lab, and nearly everybody, has an account's keys."""
+    return [f"{user.pw_dir}/.ssh/{name}" for name in ("authorized_keys", "authorized_keys2")]
+
+
+def key_files(user: pwd.struct_passwd, found: dict[str, list[str]]) -> list[str]:
+    """Return the files in which sshd looks for an account's keys (sshd_config(5), TOKENS)."""
+    tokens = {"%h": user.pw_dir, "%u": user.pw_name, "%U": str(user.pw_uid), "%%": "%"}
+    patterns = [pattern for pattern in found.get("authorizedkeysfile", []) if pattern != "none"]
+    named = [re.sub("%.", lambda token: tokens.get(token[0], token[0]), pattern) for pattern in patterns]
+    return [os.path.normpath(os.path.join(user.pw_dir, name)) for name in named]  # noqa: PTH118
+
+
+def has_key(paths: Iterable[str]) -> bool:
+    """Say whether one of these files holds a key."""
+    for path in paths:
         with contextlib.suppress(OSError):
-            opened = os.open(home / ".ssh" / name, os.O_RDONLY | os.O_NONBLOCK)  # no pipe that never ends
+            opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # no pipe that never ends
             with open(opened, errors="replace") as file:  # noqa: PTH123
                 lines = file.read(LONGEST_KEYS) if stat.S_ISREG(os.fstat(opened).st_mode) else ""
             if re.search(r"^[^#\n]*(ssh|ecdsa|sk)-[a-z0-9@.-]+ AAAA", lines, re.MULTILINE):
@@ -132,14 +313,205 @@ def has_key(home: pathlib.Path) -> bool:
     return False
 
 
-def expect_a_way_in(account: str | None) -> list[str]:
-    """Return who can log in with a key. Raises Failed where nobody can, or not the account that must."""
-    able = [user.pw_name for user in pwd.getpwall() if openable(user)]
-    if account and account not in able:
-        raise Failed(f"{account} can't log in with a key (no such account, shell or key, or it is locked)")
-    if not able:
-        raise Failed("no account but root could log in with a key: make one first")
-    return able
+def kept_out(user: pwd.struct_passwd, found: dict[str, list[str]], place: Place) -> str:
+    """Return why sshd lets an account in by none of its keys, and what to do; nothing where it does."""
+    name, shell, shadow = user.pw_name, user.pw_shell or "/bin/sh", shadow_of(user.pw_name)
+    if pathlib.PurePath(shell).name in ("nologin", "false", "sync") or not os.access(shell, os.X_OK):
+        return f"the shell {shell} lets nobody in (usermod --shell /bin/bash {name})"
+    if shadow.is_expired:
+        return f"the account is expired (usermod --expiredate '' {name})"
+    if shadow.password.startswith("!") and found.get("usepam") == ["no"]:
+        return f"the password is locked, and sshd asks no PAM (usermod --password '*' {name}, or UsePAM yes)"
+    listed = own_files(user)[:1][0]
+    if name in marked() and os.path.normpath(listed) not in key_files(user, found):
+        value, where = " ".join(found.get("authorizedkeysfile", [])), places_of("AuthorizedKeysFile")
+        return f"AuthorizedKeysFile {value} ({where}) is elsewhere than {listed}: add .ssh/authorized_keys there"
+    if not has_key(key_files(user, found)):
+        return "no key is on file"
+    return barred_by_name(user, found, place)
+
+
+def barred_by_name(user: pwd.struct_passwd, found: dict[str, list[str]], place: Place) -> str:
+    """Return which list of users or groups keeps an account out; nothing where none does (allowed_user in auth.c)."""
+    groups = groups_of(user)
+    tests: list[tuple[str, Callable[[str], bool], bool]] = [
+        ("DenyUsers", lambda pattern: user_matches(pattern, user.pw_name, place), False),
+        ("AllowUsers", lambda pattern: user_matches(pattern, user.pw_name, place), True),
+        ("DenyGroups", lambda pattern: any(like(pattern, group) for group in groups), False),
+        ("AllowGroups", lambda pattern: any(like(pattern, group) for group in groups), True),
+    ]
+    for keyword, holds, needed in tests:
+        patterns = found.get(keyword.lower(), [])
+        if patterns and any(map(holds, patterns)) is not needed:
+            of_user = user.pw_name if "Users" in keyword else "a group of theirs"
+            return (
+                f"{keyword} {' '.join(patterns)} ({places_of(keyword)}) keeps them out from {place.addr}: "
+                f"{'add' if needed else 'leave out'} {of_user} there"
+            )
+    return ""
+
+
+def groups_of(user: pwd.struct_passwd) -> list[str]:
+    """Return the names of an account's groups."""
+    names = []
+    for gid in os.getgrouplist(user.pw_name, user.pw_gid):
+        with contextlib.suppress(KeyError):
+            names.append(grp.getgrgid(gid).gr_name)
+    return names
+
+
+def user_matches(pattern: str, name: str, place: Place) -> bool:
+    """Say whether a pattern of AllowUsers, USER or USER@HOST, is about an account that comes from a place."""
+    of_user, at, of_host = pattern.partition("@")
+    return like(of_user, name) and (not at or any(host_matches(one, place) for one in of_host.split(",")))
+
+
+def host_matches(pattern: str, place: Place) -> bool:
+    """Say whether a pattern is about the host or the address that somebody comes from."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(place.addr) in ipaddress.ip_network(pattern, strict=False)
+    return like(pattern, place.addr) or like(pattern.lower(), place.host.lower())
+
+
+def like(pattern: str, text: str) -> bool:
+    """Say whether a pattern of * and ? fits (ssh_config(5), PATTERNS)."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
+
+
+def besides(user: pwd.struct_passwd, found: dict[str, list[str]]) -> list[str]:
+    """Return what else than the keys in the account's own home opens it."""
+    authority, command = (found.get(one, ["none"]) for one in ("trustedusercakeys", "authorizedkeyscommand"))
+    elsewhere = [path for path in key_files(user, found) if path not in own_files(user) and has_key([path])]
+    told = [f"keys in {path} (AuthorizedKeysFile, {places_of('AuthorizedKeysFile')})" for path in elsewhere]
+    if authority != ["none"] and has_key(authority):
+        told.append(f"certificates by {authority[0]} (TrustedUserCAKeys, {places_of('TrustedUserCAKeys')})")
+    if command != ["none"]:
+        told.append(f"keys that {command[0]} tells (AuthorizedKeysCommand, {places_of('AuthorizedKeysCommand')})")
+    return told
+
+
+# What PAM says: sshd asks it for everybody, and it has rules of its own (pam_access, pam_listfile, an account's age)
+
+
+class Message(ctypes.Structure):
+    """What a module of PAM's says (struct pam_message)."""
+
+    _fields_ = (("style", ctypes.c_int), ("text", ctypes.c_char_p))
+
+
+MESSAGES, RESPONSES = ctypes.POINTER(ctypes.POINTER(Message)), ctypes.POINTER(ctypes.c_void_p)
+CONVERSE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, MESSAGES, RESPONSES, ctypes.c_void_p)
+RESPONSE_SIZE = 16
+PAM_RULES = {
+    "pam_access": "/etc/security/access.conf",
+    "pam_nologin": "/etc/nologin",
+    "pam_time": "/etc/security/time.conf",
+}
+"""Where modules have their rules."""
+PAM_TTY, PAM_RHOST, PAM_SUCCESS, PAM_NEW_AUTHTOK_REQD = 3, 4, 0, 12
+
+
+class Conversation(ctypes.Structure):
+    """Who is told what PAM's modules say (struct pam_conv)."""
+
+    _fields_ = (("converse", CONVERSE), ("data", ctypes.c_void_p))
+
+
+def pam(given: argparse.Namespace) -> list[Line]:
+    """Return for each account what PAM has against it."""
+    return [(name, "pam", refused_by_pam(given.service, given.address, name)) for name in given.names]
+
+
+def refused_by_pam(service: str, address: str, name: str) -> str:
+    """Return why PAM would not let an account in, as it says itself; nothing where it would."""
+    library, libc, heard = ctypes.CDLL("libpam.so.0"), ctypes.CDLL(None), []
+    library.pam_strerror.restype, libc.calloc.restype = ctypes.c_char_p, ctypes.c_void_p
+
+    def converse(count: int, messages: Any, responses: Any, _: Any) -> int:
+        heard.extend((messages[number].contents.text or b"").decode(errors="replace") for number in range(count))
+        responses[0] = libc.calloc(count, RESPONSE_SIZE)
+        return PAM_SUCCESS
+
+    handle, conversation = ctypes.c_void_p(), Conversation(CONVERSE(converse), None)
+    if library.pam_start(service.encode(), name.encode(), ctypes.byref(conversation), ctypes.byref(handle)):
+        return "PAM does not start"
+    library.pam_set_item(handle, PAM_TTY, b"ssh")
+    library.pam_set_item(handle, PAM_RHOST, address.encode())
+    code = library.pam_acct_mgmt(handle, 0)
+    why = library.pam_strerror(handle, code).decode(errors="replace")
+    library.pam_end(handle, code)
+    if code == PAM_SUCCESS or (code == PAM_NEW_AUTHTOK_REQD and not shadow_of(name).password.startswith(("*", "!"))):
+        return ""
+    return " ".join(" ".join([why, *heard]).split())
+
+
+@functools.cache
+def asked_of_pam(names: tuple[str, ...], service: str, place: Place) -> dict[str, str]:
+    """Return what PAM has against accounts; a process of its own asks, as PAM may not answer. Raises Failed."""
+    command = [sys.executable, "-I", os.path.abspath(__file__), "pam", service, place.addr, *names]  # noqa: PTH100
+    try:
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=LONGEST_PAM, check=False)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+    except (subprocess.TimeoutExpired, ValueError) as problem:
+        raise Failed(f"PAM (/etc/pam.d/{service}) does not say in {LONGEST_PAM:.0f} s who may log in") from problem
+    where = ", ".join(modules_of(service))
+    return {
+        line["member"]: f"PAM keeps them out from {place.addr}: {line['detail']} ({where})"
+        for line in lines if line.get("member") and line["detail"]
+    }  # fmt: skip
+
+
+def modules_of(service: str, depth: int = 0) -> list[str]:
+    """Return the modules that a service's accounts have to get past."""
+    names: list[str] = []
+    for line in (content(pathlib.Path("/etc/pam.d", service)) or "").splitlines() if depth < MOST_INCLUDES else ():
+        facility, *rest = re.sub(r"\[.*?\]", "required", line.partition("#")[0]).split() or [""]
+        if facility == "@include" or (facility == "account" and rest[:1] in (["include"], ["substack"])):
+            names += modules_of(rest[-1], depth + 1)
+        elif facility.lstrip("-") == "account" and len(rest) > 1:
+            module = pathlib.PurePath(rest[1]).stem
+            rules = re.search(r"(?:file|accessfile|conffile)=(\S+)", line)
+            names.append(" ".join(filter(None, (module, rules[1] if rules else PAM_RULES.get(module)))))
+    return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Logins:
+    """Who gets in by a key, why others do not, and what else opens an account."""
+
+    able: list[str]
+    barred: dict[str, str]
+    besides: dict[str, list[str]]
+
+
+def logins() -> Logins:
+    """Return how sshd and PAM would treat the lab's accounts, and others that have keys, from here. Raises Failed."""
+    place, people = here(), [*members(), *others()]
+    found = {user.pw_name: effective(user.pw_name, place) for user in people}
+    barred = {user.pw_name: kept_out(user, found[user.pw_name], place) for user in people}
+    asking = [name for name, why in barred.items() if not why and found[name].get("usepam") == ["yes"]]
+    if asking:
+        service = found[asking[0]].get("pamservicename", ["sshd"])[0]
+        barred.update(asked_of_pam(tuple(asking), service, place))
+    able = [name for name, why in barred.items() if not why]
+    more = {user.pw_name: besides(user, found[user.pw_name]) for user in people if user.pw_name in able}
+    return Logins(able, {name: why for name, why in barred.items() if why}, more)
+
+
+def expect_nobody_lost(before: Logins, now: Logins) -> None:
+    """Raise Failed where somebody could log in before, and not now."""
+    if lost := next((name for name in before.able if name not in now.able), None):
+        raise Failed(f"{lost} could log in no more: {now.barred.get(lost)}")
+
+
+def expect_a_way_in(found: Logins, account: str | None) -> None:
+    """Raise Failed where nobody can log in with a key, or not the account that must."""
+    if account and account not in found.able:
+        why = found.barred.get(account, "no such account, shell or key, or it is locked")
+        raise Failed(f"{account} can't log in with a key ({why})")
+    if not found.able:
+        why = "; ".join(f"{name}: {why}" for name, why in found.barred.items()) or "make one first"
+        raise Failed(f"no account but root could log in with a key: {why}")
 
 
 # sshd
@@ -170,7 +542,7 @@ def sshd(*arguments: str) -> str:
 
 def reload_sshd() -> str:
     """Make a running sshd read its configuration; return what was done. Raises Failed."""
-    pid_file = pathlib.Path(settings_in(sshd("-T"))["pidfile"])
+    pid_file = pathlib.Path(*settings_in(sshd("-T", *options_of_running()))["pidfile"])
     if os.path.isdir("/run/systemd/system"):  # noqa: PTH112
         unit = next((unit for unit in ("ssh.service", "sshd.service") if is_active(unit)), None)
         if not unit:
@@ -217,12 +589,13 @@ def wait_for(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def expect_obedience(accounts: list[str]) -> None:
+def expect_obedience(accounts: Iterable[str]) -> None:
     """Check that sshd would follow the settings, for everyone (a Match block can say otherwise). Raises Failed."""
     for account in ["root", *accounts]:
-        where = f"user={account},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22"
-        if wrong := disobeyed(sshd("-T", "-C", where)):
-            raise Failed(f"sshd would say {', '.join(wrong)} for {account}")
+        for place in places():
+            if wrong := disobeyed(effective(account, place)):
+                where = places_of(*(setting.split()[0] for setting in wrong))
+                raise Failed(f"sshd would say {', '.join(wrong)} for {account} from {place.addr} ({where})")
 
 
 # The files
@@ -252,15 +625,15 @@ def write_main(text: str) -> None:
 
 def in_place() -> bool:
     """Say whether the drop-in is there as it should be and is read first."""
-    return content(DROP_IN) == CONTENT and reads_drop_in_first(content(MAIN) or "")
+    return content(DROP_IN) == CONTENT and is_read_first(directives())
 
 
 def put() -> None:
     """Put the drop-in in place."""
+    effective.cache_clear()
     write(DROP_IN, CONTENT)
-    main = content(MAIN) or ""
-    if not reads_drop_in_first(main):
-        write_main(INCLUDE + main)
+    if not is_read_first(directives()):
+        write_main(INCLUDE + (content(MAIN) or ""))
 
 
 def remember() -> dict[str, Any]:
@@ -316,72 +689,100 @@ def disarm() -> None:
         subprocess.run(["systemctl", "stop", f"{SWITCH}.timer"], env=ENVIRONMENT, capture_output=True, check=False)
 
 
-# The commands: each returns (what changed, detail)
+# The commands: each returns its lines
 
 
-def apply(given: argparse.Namespace) -> tuple[str, str]:
+def apply(given: argparse.Namespace) -> list[Line]:
     """Put the drop-in in place, and see that sshd obeys it."""
-    able = expect_a_way_in(given.account)
+    before = logins()
+    expect_a_way_in(before, given.account)
     if in_place() and not UNFINISHED.exists():
-        expect_obedience(able)
-        return ("unchanged", "waits to be confirmed") if WAITING.exists() else ("unchanged", "")
+        expect_obedience(before.able)
+        return [*told_of(before), renewed(given.confirm_within)]
     sshd("-t")  # what is broken already is not ours to mend
-    before = remember()
+    remembered = remember()
     try:
         put()
         sshd("-t")
-        expect_obedience(able)
+        now = logins()
+        expect_obedience(before.able)
+        expect_nobody_lost(before, now)
         if given.confirm_within:
             arm(given.confirm_within)
         done = reload_sshd()
     except (Failed, OSError) as problem:
         disarm()
-        take_back(before)
+        take_back(remembered)
         reload_sshd()
         UNFINISHED.unlink()
         raise Failed(f"{problem}; everything is as it was") from problem
     UNFINISHED.unlink()
     waits = f"; taken back in {given.confirm_within} s unless confirmed" if given.confirm_within else ""
-    return "applied", f"keys alone open {', '.join(able)}; {done}{waits}"
+    alone = "" if any(now.besides.values()) else " alone"
+    return [*told_of(now), (None, "applied", f"keys{alone} open {', '.join(now.able)}; {done}{waits}")]
 
 
-def confirm(_: argparse.Namespace) -> tuple[str, str]:
+def told_of(found: Logins) -> list[Line]:
+    """Return what is to be said of members who are kept out, and of what opens accounts besides their keys."""
+    ours = {user.pw_name for user in members()}
+    lines: list[Line] = [(name, "problem", why) for name, why in found.barred.items() if name in ours]
+    for what in dict.fromkeys(what for told in found.besides.values() for what in told):
+        opened = ", ".join(name for name, told in found.besides.items() if what in told)
+        lines.append((None, "warning", f"{what} open {opened} too"))
+    return lines
+
+
+def renewed(confirm_within: int) -> Line:
+    """Return how things stand where nothing is to be done; who has not confirmed yet gets the whole time once more."""
+    if not WAITING.exists():
+        return None, "unchanged", ""
+    if confirm_within:
+        arm(confirm_within)
+    return None, "applied", "by an earlier run, and not confirmed yet"
+
+
+def confirm(_: argparse.Namespace) -> list[Line]:
     """Keep what was applied."""
     if not in_place():
         raise Failed("it is not in place: it was taken back, or never applied")
     if not WAITING.exists():
-        return "unchanged", "it was not waiting"
+        return [(None, "unchanged", "it was not waiting")]
     disarm()
-    return "confirmed", ""
+    return [(None, "confirmed", "")]
 
 
-def rollback(given: argparse.Namespace) -> tuple[str, str]:
+def rollback(given: argparse.Namespace) -> list[Line]:
     """Bring back what was before `apply`; as the switch, only if that very `apply` still waits."""
     if given.if_waiting and content(WAITING) != given.if_waiting:
-        return "unchanged", "it was confirmed"
+        return [(None, "unchanged", "it was confirmed")]
     if not BEFORE.exists():
-        return "unchanged", "nothing was applied"
+        return [(None, "unchanged", "nothing was applied")]
     take_back(json.loads(BEFORE.read_text()))
     done = reload_sshd()
     BEFORE.unlink()
     UNFINISHED.unlink(missing_ok=True)
     disarm()
-    return "rolled back", done
+    return [(None, "rolled back", done)]
 
 
-def status(_: argparse.Namespace) -> tuple[str, str]:
+def status(_: argparse.Namespace) -> list[Line]:
     """Tell how things are."""
     if not in_place():
-        return "unchanged", "not in place"
+        return [(None, "unchanged", "not in place")]
     expect_obedience([])
-    return "unchanged", "in place, waits to be confirmed" if WAITING.exists() else "in place"
+    return [(None, "unchanged", "in place, waits to be confirmed" if WAITING.exists() else "in place")]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the program's arguments."""
     whole = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     whole.add_argument("--console", action="store_true", help="print lines for people")
-    commands = whole.add_subparsers(required=True)
+    commands = whole.add_subparsers(required=True, metavar="{apply,confirm,rollback,status}")
+    asking = commands.add_parser("pam")
+    asking.add_argument("service")
+    asking.add_argument("address")
+    asking.add_argument("names", nargs="+")
+    asking.set_defaults(command=pam, after=0)
     for command in (apply, confirm, rollback, status):
         one = commands.add_parser(command.__name__, help=command.__doc__)
         one.add_argument("--console", action="store_true", default=argparse.SUPPRESS)
@@ -398,20 +799,33 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> int:
     """Run a command and tell what it did; 1 if there was a problem."""
     given = parser().parse_args(arguments)
+    if given.command is pam:
+        return tell(pam(given), console=False)
     time.sleep(given.after)
+    os.umask(0o022)
     try:
         STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
         with (STATE / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            change, detail = given.command(given)
+            lines = given.command(given)
     except (Failed, OSError) as problem:
-        change, detail = "problem", str(problem)
-    counts = {"changed": int(change not in ("unchanged", "problem")), "problems": int(change == "problem")}
-    if given.console:
-        print(f"ec2-lab: sshd: {change} {detail}".rstrip(), flush=True)
-    else:
-        print(json.dumps({"change": change, "detail": detail}), json.dumps(counts), sep="\n", flush=True)
-    return counts["problems"]
+        lines = [(None, "problem", str(problem))]
+    return tell(lines, console=given.console)
+
+
+def tell(lines: list[Line], *, console: bool) -> int:
+    """Print lines and how many there were, and return the exit status."""
+    changes = [change for _, change, _ in lines]
+    problems = changes.count("problem")
+    counts = {"changed": sum(one not in ("unchanged", "problem", "warning") for one in changes), "problems": problems}
+    for member, change, detail in lines:
+        if console:
+            print(" ".join(filter(None, (f"ec2-lab: sshd: {change}", member and f"{member}:", detail))), flush=True)
+        else:
+            print(json.dumps({"member": member, "change": change, "detail": detail}), flush=True)
+    if not console:
+        print(json.dumps(counts), flush=True)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import gzip
 import pytest
 
 from scripts.core.hosts import host_program
-from scripts.core.hosts.host_program import bare, sent, sshd_drop_in
+from scripts.core.hosts.host_program import bare, sent, sshd_drop_in, without_needless_imports
 from scripts.core.hosts.local_names import shortened
 from scripts.core.hosts.member_accounts import OVER_SSH
 from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
@@ -35,6 +35,20 @@ def test_a_bare_program_does_what_the_program_does(program):
     assert bare(source).splitlines()[0] == source.splitlines()[0] or not source.startswith("#!")
     assert '"""' not in bare(source)
     assert len(bare(source)) < len(source) * 0.8
+
+
+def test_imports_of_what_is_not_used_go_and_those_made_twice():
+    source = "#!/usr/bin/python3 -I\nfrom __future__ import annotations\nimport os.path\nimport re as r\nimport re\n"
+    source += "from typing import (\n    Any,\n    cast,\n)\nimport os.path\nimport re\ncast(re, os.path)\n"
+    assert without_needless_imports(source).splitlines() == [
+        "#!/usr/bin/python3 -I",
+        "from __future__ import annotations",
+        "import os.path",
+        "import re",
+        "from typing import cast",
+        "import os.path",
+        "cast(re, os.path)",
+    ]
 
 
 def called_otherwise(first, second):
@@ -137,9 +151,7 @@ def test_where_nothing_can_be_kept_a_program_is_sent_all_the_same(kept, tmp_path
 
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():
     accounts = sent("accounts.py", *OVER_SSH)
-    programs = (
-        accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py") + sent("write-log.py")
-    )
+    programs = accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py")
     assert len(gzip.compress(programs.encode(), 9)) < USER_DATA_LIMIT * 0.9
 
 

@@ -39,39 +39,34 @@ def key(name):
     return f"ssh-ed25519 {base64.b64encode(packed).decode()} {name}@laptop"
 
 
-def test_everything_at_once_with_twenty_members_fits_and_alone_everything_but_one(lab, cloud):
-    """With code or several nodes, all that the command needs is brought over ssh."""
+def test_everything_at_once_with_twenty_members_fits(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n')
     lab.write("experiments/full.toml", EVERYTHING)
-    lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle = "30m"', ""))
     for number in range(20):
         lab.write(f"members/member{number:02}.toml", f'keys = ["{key(f"member{number:02}")}"]\n')
-    for name in ("full", "alone"):
-        planned = lab.run("plan", EXP=name, JSON="1", MEMBER="member07")
-        requests = [event for event in planned.events if event["event"] == "request"]
-        assert len(requests) == 1, planned.err
-        text = requests[0]["cloud_init"]
-        assert ("end-when-idle" in text) == (name == "full")
-        assert ("write-log" in text) == (name == "alone")
-        assert "member07" in text, "who logs in makes the others"
-        assert len(user_data(text)) <= USER_DATA_LIMIT
+    planned = lab.run("plan", EXP="full", JSON="1", MEMBER="member07")
+    (request,) = [event for event in planned.events if event["event"] == "request"]
+    text = request["cloud_init"]
+    assert "end-when-idle" in text
+    assert "member07" in text, "who logs in makes the others"
+    assert len(user_data(text)) <= USER_DATA_LIMIT
 
 
 @pytest.mark.parametrize(
     ("program", "left_out", "callers"),
     [
         ("mount-volumes.py", volumes.OVER_SSH, {"main"}),
-        ("accounts.py", member_accounts.OVER_SSH, {"main", "departures"}),
+        ("accounts.py", member_accounts.OVER_SSH, {"look", "departures", "making", "settle", "key_changes"}),
     ],
 )
 def test_what_comes_with_the_boot_calls_nothing_that_was_left_out(program, left_out, callers):
     """Those that may call it do so only where they are told to, which nobody does at the boot."""
     rest = ast.parse(sent(program, *left_out))
     parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
-    assert not parts.keys() & set(left_out)
+    assert {name for name in parts if name in left_out} == {name for name in left_out if name.endswith("_fault")}
     called = {
         node.func.id
         for name, part in parts.items() if name not in callers
         for node in ast.walk(part) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }  # fmt: skip
-    assert not called & set(left_out)
+    assert not (called & set(left_out)) - parts.keys()

@@ -30,7 +30,8 @@ class Members(LaunchPart):
         """
         session = site.session
         first = login_name(session) if session.boot_seconds else None
-        accounts = document(made_at_boot(session.members(), first, site.experiment), session.lab.accounts)
+        members = session.members()
+        accounts = document(members, session.lab.accounts, only=made_at_boot(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
         return Share(
             cloud_init={
@@ -42,6 +43,6 @@ class Members(LaunchPart):
                     {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
                 ],
-                "runcmd": [KEYS_ON_SERIAL_CONSOLE, [PROGRAM, "--as-sent", "--console", DOCUMENT]],
+                "runcmd": [KEYS_ON_SERIAL_CONSOLE, [PROGRAM, "--at-boot", DOCUMENT]],
             }
         )

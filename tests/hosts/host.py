@@ -107,7 +107,7 @@ class Host:
 
     # Logging in
 
-    def start_sshd(self) -> None:
+    def start_sshd(self, *options: str) -> None:
         """Start sshd at a free port of 127.0.0.1, and pin its key."""
         running, log = self.path("/run/sshd.pid"), self.path(SSHD_LOG)
         while not running.exists():
@@ -115,7 +115,7 @@ class Host:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
             log.write_text("")
-            self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1", "-E", SSHD_LOG)
+            self.run("/usr/sbin/sshd", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1", "-E", SSHD_LOG, *options)
             # It writes its process id once it listens; another process may have taken the port meanwhile.
             if not holds_within(PATIENCE, lambda: running.exists() or "Cannot bind" in log.read_text()):
                 raise RuntimeError(f"sshd did not start: {log.read_text()}")

@@ -30,7 +30,7 @@ def read(document):
 
 
 def machine(*there, **more):
-    return accounts.Machine({one.name: one for one in there}, groups=frozenset({"ec2-lab", "sudo"}), rules={}, **more)
+    return accounts.Machine({one.name: one for one in there}, groups={"ec2-lab": 990, "sudo": 27}, rules={}, **more)
 
 
 def steps(change):
@@ -126,6 +126,8 @@ def test_a_fingerprint_is_the_one_that_ssh_keygen_shows(alice_key):
         {"members": {}, "make_groups": "docker"},
         {"members": {"alice": {}}, "passwords": {"alice": "a\nroot:b"}},
         {"members": {}, "passwords": {"root": "toor"}},
+        {"members": {}, "reserved": ["4001"]},
+        {"members": {"alice": {"uid": 4001}, "bob": {"uid": 4001}}},
     ],
 )
 def test_a_document_that_is_not_clear_is_refused_as_a_whole(document):
@@ -141,10 +143,7 @@ def test_a_uid_of_the_systems_is_refused(uid):
 def test_the_plan_for_a_new_member_is_the_commands_that_make_one():
     document = read({"members": {"alice": {"keys": [KEY], "groups": ["sudo"], "uid": 4001, "sudo": "nopasswd"}}})
     made, recorded, group, keys, sudo = accounts.plan(document, machine(), purge=False)
-    command, mark = steps(made)
-    assert command[:2] == ["useradd", "--create-home"]
-    assert command[-4:] == ["--uid", "4001", "--", "alice"]
-    assert mark == accounts.SetMark("alice", made=True)
+    assert steps(made) == [accounts.MakeAccount("alice", "/bin/bash", 4001, frozenset({4001}))]
     assert (recorded.change, steps(recorded)) == ("", [accounts.SetMark("alice", made=True, groups=("sudo",))])
     assert steps(group) == [["usermod", "--append", "--groups", "sudo", "--", "alice"]]
     assert steps(keys) == [accounts.SetKeys("alice", (KEY,))]
@@ -188,3 +187,23 @@ def test_two_accounts_of_one_uid_are_not_purged():
 def test_a_name_of_a_directory_service_is_a_problem():
     (change,) = accounts.plan(read({"members": {"dora": {}}}), machine(elsewhere=frozenset({"dora"})), purge=False)
     assert change.change == "problem"
+
+
+@pytest.mark.parametrize(
+    ("label", "fault"),
+    [
+        ("unconfined_u:object_r:ssh_home_t:s0", ""),
+        ("system_u:object_r:nfs_t:s0", ""),
+        ("unconfined_u:object_r:default_t:s0", "SELinux has authorized_keys as default_t"),
+        ("", ""),
+    ],
+)
+def test_a_label_that_keeps_sshd_from_the_keys_is_named_where_selinux_enforces(tmp_path, monkeypatch, label, fault):
+    enforcing = tmp_path / "enforce"
+    monkeypatch.setattr(accounts, "SELINUX", enforcing)
+    monkeypatch.setattr(accounts.os, "getxattr", lambda *_: label.encode() + b"\0", raising=False)
+    for enforces, said in (("1", fault), ("0", "")):
+        enforcing.write_text(enforces)
+        assert accounts.label_fault("authorized_keys") == said
+    enforcing.unlink()
+    assert accounts.label_fault("authorized_keys") == ""

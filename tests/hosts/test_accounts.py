@@ -110,7 +110,7 @@ def test_groups_are_exactly_the_listed_ones_and_those_that_others_gave(host, ali
     told = bring("audio", "plugdev-of-nobody")
     assert groups(host, "alice") == {"alice", "video", "audio"}
     assert told.detail("alice", "group added") == "audio"
-    assert told.detail("alice", "skipped") == "there is no group plugdev-of-nobody"
+    assert told.detail("alice", "skipped") == "there is no group plugdev-of-nobody yet; `make users` once there is"
     removed = [detail for _, change, detail in told.changes if change == "group removed"]
     assert [detail.partition(";")[0] for detail in removed] == ["sudo", "docker"]
     assert "1 of their processes still run (loginctl terminate-user alice)" in removed[0]
@@ -177,11 +177,11 @@ def test_a_home_that_is_gone_and_keys_that_root_made_are_mended(host_with_sshd, 
 
 
 def test_a_shell_that_is_not_installed_is_told_and_the_current_one_kept(host, alice_key):
-    told = host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/fish"}))
-    assert told.detail("alice", "skipped") == "/usr/bin/fish is not installed; /bin/bash stays"
+    told = host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/ksh"}))
+    assert told.detail("alice", "skipped") == "/usr/bin/ksh is not installed (package ksh); /bin/bash stays"
     told = host.accounts(members(alice={"keys": [alice_key.line], "shell": "/bin/zsh"}))
     assert told.detail("alice", "shell set") == "/bin/zsh (was /bin/bash)"
-    host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/fish"}))
+    host.accounts(members(alice={"keys": [alice_key.line], "shell": "/usr/bin/ksh"}))
     assert account(host, "alice")[-1] == "/bin/zsh"
 
 
@@ -244,7 +244,7 @@ def test_an_account_that_was_there_is_refused_until_it_is_adopted_and_one_of_the
     )
     assert host.state() == before
     told = host.accounts(members(alice=entry, ubuntu=entry, root=entry, builder=entry), "--adopt")
-    assert told.of("alice") == ["adopted", "shell set", "key added", "sudo"]
+    assert told.of("alice") == ["adopted", "unlocked", "shell set", "key added", "sudo"]
     assert told.detail("builder", "problem") == "this account is the system's; not touched"
     for name in ("root", "ubuntu"):
         assert "images have an account or a group of that name" in told.detail(name, "problem")
@@ -289,7 +289,7 @@ def test_what_comes_with_the_boot_makes_the_same_accounts_as_what_comes_over_ssh
     document = AccountsDocument(members={"alice": alice}, make_groups=["docker"]).as_json()
     host.write("/opt/ec2-lab/at-boot", sent("accounts.py", *OVER_SSH), mode=0o755)
     host.write("/etc/ec2-lab/accounts.json", document)
-    booted = host.run("/opt/ec2-lab/at-boot", "--as-sent", "--console", "/etc/ec2-lab/accounts.json")
+    booted = host.run("/opt/ec2-lab/at-boot", "--at-boot", "/etc/ec2-lab/accounts.json")
     assert "ec2-lab: alice: made /bin/zsh, uid 4001" in booted.stdout
     assert "ec2-lab: accounts: 6 changed, 0 problems" in booted.stdout
     assert host.accounts(document).summary == {"changed": 0, "problems": 0}
@@ -297,7 +297,7 @@ def test_what_comes_with_the_boot_makes_the_same_accounts_as_what_comes_over_ssh
 
 def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alice_key, bob_key):
     host = host_with_sshd
-    host.run("groupadd", "aaron")  # useradd makes no account whose group is there
+    host.run("groupadd", "aaron")  # useradd makes no account whose group is there already
     host.write("/home/berta/theirs", "")
     told = host.accounts(
         members(
@@ -310,7 +310,7 @@ def test_one_members_problem_keeps_no_other_from_being_done(host_with_sshd, alic
     )
     assert told.code == 1
     assert told.of("aaron") == ["problem"]
-    assert "group aaron exists" in told.detail("aaron", "problem")
+    assert "a group has this name (gid " in told.detail("aaron", "problem")
     assert "/home/berta belongs to uid 0" in told.detail("berta", "problem")
     assert "a key has something in front of the key" in told.detail("mallory", "problem")
     assert told.of("eve; reboot") == ["problem"]

@@ -122,11 +122,17 @@ def test_what_sshd_would_not_obey_is_taken_back(peopled, rule, said):
     assert files(peopled) == before
 
 
+KILLS_ONCE_IN_PLACE = f"""#!/bin/sh
+case "$*" in *-C*) [ ! -e {DROP_IN} ] || kill -9 $PPID ;; esac
+exec "$0.real" "$@"
+"""
+
+
 def test_an_apply_that_was_killed_is_finished_by_the_next(peopled):
     before = files(peopled)
     sshd, real = peopled.path("/usr/sbin/sshd"), peopled.path("/usr/sbin/sshd.real")
     sshd.rename(real)
-    peopled.write("/usr/sbin/sshd", '#!/bin/sh\ncase "$*" in *-C*) kill -9 $PPID ;; esac\nexec "$0.real" "$@"\n', 0o755)
+    peopled.write("/usr/sbin/sshd", KILLS_ONCE_IN_PLACE, 0o755)
     assert peopled.run("/opt/ec2-lab/sshd-hardening", "apply", check=False).stdout == ""
     real.rename(sshd)
     assert files(peopled) != before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from scripts.core import clock
@@ -56,6 +56,19 @@ def telling(console: Console) -> Heard:
     return heard
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a program that ran to its end."""
+
+    changed: int
+    problems: Sequence[Change]
+
+    def expect_no_problem(self, host: str) -> None:
+        """Raise LabError with all problems, where there are any."""
+        if self.problems:
+            raise LabError(f"{host}: {'; '.join(f'{one.member}: {one.detail}' for one in self.problems)}")
+
+
 @dataclass(frozen=True)
 class HostAccounts:
     """The accounts of one host. `heard` is told of each change as it is made."""
@@ -71,17 +84,39 @@ class HostAccounts:
         options = [option for option, is_asked in asked.items() if is_asked]
         return self._run("accounts", *options, "-", given=document.as_json().encode())
 
+    def bring_to(
+        self, document: AccountsDocument, *, check: bool, purge: bool, adopt: bool
+    ) -> tuple[int, Sequence[str]]:
+        """Bring the host to a document and its sshd to keys alone; return how many things changed, and the problems.
+
+        One member's account keeps sshd from nothing.
+        """
+        changed, problems = 0, []
+        try:
+            changed += self.apply(document, check=check, purge=purge, adopt=adopt)
+        except Unreachable as failure:
+            return 0, [str(failure)]
+        except LabError as failure:
+            problems.append(str(failure))
+        try:
+            changed += not self.is_hardened() if check else self.harden()
+        except LabError as failure:
+            problems.append(str(failure))
+        return changed, problems
+
     def harden(self, account: str | None = None) -> int:
         """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back.
 
-        Refused by the host where `account`, or else nobody, could log in then.
+        Refused by the host where `account`, or else nobody, could log in then. Raises LabError also where it is done,
+        and a member is kept out by other settings, or by PAM.
         """
         named = ["--account", account] if account else []
-        changed = self._run("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
-        if changed:
+        outcome = self._outcome("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
+        if outcome.changed:
             self._log_in_anew()
-            self._run("sshd-hardening", "confirm")
-        return changed
+            self._outcome("sshd-hardening", "confirm").expect_no_problem(self.host.name)
+        outcome.expect_no_problem(self.host.name)
+        return outcome.changed
 
     def _log_in_anew(self) -> None:
         """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises LabError."""
@@ -110,13 +145,22 @@ class HostAccounts:
         self._run("sshd-hardening", "status")
 
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
-        """Run a program of ours on the host; each of its lines is a change, the last one the sum."""
+        """Run a program of ours on the host and return how many things changed. Raises LabError on problems."""
+        outcome = self._outcome(program, *arguments, given=given)
+        outcome.expect_no_problem(self.host.name)
+        return outcome.changed
+
+    def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> Outcome:
+        """Run a program of ours on the host; each of its lines is a change, the last one the sum.
+
+        Raises LabError where it did not come to its end.
+        """
         problems: list[Change] = []
         unreadable: list[str] = []
-        total = 0
+        changed: int | None = None
 
         def line(text: str) -> None:
-            nonlocal total
+            nonlocal changed
             try:
                 told = said(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
             except LabError as problem:
@@ -128,15 +172,15 @@ class HostAccounts:
                 problems.extend([change] if change.is_problem else [])
                 self.heard(change)
             else:
-                total = told.get("changed", total)
+                changed = told.get("changed", changed)
 
         try:
             text, path = program_text(f"{program}.py"), f"/opt/ec2-lab/{program}"
             # It stays there: sshd's settings are taken back by the host itself.
             self.host.run_as_root(text, *arguments, given=given, heard=line, left_at=path, within=LONGEST_CHANGE)
-        except Failed as failure:
-            why = "; ".join(f"{problem.member}: {problem.detail}" for problem in problems)
-            raise LabError(f"{self.host.name}: {why}" if why else str(failure)) from failure
+        except Failed:
+            if changed is None or not problems:
+                raise
         if unreadable:
             raise LabError(unreadable[0])
-        return total
+        return Outcome(changed or 0, tuple(problems))

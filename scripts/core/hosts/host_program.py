@@ -60,6 +60,19 @@ def bare(source: str) -> str:
     return _less_indented(_closed_up(_without_annotations("".join(f"{line}\n" for line in lines if line))))
 
 
+def without_needless_imports(source: str) -> str:
+    """Return a program without imports of what it does not use, as annotations did, or imports twice."""
+    tree, lines = ast.parse(source), source.splitlines()
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom) and getattr(node, "module", None) != "__future__":
+            node.names = [one for one in node.names if (one.asname or one.name.partition(".")[0]) in used]
+            used -= {one.asname or one.name for one in node.names}  # of `import os.path`, nothing: `os` is imported so
+            left = ast.unparse(node) if node.names else ""
+            lines[node.lineno - 1 : node.end_lineno] = [left] + [""] * ((node.end_lineno or 0) - node.lineno)
+    return "".join(f"{line}\n" for line in lines if line)
+
+
 def _without_annotations(source: str) -> str:
     """Return a program whose functions say nothing of types; those of a class's fields mean something, and stay."""
     lines = [line.encode() for line in source.splitlines()]
@@ -142,19 +155,21 @@ def sent(name: str, *without: str) -> str:
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
-    text = shortened(bare(_without(source, without)))
+    text = shortened(without_needless_imports(bare(_without(source, without))))
     with suppress(OSError):  # a directory that cannot be written costs the time, no more
         write(path, {"made_from": made_from, "text": text})
     return text
 
 
 def _without(source: str, names: Sequence[str]) -> str:
-    """Return a program without these functions, classes and constants."""
+    """Return a program without these functions, classes and constants; what looks for a fault finds none then."""
     lines = source.splitlines()
     for node in ast.parse(source).body:
         if _defined(node) & set(names):
             first = min(part.lineno for part in (node, *getattr(node, "decorator_list", ())))
             lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - first)
+            if isinstance(node, ast.FunctionDef) and node.name.endswith("_fault"):
+                lines[first - 1] = f"def {node.name}(*_):return ''"
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -181,5 +196,8 @@ def unit(text: str) -> str:
 def sshd_drop_in() -> tuple[str, str]:
     """Return the path and the text of sshd's drop-in, as the program that hardens a running host has them."""
     values: dict[str, object] = {"__name__": "sshd_hardening"}
-    exec(compile(text_of("sshd-hardening.py"), "sshd-hardening.py", "exec"), values)  # noqa: S102 - our own template
+    nodes = ast.parse(text_of("sshd-hardening.py")).body
+    constants: list[ast.stmt] = [node for node in nodes if isinstance(node, ast.Import | ast.Assign)]
+    needed = constants[: next(n for n, node in enumerate(constants, 1) if "CONTENT" in ast.unparse(node))]
+    exec(compile(ast.Module(needed, []), "sshd-hardening.py", "exec"), values)  # noqa: S102 - our own template
     return str(values["DROP_IN"]), str(values["CONTENT"])

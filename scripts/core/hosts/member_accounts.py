@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from scripts.core.errors import LabError
 from scripts.core.lab.config import Accounts, Experiment, Member
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 
 OVER_SSH = (
     "read_document", "member", "names", "refuse_as_said", "is_password", "shown", "purging", "EndProcesses",
+    "uids", "sudo_fault", "included_by", "label_fault", "key_files", "inspect", "read_plain", "main", "read_and_apply",
+    "json_line", "process_counts", "processes", "SHELL", "LONGEST_PASSWORD", "READABLE_LABEL",
     "public_key", "rsa_bits", "_one_line", "_no_key", "_check_blob", "_fields", "KEY_FIELDS", "RSA_BITS", "CLEAN",
     "LONGEST_COMMENT", "PRIVATE_KEY", "LINE_BREAKS", "NO_TEXT",
     "valid_login", "_fault_of", "LOGIN", "LONGEST_LOGIN", "SYSTEM_NAMES",
+    "remarks", "shell_change", "password_change", "told_keys", "fingerprint_in", "fingerprint", "KEY_IN_A_LINE",
 )  # fmt: skip
 """What the program needs only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
 
-MOST_AT_BOOT, MOST_BESIDE_OTHERS = 12, 2
+MOST_AT_BOOT, MOST_BESIDE_IDLE = 12, 2
 """Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
-whether a machine is idle takes 1.3 KiB, and those that put a log in a bucket 0.9 KiB."""
+whether a machine is idle takes 1.3 KiB."""
 
 Sudo = Literal["nopasswd", "password"]
 
@@ -47,6 +51,8 @@ class AccountsDocument:
     """These accounts alone; when left out, all, and members no longer listed are locked."""
     removed: Sequence[str] = ()
     """Accounts that are locked by name."""
+    reserved: Sequence[int] = ()
+    """Uids of members who are not in `members`: given to nobody else."""
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     """To be changed at the first login. Only ever sent over ssh's standard input."""
 
@@ -61,18 +67,32 @@ def made_at_boot(members: Mapping[str, Member], first: str | None, experiment: E
     Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
     in, there is nobody to do it later.
     """
-    tells = experiment.bucket is not None and not experiment.is_delivered_to
-    most = MOST_AT_BOOT if experiment.idle is None and not tells else MOST_BESIDE_OTHERS
+    most = MOST_AT_BOOT if experiment.idle is None else MOST_BESIDE_IDLE
     if first is None or len(members) <= most:
         return members
     chosen = [first, *(name for name in members if name != first)][:most]
     return {name: members[name] for name in members if name in chosen}
 
 
-def document(members: Mapping[str, Member], policy: Accounts) -> AccountsDocument:
-    """Return the accounts of all members under the lab's policy."""
-    accounts = {name: _account(name, member, policy) for name, member in members.items()}
-    return AccountsDocument(members=accounts, make_groups=policy.make_groups)
+def document(members: Mapping[str, Member], policy: Accounts, only: Collection[str] | None = None) -> AccountsDocument:
+    """Return the accounts of all members, or of `only` these, under the lab's policy.
+
+    Raises LabError where two members name one uid.
+    """
+    _expect_different_uids(members)
+    chosen = members if only is None else only
+    accounts = {name: _account(name, member, policy) for name, member in members.items() if name in chosen}
+    reserved = [member.uid for name, member in members.items() if name not in chosen and member.uid is not None]
+    return AccountsDocument(members=accounts, make_groups=policy.make_groups, reserved=reserved)
+
+
+def _expect_different_uids(members: Mapping[str, Member]) -> None:
+    owner: dict[int, str] = {}
+    for name, member in members.items():
+        if member.uid is not None and (other := owner.setdefault(member.uid, name)) != name:
+            raise LabError(
+                f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml): give one another"
+            )
 
 
 def _account(name: str, member: Member, policy: Accounts) -> Account:
