@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
+from scripts.core.console import Console, run, warn
 from scripts.core.options import AsJson, ExperimentName, HostName, Raw, script
 
 app = script(__doc__)
@@ -12,23 +12,23 @@ app = script(__doc__)
 def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_json: AsJson = False) -> None:
     """Print the log of EXP's command from its beginning, and what comes, until the command has ended.
 
-    From the machine while it runs, else from the experiment's bucket. Of several machines it is the first, or HOST
-    (foo-2). Ctrl-C ends the reading, and nothing else. Of what a terminal obeys, its colours are let through alone;
-    RAW=1 prints every byte as it came.
+    From the machine while it runs, else from the experiment's bucket, and on across what comes between. Of several
+    machines it is the first, or HOST (foo-2). Ctrl-C ends the reading, and nothing else. Of what a terminal obeys, its
+    colours are let through alone; RAW=1 prints every byte as it came.
     """
     from scripts.core.runs.experiment_run import run_on, runs_of
+    from scripts.core.runs.log_following import LogFollowing
+    from scripts.core.runs.log_printing import LogPrinter
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("logs", exp) as session:
         followed = run_on(runs_of(session, exp), exp, host)
-
-        def heard(line: str) -> None:
-            console.log(line, raw=raw)
-            if as_json:
-                console.say("", "line", machine=followed.name, text=line)
-
-        followed.follow(heard)
+        printer = LogPrinter(console, followed.name, raw=raw)
+        try:
+            LogFollowing(followed, printer, warn).follow()
+        finally:
+            printer.end()
 
 
 if __name__ == "__main__":

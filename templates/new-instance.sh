@@ -33,10 +33,10 @@ lock_accounts() {
 remove_units() {
   cd /etc/systemd/system || return
   # But for this one's own. What does not run can't be stopped.
-  for unit in ec2-lab-[!n]* experiment.service experiment-log.*; do
+  for unit in ec2-lab-[!n]* experiment[.-]*; do
     systemctl stop --no-block "$unit" 2>/dev/null
   done
-  rm -rf -- ec2-lab-* ./*.wants/ec2-lab-* experiment.service* experiment-log.*
+  rm -rf -- ec2-lab-* ./*.wants/ec2-lab-* experiment[.-]*
   rm -f /var/lib/cloud/scripts/per-boot/ec2-lab-*
 }
 

@@ -2,7 +2,7 @@
 
 Standard input is a line of JSON, then a gzipped tar file or nothing: nothing of it is on a command line, which every
 user of the machine can read. The JSON has `run` (what names all that is sent), `code` (the tar file's SHA-256, "" for
-none) and `files`: (mode, text) by path below /opt/ec2-lab. Starts the command, once: where it has begun already,
+none) and `files`: (mode, text) by path. Starts the command, once: where it has begun already,
 nothing is changed. The last line printed is the name of the run that is there. Python 3.9 or later.
 """
 
@@ -18,7 +18,6 @@ import sys
 
 ACCOUNT = "experiment"
 UNIT = "experiment.service"
-OWN = pathlib.Path("/opt/ec2-lab")
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 DELIVERED = STATE / "delivered"
 """Which run is there."""
@@ -49,6 +48,7 @@ def unpack(tar: bytes) -> None:
 def write(path: pathlib.Path, mode: int, text: str) -> None:
     """Write a file of root's as a whole; nobody whom its mode keeps out can read it at any time."""
     draft = path.with_name(f".{path.name}.new")
+    draft.parent.mkdir(parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         os.fchmod(opened.fileno(), mode)
@@ -67,9 +67,10 @@ def main(told: dict, content: bytes) -> int:
                 return 1
             unpack(tar)
         for path, (mode, text) in told["files"].items():
-            write(OWN / path, int(mode, 8), text)
+            write(pathlib.Path(path), int(mode, 8), text)
         write(DELIVERED, 0o644, told["run"])
         if pathlib.Path("/etc/systemd/system", UNIT).exists():
+            subprocess.run(["systemctl", "daemon-reload"], check=True)
             subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
     print(DELIVERED.read_text() if DELIVERED.exists() else "")
     return 0

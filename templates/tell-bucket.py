@@ -4,11 +4,13 @@
     tell-bucket          what the log has gained since the last time
     tell-bucket ended    the rest of it, then the exit code; then the machine ends, where the experiment says so
 
-The log is put in parts, numbered in their order, since what is in S3 can't be added to.
+The log is put in parts, since what is in S3 can't be added to. Each is called by its place in the log: what is put
+twice is the same, and what is missing can be seen.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,9 +22,10 @@ import time
 SETTINGS = pathlib.Path("/opt/ec2-lab/run.json")
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 """Of this instance; a link to a directory that is named after it (templates/new-instance.py)."""
+RUNTIME = pathlib.Path("/run/ec2-lab")
 PUT = STATE / "put.json"
 """How far the log is in the bucket."""
-UNIT = "experiment.service"
+LOG = STATE / "log"
 ROOT = {"HOME": "/root"}
 """systemd gives what it runs as root after a command the HOME of the command's account, whose AWS configuration could
 name a program to be run (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#%24USER)."""
@@ -30,7 +33,7 @@ METADATA = "169.254.169.254,fd00:ec2::254,[fd00:ec2::254]"
 """Whom the AWS CLI has its credentials from, with and without the brackets that some programs compare."""
 METADATA_TRIES = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5"}
 """The CLI's own is one try of a second (https://docs.aws.amazon.com/cli/latest/topic/config-vars.html)."""
-PART = 8 << 20
+PART = 32 << 20
 """Bytes of log that a part has at most."""
 
 
@@ -53,35 +56,37 @@ def put(content: bytes, address: str) -> None:
         time.sleep(pause)
 
 
-def gained(cursor: str) -> tuple[bytes, str]:
-    """Return what the log has gained since a cursor, and the cursor of now."""
-    subprocess.run(["journalctl", "--sync"], check=True)
-    since = ["--after-cursor", cursor] if cursor else []
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--show-cursor", *since, f"_SYSTEMD_UNIT={UNIT}"]
-    log, found, last = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.rpartition(b"-- cursor: ")
-    return log, last.decode().strip() if found else cursor
+def piece_from(place: int) -> tuple[int, bytes]:
+    """Return what the log has from a place on, to the end of a line if that is much; and its place: there are gaps."""
+    try:
+        with LOG.open("rb", buffering=0) as log:
+            begins = os.lseek(log.fileno(), place, os.SEEK_DATA)
+            data = os.pread(log.fileno(), PART, begins)
+            given_back = begins != os.lseek(log.fileno(), begins, os.SEEK_DATA)
+    except OSError:  # nothing is there, or nothing any more
+        return place, b""
+    if given_back:
+        return piece_from(begins)
+    return begins, data if len(data) < PART else data[: data.rfind(b"\n") + 1 or PART]
 
 
 def put_log(address: str) -> None:
     """Put what the log has gained; only when that has arrived it counts as put."""
-    state = json.loads(PUT.read_text()) if PUT.exists() else {"cursor": "", "parts": 0}
-    log, cursor = gained(state["cursor"])
-    parts = state["parts"]
-    while log:
-        end = log.rfind(b"\n", 0, PART) + 1 if len(log) > PART else 0
-        put(log[: end or PART], f"{address}/log/{parts:08}")
-        log = log[end or PART :]
-        parts += 1
-    draft = PUT.with_suffix(".new")
-    draft.write_text(json.dumps({"cursor": cursor, "parts": parts}))
-    draft.replace(PUT)
+    place, data = piece_from(json.loads(PUT.read_text())["place"] if PUT.exists() else 0)
+    while data:
+        put(data, f"{address}/log/{place:020}")
+        draft = PUT.with_suffix(".new")
+        with contextlib.suppress(OSError):  # the disk is full: it is put again
+            draft.write_text(json.dumps({"place": place + len(data)}))
+            draft.replace(PUT)
+        place, data = piece_from(place + len(data))
 
 
 def main(has_ended: bool) -> int:
     """Tell, one at a time."""
     settings = json.loads(SETTINGS.read_text())
     address = f"{settings['bucket'].rstrip('/')}/{settings['experiment']}/{STATE.readlink()}"
-    with (STATE / "log-lock").open("w") as lock:
+    with (RUNTIME / "bucket-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         put_log(address)
         if has_ended:

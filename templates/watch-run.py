@@ -14,7 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 
-UNIT = "experiment.service"
+LOG = "/var/lib/ec2-lab/instance/log"
 ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 DEADLINE = pathlib.Path("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf")
 METADATA = "http://169.254.169.254/latest"
@@ -30,18 +30,10 @@ NOTHING_ANNOUNCED = 404
 
 def last_line() -> str:
     """Return the last line of the command's log; nothing where there is none yet, or it may not be read."""
-    command = [
-        "sudo",
-        "-n",
-        "journalctl",
-        "--no-pager",
-        "--quiet",
-        "--output=cat",
-        "--lines=1",
-        f"_SYSTEMD_UNIT={UNIT}",
-    ]
+    command = ["sudo", "-n", "tail", "--bytes=4096", LOG]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return done.stdout.decode(errors="replace").strip()[-500:]
+    text = done.stdout.decode(errors="replace")
+    return next((line.strip() for line in reversed(re.split(r"[\r\n]", text)) if line.strip()), "")[-500:]
 
 
 def metadata(path: str, method: str = "GET", **headers: str) -> bytes:

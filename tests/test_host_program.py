@@ -151,7 +151,9 @@ def test_where_nothing_can_be_kept_a_program_is_sent_all_the_same(kept, tmp_path
 
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():
     accounts = sent("accounts.py", *OVER_SSH)
-    programs = accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py")
+    programs = (
+        accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py") + sent("write-log.py")
+    )
     assert len(gzip.compress(programs.encode(), 9)) < USER_DATA_LIMIT * 0.9
 
 

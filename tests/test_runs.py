@@ -68,8 +68,10 @@ def bucket(lab, cloud):
     def tell(instance, *parts, exit_code=None, of="told"):
         """Put what a machine would."""
         place = f"of/speech/{of}/{instance}"
-        for number, part in enumerate(parts):
-            s3.put_object(Bucket="lab-runs", Key=f"{place}/log/{number:08}", Body=part.encode())
+        begins = 0
+        for part in parts:
+            s3.put_object(Bucket="lab-runs", Key=f"{place}/log/{begins:020}", Body=part.encode())
+            begins += len(part.encode())
         if exit_code is not None:
             ended = json.dumps({"exit_code": exit_code, "at": "2026-11-24T10:00:00Z"})
             s3.put_object(Bucket="lab-runs", Key=f"{place}/ended.json", Body=ended.encode())
@@ -304,7 +306,7 @@ def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, clo
     (machine,) = launched(lab)
     bucket(machine, "x\n")
     s3 = cloud.client("s3", "us-east-1")
-    s3.delete_object(Bucket="lab-runs", Key=f"of/speech/told/{machine}/log/00000000")
+    s3.delete_object(Bucket="lab-runs", Key=f"of/speech/told/{machine}/log/{0:020}")
     s3.delete_bucket(Bucket="lab-runs")
     ended = lab.run("logs", EXP="told")
     assert ended.code == 1

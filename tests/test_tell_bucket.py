@@ -15,35 +15,28 @@ pytestmark = [
     pytest.mark.usefixtures("aws_cli"),
 ]
 
-JOURNAL = """#!{python}
-import pathlib, sys
-if "--sync" in sys.argv:
-    sys.exit()
-lines = pathlib.Path({log!r}).read_text().splitlines(keepends=True)
-after = int(sys.argv[sys.argv.index("--after-cursor") + 1]) if "--after-cursor" in sys.argv else 0
-print("".join(lines[after:]), end="")
-if lines[after:]:
-    print(f"-- cursor: {{len(lines)}}")
-"""
-"""As journalctl tells the entries after a cursor, the cursors being numbers of lines."""
 INSTANCE = "i-0123456789abcdef0"
+
+
+def part(place):
+    """What a part of the log is called."""
+    return f"log/{place:020}"
 
 
 class Reporting:
     """A machine's directory, and its report."""
 
     def __init__(self, cloud, directory):
-        self.cloud, self.directory, self.log = cloud, directory, directory / "log"
+        self.cloud, self.directory, self.log = cloud, directory, directory / "state/log"
         self.off = directory / "powered-off"
         (directory / "bin").mkdir()
-        self.log.write_text("")
-        self.command("journalctl", JOURNAL.format(python=sys.executable, log=str(self.log)))
+        (directory / "run").mkdir()
         self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
         (directory / INSTANCE).mkdir()
         (directory / "state").symlink_to(INSTANCE)
         places = {
             "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab/instance": str(directory / "state"),
-            "(2,5,10,20,40,40,None)": "(0,0,None)",
+            "/run/ec2-lab": str(directory / "run"), "(2,5,10,20,40,40,None)": "(0,0,None)",
         }  # fmt: skip
         self.writes_ending, self.tells = sent("write-ending.py"), sent("tell-bucket.py")
         for place, own in places.items():
@@ -106,7 +99,7 @@ def test_each_part_has_what_came_since_the_one_before(reporting):
     ended = reporting.told.pop("ended.json")
     assert json.loads(ended)["exit_code"] == 3
     assert {name: text for name, text in reporting.told.items() if "log" in name} == {
-        "log/00000000": "one\ntwo\n", "log/00000001": "three\n",
+        part(0): "one\ntwo\n", part(8): "three\n",
     }  # fmt: skip
 
 
@@ -118,12 +111,12 @@ def test_what_could_not_be_put_is_put_the_next_time(reporting):
     s3.create_bucket(Bucket="lab-runs")
     reporting.log.write_text("one\ntwo\n")
     assert reporting.run().returncode == 0
-    assert reporting.told == {"log/00000000": "one\ntwo\n"}
+    assert reporting.told == {part(0): "one\ntwo\n"}
 
 
 def test_a_large_log_is_cut_between_its_lines(reporting):
-    assert "8<<20" in reporting.tells
-    reporting.tells = reporting.tells.replace("8<<20", "10")
+    assert "32<<20" in reporting.tells
+    reporting.tells = reporting.tells.replace("32<<20", "10")
     reporting.log.write_text("12345\n123\nabcdefghijklmnop\nend\n")
     assert reporting.run().returncode == 0
     assert list(reporting.told.values()) == ["12345\n123\n", "abcdefghij", "klmnop\n", "end\n"]
@@ -156,4 +149,4 @@ def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
     s3.create_bucket(Bucket="lab-runs")
     assert reporting.ends(EXIT_CODE="exited", EXIT_STATUS="0").returncode == 0
     assert reporting.off.read_text() == "start --no-block ec2-lab-power-off@completion.service\n"
-    assert reporting.told["log/00000000"] == "precious\n"
+    assert reporting.told[part(0)] == "precious\n"

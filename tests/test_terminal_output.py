@@ -63,7 +63,7 @@ def test_the_console_obeys_nothing_wherever_it_is_said(text, capsys):
     console.say(text, "event")
     console.say(text, "event", style="red")
     console.hint(text)
-    console.log(text)
+    console.log([text])
     console.table(("a", "b"), [(text, f"[bold red]{text}[/] [link=https://evil.example]"), ((text, text), "")])
     warn(text)
     said = capsys.readouterr()

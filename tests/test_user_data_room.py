@@ -39,17 +39,22 @@ def key(name):
     return f"ssh-ed25519 {base64.b64encode(packed).decode()} {name}@laptop"
 
 
-def test_everything_at_once_with_twenty_members_fits(lab, cloud):
+def test_everything_at_once_with_twenty_members_fits_and_alone_everything_but_one(lab, cloud):
+    """With code or several nodes, all that the command needs is brought over ssh."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n')
     lab.write("experiments/full.toml", EVERYTHING)
+    lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle = "30m"', ""))
     for number in range(20):
         lab.write(f"members/member{number:02}.toml", f'keys = ["{key(f"member{number:02}")}"]\n')
-    planned = lab.run("plan", EXP="full", JSON="1", MEMBER="member07")
-    (request,) = [event for event in planned.events if event["event"] == "request"]
-    text = request["cloud_init"]
-    assert "end-when-idle" in text
-    assert "member07" in text, "who logs in makes the others"
-    assert len(user_data(text)) <= USER_DATA_LIMIT
+    for name in ("full", "alone"):
+        planned = lab.run("plan", EXP=name, JSON="1", MEMBER="member07")
+        requests = [event for event in planned.events if event["event"] == "request"]
+        assert len(requests) == 1, planned.err
+        text = requests[0]["cloud_init"]
+        assert ("end-when-idle" in text) == (name == "full")
+        assert ("write-log" in text) == (name == "alone")
+        assert "member07" in text, "who logs in makes the others"
+        assert len(user_data(text)) <= USER_DATA_LIMIT
 
 
 @pytest.mark.parametrize(

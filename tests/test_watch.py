@@ -230,7 +230,7 @@ def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_
     machine = launched(lab)
     watching = watch()
     watching.next("state")
-    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/log/00000000", Body=b"epoch 1\nepoch 2\n")
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/log/{0:020}", Body=b"epoch 1\nepoch 2\n")
     progress = watching.next("progress")
     assert progress["line"] == "epoch 2"
     assert 6000 < progress["seconds_left"] <= 7200

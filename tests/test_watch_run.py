@@ -15,7 +15,7 @@ from scripts.core.runs.command_progress import progress_in
 from scripts.core.runs.ending import Ending
 from tests.vm.metadata import answers, serve
 
-SUDO = '#!/bin/sh\n[ "$2 $3" = "journalctl --no-pager" ] && cat {log}\n'
+SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def machine(tmp_path):
     server = serve(known)
     (tmp_path / "bin").mkdir()
     sudo = tmp_path / "bin/sudo"
-    sudo.write_text(SUDO.format(log=tmp_path / "log"))
+    sudo.write_text(SUDO)
     sudo.chmod(0o755)
     program = sent("watch-run.py")
     for place, own in {
@@ -59,6 +59,8 @@ def test_while_it_works_there_is_nothing_to_tell_but_its_last_line(machine):
     assert (said.line, said.ending, said.ends_at, said.interruption, said.rebalance) == ("", None, None, "", "")
     (directory / "log").write_text("epoch 3 loss 2.1\n")
     assert says().line == "epoch 3 loss 2.1"
+    (directory / "log").write_text("epoch 4\n\n 10%|#   |\r 20%|##  |\r")
+    assert says().line == "20%|##  |", "as a progress bar was drawn last"
 
 
 def test_its_commands_end_and_its_own_are_told(machine):

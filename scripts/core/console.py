@@ -45,10 +45,19 @@ class Console:
             line = printable(text)
             self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
 
-    def log(self, line: str, *, raw: bool = False) -> None:
-        """Print a line of a log with its own colours and nothing else that a terminal obeys; all of it if `raw`."""
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person sees what is printed, and a line can take the place of another."""
+        return not self.as_json and sys.stdout.isatty()
+
+    def log(self, lines: Sequence[str]) -> None:
+        """Print lines of a log with their own colours and nothing else that a terminal obeys."""
         if not self.as_json:
-            self._print(line if raw else printable_log(line), raw=raw)
+            self._print("\n".join(map(printable_log, lines)))
+
+    def as_it_is(self, content: bytes) -> None:
+        """Print every byte as it is, and at once."""
+        self._print(content, newline=False)
 
     def hint(self, text: str) -> None:
         """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
@@ -62,17 +71,17 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Show on a terminal how far something is, in a line that the next one takes the place of."""
-        if not self.as_json and sys.stdout.isatty():
+        if self.is_terminal:
             self._print(f"\r{printable(text)}\033[K", newline=False)
             self._unfinished = True
 
-    def _print(self, text: str, *, newline: bool = True, raw: bool = False) -> None:
+    def _print(self, text: str | bytes, *, newline: bool = True) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
             if self._unfinished and newline:
                 typer.echo("\r\033[K", nl=False)
                 self._unfinished = False
-            typer.echo(text, nl=newline, color=True if raw else None)
+            typer.echo(text, nl=newline)
         except OSError:
             _to_nowhere()
 

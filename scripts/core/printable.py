@@ -11,6 +11,8 @@ import unicodedata
 
 SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")
 """Colours and the like, ended by the empty one (ECMA-48, 8.3.117)."""
+DRAWING = re.compile(r"\x1b\[(?:[02]?K|A|\?25[hl])")
+"""What a progress bar needs for its drawing, and a line does not: to erase, to go up, to hide the cursor."""
 RESET = "\x1b[0m"
 """What ends them."""
 
@@ -30,6 +32,9 @@ def printable_document(text: str) -> str:
 def printable_log(line: str) -> str:
     """Return a line of a log, in its own colours: all else is shown, not obeyed."""
     line = line.rstrip("\r\n").rpartition("\r")[2]  # a progress bar draws itself over and over
+    line = DRAWING.sub("", line)
+    if line.isprintable():
+        return line
     pieces, colours = SGR.split(line), SGR.findall(line)
     shown = [_with_tabs(pieces[0])]
     for colour, piece in zip(colours, pieces[1:], strict=True):
@@ -39,7 +44,7 @@ def printable_log(line: str) -> str:
 
 def without_colours(line: str) -> str:
     """Return a line of a log as one piece of a line of ours."""
-    return printable(SGR.sub("", line).replace("\t", " "))
+    return printable(SGR.sub("", DRAWING.sub("", line)).replace("\t", " "))
 
 
 def _with_tabs(text: str) -> str:

@@ -110,7 +110,8 @@ def user_data(text: str) -> bytes:
     if len(packed) > USER_DATA_LIMIT:
         raise LabError(
             f"user data: {len(packed)} bytes even when compressed, AWS takes {USER_DATA_LIMIT}; "
-            "shorten the experiment's command (let it fetch a script) or list fewer members"
+            "shorten the experiment's command (let it fetch a script), list fewer members, or give it `code`: what "
+            "runs the command is then brought over ssh"
         )
     return packed
 

@@ -120,8 +120,8 @@ def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):
     assert instances(emulator)["logged"]["IamInstanceProfile"]["Arn"].endswith("/ec2-lab-lab-logs")
 
     place = f"speech/logged/{lives['id']}"
-    for number, part in enumerate(["epoch 1\n", "epoch 2\n"]):
-        s3.put_object(Bucket="lab-runs", Key=f"{place}/log/{number:08}", Body=part.encode())
+    for begins, part in ((0, "epoch 1\n"), (8, "epoch 2\n")):
+        s3.put_object(Bucket="lab-runs", Key=f"{place}/log/{begins:020}", Body=part.encode())
     ended = json.dumps({"exit_code": 3, "at": "2026-11-24T10:00:00Z"}).encode()
     s3.put_object(Bucket="lab-runs", Key=f"{place}/ended.json", Body=ended)
     assert lab.run("logs", EXP="logged").out == "epoch 1\nepoch 2\n"

@@ -86,7 +86,7 @@ def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_machine(buil
 
 def test_a_pull_that_failed_makes_no_version_and_its_last_words_are_told(building, cloud):
     lab, host, process, _ = building
-    host.write("/usr/bin/journalctl", "#!/bin/sh\necho 'ec2-lab: PROBLEM: a.wav is missing'\n", mode=0o755)
+    host.write("/var/lib/ec2-lab/instance/log", "ec2-lab: PROBLEM: a.wav is missing\n")
     end(host, 1)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1

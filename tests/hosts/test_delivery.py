@@ -45,7 +45,6 @@ def there(host_with_sshd, lab, tmp_path, alice_key):
     for name, text in (("systemctl", SYSTEMCTL), ("cloud-init", CLOUD_INIT)):
         host.write(f"/usr/bin/{name}", text, mode=0o755)
     host.write("/run/state", "inactive\n")
-    host.write("/etc/systemd/system/experiment.service", "")
     return lab, host
 
 
@@ -95,7 +94,8 @@ def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_us
     assert host.run("stat", "-c", "%a %U:%G", "/opt/ec2-lab/experiment").stdout == "600 root:root\n"
     assert "export lr=0.7071\ncd code\npython3 train.py --quietly\n" in host.path("/opt/ec2-lab/experiment").read_text()
     user_data = user_data_of(cloud)
-    assert "experiment.service" in user_data
+    unit = host.run("stat", "-c", "%a %U:%G", "/etc/systemd/system/experiment.service")
+    assert unit.stdout == "644 root:root\n", "the units come this way too"
     started = (tmp_path / "commands").read_text()
     assert "ssh" in started, "the watch works"
     for text in (user_data, started, lab.registry.read_text()):

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.core.hosts.host_keys import host_keys_in
 from scripts.core.launch.boot_commands import answering_for_all
-from scripts.parts.command import NEEDRESTART
+from scripts.core.runs.command_files import NEEDRESTART
 from scripts.parts.members import KEYS_ON_SERIAL_CONSOLE
 from tests.hosts.host import Host
 from tests.waiting import wait_until

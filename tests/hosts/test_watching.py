@@ -10,12 +10,6 @@ from tests.hosts.machine import be_the_machine
 from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n'
-SUDO = "#!/bin/sh\necho epoch 3\n"
-JOURNAL = """#!/bin/sh
-case "$*" in *--sync*|*--after-cursor*) exit ;; esac
-echo epoch 3
-echo -- cursor: here
-"""
 
 
 @pytest.fixture
@@ -31,7 +25,7 @@ def running(lab, cloud, host_with_sshd, alice_key):
 
 def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_on_record(running, cloud):
     lab, host, variables, machine, region = running
-    host.write("/usr/bin/journalctl", SUDO, mode=0o755)
+    host.write("/var/lib/ec2-lab/instance/log", "epoch 3\n")
     host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d")
     host.write("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "[Timer]\nOnCalendar=@4102444800\n")
     watching = lab.start("watch", EXP="demo", JSON="1", **variables)
@@ -56,7 +50,8 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
 
 def test_logs_and_wait_hear_the_command_alone_and_leave_nothing_there_when_they_are_ended(running):
     lab, host, variables, _, _ = running
-    host.write("/usr/bin/journalctl", JOURNAL, mode=0o755)
+    host.write("/var/lib/ec2-lab/instance/log", "epoch 3\n")
+    host.write("/run/ec2-lab/output", "")
     following = lab.start("logs", EXP="demo", **variables)
     assert following.stdout.readline() == "epoch 3\n"
     following.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from scripts.core.machines.removal import remove_everything
 from scripts.core.polling import growing
 from scripts.core.registry.record import Record
 from scripts.core.registry.resuming import RUN, AlreadyLives
-from scripts.core.runs.ending import UNIT, Ending, ending_on
+from scripts.core.runs.ending import LOG, Ending, ending_on
 from scripts.core.session import Session
 
 MOUNT = "/build"
@@ -119,7 +119,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
 
 
 def _last_words(host: Host, ending: Ending) -> str:
-    last = host.run("sudo", "-n", "journalctl", "-u", UNIT, "--no-pager", "-n", "5", "-o", "cat")
+    last = host.run("sudo", "-n", "tail", "-n", "5", LOG)
     return f"exit code {ending.exit_code}: {'; '.join(last.splitlines())}"
 
 

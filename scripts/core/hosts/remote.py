@@ -97,6 +97,15 @@ class Host:
         opening = Opening(program, arguments, as_root=True, left_at=left_at)
         return self._run(opening, "python3", given, heard, within)
 
+    def stream_as_root(self, program: str, *arguments: str) -> Iterator[bytes]:
+        """Run a Python program on the host as root, and yield what it prints as it comes, for as long as it runs.
+
+        Raises Unreachable and Failed.
+        """
+        with self._call(Opening(program, arguments, as_root=True), "python3", None) as call:
+            call.give(b"")
+            yield from call.output()
+
     @contextmanager
     def holding(self, program: str, *arguments: str) -> Iterator[str]:
         """Run a Python program on the host as root for as long as the block lasts, and give its first line of output.

@@ -49,5 +49,10 @@ def client_version() -> tuple[int, int]:
         told = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError:
         return 0, 0
-    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", told.stderr + told.stdout)
+    return version_in(told.stderr + told.stdout)
+
+
+def version_in(told: str) -> tuple[int, int]:
+    """Return the version in what `ssh -V` says; (0, 0) where there is none."""
+    found = re.search(r"OpenSSH\D*(\d+)\.(\d+)", told)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -75,7 +75,7 @@ def launch_experiment(
         mark_volumes(session, machines)
         done = set_up(session, name, experiment, machines, report.sets_up)
         if experiment.is_delivered_to and not done.shut:
-            delivery = Delivery(experiment, run.pack if run else None, machines)
+            delivery = Delivery(name, experiment, run.pack if run else None, machines)
             deliver(session, name, delivery, done.reaches, report.sets_up)
             launch.launched()
         report.reached(session, done.reaches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
@@ -12,10 +13,12 @@ from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import LAST_MOMENT, said
 from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole
-from scripts.core.runs.ending import ENDING, Ending
+from scripts.core.runs.ending import ENDING, Ending, ending_of
 from scripts.core.runs.experiment_run import Run
 
 LONGEST_LINE = 500
+TAIL = 4096
+"""Bytes of a log in which its last line is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def progress_in(text: str, who: str) -> Progress:
     ended, coming = told.get("ended"), told.get("interruption") or {}
     return Progress(
         line=told.get("line", "")[-LONGEST_LINE:],
-        ending=Ending(ended["exit_code"], ended["at"]) if ended else None,
+        ending=ending_of(ended) if ended else None,
         ends_at=told.get("ends_at"),
         interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
         rebalance=(told.get("rebalance") or {}).get("noticeTime", ""),
@@ -68,8 +71,8 @@ class Inquiry:
     run: Run
     last: Progress = field(default_factory=Progress)
     _host: Host | None = None
-    _part: str = ""
-    """The last part of the log in the bucket that was read."""
+    _place: int = 0
+    """How much of the log in the bucket was read."""
     _lock: Lock = field(default_factory=Lock)
 
     def ask(self) -> None:
@@ -100,7 +103,8 @@ class Inquiry:
         bucket, line = self.run.bucket, self.last.line
         if bucket is None:
             return self.last
-        for part, text in bucket.log_after(self._part):
-            self._part = part
-            line = next((said for said in reversed(text.splitlines()) if said.strip()), line)
+        if piece := bucket.last_piece(self._place):
+            self._place = piece.place + len(piece.data)
+            drawn = re.split(r"[\r\n]", piece.data[-TAIL:].decode(errors="replace"))
+            line = next((said for said in reversed(drawn) if said.strip()), line)[-LONGEST_LINE:]
         return replace(self.last, line=line, ending=bucket.ending() or self.last.ending, problem="")

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import PurePath
 
 from scripts.core.current_experiment import Threads
 from scripts.core.errors import LabError
@@ -24,7 +23,8 @@ from scripts.core.hosts.ssh_files import Reach
 from scripts.core.lab.config import Experiment
 from scripts.core.launch.asking import Instance
 from scripts.core.runs.code_packing import Pack
-from scripts.core.runs.command_script import MODE, SCRIPT, command_script
+from scripts.core.runs.command_files import command_files
+from scripts.core.runs.command_script import DIRECTORY, MODE, command_script
 from scripts.core.runs.rendezvous import environments_of, host_file
 from scripts.core.session import Session
 
@@ -38,6 +38,8 @@ Say = Callable[[str], None]
 class Delivery:
     """What each machine of an experiment is brought."""
 
+    name: str
+    """The experiment's."""
     experiment: Experiment
     pack: Pack | None
     machines: Sequence[Instance]
@@ -51,9 +53,11 @@ class Delivery:
     def header(self, environment: Mapping[str, str]) -> bytes:
         """Return the line that receive-run reads first."""
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
-        files = {"hosts": ("0644", host_file(self.machines)), "experiment.env": (MODE, variables)}
-        if self.experiment.command is not None:
-            files[PurePath(SCRIPT).name] = (MODE, command_script(self.experiment))
+        files = {
+            f"{DIRECTORY}/hosts": ("0644", host_file(self.machines)),
+            f"{DIRECTORY}/experiment.env": (MODE, variables),
+            **command_files(self.name, self.experiment),
+        }
         told = {"run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files}
         return json.dumps(told).encode() + b"\n"
 

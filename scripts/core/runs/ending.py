@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import said
-from scripts.core.registry.shapes import LINE, members, whole
+from scripts.core.registry.shapes import LINE, members, optional, whole
 
-UNIT = "experiment.service"
+LOG = "/var/lib/ec2-lab/instance/log"
 FILE = "/var/lib/ec2-lab/instance/ended.json"
 ENDED = "ended"
 """The note by which the lab says how an experiment's command ended: `exit_code`."""
@@ -22,17 +24,23 @@ class Ending:
     """As a shell has it: 128 and the signal's number where it was killed."""
     at: str
     """RFC 3339, by the machine's clock."""
+    log_missing: str = ""
+    """What the log lacks at its end, and why, in words."""
 
 
-ENDING = members(exit_code=whole(-(2**31), 2**31 - 1), at=LINE)
+ENDING = members(exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE))
 
 
 def ending_in(text: str, who: str) -> Ending | None:
     """Read what a machine wrote; nothing is no ending yet. Raises LabError, which names `who` wrote it."""
     if not text.strip():
         return None
-    told = said(text, ENDING, who)
-    return Ending(told["exit_code"], told["at"])
+    return ending_of(said(text, ENDING, who))
+
+
+def ending_of(told: Mapping[str, Any]) -> Ending:
+    """Return the end that a machine tells of."""
+    return Ending(told["exit_code"], told["at"], told.get("log_missing", ""))
 
 
 def ending_on(host: Host) -> Ending | None:

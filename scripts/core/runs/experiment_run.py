@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.errors import LabError
-from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.hosts import hosts_of, login_name, machines_of, ssh_files
 from scripts.core.hosts.remote import Host, Unreachable
 from scripts.core.launch.definition import COMMAND_DIGEST
@@ -33,30 +32,10 @@ class Run:
     name: str
     """What ssh calls the machine, or its id."""
 
-    def follow(self, heard: Say) -> None:
-        """Tell each line of the command's log until the command has ended. Raises LabError."""
-        told = 0
-
-        def line(text: str) -> None:
-            nonlocal told
-            told += 1
-            heard(text)
-
-        try:
-            if host := self.host():
-                host.run_as_root(sent("follow-run.py"), heard=line, within=None)
-                return
-        except Unreachable:  # it may have taken itself away in the middle of a line
-            if not self.bucket:
-                raise
-        if not self.bucket:
-            raise self._lost("its log")
-        self._follow_in(self.bucket, told, heard)
-
     def wait(self, say: Say) -> Ending:
         """Wait until the command has ended. Raises LabError where that can't be told any more."""
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            state = self._state()
+            state = self.state()
             if found := self._ending(say):
                 return found
             if state == "stopped":
@@ -64,7 +43,7 @@ class Run:
                     f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
                 )
             if not state:
-                raise self._lost("its exit code")
+                raise self.lost("its exit code")
             self.session.pause(pause)
         raise AssertionError("pauses never end")
 
@@ -78,25 +57,7 @@ class Run:
             say(str(problem))
         return found or (self.bucket.ending() if self.bucket else None)
 
-    def _follow_in(self, bucket: RunBucket, told: int, heard: Say) -> None:
-        """Tell the lines of the log in the bucket, but for so many that were told."""
-        last = ""
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            ended, over = bucket.ending(), self._state() in ("", "stopped")
-            for key, text in bucket.log_after(last):
-                last = key
-                for line in text.splitlines():
-                    if told:
-                        told -= 1
-                    else:
-                        heard(line)
-            if ended:
-                return
-            if over:
-                raise self._lost("the rest of its log")
-            self.session.pause(pause)
-
-    def _state(self) -> str:
+    def state(self) -> str:
         """Return AWS's word for the machine's state; nothing where it is gone."""
         there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
         return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
@@ -106,7 +67,7 @@ class Run:
 
         Raises LabError, Unreachable where ssh can't log in.
         """
-        if (self.bucket and not login_name(self.session)) or self._state() != "running":
+        if (self.bucket and not login_name(self.session)) or self.state() != "running":
             return None
         if not self.session.boot_seconds and not self.bucket:
             raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
@@ -115,7 +76,8 @@ class Run:
             host for host in hosts_of(self.session, self.experiment) if files.instance_of(host.name) == self.instance
         )
 
-    def _lost(self, what: str) -> LabError:
+    def lost(self, what: str) -> LabError:
+        """Return what to say where something never left a machine that is gone."""
         if self.bucket:
             return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
         return LabError(
