@@ -100,6 +100,23 @@ def test_start_up_files_that_take_more_than_the_word_leave_a_call_as_it_is(carol
         assert time.monotonic() - began < 10, line
 
 
+def test_a_shell_that_is_bash_by_the_name_of_sh_takes_nothing_of_what_start_up_files_export(carol):
+    host, there = carol
+    host.run("ln", "-sf", "bash", "/bin/sh")
+    try:
+        for line in (
+            "set -eu; exec 2>&-",
+            "python3() { false; }; sudo() { false; }; env() { false; }; export -f python3 sudo env",
+            "shopt -s expand_aliases; export BASHOPTS; alias sudo=false",
+            "export SHELLOPTS; set -xveu; set -o noglob",
+            "read -r answer",
+        ):
+            start_up(host, "/bin/bash", line)
+            assert there().run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID, line
+    finally:
+        host.run("ln", "-sf", "dash", "/bin/sh")
+
+
 def test_a_command_that_a_key_forces_prints_what_it_likes_and_runs_the_word(carol, key_pairs):
     host, there = carol
     forced = 'command="sh /etc/noise; exec $SSH_ORIGINAL_COMMAND"'

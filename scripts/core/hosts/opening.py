@@ -22,12 +22,12 @@ FREE, MISSING = 0, 127
 BEGIN = "import sys;exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
 LINE = (
     "{{ set +e +u; m={first}; m=${{m}}{second}; c=0; PATH={path}:$PATH; export PATH; "
-    'test {root} = no || test "$(id -u)" = 0 || {{ sudo -n -- true </dev/null; c=$?; }}; '
+    'test {root} = no || test "$(id -u)" = 0 || {{ command sudo -n -- true </dev/null; c=$?; }}; '
     "printf '%s ready %s\\n' $m $c; printf '%s ready %s\\n' $m $c >&2; "
     'x=; until test "$x" = go; do read -r x || exit; done; umask 022; cd /; set --; '
     'test {root} = no || test "$(id -u)" = 0 || {{ '
     "test $c = 0 && set -- sudo -n -- || set -- sudo -k -S -p '' --; }}; "
-    'env -i PATH="$PATH" HOME="$HOME" USER="$USER" LOGNAME="$LOGNAME" LC_ALL=C.UTF-8 '
+    'command env -i PATH="$PATH" HOME="$HOME" USER="$USER" LOGNAME="$LOGNAME" LC_ALL=C.UTF-8 '
     '"$@" python3 -I -c {begin} {size}; '
     "printf '%s left %s\\n' $m $?; exit; }}\n"
 )
