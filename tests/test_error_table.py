@@ -303,12 +303,12 @@ def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_th
 
 
 def unreadable(command):
-    """Return regions that each answer a row on which a command goes on without them, and faults that it asks again."""
+    """Return regions that each answer a row on which a command goes on without them, and their weather."""
     lasting = [ROWS[category][0] for category, does in DOES[command].items() if does != "asks again"]
     met = dict(zip([FIRST, *OTHERS, "eu-south-1", "ap-southeast-4", "me-south-1", "af-south-1"], lasting, strict=False))
     assert len(met) == len(lasting)
     passing = [row.fault(LAST, "Describe*", times=1) for row in (*ROWS[C.THROTTLED][:1], *ROWS[C.AMBIGUOUS][1:3])]
-    return met, [*weather_of(met, "Describe*"), *passing]
+    return met, {"faults": [*weather_of(met, "Describe*"), *passing], "not_opted_in": []}
 
 
 def names_each(ended, met):
@@ -321,16 +321,16 @@ def names_each(ended, met):
 
 
 def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cloud):
-    met, faults = unreadable("status")
+    met, weather = unreadable("status")
     a_lab_in(lab, [*met, LAST])
     run_machines(lab, LAST, list(met))
-    cloud.weather(faults=faults)
+    cloud.weather(**weather)
     status = lab.run("status", JSON="1")
     assert status.code == 3, status.err
     states = {event["region"]: event["state"] for event in status.events if event["event"] == "resource"}
     assert states == {LAST: "running", **dict.fromkeys(met, "not seen")}
     names_each(status, met)
-    cloud.weather(faults=faults)
+    cloud.weather(**weather)
     ended = lab.teardown("*", YES="1")
     assert ended.code == 1
     assert [event["experiment"] for event in ended.events if event["event"] == "gone"] == ["demo"]
@@ -342,19 +342,19 @@ def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cl
 
 
 def test_audit_datasets_and_copies_go_on_without_the_regions_that_answer_a_row(lab, cloud):
-    met, faults = unreadable("audit")
+    met, weather = unreadable("audit")
     a_lab_in(lab, [*met, LAST])
     for script, variables, event, shown in (
         ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit", {"regions": [LAST, "global"]}),
         ("datasets", {}, "data-set", {"region": LAST}),
         ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy", {"state": "completed"}),
     ):
-        allowed = [fault for fault in faults if script != "snapshot_copy" or fault["region"] != "us-east-2"]
-        cloud.weather(faults=allowed)
+        faults = [one for one in weather["faults"] if script != "snapshot_copy" or one["region"] != "us-east-2"]
+        cloud.weather(**weather | {"faults": faults})
         ended = lab.run(script, JSON="1", **variables)
         assert ended.code == 3, ended.err
         assert shown.items() <= [one for one in ended.events if one["event"] == event][-1].items()
-        names_each(ended, {region: row for region, row in met.items() if region in {one["region"] for one in allowed}})
+        names_each(ended, {region: row for region, row in met.items() if region in {one["region"] for one in faults}})
 
 
 def print_table():

@@ -9,8 +9,10 @@ import re
 
 from scripts.local_cloud.answers import Answer, Problem
 from scripts.local_cloud.call import Call
-from scripts.local_cloud.weather import Weather
+from scripts.local_cloud.weather import OPT_IN, Weather
 
+OTHER_PARTITIONS = ("cn-", "us-gov-")
+"""How regions begin that moto knows, and an account of the partition `aws` does not."""
 ELSEWHERE = ("iam", "pricing")
 """Services that are asked in one region for all."""
 INVALID = "The security token included in the request is invalid."
@@ -29,11 +31,13 @@ def with_opt_in_states(call: Call, answer: Answer, weather: Weather) -> Answer:
     """Return a description of regions that says which are open; moto's says nothing of this account."""
 
     def told(found: re.Match[bytes]) -> bytes:
-        item, name = found[0], found["name"].decode()
-        if name in weather.not_opted_in:
-            shown = call.params.get("AllRegions") == "true"
-            return re.sub(rb"(<optInStatus>)[^<]*", rb"\1not-opted-in", item) if shown else b""
-        return item.replace(b">not-opted-in<", b">opted-in<")
+        name = found["name"].decode()
+        shut = name in weather.not_opted_in and call.params.get("AllRegions") != "true"
+        if shut or name.startswith(OTHER_PARTITIONS):
+            return b""
+        state = "opt-in-not-required" if name not in OPT_IN else "opted-in"
+        state = "not-opted-in" if name in weather.not_opted_in else state
+        return re.sub(rb"(<optInStatus>)[^<]*", rb"\1" + state.encode(), found[0])
 
     item = rb"<item>(?:(?!</item>).)*?<regionName>(?P<name>[^<]+)</regionName>.*?</item>"
     answer.body = re.sub(item, told, answer.body, flags=re.DOTALL)

@@ -8,6 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+OPT_IN = (
+    "af-south-1", "ap-east-1", "ap-east-2", "ap-south-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
+    "ap-southeast-6", "ap-southeast-7", "ca-west-1", "eu-central-2", "eu-south-1", "eu-south-2", "il-central-1",
+    "me-central-1", "me-south-1", "mx-central-1",
+)  # fmt: skip
+"""Regions that no new account may use (https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html)."""
+
 Seconds = Annotated[float, Field(ge=0)]
 HowMany = Annotated[int, Field(ge=0)]
 Invisible = Seconds | tuple[Seconds, Seconds]
@@ -144,7 +151,7 @@ class Weather(BaseModel):
     """Quotas, by name, that ListServiceQuotas leaves out, as nobody changed them: AWS's default applies."""
     quotas: dict[str, float] = {}
     """What Service Quotas says, by the quota's name, where it differs."""
-    not_opted_in: list[str] = ["ap-east-1"]
+    not_opted_in: list[str] = list(OPT_IN)
     """Regions that the account has not opted in to."""
     metadata_defaults: dict[Literal["HttpTokens", "HttpEndpoint", "InstanceMetadataTags"], str] = {}
     """What the account has set for all new instances' metadata."""

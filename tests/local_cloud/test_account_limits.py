@@ -18,12 +18,17 @@ def test_a_region_that_is_not_opted_in_refuses_every_service_in_its_own_words(cl
 
 
 def test_describe_regions_tells_which_are_open(cloud, ec2):
+    cloud.weather(not_opted_in=[SHUT])
     every = {r["RegionName"]: r["OptInStatus"] for r in ec2.describe_regions(AllRegions=True)["Regions"]}
     assert every.pop(SHUT) == "not-opted-in"
-    assert set(every.values()) == {"opt-in-not-required", "opted-in"}
+    assert (every["eu-south-1"], every["eu-west-1"]) == ("opted-in", "opt-in-not-required")
     assert {r["RegionName"] for r in ec2.describe_regions()["Regions"]} == every.keys()
-    cloud.weather(not_opted_in=["eu-west-3"])
-    assert cloud.client("ec2", SHUT).describe_instances()["Reservations"] == []
+    assert cloud.client("ec2", "eu-south-1").describe_instances()["Reservations"] == []
+
+
+def test_a_new_account_may_use_the_seventeen_regions_that_need_no_opting_in(ec2):
+    assert {r["OptInStatus"] for r in ec2.describe_regions()["Regions"]} == {"opt-in-not-required"}
+    assert len(ec2.describe_regions()["Regions"]) == 17
 
 
 @pytest.mark.parametrize(("more", "code"), [({}, "InvalidInput"),

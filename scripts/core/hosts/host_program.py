@@ -20,6 +20,7 @@ from scripts.core.render import text_of
 PROGRAMS = CACHE / "programs"
 REPOSITORY = Path(__file__).parents[3]
 FUTURE = re.compile(r"^from __future__ import annotations\n", re.MULTILINE)
+OF_THE_LAB = re.compile(r"^from (scripts\.[\w.]+) import .*\n", re.MULTILINE)
 MAKERS = (__file__, local_names.__file__)
 INDENTATION = 4
 Place = tuple[int, int]
@@ -28,13 +29,12 @@ Place = tuple[int, int]
 
 def whole(source: str) -> str:
     """Return a program with the modules that it has from the lab in place of their imports: it goes as one file."""
-    lines = source.splitlines()
-    for node in reversed(ast.parse(source).body):
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("scripts."):
-            module = REPOSITORY.joinpath(*str(node.module).split(".")).with_suffix(".py").read_text(encoding="utf-8")
-            # What is of the future stands at the beginning of a file alone, and the program's own does.
-            lines[node.lineno - 1 : node.end_lineno] = re.sub(FUTURE, "", module).splitlines()
-    return "".join(f"{line}\n" for line in lines)
+    return OF_THE_LAB.sub(lambda found: _module(found[1]), source)
+
+
+def _module(name: str) -> str:
+    """Return a module's text. What is of the future stands at the beginning of a file alone; the program's own does."""
+    return FUTURE.sub("", REPOSITORY.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
 
 
 def program(name: str) -> str:
