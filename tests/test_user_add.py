@@ -224,6 +224,8 @@ OTHER_FORMS = {
     f"PuTTY-User-Key-File-2: ssh-rsa\nPrivate-Lines: 1\n{BODY}\n": ("is a PuTTY key", "puttygen"),
     f"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n{BODY}\n": ("is a private key (SSH2", ""),
     f"b3BlbnNzaC1rZXktdjE{BODY}\n": ("is a private key", "ssh-keygen -y"),
+    f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{BODY}\n": ("is an ed25519 key in the form of PEM", "-t ed25519"),
+    f"-----BEGIN PRIVATE KEY-----\r\nMC4CAQAwBQYDK2VwBCIE{BODY}\n": ("is a private key (ed25519 as PEM", "9.6"),
     f"-----BEGIN CERTIFICATE-----\n{BODY}\n": ("is an X.509 certificate", "openssl x509"),
     f"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n{BODY}\n": ("is a PGP key", "gpg --export-ssh-key"),
     f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{BODY}\n": ("is a PGP key", "gpg --export-ssh-key"),

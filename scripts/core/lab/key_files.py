@@ -29,6 +29,9 @@ SHOW_PUBLIC = "`ssh-keygen -y -f {file} > {pub}` writes its public key, KEY={pub
 FORMATS = {
     r"-----BEGIN OPENSSH PRIVATE KEY-----": f"is a private key (OpenSSH's), {STAYS}: {SHOW_PUBLIC}",
     r"-----BEGIN (RSA|DSA|EC) PRIVATE KEY-----": f"is a private key (PEM, PKCS #1), {STAYS}: {SHOW_PUBLIC}",
+    r"-----BEGIN PRIVATE KEY-----\s+MC4CAQAwBQYDK2Vw": (
+        f"is a private key (ed25519 as PEM, PKCS #8), {STAYS}: {SHOW_PUBLIC} (OpenSSH 9.6 or newer)"
+    ),
     r"-----BEGIN (ENCRYPTED )?PRIVATE KEY-----": f"is a private key (PEM, PKCS #8), {STAYS}: {SHOW_PUBLIC}",
     r"^b3BlbnNzaC1rZXktdjE": f"is a private key (OpenSSH's) without its first line, {STAYS}: {SHOW_PUBLIC}",
     r"^PuTTY-User-Key-File-\d": (
@@ -43,6 +46,10 @@ FORMATS = {
     r"-----BEGIN RSA PUBLIC KEY-----": (
         "is a public key in the form of PEM (PKCS #1): `ssh-keygen -i -m PEM -f {file} > {pub}` converts it, "
         "KEY={pub} names the result"
+    ),
+    r"-----BEGIN PUBLIC KEY-----\s+MCowBQYDK2Vw": (
+        "is an ed25519 key in the form of PEM (PKCS #8), which ssh-keygen does not convert; `ssh-keygen -t ed25519` "
+        "makes a pair in OpenSSH's form"
     ),
     r"-----BEGIN PUBLIC KEY-----": (
         "is a public key in the form of PEM (PKCS #8): `ssh-keygen -i -m PKCS8 -f {file} > {pub}` converts it, "
