@@ -515,11 +515,15 @@ def way_to(home: str) -> str:
     nearest = max(above, key=len, default="/")
     if mounts.get(nearest, "" if nearest == "/" else "autofs") == "autofs":
         return f"{nearest} is not mounted, where {home} is to be; `make users` once it is"
-    if os.path.islink(home) and not is_there:  # noqa: PTH114
-        return f"{home} is a link to {real[:-1]}, which is no directory"
+    return "" if is_there else place_fault(home)
+
+
+def place_fault(home: str) -> str:
+    """Return why no home can be made where none is; nothing where one can."""
+    if os.path.islink(home):  # noqa: PTH114
+        return f"{home} is a link to {os.path.realpath(home)}, which is no directory"
     parent = os.path.dirname(home)  # noqa: PTH120
-    read_only = not is_there and os.path.isdir(parent) and not os.access(parent, os.W_OK)  # noqa: PTH112
-    return f"{parent} is read-only" if read_only else ""
+    return f"{parent} is read-only" if os.path.isdir(parent) and not os.access(parent, os.W_OK) else ""  # noqa: PTH112
 
 
 def process_counts() -> dict[int, int]:
@@ -667,7 +671,7 @@ def replace(home: pathlib.Path, keys: Iterable[str]) -> None:
         new.replace(file)
         relabel(directory, file)
         if fault := label_fault(file):
-            raise Failed(f"{fault}; give homes there their label: `semanage fcontext -a -e /home {home.parent}`")
+            raise Failed(fault)
 
 
 def relabel(*paths: pathlib.Path) -> None:
@@ -686,7 +690,10 @@ def label_fault(file: pathlib.Path) -> str:
         label = os.getxattr(file, "security.selinux").decode().rstrip("\0") if enforces else ""
     except OSError:
         return ""
-    return f"SELinux has {file} as {label.split(':')[2]}" if label and not re.search(READABLE_LABEL, label) else ""
+    if not label or re.search(READABLE_LABEL, label):
+        return ""
+    hint = f"semanage fcontext -a -e /home {file.parents[2]}"
+    return f"SELinux has {file} as {label.split(':')[2]}; give homes there their label: `{hint}`"
 
 
 # What is done
@@ -956,13 +963,13 @@ def obstacle_to(wanted: Member, account: Account | None, machine: Machine, *, ad
         return "this name comes from a directory service, not from /etc/passwd"
     if account is None:
         group = machine.groups.get(wanted.name)
-        obstacles = {
-            f"uid {wanted.uid} is {machine.uids.get(wanted.uid or 0)}'s; not made": wanted.uid in machine.uids,
-            "this name is the system's; not made": wanted.name in IMAGE_USERS,
-            f"a group has this name (gid {group}); not made (`groupdel {wanted.name}`?)": group is not None,
-            machine.blocked.get(wanted.name, ""): machine.blocked.get(wanted.name),
-        }
-        return next((why for why, holds in obstacles.items() if holds), None)
+        return (
+            (wanted.uid in machine.uids and f"uid {wanted.uid} is {machine.uids[wanted.uid]}'s; not made")
+            or (wanted.name in IMAGE_USERS and "this name is the system's; not made")
+            or (group is not None and f"a group has this name (gid {group}); not made (`groupdel {wanted.name}`?)")
+            or machine.blocked.get(wanted.name)
+            or None
+        )
     if machine.is_protected(account):
         return "this account is the system's; not touched"
     unknown = "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
@@ -973,9 +980,7 @@ def making(wanted: Member, machine: Machine, named: frozenset[int]) -> Generator
     """Return the change that makes an account; gives the account as it will be."""
     usable = wanted.shell and not machine.shells[wanted.shell]
     shell = wanted.shell if usable and wanted.shell else DEFAULT_SHELL
-    told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}"
-    if not machine.at_boot:
-        told += remarks(wanted, machine)
+    told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}{remarks(wanted, machine)}"
     yield Change(wanted.name, "made", told, (MakeAccount(wanted.name, shell, wanted.uid, named),))
     if not wanted.keys:
         yield quietly(SetKeys(wanted.name, ()))  # /etc/skel may have some

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -189,12 +190,16 @@ def test_a_name_of_a_directory_service_is_a_problem():
     assert change.change == "problem"
 
 
+FILE = "/data/alice/.ssh/authorized_keys"
+HINT = "give homes there their label: `semanage fcontext -a -e /home /data`"
+
+
 @pytest.mark.parametrize(
     ("label", "fault"),
     [
         ("unconfined_u:object_r:ssh_home_t:s0", ""),
         ("system_u:object_r:nfs_t:s0", ""),
-        ("unconfined_u:object_r:default_t:s0", "SELinux has authorized_keys as default_t"),
+        ("unconfined_u:object_r:default_t:s0", f"SELinux has {FILE} as default_t; {HINT}"),
         ("", ""),
     ],
 )
@@ -204,6 +209,6 @@ def test_a_label_that_keeps_sshd_from_the_keys_is_named_where_selinux_enforces(t
     monkeypatch.setattr(accounts.os, "getxattr", lambda *_: label.encode() + b"\0", raising=False)
     for enforces, said in (("1", fault), ("0", "")):
         enforcing.write_text(enforces)
-        assert accounts.label_fault("authorized_keys") == said
+        assert accounts.label_fault(pathlib.Path(FILE)) == said
     enforcing.unlink()
-    assert accounts.label_fault("authorized_keys") == ""
+    assert accounts.label_fault(pathlib.Path(FILE)) == ""

@@ -162,13 +162,15 @@ def sent(name: str, *without: str) -> str:
 
 
 def _without(source: str, names: Sequence[str]) -> str:
-    """Return a program without these functions, classes and constants; what looks for a fault finds none then."""
-    lines = source.splitlines()
-    for node in ast.parse(source).body:
-        if _defined(node) & set(names):
+    """Return a program without these functions, classes and constants; a text that is still asked for is empty then."""
+    lines, body = source.splitlines(), ast.parse(source).body
+    rest = [node for node in body if not _defined(node) & set(names)]
+    asked = {name.id for node in rest for name in ast.walk(node) if isinstance(name, ast.Name)}
+    for node in body:
+        if node not in rest:
             first = min(part.lineno for part in (node, *getattr(node, "decorator_list", ())))
             lines[first - 1 : node.end_lineno] = [""] * ((node.end_lineno or 0) + 1 - first)
-            if isinstance(node, ast.FunctionDef) and node.name.endswith("_fault"):
+            if isinstance(node, ast.FunctionDef) and node.name in asked and ast.unparse(node.returns or node) == "str":
                 lines[first - 1] = f"def {node.name}(*_):return ''"
     return "".join(f"{line}\n" for line in lines)
 

@@ -19,7 +19,8 @@ OVER_SSH = (
     "public_key", "rsa_bits", "_one_line", "_no_key", "_check_blob", "_fields", "KEY_FIELDS", "RSA_BITS", "CLEAN",
     "LONGEST_COMMENT", "PRIVATE_KEY", "LINE_BREAKS", "NO_TEXT",
     "valid_login", "_fault_of", "LOGIN", "LONGEST_LOGIN", "SYSTEM_NAMES",
-    "remarks", "shell_change", "password_change", "told_keys", "fingerprint_in", "fingerprint", "KEY_IN_A_LINE",
+    "place_fault", "remarks", "shell_change", "password_change", "told_keys", "fingerprint_in", "fingerprint",
+    "KEY_IN_A_LINE", "still_running",
 )  # fmt: skip
 """What the program needs only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
 
