@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from scripts.core.lab.config import load_members
 from tests.hosts.machine import appear
 from tests.hosts.test_delivery import CLOUD_INIT
 from tests.waiting import wait_until
@@ -59,8 +60,8 @@ def launched(lab, cloud, host, script="launch", **variables):
 
 def accounts(lab, host, member):
     """Give the members of the lab the accounts on the host that a boot would make."""
-    line = (lab.path / f"members/{member}.toml").read_text().partition('"')[2].partition('"')[0]
-    host.accounts({"members": {member: {"keys": [line], "shell": "/bin/bash"}}})
+    (line,) = load_members(lab.path)[member].keys
+    host.accounts({"members": {member: {"keys": [line], "shell": "/bin/bash", "sudo": "nopasswd"}}})
 
 
 def test_the_key_that_user_add_made_logs_in(home, lab, cloud, host_with_sshd, agent, tmp_path):
@@ -74,9 +75,12 @@ def test_the_key_that_user_add_made_logs_in(home, lab, cloud, host_with_sshd, ag
     assert "not seen" not in out
 
 
-def test_a_key_that_an_agent_alone_has_logs_in(home, lab, cloud, host_with_sshd, agent, tmp_path):
+def test_a_key_that_an_agent_alone_has_logs_in_and_its_comment_is_the_same_on_the_host(
+    home, lab, cloud, host_with_sshd, agent, tmp_path
+):
     key = tmp_path / "alice"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", key], check=True)
+    comment = "\U0001f511 a\u0301 'b' \\ \u00a0c"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-C", comment, "-f", key], check=True)
     variables = {"HOME": str(home), "MEMBER": "alice", "SSH_AUTH_SOCK": str(tmp_path / "agent")}
     assert lab.run("user_add", NAME="alice", KEY=f"{key}.pub", **variables).code == 0
     agent(key)
@@ -86,6 +90,9 @@ def test_a_key_that_an_agent_alone_has_logs_in(home, lab, cloud, host_with_sshd,
     assert code == 0, err
     assert "logged in; its set-up is waited for" in out
     assert (home / ".ssh/known_hosts").exists() is False
+    assert lab.run("users", HOST="train", **variables).code == 0
+    assert "nothing to change" in lab.run("users", HOST="train", **variables).out
+    assert "\U0001f511 a\u0301" in host_with_sshd.path("/home/alice/.ssh/authorized_keys").read_text()
 
 
 def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until_sshd_refuses(
