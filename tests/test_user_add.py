@@ -289,6 +289,8 @@ def test_a_private_key_in_the_place_of_a_files_name_is_not_repeated(lab, tmp_pat
         line = lab.run("user_add", NAME="bob", KEY=key).error
         assert line.startswith("error: KEY: is a private key (OpenSSH's)")
         assert text.splitlines()[2][:20] not in line
+    for key in ("".join(text.splitlines()[2:-1]), "/".join(text.splitlines()[2:-1])):
+        assert lab.run("user_add", NAME="bob", KEY=key).error.startswith("error: KEY: …: ")
 
 
 def test_a_short_rsa_key_is_taken_and_remarked_on(lab, tmp_path, short_rsa):
