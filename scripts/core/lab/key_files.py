@@ -90,7 +90,7 @@ def keys_given(key: str) -> list[str]:
     try:
         content = read_content(path)
     except OSError as problem:
-        shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else path  # base64 may be a private key's
+        shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else str(path)  # base64 may be a private key's
         raise LabError(f"KEY: {shown}: {_unreadable(path, problem)}") from problem
     return keys_in(content, f"KEY: {path}", path)
 
