@@ -253,11 +253,20 @@ def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
     assert "quota-nowhere" in dict(look(Quotas()))
 
 
-def test_where_the_first_region_is_shut_another_tells_who_asks(look, cloud):
-    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "InvalidClientTokenId"}])
+@pytest.mark.parametrize(
+    "fault", [{"code": "InvalidClientTokenId"}, {"code": "Throttling"}, {"code": "AccessDenied"}, {"kind": "torn"}]
+)
+def test_where_the_first_region_does_not_tell_who_asks_another_does(look, cloud, fault):
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", **fault}])
     assert ids(look(Credentials())) == ["caller"]
-    cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "InvalidClientTokenId"}])
+    cloud.weather(faults=[{"action": "GetCallerIdentity", **fault}])
+    assert ids(look(Credentials())) in (["caller-unknown"], ["aws-not-reached"])
+
+
+def test_credentials_that_are_over_are_over_everywhere(look, cloud):
+    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "ExpiredToken"}])
     assert ids(look(Credentials())) == ["caller-unknown"]
+    assert {call["region"] for call in cloud.calls("GetCallerIdentity")} == {"us-east-1"}
 
 
 def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):

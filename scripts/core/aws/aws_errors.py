@@ -128,7 +128,7 @@ def api_error(problem: AwsError, *, market: str = "", instance_type: str = "") -
         operation = problem.operation_name
     else:
         metadata = {name: getattr(problem, name, "") for name in (REGION, SERVICE)}
-        code, message, status = type(problem).__name__, str(problem).partition("\n")[0], None
+        code, message, status = type(problem).__name__, _first_line(problem), None
         operation = getattr(problem, OPERATION, "")
     service = f"{metadata[SERVICE]}:" if metadata.get(SERVICE) else ""
     return ApiError(
@@ -141,12 +141,17 @@ def described(problem: AwsError, *, place: bool = True) -> str:
     """Return `RunInstances in us-east-1: AuthFailure: message (remedy)`; without `place`, not where."""
     if not isinstance(problem, ClientError):
         remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
-        return f"{_where(problem, place=place)}{str(problem).partition(chr(10))[0]}{remedy}"
+        return f"{_where(problem, place=place)}{_first_line(problem)}{remedy}"
     error, metadata = problem.response.get("Error", {}), dict[str, Any](problem.response.get("ResponseMetadata", {}))
     region, profile = metadata.get(REGION), metadata.get(PROFILE)
     where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
     told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
     return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
+
+
+def _first_line(problem: Exception) -> str:
+    """Return what botocore says; behind a colon it quotes, in more lines, the response that it could not read."""
+    return str(problem).partition("\n")[0].rstrip(" :")
 
 
 def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:

@@ -9,11 +9,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import in_words
 from scripts.core.aws.credentials import UNREACHED, CredentialsProblem
 from scripts.core.aws.region_queries import NoResponse, in_time
+from scripts.core.capacity.error_codes import EVERYWHERE
 from scripts.core.errors import LabError
 from scripts.core.registry.account import Account
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from scripts.core.aws.cloud import Cloud
 
 ATTEMPTS = 2
-SHUT_CODES = ("InvalidClientTokenId", "AuthFailure", "RegionDisabledException", "OptInRequired")
-"""What a region that the account has not opted in to says, and others say of keys that are wrong
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,12 @@ class Caller:
     remedy: str = ""
     """What mends that, where it is known."""
     unreached: bool = False
-    """Whether no answer came at all."""
+    """Whether no answer came, or none that was whole."""
+
+    @property
+    def may_be_known_elsewhere(self) -> bool:
+        """Whether another region may say who asks, where one did not: wrong keys and clocks are wrong everywhere."""
+        return self.unreached or (self.code != "" and self.code not in EVERYWHERE)
 
     @property
     def whose(self) -> Account:
@@ -80,7 +84,7 @@ def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
     for region in regions:
         found = _asked(cloud, region)
         asked = asked or found
-        if found.code not in SHUT_CODES and not found.unreached:
+        if not found.may_be_known_elsewhere:
             return found
     return asked or Caller()
 
@@ -89,7 +93,7 @@ def without_credentials(problem: LabError) -> Caller:
     """Return whom calls are made as where none can be made."""
     if isinstance(problem, CredentialsProblem):
         return Caller(problem=problem.what, remedy=problem.remedy)
-    return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, UNREACHED))
+    return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, (*UNREACHED, ResponseParserError)))
 
 
 def _asked(cloud: Cloud, region: str) -> Caller:
