@@ -57,7 +57,8 @@ def datasets_prune(
         tell_unseen(console, responses.unseen)
         doomed = [snapshot for snapshot in beyond if snapshot.id not in reasons]
         if not doomed:
-            console.hint(f"nothing to delete: no data set has more than {keep} unused versions in a region")
+            seen = " that could be seen" if responses.unseen else ""
+            console.hint(f"nothing to delete: no data set has more than {keep} unused versions in a region{seen}")
         elif not yes:
             console.hint(f"nothing was deleted; YES=1 deletes {len(doomed)}")
         else:

@@ -141,3 +141,15 @@ def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
     terminal.until("error: interrupted; and what was made could not be taken down (interrupted)")
     assert terminal.process.wait(10) == 1
     os.close(terminal.master)
+
+
+def test_one_who_waits_for_a_region_that_does_not_respond_ends_it_with_ctrl_c_at_once(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    assert lab.launch().code == 0
+    cloud.weather(faults=[{"action": "DescribeInstances", "kind": "hang-after"}])
+    seen = len(cloud.calls("DescribeInstances"))
+    process = lab.start("stop", EXP="demo", YES="1")
+    assert wait_until(lambda: len(cloud.calls("DescribeInstances")) > seen)
+    process.send_signal(INT)
+    assert process.communicate(timeout=10)[1] == "error: interrupted\n"
+    assert process.returncode == 130

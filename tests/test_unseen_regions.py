@@ -224,3 +224,15 @@ def test_on_a_terminal_is_shown_what_is_awaited_and_the_line_goes_away(monkeypat
     assert responses.unseen == {"us-east-1": "no response within 0.05 s (lab.toml: region_timeout)"}
     assert "waiting for us-east-1 (" in shown
     assert shown.endswith("\r\033[K")
+
+
+def test_a_launch_goes_on_without_a_region_that_does_not_respond_and_names_it(lab, cloud):
+    """It was silent for eight minutes: botocore waits a minute for each of five tries of each question."""
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\nregion_timeout = "1s"\n')
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    cloud.weather(faults=[{"region": "us-east-1", "kind": "hang-after"}])
+    launched = lab.launch()
+    assert launched.code == 0
+    (passed_over,) = [event for event in launched.events if event["event"] == "passed-over"]
+    assert (passed_over["region"], passed_over["reason"]) == ("us-east-1", "no response within 3 s")
+    assert [one["region"] for one in cloud.inventory() if one["kind"] == "instance"] == ["us-west-2"]

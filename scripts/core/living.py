@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from scripts.core import clock
-from scripts.core.aws.region_queries import Key, Responses
+from scripts.core.aws.region_queries import Key, Responses, awaited
 from scripts.core.aws.tags import EXPERIMENT, REGISTRY, tag_map
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -29,7 +29,7 @@ def living(session: Session, experiment: str, holdings: Holdings, only: str = ""
         for key, query in _queries(session, experiment, holdings).items()
         if only in ("", key[1])
     }
-    return _ours(session, experiment, holdings, {key: answer.result() for key, answer in asked.items()})
+    return _ours(session, experiment, holdings, awaited(asked))
 
 
 def seen_alive(session: Session, experiment: str, holdings: Holdings) -> Responses[list[Resource]]:
@@ -78,7 +78,7 @@ def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[R
 def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
     """Return what AWS has of things by their ids, and is not gone yet. Raises what the first call raises that fails."""
     asked = {key: session.threads.submit(query) for key, query in _by_id(session, wanted).items()}
-    return _there(session, {key: answer.result() for key, answer in asked.items()})
+    return _there(session, awaited(asked))
 
 
 def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:

@@ -290,13 +290,15 @@ class Session:
     def close(self) -> None:
         """Write what the recorder still counts, and let go of the threads."""
         self.over.set()
+        # What was interrupted has been taken back by now; what its threads still ask nobody wants to know.
+        leaves = self.has_given_up or INTERRUPTS.interrupted
         if "threads" in self.__dict__:
-            self.threads.shutdown(wait=not self.has_given_up, cancel_futures=True)
+            self.threads.shutdown(wait=not leaves, cancel_futures=True)
         if "recorder" in self.__dict__:
             self.recorder.close()
         if "registry" in self.__dict__:
             self.registry.close()
-        if self.has_given_up:
+        if leaves:
             leave_at_once()
 
 

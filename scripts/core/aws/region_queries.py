@@ -171,6 +171,19 @@ def begin(query: Query[Found]) -> Future[Found]:
     return future
 
 
+def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
+    """Return all responses, however long they take; a terminal is told whose are awaited. Raises the first failure."""
+    found: dict[Key, Found] = {}
+    pending = dict(asked)
+    with waiting_line() as show:
+        while pending:
+            clock.wait_for(list(pending.values()), TICK)
+            show(sorted({region for region, _ in pending}))
+            done = [key for key, one in pending.items() if one.done()]
+            found |= {key: pending.pop(key).result() for key in done}
+    return {key: found[key] for key in asked}
+
+
 @contextmanager
 def waiting_line() -> Iterator[Callable[[list[str]], None]]:
     """Give what shows on a terminal, from the second tick on, which regions are awaited; the line goes away after."""

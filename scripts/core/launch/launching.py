@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, described, in_one_line
+from scripts.core.aws.region_queries import NoResponse
 from scripts.core.capacity.capacity import Pool, Search, Wishes
 from scripts.core.capacity.error_codes import STOPS, ApiError, ErrorCategory
 from scripts.core.capacity.offerings import Failure, Zones, known, zones_offering, zones_with_default_subnet
@@ -37,6 +38,8 @@ from scripts.core.registry.record import Record, new_id
 from scripts.core.registry.resources import GONE, SETTLED
 from scripts.core.registry.resuming import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, requests_of
 from scripts.core.session import Session
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -84,10 +87,17 @@ class Launch:
         def unknown(problem: Failure) -> None:
             warn(f"which zones to try is known in part: {described(problem)}")
 
+        def in_time(ask: Callable[[], T]) -> T | None:
+            try:
+                return self.session.query_one(lambda: known(ask, unknown))
+            except NoResponse as silent:
+                warn(f"which zones to try is known in part: {region}: {silent}")
+                return None
+
         ec2, types = self.session.cloud.ec2(region), self.experiment.types
         # Both at the same time: every region has refused by now, and others look for capacity too.
-        default = self.session.threads.submit(known, lambda: zones_with_default_subnet(ec2), unknown)
-        return Zones(known(lambda: zones_offering(ec2, types), unknown), default.result())
+        default = self.session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
+        return Zones(in_time(lambda: zones_offering(ec2, types)), default.result())
 
     @property
     def missing(self) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described
+from scripts.core.capacity.error_codes import ApiError
+from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
 from scripts.core.launch_part import RegionUnready, Share, Site, total
 from scripts.core.render import environment
@@ -59,7 +61,24 @@ class RegionShares:
         environment()
         self._session.cloud.ec2_asking_once(region)
         with _of_one_region():
-            return total(look.result() for look in self._looks[region])
+            return total(self._in_time(region))
+
+    def _in_time(self, region: str) -> Iterator[Share]:
+        """Yield what the looks tell. Raises RegionUnready where they take three times as long as one response may.
+
+        A part may ask for several things, one after the other.
+        """
+        with suppress(LabError):  # who has to type a code has the time for that; each look says what else is wrong
+            self._session.cloud.expect_credentials()
+        left = 3 * self._session.region_timeout
+        for look in self._looks[region]:
+            while not look.done() and left > 0:
+                left -= clock.wait_for([look], left)
+            if not look.done():
+                self._session.gives_up()
+                timeout = ApiError("NoResponse", "")
+                raise RegionUnready(f"no response within {3 * self._session.region_timeout:g} s", timeout)
+            yield look.result()
 
     def ready(self, region: str) -> Share:
         """Return a region's share with everything made that it needs. Raises RegionUnready or LabError."""
