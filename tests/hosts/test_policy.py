@@ -111,16 +111,18 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
         assert ended.code == code, f"{script}: {ended.out} {ended.err}"
 
     home = str(lab.path.parent / "home")
-    lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
+    (subnet, *_) = cloud.client("ec2", "us-east-1").describe_subnets()["Subnets"]
+    more = f'[network.subnets]\nus-east-1 = ["{subnet["SubnetId"]}"]\n[image]\nowner = "amazon"\nname = "*"\n'
+    lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=more))
     lab.write("experiments/demo.toml", EXPERIMENT)
     lab.write("experiments/spot.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
     lab.write("members/alice.toml", f'keys = ["{alice_key.line}"]\n')
     lab.write("files/a.txt", "a")
-    (subnet, *_) = cloud.client("ec2", "us-east-1").describe_subnets()["Subnets"]
+    run("plan", 1, EXP="spot")  # there is no such image, which is found out by asking
+    lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
     cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     run("launch", EXP="demo")
-    run("plan", EXP="spot")
-    run("doctor")
+    work_on_a_table(run, cloud)
     (machine,) = lab.status()
     region = machine["region"]
     be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
@@ -134,13 +136,7 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     run("stop", EXP="demo")
     run("start", EXP="demo")
     run("teardown", EXP="demo")
-    more = f'[network.subnets]\nus-east-1 = ["{subnet["SubnetId"]}"]\n[image]\nowner = "amazon"\nname = "*"\n'
-    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=more))
-    run("plan", 1, EXP="demo")
     lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=""))
-    run("launch", EXP="demo")
-    run("dataset_build", DATASET="talks", FROM="./files")
-    lab.write("files/b.txt", "b")
     run("dataset_build", DATASET="talks", FROM="./files")
     run("dataset_verify", DATASET="talks")
     run("snapshot_copy", DATASET="talks", REGIONS="eu-west-1")
@@ -154,11 +150,9 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
     run("audit", FIX="1", OF="everyone")
     encoded = "Encoded authorization failure message: eyJhbGxvd2VkIjpmYWxzZX0="
-    run("teardown", EXP="demo")
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
     run("launch", 1, EXP="demo")
-    cloud.weather(pending=1)  # long enough for a lease to be renewed
-    work_on_a_table(run)
+    cloud.weather()
     work_on_several_nodes(run, lab, cloud)
     come_and_go(run, lab, cloud)
     world.see(cloud.inventory())
@@ -169,11 +163,13 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     return list({json.dumps([*map(call.get, CALL)]): call for call in asked}.values()), world
 
 
-def work_on_a_table(run):
-    """Move to a team's table, work there, and come home."""
+def work_on_a_table(run, cloud):
+    """Move to a team's table while there is little to move, work there, and come home."""
     run("registry_push", TO=TABLE)
+    cloud.weather(pending=1)  # long enough for a lease to be renewed
     for script in ("launch", "teardown", "history", "doctor"):
         run(script, EXP="spot", REGISTRY=TABLE)
+    cloud.weather()
     run("registry_pull", FROM=TABLE)
 
 
