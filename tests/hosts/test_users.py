@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,3 +117,41 @@ def test_hostile_members_are_refused_before_anything_is_sent(at_home):
     ended = run(at_home, "users", HOST="there")
     assert ended.code == 1
     assert "members/eve.toml" in ended.error
+
+
+def test_a_member_whom_sshd_keeps_out_fails_the_command_and_everything_else_is_done(at_home, host_with_sshd, alice_key):
+    host_with_sshd.write("/etc/ssh/sshd_config.d/50-case.conf", "DenyUsers alice\n")
+    host_with_sshd.run("groupadd", "bert")
+    for name in ("alice", "bert"):
+        at_home.write(f"members/{name}.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
+    ended = run(at_home, "users", HOST="there", JSON="1")
+    told = [(event["member"], event["change"]) for event in ended.events if event["event"] == "change"]
+    assert ended.code == 1
+    assert [change for member, change in told if member == "sshd"] == ["applied", "confirmed"]
+    assert told.count(("alice", "problem")) == told.count(("bert", "problem")) == 1
+    assert "there: bert: a group has this name" in ended.error
+    assert "there: alice: DenyUsers alice (/etc/ssh/sshd_config.d/50-case.conf:1) keeps them out" in ended.error
+    host_with_sshd.path("/etc/ssh/sshd_config.d/50-case.conf").unlink()
+    host_with_sshd.run("groupdel", "bert")
+    assert ("bert", "made") in users(at_home)
+    assert users(at_home) == []
+
+
+def test_what_a_run_that_was_killed_left_unconfirmed_is_confirmed_by_the_next_and_two_at_once_agree(
+    at_home, host_with_sshd, alice_key
+):
+    host_with_sshd.harden("apply", "--confirm-within", "60")
+    assert users(at_home)[-2:] == [("sshd", "applied"), ("sshd", "confirmed")]
+    at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
+    with ThreadPoolExecutor() as pool:
+        told = list(pool.map(lambda _: users(at_home), range(2)))
+    assert sorted(told) == [[], [("alice", "made"), ("alice", "key added")]]
+
+
+def test_two_members_of_one_uid_are_named_before_anything_is_sent(at_home, alice_key):
+    for name in ("alice", "bert"):
+        at_home.write(f"members/{name}.toml", f'keys = ["{alice_key.line}"]\nuid = 4001\n')
+    for script, variables in (("users", {"HOST": "there"}), ("launch", {"EXP": "demo"})):
+        assert run(at_home, script, **variables).error == (
+            "error: members/bert.toml: uid 4001 is alice's (members/alice.toml): one needs another"
+        )

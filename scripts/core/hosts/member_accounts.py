@@ -93,7 +93,7 @@ def _expect_different_uids(members: Mapping[str, Member]) -> None:
     for name, member in members.items():
         if member.uid is not None and (other := owner.setdefault(member.uid, name)) != name:
             raise LabError(
-                f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml): give one another"
+                f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml): one needs another"
             )
 
 
