@@ -1,5 +1,9 @@
 """Nobody gets a number that another has, names, or left files under."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 
@@ -74,3 +78,18 @@ def test_a_run_that_is_killed_while_it_makes_an_account_is_completed_by_the_next
     assert told.of("alice")[-2:] == ["key added", "sudo"]
     assert bring({"alice": {"sudo": "nopasswd"}}).summary == {"changed": 0, "problems": 0}
     assert bring({}, "--purge").of("alice") == ["purged"], "it is the lab's"
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="the directory service is compiled: apt-get install gcc")
+def test_names_and_uids_of_a_directory_service_are_its_own(host, bring):
+    library = host.path("/usr/lib/x86_64-linux-gnu") / "libnss_directory.so.2"
+    library = library if library.parent.exists() else host.path("/usr/lib/aarch64-linux-gnu") / library.name
+    source = Path(__file__).with_name("nss_directory.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    host.run("sed", "-i", "s/^passwd:.*/passwd: files directory/", "/etc/nsswitch.conf")
+    assert host.run("getent", "passwd", "4200").stdout.startswith("erik:")
+    told = bring({"erik": {}, "alice": {"uid": 4200}, "bob": {}})
+    assert told.detail("erik", "problem") == "this name comes from a directory service, not from /etc/passwd"
+    assert told.detail("alice", "problem") == "uid 4200 is erik's; not made"
+    assert told.of("bob") == ["made", "key added"]
+    assert bring({"erik": {}, "alice": {"uid": 4200}, "bob": {}}).summary == {"changed": 0, "problems": 2}
