@@ -124,3 +124,13 @@ def test_a_devices_tag_has_the_form_of_its_key_and_speaks_of_the_device_as_older
 def test_what_is_no_tag_of_the_labs_has_no_form():
     assert malformed([{"Key": "lab:by", "Value": ""}, {"Key": "team"}, {}]) == []
     assert malformed(None) == []
+
+
+def test_no_tag_makes_a_version_larger_than_its_volume(cloud, lab):
+    ec2 = cloud.client("ec2", "us-east-1")
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    written = as_tags({"lab:dataset": "small", "lab:version": "1", "lab:bytes": "9" * 20})
+    ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": written}])
+    shown = lab.run("datasets", DATASET="small", JSON="1", REGIONS="us-east-1").events
+    (small,) = [event for event in shown if event.get("dataset") == "small" or event.get("name") == "small"]
+    assert small["dollars_a_month"] <= 0.05

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.core import clock
+from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory, private_opener
 from scripts.core.registry.record import actor, now
 from scripts.core.registry.registry import Held, Holder
@@ -79,9 +80,15 @@ def who_acts(registry: Path, experiment: str) -> str:
 
 
 def _directory(registry: Path) -> Path:
-    """Return where the locks lie: beside the file itself, so that all who reach it over links meet the same ones."""
+    """Return where the locks lie: beside the file itself, so that all who reach it over links meet the same ones.
+
+    Raises LabError where that is a link, as git may bring one: locks are emptied, and files elsewhere are no locks.
+    """
     file = registry.resolve()
-    return file.with_name(f"{file.name}.locks")
+    directory = file.with_name(f"{file.name}.locks")
+    if directory.is_symlink():
+        raise LabError(f"{directory}: is a link, and the lab writes its locks there: remove it")
+    return directory
 
 
 def _hold(directory: Path, descriptor: int, experiment: str) -> None:

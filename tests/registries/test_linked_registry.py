@@ -42,3 +42,15 @@ def test_what_one_archived_the_other_shows(labs, tmp_path):
         "registry.json", "registry.json.locks", "registry-archive",
     }  # fmt: skip
     assert all(one.registry.is_symlink() for one in labs)
+
+
+def test_no_lock_is_laid_where_a_link_in_the_place_of_the_locks_leads(lab, cloud, tmp_path):
+    """git brings links along with a branch; a lock is emptied when it is let go of."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)
+    (theirs / "demo").write_text("keep me")
+    (lab.path / "registry.json.locks").symlink_to(theirs)
+    assert "registry.json.locks: is a link" in lab.run("launch", EXP="demo").error
+    assert cloud.calls("RunInstances") == []
+    assert (theirs / "demo").read_text() == "keep me"
+    assert theirs.stat().st_mode & 0o777 == 0o755

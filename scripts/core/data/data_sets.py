@@ -110,9 +110,9 @@ class DataSnapshot:
 
     @property
     def size(self) -> int:
-        """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume."""
-        tagged = self.tags.get(BYTES, "")
-        return self.stored or (int(tagged) if tagged.isdecimal() else self.gib * GIB)
+        """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume, which is the most."""
+        tagged, most = self.tags.get(BYTES, ""), self.gib * GIB
+        return self.stored or (min(int(tagged), most) if tagged.isdecimal() else most)
 
     def tags_to_carry(self) -> dict[str, str]:
         """Return the tags that go with a copy: all but who made it, and from what."""
