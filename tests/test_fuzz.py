@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from scripts.core.aws.tag_forms import FORMS, end_in, form_of, malformed
 from scripts.core.aws.tags import as_tags, tag_map
+from scripts.core.capacity.wishes import wishes
 from scripts.core.costs.charges import spans
 from scripts.core.costs.price_book import PriceBook
 from scripts.core.data.kept_volumes import Kept
@@ -31,6 +32,8 @@ from scripts.core.errors import LabError
 from scripts.core.hosts.arrival import errors_in
 from scripts.core.hosts.host_keys import host_keys_in
 from scripts.core.hosts.said import number_said
+from scripts.core.lab.config import Experiment, Lab
+from scripts.core.launch.lost_request import is_wanted
 from scripts.core.machines.time_left import began_anew, details_of_end, end_of, is_overdue, left
 from scripts.core.names import (
     LOGIN,
@@ -47,6 +50,7 @@ from scripts.core.plugins import Plugins
 from scripts.core.printable import printable_log
 from scripts.core.regions import region_names, regions
 from scripts.core.registry.aws_shapes import RESPONSES
+from scripts.core.registry.evidence import unresolved
 from scripts.core.registry.history_shown import outcome, told
 from scripts.core.registry.needed_records import needed_records
 from scripts.core.registry.record import Record
@@ -156,6 +160,8 @@ REQUEST = {
     "InstanceMarketOptions": {"MarketType": "spot"}, "Placement": {"AvailabilityZone": "us-east-1a"}, "Size": 8,
     "BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "s", "VolumeInitializationRate": 300}}],
     "InstanceType": "g5.xlarge", "ImageId": "ami-0a", "VolumeType": "gp3", "SnapshotId": "snap-0a", "NextToken": "n",
+    "MinCount": 1, "MaxCount": 2, "SubnetId": "subnet-0a", "NetworkInterfaces": [{"SubnetId": "subnet-0a"}],
+    "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": "cr-0a"}},
 }  # fmt: skip
 RESOURCE = {"kind": "instance", "id": "i-0a", "region": "us-east-1", "since": AT, "record": ID}
 NOTES = {
@@ -187,6 +193,9 @@ def kinds():
     return Plugins(None).kinds()
 
 
+WISHES = wishes(Lab(regions=["us-east-1"]), "speech", Experiment(types=["g5.xlarge"], markets=["spot"]))
+
+
 def readable(loaded):
     """The records that are some; whatever else is refused by name."""
     for one in loaded:
@@ -206,7 +215,11 @@ def look_at_all(loaded):
     records = list(readable(loaded))
     for record in records:
         outcome(record)
-    holdings(records, kinds())
+    known = holdings(records, kinds())
+    unresolved(known.unsettled, known.living, kinds())
+    for record in records:
+        if record.operation == "RunInstances":
+            is_wanted(record, WISHES, 1)
     needed_records(records, kinds())
     told(records)
     paid = spans(records, kinds(), PriceBook(Prices({})), NOW)

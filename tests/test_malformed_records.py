@@ -30,6 +30,10 @@ MALFORMED = {
     "a request that is a list": {**COMMON, "operation": "StopInstances", "request": []},
     "tags that are a text": {**COMMON, "event": "intent", "operation": "RunInstances", "request": {
         "TagSpecifications": [{"ResourceType": "instance", "Tags": "lab:experiment"}]}},
+    "some instances": {**COMMON, "event": "intent", "operation": "RunInstances", "request": {"MaxCount": "some"}},
+    "no number of instances": {**COMMON, "event": "intent", "operation": "RunInstances", "request": {"MaxCount": None}},
+    "an interface that is a text": {**COMMON, "event": "intent", "operation": "RunInstances", "request": {
+        "NetworkInterfaces": ["eni-0a"]}},
     "no response": {**COMMON, "operation": "RunInstances"},
     "a response without instances": {**COMMON, "operation": "RunInstances", "response": {}},
     "an instance without an id": {**COMMON, "operation": "RunInstances", "response": {"Instances": [{}]}},

@@ -19,7 +19,7 @@ def is_wanted(intent: Record, wishes: Wishes, missing: int) -> bool:
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
     placed = region in wishes.regions and pool.instance_type in wishes.types and pool.market in wishes.markets
-    return placed and int(recorded["MaxCount"]) <= missing
+    return placed and 0 < recorded.get("MaxCount", 0) <= missing
 
 
 def same_request(session: Session, shares: RegionShares, intent: Record) -> dict[str, Any] | None:
@@ -30,11 +30,11 @@ def same_request(session: Session, shares: RegionShares, intent: Record) -> dict
     recorded, region = intent.request or {}, str(intent.region)
     try:
         request = request_for(
-            shares.ready(region), pool_of(recorded, region), recorded["MaxCount"], recorded["MinCount"]
+            shares.ready(region), pool_of(recorded, region), recorded["MaxCount"], recorded.get("MinCount", 0)
         )
     except RegionUnready:
         return None
-    request["TagSpecifications"] = recorded["TagSpecifications"]
+    request["TagSpecifications"] = recorded.get("TagSpecifications", [])
     shape = session.cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
     same = without_secrets({**request, "ClientToken": token_of(intent)}, shape) == recorded
     return request if same else None

@@ -48,7 +48,7 @@ def pool_of(request: Mapping[str, Any], region: str) -> Pool:
     if reservation := target.get("CapacityReservationId"):
         market = f"{'block' if market == 'capacity-block' else 'reservation'}:{reservation}"
     zone, subnet = request.get("Placement", {}).get("AvailabilityZone"), request.get("SubnetId")
-    return Pool(region, request["InstanceType"], market, zone, subnet or interface.get("SubnetId"))
+    return Pool(region, str(request.get("InstanceType", "")), market, zone, subnet or interface.get("SubnetId"))
 
 
 def _document(share: Share) -> Mapping[str, Any]:

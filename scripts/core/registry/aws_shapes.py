@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scripts.core.registry.shapes import (
     AMOUNT,
+    COUNT,
     INSTANCE_ID,
     MOMENT,
     RESOURCE_ID,
@@ -32,6 +33,11 @@ REQUEST = members(
     ClientToken=optional(TEXT), DryRun=optional(YES_OR_NO), Tags=optional(TAGS), Resources=optional(several(TEXT)),
     TagSpecifications=optional(several(members(ResourceType=TEXT, Tags=optional(TAGS)))),
     InstanceIds=optional(several(TEXT)), InstanceType=optional(TEXT), ImageId=optional(TEXT),
+    MinCount=optional(COUNT), MaxCount=optional(COUNT), SubnetId=optional(TEXT),
+    NetworkInterfaces=optional(several(members(SubnetId=optional(TEXT)))),
+    CapacityReservationSpecification=optional(members(
+        CapacityReservationTarget=optional(members(CapacityReservationId=optional(TEXT)))
+    )),
     InstanceMarketOptions=optional(members(MarketType=optional(TEXT))), Placement=optional(PLACEMENT),
     BlockDeviceMappings=optional(MAPPINGS), VolumeId=optional(TEXT), SnapshotId=optional(TEXT),
     VolumeType=optional(TEXT), Size=optional(AMOUNT), Iops=optional(AMOUNT), Throughput=optional(AMOUNT),

@@ -75,6 +75,8 @@ TEXT = core_schema.str_schema(strict=True)
 BYTES = core_schema.bytes_schema(strict=True)
 YES_OR_NO = core_schema.bool_schema(strict=True)
 LINE = core_schema.str_schema(max_length=500, strict=True)
+COUNT = whole(0, 10**6)
+"""How many instances are asked for; AWS gives a thousand in a request."""
 AMOUNT = core_schema.float_schema(ge=0, le=2**63, allow_inf_nan=False)
 """A size, a rate, a number of things: what can be reckoned with."""
 MOMENT = checked(
