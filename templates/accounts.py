@@ -340,7 +340,7 @@ def look(document: Document) -> Machine:
     for name, _, uid, gid, _, home, shell in passwd:
         mine = frozenset(g for g, _, number, inside in group if number == gid or name in inside.split(","))
         _, password, _, _, _, _, _, expires, _ = shadow.get(name, ["", "*", *[""] * 7])
-        past = expires.isdigit() and int(expires) * 86400 <= time.time()
+        past = is_past(expires)
         mark = marks.get(name)
         mark = mark if mark and mark.uid == int(uid) else None
         account = Account(name, int(uid), int(gid), home, shell, password, expired=past, groups=mine, mark=mark)
@@ -366,6 +366,11 @@ def look(document: Document) -> Machine:
         caller=os.environ.get("SUDO_USER"),
         at_boot=document.at_boot,
     )
+
+
+def is_past(expires: str) -> bool:
+    """Say whether the day of a field of /etc/shadow has come."""
+    return expires.isdigit() and int(expires) * 86400 <= time.time()
 
 
 def read_marks() -> dict[str, Mark]:
@@ -1181,7 +1186,7 @@ def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, 
         for change in changes:
             if change.change:
                 print(line(change), flush=True)
-            if change.change not in ("", "skipped"):
+            if change.change not in ("", "skipped", "open"):
                 counts["problems" if change.change == "problem" else "changed"] += 1
     except (Refused, OSError, UnicodeDecodeError) as problem:
         print(line(Change(None, "problem", str(problem))), flush=True)
@@ -1217,6 +1222,22 @@ def read_and_apply(given: argparse.Namespace) -> Iterator[Change]:
     content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
     document = read_document(content.decode(), secrets=over_stdin)
     yield from apply(document, check=given.check, purge=given.purge, adopt=given.adopt)
+    if document.only is None:
+        yield from strangers(document)
+
+
+def strangers(document: Document) -> Iterator[Change]:
+    """Name each account that is neither a member's nor the lab's and that a key opens, as an image may bring it."""
+    ours = document.members.keys() | document.refused.keys() | read_marks().keys()
+    expiry = {entry[0]: entry[7] for entry in entries("/etc/shadow", 9)}
+    for name, _, uid, _, _, home, shell in entries("/etc/passwd", 7):
+        closed = uid == "0" or shell.endswith(("/nologin", "/false")) or is_past(expiry.get(name, ""))
+        if name in ours or closed or not os.path.isdir(home):  # noqa: PTH112
+            continue
+        prints = list(filter(None, map(fingerprint_in, key_files(local_account(name)).lines)))
+        if prints:
+            closing = f"`sudo rm {home}/.ssh/authorized_keys` closes it"
+            yield Change(name, "open", f"to {', '.join(prints)}; not the lab's, so not touched: {closing}")
 
 
 def json_line(change: Change) -> str:

@@ -56,3 +56,21 @@ def test_members_log_in_and_the_images_default_user_stays_closed(running, image,
     assert host.ssh(image.user, "true", key=alice_key.file).refused
     assert host.ssh(image.user, "true", password="").refused
     assert host.run("grep", f"^{image.user}:", "/etc/shadow").stdout == before
+
+
+@pytest.mark.every_release
+def test_a_key_that_an_image_brings_for_an_account_of_its_own_is_named(host, alice_key, bob_key):
+    """As an image has it that was made from an instance with a key pair. Closed accounts are nothing to name."""
+    kinds = {"ubuntu": [], "gone": ["--expiredate", "1970-01-02"], "service": ["--shell", "/usr/sbin/nologin"]}
+    for name, options in kinds.items():
+        host.run("useradd", "--create-home", "--shell", "/bin/bash", *options, name)
+        host.as_user(name, f"mkdir ~{name}/.ssh; echo '{bob_key.line}' >~{name}/.ssh/authorized_keys")
+    document = {"members": {"alice": {"keys": [alice_key.line]}}}
+    told = host.accounts(document)
+    assert told.summary == {"changed": 2, "problems": 0}
+    assert [name for name, change, _ in told.changes if change == "open"] == ["ubuntu"]
+    assert bob_key.fingerprint in told.detail("ubuntu", "open")
+    assert host.accounts(document).summary == {"changed": 0, "problems": 0}
+    assert not host.accounts({**document, "only": ["alice"]}).of("ubuntu"), "nobody else's business"
+    host.run("rm", "/home/ubuntu/.ssh/authorized_keys")
+    assert host.accounts(document).lines == []

@@ -15,7 +15,7 @@ PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
 OVER_SSH = (
     "read_document", "member", "names", "refuse_as_said", "is_password", "shown", "purging", "EndProcesses",
     "uids", "sudo_fault", "included_by", "label_fault", "key_files", "inspect", "read_plain", "main", "read_and_apply",
-    "json_line", "process_counts", "processes", "SHELL", "LONGEST_PASSWORD", "READABLE_LABEL",
+    "strangers", "json_line", "process_counts", "processes", "SHELL", "LONGEST_PASSWORD", "READABLE_LABEL",
     "public_key", "rsa_bits", "_one_line", "_no_key", "_check_blob", "_fields", "KEY_FIELDS", "RSA_BITS", "CLEAN",
     "LONGEST_COMMENT", "PRIVATE_KEY", "LINE_BREAKS", "NO_TEXT",
     "valid_login", "_fault_of", "LOGIN", "LONGEST_LOGIN", "SYSTEM_NAMES",

@@ -63,6 +63,6 @@ class Root(Strict):
     """The machine's own disk, always encrypted and deleted with the machine."""
 
     device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
-    """The image's root device: /dev/sda1 on Ubuntu and Debian, /dev/xvda on Amazon Linux."""
+    """The image's root device: /dev/sda1 on Ubuntu and Rocky, /dev/xvda on Debian and Amazon Linux (docs/images.md)."""
     gib: Gib | None = None
     """Size; the image's own when left out."""
