@@ -3,12 +3,15 @@
 import ast
 import base64
 import random
+import re
+from fnmatch import fnmatch
 
 import pytest
+import yaml
 
 from scripts.core.hosts import member_accounts
-from scripts.core.hosts.host_program import sent
-from scripts.core.render import USER_DATA_LIMIT, user_data
+from scripts.core.hosts.host_program import left
+from scripts.core.render import USER_DATA_LIMIT, text_of, user_data
 from scripts.parts import volumes
 
 EVERYTHING = """
@@ -57,6 +60,20 @@ def test_everything_at_once_with_twenty_members_fits_and_alone_everything_but_on
         assert len(user_data(text)) <= USER_DATA_LIMIT
 
 
+STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf"}
+"""What is as good on another instance."""
+
+
+def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image_of_it(lab, cloud):
+    lab.write("experiments/full.toml", EVERYTHING)
+    (request,) = [event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "request"]
+    document = yaml.safe_load(request["cloud_init"])
+    (units,) = re.findall(r"^  rm -rf -- (ec2-lab-.*)", text_of("new-instance.sh"), re.MULTILINE)
+    gone = ["/opt/ec2-lab/*", "/etc/ec2-lab/*", *(f"/etc/systemd/system/{pattern}" for pattern in units.split())]
+    written = {file["path"] for file in document["write_files"]}
+    assert {path for path in written if not any(fnmatch(path, pattern) for pattern in gone)} == STAYS
+
+
 @pytest.mark.parametrize(
     ("program", "left_out", "callers"),
     [
@@ -66,7 +83,7 @@ def test_everything_at_once_with_twenty_members_fits_and_alone_everything_but_on
 )
 def test_what_comes_with_the_boot_calls_nothing_that_was_left_out(program, left_out, callers):
     """Those that may call it do so only where they are told to, which nobody does at the boot."""
-    rest = ast.parse(sent(program, *left_out))
+    rest = ast.parse(left(text_of(program), *left_out))
     parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
     empty = parts.keys() & set(left_out)
     assert all(ast.unparse(parts[name]).endswith("return ''") and len(parts[name].body) == 1 for name in empty)

@@ -155,13 +155,13 @@ def sent(name: str, *without: str) -> str:
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
-    text = shortened(without_needless_imports(bare(_without(source, without))))
+    text = shortened(without_needless_imports(bare(left(source, *without))))
     with suppress(OSError):  # a directory that cannot be written costs the time, no more
         write(path, {"made_from": made_from, "text": text})
     return text
 
 
-def _without(source: str, names: Sequence[str]) -> str:
+def left(source: str, *names: str) -> str:
     """Return a program without these functions, classes and constants; a text that is still asked for is empty then."""
     lines, body = source.splitlines(), ast.parse(source).body
     rest = [node for node in body if not _defined(node) & set(names)]
