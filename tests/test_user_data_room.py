@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scripts.core.hosts import member_accounts
-from scripts.core.hosts.host_program import left
+from scripts.core.hosts.host_program import left, program
 from scripts.core.render import USER_DATA_LIMIT, text_of, user_data
 from scripts.parts import volumes
 
@@ -75,15 +75,15 @@ def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image
 
 
 @pytest.mark.parametrize(
-    ("program", "left_out", "callers"),
+    ("name", "left_out", "callers"),
     [
         ("mount-volumes.py", volumes.OVER_SSH, {"main"}),
         ("accounts.py", member_accounts.OVER_SSH, {"look", "departures", "settle", "key_changes"}),
     ],
 )
-def test_what_comes_with_the_boot_calls_nothing_that_was_left_out(program, left_out, callers):
+def test_what_comes_with_the_boot_calls_nothing_that_was_left_out(name, left_out, callers):
     """Those that may call it do so only where they are told to, which nobody does at the boot."""
-    rest = ast.parse(left(text_of(program), *left_out))
+    rest = ast.parse(left(program(name), *left_out))
     parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
     empty = parts.keys() & set(left_out)
     assert all(ast.unparse(parts[name]).endswith("return ''") and len(parts[name].body) == 1 for name in empty)
