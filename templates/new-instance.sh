@@ -27,7 +27,7 @@ try() { "$@" || failed="$failed $*;"; }
 
 lock_accounts() {
   [ ! -e $state/accounts.json ] ||
-    echo "{\"members\": {}, \"make_groups\": []}" | /opt/ec2-lab/accounts --as-sent --console /dev/stdin
+    echo "{\"members\": {}, \"make_groups\": [], \"reserved\": []}" | /opt/ec2-lab/accounts --at-boot /dev/stdin
 }
 
 remove_units() {
