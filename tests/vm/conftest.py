@@ -113,19 +113,20 @@ class Laboratory:
         out, err = process.communicate(timeout=900)
         return Ended(process.returncode, out, err)
 
-    def launch(self, experiment: str, disks=lambda _: []) -> tuple[Machine, Ended]:
+    def launch(self, experiment: str, disks=lambda _: [], used: Machine | None = None) -> tuple[Machine, Ended]:
         """Launch an experiment, boot a machine with the user data that the launch sent, and wait for the launch.
 
-        `disks` is told the ids of the machine's volumes by device name, and returns its data disks.
+        `disks` is told the ids of the machine's volumes by device name, and returns its data disks. The image is that
+        of a machine that was `used` and is off, where one is named.
         """
         launching = self.directory.start("launch", EXP=experiment, **self.variables)
-        machine = self.boot(experiment, disks)
+        machine = self.boot(experiment, disks, used)
         out, err = launching.communicate(timeout=1500)
         return machine, Ended(launching.returncode, out, err)
 
-    def boot(self, experiment: str, disks) -> Machine:
+    def boot(self, experiment: str, disks, used: Machine | None = None) -> Machine:
         """Boot what is being launched for an experiment, with the user data that was sent."""
-        machine = self._machine(self._described(experiment), disks)
+        machine = self._machine(self._described(experiment), disks, used)
         Thread(target=self._hand_over_console, args=(machine,), daemon=True).start()
         return machine
 
@@ -163,7 +164,7 @@ class Laboratory:
             time.sleep(0.2)
         raise AssertionError(f"{experiment} was not launched")
 
-    def _machine(self, described: dict, disks) -> Machine:
+    def _machine(self, described: dict, disks, used: Machine | None) -> Machine:
         identity = described["InstanceId"]
         ec2 = self.cloud.client("ec2", "us-east-1")
         sent = ec2.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
@@ -171,6 +172,7 @@ class Laboratory:
         machine = Machine(
             self.home / identity, base64.b64decode(sent), disks(volumes), identity,
             address=described["PublicIpAddress"], interrupted=self.interrupted,
+            used=used.root if used else None, secret=self.cloud.secret,
         )  # fmt: skip
         self.machines.append(machine)
         (self.home / ".ssh/config").write_text(

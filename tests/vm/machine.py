@@ -44,16 +44,20 @@ class Machine:
     """Of loopback: where its sshd is reached."""
     interrupted: InterruptedBoot | None = None
     """The boot that its first one resumes."""
+    used: Path | None = None
+    """The root disk of another machine, which this one is made from an image of."""
+    secret: str = ""
+    """Of the role that its metadata has credentials of."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.console_file = self.directory / "console"
         image = machine_image()
         self.root = self.directory / "root.qcow2"
-        overlay(self.interrupted.root if self.interrupted else image.disk, self.root)
+        overlay(self.used or (self.interrupted.root if self.interrupted else image.disk), self.root)
         self.relay = self.directory / "relay"
         subprocess.run(["cc", "-O2", "-o", self.relay, Path(__file__).with_name("relay.c")], check=True)
-        self.metadata = serve(answers(self.instance, self.region, self.user_data))
+        self.metadata = serve(answers(self.instance, self.region, self.user_data, self.secret))
         with socket.socket() as probe:
             probe.bind((self.address, 0))
             self.port = probe.getsockname()[1]
@@ -64,7 +68,7 @@ class Machine:
 
     def first_boot(self) -> Machine:
         """Boot it for the first time, or resume the boot that was interrupted for it."""
-        if self.interrupted is None:
+        if self.interrupted is None or self.used:
             return self.boot()
         shutil.copy(self.interrupted.console, self.console_file)
         self.process = self.qemu.start(*self.interrupted.arguments, network=self._network)

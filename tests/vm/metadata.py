@@ -12,11 +12,13 @@ from typing import ClassVar
 
 TOKEN = "a-token-of-the-test"
 MAC = "52:54:00:12:34:56"
+ROLES = "meta-data/iam/security-credentials"
+NEVER = "2099-01-01T00:00:00Z"
 IDENTITY = "latest/dynamic/instance-identity/document"
 
 
-def answers(instance: str, region: str, user_data: bytes) -> dict[str, bytes]:
-    """Return what the service answers, by path below the version."""
+def answers(instance: str, region: str, user_data: bytes, secret: str = "") -> dict[str, bytes]:
+    """Return what the service answers, by path below the version; with a `secret`, credentials of a role too."""
     interface = f"meta-data/network/interfaces/macs/{MAC}"
     texts = {
         "meta-data/ami-id": "ami-0123456789abcdef0",
@@ -37,6 +39,9 @@ def answers(instance: str, region: str, user_data: bytes) -> dict[str, bytes]:
     }
     found = {path: text.encode() for path, text in texts.items()}
     identity = json.dumps({"instanceId": instance, "region": region, "availabilityZone": f"{region}a"})
+    if secret:
+        role = {"AccessKeyId": "testing", "SecretAccessKey": secret, "Token": "a-token", "Expiration": NEVER}
+        found[f"{ROLES}/writer"] = json.dumps({"Code": "Success", "Type": "AWS-HMAC", **role}).encode()
     return {**found, "user-data": user_data, "dynamic/instance-identity/document": identity.encode()}
 
 

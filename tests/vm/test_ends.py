@@ -47,13 +47,16 @@ def test_a_machine_powers_itself_off_when_it_was_idle_or_its_time_is_over(labora
     (laboratory.directory.path / "plugins/failing.py").unlink(missing_ok=True)
     machine, ended = laboratory.launch("short")
     assert ended.code == 0, ended.err
+    assert "denied" in inhibited(laboratory, "short", "block").lower(), "not even root can power it off by logind"
     machine.wait_until_off()
     assert machine.console.count(IDLE) == 1
+    assert machine.console.count("ec2-lab: powering off: idle") == 1
     assert OVER not in machine.console
     logins = machine.console.count("login:")
     machine.boot()
     machine.wait_for_console("login:", times=logins + 1)
     with laboratory.logged_in("short"):  # or it would be idle again
+        inhibited(laboratory, "short", "block")
         extended = laboratory.run("extend", EXP="short", TTL="1m")
         assert extended.code == 0, extended.err
         machine.wait_until_off()
@@ -62,3 +65,10 @@ def test_a_machine_powers_itself_off_when_it_was_idle_or_its_time_is_over(labora
     machine.wait_until_off()
     assert machine.console.count(OVER) == 2, "its time began anew, as long as was last set"
     assert machine.console.count(IDLE) == 1
+
+
+def inhibited(laboratory, experiment, mode):
+    """Let something on an instance inhibit its shutdown; return what systemctl says to a root who wants it off."""
+    holds = f"systemd-inhibit --what=shutdown --who=backup --mode={mode} sleep infinity"
+    waits = "until systemd-inhibit --list | grep backup; do sleep 0.2; done"
+    return laboratory.ssh(experiment, f"sudo systemd-run --quiet {holds}; {waits}; sudo systemctl poweroff 2>&1").stdout

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.vm
 
 EXPERIMENT = """
 types = ["g5.xlarge"]
-command = "echo ran as $(id -un) for $EXPERIMENT > /data/result"
+command = '''
+limits="$(ulimit -l) $(ulimit -n) $(ulimit -c) $(ulimit -u) $(shopt -q login_shell && echo login)"
+echo "ran as $(id -un) for $EXPERIMENT: $limits" > /data/result
+'''
 [[data]]
 dataset = "speech"
 mount = "/data"
@@ -27,6 +30,8 @@ DATA_SET = str(uuid.uuid5(NAMESPACE, "speech"))
 SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
 """That of the demo's own data set, version 1."""
 SOMEBODY_ELSES = "vol-0aaaaaaaaaaaaaaaa"
+DEGRADED = "|| test $? = 2"
+"""cloud-init warns of an interface that ifupdown has brought up already, and ends with 2, as for all warnings."""
 OTHER = "11111111-2222-3333-4444-555555555555"
 """The UUID of the file system on it."""
 
@@ -83,7 +88,7 @@ def test_the_launch_saw_the_set_up_to_its_end(booted):
 def test_cloud_init_found_ec2_and_its_tokens_and_did_all_without_error(booted, on_machine):
     machine, _ = booted
     assert on_machine("cloud-id") == "aws"
-    assert "status: done" in on_machine("cloud-init status --long")
+    assert "status: done" in on_machine(f"cloud-init status --long {DEGRADED}")
     assert on_machine("cloud-init query instance_id") == machine.instance
     asking = "import urllib.request; urllib.request.urlopen('http://169.254.169.254/latest/user-data')"
     assert "HTTP Error 401" in on_machine(f"python3 -c {shlex.quote(asking)} 2>&1 || true")
@@ -129,7 +134,11 @@ def test_the_data_is_mounted_from_the_right_disk_grown_and_given_away(booted, on
 
 
 def test_the_experiments_command_ran_as_its_own_account(on_machine):
-    assert on_machine("cat /data/result") == "ran as experiment for demo"
+    limits = "unlimited 1048576 0 unlimited login"
+    assert on_machine("cat /data/result") == f"ran as experiment for demo: {limits}"
+    shown = on_machine("systemctl show experiment -P TasksMax -P OOMPolicy")
+    assert set(shown.split()) == {"infinity", "continue"}
+    on_machine("sudo rm /data/result; sudo systemctl start experiment; test ! -e /data/result")  # it begins once
 
 
 def test_make_users_twice_changes_nothing_the_second_time(booted, laboratory):
@@ -225,15 +234,18 @@ def test_the_machines_own_disks_are_one_array_and_it_is_found_again(booted, on_m
 
 def test_after_a_reboot_with_its_disks_in_another_order_all_is_as_before(booted, laboratory, on_machine):
     machine, _ = booted
-    on_machine("echo kept | sudo tee /data/kept; sudo sync")
+    kept = "readlink /var/lib/ec2-lab/instance; cat /var/lib/ec2-lab/instance/ended.json /etc/machine-id"
+    before = on_machine(f"echo kept | sudo tee /data/kept; sudo sync; {kept}")
     laboratory.ssh("demo", "sudo systemctl reboot")
     machine.wait_until_off()
     machine.disks.reverse()
     logins = machine.console.count("login:")
     machine.boot()
     machine.wait_for_console("login:", times=logins + 1)
-    assert "status: done" in on_machine("cloud-init status --wait")
+    assert "status: done" in on_machine(f"cloud-init status --wait {DEGRADED}")
     assert on_machine("cat /data/kept; findmnt -no UUID /data") == f"kept\n{DATA_SET}"
+    assert on_machine(f"cat /data/kept; {kept}") == before
+    assert before.split()[1] == machine.instance
     assert on_machine("lsblk -dno SERIAL $(findmnt -no SOURCE /data)") == data_disk(machine).serial
     assert on_machine("systemctl is-active ec2-lab-volumes") == "active"
     assert OTHER in on_machine("lsblk -no UUID"), "the other disk is as it was"

@@ -1,9 +1,16 @@
-"""An experiment's command on a real machine: its code arrives, its log is followed, its exit code outlives it."""
+"""An experiment's command on a real machine: its code arrives, its log is followed, its exit code outlives it.
 
+Then an image is made of that machine, and another experiment begins with it.
+"""
+
+import re
 import subprocess
+import time
 
 import pytest
 
+from tests.vm.conftest import disk
+from tests.vm.proxy import proxy
 from tests.vm.tools import plugin
 
 pytestmark = pytest.mark.vm
@@ -16,23 +23,47 @@ parameters = { lr = 0.1 }
 bucket = "s3://lab-runs/of"
 instance_profile = "writer"
 then = "teardown"
+ttl = "1h"
+[[scratch]]
+mount = "/scratch"
+gib = 1
+"""
+AGAIN = """
+types = ["g5.xlarge"]
+command = "python3 train.py"
+code = { path = "../code" }
+parameters = { lr = 0.2 }
+ttl = "5h"
 """
 TRAIN = """
-import getpass, os, pathlib, sys, time
+import getpass, os, pathlib, sys, time, urllib.request
 print("lr", os.environ["lr"], "as", getpass.getuser(), "in", pathlib.Path.cwd(), flush=True)
-while not pathlib.Path("/tmp/go-on").exists():
+proxies = urllib.request.getproxies()
+print(proxies.keys() >= {"http", "https"}, urllib.request.proxy_bypass("169.254.169.254"), flush=True)
+while not pathlib.Path("/run/go-on").exists():
     time.sleep(0.2)
 print("the last word")
 sys.exit(3)
 """
 LOG = """lr 0.1 as experiment in /home/experiment/code
+True True
 the last word
 ec2-lab: the command ended with 3
 """
+HOST_KEY = r"ssh-ed25519 \S+"
 
 
 @pytest.fixture(scope="module")
-def launched(laboratory, tools):
+def through():
+    """A proxy that machines are behind."""
+    server = proxy()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def launched(laboratory, tools, through, tmp_path_factory):
     """A machine that runs the experiment, and how its launch ended."""
     code = laboratory.directory.path.parent / "code"
     code.mkdir()
@@ -41,13 +72,14 @@ def launched(laboratory, tools):
     for words in (["init", "--quiet"], ["add", "."], [*who, "commit", "--quiet", "--message", "one"]):
         subprocess.run(["git", "-C", code, *words], check=True)
     laboratory.directory.write("experiments/train.toml", EXPERIMENT)
-    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud))
+    laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud, through.server_address[1]))
     laboratory.cloud.client("s3", "us-east-1").create_bucket(Bucket="lab-runs")
     laboratory.cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
-    return laboratory.launch("train", lambda _: [tools])
+    scratch = tmp_path_factory.mktemp("disks")
+    return laboratory.launch("train", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])])
 
 
-def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_is_told(launched, laboratory):
+def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_is_told(launched, laboratory, through):
     machine, ended = launched
     assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
     assert "bringing the code (commit " in ended.out
@@ -56,22 +88,55 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)
     looked = laboratory.ssh("train", "stat -c '%a %U' /opt/ec2-lab/experiment; cat /opt/ec2-lab/experiment")
     assert looked.stdout == "600 experiment\n", "and a member can't read it"
-    laboratory.ssh("train", "sudo touch /tmp/go-on")
+    laboratory.ssh("train", "findmnt /scratch && sudo touch /run/go-on")
     out, err = following.communicate(timeout=300)
     assert following.returncode == 0, err
     assert first + out == LOG
     told, err = waiting.communicate(timeout=300)
     assert (waiting.returncode, told) == (3, "train: ended with 3\n"), err
     machine.wait_until_off()
+    assert "ec2-lab: powering off: completion" in machine.console
     s3 = laboratory.cloud.client("s3", "us-east-1")
     place = f"of/train/{machine.instance}"
     found = [entry["Key"] for entry in s3.list_objects_v2(Bucket="lab-runs", Prefix=f"{place}/")["Contents"]]
     assert f"{place}/ended.json" in found
     log = b"".join(s3.get_object(Bucket="lab-runs", Key=key)["Body"].read() for key in found if "/log/" in key)
     assert log.decode() == LOG
+    assert through.RequestHandlerClass.asked == {"169.254.169.253"}, "all of it, and nothing for the metadata service"
     log = laboratory.run("logs", EXP="train")
     assert log.code == 0, log.err
     assert log.out == LOG
     assert laboratory.run("wait", EXP="train").code == 3
     assert laboratory.run("teardown", EXP="train").code == 0
     assert laboratory.run("wait", EXP="train").code == 3
+
+
+def test_an_image_of_a_used_instance_is_as_good_as_new(launched, laboratory, tools):
+    used, _ = launched
+    (laboratory.directory.path / "members/bob.toml").unlink()
+    laboratory.directory.write("experiments/again.toml", AGAIN)
+    machine, ended = laboratory.launch("again", lambda _: [tools], used)
+    assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
+    assert f"ec2-lab: this is {machine.instance}, made from an image of another instance" in machine.console
+    assert "PROBLEM" not in machine.console
+    waiting = laboratory.directory.start("wait", EXP="again", **laboratory.variables)
+    shown = laboratory.ssh(
+        "again",
+        "ls /var/lib/ec2-lab/instance/ /var/lib/cloud/instances; findmnt /scratch; grep scratch /etc/fstab;"
+        "cat /etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf; ls /etc/systemd/system /opt/ec2-lab;"
+        "systemctl list-timers ec2-lab-time-to-live.timer; sudo touch /run/go-on",
+    )
+    told, err = waiting.communicate(timeout=300)
+    assert (waiting.returncode, told) == (3, "again: ended with 3\n"), err
+    assert machine.instance in shown.stdout
+    assert used.instance not in shown.stdout
+    assert "ended.json" not in shown.stdout
+    assert "scratch" not in shown.stdout
+    assert "tell-bucket" not in shown.stdout
+    deadline = int(re.search(r"OnCalendar=@(\d+)", shown.stdout)[1])
+    assert 4 * 3600 < deadline - time.time() < 5 * 3600
+    log = laboratory.run("logs", EXP="again")
+    assert log.out == LOG.replace("0.1", "0.2"), "and nothing of the other's journal"
+    assert laboratory.ssh("again", "true", user="bob").returncode == 255, "he left before the image was used"
+    assert laboratory.ssh("again", "true", user="carol").returncode == 0
+    assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, machine.console))

@@ -16,8 +16,9 @@ PLUGIN = """
 from scripts.core.launch_part import LaunchPart, Share
 from scripts.core.plugins import hookimpl
 
-SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} AWS_ACCESS_KEY_ID=testing "
-SETTINGS += "AWS_SECRET_ACCESS_KEY={secret} AWS_DEFAULT_REGION=us-east-1\\n"
+SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} "
+SETTINGS += "AWS_DEFAULT_REGION=us-east-1 {keys}\\n"
+PROXY = "{proxy}"
 TOOLS = "{volume}"
 EBS = r's/^\\( *\\)if self.model *== *EBS:/\\1if self.volume not in ("", "TOOLS"): return "sdf"\\n\\1if False:/'
 NAMED = EBS.replace("TOOLS", TOOLS)
@@ -29,13 +30,16 @@ class Tools(LaunchPart):
 
     def share(self, site):
         paths = [f"/etc/systemd/system/{{unit}}.service.d/tools.conf" for unit in ("experiment", "experiment-log")]
+        files = {{path: SETTINGS for path in paths}}
+        if PROXY:
+            files["/etc/environment"] = f"http_proxy={{PROXY}}\\nhttps_proxy={{PROXY}}\\nno_proxy=intranet.example\\n"
         return Share(cloud_init={{
-            "write_files": [{{"path": path, "permissions": "0644", "content": SETTINGS}} for path in paths],
+            "write_files": [{{"path": p, "permissions": "0644", "content": text}} for p, text in files.items()],
             "runcmd": [
                 f"test ! -e /opt/ec2-lab/mount-volumes || sed -i '{{NAMED}}' /opt/ec2-lab/mount-volumes",
                 ["mkdir", "-p", "/opt/tools"],
                 ["mount", "-o", "ro", "-L", "tools", "/opt/tools"],
-                ["ln", "-s", "/opt/tools/bin/aws", "/usr/local/bin/aws"],
+                ["ln", "-sf", "/opt/tools/bin/aws", "/usr/local/bin/aws"],
             ],
         }})
 
@@ -53,9 +57,15 @@ sys.exit(awscli.clidriver.main())
 """
 
 
-def plugin(cloud: LocalCloud) -> str:
-    """Return the plugin by which machines have the tools, and find the local cloud."""
-    return PLUGIN.format(port=cloud.url.rpartition(":")[2], secret=cloud.secret, volume=VOLUME)
+def plugin(cloud: LocalCloud, proxy: int = 0) -> str:
+    """Return the plugin by which machines have the tools, and find the local cloud.
+
+    They have keys in their environment; behind a proxy, at a port of this computer's, what their metadata gives.
+    """
+    keys = f"AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY={cloud.secret}"
+    through = f"http://169.254.169.253:{proxy}" if proxy else ""
+    port = cloud.url.rpartition(":")[2]
+    return PLUGIN.format(port=port, keys="" if proxy else keys, proxy=through, volume=VOLUME)
 
 
 def tools_disk() -> Disk:
