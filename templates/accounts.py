@@ -804,6 +804,7 @@ class MakeHome:
         relabel(pathlib.Path(user.home))
         if os.path.isdir(SKELETON):  # noqa: PTH112
             as_user(user, lambda: shutil.copytree(SKELETON, user.home, symlinks=True, dirs_exist_ok=True))
+            as_user(user, lambda: os.chmod(user.home, DIRECTORY_OWNER_ALONE))  # noqa: PTH101 - it has the skeleton's
 
 
 @dataclass(frozen=True)

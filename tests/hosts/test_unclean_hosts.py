@@ -64,6 +64,11 @@ def test_the_boot_waits_for_homes_to_be_mounted(host, alice_key):
     script = "(sleep 0.2; mount -t tmpfs homes /home) & /opt/ec2-lab/accounts --at-boot /etc/ec2-lab/accounts.json"
     assert "ec2-lab: accounts: 2 changed, 0 problems" in host.run("sh", "-c", script).stdout
     assert mode(host, "/home/alice/.ssh/authorized_keys") == "600"
+    host.run("mount", "-t", "tmpfs", "-o", "mode=0755", "over", "/home")  # with the homes of the image below it
+    assert not host.path("/home/alice").exists()
+    again = host.run("/opt/ec2-lab/accounts", "--at-boot", "/etc/ec2-lab/accounts.json").stdout
+    assert "ec2-lab: alice: home made /home/alice\n" in again
+    assert (mode(host, "/home/alice"), mode(host, "/home/alice/.ssh/authorized_keys")) == ("700", "600")
 
 
 def test_homes_that_are_links_or_can_not_be_written_to_are_named_and_done_later(host_with_sshd, alice_key, bob_key):
