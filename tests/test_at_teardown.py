@@ -151,3 +151,15 @@ def test_whatever_somebody_wrote_on_a_volume_that_is_kept_it_is_kept_and_the_mac
     ec2.create_tags(Resources=[kept["VolumeId"]], Tags=[{"Key": "lab:at-teardown", "Value": written}])
     assert lab.teardown().code == 0
     assert [volume["VolumeId"] for volume in volumes(cloud)] == [kept["VolumeId"]]
+
+
+def test_a_launch_whose_volumes_may_not_be_tagged_ends_well_says_so_and_its_teardown_keeps_them(lab, cloud):
+    """It ended with an error about tags, while its machine ran, and without having brought it its code."""
+    write(lab, scratch="keep")
+    cloud.weather(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
+    launched = lab.launch()
+    assert launched.code == 0
+    assert "demo: what becomes of its volumes is not in their tags (CreateTags: Unauth" in launched.err
+    cloud.weather()
+    assert lab.teardown().code == 0
+    assert [volume["Size"] for volume in volumes(cloud)] == [10]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
+from scripts.core.aws.aws_errors import AWS_ERRORS, reason
+from scripts.core.console import warn
 from scripts.core.data.volume_ends import mark_volumes
 from scripts.core.hosts.ssh_files import Reach, SshFiles
 from scripts.core.lab.config import Experiment
@@ -72,7 +74,7 @@ def launch_experiment(
         )  # fmt: skip
         machines = launch.run()
         report.lives(session, machines)
-        mark_volumes(session, machines)
+        _mark(session, name, machines)
         done = set_up(session, name, experiment, machines, report.sets_up)
         if experiment.is_delivered_to and not done.shut:
             delivery = Delivery(name, experiment, run.pack if run else None, machines)
@@ -80,6 +82,17 @@ def launch_experiment(
             launch.launched()
         report.reached(session, done.reaches)
         done.expect_seen(name)
+
+
+def _mark(session: Session, name: str, machines: Sequence[Instance]) -> None:
+    """Say on each volume what becomes of it. The machines run and say so too: where AWS refuses, that is only told."""
+    try:
+        mark_volumes(session, machines)
+    except AWS_ERRORS as problem:
+        warn(
+            f"{name}: what becomes of its volumes is not in their tags ({reason(problem)}); "
+            f"`make teardown EXP={name}` puts it there as long as their machine runs"
+        )
 
 
 def admitted(
