@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, api_error, described
+from scripts.core.aws.region_queries import TICK
 from scripts.core.capacity.error_codes import ApiError
 from scripts.core.errors import LabError
 from scripts.core.lab.config import Experiment
@@ -73,7 +74,7 @@ class RegionShares:
         left = 3 * self._session.region_timeout
         for look in self._looks[region]:
             while not look.done() and left > 0:
-                left -= clock.wait_for([look], left)
+                left -= clock.wait_for([look], min(TICK, left))
             if not look.done():
                 self._session.gives_up()
                 timeout = ApiError("NoResponse", "")
