@@ -783,8 +783,9 @@ def parser() -> argparse.ArgumentParser:
     asking.add_argument("address")
     asking.add_argument("names", nargs="+")
     asking.set_defaults(command=pam, after=0)
-    for command in (apply, confirm, rollback, status):
-        one = commands.add_parser(command.__name__, help=command.__doc__)
+    named = {"apply": apply, "confirm": confirm, "rollback": rollback, "status": status}
+    for name, command in named.items():  # not by __name__, which is another where the program is sent in short
+        one = commands.add_parser(name, help=command.__doc__)
         one.add_argument("--console", action="store_true", default=argparse.SUPPRESS)
         one.set_defaults(command=command, after=0)
         if command is apply:
