@@ -2,8 +2,9 @@
 
 Standard input is a line of JSON, then a gzipped tar file or nothing: nothing of it is on a command line, which every
 user of the machine can read. The JSON has `run` (what names all that is sent), `code` (the tar file's SHA-256, "" for
-none) and `files`: (mode, text) by path. Starts the command, once: where it has begun already,
-nothing is changed. The last line printed is the name of the run that is there. Python 3.9 or later.
+none), `files`: (mode, text) by path, and the `address` of this node and of the `first` ("" where it is alone). Starts
+the command, once: where it has begun already, nothing is changed. The last line printed is the name of the run that is
+there. Python 3.9 or later.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
 ACCOUNT = "experiment"
 UNIT = "experiment.service"
 STATE = pathlib.Path("/var/lib/ec2-lab/instance")
+ENVIRONMENT = pathlib.Path("/opt/ec2-lab/experiment.env")
+TRIES, PATIENCE, SSH_PORT = 3, 10, 22
 DELIVERED = STATE / "delivered"
 """Which run is there."""
 
@@ -56,6 +60,41 @@ def write(path: pathlib.Path, mode: int, text: str) -> None:
     draft.replace(path)
 
 
+def interface_of(address: str) -> str:
+    """Return the network interface that has an address; nothing where none has."""
+    listed = subprocess.run(["ip", "-json", "address"], check=True, stdout=subprocess.PIPE)
+    return next(
+        (one["ifname"] for one in json.loads(listed.stdout) for own in one["addr_info"] if own["local"] == address), ""
+    )
+
+
+def sockets_of(address: str) -> str:
+    """Return by which interface this node is to talk to the others, in the words of Gloo, NCCL and TensorPipe.
+
+    By themselves they take what the host's own name leads to, or the first interface: 127.0.1.1, or a bridge of docker.
+    """
+    interface = interface_of(address)
+    names = {"GLOO_SOCKET_IFNAME": interface, "TP_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": f"={interface}"}
+    if ":" in address:
+        names["NCCL_SOCKET_FAMILY"] = "AF_INET6"
+    return "".join(f'{name}="{value}"\n' for name, value in names.items()) if interface else ""
+
+
+def expect_reached(first: str, address: str) -> None:
+    """Raise OSError, within a while, where the first node is not reached from this one."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            socket.create_connection((first, SSH_PORT), PATIENCE, (address, 0)).close()
+        except ConnectionRefusedError:
+            return
+        except OSError as problem:
+            if not left:
+                said = f"the first node ({first}) is not reached from this one ({address}): {problem}"
+                raise OSError(f"{said}; do network ACL, routes and firewalls let nodes talk?") from problem
+        else:
+            return
+
+
 def main(told: dict, content: bytes) -> int:
     """Receive and start."""
     STATE.mkdir(parents=True, exist_ok=True)
@@ -68,6 +107,11 @@ def main(told: dict, content: bytes) -> int:
             unpack(tar)
         for path, (mode, text) in told["files"].items():
             write(pathlib.Path(path), int(mode, 8), text)
+        if told["address"]:
+            if told["first"] != told["address"]:
+                expect_reached(told["first"], told["address"])
+            with ENVIRONMENT.open("a") as environment:
+                environment.write(sockets_of(told["address"]))
         write(DELIVERED, 0o644, told["run"])
         if pathlib.Path("/etc/systemd/system", UNIT).exists():
             subprocess.run(["systemctl", "daemon-reload"], check=True)

@@ -1,11 +1,15 @@
-"""The examples of docs/nodes.md, as their machines would run them: with real torchrun and real Ray, as two nodes."""
+"""The examples of docs/nodes.md, as their machines run them: with real torchrun and Ray, on two nodes of namespaces.
 
+On each the host's own name leads to 127.0.1.1, and docker's bridge has the same address as on the other.
+"""
+
+import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,25 +17,23 @@ from pathlib import Path
 
 import pytest
 
+from scripts.core.hosts.host_program import sent
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.parameters import chosen
 from scripts.core.runs.command_script import command_script
-from scripts.core.runs.rendezvous import RAY_PORT, TORCH_PORT, environments_of
+from scripts.core.runs.delivery import Delivery
+from scripts.core.runs.rendezvous import RAY_PORT, environments_of
 from tests.lab_directory import REPOSITORY
+from tests.two_nodes import ADDRESSES, ADDRESSES_6, two_nodes
 
 PAPER = (REPOSITORY / "docs/nodes.md").read_text()
 INHERITED = ("HOME", "TMPDIR")
-WITH_PORT = ("MASTER_PORT", "PET_RDZV_ENDPOINT", "RAY_ADDRESS")
 MACHINES = [
-    {
-        "InstanceId": f"i-{number}",
-        "AmiLaunchIndex": number,
-        "LaunchTime": "",
-        "PrivateIpAddress": f"127.0.0.{number + 1}",
-    }
-    for number in range(2)
+    {"InstanceId": f"i-{number}", "AmiLaunchIndex": number, "LaunchTime": "", "PrivateIpAddress": address}
+    for number, address in enumerate(ADDRESSES)
 ]
-"""Two nodes on one machine, by two addresses of loopback."""
+SYSTEMCTL = "#!/bin/sh\necho inactive\n"
+"""A systemd that has not begun the command."""
 
 
 PATIENCE = 150
@@ -69,42 +71,63 @@ def write_code(directory, name):
     (directory / "code" / path).write_text(text)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+@pytest.fixture
+def nodes(tmp_path):
+    """Two nodes, whose own names lead to 127.0.1.1."""
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("only root can make networks, with ip: run the tests as root; apt-get install iproute2")
+    made = two_nodes(tmp_path)
+    yield made
+    for node in made:
+        node.stop()
 
 
-def run_on_all(tmp_path, name, tool, **parameters):
+def brought(node, directory, name, experiment, machines=MACHINES):
+    """Bring a node what it waits for; return how that ended, and the environment of its command."""
+    delivery = Delivery(name, experiment, None, machines)
+    (directory / "bin").mkdir(parents=True)
+    (directory / "bin/systemctl").write_text(SYSTEMCTL)
+    (directory / "bin/systemctl").chmod(0o755)
+    program = sent("receive-run.py").replace("3,10,22", "2,1,22")
+    given = delivery.header(environments_of(name, machines)[f"i-{node.number}"]).decode()
+    for place in ("/var/lib/ec2-lab/instance", "/opt/ec2-lab", "/etc/systemd/system"):
+        program, given = program.replace(place, str(directory)), given.replace(f'"{place}', f'"{directory}')
+    done = subprocess.run(
+        [*node.enter, sys.executable, "-I", "-c", program], input=given, text=True,
+        env={"PATH": f"{directory}/bin:{os.environ['PATH']}"}, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    lines = (directory / "experiment.env").read_text().splitlines()
+    return done, {name: json.loads(value) for name, _, value in (line.partition("=") for line in lines)}
+
+
+def run_on_all(nodes, tmp_path, name, tool, **parameters):
     """Run an example's script on both nodes at once; return what each printed, all having ended well."""
     experiment = Experiment.model_validate(chosen(example(name), parameters, name))
-    ports = {str(TORCH_PORT): free_port(), str(RAY_PORT): free_port()}
-    inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
-    tools = Path(shutil.which(tool)).parent
     processes, marks = [], []
-    for number, environment in enumerate(environments_of(name, MACHINES).values()):
-        directory = tmp_path / str(number)
-        marks.append(str(directory))
-        write_code(directory, name)
-        told = {key: replaced(value, ports) if key in WITH_PORT else value for key, value in environment.items()}
-        own = {
-            "PATH": f"{tools}:{os.environ['PATH']}",
-            "EXPERIMENT": name,
-            "GLOO_SOCKET_IFNAME": "lo",
-            "OMP_NUM_THREADS": "1",
-            MARK: marks[-1],
-        }
-        processes.append(
-            subprocess.Popen(
-                ["bash", "-c", command_script(experiment)], cwd=directory, text=True,
-                env={**inherited, **own, **told},
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
+    for node in nodes:
+        marks.append(str(tmp_path / node.name))
+        processes.append(begun(node, tmp_path / node.name, name, tool, experiment))
     with ThreadPoolExecutor(len(processes)) as waiting:
         told = list(waiting.map(ended, processes, marks))
     assert [process.returncode for process in processes] == [0, 0], "\n---\n".join(told)
     return told
+
+
+def begun(node, directory, name, tool, experiment):
+    """Begin the command on a node, with what was brought there."""
+    done, told = brought(node, directory, name, experiment)
+    assert done.returncode == 0, done.stderr
+    write_code(directory, name)
+    inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+    own = {
+        "PATH": f"{Path(shutil.which(tool)).parent}:{os.environ['PATH']}", "EXPERIMENT": name,
+        "OMP_NUM_THREADS": "1", MARK: str(directory),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [*node.enter, f"--wd={directory}", "bash", directory / "experiment"], text=True,
+        env={**inherited, **own, **told},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def ended(process, mark):
@@ -122,18 +145,11 @@ def ended(process, mark):
                     os.kill(int(path.parent.name), signal.SIGKILL)
 
 
-def replaced(value, ports):
-    """Return an address with the port of this test, so that several can run at once."""
-    for fixed, free in ports.items():
-        value = re.sub(rf"\b{fixed}$", free, value)
-    return value
-
-
 @needs("torchrun")
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
-def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path, processes):
-    told = run_on_all(tmp_path, "ddp", "torchrun", processes=processes)
+def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(nodes, tmp_path, processes):
+    told = run_on_all(nodes, tmp_path, "ddp", "torchrun", processes=processes)
     world = 2 * processes
     assert sorted(re.findall(r"rank . of .*", "".join(told))) == [
         f"rank {rank} of {world}: the sum is {world}" for rank in range(world)
@@ -141,12 +157,34 @@ def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(tmp_path, proces
     assert all(text.count("the sum is") == processes for text in told), "as many on each node"
 
 
+def test_a_node_is_told_by_which_interface_the_others_are_reached_by_ipv6_too(nodes, tmp_path):
+    experiment = Experiment.model_validate(chosen(example("ddp"), {}, "ddp"))
+    done, told = brought(nodes[1], tmp_path / "4", "ddp", experiment)
+    assert done.returncode == 0, done.stderr
+    wanted = {"GLOO_SOCKET_IFNAME": "ens5", "TP_SOCKET_IFNAME": "ens5", "NCCL_SOCKET_IFNAME": "=ens5"}
+    assert told.items() >= wanted.items()
+    six = [{**m, "PrivateIpAddress": None, "Ipv6Address": own} for m, own in zip(MACHINES, ADDRESSES_6, strict=True)]
+    done, told = brought(nodes[1], tmp_path / "6", "ddp", experiment, six)
+    assert done.returncode == 0, done.stderr
+    assert told.items() >= {**wanted, "NCCL_SOCKET_FAMILY": "AF_INET6"}.items()
+    assert told["PET_RDZV_ENDPOINT"] == f"[{ADDRESSES_6[0]}]:29500"
+
+
+def test_a_first_node_that_is_not_reached_is_an_error_in_words_before_anything_begins(nodes, tmp_path):
+    nodes[0].run("ip", "link", "set", "ens5", "down")
+    experiment = Experiment.model_validate(chosen(example("ddp"), {}, "ddp"))
+    done, _ = brought(nodes[1], tmp_path / "node", "ddp", experiment)
+    assert done.returncode == 1
+    assert f"the first node ({ADDRESSES[0]}) is not reached from this one ({ADDRESSES[1]}): " in done.stderr
+    assert not (tmp_path / "node/delivered").exists()
+
+
 @needs("ray")
 def test_with_ray_a_node_joins_when_there_is_a_head_and_ends_with_it_by_options_that_ray_has(tmp_path):
     (head,), node = asked_of_ray(tmp_path)
-    assert head == f"start --head --node-ip-address 127.0.0.1 --port {RAY_PORT} --disable-usage-stats"
-    join = f"start --address 127.0.0.1:{RAY_PORT} --node-ip-address 127.0.0.2"
-    assert node == [join, join] + 3 * [f"health-check --address 127.0.0.1:{RAY_PORT}"]
+    assert head == f"start --head --node-ip-address {ADDRESSES[0]} --port {RAY_PORT} --disable-usage-stats"
+    join = f"start --address {ADDRESSES[0]}:{RAY_PORT} --node-ip-address {ADDRESSES[1]}"
+    assert node == [join, join] + 3 * [f"health-check --address {ADDRESSES[0]}:{RAY_PORT}"]
     own = Path(shutil.which("ray")).with_name("python3")
     words = "\n".join([head, *node])
     read = subprocess.run([own, "-c", READ_BY_RAY], input=words, text=True, capture_output=True, check=False)
@@ -172,6 +210,6 @@ def asked_of_ray(directory):
 @needs("ray")
 @pytest.mark.full
 @pytest.mark.timeout(200)
-def test_ray_forms_one_cluster_that_works_on_all_nodes_and_ends_with_its_program(tmp_path):
-    head, _ = run_on_all(tmp_path, "many", "ray")
+def test_ray_forms_one_cluster_that_works_on_all_nodes_and_ends_with_its_program(nodes, tmp_path):
+    head, _ = run_on_all(nodes, tmp_path, "many", "ray")
     assert len({line for line in head.splitlines() if line.startswith("worked on")}) == 2, head

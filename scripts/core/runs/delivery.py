@@ -58,7 +58,10 @@ class Delivery:
             f"{DIRECTORY}/experiment.env": (MODE, variables),
             **command_files(self.name, self.experiment),
         }
-        told = {"run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files}
+        told = {
+            "run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files,
+            "address": environment.get("NODE_ADDRESS", ""), "first": environment.get("MASTER_ADDR", ""),
+        }  # fmt: skip
         return json.dumps(told).encode() + b"\n"
 
     def __str__(self) -> str:
