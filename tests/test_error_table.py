@@ -152,8 +152,8 @@ def weather_of(by_region, action, **more):
 
 
 def a_lab_in(lab, regions, types=TYPES[-1:], **more):
-    """Let a lab's experiment ask in some regions, for what needs no data."""
-    lab.write("lab.toml", f"regions = {json.dumps(list(regions))}\n")
+    """Let a lab's experiment ask in some regions, for what needs no data. None is slow, but a machine may be."""
+    lab.write("lab.toml", f'regions = {json.dumps(list(regions))}\nregion_timeout = "1m"\n')
     rest = "".join(f"{key} = {value}\n" for key, value in more.items())
     lab.write("experiments/demo.toml", f"types = {json.dumps(list(types))}\n{rest}")
 

@@ -112,7 +112,8 @@ def test_the_end_is_not_told_before_the_log_is_whole(host_log):
             ["python3", "-I", "-c", log.program("write-ending.py")], stdout=output,
             env={"EXIT_CODE": "killed", "EXIT_STATUS": "KILL"},
         )  # fmt: skip
-    time.sleep(0.3)
+    with pytest.raises(subprocess.TimeoutExpired):  # it waits for a stopped process, for real
+        ending.wait(0.3)
     assert not log.ended.exists()
     log.writing.send_signal(signal.SIGCONT)
     assert ending.wait(20) == 0
