@@ -103,13 +103,19 @@ def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_us
     assert "0.7071" not in user_data + started
 
 
-def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(there, cloud):
-    lab, host = there
-    host.write("/run/slow", "")
+def waiting_for_the_set_up(lab, cloud, host):
+    """A launch that has come as far as that."""
     process = launching(lab, cloud, host)
     for line in process.stdout:
         if "its set-up is waited for" in line:
             break
+    return process
+
+
+def test_a_launch_killed_before_the_delivery_is_gone_on_with_and_brings_it_once(there, cloud):
+    lab, host = there
+    host.write("/run/slow", "")
+    process = waiting_for_the_set_up(lab, cloud, host)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     host.path("/run/slow").unlink()
@@ -137,10 +143,7 @@ def test_an_instance_whose_members_shell_runs_nothing_is_not_taken_down_for_that
 def test_ctrl_c_ends_a_launch_that_waits_for_a_host(there, cloud):
     lab, host = there
     host.write("/run/slow", "")
-    process = launching(lab, cloud, host)
-    for line in process.stdout:
-        if "its set-up is waited for" in line:
-            break
+    process = waiting_for_the_set_up(lab, cloud, host)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, err = process.communicate(timeout=60)
