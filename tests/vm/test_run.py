@@ -6,10 +6,13 @@ Then an image is made of that machine, and another experiment begins with it.
 import re
 import subprocess
 import time
+from dataclasses import dataclass
 
 import pytest
 
+from tests.lab_directory import Ended
 from tests.vm.conftest import disk
+from tests.vm.machine import Machine
 from tests.vm.proxy import proxy
 from tests.vm.tools import plugin
 
@@ -79,7 +82,21 @@ def launched(laboratory, tools, through, tmp_path_factory):
     return laboratory.launch("train", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])])
 
 
-def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_is_told(launched, laboratory, through):
+@dataclass(frozen=True)
+class Followed:
+    """The experiment's machine, off again, and what was seen of it while its command ran."""
+
+    machine: Machine
+    command_file: str
+    logs: Ended
+    """A `make logs` that began while the command ran."""
+    wait: Ended
+    proxied: set[str]
+
+
+@pytest.fixture(scope="module")
+def followed(launched, laboratory, through):
+    """Follow the experiment until its machine has ended itself."""
     machine, ended = launched
     assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
     assert "bringing the code (commit " in ended.out
@@ -87,14 +104,21 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     first = following.stdout.readline()
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)
     looked = laboratory.ssh("train", "stat -c '%a %U' /opt/ec2-lab/experiment; cat /opt/ec2-lab/experiment")
-    assert looked.stdout == "600 experiment\n", "and a member can't read it"
     laboratory.ssh("train", "findmnt /scratch && sudo touch /run/go-on")
     out, err = following.communicate(timeout=300)
-    assert following.returncode == 0, err
-    assert first + out == LOG
-    told, err = waiting.communicate(timeout=300)
-    assert (waiting.returncode, told) == (3, "train: ended with 3\n"), err
+    logs = Ended(following.returncode, first + out, err)
+    out, err = waiting.communicate(timeout=300)
+    wait = Ended(waiting.returncode, out, err)
     machine.wait_until_off()
+    return Followed(machine, looked.stdout, logs, wait, set(through.RequestHandlerClass.asked))
+
+
+def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_is_told(followed, laboratory):
+    machine = followed.machine
+    assert followed.command_file == "600 experiment\n", "and a member can't read it"
+    assert followed.logs.code == 0, followed.logs.err
+    assert followed.logs.out == LOG
+    assert (followed.wait.code, followed.wait.out) == (3, "train: ended with 3\n"), followed.wait.err
     assert "ec2-lab: powering off: completion" in machine.console
     s3 = laboratory.cloud.client("s3", "us-east-1")
     place = f"of/train/{machine.instance}"
@@ -102,7 +126,7 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     assert f"{place}/ended.json" in found
     log = b"".join(s3.get_object(Bucket="lab-runs", Key=key)["Body"].read() for key in found if "/log/" in key)
     assert log.decode() == LOG
-    assert through.RequestHandlerClass.asked == {"169.254.169.253"}, "all of it, and nothing for the metadata service"
+    assert followed.proxied == {"169.254.169.253"}, "all of it, and nothing for the metadata service"
     log = laboratory.run("logs", EXP="train")
     assert log.code == 0, log.err
     assert log.out == LOG
@@ -111,8 +135,8 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     assert laboratory.run("wait", EXP="train").code == 3
 
 
-def test_an_image_of_a_used_instance_is_as_good_as_new(launched, laboratory, tools):
-    used, _ = launched
+def test_an_image_of_a_used_instance_is_as_good_as_new(followed, laboratory, tools):
+    used = followed.machine
     (laboratory.directory.path / "members/bob.toml").unlink()
     laboratory.directory.write("experiments/again.toml", AGAIN)
     machine, ended = laboratory.launch("again", lambda _: [tools], used)
