@@ -149,6 +149,9 @@ local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
 test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1 shows branches left out, FULL=1 runs the longest forms too)
 	$(RUN) tests
 
+test-hosts: $(READY_TO_TEST)  ## Run the tests on real sshds, shells and file systems, in namespaces (FULL=1: all of them on each Debian release)
+	$(RUN) pytest -m host tests/hosts
+
 test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works, FULL=1: each boots from its kernel)
 	$(RUN) pytest -m vm -n 2 --dist loadfile --timeout 1800 tests/vm
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 DATA = Path(".cache/coverage")
-MEASURED = "not vm and not crash and not emulator and not bare"
+MEASURED = "not vm and not crash and not emulator and not host and not bare"
 """What bears being measured; the few tests that do not are run after it as they are."""
 
 

@@ -15,6 +15,9 @@ from tests.hosts.host import Host
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
 
+ROOTS = {"debian", "cloud_init"}
+"""Fixtures that give a Debian root."""
+
 
 class KeyPair(NamedTuple):
     """An ssh key: its private file, its public line."""
@@ -27,6 +30,12 @@ class KeyPair(NamedTuple):
         """The key as ssh-keygen names it."""
         listed = subprocess.run(["ssh-keygen", "-lf", self.file], capture_output=True, text=True, check=True)
         return listed.stdout.split()[1]
+
+
+def pytest_itemcollected(item):
+    """Mark what needs a Debian root: `make test-hosts` runs it. `make test` runs what is here beside it."""
+    if ROOTS & set(item.fixturenames):
+        item.add_marker("host")
 
 
 def pytest_generate_tests(metafunc):
