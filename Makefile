@@ -1,4 +1,4 @@
-# The front door of ec2-lab. `make help` lists every target from the comment on its line.
+# The front door of ec2-lab. `make help` lists the targets by the comments on their lines, in groups that `##@` begins.
 #
 # Recipes interpolate nothing that a user gives: variables are exported, and each script reads its own from the
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
@@ -19,146 +19,165 @@ COMPILE = $(VENV)/bin/pip-compile pyproject.toml --quiet --upgrade --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 RUN := @$(VENV)/bin/python -m
 PYTHON ?= python3
+LIST_TARGETS = /^\#\#@ / { print (groups++ ? "\n" : "") substr($$0, 5) } \
+	/^[a-z-]+:.*\#\# / { printf "  make %-17s %s\n", $$1, $$2 }
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+##@ Everyday
 
-launch: $(READY)  ## Launch EXP on a fresh machine with its data mounted (COUNT=8 for several)
+launch: $(READY)  ## Launch EXP with its data mounted (COUNT=8 for several)
 	$(RUN) scripts.launch
 
-sweep: $(READY)  ## Launch every combination of EXP's matrix (again: what failed or was not begun)
-	$(RUN) scripts.sweep
-
-relaunch: $(READY)  ## Launch the last run of EXP again as it was, under the name AS
-	$(RUN) scripts.relaunch
-
-logs: $(READY)  ## Follow the log of EXP's command until it has ended (HOST=foo-2 of several machines)
-	$(RUN) scripts.logs
-
-wait: $(READY)  ## Wait until EXP's command has ended, and end as it did (EXP='speech-*' for several)
-	$(RUN) scripts.wait
-
-teardown: $(READY)  ## Delete everything that EXP owns, and prove that it is gone
-	$(RUN) scripts.teardown
-
-stop: $(READY)  ## Stop EXP's machines; their volumes stay (YES=1 where something would be lost)
-	$(RUN) scripts.stop
-
-start: $(READY)  ## Start EXP's stopped machines again, asking for capacity as long as retry_for
-	$(RUN) scripts.start
-
-extend: $(READY)  ## Let EXP's machines end TTL from now (TTL=4h; TTL=never)
-	$(RUN) scripts.extend
-
-status: $(READY)  ## Show what lives: where, since when, which data is on it
+status: $(READY)  ## List instances: state, place, since when, data, expiry
 	$(RUN) scripts.status
 
-cost: $(READY)  ## Show what it all cost (SINCE=2026-10-01 UNTIL=2026-11-01 BY=member|experiment|region|kind)
-	$(RUN) scripts.cost
+logs: $(READY)  ## Follow the log of EXP's command (HOST=foo-2 for one)
+	$(RUN) scripts.logs
 
-report: $(READY)  ## Write OUT (report.html): machines and refusals over time, costs, data sets, what audit finds
-	$(RUN) scripts.report
+ssh: $(READY)  ## Log in to EXP's instance, host key pinned (HOST=foo-2)
+	$(RUN) scripts.ssh
 
-plan: $(READY)  ## Show what a launch of EXP would do: where, at what price, what is out and why
+teardown: $(READY)  ## Delete all that EXP owns, and verify it (EXP='foo-*')
+	$(RUN) scripts.teardown
+
+##@ Instances and runs
+
+new: $(READY)  ## Write a commented experiments/EXP.toml to start from
+	$(RUN) scripts.new
+
+plan: $(READY)  ## Show what a launch of EXP would do, and its price
 	$(RUN) scripts.plan
 
-watch: $(READY)  ## Follow EXP; put back what AWS takes away, if the experiment says relaunch
+sweep: $(READY)  ## Launch all combinations of EXP's matrix; again: failed
+	$(RUN) scripts.sweep
+
+relaunch: $(READY)  ## Launch EXP's last run again, as it was, under AS
+	$(RUN) scripts.relaunch
+
+wait: $(READY)  ## Wait for EXP's command; exit with its status
+	$(RUN) scripts.wait
+
+watch: $(READY)  ## Follow EXP; relaunch what AWS interrupts
 	$(RUN) scripts.watch
 
-snapshot-copy: $(READY)  ## Copy the snapshot of DATASET to REGIONS, so that launches find it there
-	$(RUN) scripts.snapshot_copy
+stop: $(READY)  ## Stop EXP's instances; volumes stay (YES=1 confirms)
+	$(RUN) scripts.stop
 
-snapshot-create: $(READY)  ## Snapshot a volume of EXP or HOST (MOUNT or VOLUME) as a version of DATASET
-	$(RUN) scripts.snapshot_create
+start: $(READY)  ## Start EXP's stopped instances, retrying for capacity
+	$(RUN) scripts.start
 
-dataset-build: $(READY)  ## Build a version of DATASET from FROM: a directory, tarball, image or s3://bucket/prefix
-	$(RUN) scripts.dataset_build
+extend: $(READY)  ## Set EXP's expiry to TTL from now (TTL=4h, TTL=never)
+	$(RUN) scripts.extend
 
-dataset-verify: $(READY)  ## Read DATASET back and compare it with what was built
-	$(RUN) scripts.dataset_verify
+history: $(READY)  ## List everything done for EXP, archive included
+	$(RUN) scripts.history
 
-datasets: $(READY)  ## List data sets: regions, versions, sizes, costs
+##@ Data
+
+datasets: $(READY)  ## List datasets: regions, versions, sizes, costs
 	$(RUN) scripts.datasets
 
-datasets-prune: $(READY)  ## Show what goes beyond the newest KEEP versions; YES=1 deletes it
+dataset-build: $(READY)  ## Build a version of DATASET from FROM (path or s3://)
+	$(RUN) scripts.dataset_build
+
+dataset-verify: $(READY)  ## Read DATASET back and compare it with its source
+	$(RUN) scripts.dataset_verify
+
+datasets-prune: $(READY)  ## Delete versions beyond the newest KEEP (YES=1)
 	$(RUN) scripts.datasets_prune
+
+snapshot-create: $(READY)  ## Snapshot a volume of EXP or HOST as a DATASET version
+	$(RUN) scripts.snapshot_create
+
+snapshot-copy: $(READY)  ## Copy DATASET's snapshot to REGIONS, ahead of launches
+	$(RUN) scripts.snapshot_copy
 
 volume-mount: $(READY)  ## Mount VOLUME, SNAPSHOT or DATASET on HOST at MOUNT
 	$(RUN) scripts.volume_mount
 
-volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and give its volume back
+volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and delete or keep its volume
 	$(RUN) scripts.volume_unmount
 
-volume-keep: $(READY)  ## Keep VOLUME, which a teardown kept, until KEEP_FOR from today (KEEP_FOR=30d REASON='…')
+volume-keep: $(READY)  ## Retain VOLUME for KEEP_FOR from today (KEEP_FOR=30d)
 	$(RUN) scripts.volume_keep
 
-volume-delete: $(READY)  ## Show VOLUME, which a teardown kept; YES=1 deletes it
+volume-delete: $(READY)  ## Delete VOLUME, which a teardown retained (YES=1)
 	$(RUN) scripts.volume_delete
 
-users: $(READY)  ## Bring HOST to exactly the members' accounts (CHECK=1 shows, PURGE=1 deletes old ones, ADOPT=1 takes over)
+##@ People
+
+users: $(READY)  ## Bring HOST's accounts in line with members/ (CHECK=1)
 	$(RUN) scripts.users
 
-user-add: $(READY)  ## Add member NAME (KEY=path.pub), with an account on HOST if named
+user-add: $(READY)  ## Add member NAME (KEY=path.pub), on HOST too if named
 	$(RUN) scripts.user_add
 
 user-remove: $(READY)  ## Remove member NAME, and their account on HOST
 	$(RUN) scripts.user_remove
 
-ssh: $(READY)  ## Log in to EXP's machine, its host key pinned
-	$(RUN) scripts.ssh
+##@ Money
 
-audit: $(READY)  ## Search all regions for what costs money and nobody remembers (FIX=1 deletes your orphans)
+cost: $(READY)  ## Show costs (SINCE= UNTIL= BY=member|experiment|region)
+	$(RUN) scripts.cost
+
+report: $(READY)  ## Write report.html: instances, refusals, costs, data
+	$(RUN) scripts.report
+
+audit: $(READY)  ## Find what costs money and nobody manages (FIX=1)
 	$(RUN) scripts.audit
 
-registry-rebuild: $(READY)  ## Take into the registry what carries the lab's tags and is not in it (YES=1)
-	$(RUN) scripts.registry_rebuild
+##@ Administration
 
-doctor: $(READY)  ## Look at all that can be wrong (EXP for one experiment), and say what mends it
+doctor: $(READY)  ## Check credentials, quotas, files, ssh; suggest fixes
 	$(RUN) scripts.doctor
 
-history: $(READY)  ## Show what was ever done for EXP, from the registry and its archive
-	$(RUN) scripts.history
+setup-aws: $(READY)  ## Show what the account lacks for the lab; YES=1 creates
+	$(RUN) scripts.setup_aws
 
-registry-push: $(READY)  ## Copy this lab's registry into the one at TO (dynamodb://REGION/TABLE)
+teardown-lab: $(READY)  ## Delete what the lab owns in the account (YES=1)
+	$(RUN) scripts.teardown_lab
+
+registry-push: $(READY)  ## Copy this registry to TO (dynamodb://REGION/TABLE)
 	$(RUN) scripts.registry_push
 
 registry-pull: $(READY)  ## Copy the registry at FROM into this lab's own
 	$(RUN) scripts.registry_pull
 
-new: $(READY)  ## Write a commented experiments/EXP.toml to start from
-	$(RUN) scripts.new
+registry-rebuild: $(READY)  ## Import resources with the lab's tags (YES=1)
+	$(RUN) scripts.registry_rebuild
 
-script: $(READY)  ## Run SCRIPT, which a plugin brings; without SCRIPT, list them
+script: $(READY)  ## Run a plugin's SCRIPT; without SCRIPT, list them
 	$(RUN) scripts.script
 
-setup-aws: $(READY)  ## Show what the lab needs once per region of an AWS account; YES=1 makes it
-	$(RUN) scripts.setup_aws
-
-teardown-lab: $(READY)  ## Show what the lab itself owns in the account; YES=1 deletes it (WITH_DATA=1 data sets too)
-	$(RUN) scripts.teardown_lab
-
-local-cloud: $(READY)  ## Start the local cloud (other targets start it when they need it)
+local-cloud: $(READY)  ## Start the local cloud (other targets do when needed)
 	$(RUN) scripts.local_cloud start
 
-local-cloud-stop: $(READY)  ## Stop the local cloud; what lived in it is gone
+local-cloud-stop: $(READY)  ## Stop the local cloud and discard its resources
 	$(RUN) scripts.local_cloud stop
 
-test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1 shows branches left out, FULL=1 runs the longest forms too)
+help:  ## List the targets
+	@awk -F ':.*## ' '/^##@ Development/ { exit } $(LIST_TARGETS)' Makefile
+
+help-all:  ## List the targets for development as well
+	@awk -F ':.*## ' '$(LIST_TARGETS)' Makefile
+
+##@ Development
+
+test: $(READY_TO_TEST)  ## Run the tests (COVERAGE=1, FULL=1)
 	$(RUN) tests
 
-test-hosts: $(READY_TO_TEST)  ## Run the tests on real sshds, shells and file systems, in namespaces (FULL=1: all of them on each Debian release)
+test-hosts: $(READY_TO_TEST)  ## Run the tests on real sshds and Debian roots (FULL=1)
 	$(RUN) pytest -m host tests/hosts
 
-test-vm: $(READY_TO_TEST)  ## Run the tests on a real machine image in qemu (VM_ACCEL=kvm where that works, FULL=1: each boots from its kernel)
+test-vm: $(READY_TO_TEST)  ## Run the tests on a VM in qemu (FULL=1)
 	$(RUN) pytest -m vm -n 2 --dist loadfile --timeout 1800 tests/vm
 
-test-crash: $(READY_TO_TEST)  ## Kill each command at every boundary of its work; launch in 200 weathers (FULL=1: all races, both ways on)
+test-crash: $(READY_TO_TEST)  ## Kill commands at every boundary of their work (FULL=1)
 	$(RUN) pytest -m crash -rP tests/crash
 
-test-emulators: $(READY_TO_TEST)  ## Run a lab's whole life on AWS emulators that are not moto (ministack, roto)
+test-emulators: $(READY_TO_TEST)  ## Run the lab on emulators that are not moto
 	$(RUN) pytest -m emulator -n 2 tests/emulators
 
 lint: $(READY_TO_TEST)  ## Check style
@@ -168,21 +187,21 @@ lint: $(READY_TO_TEST)  ## Check style
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy
 
-mutants: $(READY_TO_TEST)  ## Break what decides on ownership, deletion and money, one change at a time: does a test notice (ONLY=redaction)
+mutants: $(READY_TO_TEST)  ## Mutate the code that deletes and bills (ONLY=redaction)
 	$(RUN) tests.mutants
 
-dependencies: $(READY_TO_TEST)  ## Check what is pinned: does it fit together, are vulnerabilities of it known (pip-audit)
+dependencies: $(READY_TO_TEST)  ## Check the pinned packages for known vulnerabilities
 	@$(VENV)/bin/python -m pip check
 	@command -v pip-audit >/dev/null || { echo 'error: pip-audit is not installed (pipx install pip-audit)' >&2; exit 1; }
 	@pip-audit --requirement requirements.lock --disable-pip --require-hashes --progress-spinner off
 
-bench: $(READY_TO_TEST)  ## Measure, beside the AWS CLI and bare boto3, and write docs/benchmarks.md (ONLY=launch for a part)
+bench: $(READY_TO_TEST)  ## Measure, and write docs/benchmarks.md (ONLY=launch)
 	$(RUN) bench
 
-picture: $(READY_TO_TEST)  ## Record docs/terminal.svg anew
+picture: $(READY_TO_TEST)  ## Record docs/terminal.svg again
 	@$(VENV)/bin/python docs/terminal.py
 
-lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml anew
+lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml again
 	@$(COMPILE) --extra local --output-file requirements.lock
 	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 

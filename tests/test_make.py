@@ -1,6 +1,7 @@
 """The front door: what make hands over, and what it never does."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -33,10 +34,22 @@ def hollow(tmp_path):
     return tmp_path
 
 
-def test_make_alone_lists_every_target_with_its_comment():
-    listed = make().stdout
-    for target in ("launch", "teardown", "status", "new", "local-cloud", "local-cloud-stop", "test", "bench"):
-        assert f"  make {target} " in listed
+def test_help_lists_the_everyday_targets_first_and_each_users_target_in_its_group():
+    groups = [group.splitlines() for group in make().stdout.split("\n\n")]
+    titles = ["Everyday", "Instances and runs", "Data", "People", "Money", "Administration"]
+    assert [title for title, *_ in groups] == titles
+    assert [line.split()[1] for line in groups[0][1:]] == ["launch", "status", "logs", "ssh", "teardown"]
+    listed = [line.split()[1] for _, *lines in groups for line in lines]
+    assert len(listed) == len(set(listed))
+    assert {"new", "dataset-build", "user-add", "cost", "doctor", "help-all"} <= set(listed)
+    assert "lint" not in listed
+
+
+def test_help_all_lists_every_target_and_no_line_is_wider_than_a_terminal():
+    listed = make("help-all").stdout
+    targets = re.findall(r"^([a-z][a-z-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert {line.split()[1] for line in listed.splitlines() if line.startswith("  make ")} == set(targets)
+    assert max(map(len, listed.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
