@@ -31,7 +31,7 @@ def plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
         for found in known.values():
             console.say(f"  {found.name:<20} {found.summary}", "script", name=found.name, summary=found.summary)
     elif name in known:
-        known[name].app(args=[], prog_name=f"make script SCRIPT={name}")
+        known[name].run()
     else:
         there = f" (there is {', '.join(known)})" if known else " (no plugin brings one)"
         raise LabError(f"SCRIPT: no plugin brings {name!r}{closest(name, known) or there}")

@@ -3,12 +3,15 @@
 import base64
 import gzip
 import json
+import os
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from scripts.core.errors import PluginFailed
+from scripts.core.plugins import Plugins
 from tests.lab_directory import REPOSITORY
 
 _, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
@@ -128,6 +131,173 @@ def test_a_plugin_that_is_wrong_is_named_in_one_line_and_nothing_is_launched(lab
     assert "plugins" in ended.error
     assert said in ended.error
     assert cloud.calls() == []
+
+
+ESC = "\\x1b]0;x\\x07"
+"""Escaped in Python's text."""
+RAISES = f"raise ValueError('no{ESC}')"
+BAD_PART = """
+from scripts.core.launch_part import LaunchPart, Preparation, Share
+from scripts.core.plugins import hookimpl
+
+class Bad(LaunchPart):
+    name = "bad"
+
+    def share(self, site):
+        BODY
+
+@hookimpl
+def lab_launch_parts():
+    return [Bad()]
+"""
+
+
+MADE_FIRST = "return Share(preparations=(Preparation('it', lambda: MAKE),))"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (RAISES, r"plugins/bad.py:9: Bad.share: ValueError: no\x1b]0;x\x07"),
+        (MADE_FIRST.replace("MAKE", "1 / 0"), "plugins/bad.py:9: Bad.share: ZeroDivisionError"),
+        ("return Share(request={'Magic': 1})", "Bad.share: ParamValidationError: Parameter validation failed: Unknown"),
+        ("return Share(request={'BlockDeviceMappings': [{}]})", "a block device mapping without its DeviceName"),
+    ],
+)
+def test_a_launch_part_that_fails_is_one_line_that_names_it_and_nothing_is_left(lab, cloud, body, said):
+    lab.write("plugins/bad.py", BAD_PART.replace("BODY", body))
+    ended = lab.launch()
+    assert ended.code == 1
+    assert said in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    assert "\x1b" not in ended.err
+    assert cloud.calls("RunInstances") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return None", "Bad.share: returned None, not a Share"),
+        ("yield 1", "Bad.share: returned <generator object Bad.share at"),
+        ("raise SystemExit(3)", "plugins/bad.py:9: Bad.share: SystemExit: 3"),
+        ("return Share(request=[1])", "Bad.share: Share.request is [1], not a mapping"),
+        ("return Share(efa_types='p5')", "Bad.share: Share.efa_types is 'p5', not a frozenset"),
+        ("return Share(cloud_init={'runcmd': 'reboot'})", "Share.cloud_init: runcmd is 'reboot', not a list"),
+        ("return Share(cloud_init={'a': {1, 2}})", "TypeError: Object of type set is not JSON serializable"),
+        ("return Share(tags={'a': 1})", "Bad.share: Share.tags: 'a': 1 is no text"),
+        ("return Share(preparations=(1,))", "Bad.share: returned 1, not a Preparation"),
+        (MADE_FIRST.replace("MAKE", "1"), "Bad.share: returned 1, not a Share"),
+    ],
+)
+def test_what_a_launch_part_returns_is_checked_where_it_comes_from(lab, body, said):
+    lab.write("plugins/bad.py", BAD_PART.replace("BODY", body))
+    (part,) = [part for part in Plugins(lab.path / "plugins").launch_parts() if part.name == "bad"]
+    with pytest.raises(PluginFailed) as failed:
+        part.share(None).prepared()
+    assert said in str(failed.value)
+
+
+def test_a_plugin_that_fails_after_an_instance_was_made_has_it_taken_down_like_any_error(lab, cloud):
+    preparing = MADE_FIRST.replace("MAKE", "1 / 0 if site.region == 'us-west-2' else Share()")
+    lab.write("plugins/bad.py", BAD_PART.replace("BODY", preparing))
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    ended = lab.launch(COUNT="2")
+    assert ended.code == 1
+    assert "plugins/bad.py:9: Bad.share: ZeroDivisionError: division by zero" in ended.err
+    assert len(cloud.calls("TerminateInstances")) == 1
+    assert lab.status() == []
+
+
+BAD_KIND = KIND.replace(
+    'return cloud.ec2(region).describe_launch_templates(Filters=filters)["LaunchTemplates"]', "FIND"
+).replace("cloud.ec2(resource.region).delete_launch_template(LaunchTemplateId=resource.id)", "DELETE")
+
+
+def test_a_resource_type_that_fails_hides_and_keeps_nothing_else(lab, cloud):
+    assert lab.launch().code == 0
+    assert KIND != BAD_KIND
+    lab.write("plugins/bad.py", BAD_KIND.replace("FIND", "return cloud.no_such_thing").replace("DELETE", "pass"))
+    lab.write("create.py", CREATE)
+    assert lab.run_file("create.py").code == 0
+    said = "LaunchTemplate.find: AttributeError: 'Cloud' object has no attribute"
+    shown = lab.run("status", JSON="1")
+    assert shown.code == 3
+    assert "instance" in [event["kind"] for event in shown.events if event["event"] == "resource"]
+    assert said in shown.out
+    ended = lab.run("teardown", EXP="demo")
+    assert ended.code == 1
+    assert said in ended.err
+    assert {one["state"] for one in cloud.inventory() if one["kind"] == "instance"} == {"terminated"}
+    lab.write("plugins/bad.py", BAD_KIND.replace("FIND", "return None").replace("DELETE", "pass"))
+    assert "LaunchTemplate.find: returned None, not mappings" in lab.run("teardown", EXP="demo").err
+    lab.write("plugins/bad.py", KIND)
+    assert lab.teardown().code == 0
+
+
+def test_a_price_that_fails_is_unknown_and_hides_no_other(lab):
+    lab.launch()
+    priced = KIND.replace(
+        "    def delete", "    def monthly(self, found, region, prices):\n        return 'much'\n\n    def delete"
+    )
+    lab.write("plugins/bad.py", priced)
+    lab.write("create.py", CREATE)
+    lab.run_file("create.py")
+    shown = lab.run("status")
+    assert (shown.code, shown.out.count("launch-template")) == (0, 1)
+    assert "what each launch-template costs is unknown: plugins/bad.py" in shown.err
+    assert "LaunchTemplate.monthly: returned 'much', not a number" in shown.err
+
+
+def test_what_a_plugin_prints_does_not_come_between_the_events(lab, cloud):
+    lab.write(
+        "plugins/loud.py",
+        f"print('loading{ESC}')\n" + PART.replace("        return", "        print('asked')\n        return"),
+    )
+    ended = lab.launch()
+    assert ended.code == 0
+    assert len(ended.events) > 2, "all of standard output is JSON"
+    assert {r"loading\x1b]0;x\x07", "asked"} <= set(ended.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [
+        (KIND.replace('    tag_type = "launch-template"\n', ""), "lab_kinds: LaunchTemplate: tag_type is missing"),
+        (KIND.replace('("instance",)', '"instance"'), "LaunchTemplate: deleted_after is 'instance', not a list of"),
+        (PART.replace("order = 60", 'order = "last"'), "Motd: order is 'last', not a whole number"),
+    ],
+)
+def test_what_a_plugin_lacks_is_named(lab, plugin, said):
+    lab.write("plugins/wrong.py", plugin)
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 1
+    assert "plugins/wrong.py" in ended.error
+    assert said in ended.error
+
+
+def test_a_registry_backend_that_fails_is_named_whenever_it_does(lab):
+    lines = ["", "class Bad(FileRegistry):", "    def append(self, record):", "        1 / 0", "return Bad("]
+    failing = "\n        ".join(lines)
+    lab.write("plugins/home.py", BACKEND.replace("return FileRegistry(", "return str("))
+    assert "plugins/home.py: Home.open: returned '" in lab.run("launch", EXP="demo", REGISTRY="home://speech").error
+    lab.write("plugins/home.py", BACKEND.replace("return FileRegistry(", failing))
+    ended = lab.run("launch", EXP="demo", REGISTRY="home://speech")
+    assert (ended.code, "Traceback" in ended.err) == (1, False)
+    assert "Bad.append: ZeroDivisionError: division by zero" in ended.err
+
+
+def test_a_plugin_that_is_no_file_is_not_opened(lab):
+    (lab.path / "plugins").mkdir()
+    os.mkfifo(lab.path / "plugins" / "endless.py")
+    assert "plugins/endless.py: is no file" in lab.run("status").error
+
+
+def test_a_plugins_script_that_fails_is_one_line_that_names_it(lab):
+    lab.write("plugins/who_runs.py", SCRIPT.replace("console = Console", "1 / 0\n    console = Console"))
+    assert "plugins/who_runs.py:15: ZeroDivisionError: division by zero" in lab.run("script", SCRIPT="who-runs").error
+    assert "Traceback" in lab.run("script", SCRIPT="who-runs", DEBUG="1").err
 
 
 def test_a_plugins_kind_takes_the_place_of_the_built_in_one_of_its_name(lab):

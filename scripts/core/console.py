@@ -134,6 +134,10 @@ def run(app: typer.Typer) -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except LabError as mendable:
         _fail(str(mendable), 1)
+    except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
+        _print_traceback()
+        _leave(1)
+        sys.exit(1)
     finally:
         # The process ends: Python need not look through all that was ever imported for garbage, which takes 0.1 s.
         gc.freeze()
@@ -148,14 +152,18 @@ def warn(line: str) -> None:
 def _fail(line: str, code: int) -> NoReturn:
     INTERRUPTS.heed()
     if os.environ.get("DEBUG") == "1":
-        import traceback
-
-        print(printable_document(traceback.format_exc()), file=sys.stderr)
+        _print_traceback()
     print(f"error: {printable(line)}", file=sys.stderr)
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)
     sys.exit(code)
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    print(printable_document(traceback.format_exc()), file=sys.stderr)
 
 
 def leave_at_once() -> None:

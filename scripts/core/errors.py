@@ -1,4 +1,4 @@
-"""The one class of error that a user can mend."""
+"""The errors that a user can mend."""
 
 
 class LabError(Exception):
@@ -6,3 +6,11 @@ class LabError(Exception):
 
     `console.run` prints the line and exits with 1; anything else that escapes a script is a bug of ours.
     """
+
+
+class PluginFailed(LabError):
+    """A plugin raised what is no error of its user's, or returned what nothing can be done with."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} (correct the plugin, or remove it; DEBUG=1 shows more)")
+        self.what = what

@@ -6,15 +6,19 @@ import io
 import os
 import select
 import sys
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 from scripts.core.interrupts import INTERRUPTS
+from scripts.core.printable import printable_document
 
 LOOK = 0.2
 """Seconds between looks whether the command is ending meanwhile."""
 PATIENCE = 2.0
 """Seconds that a reader gets to go on reading, once the command is ending."""
 STREAMS = ("stdin", "stdout", "stderr")
+PLUGIN_AT_WORK: ContextVar[str] = ContextVar("the plugin that is at work", default="")
+"""Standard output is the script's, and a program may read it."""
 
 
 class Outlet(io.RawIOBase):
@@ -66,6 +70,17 @@ class Outlet(io.RawIOBase):
         return True
 
 
+class Output(io.TextIOWrapper):
+    """Standard output. What a plugin prints while it is at work goes to standard error."""
+
+    def write(self, text: str) -> int:
+        """Write a text to where it belongs."""
+        if not PLUGIN_AT_WORK.get():
+            return super().write(text)
+        sys.stderr.write(printable_document(text))
+        return len(text)
+
+
 def open_outlets() -> None:
     """Put outlets in the place of standard output and error, and nothing where a stream was closed from the start.
 
@@ -85,4 +100,5 @@ def _outlet(stream: TextIO) -> TextIO:
     stream.flush()
     raw = Outlet(stream.fileno())
     lines = raw.isatty() or stream is sys.stderr
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=lines)
+    made = io.TextIOWrapper if stream is sys.stderr else Output
+    return made(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=lines)

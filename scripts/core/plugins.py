@@ -8,15 +8,20 @@ of the names below, each marked by `@hookimpl`.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from scripts.core.errors import LabError
+from scripts.core.errors import LabError, PluginFailed
+from scripts.core.outlet import PLUGIN_AT_WORK
+from scripts.core.printable import shortened
 
 if TYPE_CHECKING:
     from scripts.core.check import Check
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
 PROJECT = "ec2_lab"
 BUILT_IN = Path(__file__).parents[1] / "builtin.py"
+BUILT_IN_NAME = f"{BUILT_IN.parent.name}/{BUILT_IN.name}"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -74,15 +80,22 @@ class Plugins:
         self._register(BUILT_IN)
         if directory is None:
             return
-        with _blamed_on("a package"):
-            self._manager.load_setuptools_entrypoints(PROJECT)
+        for entry in sorted(entry_points(group=PROJECT), key=lambda entry: entry.name):
+            self._register_package(entry)
         for path in sorted(directory.glob("*.py")):
             self._register(path)
         with _blamed_on("plugins"):
             self._manager.check_pending()  # a function marked as a hook that no hook is called
 
+    def _register_package(self, entry: EntryPoint) -> None:
+        name = f"package {entry.dist.name if entry.dist else entry.module}"
+        with _blamed_on(name):
+            self._manager.register(entry.load(), name=f"{name} ({entry.name})")
+
     def _register(self, path: Path) -> None:
         name = f"{path.parent.name}/{path.name}"
+        if not path.is_file():
+            raise LabError(f"{name}: is no file (a link that leads nowhere, or a device?); remove it")
         with _blamed_on(name):
             self._manager.register(_module(path), name=name)
 
@@ -134,20 +147,55 @@ class Plugins:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             with _blamed_on(implementation.plugin_name):
                 given = list(implementation.function())
-            if strangers := [thing for thing in given if not isinstance(thing, wanted)]:
-                raise LabError(f"{implementation.plugin_name}: {hook}: {strangers[0]!r} is not a {wanted.__name__}")
-            found += given
+            found += self._held_to(given, wanted, hook, implementation.plugin_name)
         return found
+
+    def _held_to(self, given: list[Any], wanted: type[Any], hook: str, plugin: str) -> list[Any]:
+        """Return what a plugin gave, guarded. Raises PluginFailed for what is something else, or lacks something."""
+        if plugin == BUILT_IN_NAME:
+            return given
+        from scripts.core.plugin_guard import Guard, guarded
+        from scripts.core.plugin_results import RESULTS
+        from scripts.core.plugin_script import PluginScript
+
+        for thing in given:
+            if not isinstance(thing, wanted):
+                raise PluginFailed(f"{plugin}: {hook}: {shortened(repr(thing), 80)} is not a {wanted.__name__}")
+            if lacking := _lacking(thing, wanted):
+                raise PluginFailed(f"{plugin}: {hook}: {type(thing).__name__}: {lacking}")
+        with _blamed_on(plugin):
+            if wanted is PluginScript:
+                return [replace(thing, plugin=plugin) for thing in given]
+            return [guarded(thing, Guard(plugin), RESULTS) for thing in given]
 
 
 @contextmanager
 def _blamed_on(plugin: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a plugin into one line that names it: it may fail in any way."""
+    """Turn whatever goes wrong when a plugin is loaded into one line that names it: it may fail in any way."""
+    at_work = PLUGIN_AT_WORK.set(plugin)
     try:
         yield
     except (Exception, SystemExit) as problem:
-        reason = " ".join(f"{type(problem).__name__}: {problem}".split())
-        raise LabError(f"{plugin}: can't be loaded: {reason}") from problem
+        reason = shortened(" ".join(f"{type(problem).__name__}: {problem}".split()))
+        raise PluginFailed(f"{plugin}: can't be loaded: {reason}") from problem
+    finally:
+        PLUGIN_AT_WORK.reset(at_work)
+
+
+def _lacking(thing: Any, wanted: type[Any]) -> str:
+    """Return which of the members that its class must have is missing, or is something else than declared."""
+    forms = {
+        "ClassVar[str]": (str, "text"), "ClassVar[int]": (int, "a whole number"), "ClassVar[bool]": (bool, "a bool"),
+        "ClassVar[Sequence[str]]": (Sequence, "a list of texts"),
+    }  # fmt: skip
+    for name, declared in wanted.__annotations__.items():
+        form, words = forms.get(declared, (object, ""))
+        value: Any = getattr(thing, name, None)
+        several = form is Sequence
+        right = isinstance(value, form) and not (several and isinstance(value, str))
+        if not right or (several and not all(isinstance(one, str) for one in value)):
+            return f"{name} is missing" if value is None else f"{name} is {shortened(repr(value), 80)}, not {words}"
+    return ""
 
 
 def in_deletion_order(kinds: list[Kind]) -> list[Kind]:
@@ -171,5 +219,6 @@ def _module(path: Path) -> ModuleType:
     if specification is None or specification.loader is None:
         raise ImportError(path)
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their own module up
     specification.loader.exec_module(module)
     return module

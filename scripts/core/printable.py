@@ -6,6 +6,7 @@ the screen, set the clipboard or the title; a bidirectional override shows a nam
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 
@@ -13,6 +14,8 @@ SGR = re.compile(r"\x1b\[[0-9;:]{0,60}m")
 """Colours and the like, ended by the empty one (ECMA-48, 8.3.117)."""
 DRAWING = re.compile(r"\x1b\[(?:[02]?K|A|\?25[hl])")
 """What a progress bar needs for its drawing, and a line does not: to erase, to go up, to hide the cursor."""
+LONGEST = 2000
+"""Characters of somebody else's text in a line; AWS's own longest, an encoded authorization message, has fewer."""
 RESET = "\x1b[0m"
 """What ends them."""
 
@@ -45,6 +48,13 @@ def printable_log(line: str) -> str:
 def without_colours(line: str) -> str:
     """Return a line of a log as one piece of a line of ours."""
     return printable(SGR.sub("", DRAWING.sub("", line)).replace("\t", " "))
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """Return a text that goes into a line of ours; of one that is too long its beginning, unless DEBUG=1."""
+    if len(text) <= longest or os.environ.get("DEBUG") == "1":
+        return text
+    return f"{text[:longest].rstrip()}… ({len(text) - longest:,} more characters; DEBUG=1 shows all)"
 
 
 def _with_tabs(text: str) -> str:

@@ -14,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scripts.core import clock
+from scripts.core.console import warn
 from scripts.core.costs.dollars import Dollars, total
 from scripts.core.costs.rates import Rate
+from scripts.core.errors import PluginFailed
 from scripts.core.registry.record import Record, by_account
 
 if TYPE_CHECKING:
@@ -117,11 +119,20 @@ def charges(
 
 def spans(records: Iterable[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> list[Span]:
     """Return, whole, every time in which something cost."""
-    meters = [kind.meter() for kind in kinds.values()]
-    for record in records:
-        for meter in meters:
+    recorded = list(records)
+    return [span for kind in kinds.values() for span in _metered(kind, recorded, book, now)]
+
+
+def _metered(kind: Kind, records: Iterable[Record], book: PriceBook, now: datetime) -> list[Span]:
+    """Return what one resource type cost. A plugin's that fails hides no other's."""
+    try:
+        meter = kind.meter()
+        for record in records:
             meter.hear(record)
-    return [span for meter in meters for span in meter.spans(book, now)]
+        return list(meter.spans(book, now))
+    except PluginFailed as failed:
+        warn(f"what each {kind.name} costs is unknown: {failed}")
+        return []
 
 
 def charges_by_account(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -15,7 +16,8 @@ from scripts.core.capacity.error_codes import ACCESS_DENIED_CODES
 from scripts.core.check import Check, Diagnosis, Finding, Level, Look, Needs, merged
 from scripts.core.doctor.checked_lab import CheckedLab, NotLooked
 from scripts.core.doctor.enabled_regions import RegionShut, opt_in_states
-from scripts.core.errors import LabError
+from scripts.core.errors import LabError, PluginFailed
+from scripts.core.printable import printable_document
 
 Fact = TypeVar("Fact")
 
@@ -87,12 +89,18 @@ def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return []  # the check of the regions says so
     except NotLooked as reason:
         return [NOT_LOOKED_AT.of(reason=reason)]
+    except PluginFailed as problem:
+        return _broken(problem.what)
     except LabError as problem:
         return [(LOOK_REFUSED if _is_not_allowed(problem) else NOT_TOLD).of(reason=problem)]
-    except Exception as problem:  # noqa: BLE001 - a plugin's check may fail in any way, and must not stop the others
-        if os.environ.get("DEBUG") == "1":
-            traceback.print_exc()
-        return [CHECK_BROKEN.of(reason=f"{type(problem).__name__}: {problem}")]
+    except Exception as problem:  # noqa: BLE001 - a check may fail in any way, and must not stop the others
+        return _broken(f"{type(problem).__name__}: {problem}")
+
+
+def _broken(reason: str) -> list[Finding]:
+    if os.environ.get("DEBUG") == "1":
+        print(printable_document(traceback.format_exc()), file=sys.stderr)
+    return [CHECK_BROKEN.of(reason=reason)]
 
 
 def _is_not_allowed(problem: LabError) -> bool:

@@ -106,8 +106,10 @@ def _market(pool: Pool) -> dict[str, Any]:
 
 def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
     """Refuse what AWS would refuse of block device mappings. Raises LabError."""
-    names = [mapping["DeviceName"] for mapping in mappings]
+    names = [mapping.get("DeviceName") for mapping in mappings]
     for name in names:
+        if not name:
+            raise LabError("launch parts: a block device mapping without its DeviceName")
         if names.count(name) > 1:
             raise LabError(f"volumes: {name} is asked for twice; is it the root device (root.device in lab.toml)?")
     for mapping in mappings:

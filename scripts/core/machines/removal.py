@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, reason
-from scripts.core.aws.region_queries import Key, NoResponse, Responses
+from scripts.core.aws.region_queries import Key, Responses
 from scripts.core.console import warn
 from scripts.core.errors import LabError
 from scripts.core.kind import Resource
@@ -175,7 +175,7 @@ class Removal:
         kind = self.session.kinds[resource.kind]
         try:
             return self.session.query_one(lambda: list(kind.held_by(self.session.cloud, resource)))
-        except (*AWS_ERRORS, NoResponse):
+        except (*AWS_ERRORS, LabError):
             return []  # what AWS said of the deletion itself is worth having without it
 
     def _is_going(self, resource: Resource) -> bool:
@@ -229,7 +229,7 @@ class Removal:
             self.failures.pop(resource.id, None)
             try:
                 agreed = self._asked(resource)
-            except AWS_ERRORS as failure:
+            except (*AWS_ERRORS, LabError) as failure:
                 # It counts only if AWS goes on showing the resource: of a machine long gone, AWS may say
                 # `not authorized`, because a condition on its tags can't be met any more.
                 self.failures[resource.id] = failure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from scripts.core.errors import PluginFailed
 from scripts.core.kind import Kind
 from scripts.core.registry.aws_shapes import RESPONSES
 from scripts.core.registry.record import Event, Record, moment_of
@@ -19,5 +20,7 @@ def check_readable(record: Record, kinds: Callable[[], Mapping[str, Kind]]) -> N
                 for resource in kind.born_in(record):
                     moment_of(resource.since or record.time)
                 list(kind.ended_by(record))
-            except (AttributeError, IndexError, KeyError, TypeError) as problem:
-                raise ValueError(f"response: no {kind.name} can be read from it ({problem!r})") from problem
+            except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
+                raise ValueError(
+                    f"response: no {kind.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
+                ) from problem

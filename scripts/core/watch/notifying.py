@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 
 from scripts.core import clock
+from scripts.core.errors import PluginFailed
 from scripts.core.notifier import Notifier
+from scripts.core.printable import shortened
 from scripts.core.watch.watch_event import WatchEvent
 
 LIMIT = 10.0
@@ -51,12 +53,18 @@ class _Courier:
             try:
                 self.notifier.notify(event)
             except BaseException as problem:  # noqa: BLE001 - a plugin may fail in any way, SystemExit among them
-                reason = " ".join(f"{type(problem).__name__}: {problem}".split())
+                reason = shortened(" ".join(_reason(problem).split()))
                 self.failures.put(f"notifier {self.notifier.name}: {event.name} was not told: {reason}")
             self._since = None
             with self._idle:
                 self.unfinished -= 1
                 self._idle.notify_all()
+
+
+def _reason(problem: BaseException) -> str:
+    """Return what went wrong, without the plugin: the notifier is named."""
+    cause = problem.__cause__ if isinstance(problem, PluginFailed) else problem
+    return f"{type(cause).__name__}: {cause}"
 
 
 class Notices:
