@@ -86,3 +86,16 @@ def test_a_page_shows_it_and_lets_no_markup_in(text):
     page = environment().from_string("{{ told }}").render(told=f"{text}<script>alert(1)</script>")
     assert is_shown(page.replace("\n", ""))
     assert "<script>" not in page
+
+
+def test_a_message_of_aws_without_end_is_cut_where_it_is_shown_and_whole_on_record(lab, cloud):
+    message = "\n".join(f"line {number} of many" for number in range(5000))
+    cloud.weather(faults=[{"action": "RunInstances", "code": "InvalidParameterCombination", "message": message}])
+    ended = lab.run("launch", EXP="demo")
+    assert ended.code == 1
+    assert "line 99 of many line" in ended.err
+    assert max(map(len, (ended.out + ended.err).splitlines())) < 2300
+    assert "more characters; DEBUG=1 shows all)" in ended.err
+    (refused,) = [r for r in lab.records() if r["event"] == "error" and r["operation"] == "RunInstances"]
+    assert "line 4999 of many" in refused["error"]["message"]
+    assert "line 4999 of many" in lab.run("launch", EXP="demo", DEBUG="1").err

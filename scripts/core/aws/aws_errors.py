@@ -18,6 +18,7 @@ from botocore.parsers import ResponseParserError
 from scripts.core import clock
 from scripts.core.capacity.error_codes import ApiError, ErrorCategory, classify
 from scripts.core.errors import LabError
+from scripts.core.printable import shortened
 from scripts.core.registry.evidence import NEVER_SENT
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def described(problem: AwsError, *, place: bool = True) -> str:
 
 def _first_line(problem: Exception) -> str:
     """Return what botocore says; behind a colon it quotes, in more lines, the response that it could not read."""
-    return str(problem).partition("\n")[0].rstrip(" :")
+    return shortened(str(problem).partition("\n")[0].rstrip(" :"))
 
 
 def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
@@ -172,14 +173,15 @@ def _by_the_clock(refusal: ClientError) -> str:
 
 
 def in_one_line(code: str, message: str, profile: str | None = None) -> str:
-    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has.
+    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has, and however long it is.
 
     Where the response has no error code, botocore puts the HTTP status in its place.
     """
     if not message and code.isdigit():
         return f"HTTP {code}, with neither an error code nor a message"
     remedy = remedy_of(code, message, profile)
-    return " ".join(f"{code}: {message}{f' ({remedy})' if remedy else ''}".split())
+    said = shortened(" ".join(f"{code}: {message}".split()))
+    return f"{said} ({remedy})" if remedy else said
 
 
 def remedy_of(code: str, message: str, profile: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.core.capacity.capacity import Pool, Search
 from scripts.core.capacity.error_codes import ApiError, ErrorCategory
 from scripts.core.capacity.quota_names import quota_name
+from scripts.core.printable import shortened
 
 EBS_QUOTAS = {
     "VolumeLimitExceeded": 'EBS storage ("Storage for … volumes, in TiB")',
@@ -50,6 +51,7 @@ def _about(search: Search, pool: Pool, error: ApiError) -> str | None:
         case ErrorCategory.NOT_OFFERED:
             said = (
                 f"{pool.region} refuses {pool.instance_type}, {pool.market}, as it is asked for "
-                f"({' '.join(error.message.split())}): see to the market, and to the image's architecture and boot mode"
+                f"({shortened(' '.join(error.message.split()))}): see to the market, "
+                "and to the image's architecture and boot mode"
             )
     return said

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from scripts.core.printable import shortened
+
 
 class ErrorCategory(Enum):
     """What an error says, in the words that a user reads."""
@@ -189,7 +191,7 @@ class ApiError:
     def explained(self) -> str:
         """The error in one line, with AWS's own message where waiting does not help."""
         passing = {*TRANSIENT, _C.INSUFFICIENT_CAPACITY}
-        said = " ".join(self.message.partition(ENCODED)[0].split())
+        said = shortened(" ".join(self.message.partition(ENCODED)[0].split()))
         return f"{self}: {said}" if said and self.category not in passing else str(self)
 
     def __str__(self) -> str:
