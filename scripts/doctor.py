@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
-SOMETHING_IS_WRONG = 3
+NOT_ALL_IS_WELL = 3
 """The exit code, for cron, as `make audit` has it; warnings leave it at 0."""
 
 
@@ -26,7 +26,8 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
 
     All regions of the lab and all experiments are looked at, or those of EXP alone. Nothing is changed, and nothing is
     written down; FIX=1 then mends what docs/doctor.md, which lists all that can be found, says that it does.
-    Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is, 1 if there is no lab here.
+    Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is or could not be looked at, 1 if there is no
+    lab here.
     """
     from scripts.core.check import Level
     from scripts.core.doctor.check_up import check_up
@@ -40,8 +41,8 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     report.ends()
     if fix:
         found = _left(found, report)
-    if any(finding.diagnosis.level is Level.WRONG for _, finding in found):
-        raise typer.Exit(SOMETHING_IS_WRONG)
+    if any(finding.diagnosis.level in (Level.WRONG, Level.UNKNOWN) for _, finding in found):
+        raise typer.Exit(NOT_ALL_IS_WELL)
 
 
 def _left(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:

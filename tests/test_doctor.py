@@ -1,5 +1,6 @@
 """What `make doctor` finds, each thing provoked; that it stops at nothing, changes nothing, and ends as it should."""
 
+import re
 import shutil
 
 import pytest
@@ -50,7 +51,7 @@ def findings(ended):
 
 
 def lines_of(ended):
-    return [line for line in ended.out.splitlines() if line.startswith(("ok ", "warning ", "wrong "))]
+    return [line for line in ended.out.splitlines() if line.startswith(("ok ", "warning ", "unknown ", "wrong "))]
 
 
 def on_aws(lab, cloud, more=""):
@@ -117,7 +118,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     ]  # fmt: skip
     unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
     assert unlooked == [check for check in CHECKS if check not in ("files", "versions", "ssh")]
-    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 10, "wrong": 9}
+    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 0, "unknown": 10, "wrong": 9}
     assert cloud.calls() == []
 
 
@@ -130,9 +131,19 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     assert list(by_check) == CHECKS
     assert by_check["credentials"].startswith("wrong    credentials  Unable to locate credentials")
     for check in ("clock", "permissions", "regions", "data", "quotas", "address"):
-        assert by_check[check].startswith(f"warning  {check:<12} not looked at: ")
+        assert by_check[check].startswith(f"unknown  {check:<12} not looked at: ")
     for check in ("versions", "registry"):
         assert by_check[check].startswith("ok ")
+
+
+def test_credentials_that_end_meanwhile_leave_it_unknown_whether_all_is_well(lab, cloud):
+    cloud.weather(faults=[{"action": "[!G]*", "skip": 3, "code": "ExpiredToken", "message": "the token has expired"}])
+    ended = lab.run("doctor")
+    assert ended.code == 3
+    unknown = [line for line in lines_of(ended) if line.startswith("unknown ")]
+    assert len(unknown) > 3
+    assert all("can't be told: " in line and "ExpiredToken" in line for line in unknown)
+    assert re.fullmatch(rf"0 wrong, \d+ to think about, {len(unknown)} not looked at", ended.out.splitlines()[-1])
 
 
 def test_offline_it_says_that_aws_is_not_reached(lab, look, cloud, monkeypatch):

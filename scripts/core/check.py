@@ -19,7 +19,9 @@ class Level(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """Something may fail, or cannot be told."""
+    """Something may fail, and may be meant so."""
+    UNKNOWN = "unknown"
+    """It could not be looked at."""
     WRONG = "wrong"
     """Something fails for certain."""
 

@@ -21,15 +21,15 @@ from scripts.core.printable import printable_document
 
 Fact = TypeVar("Fact")
 
-NOT_LOOKED_AT = Diagnosis("not-looked-at", Level.WARNING, "not looked at: {reason}", "mend what is named above first")
-NOT_TOLD = Diagnosis("not-told", Level.WARNING, "can't be told: {reason}", "again later; who refuses it is in the line")
+NOT_LOOKED_AT = Diagnosis("not-looked-at", Level.UNKNOWN, "not looked at: {reason}", "mend what is named above first")
+NOT_TOLD = Diagnosis("not-told", Level.UNKNOWN, "can't be told: {reason}", "again later; who refuses it is in the line")
 LOOK_REFUSED = Diagnosis(
     "look-refused", Level.WRONG, "may not be looked at: {reason}",
     "docs/iam-policy.json lists what the lab's role or user must be allowed",
 )  # fmt: skip
 CHECK_BROKEN = Diagnosis(
     "check-broken",
-    Level.WARNING,
+    Level.UNKNOWN,
     "the check failed: {reason}",
     "DEBUG=1 shows where; its author can mend it",
 )

@@ -10,7 +10,7 @@ from scripts.core.console import Console
 from scripts.core.doctor.checked_lab import CheckedLab
 from scripts.core.errors import LabError
 
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "red"}
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.UNKNOWN: "yellow", Level.WRONG: "red"}
 
 
 class DoctorReport:
@@ -50,7 +50,8 @@ class DoctorReport:
 
     def ends(self) -> None:
         """Say the sum."""
-        wrong, warnings = self.counts[Level.WRONG], self.counts[Level.WARNING]
-        told = f"{wrong} wrong, {warnings} to think about" if wrong or warnings else "all is well"
-        worst = Level.WRONG if wrong else Level.WARNING if warnings else Level.OK
+        wrong, warnings, unknown = (self.counts[level] for level in (Level.WRONG, Level.WARNING, Level.UNKNOWN))
+        told = f"{wrong} wrong, {warnings} to think about" if wrong or warnings or unknown else "all is well"
+        told += f", {unknown} not looked at" if unknown else ""
+        worst = Level.WRONG if wrong else Level.WARNING if warnings or unknown else Level.OK
         self.console.say(told, "doctor", style=COLOURS[worst], **{level: self.counts[level] for level in Level})
