@@ -1,5 +1,6 @@
 """A budget refuses what would pass it, before anything is asked of AWS, and says by how much."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,11 +8,11 @@ import pytest
 
 from scripts.core.costs.budget import forecast
 from scripts.core.costs.budget_keeping import Spending, budgets
-from scripts.core.costs.charges import spans
 from scripts.core.costs.price_book import PriceBook
 from scripts.core.lab.config import Experiment, Lab
 from scripts.core.plugins import Plugins
-from tests.recorded import Prices, acted, launched, note
+from scripts.core.registry.record import Event, Record
+from tests.recorded import Prices, acted, disk, launched, note
 
 LISTED = {
     "machine us-east-1 g5.xlarge": 1.0,
@@ -49,8 +50,8 @@ def test_prices_that_are_not_known_are_counted():
 
 
 def spending(*records, now=NOW):
-    made = spans(records, Plugins(Path("/nonexistent")).kinds(), BOOK, now)
-    return Spending(made, {"speech-1": "speech", "speech-2": "speech"}, now)
+    made = Spending.from_records(list(records), Plugins(Path("/nonexistent")).kinds(), BOOK, now)
+    return replace(made, bases={"speech-1": "speech", "speech-2": "speech"})
 
 
 def test_the_labs_budget_is_a_months_and_an_experiments_is_all_of_its_files_launches():
@@ -72,6 +73,47 @@ def test_the_labs_budget_is_a_months_and_an_experiments_is_all_of_its_files_laun
     assert refusal.startswith(
         "experiments/speech.toml: budget: speech-3 would pass the budget of 40.00 dollars in all by 5.15"
     )
+
+
+def asked(time, token, count=1, *, event=Event.INTENT, experiment="speech-1", **more):
+    """A request for instances, or what came of it, on record."""
+    request = {
+        "InstanceType": "g5.xlarge", "MaxCount": count, "ClientToken": token, "InstanceMarketOptions": {
+            "MarketType": "spot"
+        }, "BlockDeviceMappings": [disk("/dev/sda1", 100)], "TagSpecifications": [
+            {"ResourceType": "instance", "Tags": [{"Key": "lab:experiment", "Value": experiment}]}
+        ],
+    }  # fmt: skip
+    return Record(
+        event=event, id=more.pop("id", token), time=time, operation="RunInstances", service="ec2", request=request,
+        region="us-east-1", experiment=experiment, actor="alice@desk:7", **more,
+    )  # fmt: skip
+
+
+AT = "2026-10-19T22:00:00Z"
+LOST = {"code": "ConnectionClosedError", "message": "", "http_status": None}
+REFUSED = {"code": "InvalidParameterValue", "message": "", "http_status": 400}
+
+
+@pytest.mark.parametrize(
+    ("after", "counted"),
+    [
+        ([], 2),
+        ([asked(AT, "t", 2, id="again")], 2),
+        ([asked(AT, "t", 2, event=Event.ERROR, id="e", of="t", error=LOST)], 2),
+        ([asked(AT, "t", 2, event=Event.ERROR, id="e", of="t", error=REFUSED)], 0),
+        ([note(AT, settled=["t"], experiment="speech-1")], 0),
+    ],
+)
+def test_a_launch_that_was_never_answered_counts_as_if_it_ran_until_it_is_known(after, counted):
+    run = note(AT, experiment="speech-1", run={"experiment": {"ttl": "10h"}})
+    found = spending(run, asked(AT, "t", 2), *after)
+    of_lab, own = budgets(found, 100.0, "speech", experiment(budget=40.0))
+    hourly = counted * 1.01  # the machine at its price on demand, and its volume
+    assert (of_lab.spent, own.spent) == (pytest.approx(2 * hourly, rel=0.01), pytest.approx(2 * hourly, rel=0.01))
+    assert own.promised == pytest.approx(8 * hourly, rel=0.01)
+    (resumed,) = budgets(found.without_unanswered({"speech-1"}), None, "speech", experiment(budget=40.0))
+    assert (resumed.spent, resumed.promised) == (0, 0), "a launch of its own resolves it"
 
 
 def test_what_other_launches_of_this_process_are_about_to_cost_counts():

@@ -2,8 +2,8 @@
 
 The lab's is for a calendar month of UTC, an experiment's for all that was ever launched from its file. Spent is what
 the ledger says; promised is what that which lives goes on to cost until it ends by itself; a launch adds what it costs
-over its ttl, all of it to the month that it begins in. Whatever has no ttl is reckoned with for a day. Prices that are
-not known hold nobody up: they are counted, and said.
+over its ttl, all of it to the month that it begins in. Whatever has no ttl is reckoned with for a day. A launch whose
+response is lost counts as if it ran. Prices that are not known hold nobody up: they are counted, and said.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 
@@ -12,8 +12,11 @@ from scripts.core import clock
 from scripts.core.costs.budget import Budget, Forecast, forecast, promised
 from scripts.core.costs.charges import EARLIEST, Charge, Span, spans
 from scripts.core.costs.dollars import known_total
+from scripts.core.costs.price_book import PriceBook
 from scripts.core.costs.rates import month_of
+from scripts.core.costs.unanswered import as_if_answered, is_of_unanswered
 from scripts.core.errors import LabError
+from scripts.core.kind import Kind
 from scripts.core.lab.config import Experiment
 from scripts.core.reconcile import reconcile
 from scripts.core.registry.record import Record
@@ -33,8 +36,19 @@ class Spending:
     @classmethod
     def of(cls, session: Session) -> Spending:
         """Reckon it from the registry and its archive. Raises LabError."""
-        records, now = session.paid_for(session.registry.history()), clock.now()
-        return cls(spans(records, session.kinds, session.prices, now), bases_in(records), now)
+        records = session.paid_for(session.registry.history())
+        return cls.from_records(records, session.kinds, session.prices, clock.now())
+
+    @classmethod
+    def from_records(cls, records: list[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> Spending:
+        """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
+        counted = [*records, *as_if_answered(records, kinds)]
+        return cls(spans(counted, kinds, book, now), bases_in(records), now)
+
+    def without_unanswered(self, experiments: Collection[str]) -> Spending:
+        """Return the same without the lost requests of experiments that are launched now: that resolves them."""
+        left = [one for one in self.spans if not (one.experiment in experiments and is_of_unanswered(one))]
+        return replace(self, spans=left)
 
     def of_the_month(self) -> list[Charge]:
         """Return what falls into the present month of UTC."""
@@ -106,7 +120,7 @@ class BudgetKeeper:
             if not self._under_way:
                 self._spending = Spending.of(self.session)  # all that was admitted before is on record by now
                 self._begun.clear()
-            found = list(self._budgets(base, experiment))
+            found = list(self._budgets(name, base, experiment))
             for budget in found:
                 if budget.over(ahead) > 0:
                     raise LabError(budget.refusal(name, ahead))
@@ -114,10 +128,9 @@ class BudgetKeeper:
             self._under_way.add(name)
             return found
 
-    def _budgets(self, base: str, experiment: Experiment) -> Iterator[Budget]:
-        spending = self._spending or Spending.of(self.session)
-        begun = list(self._begun.values())
-        return budgets(spending, self.session.lab.budget, base, experiment, begun)
+    def _budgets(self, name: str, base: str, experiment: Experiment) -> Iterator[Budget]:
+        spending = (self._spending or Spending.of(self.session)).without_unanswered({name, *self._begun})
+        return budgets(spending, self.session.lab.budget, base, experiment, self._begun.values())
 
 
 def budgets(
@@ -150,4 +163,5 @@ def planned(session: Session, base: str, experiment: Experiment, count: int) -> 
     ahead = forecast(session.prices, session.lab, experiment, count)
     if session.lab.budget is None and experiment.budget is None:
         return ahead, []
-    return ahead, list(budgets(Spending.of(session), session.lab.budget, base, experiment))
+    spending = Spending.of(session).without_unanswered({base})
+    return ahead, list(budgets(spending, session.lab.budget, base, experiment))
