@@ -7,9 +7,9 @@ import pytest
 
 from scripts.core.errors import LabError
 from scripts.core.hosts import remote, ssh_call
+from scripts.core.hosts.call_failures import Failed, NotOurShell, Unreachable
 from scripts.core.hosts.host_accounts import HostAccounts
 from scripts.core.hosts.member_accounts import Account, AccountsDocument
-from scripts.core.hosts.remote import Failed, NotOurShell, Unreachable
 from scripts.core.hosts.remote import Host as Way
 from tests.hosts.host import QUICK, SSHD_LOG, Host
 from tests.hosts.noise import BANNER, START_UP, for_terminals, make_noisy, start_up

@@ -10,9 +10,10 @@ from scripts.core.console import Console
 from scripts.core.data.devices import DEVICES
 from scripts.core.data.volume_ends import save_volumes
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import Unreachable
 from scripts.core.hosts.host_program import sent
 from scripts.core.hosts.hosts import host_of, region_of, running_machines
-from scripts.core.hosts.remote import Host, Unreachable
+from scripts.core.hosts.remote import Host
 from scripts.core.lab.config import Experiment
 from scripts.core.lab.volume_config import Scratch
 from scripts.core.launch.experiment_launch import launch_experiment

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from scripts.core import clock
 from scripts.core.aws.aws_errors import AWS_ERRORS, described
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import Failed, NotOurShell, Unreachable
 from scripts.core.hosts.host_keys import console_of
 from scripts.core.hosts.login_check import lacks_key
 from scripts.core.hosts.pinning import Pinning, Say
-from scripts.core.hosts.remote import Failed, Host, NotOurShell, Unreachable
+from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import said
 from scripts.core.hosts.ssh_files import Reach
 from scripts.core.polling import growing

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from scripts.core import clock
 from scripts.core.console import Console
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import Failed, Unreachable
 from scripts.core.hosts.host_program import program as program_text
 from scripts.core.hosts.member_accounts import AccountsDocument
-from scripts.core.hosts.remote import Failed, Host, Unreachable
+from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import said
 from scripts.core.polling import growing
 from scripts.core.registry.shapes import LINE, TEXT, members, nullable, optional, whole

@@ -10,25 +10,21 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import CallFailures, Failed
 from scripts.core.hosts.frames import Frame
 from scripts.core.hosts.opening import COMMAND, FREE, MISSING, SHELL, Opening
-from scripts.core.hosts.ssh_call import SILENCE, InterruptedCallError, LateError, SshCall
+from scripts.core.hosts.ssh_call import InterruptedCallError, LateError, SshCall
 from scripts.core.hosts.ssh_options import overriding
-from scripts.core.printable import printable
 
-CONNECTION_FAILED = 255
-"""ssh's own exit code (ssh(1), EXIT STATUS)."""
 MOST_PRINTED = 64 * 1024 * 1024
 """Bytes: none of our commands prints a thousandth of it."""
 MOST_REMEMBERED = 16 * 1024
 """Bytes of a program's standard error, the last ones."""
-MOST_SHOWN = 300
-"""Characters of what others printed, where nothing of ours came."""
 LONGEST_LINE = 1024 * 1024
 """Bytes after which a line that has no end is told in pieces."""
 LOGIN = 60.0
@@ -37,18 +33,6 @@ LONGEST_RUN = 600.0
 """Seconds that a call may take that says nothing else."""
 
 Heard = Callable[[str], None]
-
-
-class Unreachable(LabError):
-    """Ssh could not log in, or the connection broke off."""
-
-
-class NotOurShell(Unreachable):
-    """Somebody logged in, and the login shell ran something else than what it was told."""
-
-
-class Failed(LabError):
-    """The command ran on the host, and failed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +156,11 @@ class _Call:
     _given: bytes = b""
     _ends_input: bool = False
     _has_begun: bool = False
-    _errors: bytes = field(default=b"")
+    _errors: bytes = b""
+
+    @property
+    def _failures(self) -> CallFailures:
+        return CallFailures(self.host.name, self.name)
 
     def give(self, given: bytes) -> None:
         """Have the program read this, and then the end of its standard input."""
@@ -191,16 +179,17 @@ class _Call:
                 if frame.kind == "out":
                     yield frame.content
                 elif frame.kind == "end":
-                    self._expect_success(frame.number)
+                    if frame.number:
+                        raise self._failures.ended_with(frame.number, self._errors)
                     return
                 else:
                     self._take(frame)
         except LateError as late:
-            raise self._late(late.what) from late
+            raise self._failures.late(late.what, self.host.timeout, self.within, self.ssh) from late
         except InterruptedCallError as interrupted:
             raise LabError(f"{self.host.name}: interrupted") from interrupted
         self.ssh.hear_out()
-        raise self._broken_off()
+        raise self._failures.broken_off(self.ssh) if self._has_begun else self._failures.not_let_in(self.ssh)
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == "ready" and not self._has_begun:
@@ -213,7 +202,7 @@ class _Call:
             self._errors = (self._errors + frame.content)[-MOST_REMEMBERED:]
         elif frame.kind == "left":
             self.ssh.hear_out()
-            raise self._never_begun(frame.number)
+            raise self._failures.never_began(frame.number, self.opening, self.ssh.said)
 
     def _password(self, sudo: int) -> bytes:
         """Return what sudo reads first, where it wants something. Raises LabError."""
@@ -225,50 +214,6 @@ class _Call:
         if not self.asking:
             raise Failed(f"{name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
         return _password_of(name).encode() + b"\n"
-
-    def _expect_success(self, status: int) -> None:
-        if status:
-            last = _last_line(self._errors)
-            raise Failed(f"{self.host.name}: {self.name} ended with {status}{f': {last}' if last else ''}")
-
-    def _never_begun(self, status: int) -> LabError:
-        """Return what to say where Python or sudo ended before the program began."""
-        _, _, after = self.ssh.said.rpartition(f"{self.opening.marker} ready".encode())
-        last = _last_line(after.partition(b"\n")[2])
-        if status == MISSING and not self.opening.as_root:
-            return Failed(f"{self.host.name}: python3 can't be run there: {last}")
-        return Failed(f"{self.host.name}: {self.name} never began (exit status {status}){f': {last}' if last else ''}")
-
-    def _broken_off(self) -> LabError:
-        """Return what to say where ssh ended before the program did."""
-        name, said = self.host.name, self.ssh.said.decode(errors="replace")
-        status, last = self.ssh.status, _last_line(self.ssh.said)
-        if self._has_begun:
-            why = f": {last}" if status == CONNECTION_FAILED and last else ""
-            return Unreachable(f"{name}: the connection broke off while {self.name} ran there{why}")
-        if status == CONNECTION_FAILED:
-            return Unreachable(f"{name}: {_in_words(name, said, last)}")
-        return NotOurShell(
-            f"{name}: who logs in is let in, but the login shell runs no {SHELL} (it ended with {status}"
-            f"{self._printed()}); `getent passwd` there names the shell, and its start-up files may replace or end it"
-        )
-
-    def _late(self, what: str) -> LabError:
-        name, timeout = self.host.name, self.host.timeout
-        if what == "end":
-            return LabError(f"{name}: {self.name} has not ended there within {self.within:g} s; it was left alone")
-        if what == "life":
-            return Unreachable(f"{name}: no sign of life for {SILENCE:.0f} s while {self.name} ran there")
-        return Unreachable(
-            f"{name}: no program could be begun there within {timeout:g} s{self._printed()}; the host does not "
-            "respond, or its login shell's start-up files wait for something (ssh.timeout in lab.toml allows more)"
-        )
-
-    def _printed(self) -> str:
-        """Return what others printed, as something that a person may make sense of."""
-        text = " ".join((self.ssh.noise + b"\n" + self.ssh.said).decode(errors="replace").split())
-        shown = printable(text)
-        return f"; it printed: {shown[:MOST_SHOWN]}{'…' if len(shown) > MOST_SHOWN else ''}" if shown else ""
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
@@ -284,30 +229,9 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
-def _last_line(said: bytes) -> str:
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
 @cache
 def _password_of(host: str) -> str:
     """Ask for the password once for each host, without an echo."""
     if not sys.stdin.isatty():
         raise LabError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
     return getpass.getpass(f"your password on {host}, for sudo: ")
-
-
-def _in_words(host: str, said: str, last: str) -> str:
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return "its host key is not the one that was pinned: another machine answers at its address; nothing was sent"
-    if "Host key verification failed" in said:
-        return (
-            f"its host key is not known; log in once by hand (`ssh {host}`) and compare the fingerprint, "
-            "or name an experiment, whose machines' keys are pinned"
-        )
-    if "Permission denied" in said:
-        return (
-            f"{last}; is your key in the agent (`ssh-add -l`), and are you a member there? MEMBER=name says who; "
-            "nor is anybody let in whose login shell is not there (any more)"
-        )
-    return last or "ssh could not connect"

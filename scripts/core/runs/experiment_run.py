@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import Unreachable
 from scripts.core.hosts.hosts import hosts_of, login_name, machines_of, ssh_files
-from scripts.core.hosts.remote import Host, Unreachable
+from scripts.core.hosts.remote import Host
 from scripts.core.launch.definition import COMMAND_DIGEST
 from scripts.core.polling import growing
 from scripts.core.registry.record import Record

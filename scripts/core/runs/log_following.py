@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scripts.core.hosts.call_failures import Unreachable
 from scripts.core.hosts.host_program import sent
-from scripts.core.hosts.remote import Unreachable
 from scripts.core.polling import growing
 from scripts.core.runs.experiment_run import Run
 from scripts.core.runs.log_pieces import Piece, pieces_in
