@@ -11,12 +11,19 @@ import pytest
 from tests.full import FULL
 from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
+from tests.hosts.machine import Running, be_the_machine
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
 
 ROOTS = {"debian", "cloud_init"}
 """Fixtures that give a Debian root."""
+LAB = 'regions = ["us-east-1"]\n'
+EXPERIMENT = """
+types = ["g5.xlarge"]
+markets = ["spot"]
+command = "python3 train.py"
+"""
 
 
 class KeyPair(NamedTuple):
@@ -107,3 +114,16 @@ def alice_key(key_pairs):
 def bob_key(key_pairs):
     """Bob's key."""
     return key_pairs("bob")
+
+
+@pytest.fixture
+def running(request, lab, cloud, host_with_sshd, alice_key):
+    """An experiment whose command runs on a real host, where alice logs in; a parameter is more lines of its file."""
+    lab.write("lab.toml", LAB)
+    lab.write("experiments/demo.toml", EXPERIMENT + getattr(request, "param", ""))
+    cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
+    assert lab.launch().code == 0
+    variables, instance, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    lab.write("lab.toml", LAB + '[ssh]\nwait = "60s"\n')  # an instance that boots
+    host_with_sshd.write("/run/ec2-lab/output", "")
+    return Running(lab, host_with_sshd, variables, instance, region)

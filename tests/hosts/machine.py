@@ -1,7 +1,31 @@
 """A launched machine of the local cloud that is a real host, and the user who may log in to it."""
 
-from tests.hosts.host import QUICK
+from typing import NamedTuple
+
+from tests.hosts.host import QUICK, Host
 from tests.hosts.noise import BANNER, for_terminals, make_noisy
+from tests.lab_directory import LabDirectory
+
+LOG, ENDED = "/var/lib/ec2-lab/instance/log", "/var/lib/ec2-lab/instance/ended.json"
+
+
+class Running(NamedTuple):
+    """An experiment whose command runs on a real host."""
+
+    lab: LabDirectory
+    host: Host
+    variables: dict[str, str]
+    """Those of who logs in."""
+    instance: str
+    region: str
+
+    def prints(self, text: str) -> None:
+        """Let there be a log, with this in it."""
+        self.host.write(LOG, text)
+
+    def ends(self, code: int) -> None:
+        """Let the command have ended."""
+        self.host.write(ENDED, f'{{"exit_code": {code}, "at": "2026-11-24T10:00:00Z"}}')
 
 
 def be_the_machine(cloud, lab, host, member, key):

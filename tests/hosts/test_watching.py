@@ -4,28 +4,12 @@ import json
 import signal
 import threading
 
-import pytest
-
-from tests.hosts.machine import be_the_machine
 from tests.waiting import wait_until
-
-LAB = 'regions = ["us-east-1"]\n'
-
-
-@pytest.fixture
-def running(lab, cloud, host_with_sshd, alice_key):
-    """A lab whose experiment runs on a real host, that host, and the variables of who logs in."""
-    lab.write("lab.toml", LAB)
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "python3 train.py"\n')
-    assert lab.launch().code == 0
-    variables, machine, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
-    lab.write("lab.toml", LAB + '[ssh]\nwait = "60s"\n')  # a machine that boots
-    return lab, host_with_sshd, variables, machine, region
 
 
 def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_on_record(running, cloud):
     lab, host, variables, machine, region = running
-    host.write("/var/lib/ec2-lab/instance/log", "epoch 3\n")
+    running.prints("epoch 3\n")
     host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d")
     host.write("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "[Timer]\nOnCalendar=@4102444800\n")
     watching = lab.start("watch", EXP="demo", JSON="1", **variables)
@@ -38,7 +22,7 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     progress = following("progress")
     assert progress["line"] == "epoch 3"
     assert progress["seconds_left"] > 3600
-    host.write("/var/lib/ec2-lab/instance/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
+    running.ends(3)
     ended = following("command-ended")
     assert (ended["machine"], ended["exit_code"]) == (machine, 3)
     cloud.end(machine, region, "Server.SpotInstanceTermination")
@@ -50,15 +34,14 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
 
 def test_logs_and_wait_hear_the_command_alone_and_leave_nothing_there_when_they_are_ended(running):
     lab, host, variables, _, _ = running
-    host.write("/var/lib/ec2-lab/instance/log", "epoch 3\n")
-    host.write("/run/ec2-lab/output", "")
+    running.prints("epoch 3\n")
     following = lab.start("logs", EXP="demo", **variables)
     assert following.stdout.readline() == "epoch 3\n"
     following.send_signal(signal.SIGINT)
     following.communicate(timeout=20)
     programs = ("pgrep", "-f", "sys.stdin.buffer.read")
     wait_until(lambda: host.run(*programs, check=False).returncode == 1)
-    host.write("/var/lib/ec2-lab/instance/ended.json", '{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
+    running.ends(3)
     shown = lab.run("logs", EXP="demo", **variables)
     assert (shown.code, shown.out) == (0, "epoch 3\n"), shown.err
     assert lab.run("wait", EXP="demo", **variables).code == 3
