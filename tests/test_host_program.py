@@ -117,19 +117,20 @@ def kept(tmp_path, monkeypatch):
     program = tmp_path / "a.py"
     program.write_text("b = 1  # c\n")
 
-    def send():
+    def send(*without):
         sent.cache_clear()
-        return sent("a.py")
+        return sent("a.py", *without)
 
     yield program, send
     sent.cache_clear()
 
 
-def test_a_program_is_made_once(kept, monkeypatch):
+@pytest.mark.parametrize("without", [(), OVER_SSH], ids=["whole", "without_what_user_data_needs_not"])
+def test_a_program_is_made_once(kept, monkeypatch, without):
     _, send = kept
-    first = send()
+    first = send(*without)
     monkeypatch.setattr(host_program, "bare", lambda _: pytest.fail("made twice"))
-    assert send() == first == "b=1\n"
+    assert send(*without) == first == "b=1\n"
 
 
 def test_a_program_that_was_changed_is_made_again(kept):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import re
 import sys
@@ -150,8 +151,8 @@ def sent(name: str, *without: str) -> str:
     It takes 0.1 s to make one, so each is kept until it, or what makes it, is another.
     """
     source = program(name)
-    made_from = "\0".join((source, *(Path(file).read_text(encoding="utf-8") for file in MAKERS), sys.version))
-    path = PROGRAMS / "-".join((name, *without))
+    made_from = _digest(source, *(Path(file).read_text(encoding="utf-8") for file in MAKERS), sys.version)
+    path = PROGRAMS / f"{name}-{_digest(*without)}"  # the names themselves may be too many for a file's name
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
@@ -159,6 +160,10 @@ def sent(name: str, *without: str) -> str:
     with suppress(OSError):  # a directory that cannot be written costs the time, no more
         write(path, {"made_from": made_from, "text": text})
     return text
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def left(source: str, *names: str) -> str:
