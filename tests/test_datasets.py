@@ -74,10 +74,14 @@ def test_a_price_that_is_not_known_is_not_zero(lab, cloud):
 def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
     (by_hand,) = there(cloud, "us-east-1")
     ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
+    elsewhere = make_own_versions(lab, "eu-west-1", "2", "3", "4")  # which lab.toml does not name
     shown = lab.run("datasets_prune", KEEP="2", JSON="1")
     assert shown.code == 0, shown.err
-    assert [e["id"] for e in shown.events if e["event"] == "goes"] == ids[:1]
+    assert [e["id"] for e in shown.events if e["event"] == "goes"] == [elsewhere[0], ids[0]]
     assert len(there(cloud, "us-east-1")) == 4
+    assert lab.run("datasets_prune", KEEP="2", YES="1", REGIONS="eu-west-1").code == 0
+    assert there(cloud, "eu-west-1") == set(elsewhere[1:])
+    assert len(there(cloud, "us-east-1")) == 4, "in a region that is not named all stays"
     assert lab.run("datasets_prune", KEEP="2", YES="1").code == 0
     assert there(cloud, "us-east-1") == {by_hand, *ids[1:]}
     assert len(there(cloud, "us-west-2")) == 1, "the only version there stays"

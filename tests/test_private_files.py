@@ -7,9 +7,13 @@ import sys
 import pytest
 
 from scripts.core import kept_data
+from scripts.core.aws import local_server
 from scripts.core.costs.price_cache import PriceCache
+from scripts.core.errors import LabError
 from scripts.core.hosts.ssh_files import SshFiles
-from scripts.core.private_files import private_directory
+from scripts.core.private_files import open_private, private_directory
+from scripts.core.runs import kept_code
+from scripts.registries import file_lock
 from scripts.registries.file_registry import FileRegistry
 
 DIRECTORIES = (
@@ -109,3 +113,42 @@ def test_a_cache_that_others_can_have_written_is_not_used(tmp_path, mode):
     assert kept_data.read(file) == {"a": 1}
     file.chmod(mode)
     assert kept_data.read(file) is None
+
+
+@pytest.fixture(params=["pipe", "device"])
+def lay(request):
+    """Lays at a path what a read would not come to the end of."""
+
+    def lay_it(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(path) if request.param == "pipe" else path.symlink_to("/dev/zero")
+        return path
+
+    return lay_it
+
+
+@pytest.mark.parametrize("name", ["server.json", "account"])
+def test_what_has_no_end_in_the_local_clouds_directory_is_named_and_not_read(tmp_path, lay, name):
+    lay(tmp_path / name)
+    with pytest.raises(LabError, match=rf"{name}: can't be read.*: is not a regular file"):
+        local_server.running(tmp_path) if name == "server.json" else local_server.account_of(tmp_path)
+
+
+def test_what_has_no_end_is_not_written_to(tmp_path, lay):
+    with pytest.raises(OSError, match=r"No such device|not a regular|symbolic"):
+        open_private(lay(tmp_path / "lock"), "w")
+
+
+def test_what_has_no_end_in_place_of_kept_code_is_replaced_by_it(tmp_path, lay):
+    digest = kept_code.keep(tmp_path, b"code")
+    path = tmp_path / ".code" / digest
+    path.unlink()
+    assert kept_code.kept(tmp_path, lay(path).name) is None
+    kept_code.keep(tmp_path, b"code")
+    assert kept_code.kept(tmp_path, digest) == b"code"
+
+
+def test_what_has_no_end_among_the_locks_is_named(tmp_path, lay):
+    lay(tmp_path / "registry.json.locks" / "demo")
+    with pytest.raises(LabError, match="demo: is not a regular file"):
+        file_lock.holders(tmp_path / "registry.json")

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
-from scripts.core.whole_file import exists
+from scripts.core.whole_file import exists, open_file
 
 PRIVATE_FILE = stat.S_IRUSR | stat.S_IWUSR
 PRIVATE_DIRECTORY = stat.S_IRWXU
@@ -48,8 +48,8 @@ def open_private(path: Path, mode: str) -> IO[str]:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """Open for `open()`: no link is followed, and a file that has to be made is private."""
-    return os.open(path, flags | os.O_NOFOLLOW, PRIVATE_FILE)
+    """Open for `open()`: no link is followed, no pipe waited for, and a file that has to be made is private."""
+    return open_file(Path(path), flags | os.O_NOFOLLOW, PRIVATE_FILE)
 
 
 def is_trustworthy(status: os.stat_result) -> bool:

@@ -13,6 +13,7 @@ from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory, private_opener
 from scripts.core.registry.record import actor, now
 from scripts.core.registry.registry import Held, Holder
+from scripts.core.whole_file import open_file
 from scripts.registries.file_access import explained
 
 LOOKS, LOOK = 20, 0.05
@@ -46,7 +47,7 @@ def holders(registry: Path) -> list[Holder]:
     """Return who holds experiments of a registry, and who died while holding one."""
     found = []
     for path in sorted(_directory(registry).glob("*")):
-        with path.open("rb") as file:
+        with explained(path), os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
             if who := file.read(1000).decode(errors="replace").strip():
                 found.append(Holder(path.name, who, alive=_is_held(file.fileno())))
     return found

@@ -26,7 +26,7 @@ from typing import IO, Any
 from scripts.core import clock
 from scripts.core.errors import LabError
 from scripts.core.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
-from scripts.core.whole_file import drafted, exists, read_text
+from scripts.core.whole_file import drafted, exists, open_file, read_text
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""
@@ -82,7 +82,8 @@ def account_of(directory: Path) -> str:
                 path.hardlink_to(draft)  # whoever is first has made it
         number = read_text(path).strip()
     except (OSError, ValueError) as problem:
-        raise LabError(f"{path}: can't be read or written: {problem}; the local cloud needs it") from problem
+        why = problem.strerror if isinstance(problem, OSError) else problem
+        raise LabError(f"{path}: can't be read or written: {why}; the local cloud needs it") from problem
     if not re.fullmatch(r"[0-9]{12}", number):
         raise LabError(f"{path}: is not twelve digits; delete it, and the local cloud has another number")
     return number
@@ -115,7 +116,7 @@ def stop(directory: Path) -> bool:
 
 def _on_file(directory: Path) -> LocalServer | None:
     try:
-        with (directory / ADDRESS_FILE).open() as file:
+        with os.fdopen(open_file(directory / ADDRESS_FILE, os.O_RDONLY)) as file:
             address = json.load(file) if is_trustworthy(os.fstat(file.fileno())) else {}
         return LocalServer(address["url"], int(address["port"]), int(address["pid"]), str(address["secret"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -194,7 +195,7 @@ def _started(directory: Path) -> LocalServer:
         process.kill()  # a caller that is interrupted must not leave a second server to the next one
         raise
     process.kill()
-    last = (log.read_text().splitlines() or ["(its log is empty)"])[-1]
+    last = ["(its log is empty)", *filter(str.strip, log.read_text(errors="replace").splitlines())][-1]
     raise LabError(f"{log}: the local cloud did not start: {last}")
 
 

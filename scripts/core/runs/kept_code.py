@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.core.errors import LabError
 from scripts.core.private_files import private_directory
-from scripts.core.whole_file import drafted, exists, read_bytes
+from scripts.core.whole_file import drafted, read_bytes
 
 DIRECTORY = ".code"
 LARGEST = 512 << 20
@@ -21,7 +21,7 @@ def keep(lab: Path, content: bytes) -> str:
     """Keep a content and return its SHA-256, in hexadecimal digits. Raises LabError."""
     digest = hashlib.sha256(content).hexdigest()
     path = lab / DIRECTORY / digest
-    if exists(path):
+    if kept(lab, digest) is not None:
         return digest
     try:
         private_directory(path.parent)
