@@ -31,7 +31,7 @@ def snapshot_create(
     """
     from scripts.core.data.mounted_volume import mounted_on, the_volume
     from scripts.core.data.snapshot_creation import SnapshotCreation
-    from scripts.core.data.volumes import region_of
+    from scripts.core.data.volumes import identified
     from scripts.core.hosts.hosts import the_host
     from scripts.core.progress_bars import progress_bars
     from scripts.core.session import open_session
@@ -46,8 +46,7 @@ def snapshot_create(
     with open_session("snapshot-create") as session:
         console.hint(session.cloud.banner)
         machine = the_host(session, exp, host)
-        found = the_volume(machine, mounted_on(machine), mount, volume)
-        region = region_of(session, found)
+        found, region = identified(session, the_volume(machine, mounted_on(machine), mount, volume), volume)
         creation = SnapshotCreation(session, dataset, version or None, region, found, machine)
         snapshot, made = creation.begin(waits)
         began = f"of {found.id} on {found.mount}" if made else "which an earlier run began"

@@ -14,17 +14,18 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
 
     A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
     """
+    from scripts.core.data.attached_volume import attached_volume
     from scripts.core.data.machine_of_host import acting_on_host, machine_of
-    from scripts.core.data.mounted_volume import mounted_on, the_volume
+    from scripts.core.data.mounted_volume import mounted_on
     from scripts.core.data.volume_mounting import VolumeMounting
 
     console = Console(as_json=as_json)
     with acting_on_host(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
         machine = machine_of(session, host)
-        found = the_volume(machine.host, mounted_on(machine.host), mount, volume)
+        found = attached_volume(machine.host, machine.description, mounted_on(machine.host), mount, volume)
         mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
-        deleted = mounting.unmount(found.mount, found.id)
+        deleted = mounting.unmount(found)
         became = "deleted, as it was made for this" if deleted else "detached; it goes on costing until it is deleted"
         console.say(f"{found.id} is {became}", "unmounted", style="green", volume=found.id, mount=found.mount,
                     deleted=deleted)  # fmt: skip

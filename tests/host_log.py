@@ -10,8 +10,9 @@ import sys
 import termios
 from pathlib import Path
 
-from scripts.core.hosts.host_program import sent
+from scripts.core.render import text_of
 from scripts.core.runs.log_pieces import Piece, pieces_in
+from tests.changed_constants import sent_with
 from tests.waiting import wait_until
 
 
@@ -33,13 +34,11 @@ class HostLog:
 
     def program(self, name: str) -> str:
         """Return a program of the machine's, at home below the directory."""
-        text = sent(name)
+        known = {constant for line in text_of(name).splitlines() for constant in [line.partition(" = ")[0]]}
+        text = sent_with(name, **{constant: value for constant, value in self.constants.items() if constant in known})
         for place, own in {"/var/lib/ec2-lab/instance": self.state, "/run/ec2-lab": self.run}.items():
             assert place in text
             text = text.replace(place, str(own))
-        for constant, value in self.constants.items():
-            before = next((line for line in text.splitlines() if line.startswith(f"{constant}=")), None)
-            text = text.replace(before, f"{constant}={value}") if before else text
         return text
 
     def write(self) -> None:

@@ -1,7 +1,6 @@
 """Programs as they are sent to a machine."""
 
 import ast
-import gzip
 
 import pytest
 
@@ -9,7 +8,7 @@ from scripts.core.hosts import host_program
 from scripts.core.hosts.host_program import bare, sent, sshd_drop_in, without_needless_imports
 from scripts.core.hosts.local_names import shortened
 from scripts.core.hosts.member_accounts import OVER_SSH
-from scripts.core.render import TEMPLATES, USER_DATA_LIMIT
+from scripts.core.render import TEMPLATES, USER_DATA_LIMIT, user_data
 
 PROGRAMS = sorted(TEMPLATES.glob("*.py"))
 
@@ -57,7 +56,7 @@ def called_otherwise(first, second):
     for one, other in zip(ast.walk(first), ast.walk(second), strict=True):
         for field, value in ast.iter_fields(one):
             is_name = field in ("id", "arg") and not isinstance(one, ast.keyword)
-            if is_name or (field == "name" and isinstance(one, ast.FunctionDef)):
+            if is_name or (field == "name" and isinstance(one, ast.FunctionDef | ast.ClassDef)):
                 found.setdefault(value, set()).add(getattr(other, field))
             elif not isinstance(value, ast.AST | list) and value != getattr(other, field):
                 return None
@@ -68,8 +67,11 @@ def called_otherwise(first, second):
 def test_short_names_are_as_different_as_the_long_ones_and_nobody_elses(program):
     before, after = ast.parse(bare(program.read_text())), ast.parse(shortened(bare(program.read_text())))
     pairs = list(zip(before.body, after.body, strict=True))
-    functions = {one.name: {other.name} for one, other in pairs if isinstance(one, ast.FunctionDef)}
-    renamed = {name: new for name, new in functions.items() if new != {name}}
+    renamed = {}
+    for one, other in pairs:
+        for name, new in zip(made_by(one), made_by(other), strict=True):
+            renamed |= {name: {new}} if new != name else {}
+    assert renamed
     for one, other in pairs:
         for part, named in zip(functions_in(one) or [one], functions_in(other) or [other], strict=True):
             names = called_otherwise(part, named)
@@ -79,6 +81,14 @@ def test_short_names_are_as_different_as_the_long_ones_and_nobody_elses(program)
             assert {name: new for name, new in names.items() if name in renamed}.items() <= renamed.items()
             if not functions_in(one):
                 assert {name for name, new in names.items() if new != {name}} <= renamed.keys()
+
+
+def made_by(node):
+    """The names that a statement of a module binds."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else ()
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
 
 
 def functions_in(node):
@@ -102,7 +112,9 @@ def test_names_that_somebody_else_may_know_stay():
  except OSError as eight: raise inner(eight)
 """
     )
-    assert shortened("def f(one): return one\nf(one=1)\n") == "def A(one): return one\nA(one=1)\n"
+    assert shortened("def ten(one): return one\nten(one=1)\n") == "def A(one): return one\nA(one=1)\n"
+    source = 'class Red:\n field=1\nBLUE,PINK=2,3\nBLUE=4\nprint(Red.field,BLUE,f"{PINK}")\n'
+    assert shortened(source) == 'class B:\n field=1\nA,PINK=2,3\nA=4\nprint(B.field,A,f"{PINK}")\n'
 
 
 def test_strings_that_look_like_comments_stay():
@@ -160,7 +172,7 @@ def test_the_programs_of_a_launch_leave_room_in_the_user_data():
     programs = (
         accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py") + sent("write-log.py")
     )
-    assert len(gzip.compress(programs.encode(), 9)) < USER_DATA_LIMIT * 0.9
+    assert len(user_data(programs)) < USER_DATA_LIMIT * 0.9
 
 
 def test_the_drop_in_of_the_launch_is_that_of_the_program():

@@ -74,6 +74,7 @@ FITS = {
     "lab:parent": ["snap-0123abcd", "snap-" + "0" * 32],
     "lab:uuid": ["0123-ABcd", "0" * 36],
     "lab:filesystem": ["ext4", "x" * 16],
+    "lab:layout": ["parts"],
     "lab:machine": ["i-0123abcd"],
 }
 DOES_NOT = {
@@ -97,6 +98,7 @@ DOES_NOT = {
     "lab:bytes": ["", "-1", "1.5", "9" * 21],
     "lab:parent": ["", "snap-", "snap-0123abc", "snap-" + "0" * 33, "vol-0123abcd"],
     "lab:uuid": ["", "012", "0" * 37, "ghij"],
+    "lab:layout": ["", "disk"],
     "lab:filesystem": ["", "EXT4", "x" * 17],
     "lab:machine": ["", "i-", "vol-1"],
 }

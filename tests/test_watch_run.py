@@ -10,9 +10,9 @@ import threading
 
 import pytest
 
-from scripts.core.hosts.host_program import sent
 from scripts.core.runs.command_progress import progress_in
 from scripts.core.runs.ending import Ending
+from tests.changed_constants import sent_with
 from tests.vm.metadata import answers, serve
 
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
@@ -27,10 +27,9 @@ def machine(tmp_path):
     sudo = tmp_path / "bin/sudo"
     sudo.write_text(SUDO)
     sudo.chmod(0o755)
-    program = sent("watch-run.py")
+    program = sent_with("watch-run.py", PATIENCE=0.3)
     for place, own in {
         "/var/lib/ec2-lab/instance": str(tmp_path), "/etc/systemd/system/ec2-lab-time-to-live.timer.d": str(tmp_path),
-        "PATIENCE=2": "PATIENCE=0.3",
     }.items():  # fmt: skip
         assert place in program
         program = program.replace(place, own)

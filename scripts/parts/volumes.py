@@ -20,8 +20,9 @@ from scripts.core.launch_part import LaunchPart, Share, Site
 from scripts.core.render import text_of
 
 UNIT = "ec2-lab-volumes.service"
-OVER_SSH = ("add", "is_mounted", "unmount", "holders", "describe")
-"""What the program does only when it is sent over ssh, as a whole: the copy that comes with the boot is without."""
+OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "SECTOR", "activate", "grow_partition", "kernels_own")
+"""What the program does about partitions and logical volumes, and what that alone uses: where there are none, there is
+no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ class Volumes(LaunchPart):
         told = [on_machine(one.volume, one.device, one.snapshot) for one in attached]
         if site.experiment.instance_store:
             told.append(_of_the_machine(site.experiment.instance_store))
+        has_parts = any(one.snapshot and not one.snapshot.is_whole_disk for one in attached)
+        program = sent("mount-volumes.py", *(() if has_parts else OF_PARTS))
         told.sort(key=lambda volume: volume.mount)  # /data before /data/speech
         return Share(
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("mount-volumes.py", *OVER_SSH)},
+                    {"path": PROGRAM, "permissions": "0755", "content": program},
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],

@@ -9,7 +9,8 @@ from tests.crash.killing import FULL, World, gone, killed, killed_anywhere, regi
 from tests.hosts.host import PATIENCE, holds_within
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_data import data_volume, frozen
-from tests.hosts.test_mount_volumes import mounted
+from tests.hosts.test_mount_volumes import mounted, name
+from tests.hosts.test_mount_volumes import unmount as unmount_on
 
 pytestmark = pytest.mark.crash
 
@@ -101,18 +102,20 @@ def test_a_snapshot_killed_anywhere_is_made_once_and_nothing_stays_frozen(machin
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(machine, disks, cloud, speech, share):
     lab, variables, _, host = machine
-    disks(filesystem="ext4", U=speech)
+    device = disks(filesystem="ext4", U=speech)
     wanted = {"HOST": "demo", "DATASET": "speech", "MOUNT": "/more", **variables}
 
     prepared = World.as_it_is(lab, cloud)
 
     def unmount(at):
         """By the script, or for half of the boundaries, unless FULL=1, by what is on the machine alone."""
+        name(host, device, added(cloud))  # by which the host proves that it is this one
         if FULL or at % 2:
-            run(lab, "volume_unmount", HOST="demo", MOUNT="/more", VOLUME=added(cloud), **variables)
+            run(lab, "volume_unmount", HOST="demo", MOUNT="/more", **variables)
+            name(host, device, "")
         else:
-            added(cloud)
-            host.run("/opt/ec2-lab/mount-volumes", "--unmount", "/more")
+            unmount_on(host, "/more")
+            name(host, device, "")
             prepared.restore()
 
     for at in each_boundary(lab, "volume_mount", share, lambda _: wanted):

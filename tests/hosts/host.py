@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from scripts.core.hosts.host_program import sent
+from scripts.core.hosts.host_program import sent, with_modules
 from tests.waiting import wait_until
 
 BEGIN = """
@@ -49,6 +49,8 @@ class Host:
         self.port = 0
         for name, template in PROGRAMS.items():
             self.write(f"/opt/ec2-lab/{name}", sent(template), mode=0o755)
+        over_ssh = with_modules("volumes-over-ssh.py", "mount-volumes.py")
+        self.write("/opt/ec2-lab/volumes-over-ssh", f"#!/usr/bin/python3 -I\n{over_ssh}", mode=0o755)
 
     def stop(self) -> None:
         """End everything that runs there."""

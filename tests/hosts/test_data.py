@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from tests.hosts.machine import be_the_machine
-from tests.hosts.test_mount_volumes import disks, mounted, uuid  # noqa: F401 - a fixture
+from tests.hosts.test_mount_volumes import disks, mounted, name, uuid  # noqa: F401 - a fixture
+from tests.hosts.test_volumes_over_ssh import working
 from tests.waiting import wait_until
 
 
@@ -146,7 +147,7 @@ def volumes(cloud):
 
 def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disks, cloud, speech):  # noqa: F811
     lab, variables, identity, host = machine
-    disks(filesystem="ext4", U=speech)
+    device = disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     assert ended.code == 0, ended.out + ended.err
@@ -154,7 +155,8 @@ def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disk
     attached = attachments(cloud, identity)["/dev/sdg"]
     assert attached["DeleteOnTermination"] is True
     assert len(volumes(cloud)) == before + 1
-    back = lab.run("volume_unmount", HOST="demo", MOUNT="/more", VOLUME=attached["VolumeId"], **variables)
+    name(host, device, attached["VolumeId"])
+    back = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
     assert back.code == 0, back.err
     assert "is deleted, as it was made for this" in back.out
     assert "/more" not in mounted(host)
@@ -168,7 +170,7 @@ def test_what_was_made_is_undone_when_the_mount_fails(machine, cloud):
     host.run("mount", "-t", "tmpfs", "none", "/data2")
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/data2", **variables)
     assert ended.code == 1
-    assert "something is mounted there already" in ended.out
+    assert "demo: /data2 is not mounted: something is mounted there already (none)" in ended.error
     assert len(volumes(cloud)) == before
     assert attachments(cloud, identity).keys() == there.keys()
 
@@ -182,6 +184,44 @@ def test_what_was_made_is_undone_when_aws_refuses_a_step(machine, cloud, action)
     assert ended.code == 1
     assert len(volumes(cloud)) == before
     assert attachments(cloud, identity).keys() == there.keys()
+
+
+def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(machine, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = machine
+    device = disks(filesystem="ext4", U=speech)
+    assert lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables).code == 0
+    volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
+    nameless = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
+    assert f"demo: /more is on {device}, which tells no volume's id, and AWS has none attached under" in nameless.error
+    name(host, device, volume)
+    with working(host, "cd /more") as process:
+        refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
+    assert refused.error == f"error: demo: /more is in use by sleep (pid {process}, user root); it stays mounted"
+    assert "/more" in mounted(host)
+    assert cloud.calls("DetachVolume") == []
+    host.run("umount", "/more")
+    with working(host, f"exec 3<{device}", "unshare", "--mount"):  # somebody unmounted it by hand, and has it elsewhere
+        host.run("mount", device, "/mnt")
+        kept = lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables)
+        assert "/mnt" in mounted(host)
+        host.run("umount", "/mnt")
+    assert kept.code == 1
+    assert cloud.calls("DetachVolume") == []
+    back = lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables)
+    assert back.code == 0, back.err
+    assert f"{volume} is mounted nowhere" in back.out
+    assert "is deleted, as it was made for this" in back.out
+
+
+def test_what_the_host_may_be_using_stays_attached_when_a_mount_fails(machine, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = machine
+    disks(filesystem="ext4", U=speech)
+    host.write("/usr/bin/findmnt", "#!/bin/sh\nkill -KILL $PPID\n", mode=0o755)  # in the midst of its work
+    before = attachments(cloud, identity).keys()
+    ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    assert ended.code == 1
+    assert "stays attached: demo may be using it" in ended.out
+    assert attachments(cloud, identity).keys() - before == {"/dev/sdg"}
 
 
 def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks, cloud, speech):  # noqa: F811

@@ -8,6 +8,7 @@ import pytest
 
 from scripts.core.hosts.host_program import sent
 from scripts.core.machines.deadline import DEADLINE, EACH_BOOT, NEVER
+from tests.changed_constants import sent_with
 from tests.hosts.host import holds_within
 from tests.hosts.machine import be_the_machine
 
@@ -154,8 +155,7 @@ def test_nothing_ends_it_but_that_nothing_is_done(idle_host, alice_key):
 
 def test_a_gpu_that_does_not_answer_keeps_the_machine_and_is_said(idle_host):
     host = idle_host
-    text = sent("end-when-idle.py").replace("PATIENCE=20", "PATIENCE=0.3")
-    host.write(PROGRAM, text, mode=0o755)
+    host.write(PROGRAM, sent_with("end-when-idle.py", PATIENCE=0.3), mode=0o755)
     host.write("/usr/bin/nvidia-smi", "#!/bin/sh\nexec sleep 600\n", mode=0o755)
     begin(host, limit="0.5")
     assert sees(host, "hangs")

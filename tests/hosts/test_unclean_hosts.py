@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.changed_constants import sent_with
 from tests.hosts.program import program
 
 accounts = program("accounts")
@@ -57,8 +58,7 @@ def test_the_boot_waits_for_homes_to_be_mounted(host, alice_key):
     boot = {"members": {"alice": {"keys": [alice_key.line]}}, "make_groups": [], "reserved": []}
     host.write("/etc/fstab", "/dev/nowhere /home ext4 nofail 0 2\n")
     host.write("/etc/ec2-lab/accounts.json", accounts.json.dumps(boot))
-    program = host.path("/opt/ec2-lab/accounts")
-    program.write_text(program.read_text().replace("LONGEST_MOUNT=90", "LONGEST_MOUNT=2"))
+    host.write("/opt/ec2-lab/accounts", sent_with("accounts.py", LONGEST_MOUNT=2), mode=0o755)
     booted = host.run("/opt/ec2-lab/accounts", "--at-boot", "/etc/ec2-lab/accounts.json", check=False)
     assert (booted.returncode, "problem /home is not mounted" in booted.stdout) == (1, True)
     script = "(sleep 0.2; mount -t tmpfs homes /home) & /opt/ec2-lab/accounts --at-boot /etc/ec2-lab/accounts.json"

@@ -19,9 +19,10 @@ from scripts.core.plugins import hookimpl
 SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} "
 SETTINGS += "AWS_DEFAULT_REGION=us-east-1 {keys}\\n"
 PROXY = "{proxy}"
-TOOLS = "{volume}"
-EBS = r's/^\\( *\\)if self.model *== *EBS:/\\1if self.volume not in ("", "TOOLS"): return "sdf"\\n\\1if False:/'
-NAMED = EBS.replace("TOOLS", TOOLS)
+TOOLS = "{volume}".replace("-", "")
+SERIAL = 'open("/sys/block/" + disk.path[5:] + "/device/serial").read()'
+OURS = 'disk.path.startswith("/dev/nvme") and ' + SERIAL + f'.replace("{{TOOLS}}", "").startswith("vol")'
+NAMED = r"s#^\\( *\\)if disk.model *== *[A-Z_]*:#\\1if " + OURS + r': return "sdf"\\n\\1if False:#'
 
 
 class Tools(LaunchPart):

@@ -85,6 +85,7 @@ FORMS: Mapping[str, Form] = {
     "lab:bytes": Form("a number", _matches(r"[0-9]{1,20}"), absent=True),
     "lab:parent": Form("a snapshot's id", _matches(r"snap-[0-9a-f]{8,32}"), absent=True),
     "lab:uuid": Form("a file system's UUID", _matches(r"[0-9A-Fa-f-]{4,36}"), absent=True),
+    "lab:layout": Form("what a file system lies on, where that is no disk", _matches("parts"), absent=True),
     "lab:filesystem": Form("a file system's type", _matches(r"[a-z0-9]{1,16}"), absent=True),
     "lab:machine": Form("an instance's id", _matches(r"i-[0-9a-z]+")),
 }

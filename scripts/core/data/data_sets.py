@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
 """What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+LAYOUT = "lab:layout"
+""" "parts" where the file system does not lie on the disk as a whole: in a partition, or on a logical volume."""
 MADE = "lab:made"
 """On a copy: when AWS began what it is a copy of. It makes a version older than it looks, and never newer."""
 BLOCKS = "lab:blocks"
@@ -72,6 +74,11 @@ class DataSnapshot:
             stored=found.get("FullSnapshotSizeInBytes"), failure=found.get("StateMessage", ""), tags=tags,
             owner=found.get("OwnerId", ""), volume=found.get("VolumeId", ""),
         )  # fmt: skip
+
+    @property
+    def is_whole_disk(self) -> bool:
+        """Whether the file system is known to lie on the disk itself, in no partition and no logical volume."""
+        return UUID in self.tags and LAYOUT not in self.tags
 
     @property
     def name(self) -> str:
@@ -225,6 +232,7 @@ def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
         raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
+             LAYOUT: "layout",
              BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
     told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
     return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,15 @@ from scripts.core.errors import LabError
 DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
 """The names that AWS sets aside for data volumes
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
+
+
+def letters_of(path: str) -> str:
+    """Return what a device's name and the kernel's for its disk have in common on Xen: "f" of /dev/sdf and /dev/xvdf.
+
+    Empty for any other name.
+    """
+    found = re.fullmatch(r"/dev/(?:sd|xvd)([a-z]{1,2})[0-9]*", path)
+    return found[1] if found else ""
 
 
 def free_device(machine: Mapping[str, Any]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from scripts.core.data.volumes_on_host import describing
 from scripts.core.errors import LabError
 from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import said
 from scripts.core.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
-from scripts.core.render import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class MountedVolume:
 
     mount: str
     device: str
+    disk: str
+    """What its device lies on; empty where that are several disks, or none."""
     id: str
     """vol-…; empty where the host can't tell."""
     filesystem: str
@@ -29,19 +31,19 @@ class MountedVolume:
 
 
 MOUNTED = members(
-    mount=LINE, device=LINE, id=pattern(r"(vol-[0-9a-f]{1,32})?"), filesystem=LINE, uuid=LINE, label=LINE,
+    mount=LINE, device=LINE, disk=LINE, id=pattern(r"(vol-[0-9a-f]{1,32})?"), filesystem=LINE, uuid=LINE, label=LINE,
     read_only=YES_OR_NO, bytes_used=whole(0, 2**62), bytes_total=whole(0, 2**62), others="ignore",
 )  # fmt: skip
 
 
 def mounted_on(host: Host) -> list[MountedVolume]:
     """Ask a host which volumes it has mounted. Raises Unreachable, Failed."""
-    told = host.run_as_root(text_of("mount-volumes.py"), "--describe")
+    told = host.run_as_root(describing(), "describe")
     return mounted_in(told, host.name)
 
 
 def mounted_in(text: str, who: str) -> list[MountedVolume]:
-    """Read what templates/mount-volumes.py prints. Raises LabError, which names `who` printed it."""
+    """Read what templates/volumes-over-ssh.py prints. Raises LabError, which names `who` printed it."""
     return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
@@ -50,7 +52,7 @@ def the_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume:
     # A disk that can't tell its volume's id (not NVMe) may be the volume that is named.
     wanted = [m for m in mounted if mount in ("", m.mount) and (not volume or m.id in ("", volume))]
     if len(wanted) == 1:
-        return replace(wanted[0], id=wanted[0].id or volume)
+        return wanted[0]
     there = ", ".join(f"{m.id or m.device} on {m.mount}" for m in mounted) or "none"
     named = " ".join(filter(None, (volume, mount and f"MOUNT={mount}"))) or "no VOLUME and no MOUNT"
     raise LabError(f"{host.name}: {named} names {len(wanted)} of its volumes (it has {there})")

@@ -64,6 +64,7 @@ class SnapshotCreation:
             tags = tags_of(
                 self.dataset, version, label=self.volume.label, uuid=self.volume.uuid,
                 filesystem=self.volume.filesystem, bytes=str(self.volume.bytes_used), source=self.volume.id,
+                layout=None if self.volume.device == self.volume.disk else "parts",
             )  # fmt: skip
             with frozen(self.host, self.volume):
                 answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(

@@ -10,7 +10,7 @@ from typing import Any
 from scripts.core import clock
 from scripts.core.aws.tag_forms import SAVED, end_in
 from scripts.core.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, device_in, tag_map, tag_specifications
-from scripts.core.data.data_sets import FILESYSTEM, LABEL, SOURCE, UUID, DataSnapshot, tags_of
+from scripts.core.data.data_sets import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
 from scripts.core.data.kept_volumes import Kept, marks
 from scripts.core.data.making_once import made_once
 from scripts.core.data.numbering import numbered
@@ -177,7 +177,8 @@ def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
 
 def _snapshot(session: Session, one: Ending) -> DataSnapshot:
     before = _tags_of_snapshot(session, one)
-    told = {"label": before.get(LABEL), "uuid": before.get(UUID), "filesystem": before.get(FILESYSTEM)}
+    facts = {"label": LABEL, "uuid": UUID, "filesystem": FILESYSTEM, "layout": LAYOUT}
+    told = {name: before.get(tag) for name, tag in facts.items()}
     with numbered(session, one.dataset, one.version, one.region, may_exist=True) as version:
         tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
         answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(

@@ -11,15 +11,16 @@ from botocore.exceptions import ClientError
 
 from scripts.core.aws.aws_errors import AWS_ERRORS, reason
 from scripts.core.aws.tags import MACHINE, MOUNTED, tag_map, tag_specifications
+from scripts.core.data.attached_volume import AttachedVolume
 from scripts.core.data.data_sets import UUID
 from scripts.core.data.devices import free_device
 from scripts.core.data.making_once import made_once
 from scripts.core.data.volume_document import VolumeDocument
+from scripts.core.data.volumes_on_host import VolumesOnHost
 from scripts.core.errors import LabError
 from scripts.core.hosts.remote import Host
 from scripts.core.interrupts import INTERRUPTS
 from scripts.core.polling import growing
-from scripts.core.render import text_of
 from scripts.core.session import Session
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 FIRST_POLL, LONGEST_POLL = 0.2, 5.0
 OVER = ("deleting", "deleted", "error")
-LONGEST_MOUNT = 3600.0
-"""Seconds that a host has to mount: a file system that was left dirty is mended first."""
 PATIENCE = 600.0
 """Seconds until a volume that does not become available, attached or free is given up."""
 
@@ -93,28 +92,38 @@ class VolumeMounting:
                 mount=wanted.mount, device=device, volume=volume, read_only=wanted.read_only,
                 uuid=tag_map(wanted.snapshot.get("Tags")).get(UUID),
             )  # fmt: skip
-            self.machine.host.run_as_root(
-                text_of("mount-volumes.py"), "--add", "-", given=document.as_json().encode(), heard=self._heard,
-                within=LONGEST_MOUNT,
-            )  # fmt: skip
+            self._mount_there(document, undoing)
             undoing.pop_all()
         return volume
 
-    def unmount(self, mount: str, volume: str) -> bool:
-        """Unmount and detach a volume; delete it, and return True, if it was made for this mount point."""
-        self.machine.host.run_as_root(
-            text_of("mount-volumes.py"), "--unmount", mount, heard=self._heard, within=LONGEST_MOUNT
-        )
-        self._detach(volume)
-        found = self._described(volume)
-        made_for_it = tag_map(found.get("Tags")).get(MOUNTED) == mount and self._is_ours(found)
+    def unmount(self, attached: AttachedVolume) -> bool:
+        """Unmount and detach a volume; delete it, and return True, if it was made for this mount point.
+
+        Nothing is detached before the instance has proved that nothing uses it.
+        """
+        document = VolumeDocument(mount=attached.mount, device=attached.device, volume=attached.id)
+        self._on_host.unmount(document)
+        self._detach(attached.id)
+        found = self._described(attached.id)
+        made_for = tag_map(found.get("Tags")).get(MOUNTED, "")
+        made_for_it = bool(made_for) and attached.mount in ("", made_for) and self._is_ours(found)
         if made_for_it:
-            self._delete(volume)
+            self._delete(attached.id)
         return made_for_it
 
-    def _heard(self, line: str) -> None:
-        if not line.startswith("{"):
-            self.say(line.removeprefix("ec2-lab: "))
+    @property
+    def _on_host(self) -> VolumesOnHost:
+        return VolumesOnHost(self.machine.host, self.say)
+
+    def _mount_there(self, document: VolumeDocument, undoing: ExitStack) -> None:
+        """Let the instance mount a volume. Where it is not sure afterwards that nothing uses it, nothing is undone."""
+        try:
+            self._on_host.mount(document)
+        except BaseException as problem:
+            if not self._on_host.is_left_alone(problem):
+                undoing.pop_all()
+                self.say(f"{document.volume} stays attached: {self.machine.host.name} may be using it")
+            raise
 
     def _make(self, wanted: Wanted, undoing: ExitStack) -> str:
         tags = {MOUNTED: wanted.mount, MACHINE: self.machine.id}

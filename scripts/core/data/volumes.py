@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from scripts.core.aws.region_queries import not_seen
+from scripts.core.data.devices import letters_of
 from scripts.core.data.mounted_volume import MountedVolume
 from scripts.core.errors import LabError
 from scripts.core.registry.resources import holdings
@@ -36,8 +38,19 @@ def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[De
     raise LabError(f"VOLUME: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
 
 
-def region_of(session: Session, volume: MountedVolume) -> str:
-    """Return the region of a volume that a host has mounted. Raises LabError where that is not to be found out."""
-    if not volume.id:
-        raise LabError(f"{volume.mount}: its disk {volume.device} does not tell its volume's id; say VOLUME=vol-…")
-    return described(session, volume.id, regions_of_interest(session))[1]
+def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[MountedVolume, str]:
+    """Return what a host has mounted with its volume's id, and the region.
+
+    A disk that tells no id is the volume that the user names, if AWS has that attached under the disk's name. Raises
+    LabError.
+    """
+    identity = mounted.id or volume
+    if not identity:
+        raise LabError(f"{mounted.mount}: its disk {mounted.device} does not tell its volume's id; say VOLUME=vol-…")
+    found, region = described(session, identity, regions_of_interest(session))
+    devices = [str(attachment["Device"]) for attachment in found.get("Attachments", ())]
+    own = letters_of(mounted.disk)
+    if not mounted.id and own and all(letters_of(device) != own for device in devices):
+        where = f"attached as {', '.join(devices)}" if devices else "attached nowhere"
+        raise LabError(f"VOLUME: {identity} is {where}, and {mounted.mount} is on {mounted.disk}")
+    return replace(mounted, id=identity), region

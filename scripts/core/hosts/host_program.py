@@ -156,7 +156,7 @@ def sent(name: str, *without: str) -> str:
     kept = read(path)
     if kept and kept["made_from"] == made_from:
         return str(kept["text"])
-    text = shortened(without_needless_imports(bare(left(source, *without))))
+    text = compact(left(source, *without))
     with suppress(OSError):  # a directory that cannot be written costs the time, no more
         write(path, {"made_from": made_from, "text": text})
     return text
@@ -164,6 +164,26 @@ def sent(name: str, *without: str) -> str:
 
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def compact(source: str) -> str:
+    """Return a program without what nobody needs on a machine, and by short names."""
+    return shortened(without_needless_imports(bare(source)))
+
+
+MODULES = """\
+import sys, types
+for name, text in {modules!r}.items():
+ module = sys.modules[name] = types.ModuleType(name)
+ exec(compile(text, name, "exec"), module.__dict__)
+exec(compile({program!r}, "ec2-lab", "exec"))
+"""
+
+
+def with_modules(name: str, *modules: str) -> str:
+    """Return a program of templates/ that imports others, in one text: `volumes-over-ssh.py` has mount_volumes."""
+    texts = {Path(module).stem.replace("-", "_"): program(module) for module in modules}
+    return MODULES.format(modules=texts, program=program(name))
 
 
 def left(source: str, *names: str) -> str:

@@ -15,7 +15,7 @@ Edit = tuple[int, int, str, str]
 
 
 def shortened(source: str) -> str:
-    """Return a program whose functions are called A, B, C, and call their variables and arguments a, b, c.
+    """Return a program whose functions, classes and constants are called A, B, C, and the functions' own names a, b, c.
 
     Kept are names that an f-string has (Python tells where only from 3.12 on), that `except` or a nested function
     binds, and those of arguments that any call gives by name.
@@ -23,7 +23,7 @@ def shortened(source: str) -> str:
     tree = ast.parse(source)
     given = {word.arg for call in ast.walk(tree) if isinstance(call, ast.Call) for word in call.keywords}
     edits = [edit for function in _functions(tree) for edit in _Names.of(function).edits(given)]
-    edits += _function_edits(tree)
+    edits += _module_edits(tree)
     lines = [line.encode() for line in source.splitlines()]
     for number, start, old, new in sorted(edits, reverse=True):
         line = lines[number - 1]
@@ -38,22 +38,34 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
         yield from (part for part in inside if isinstance(part, ast.FunctionDef))
 
 
-def _function_edits(tree: ast.Module) -> list[Edit]:
-    """Return what gives the functions of a module short names: those that are nothing else's name anywhere."""
+def _module_edits(tree: ast.Module) -> list[Edit]:
+    """Return what gives a module's functions, classes and constants short names: those that are nothing else's."""
     nodes = list(ast.walk(tree))
-    names = _names(nodes)
+    names, constants = _names(nodes), _constants(tree)
     others = {name.id for text in nodes if isinstance(text, ast.JoinedStr) for name in _names(list(ast.walk(text)))}
-    others |= {name.id for name in names if not isinstance(name.ctx, ast.Load)}
+    others |= {name.id for name in names if not isinstance(name.ctx, ast.Load) and name not in constants}
     others |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     others |= {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in others}
-    used = others | {name.id for name in names}
-    often = Counter(name.id for name in names if name.id in functions)
-    short = (word for word in map(str.upper, _short()) if word not in used)
+    others |= {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    made = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    own = {node.name for node in made} | {name.id for name in constants}
+    often = Counter(name.id for name in names if name.id in own - others and len(name.id) > 1)
+    short = (word for word in map(str.upper, _short()) if word not in others | {name.id for name in names})
     new = dict(zip((name for name, _ in often.most_common()), short, strict=False))
-    places = [(node.lineno, node.col_offset + len("def "), node.name) for node in functions.values()]
+    places = [(node.lineno, node.col_offset + len(_word(node)), node.name) for node in made]
     places += [(name.lineno, name.col_offset, name.id) for name in names]
     return [(line, start, name, new[name]) for line, start, name in places if name in new]
+
+
+def _constants(tree: ast.Module) -> list[ast.Name]:
+    """Return the names that a module's own assignments bind."""
+    assignments = (node for node in tree.body if isinstance(node, ast.Assign))
+    targets = (target for node in assignments for target in node.targets)
+    return [name for target in targets for name in _names(list(ast.walk(target)))]
+
+
+def _word(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return "def " if isinstance(node, ast.FunctionDef) else "class "
 
 
 @dataclass(frozen=True, slots=True)
