@@ -124,7 +124,7 @@ def test_a_volume_that_can_not_be_frozen_is_not_snapshotted(data, cloud):
     host.run("fsfreeze", "--freeze", "/data")
     ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
     host.run("fsfreeze", "--unfreeze", "/data")
-    assert ended.code == 1
+    assert ended.error == "error: demo: /data can't be frozen: it is frozen already"
     assert cloud.calls("CreateSnapshot") == []
 
 

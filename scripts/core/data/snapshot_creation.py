@@ -77,11 +77,14 @@ class SnapshotCreation:
 
 @contextmanager
 def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
-    """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still."""
+    """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still.
+
+    Raises LabError where it can't be frozen, as the one that the host runs from.
+    """
     if volume.read_only:
         yield
         return
     with host.holding(text_of("freeze.py"), volume.mount, str(LONGEST_FREEZE)) as said:
         if said != "frozen":
-            raise LabError(f"{host.name}: {volume.mount} can't be frozen")
+            raise LabError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
         yield

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from scripts.core.data.volume_document import VolumeDocument
 from scripts.core.errors import LabError
+from scripts.core.hosts.call_failures import Failed
 from scripts.core.hosts.host_program import with_modules
-from scripts.core.hosts.remote import Failed, Host
+from scripts.core.hosts.remote import Host
 from scripts.core.hosts.said import said
 from scripts.core.registry.shapes import LINE, YES_OR_NO, members
 
