@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import lzma
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,10 +23,13 @@ PACKAGES = [
 """What real images have too: without a locale or `logger`, cloud-init complains of what EC2's images do not lack."""
 RELEASE = "trixie"
 """With systemd 257, under which inhibitors hold root too, and OpenSSH 10."""
-RECIPE = 3
+RECIPE = 4
 """Raise when the same packages are made into a different image."""
 SIZE = "3G"
-TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs", "cc": "gcc"}
+TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "mke2fs": "e2fsprogs", "cc": "gcc",
+    "bsdtar": "libarchive-tools",
+}  # fmt: skip
 IMAGE_DROP_IN = "/etc/ssh/sshd_config.d/50-cloud-init.conf"
 WAITS = "ec2_lab_waits"
 """On the kernel's command line, it makes the boot wait at the second serial port before cloud-init reads anything."""
@@ -35,6 +40,7 @@ DefaultDependencies=no
 ConditionKernelCommandLine={WAITS}
 After=local-fs.target systemd-udev-trigger.service systemd-journal-flush.service systemd-tmpfiles-setup.service
 After=systemd-sysctl.service systemd-random-seed.service systemd-machine-id-commit.service systemd-update-utmp.service
+After=cloud-init-main.service
 Before=cloud-init-local.service
 [Service]
 Type=oneshot
@@ -56,6 +62,20 @@ echo "$random" >/dev/urandom
 until [ "$(find /sys/block -name 'nvme*n1' | wc -l)" -eq "$disks" ]; do sleep 0.1; done
 udevadm settle
 """
+INIT = Path(__file__).with_name("init.c")
+DRIVER = "usr/lib/modules/*/kernel/drivers/block/virtio_blk.ko.xz"
+NOT_NEEDED = {
+    "system-generators": """systemd-debug-generator systemd-gpt-auto-generator systemd-hibernate-resume-generator
+        systemd-rc-local-generator systemd-run-generator systemd-ssh-generator systemd-system-update-generator
+        systemd-sysv-generator systemd-tpm2-generator""",
+    "system": """apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer
+        e2scrub_all.timer e2scrub_reap.service fstrim.timer getty@tty1.service getty-static.service
+        modprobe@.service nvmefc-boot-connections.service nvmf-autoconnect.service
+        proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount
+        sys-kernel-tracing.mount systemd-binfmt.service systemd-hibernate-clear.service systemd-pstore.service
+        systemd-udev-load-credentials.service uuidd.socket xfs_scrub_all.timer""",
+}
+"""What systemd does at each boot or each reload and no instance has to do with, below /etc/systemd."""
 FILES = {
     "/etc/fstab": "LABEL=cloudimg / ext4 defaults,errors=remount-ro 0 1\n",
     "/etc/hostname": "debian\n",
@@ -83,7 +103,7 @@ def machine_image() -> Image:
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         raise CanNotBuild(f"apt-get install {' '.join(absent)}")
     root = debian_root(PACKAGES, release=RELEASE)
-    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES}")
+    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {INIT.read_text()}")
     with building(made) as draft:
         if draft:
             _build(root, draft)
@@ -94,6 +114,19 @@ def kept(name: str, recipe: str) -> Path:
     """Return the directory, beside Debian's root, in which what is made by a recipe is kept."""
     cache = debian_root(PACKAGES, release=RELEASE).parent
     return cache / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+
+
+def compile_python(directory: Path, place: str) -> None:
+    """Compile Python's modules with the image's Python, for the place where the image will have the directory.
+
+    An instance can't keep what it compiles on a disk that it only reads: each start would compile all of it again.
+    """
+    root = debian_root(PACKAGES, release=RELEASE)
+    (python,) = root.glob("usr/bin/python3.[0-9]*[0-9]")
+    linker = [root / "lib64/ld-linux-x86-64.so.2", "--library-path", root / "usr/lib/x86_64-linux-gnu"]
+    words = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", directory, "-p", place, directory]
+    environment = {**os.environ, "PYTHONHOME": str(root / "usr")}
+    subprocess.run([*linker, python, *words], check=True, capture_output=True, env=environment)
 
 
 @contextmanager
@@ -125,12 +158,32 @@ def _build(root: Path, draft: Path) -> None:
     for key in tree.glob("etc/ssh/ssh_host_*"):  # cloud-init makes each machine its own
         key.unlink()
     (tree / "etc/machine-id").write_text("")
+    for directory, names in NOT_NEEDED.items():
+        _mask(tree / "etc/systemd" / directory, names.split())
+    for updated in ("etc/.updated", "var/.updated"):  # or the first boot rebuilds what packages have just built
+        (tree / updated).touch()
     (kernel,) = tree.glob("boot/vmlinuz-*")
-    (initrd,) = tree.glob("boot/initrd.img-*")
     shutil.copy(kernel, draft / "vmlinuz")
-    shutil.copy(initrd, draft / "initrd")
+    _make_initrd(tree, draft)
     raw = draft / "disk.raw"
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "cloudimg", "-d", tree, raw, SIZE], check=True)
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, draft / "disk.qcow2"], check=True)
     raw.unlink()
     shutil.rmtree(tree)
+
+
+def _mask(directory: Path, names: list[str]) -> None:
+    directory.mkdir(exist_ok=True)
+    for name in names:
+        (directory / name).symlink_to("/dev/null")
+
+
+def _make_initrd(tree: Path, draft: Path) -> None:
+    files = draft / "initrd-files"
+    files.mkdir()
+    subprocess.run(["cc", "-O2", "-static", "-o", files / "init", INIT], check=True)
+    (driver,) = tree.glob(DRIVER)
+    (files / "virtio_blk.ko").write_bytes(lzma.decompress(driver.read_bytes()))
+    words = ["--format", "newc", "-cf", draft / "initrd", "-C", files, "init", "virtio_blk.ko"]
+    subprocess.run(["bsdtar", *words], check=True)
+    shutil.rmtree(files)

@@ -22,7 +22,8 @@ PATIENCE = 600
 SERIAL = "ec2e1916-9099-7caf-fd21-012345abcdef"
 """EC2's instances tell by this that they are EC2's: cloud-init looks for `ec2` in front."""
 NETWORK = "net=169.254.0.0/16,host=169.254.169.253,dns=169.254.169.252,dhcpstart=169.254.10.15"
-KERNEL = "root=LABEL=cloudimg ro console=ttyS0 quiet net.ifnames=0 mitigations=off"
+KERNEL = "root=LABEL=cloudimg ro console=ttyS0 quiet net.ifnames=0 mitigations=off fsck.mode=skip"
+KERNEL += " lsm=landlock,lockdown,yama,apparmor"  # all but BPF's, whose program systemd would load at each boot
 FEWER_KEYS = "cc: ssh_genkeytypes: [ecdsa, ed25519] end_cc"
 """Configuration of cloud-init's: an emulated processor looks for the primes of an RSA key for up to half a minute."""
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.local_cloud_client import LocalCloud
-from tests.vm.image import building, kept
+from tests.vm.image import building, compile_python, kept
 from tests.vm.machine import Disk, data_disk
 
 AWS_CLI = "awscli==1.45.11"
@@ -50,6 +50,7 @@ def lab_launch_parts():
     return [Tools()]
 """
 """Mounts the disk, and gives qemu's disks the name that EBS tells and qemu can't."""
+COMPILED = "by the image's Python"
 COMMAND = """#!/usr/bin/python3
 import sys
 sys.path.insert(0, "/opt/tools")
@@ -71,7 +72,7 @@ def plugin(cloud: LocalCloud, proxy: int = 0) -> str:
 
 def tools_disk() -> Disk:
     """Return the disk with the AWS CLI on it, made once."""
-    made = kept("tools", f"{AWS_CLI} {COMMAND}")
+    made = kept("tools", f"{AWS_CLI} {COMMAND} {COMPILED}")
     with building(made) as draft:
         if draft:
             _build(draft)
@@ -80,8 +81,9 @@ def tools_disk() -> Disk:
 
 def _build(draft: Path) -> None:
     files = draft / "files"
-    packages = ["--quiet", "--target", str(files), AWS_CLI]
+    packages = ["--quiet", "--no-compile", "--target", str(files), AWS_CLI]
     subprocess.run(["python3", "-m", "pip", "install", *packages], check=True, capture_output=True)
+    compile_python(files, "/opt/tools")
     command = files / "bin/aws"
     command.write_text(COMMAND)
     command.chmod(0o755)
