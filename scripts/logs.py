@@ -13,12 +13,12 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
     """Print the log of EXP's command from its beginning, and what comes, until the command has ended.
 
     From the machine while it runs, else from the experiment's bucket, and on across what comes between. Of several
-    machines it is the first, or HOST (foo-2). Ctrl-C ends the reading, and nothing else. Of what a terminal obeys, its
-    colours are let through alone; RAW=1 prints every byte as it came.
+    machines it is the first, or HOST (foo-2). Ctrl-C, or a reader that leaves (`| head`), ends the reading, and nothing
+    else. Of what a terminal obeys, its colours are let through alone; RAW=1 prints every byte as it came.
     """
     from scripts.core.runs.experiment_run import run_on, runs_of
     from scripts.core.runs.log_following import LogFollowing
-    from scripts.core.runs.log_printing import LogPrinter
+    from scripts.core.runs.log_printing import LogPrinter, NobodyReads
     from scripts.core.session import open_session
 
     console = Console(as_json=as_json)
@@ -27,6 +27,8 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
         printer = LogPrinter(console, followed.name, raw=raw)
         try:
             LogFollowing(followed, printer, warn).follow()
+        except NobodyReads:
+            return
         finally:
             printer.end()
 

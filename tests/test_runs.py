@@ -274,6 +274,13 @@ def test_logs_follow_what_comes_until_the_command_ends(lab, bucket, cloud):
     bucket(machine, "epoch 1\n")
     following = lab.start("logs", EXP="told")
     assert following.stdout.readline() == "epoch 1\n"
+    left = lab.start("logs", EXP="told")
+    assert left.stdout.readline() == "epoch 1\n"
+    left.stdout.close()  # as `| head -1` does
+    left.stdout = None
+    with in_quick_motion(cloud):
+        assert left.communicate(timeout=60) == ("", "")
+    assert left.returncode == 0
     bucket(machine, "epoch 1\n", "epoch 2\n", exit_code=0)
     with in_quick_motion(cloud):
         assert following.communicate(timeout=60)[0] == "epoch 2\n"

@@ -15,7 +15,7 @@ import typer
 
 from scripts.core.errors import LabError
 from scripts.core.interrupts import INTERRUPTS
-from scripts.core.outlet import open_outlets
+from scripts.core.outlet import Outlet, open_outlets
 from scripts.core.printable import printable, printable_document, printable_log
 
 INTERRUPTED = 130
@@ -49,6 +49,12 @@ class Console:
     def is_terminal(self) -> bool:
         """Whether a person sees what is printed, and a line can take the place of another."""
         return not self.as_json and sys.stdout.isatty()
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody may still read what is printed: nobody does behind `| head`, or on a closed terminal."""
+        outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        return not isinstance(outlet, Outlet) or outlet.has_reader
 
     def log(self, lines: Sequence[str]) -> None:
         """Print lines of a log with their own colours and nothing else that a terminal obeys."""

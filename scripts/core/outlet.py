@@ -60,6 +60,13 @@ class Outlet(io.RawIOBase):
             self._is_over = True
         return size
 
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody may still read what is written."""
+        poll = select.poll()
+        poll.register(self._descriptor, 0)  # an end that is gone is told all the same
+        return not (self._is_over or poll.poll(0))
+
     def _is_read(self) -> bool:
         """Wait until more can be written; False where the command is ending and that takes too long."""
         looks = 0

@@ -14,6 +14,10 @@ QUIET = 30.0
 """Seconds without a line after which a pipe is shown what is unfinished: a progress bar is drawn ten times a second."""
 
 
+class NobodyReads(Exception):
+    """What is printed goes nowhere: there is no point in following a log any further."""
+
+
 @dataclass
 class LogPrinter:
     """Prints a log as its bytes come.
@@ -31,7 +35,9 @@ class LogPrinter:
     _shown: str = ""
 
     def __call__(self, data: bytes) -> None:
-        """Print what came, which may be nothing yet."""
+        """Print what came, which may be nothing yet. Raises NobodyReads."""
+        if not self.console.has_reader:
+            raise NobodyReads
         if self.raw and not self.console.as_json:
             self.console.as_it_is(data)
             return
