@@ -44,7 +44,14 @@ def preload() -> None:
         if not module.name.startswith(NOT_PRELOADED):
             importlib.import_module(module.name)
     make_once(SERVICES)
+    put_away_what_is_measured()
     gc.freeze()
+
+
+def put_away_what_is_measured() -> None:
+    """Write what coverage.py has measured of loading: each fork would begin with it, and write it once more."""
+    if (coverage := sys.modules.get("coverage")) and (measuring := coverage.Coverage.current()):
+        measuring.save()
 
 
 def wanted(control: socket.socket) -> str:
