@@ -152,10 +152,10 @@ script: $(READY)  ## Run a plugin's SCRIPT; without SCRIPT, list them
 	$(RUN) scripts.script
 
 local-cloud: $(READY)  ## Start the local cloud (other targets do when needed)
-	$(RUN) scripts.local_cloud start
+	$(RUN) local_cloud start
 
 local-cloud-stop: $(READY)  ## Stop the local cloud and discard its resources
-	$(RUN) scripts.local_cloud stop
+	$(RUN) local_cloud stop
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^##@ Development/ { exit } $(LIST_TARGETS)' Makefile

@@ -15,9 +15,9 @@ import typer
 from bench.page import page
 from bench.picture import picture
 from bench.result import Result, keep, kept
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, script
 
 PARTS = (
     "launch", "start_up", "registry_size", "registry_history", "sweep", "snapshot_copy", "capacity_search",

@@ -16,7 +16,7 @@ from bench.local_lab import LocalLab, local_lab
 from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns, seconds_of
-from scripts.core.errors import LabError
+from ec2lab.errors import LabError
 
 TITLE = "Launch, status, teardown"
 SAID = """

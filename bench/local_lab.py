@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.turns import seconds_of
-from scripts.core.aws.local_server import ensure_running, stop
+from ec2lab.aws.local_server import ensure_running, stop
 from tests.lab_directory import LabDirectory
 from tests.local_cloud_client import LocalCloud
 

@@ -10,15 +10,15 @@ from bench.local_lab import LocalLab, local_lab
 from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
-from scripts.core.lab.config import load_lab
-from scripts.core.registry import registry as of_files
-from scripts.core.registry.record import Record
-from scripts.core.registry.registry import Registry
-from scripts.core.session import Session
-from scripts.registries import dynamodb_registry as of_tables
-from scripts.registries.dynamodb_items import packed
-from scripts.registries.file_form import as_line
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.config.models import load_lab
+from ec2lab.registry import base as of_files
+from ec2lab.registry import dynamodb_registry as of_tables
+from ec2lab.registry.base import Registry
+from ec2lab.registry.dynamodb_items import packed
+from ec2lab.registry.file_format import as_line
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Record
+from ec2lab.session import Session
 from tests.registries.long_history import put_away, runs_of
 
 TITLE = "A long history"

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from bench.result import Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
-from scripts.core.registry.record import Event, Record
-from scripts.registries.file_access import flush
-from scripts.registries.file_form import as_line
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_format import as_line
+from ec2lab.registry.file_io import flush
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Event, Record
 
 TITLE = "The registry against its size"
 SAID = """

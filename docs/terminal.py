@@ -22,7 +22,10 @@ from rich.text import Text
 REPOSITORY = Path(__file__).parents[1]
 PICTURE = REPOSITORY / "docs/terminal.svg"
 COMMANDS = ("make launch EXP=demo", "make status", "make teardown EXP=demo")
-BROUGHT = ("Makefile", "docs", "scripts", "templates", ".venv", "requirements.lock", "requirements-dev.lock")
+BROUGHT = (
+    "Makefile", "docs", "scripts", "ec2lab", "local_cloud", "templates", ".venv", "requirements.lock",
+    "requirements-dev.lock",
+)  # fmt: skip
 COLUMNS = 118
 OVERWRITTEN = re.compile(r"[^\n]*\r\x1b\[K")
 """A line of progress, which the next one took the place of."""

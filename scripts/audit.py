@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, Of, Regions, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, Of, Regions, script
 
 if TYPE_CHECKING:
-    from scripts.core.account.audit import Finding
-    from scripts.core.account.audit_report import AuditReport
-    from scripts.core.session import Session
+    from ec2lab.audit.audit import Finding
+    from ec2lab.audit.report import AuditReport
+    from ec2lab.session import Session
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans, after they were shown.")]
@@ -36,14 +36,14 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
     day, or if a region could not be seen; 1 if none could.
     """
-    from scripts.core.account.audit import ALARMING
-    from scripts.core.account.audit_report import AuditReport
-    from scripts.core.account.examination import examined
-    from scripts.core.account.orphans import of_whom
-    from scripts.core.account.owners import with_owners
-    from scripts.core.machines.elsewhere_report import tell_elsewhere
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
+    from ec2lab.audit.audit import ALARMING
+    from ec2lab.audit.cloudtrail import with_owners
+    from ec2lab.audit.examination import examined
+    from ec2lab.audit.orphans import of_whom
+    from ec2lab.audit.report import AuditReport
+    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.regions import region_names
+    from ec2lab.session import open_session
 
     report = AuditReport(Console(as_json=as_json))
     whose = of_whom(of)
@@ -64,7 +64,7 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
 
 def who_asks(session: Session) -> str:
     """Return the caller's name as CloudTrail has it; nothing where AWS does not say it."""
-    from scripts.core.aws.caller import introduced
+    from ec2lab.aws.identity import introduced
 
     return introduced(session.cloud, session.lab.regions).name
 
@@ -73,8 +73,8 @@ def _fixed(
     session: Session, found: list[Finding], report: AuditReport, only: str, whose: str, caller: str | None
 ) -> list[str]:
     """Delete the orphans that are meant, or what ONLY names; return what is out of the world, ghosts among it."""
-    from scripts.core.account.audit import Verdict
-    from scripts.core.account.orphans import delete_orphans, forget, named, sorted_out
+    from ec2lab.audit.audit import Verdict
+    from ec2lab.audit.orphans import delete_orphans, forget, named, sorted_out
 
     going, spared = (named(found, only), []) if only else sorted_out(found, whose, caller)
     report.spares(spared)

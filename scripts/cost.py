@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, script
 
 app = script(__doc__)
 Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="From when on: 2026-10-01, in UTC.")]
@@ -24,11 +24,11 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     price is counted as unknown, and is in no sum. EC2 is not asked: what nobody looked at since is as the registry
     has it (`make status` looks).
     """
-    from scripts.core.costs.charges import charges_by_account
-    from scripts.core.costs.cost_report import CostReport
-    from scripts.core.costs.cost_sums import group_named, moment
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import tell_unknown
+    from ec2lab.costs.charges import charges_by_account
+    from ec2lab.costs.report import CostReport
+    from ec2lab.costs.summary import group_named, moment
+    from ec2lab.resources.unseen_report import tell_unknown
+    from ec2lab.session import open_session
 
     by = group_named(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def dataset_build(
     """
     from pathlib import Path
 
-    from scripts.core.regions import region_names
+    from ec2lab.regions import region_names
 
     if not dataset or not source:
         raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")
@@ -70,11 +70,11 @@ def from_here(
     console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from what lies on this computer."""
-    from scripts.core.data.data_set_building import DataSetBuilding
-    from scripts.core.data.disk_image import disk_image
-    from scripts.core.private_files import private_directory
-    from scripts.core.progress_bars import progress_bars
-    from scripts.core.session import open_session
+    from ec2lab.datasets.build_local import DataSetBuilding
+    from ec2lab.datasets.disk_image import disk_image
+    from ec2lab.private_files import private_directory
+    from ec2lab.progress import progress_bars
+    from ec2lab.session import open_session
 
     with (
         open_session("dataset-build") as session,
@@ -106,8 +106,8 @@ def from_bucket(
     console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from a bucket, on a machine."""
-    from scripts.core.data.bucket_building import build_from_bucket
-    from scripts.core.session import acting_on
+    from ec2lab.datasets.build_from_s3 import build_from_bucket
+    from ec2lab.session import acting_on
 
     if gib is None:
         raise LabError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")

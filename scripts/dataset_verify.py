@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, Regions, Version, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, Regions, Version, script
 
 if TYPE_CHECKING:
-    from scripts.core.data.data_sets import DataSnapshot
-    from scripts.core.session import Session
+    from ec2lab.datasets.dataset import DataSnapshot
+    from ec2lab.session import Session
 
 app = script(__doc__)
 
@@ -24,11 +24,11 @@ def dataset_verify(
     Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
     as a tag. A region that does not respond is named, with the reason, and the exit code is 3.
     """
-    from scripts.core.aws.region_queries import not_seen
-    from scripts.core.data.data_sets import in_regions, newest, told_by, usable
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unseen
+    from ec2lab.aws.region_queries import not_seen
+    from ec2lab.datasets.dataset import in_regions, newest, told_by, usable
+    from ec2lab.regions import region_names
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
+    from ec2lab.session import open_session
 
     if not dataset:
         raise LabError("DATASET: which data set? (DATASET=speech)")
@@ -53,10 +53,10 @@ def dataset_verify(
 
 def is_what_was_built(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
     """Read a snapshot back, and say how it compares. Raises LabError where there is nothing to compare it with."""
-    from scripts.core.data.data_sets import BLOCKS
-    from scripts.core.data.direct_snapshot import DirectSnapshots
-    from scripts.core.data.snapshot_blocks import whole
-    from scripts.core.progress_bars import progress_bars
+    from ec2lab.datasets.blocks import whole
+    from ec2lab.datasets.dataset import BLOCKS
+    from ec2lab.datasets.ebs_direct import DirectSnapshots
+    from ec2lab.progress import progress_bars
 
     if not (built := snapshot.tags.get(BLOCKS)):
         raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")

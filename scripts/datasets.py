@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, DataSet, Regions, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, DataSet, Regions, script
 
 if TYPE_CHECKING:
-    from scripts.core.costs.data_set_costs import Costed
+    from ec2lab.costs.dataset_costs import Costed
 
 app = script(__doc__)
 COLUMNS = (
@@ -32,12 +32,12 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
     is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
     """
-    from scripts.core.costs.data_set_costs import costed
-    from scripts.core.data.data_sets import in_regions, told_by
-    from scripts.core.data.volumes import regions_of_interest
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.costs.dataset_costs import costed
+    from ec2lab.datasets.dataset import in_regions, told_by
+    from ec2lab.regions import region_names
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.session import open_session
+    from ec2lab.volumes.sources import regions_of_interest
 
     console = Console(as_json=as_json)
     with open_session("datasets") as session:
@@ -64,8 +64,8 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
 
 
 def _row(one: Costed) -> list[str]:
-    from scripts.core.costs.dollars import in_dollars
-    from scripts.core.data.sizes import in_bytes
+    from ec2lab.costs.money import in_dollars
+    from ec2lab.units import in_bytes
 
     snapshot = one.snapshot
     return [

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run, warn
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, Regions, Yes, script
+from ec2lab.console import Console, run, warn
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, Regions, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.costs.data_set_costs import Costed
-    from scripts.core.data.data_sets import DataSnapshot
-    from scripts.core.session import Session
+    from ec2lab.costs.dataset_costs import Costed
+    from ec2lab.datasets.dataset import DataSnapshot
+    from ec2lab.session import Session
 
 app = script(__doc__)
 Keep = Annotated[
@@ -31,13 +31,13 @@ def datasets_prune(
     what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
     does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
     """
-    from scripts.core.costs.data_set_costs import costed
-    from scripts.core.data.data_sets import in_regions, told_by, usable
-    from scripts.core.data.pruning import in_use, not_ours, surplus
-    from scripts.core.data.volumes import regions_of_interest
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.costs.dataset_costs import costed
+    from ec2lab.datasets.dataset import in_regions, told_by, usable
+    from ec2lab.datasets.prune import in_use, not_ours, surplus
+    from ec2lab.regions import region_names
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.session import open_session
+    from ec2lab.volumes.sources import regions_of_interest
 
     if keep < 1:
         raise LabError("KEEP: how many versions of each data set are to stay? (KEEP=2)")
@@ -77,7 +77,7 @@ def show(console: Console, one: Costed, why: str) -> None:
 
 def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
     """Delete snapshots, whatever becomes of each. Raises LabError that names those which AWS does not delete."""
-    from scripts.core.data.pruning import delete
+    from ec2lab.datasets.prune import delete
 
     stays = []
     for snapshot in doomed:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, OneExperiment, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, OneExperiment, script
 
 if TYPE_CHECKING:
-    from scripts.core.check import Check, Finding
-    from scripts.core.doctor.doctor_report import DoctorReport
+    from ec2lab.doctor.check import Check, Finding
+    from ec2lab.doctor.report import DoctorReport
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
@@ -29,10 +29,10 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is or could not be looked at, 1 if there is no
     lab here.
     """
-    from scripts.core.check import Level
-    from scripts.core.doctor.check_up import check_up
-    from scripts.core.doctor.checked_lab import opened_to_look
-    from scripts.core.doctor.doctor_report import DoctorReport
+    from ec2lab.doctor.check import Level
+    from ec2lab.doctor.context import opened_to_look
+    from ec2lab.doctor.report import DoctorReport
+    from ec2lab.doctor.runner import check_up
 
     report = DoctorReport(Console(as_json=as_json))
     with opened_to_look(Path.cwd(), exp) as lab:
@@ -47,7 +47,7 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
 
 def _left(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:
     """Mend what can be mended; return what is left."""
-    from scripts.core.session import open_session
+    from ec2lab.session import open_session
 
     left = []
     with open_session("doctor") as session:

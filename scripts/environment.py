@@ -46,7 +46,7 @@ def install(stamp: Path, lock_file: Path) -> None:
 def cut_service_data(python: Path) -> None:
     """Make what scripts start quicker with; they do without it too."""
     try:
-        subprocess.run([str(python), "-m", "scripts.core.aws.service_data_cutting"], check=True)
+        subprocess.run([str(python), "-m", "ec2lab.aws.botocore_cache_build"], check=True)
     except (subprocess.CalledProcessError, OSError) as problem:
         print(f"each command will take a moment longer: {problem} (see above)", file=sys.stderr)
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.machines.extending import NewEnd
+    from ec2lab.instances.ttl import NewEnd
 
 app = script(__doc__)
 Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="How long from now: 30m, 4h, 2d; or never.")]
@@ -23,10 +23,10 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     Also one that was launched without a ttl; TTL=never lets it run until somebody ends it. The end is on the machine
     itself, set over ssh. One on which that failed is named, with exit 1. An `idle` of the experiment stays.
     """
-    from scripts.core.hosts.hosts import machines_of
-    from scripts.core.machines.extending import Extension, length_in
-    from scripts.core.machines.time_left import details_of_end
-    from scripts.core.session import acting_on
+    from ec2lab.hosts.inventory import machines_of
+    from ec2lab.instances.expiry import details_of_end
+    from ec2lab.instances.ttl import Extension, length_in
+    from ec2lab.session import acting_on
 
     length = length_in(ttl)
     console = Console(as_json=as_json)

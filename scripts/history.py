@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.registry.record import Record
+    from ec2lab.registry.record import Record
 
 app = script(__doc__)
 COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
@@ -18,9 +18,9 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
-    from scripts.core.names import closest
-    from scripts.core.registry.history_shown import told
-    from scripts.core.session import open_session
+    from ec2lab.names import closest
+    from ec2lab.registry.history import told
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("history") as session:
@@ -41,7 +41,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def _row(record: Record) -> list[str]:
-    from scripts.core.registry.history_shown import outcome
+    from ec2lab.registry.history import outcome
 
     when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.note or {})
     return [when, record.by, record.script or "", record.region or "", what, outcome(record)]

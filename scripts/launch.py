@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Base, Count, ExperimentName, Parameters, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Base, Count, ExperimentName, Parameters, script
 
 app = script(__doc__)
 MinCount = Annotated[
@@ -34,11 +34,11 @@ def launch(
     Then their set-up is seen to, for as long as ssh.wait in lab.toml says: exit 1 if it failed, or nobody could log in
     to look; they run on then.
     """
-    from scripts.core.lab.parameters import parameters_in
-    from scripts.core.launch.definition import definition
-    from scripts.core.launch.experiment_launch import launch_experiment
-    from scripts.core.launch.launch_report import LaunchReport
-    from scripts.core.session import acting_on
+    from ec2lab.config.parameters import parameters_in
+    from ec2lab.launch.launcher import launch_experiment
+    from ec2lab.launch.report import LaunchReport
+    from ec2lab.launch.run_spec import definition
+    from ec2lab.session import acting_on
 
     if min_count > count:
         raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")

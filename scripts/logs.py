@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run, warn
-from scripts.core.options import AsJson, ExperimentName, HostName, Raw, script
+from ec2lab.console import Console, run, warn
+from ec2lab.options import AsJson, ExperimentName, HostName, Raw, script
 
 app = script(__doc__)
 
@@ -16,10 +16,10 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
     machines it is the first, or HOST (foo-2). Ctrl-C, or a reader that leaves (`| head`), ends the reading, and nothing
     else. Of what a terminal obeys, its colours are let through alone; RAW=1 prints every byte as it came.
     """
-    from scripts.core.runs.experiment_run import run_on, runs_of
-    from scripts.core.runs.log_following import LogFollowing
-    from scripts.core.runs.log_printing import LogPrinter, NobodyReads
-    from scripts.core.session import open_session
+    from ec2lab.runs.log_following import LogFollowing
+    from ec2lab.runs.log_printing import LogPrinter, NobodyReads
+    from ec2lab.runs.run import run_on, runs_of
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("logs", exp) as session:

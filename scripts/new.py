@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
 
@@ -13,9 +13,9 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Write experiments/EXP.toml, unless there is one."""
     from pathlib import Path
 
-    from scripts.core.lab.config import Experiment, load_lab
-    from scripts.core.lab.toml_writing import write_new
-    from scripts.core.render import render
+    from ec2lab.config.models import Experiment, load_lab
+    from ec2lab.config.toml_writing import write_new
+    from ec2lab.templates import render
 
     load_lab(Path.cwd())
     path = Path("experiments") / f"{exp}.toml"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run, warn
-from scripts.core.options import AsJson, Base, Count, ExperimentName, Parameters, script
+from ec2lab.console import Console, run, warn
+from ec2lab.options import AsJson, Base, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
-    from scripts.core.capacity.capacity import Pool
-    from scripts.core.launch.planning import Candidate, Plan
+    from ec2lab.launch.plan import Candidate, Plan
+    from ec2lab.launch.search import Pool
 
 app = script(__doc__)
 
@@ -25,14 +25,14 @@ def plan(
     request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed; 3 if a
     region did not respond.
     """
-    from scripts.core.costs.budget_keeping import planned as would_cost
-    from scripts.core.costs.budget_report import tell
-    from scripts.core.errors import LabError
-    from scripts.core.lab.parameters import parameters_in
-    from scripts.core.launch.definition import definition
-    from scripts.core.launch.planning import Plan
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.config.parameters import parameters_in
+    from ec2lab.costs.budget_guard import planned as would_cost
+    from ec2lab.costs.budget_report import tell
+    from ec2lab.errors import LabError
+    from ec2lab.launch.plan import Plan
+    from ec2lab.launch.run_spec import definition
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("plan", exp) as session:
@@ -58,7 +58,7 @@ def plan(
 
 def show_candidates(console: Console, candidates: list[Candidate]) -> None:
     """Show the pools in the order of asking."""
-    from scripts.core.costs.aws_prices import shown
+    from ec2lab.costs.aws_prices import shown
 
     rows = []
     for number, candidate in enumerate(candidates, start=1):
@@ -75,8 +75,8 @@ def show_candidates(console: Console, candidates: list[Candidate]) -> None:
 
 def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     """Show what the first pool would be asked, and the machine's cloud-init document."""
-    from scripts.core.registry.redaction import without_secrets
-    from scripts.core.render import cloud_init
+    from ec2lab.registry.redaction import without_secrets
+    from ec2lab.templates import cloud_init
 
     share = planned.share(first.pool.region)
     request = planned.request(first.pool)
@@ -94,10 +94,10 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
 
 def show_permission(console: Console, planned: Plan, candidates: list[Candidate]) -> None:
     """Say whether AWS would allow the request, in the first region that does. Raises LabError where none does."""
-    from scripts.core.aws.aws_errors import in_one_line
-    from scripts.core.capacity.error_codes import STOPS
-    from scripts.core.errors import LabError
-    from scripts.core.launch.authorization import in_words
+    from ec2lab.aws.authorization import in_words
+    from ec2lab.aws.error_codes import STOPS
+    from ec2lab.aws.errors import in_one_line
+    from ec2lab.errors import LabError
 
     refused: list[str] = []
     for pool in first_in_each_region(candidates):

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, script
 
 app = script(__doc__)
 From = Annotated[str, typer.Option("--from", envvar="FROM", help="Where from: dynamodb://us-east-1/lab, or a file.")]
@@ -20,8 +20,8 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
 
     What is there already is not written again. Nothing is taken out of the other.
     """
-    from scripts.core.registry.registry_copying import copy_records
-    from scripts.core.session import open_session
+    from ec2lab.registry.copy import copy_records
+    from ec2lab.session import open_session
 
     if not source:
         raise LabError("FROM: where from? (FROM=dynamodb://us-east-1/lab, for one)")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, script
 
 app = script(__doc__)
 To = Annotated[str, typer.Option("--to", envvar="TO", help="Where to: dynamodb://us-east-1/lab, or a file.")]
@@ -21,9 +21,9 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
     out of this lab's own registry: from then on, name the other in lab.toml.
     """
-    from scripts.core.lab.toml_writing import toml_text
-    from scripts.core.registry.registry_copying import copy_records
-    from scripts.core.session import open_session
+    from ec2lab.config.toml_writing import toml_text
+    from ec2lab.registry.copy import copy_records
+    from ec2lab.session import open_session
 
     if not to:
         raise LabError("TO: where to? (TO=dynamodb://us-east-1/lab, for one)")

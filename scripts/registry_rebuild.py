@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Of, Regions, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Of, Regions, Yes, script
 
 app = script(__doc__)
 Only = Annotated[
@@ -28,13 +28,13 @@ def registry_rebuild(
     for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be found
     out any more. A region that can't be seen is named, and the exit code is 3.
     """
-    from scripts.core.account.audit import Verdict
-    from scripts.core.account.audit_report import AuditReport
-    from scripts.core.account.examination import examined
-    from scripts.core.account.orphans import EVERYONE, of_registry, of_whom, take_in
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen
+    from ec2lab.audit.audit import Verdict
+    from ec2lab.audit.examination import examined
+    from ec2lab.audit.orphans import EVERYONE, of_registry, of_whom, take_in
+    from ec2lab.audit.report import AuditReport
+    from ec2lab.regions import region_names
+    from ec2lab.resources.unseen_report import exit_if_unseen
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     report = AuditReport(console)

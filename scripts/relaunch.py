@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
 Again = Annotated[str, typer.Option("--as", envvar="AS", help="What the new one is called: foo-again.")]
@@ -21,11 +21,11 @@ def relaunch(exp: ExperimentName = "", new: Again = "", as_json: AsJson = False)
     All of it is from the record, whatever experiments/EXP.toml says by now. Exit 1 where something of it is not to
     be had any more: a version of a data set, an image, a working tree that nobody kept.
     """
-    from scripts.core.launch.experiment_launch import launch_experiment
-    from scripts.core.launch.launch_report import LaunchReport
-    from scripts.core.launch.repeating import as_it_was
-    from scripts.core.names import experiment_name
-    from scripts.core.session import acting_on
+    from ec2lab.launch.launcher import launch_experiment
+    from ec2lab.launch.report import LaunchReport
+    from ec2lab.launch.reproduce import as_it_was
+    from ec2lab.names import experiment_name
+    from ec2lab.session import acting_on
 
     if not new:
         raise LabError(f"AS: what shall it be called? (AS={exp}-again)")

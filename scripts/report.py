@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, Force, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, Force, script
 
 app = script(__doc__)
 Out = Annotated[str, typer.Option("--out", envvar="OUT", help="The file to write: report.html if left out.")]
@@ -21,13 +21,13 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     A file that is there and was not written by this command is not overwritten without FORCE=1. The page needs no
     network. Where AWS can't be asked it is made from the registry alone, and says so, with exit 3.
     """
-    from scripts.core.output_file import OutputFile
-    from scripts.core.reports.report_events import events
-    from scripts.core.reports.report_facts import facts
-    from scripts.core.reports.report_html import GENERATOR, report_html
-    from scripts.core.reports.report_page import page
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen
+    from ec2lab.output_file import OutputFile
+    from ec2lab.report.data import facts
+    from ec2lab.report.events import events
+    from ec2lab.report.html import GENERATOR, report_html
+    from ec2lab.report.view_model import page
+    from ec2lab.resources.unseen_report import exit_if_unseen
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     file = OutputFile(Path(out or "report.html"), "OUT", GENERATOR, force=force)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, script
 
 app = script(__doc__)
 ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The script; all are listed if left out.")]
@@ -21,8 +21,8 @@ def plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
 
     It reads its options from the environment, as all scripts do: `make script SCRIPT=who-runs EXP=foo`.
     """
-    from scripts.core.names import closest
-    from scripts.core.plugins import Plugins
+    from ec2lab.names import closest
+    from ec2lab.plugins import Plugins
 
     console, known = Console(as_json=as_json), Plugins(Path("plugins")).scripts()
     if not name:

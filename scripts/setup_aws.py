@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Regions, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Regions, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.account.account_setup import AccountSetup
+    from ec2lab.account.setup import AccountSetup
 
 app = script(__doc__)
 STYLES = {"there": None, "lacks": "yellow", "wants": "red"}
@@ -23,10 +23,10 @@ def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) 
     Launches make the security group by themselves; with this it is there, and all that is wrong is known, before the
     first. What would be wise for the account is said, and not changed. Exit 1 where anything is lacking.
     """
-    from scripts.core.account.account_setup import AccountSetup, NotAllowed
-    from scripts.core.account.region_setup import NO_NAME
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
+    from ec2lab.account.region_setup import NO_NAME
+    from ec2lab.account.setup import AccountSetup, NotAllowed
+    from ec2lab.regions import region_names
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("setup-aws") as session, session.registry.acting_alone(NO_NAME, "setup-aws"):

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, Regions, Version, script
-from scripts.core.regions import region_names
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, Regions, Version, script
+from ec2lab.regions import region_names
 
 if TYPE_CHECKING:
-    from scripts.core.data.data_sets import DataSnapshot
-    from scripts.core.data.snapshot_copying import Copy, Report
-    from scripts.core.progress_bars import ProgressBars
+    from ec2lab.datasets.copy import Copy, Report
+    from ec2lab.datasets.dataset import DataSnapshot
+    from ec2lab.progress import ProgressBars
 
 app = script(__doc__)
 Within = Annotated[
@@ -33,11 +33,10 @@ def snapshot_copy(
     is not copied twice. Exit 1 if any region failed; 3 if a region of the lab did not respond, which may have a newer
     version.
     """
-    from scripts.core.data.completion_time import completion_time
-    from scripts.core.data.snapshot_copying import Copying, source_of
-    from scripts.core.progress_bars import progress_bars
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unseen
+    from ec2lab.datasets.copy import Copying, completion_time, source_of
+    from ec2lab.progress import progress_bars
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
+    from ec2lab.session import open_session
 
     wanted = region_names(regions)
     if not dataset or not wanted:

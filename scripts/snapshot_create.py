@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
-    from scripts.core.capacity.error_codes import ApiError
+    from ec2lab.aws.error_codes import ApiError
 
 app = script(__doc__)
 NewVersion = Annotated[
@@ -29,12 +29,12 @@ def snapshot_create(
     The file system is frozen only while AWS takes the order, and is thawed whatever happens to this command. It may be
     left (Ctrl-C) then; AWS goes on, and the same command shows how far it is.
     """
-    from scripts.core.data.mounted_volume import mounted_on, the_volume
-    from scripts.core.data.snapshot_creation import SnapshotCreation
-    from scripts.core.data.volumes import identified
-    from scripts.core.hosts.hosts import the_host
-    from scripts.core.progress_bars import progress_bars
-    from scripts.core.session import open_session
+    from ec2lab.datasets.snapshot import SnapshotCreation
+    from ec2lab.hosts.inventory import the_host
+    from ec2lab.progress import progress_bars
+    from ec2lab.session import open_session
+    from ec2lab.volumes.mounted import mounted_on, the_volume
+    from ec2lab.volumes.sources import identified
 
     if not dataset:
         raise LabError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")

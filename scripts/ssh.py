@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from scripts.core.console import run, warn
-from scripts.core.options import HostName, OptionalExperiment, script
+from ec2lab.console import run, warn
+from ec2lab.options import HostName, OptionalExperiment, script
 
 app = script(__doc__)
 
@@ -16,9 +16,9 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
     """
-    from scripts.core.hosts.hosts import ssh_files, the_host
-    from scripts.core.hosts.login_check import lacks_key
-    from scripts.core.session import open_session
+    from ec2lab.hosts.inventory import ssh_files, the_host
+    from ec2lab.hosts.login_check import lacks_key
+    from ec2lab.session import open_session
 
     with open_session("ssh") as session:
         found = the_host(session, exp, host)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.session import Session
+    from ec2lab.session import Session
 
 app = script(__doc__)
 
@@ -22,11 +22,10 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1;
     so does it end where one lets nobody in within ssh.wait (lab.toml).
     """
-    from scripts.core.launch.set_up import wait_for_logins
-    from scripts.core.machines.extending import write_down_new_ends
-    from scripts.core.machines.start_report import StartReport
-    from scripts.core.machines.starting import StartingAgain
-    from scripts.core.session import acting_on
+    from ec2lab.instances.start import StartingAgain, StartReport
+    from ec2lab.instances.ttl import write_down_new_ends
+    from ec2lab.launch.wait_for_boot import wait_for_logins
+    from ec2lab.session import acting_on
 
     console = Console(as_json=as_json)
     with acting_on(exp, "start") as session:
@@ -43,9 +42,9 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from scripts.core.lab.config import has_file, load_experiment
-    from scripts.core.lab.values import duration
-    from scripts.core.launch.definition import recorded_run
+    from ec2lab.config.fields import duration
+    from ec2lab.config.models import has_file, load_experiment
+    from ec2lab.launch.run_spec import recorded_run
 
     if has_file(session.directory, exp):
         return load_experiment(session.directory, exp).retry_for

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, script
 
 app = script(__doc__)
 
@@ -14,12 +14,11 @@ def status(as_json: AsJson = False) -> None:
 
     What lives in a region that AWS does not show now is shown as the registry has it, with the reason, and exit 3.
     """
-    from scripts.core.costs.standing_costs import costs_of, total_of
-    from scripts.core.machines.elsewhere_report import tell_elsewhere
-    from scripts.core.machines.standing import standing
-    from scripts.core.machines.status_report import StatusReport
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.costs.current_costs import costs_of, total_of
+    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.instances.status import StatusReport, standing
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("status") as session:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, ExperimentName, Yes, script
 
 app = script(__doc__)
 
@@ -18,9 +18,9 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
     What is on a machine's own disks (instance store) would be lost: that is said, and done only with YES=1. A spot
     machine can't be stopped.
     """
-    from scripts.core.costs.standing_costs import still_costs
-    from scripts.core.machines.stopping import Stopping, state_of
-    from scripts.core.session import acting_on
+    from ec2lab.costs.current_costs import still_costs
+    from ec2lab.instances.stop import Stopping, state_of
+    from ec2lab.session import acting_on
 
     console = Console(as_json=as_json)
 

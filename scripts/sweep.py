@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scripts.core.console import Console, run, warn
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, ExperimentName, Parameters, Yes, script
+from ec2lab.console import Console, run, warn
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, ExperimentName, Parameters, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.lab.config import Experiment
+    from ec2lab.config.models import Experiment
 
 app = script(__doc__)
 Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
@@ -33,13 +33,12 @@ def sweep(
     was launched; so it goes on where it was interrupted. SET="seed=3" holds a parameter still. FAILED=1 launches those
     again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
-    from scripts.core import clock
-    from scripts.core.lab.parameters import parameters_in, variations
-    from scripts.core.runs.code_packing import packed
-    from scripts.core.session import open_session
-    from scripts.core.sweeps.sweep_consent import expect_consent
-    from scripts.core.sweeps.sweep_report import SweepReport
-    from scripts.core.sweeps.sweeping import State, Sweep, to_launch
+    from ec2lab import clock
+    from ec2lab.config.parameters import parameters_in, variations
+    from ec2lab.runs.code_archive import packed
+    from ec2lab.session import open_session
+    from ec2lab.sweeps.report import SweepReport
+    from ec2lab.sweeps.sweep import State, Sweep, expect_consent, to_launch
 
     fixed = parameters_in(parameters)
     with open_session("sweep") as session:
@@ -67,8 +66,8 @@ def sweep(
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
     """Return an experiment as it was written, and checked. Raises LabError, also where it has nothing to sweep."""
-    from scripts.core.lab.config import Experiment, written_experiment
-    from scripts.core.lab.toml_file import checked
+    from ec2lab.config.models import Experiment, written_experiment
+    from ec2lab.config.toml_files import checked
 
     written = written_experiment(directory, exp)
     experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")

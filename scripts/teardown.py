@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.names import is_pattern
-from scripts.core.options import AsJson, Experiments, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.names import is_pattern
+from ec2lab.options import AsJson, Experiments, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.kind import Resource
+    from ec2lab.resources.base import Resource
 
 app = script(__doc__)
 
@@ -35,10 +35,10 @@ def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -
 
 def one(exp: str, console: Console, yes: bool) -> None:
     """Take one experiment down."""
-    from scripts.core.machines.elsewhere_report import tell_elsewhere
-    from scripts.core.machines.taking_down import strike_out, take_down
-    from scripts.core.session import acting_on
-    from scripts.core.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.instances.taking_down import strike_out, take_down
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.session import acting_on
 
     with acting_on(exp, "teardown") as session:
         if struck := strike_out(session, exp) if yes else []:
@@ -60,11 +60,11 @@ def one(exp: str, console: Console, yes: bool) -> None:
 
 def several(pattern: str, console: Console, yes: bool) -> None:
     """Show which experiments match; take them down where that is meant."""
-    from scripts.core.machines.elsewhere_report import tell_elsewhere
-    from scripts.core.machines.standing import standing
-    from scripts.core.machines.taking_down import living_experiments, take_all_down
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.instances.status import standing
+    from ec2lab.instances.taking_down import living_experiments, take_all_down
+    from ec2lab.resources.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.session import open_session
 
     unseen: dict[str, str] = {}
 

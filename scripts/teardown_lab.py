@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Regions, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Regions, Yes, script
 
 if TYPE_CHECKING:
-    from scripts.core.account.account_survey import Item
-    from scripts.core.account.lab_belongings import Belongings
-    from scripts.core.kind import Resource
+    from ec2lab.account.ownership import Belongings
+    from ec2lab.audit.inventory import Item
+    from ec2lab.resources.base import Resource
 
 app = script(__doc__)
 WithData = Annotated[
@@ -30,14 +30,14 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     lives, whoever's. Data sets and kept volumes are shown with their monthly cost, and stay unless WITH_DATA=1. Exit 0
     if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
     """
-    from scripts.core.account.account_survey import survey
-    from scripts.core.account.lab_belongings import belongings
-    from scripts.core.account.lab_removal import check_removable
-    from scripts.core.account.region_setup import NO_NAME
-    from scripts.core.machines.removal import remove_these
-    from scripts.core.regions import region_names
-    from scripts.core.session import open_session
-    from scripts.core.unseen_report import tell_awaited
+    from ec2lab.account.ownership import belongings
+    from ec2lab.account.region_setup import NO_NAME
+    from ec2lab.account.uninstall import check_removable
+    from ec2lab.audit.inventory import survey
+    from ec2lab.instances.teardown import remove_these
+    from ec2lab.regions import region_names
+    from ec2lab.resources.unseen_report import tell_awaited
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("teardown-lab") as session, session.registry.acting_alone(NO_NAME, "teardown-lab"):

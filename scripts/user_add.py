@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import Adopt, AsJson, HostName, MemberName, script
+from ec2lab.console import Console, run
+from ec2lab.options import Adopt, AsJson, HostName, MemberName, script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scripts.core.lab.config import Member
+    from ec2lab.config.models import Member
 
 SHORT_RSA = 3072
 """Bits; fewer are disallowed from 2031 on (NIST SP 800-57 Part 1, table 2)."""
@@ -32,11 +32,9 @@ def user_add(
     A member who is there already gets KEY beside the keys they have. Without KEY an ed25519 key pair is made in ~/.ssh,
     outside the lab: hand it over by a safe way, and delete it.
     """
-    from scripts.core.hosts.host_accounts import HostAccounts, telling
-    from scripts.core.hosts.hosts import hosts_named
-    from scripts.core.hosts.member_accounts import document
-    from scripts.core.hosts.passwords import for_member
-    from scripts.core.session import open_session
+    from ec2lab.hosts.accounts import HostAccounts, document, for_member, telling
+    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("user-add") as session:
@@ -57,10 +55,10 @@ def user_add(
 
 def _keys(name: str, key: str, console: Console) -> list[str]:
     """Return the public keys that are named, or that of a new pair."""
-    from scripts.core.lab.key_files import keys_given
-    from scripts.core.lab.member_files import new_key_pair
-    from scripts.core.lab.public_key import fingerprint, rsa_bits
-    from scripts.core.registry.record import local_user
+    from ec2lab.config.key_files import keys_given
+    from ec2lab.config.members import new_key_pair
+    from ec2lab.config.public_key import fingerprint, rsa_bits
+    from ec2lab.registry.record import local_user
 
     if not key:
         public = new_key_pair(name)
@@ -77,7 +75,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
 
 
 def _write(directory: Path, name: str, member: Member | None, keys: list[str], console: Console) -> None:
-    from scripts.core.lab.member_files import add, add_keys
+    from ec2lab.config.members import add, add_keys
 
     path = add_keys(directory, name, member, keys) if member else add(directory, name, keys)
     if path:

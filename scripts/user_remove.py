@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, HostName, LeavingMember, Purge, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, HostName, LeavingMember, Purge, script
 
 app = script(__doc__)
 
@@ -14,12 +14,11 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
 
     members/NAME.toml goes too, so that new machines do not have the account.
     """
-    from scripts.core.errors import LabError
-    from scripts.core.hosts.host_accounts import HostAccounts, telling
-    from scripts.core.hosts.hosts import hosts_named
-    from scripts.core.hosts.member_accounts import AccountsDocument
-    from scripts.core.lab.member_files import remove
-    from scripts.core.session import open_session
+    from ec2lab.config.members import remove
+    from ec2lab.errors import LabError
+    from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, telling
+    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("user-remove") as session:

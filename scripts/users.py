@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import Adopt, AsJson, Check, HostName, Purge, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import Adopt, AsJson, Check, HostName, Purge, script
 
 app = script(__doc__)
 Name = Annotated[str, typer.Option("--name", envvar="NAME", help="This member alone.")]
@@ -29,11 +29,9 @@ def users(
     that it did not make is refused, ADOPT=1 takes it over. sshd is brought to take keys alone, and the host takes
     that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
     """
-    from scripts.core.hosts.host_accounts import HostAccounts, telling
-    from scripts.core.hosts.hosts import hosts_named
-    from scripts.core.hosts.member_accounts import document
-    from scripts.core.hosts.passwords import for_member
-    from scripts.core.session import open_session
+    from ec2lab.hosts.accounts import HostAccounts, document, for_member, telling
+    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     heard, failures = telling(console), list[str]()

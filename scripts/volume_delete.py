@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, VolumeId, Yes, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, VolumeId, Yes, script
 
 app = script(__doc__)
 
@@ -14,9 +14,9 @@ def volume_delete(volume: VolumeId = "", yes: Yes = False, as_json: AsJson = Fal
 
     Only what was kept: an experiment's volumes go with `make teardown`. One that is mounted somewhere is left alone.
     """
-    from scripts.core.data.volume_keeping import kept_volume
-    from scripts.core.errors import LabError
-    from scripts.core.session import open_session
+    from ec2lab.errors import LabError
+    from ec2lab.session import open_session
+    from ec2lab.volumes.retention import kept_volume
 
     if not volume:
         raise LabError("VOLUME: which? (`make audit` lists those that are kept)")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, VolumeId, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, VolumeId, script
 
 app = script(__doc__)
 KeepFor = Annotated[str, typer.Option("--keep-for", envvar="KEEP_FOR", help="How long from today: 30d.")]
@@ -20,9 +20,9 @@ def volume_keep(volume: VolumeId = "", length: KeepFor = "", reason: Why = "", a
 
     It stands in the volume's own tags, lab:kept-until and lab:kept-because, where everybody sees it.
     """
-    from scripts.core.data.volume_keeping import keep_for, kept_volume
-    from scripts.core.errors import LabError
-    from scripts.core.session import open_session
+    from ec2lab.errors import LabError
+    from ec2lab.session import open_session
+    from ec2lab.volumes.retention import keep_for, kept_volume
 
     if not volume:
         raise LabError("VOLUME: which? (`make audit` lists those that are kept)")

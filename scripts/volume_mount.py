@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, DataSet, HostName, MountPoint, Version, VolumeId, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, DataSet, HostName, MountPoint, Version, VolumeId, script
 
 app = script(__doc__)
 SnapshotId = Annotated[str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Make the volume from snap-….")]
@@ -24,9 +24,9 @@ def volume_mount(
     A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
     before it are undone.
     """
-    from scripts.core.data.machine_of_host import acting_on_host, machine_of
-    from scripts.core.data.volume_mounting import VolumeMounting
-    from scripts.core.data.volume_sources import wanted
+    from ec2lab.hosts.inventory import acting_on_host, machine_of
+    from ec2lab.volumes.mount import VolumeMounting
+    from ec2lab.volumes.sources import wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
         raise LabError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, HostName, MountPoint, VolumeId, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, HostName, MountPoint, VolumeId, script
 
 app = script(__doc__)
 
@@ -14,10 +14,10 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
 
     A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
     """
-    from scripts.core.data.attached_volume import attached_volume
-    from scripts.core.data.machine_of_host import acting_on_host, machine_of
-    from scripts.core.data.mounted_volume import mounted_on
-    from scripts.core.data.volume_mounting import VolumeMounting
+    from ec2lab.hosts.inventory import acting_on_host, machine_of
+    from ec2lab.volumes.attached_volume import attached_volume
+    from ec2lab.volumes.mount import VolumeMounting
+    from ec2lab.volumes.mounted import mounted_on
 
     console = Console(as_json=as_json)
     with acting_on_host(host, "volume-unmount") as session:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from scripts.core.console import Console, run
-from scripts.core.errors import LabError
-from scripts.core.options import AsJson, Experiments, script
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Experiments, script
 
 app = script(__doc__)
 
@@ -19,8 +19,8 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
     where that can't be known of one. How each
     ended is put on record, so that `make sweep EXP=speech FAILED=1` knows which to launch again.
     """
-    from scripts.core.runs.waiting import wait_for_all
-    from scripts.core.session import open_session
+    from ec2lab.runs.run import wait_for_all
+    from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("wait") as session:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scripts.core.console import Console, run
-from scripts.core.options import AsJson, ExperimentName, script
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from scripts.core.session import Session
-    from scripts.core.watch.watch_report import WatchReport
+    from ec2lab.session import Session
+    from ec2lab.watch.report import WatchReport
 
 app = script(__doc__)
 
@@ -23,10 +23,10 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """
     from functools import partial
 
-    from scripts.core.errors import LabError
-    from scripts.core.session import open_session
-    from scripts.core.watch.watch_report import WatchReport
-    from scripts.core.watch.watching import Watching
+    from ec2lab.errors import LabError
+    from ec2lab.session import open_session
+    from ec2lab.watch.report import WatchReport
+    from ec2lab.watch.watcher import Watching
 
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
@@ -45,11 +45,11 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> bool:
     """Launch an experiment again, alone on it, if its file, read anew, says so; with the parameters that it had."""
-    from scripts.core.errors import LabError
-    from scripts.core.launch.definition import definition
-    from scripts.core.launch.experiment_launch import launch_experiment
-    from scripts.core.launch.set_up import NotReached
-    from scripts.core.watch.watch_report import RelaunchReport
+    from ec2lab.errors import LabError
+    from ec2lab.launch.launcher import launch_experiment
+    from ec2lab.launch.run_spec import definition
+    from ec2lab.launch.wait_for_boot import NotReached
+    from ec2lab.watch.report import RelaunchReport
 
     try:
         defined = definition(session, exp, again=True)

@@ -49,8 +49,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.core.lab.public_key import fingerprint, public_key
-from scripts.core.login_names import IMAGE_USERS, LOGIN, valid_login
+from ec2lab.config.public_key import fingerprint, public_key
+from ec2lab.login_names import IMAGE_USERS, LOGIN, valid_login
 
 LAB = "ec2-lab"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coverage import CoverageData
 
-SCRIPTS = Path("scripts").resolve()
+PACKAGES = [Path(name).resolve() for name in ("scripts", "ec2lab", "local_cloud")]
 DATA = Path(".cache/coverage")
 MEASURED = "not vm and not crash and not emulator and not host and not bare"
 """What bears being measured; the few tests that do not are run after it as they are."""
@@ -19,11 +19,11 @@ def run(*words: str) -> int:
     return subprocess.run([sys.executable, "-m", *words], check=False).returncode
 
 
-def name_all_scripts() -> None:
-    """Have the report know of all scripts, also of one that nothing has run."""
+def name_all_files() -> None:
+    """Have the report name every file, also one that nothing has run."""
     data = CoverageData(str(DATA / "data"), suffix="all")
     data.add_arcs({})  # this data is of branches
-    data.touch_files(map(str, SCRIPTS.rglob("*.py")))
+    data.touch_files(str(path) for package in PACKAGES for path in package.rglob("*.py"))
     data.write()
 
 
@@ -32,10 +32,18 @@ def measured() -> int:
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir(parents=True)
     codes = [
-        run("coverage", "run", f"--include={SCRIPTS}/*", "-m", "pytest", "-m", MEASURED),
+        run(
+            "coverage",
+            "run",
+            f"--include={','.join(f'{package}/*' for package in PACKAGES)}",
+            "-m",
+            "pytest",
+            "-m",
+            MEASURED,
+        ),
         run("pytest", "-m", "bare"),
     ]
-    name_all_scripts()
+    name_all_files()
     codes += [run("coverage", "combine", "--quiet"), run("coverage", "report")]
     return next((code for code in codes if code), 0)
 

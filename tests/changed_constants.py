@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from scripts.core.hosts.host_program import compact, program
+from ec2lab.hosts.programs import compact, program
 
 
 @cache

@@ -17,8 +17,8 @@ from typing import Any
 import botocore.endpoint
 import botocore.waiter
 
-from scripts.core import clock as scripts_clock
-from scripts.local_cloud import clock
+from ec2lab import clock as scripts_clock
+from local_cloud import clock
 
 LOOK = 0.02
 """Seconds between looks at a clock that a test may advance."""

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
-from scripts.core.aws.local_server import ensure_running, stop
-from scripts.local_cloud.clock import CLOCK_FILE
+from ec2lab.aws.local_server import ensure_running, stop
+from local_cloud.clock import CLOCK_FILE
 from tests.aws_cli import serving
 from tests.cloud_time import live_by
 from tests.full import FULL, examples

@@ -4,18 +4,18 @@ import importlib
 import pkgutil
 import re
 
-import scripts.checks
-import scripts.registries
-from scripts.core.check import Diagnosis
-from scripts.core.doctor import check_up
+import ec2lab.doctor.checks
+import ec2lab.registry
+from ec2lab.doctor import runner
+from ec2lab.doctor.check import Diagnosis
 
 
 def modules():
     """Every module that may hold a diagnosis: the checks, the registries that tell of themselves, the check-up."""
-    for package in (scripts.checks, scripts.registries):
+    for package in (ec2lab.doctor.checks, ec2lab.registry):
         for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
             yield importlib.import_module(f"{package.__name__}.{found.name}")
-    yield check_up
+    yield runner
 
 
 def diagnoses():

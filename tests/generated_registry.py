@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from scripts.core.registry.record import Event, Record
-from scripts.registries.file_form import CLOSING, as_line
+from ec2lab.registry.file_format import CLOSING, as_line
+from ec2lab.registry.record import Event, Record
 
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g5.xlarge", "g6.12xlarge")
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")

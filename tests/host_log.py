@@ -10,8 +10,8 @@ import sys
 import termios
 from pathlib import Path
 
-from scripts.core.render import text_of
-from scripts.core.runs.log_pieces import Piece, pieces_in
+from ec2lab.runs.log_pieces import Piece, pieces_in
+from ec2lab.templates import text_of
 from tests.changed_constants import sent_with
 from tests.waiting import wait_until
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from scripts.core.aws.local_server import LocalServer
+from ec2lab.aws.local_server import LocalServer
 
 TESTING = "testing"
 """The access key id of the tests' own clients."""

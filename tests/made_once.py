@@ -11,7 +11,7 @@ from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader
 from pydantic import BaseModel
 
-from scripts.core.aws import service_data
+from ec2lab.aws import botocore_cache
 
 
 def make_once(services: Sequence[str]) -> None:
@@ -22,10 +22,10 @@ def make_once(services: Sequence[str]) -> None:
     for model in models[1:]:
         model.model_rebuild()
     _remember(JSONFileLoader, "load_file", lambda _, path: path)
-    _remember(service_data, "read", lambda path: path)
+    _remember(botocore_cache, "read", lambda path: path)
     _remember(EventAliaser, "_alias_event_name", lambda _, name: name)
     _remember(ClientCreator, "_create_client_class", lambda _, name, model: (name, *model.operation_names))
-    for loader in (botocore.session.Session().get_component("data_loader"), service_data.CutLoader()):
+    for loader in (botocore.session.Session().get_component("data_loader"), botocore_cache.CutLoader()):
         session = botocore.session.Session()
         session.register_component("data_loader", loader)
         for service in services:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
-from scripts.core.costs.rates import Changing
-from scripts.core.registry.record import Event, Record
+from ec2lab.costs.rates import Changing
+from ec2lab.registry.record import Event, Record
 
 NUMBERS = count(1)
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from ec2lab.watch.events import Running, WatchEvent
 from scripts import setup_aws
-from scripts.core.watch.watch_event import Running, WatchEvent
 
 REPOSITORY = Path(__file__).parents[1]
-ROOMS = ("scripts", "bench")
+ROOMS = ("scripts", "ec2lab", "local_cloud", "bench")
 TARGETS = dict(
     re.findall(
-        r"^([a-z][a-z-]*):.*\n\t\$\(RUN\) ((?:scripts\.\w+|bench)(?: \w+)?)$",
+        r"^([a-z][a-z-]*):.*\n\t\$\(RUN\) ((?:scripts\.\w+|local_cloud|bench)(?: \w+)?)$",
         (REPOSITORY / "Makefile").read_text(),
         re.MULTILINE,
     )
@@ -44,10 +44,11 @@ WATCH_EVENTS = {
     for kind in WatchEvent.__subclasses__()
     if kind.name != Running.name  # only notifiers hear of it
 }
+OF_THE_REPORT = "ec2lab/report/events.py"
 NAMED_ELSEWHERE = {
-    ("scripts/core/watch/watch_report.py", "event.name"): WATCH_EVENTS,
+    ("ec2lab/watch/report.py", "event.name"): WATCH_EVENTS,
     ("scripts/setup_aws.py", "how"): dict.fromkeys(setup_aws.STYLES, frozenset()),
-    ("scripts/report.py", "event"): {},  # each is yielded by report_events.py, and read there
+    ("scripts/report.py", "event"): {},  # each is yielded by ec2lab/report/events.py, and read there
 }
 """Where the name of an event is no literal: which names it can have, and what each one brings."""
 
@@ -73,7 +74,7 @@ def _said_in(module: str) -> Iterator[Said]:
         match node:
             case ast.Call(func=ast.Attribute(attr="say"), args=[_, named]):
                 yield from _of_call(module, node, named)
-            case ast.Yield(value=ast.Tuple(elts=[ast.Constant(value=str(event)), told])) if "report_events" in module:
+            case ast.Yield(value=ast.Tuple(elts=[ast.Constant(value=str(event)), told])) if module == OF_THE_REPORT:
                 names, whole = _keys(told)
                 yield Said(module, node.lineno, event, names, whole)
 

@@ -21,9 +21,10 @@ import sys
 import threading
 from pathlib import Path
 
+import ec2lab
 import scripts
-from scripts.core.aws.local_server import LOCAL_DIRECTORY
-from scripts.local_cloud.clock import CLOCK_FILE
+from ec2lab.aws.local_server import LOCAL_DIRECTORY
+from local_cloud.clock import CLOCK_FILE
 from tests.cloud_time import live_by
 from tests.made_once import make_once
 
@@ -32,17 +33,18 @@ PRELOADED = (
     "rich.progress", "rich.table", "typer._adapters", "typer._click.decorators",
 )  # fmt: skip
 SERVICES = ("ec2", "sts", "ssm", "pricing", "service-quotas", "ebs", "s3", "dynamodb", "cloudtrail", "iam")
-NOT_PRELOADED = ("scripts.local_cloud.", "scripts.environment")
-"""The local cloud is a process of its own; the other runs before anything is installed."""
+NOT_PRELOADED = "scripts.environment"
+"""It runs before anything is installed."""
 
 
 def preload() -> None:
     """Import what scripts import, and read what botocore reads, once for all of them."""
     for name in PRELOADED:
         importlib.import_module(name)
-    for module in pkgutil.walk_packages(scripts.__path__, "scripts."):
-        if not module.name.startswith(NOT_PRELOADED):
-            importlib.import_module(module.name)
+    for package in (ec2lab, scripts):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name != NOT_PRELOADED:
+                importlib.import_module(module.name)
     make_once(SERVICES)
     put_away_what_is_measured()
     gc.freeze()

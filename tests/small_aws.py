@@ -16,17 +16,17 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
-from scripts.core.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, as_tags, tag_map
-from scripts.core.current_experiment import working_on
-from scripts.core.lab.config import Lab
-from scripts.core.registry.account import Account
-from scripts.core.registry.record import Event, Record, new_id
-from scripts.core.registry.recorder import Recorder
-from scripts.core.registry.registry import Registry
-from scripts.core.session import Session
-from scripts.kinds.instance import Instance
-from scripts.kinds.security_group import SecurityGroup
-from scripts.kinds.volume import Volume
+from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, as_tags, tag_map
+from ec2lab.config.models import Lab
+from ec2lab.context import working_on
+from ec2lab.registry.account import Account
+from ec2lab.registry.base import Registry
+from ec2lab.registry.record import Event, Record, new_id
+from ec2lab.registry.recorder import Recorder
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.security_group import SecurityGroup
+from ec2lab.resources.volume import Volume
+from ec2lab.session import Session
 
 ACCOUNT = Account("aws", "111122223333")
 REGION = "us-east-1"
@@ -292,6 +292,6 @@ def small_lab() -> Iterator[SmallLab]:
     def monotonic():
         return now().timestamp()
 
-    with patch.multiple("scripts.core.clock", now=now, monotonic=monotonic, sleep=sleep, sleep_unless=sleep_unless):
+    with patch.multiple("ec2lab.clock", now=now, monotonic=monotonic, sleep=sleep, sleep_unless=sleep_unless):
         yield lab
         lab.session.close()

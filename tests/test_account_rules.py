@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scripts.core.hosts.host_program import program as program_text
-from scripts.core.lab.config import Member
-from scripts.core.lab.public_key import KEY_FIELDS, public_key
-from scripts.core.login_names import IMAGE_USERS, SYSTEM_NAMES, valid_login
+from ec2lab.config.models import Member
+from ec2lab.config.public_key import KEY_FIELDS, public_key
+from ec2lab.hosts.programs import program as program_text
+from ec2lab.login_names import IMAGE_USERS, SYSTEM_NAMES, valid_login
 from tests.hosts.program import program
 
 accounts = program("accounts")
@@ -146,7 +146,7 @@ def test_why_a_text_is_no_key_is_said(text, why):
 def test_the_program_goes_with_each_rule_once_and_imports_nothing_of_the_labs():
     source = program_text("accounts.py")
     tree = ast.parse(source, feature_version=(3, 9))
-    assert "scripts." not in {str(node.module)[:8] for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert "ec2lab." not in {str(node.module)[:7] for node in tree.body if isinstance(node, ast.ImportFrom)}
     defined = Counter(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef))
     defined.update(
         target.id

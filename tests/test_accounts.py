@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.core.registry.recorder import changes_something
+from ec2lab.registry.recorder import changes_something
 from tests.living import living_in
 
 AWS = 'cloud = "aws"\nregions = ["us-east-1"]\n[network]\nssh_from = ["10.0.0.0/8"]\n[ssh]\nwait = "0s"\n'

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.hosts.arrival import errors_in
+from ec2lab.errors import LabError
+from ec2lab.launch.wait_for_boot import errors_in
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from scripts.core.aws.request_bucket import RequestBucket
-from scripts.core.errors import LabError
-from scripts.core.launch import asking
+from ec2lab.aws.throttle import RequestBucket
+from ec2lab.errors import LabError
+from ec2lab.launch import run_instances as asking
 
 TOO_FAST = ClientError(
     {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.data.attached_volume import AttachedVolume, attached_volume
-from scripts.core.data.mounted_volume import MountedVolume
-from scripts.core.errors import LabError
-from scripts.core.hosts.remote import Host
+from ec2lab.errors import LabError
+from ec2lab.hosts.ssh import Host
+from ec2lab.volumes.attached_volume import AttachedVolume, attached_volume
+from ec2lab.volumes.mounted import MountedVolume
 
 HOST = Host("demo", Path("config"))
 ATTACHED = {"/dev/sda1": "vol-0a", "/dev/sdf": "vol-0f", "/dev/xvdg": "vol-0b"}

@@ -4,19 +4,19 @@ from datetime import date
 
 import pytest
 
-from scripts.core.account.account_survey import Item, Survey
-from scripts.core.account.audit import Verdict, findings, is_over, monthly
-from scripts.core.account.lab_belongings import belongings
-from scripts.core.aws.tags import as_tags
-from scripts.core.kind import Resource
-from scripts.core.ownership import Ownership
-from scripts.core.registry.call import Call
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import Holdings
-from scripts.kinds.instance import Instance
-from scripts.kinds.security_group import SecurityGroup
-from scripts.kinds.snapshot import Snapshot
-from scripts.kinds.volume import Volume
+from ec2lab.account.ownership import belongings
+from ec2lab.audit.audit import Verdict, findings, is_over, monthly
+from ec2lab.audit.inventory import Item, Survey
+from ec2lab.aws.tags import as_tags
+from ec2lab.registry.call import Call
+from ec2lab.registry.ownership import Ownership
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.base import Resource
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.security_group import SecurityGroup
+from ec2lab.resources.snapshot import Snapshot
+from ec2lab.resources.volume import Volume
 
 OURS, THEIRS = "a" * 32, "b" * 32
 KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot(), SecurityGroup())}

@@ -230,9 +230,9 @@ def test_zones_outside_the_regions(lab, cloud):
 
 
 def test_no_code_takes_what_it_can_not_see_for_absent():
-    """Since Python 3.14 Path.exists() does; whole_file.exists() raises."""
-    for path in (REPOSITORY / "scripts").rglob("*.py"):
-        if "local_cloud" not in path.parts and path.name not in ("environment.py", "whole_file.py"):
+    """Since Python 3.14 Path.exists() does; ec2lab.files.exists() raises."""
+    for path in (path for room in ("scripts", "ec2lab") for path in (REPOSITORY / room).rglob("*.py")):
+        if path.name not in ("environment.py", "files.py"):
             assert ".exists()" not in path.read_text(), path
 
 

@@ -15,7 +15,7 @@ from bench.picture import LEFT, RIGHT, WIDTH, picture
 from bench.result import Goal, Result, Row, Table, keep, kept
 from bench.sample import Sample
 from bench.turns import in_turns
-from scripts.core.errors import LabError
+from ec2lab.errors import LabError
 
 SECONDS = st.lists(st.floats(0.001, 1e4), min_size=1, max_size=9)
 FOUND = Result(

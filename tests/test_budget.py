@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.costs.budget import forecast
-from scripts.core.costs.budget_keeping import Spending, budgets
-from scripts.core.costs.price_book import PriceBook
-from scripts.core.lab.config import Experiment, Lab
-from scripts.core.plugins import Plugins
-from scripts.core.registry.record import Event, Record
+from ec2lab.config.models import Experiment, Lab
+from ec2lab.costs.budget import forecast
+from ec2lab.costs.budget_guard import Spending, budgets
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.plugins import Plugins
+from ec2lab.registry.record import Event, Record
 from tests.recorded import Prices, acted, disk, launched, note
 
 LISTED = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.capacity.capacity import Pool, Search, Wishes
-from scripts.core.capacity.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
-from scripts.core.capacity.quota_names import quota_key
+from ec2lab.aws.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
+from ec2lab.launch.quota_names import quota_key
+from ec2lab.launch.search import Pool, Search, Wishes
 from tests.test_error_table import ROWS
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.core.registry.record import moment_of
+from ec2lab.registry.record import moment_of
 from tests.living import living_in
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.errors import LabError
-from scripts.core.lab.config import Code
-from scripts.core.runs.code_packing import packed
+from ec2lab.config.models import Code
+from ec2lab.errors import LabError
+from ec2lab.runs.code_archive import packed
 from tests.test_runs import git
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.capacity.wishes import wishes
-from scripts.core.errors import LabError
-from scripts.core.hosts.hosts import region_of
-from scripts.core.lab.config import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
-from scripts.core.lab.public_key import public_key
-from scripts.core.lab.toml_file import load
-from scripts.core.regions import partition_of
+from ec2lab.config.models import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
+from ec2lab.config.public_key import public_key
+from ec2lab.config.toml_files import load
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import region_of
+from ec2lab.launch.search import wishes
+from ec2lab.regions import partition_of
 from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"

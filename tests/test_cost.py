@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.costs.charges import EARLIEST, Span, charges
-from scripts.core.costs.cost_sums import GROUPS, grouped, spent
-from scripts.core.costs.price_book import PriceBook
-from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
-from scripts.core.costs.price_sources import LIST, REFUSED
-from scripts.core.costs.rates import Changing, Hourly, Monthly, month_of
-from scripts.core.plugins import Plugins
-from scripts.core.registry.record import Event
+from ec2lab.costs.charges import EARLIEST, Span, charges
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
+from ec2lab.costs.price_lookup import LIST, REFUSED
+from ec2lab.costs.rates import Changing, Hourly, Monthly, month_of
+from ec2lab.costs.summary import GROUPS, grouped, spent
+from ec2lab.plugins import Plugins
+from ec2lab.registry.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
 
@@ -275,8 +275,8 @@ def test_a_plugins_kind_takes_part_by_what_it_says_it_costs_a_month(tmp_path):
 
 
 PLUGIN = """
-from scripts.core.kind import Kind
-from scripts.core.plugins import hookimpl
+from ec2lab.resources.base import Kind
+from ec2lab.plugins import hookimpl
 
 
 class NatGateway(Kind):

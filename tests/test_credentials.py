@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.aws.clients import Clients
-from scripts.core.aws.credentials import CredentialsProblem, expect_credentials
-from scripts.core.lab.config import Lab
+from ec2lab.aws.clients import Clients
+from ec2lab.aws.credentials import CredentialsProblem, expect_credentials
+from ec2lab.config.models import Lab
 
 MFA = "arn:aws:iam::123456789012:mfa/alice"
 ROLE = "arn:aws:iam::123456789012:role/researcher"

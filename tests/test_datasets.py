@@ -19,7 +19,7 @@ def make_versions(cloud, region, *versions, dataset="speech"):
 
 
 OWN = """
-from scripts.core.session import open_session
+from ec2lab.session import open_session
 with open_session("test") as session:
     ec2 = session.cloud.ec2("{region}")
     volume = ec2.create_volume(AvailabilityZone="{region}a", Size=8)["VolumeId"]

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from scripts.core.current_experiment import working_on
-from scripts.core.errors import LabError
-from scripts.core.lab.config import load_lab
-from scripts.core.machines import removal
-from scripts.core.machines.removal import remove_everything
-from scripts.core.session import Session
+from ec2lab.config.models import load_lab
+from ec2lab.context import working_on
+from ec2lab.errors import LabError
+from ec2lab.instances import teardown as removal
+from ec2lab.instances.teardown import remove_everything
+from ec2lab.session import Session
 from tests.living import living_in
 from tests.waiting import in_quick_motion
 
@@ -72,7 +72,7 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
 def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud, ec2):
     lab.write(
         "extra.py",
-        "from scripts.core.session import acting_on\n"
+        "from ec2lab.session import acting_on\n"
         "with acting_on('demo', 'extra') as session:\n"
         f"    made = session.cloud.ec2('{REGION}').create_security_group(GroupName='extra', Description='x')\n"
         "    print(made['GroupId'])\n",

@@ -26,6 +26,7 @@ COMMANDS = {
     "flask-cors",
 }
 """What is run and not imported, or imported by another of them."""
+SOURCES = ("scripts", "ec2lab", "local_cloud", "tests", "bench", "templates")
 MODULES = {"pyyaml": "yaml", "pytest-mock": "mocker"}
 
 
@@ -64,9 +65,7 @@ def test_no_address_says_where_they_come_from(lock):
 
 
 def test_each_that_is_asked_for_is_used():
-    sources = [
-        path for place in ("scripts", "tests", "bench", "templates") for path in (REPOSITORY / place).rglob("*.py")
-    ]
+    sources = [path for place in SOURCES for path in (REPOSITORY / place).rglob("*.py")]
     text = "\n".join(path.read_text() for path in sources)
     for requirement in LOCKS["requirements-dev.lock"]:
         module = MODULES.get(named(requirement), named(requirement).replace("-", "_"))

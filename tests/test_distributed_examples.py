@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.hosts.host_program import sent
-from scripts.core.lab.config import Experiment
-from scripts.core.lab.parameters import chosen
-from scripts.core.runs.command_script import command_script
-from scripts.core.runs.delivery import Delivery
-from scripts.core.runs.rendezvous import RAY_PORT, environments_of
+from ec2lab.config.models import Experiment
+from ec2lab.config.parameters import chosen
+from ec2lab.hosts.programs import sent
+from ec2lab.runs.command_script import command_script
+from ec2lab.runs.distributed_env import RAY_PORT, environments_of
+from ec2lab.runs.upload import Delivery
 from tests.lab_directory import REPOSITORY
 from tests.two_nodes import ADDRESSES, ADDRESSES_6, two_nodes
 

@@ -5,19 +5,19 @@ import shutil
 
 import pytest
 
-from scripts.checks.address import Address
-from scripts.checks.clock import Clock
-from scripts.checks.credentials import Credentials
-from scripts.checks.data import DataSets
-from scripts.checks.files import Files
-from scripts.checks.kept import KeptVolumes
-from scripts.checks.quotas import Quotas
-from scripts.checks.regions import Regions
-from scripts.core.aws.caller import Caller
-from scripts.core.check import Check
-from scripts.core.doctor.check_up import check_up
-from scripts.core.doctor.checked_lab import opened_to_look
-from scripts.core.names import NAME_RULE
+from ec2lab.aws.identity import Caller
+from ec2lab.doctor.check import Check
+from ec2lab.doctor.checks.address import Address
+from ec2lab.doctor.checks.clock import Clock
+from ec2lab.doctor.checks.credentials import Credentials
+from ec2lab.doctor.checks.data import DataSets
+from ec2lab.doctor.checks.files import Files
+from ec2lab.doctor.checks.kept import KeptVolumes
+from ec2lab.doctor.checks.quotas import Quotas
+from ec2lab.doctor.checks.regions import Regions
+from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.runner import check_up
+from ec2lab.names import NAME_RULE
 from tests.diagnoses import diagnoses, row
 from tests.lab_directory import REPOSITORY, VARIABLES
 from tests.local_cloud.asking import run

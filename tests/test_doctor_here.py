@@ -14,14 +14,14 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from scripts.checks import ssh, versions
-from scripts.checks.quotas import Quotas
-from scripts.checks.registry import RegistryHealth
-from scripts.core.aws.credentials_end import end_of_credentials
-from scripts.core.doctor.check_up import check_up
-from scripts.core.doctor.checked_lab import opened_to_look
-from scripts.core.registry.record import Event, Record
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.aws.identity import end_of_credentials
+from ec2lab.doctor.checks import ssh, versions
+from ec2lab.doctor.checks.quotas import Quotas
+from ec2lab.doctor.checks.registry import RegistryHealth
+from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.runner import check_up
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Event, Record
 from tests.lab_directory import VARIABLES
 
 TABLE = "dynamodb://us-east-1/team"

@@ -6,12 +6,12 @@ import json
 import boto3
 import pytest
 
-from scripts.checks.permissions import Permissions
-from scripts.core.doctor.check_up import check_up
-from scripts.core.doctor.checked_lab import opened_to_look
-from scripts.core.doctor.dry_runs import DRY_RUNS, MADE_UP
-from scripts.core.doctor.iam_policy import Place, actions, statements
-from scripts.core.registry.recorder import changes_something
+from ec2lab.doctor.checks.permissions import Permissions
+from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.dry_runs import DRY_RUNS, MADE_UP
+from ec2lab.doctor.iam_policy import Place, actions, statements
+from ec2lab.doctor.runner import check_up
+from ec2lab.registry.recorder import changes_something
 from tests.lab_directory import VARIABLES
 from tests.local_cloud.asking import run
 

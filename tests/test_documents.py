@@ -11,6 +11,9 @@ from tests.lab_directory import REPOSITORY
 READMES = ["README.md", "README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 EXAMPLES = ("experiments/foo.toml", "members/bob.toml", "plugins/motd.py")
 """Files that a reader would write."""
+OWN_PATH = re.compile(
+    r"`((?:scripts|ec2lab|local_cloud|docs|templates|tests|bench|members|experiments|plugins)/[\w./-]*)`"
+)
 ALLOWED = {action for statement in DAILY for action in several(statement["Action"])}
 FOR_DATA = {action for statement in DATA for action in several(statement["Action"])}
 
@@ -58,7 +61,7 @@ def test_every_make_target_and_every_file_that_a_document_names_exists(document)
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"(?:^|`|\$ )make ([a-z][a-z-]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document} names make {target}"
-    for name in re.findall(r"`((?:scripts|docs|templates|tests|bench|members|experiments|plugins)/[\w./-]*)`", text):
+    for name in OWN_PATH.findall(text):
         assert (REPOSITORY / name).exists() or name in EXAMPLES, f"{document} names {name}"
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scripts.checks.permissions import Permissions
-from scripts.core.aws.dry_run import HARMLESS
-from scripts.core.doctor.check_up import check_up
-from scripts.core.doctor.checked_lab import opened_to_look
+from ec2lab.aws.dry_run import HARMLESS
+from ec2lab.doctor.checks.permissions import Permissions
+from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.runner import check_up
 from tests.lab_directory import VARIABLES
 from tests.local_cloud.asking import run
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scripts.core.kind import Resource
-from scripts.core.registry.account import Account
-from scripts.core.registry.elsewhere import Elsewhere
-from scripts.core.registry.resources import Holdings
+from ec2lab.registry.account import Account
+from ec2lab.registry.elsewhere import Elsewhere
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.base import Resource
 
 AWS, OTHER, LOCAL = Account("aws", "111122223333"), Account("aws", "444455556666"), Account("local", "1")
 OTHER_LOCAL = Account("local", "2")

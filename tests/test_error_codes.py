@@ -8,8 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.session import get_session
 
-from scripts.core.aws.aws_errors import api_error, carry_regions, described
-from scripts.core.capacity.error_codes import (
+from ec2lab.aws.error_codes import (
     CATEGORIES,
     PREFIXES,
     REGION_OUT,
@@ -19,7 +18,8 @@ from scripts.core.capacity.error_codes import (
     classify,
     zones_in,
 )
-from scripts.core.capacity.quota_names import quota_key, quota_name
+from ec2lab.aws.errors import api_error, carry_regions, described
+from ec2lab.launch.quota_names import quota_key, quota_name
 from tests.lab_directory import REPOSITORY
 
 C = ErrorCategory
@@ -257,7 +257,7 @@ def caught(path: Path):
 def test_whoever_catches_all_that_a_call_raises_catches_a_torn_response_too():
     """AWS_ERRORS is all of it; below the room that has it, botocore's three are named."""
     both = {"ClientError", "BotoCoreError"}
-    files = [path for path in (REPOSITORY / "scripts").rglob("*.py") if "local_cloud" not in path.parts]
+    files = [path for room in ("scripts", "ec2lab") for path in (REPOSITORY / room).rglob("*.py")]
     forgetful = [
         str(path) for path in files for names in caught(path) if both <= names != both | {"ResponseParserError"}
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from scripts.core.capacity.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
+from ec2lab.aws.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
 from tests.living import living_in
 from tests.many_regions import run_machines
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.capacity.capacity import Pool
-from scripts.core.kind import Resource
-from scripts.core.launch.run_request import pool_of, request_for
-from scripts.core.launch_part import Share
-from scripts.core.plugins import Plugins
-from scripts.core.registry.evidence import Says, is_shown, stand_alone, what_it_says
-from scripts.core.registry.record import Event, Record
+from ec2lab.launch.part import Share
+from ec2lab.launch.request import pool_of, request_for
+from ec2lab.launch.search import Pool
+from ec2lab.plugins import Plugins
+from ec2lab.registry.evidence import Says, is_shown, stand_alone, what_it_says
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Resource
 
 KINDS = Plugins(None).kinds()
 TABLE = {

@@ -20,22 +20,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.aws.tag_forms import FORMS, end_in, form_of, malformed
-from scripts.core.aws.tags import as_tags, tag_map
-from scripts.core.capacity.wishes import wishes
-from scripts.core.costs.charges import spans
-from scripts.core.costs.price_book import PriceBook
-from scripts.core.data.kept_volumes import Kept
-from scripts.core.data.mounted_volume import mounted_in
-from scripts.core.data.volume_ends import marks
-from scripts.core.errors import LabError
-from scripts.core.hosts.arrival import errors_in
-from scripts.core.hosts.host_keys import host_keys_in
-from scripts.core.hosts.said import number_said
-from scripts.core.lab.config import Experiment, Lab
-from scripts.core.launch.lost_request import is_wanted
-from scripts.core.machines.time_left import began_anew, details_of_end, end_of, is_overdue, left
-from scripts.core.names import (
+from ec2lab.aws.tag_forms import FORMS, end_in, form_of, malformed
+from ec2lab.aws.tags import as_tags, tag_map
+from ec2lab.config.models import Experiment, Lab
+from ec2lab.costs.charges import spans
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.errors import LabError
+from ec2lab.hosts.host_keys import host_keys_in
+from ec2lab.hosts.said import number_said
+from ec2lab.instances.expiry import began_anew, details_of_end, end_of, is_overdue, left
+from ec2lab.launch.lost_request import is_wanted
+from ec2lab.launch.resume import last_run, was_cut_off
+from ec2lab.launch.search import wishes
+from ec2lab.launch.wait_for_boot import errors_in
+from ec2lab.names import (
     LOGIN,
     NAME,
     data_set_name,
@@ -46,24 +44,26 @@ from scripts.core.names import (
     optional_experiment,
     volume_id,
 )
-from scripts.core.plugins import Plugins
-from scripts.core.printable import printable_log
-from scripts.core.regions import region_names, regions
-from scripts.core.registry.aws_shapes import RESPONSES
-from scripts.core.registry.evidence import unresolved
-from scripts.core.registry.history_shown import outcome, told
-from scripts.core.registry.needed_records import needed_records
-from scripts.core.registry.record import Record
-from scripts.core.registry.record_model import BadRecord
-from scripts.core.registry.redaction import without_secrets
-from scripts.core.registry.resources import holdings
-from scripts.core.registry.resuming import last_run, was_cut_off
-from scripts.core.reports.fates import past
-from scripts.core.runs.command_progress import progress_in
-from scripts.core.runs.ending import ending_in
-from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
-from scripts.registries.dynamodb_items import body_of, item_of, packed, parts_of, unpacked, where_is
-from scripts.registries.file_form import as_line, parsed
+from ec2lab.plugins import Plugins
+from ec2lab.printable import printable_log
+from ec2lab.regions import region_names, regions
+from ec2lab.registry.aws_shapes import RESPONSES
+from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.dynamodb_items import body_of, item_of, packed, parts_of, unpacked, where_is
+from ec2lab.registry.evidence import unresolved
+from ec2lab.registry.file_format import as_line, parsed
+from ec2lab.registry.history import outcome, told
+from ec2lab.registry.record import Record
+from ec2lab.registry.record_model import BadRecord
+from ec2lab.registry.redaction import without_secrets
+from ec2lab.registry.state import holdings
+from ec2lab.report.instance_history import past
+from ec2lab.runs.exit_status import ending_in
+from ec2lab.runs.progress import progress_in
+from ec2lab.volumes.deletion_policy import marks
+from ec2lab.volumes.mounted import mounted_in
+from ec2lab.volumes.retention import Kept
+from ec2lab.watch.watcher import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
 from tests.generated_registry import GeneratedRegistry
 from tests.recorded import Prices
 from tests.test_malformed_records import COMMON, ID, MALFORMED

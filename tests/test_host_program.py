@@ -4,11 +4,11 @@ import ast
 
 import pytest
 
-from scripts.core.hosts import host_program
-from scripts.core.hosts.host_program import bare, sent, sshd_drop_in, without_needless_imports
-from scripts.core.hosts.local_names import shortened
-from scripts.core.hosts.member_accounts import OVER_SSH
-from scripts.core.render import TEMPLATES, USER_DATA_LIMIT, user_data
+from ec2lab.hosts import programs as host_program
+from ec2lab.hosts.accounts import OVER_SSH
+from ec2lab.hosts.local_names import shortened
+from ec2lab.hosts.programs import bare, sent, sshd_drop_in, without_needless_imports
+from ec2lab.templates import TEMPLATES, USER_DATA_LIMIT, user_data
 
 PROGRAMS = sorted(TEMPLATES.glob("*.py"))
 

@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.core.lab.image_config import DEEP_LEARNING_IMAGE
+from ec2lab.config.image import DEEP_LEARNING_IMAGE
 from tests.hosts.images import IMAGES
 from tests.lab_directory import REPOSITORY
 

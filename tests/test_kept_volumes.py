@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.data.kept_volumes import Kept, marks
+from ec2lab.volumes.retention import Kept, marks
 
 TODAY = date(2026, 11, 24)
 HERE = "us-east-1"

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.core import clock
-from scripts.core.registry.known_soon import WAITED, KnownSoon, first_heard, named_in
-from scripts.core.registry.record import Event, Record, moment_of
+from ec2lab import clock
+from ec2lab.registry.known_soon import WAITED, KnownSoon, first_heard, named_in
+from ec2lab.registry.record import Event, Record, moment_of
 from tests.small_aws import small_lab
 
 NOON, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:05:00.000Z"
@@ -34,7 +34,7 @@ def test_a_group_that_is_described_and_not_known_yet_is_waited_for(lab, cloud):
 def test_what_somebody_deleted_is_not_waited_for(lab, cloud):
     assert lab.run("launch", EXP="demo").code == 0
     wrong = (
-        "from scripts.core.session import acting_on\n"
+        "from ec2lab.session import acting_on\n"
         "with acting_on('demo', 'wrong') as session:\n"
         "    session.cloud.ec2('us-east-1').create_snapshot(VolumeId='vol-0123456789abcdef0')\n"
     )

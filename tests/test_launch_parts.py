@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.core.capacity.capacity import Pool
-from scripts.core.data.data_sets import DataSnapshot, chosen
-from scripts.core.errors import LabError
-from scripts.core.lab.volume_config import Data, Scratch
-from scripts.core.launch.run_request import check_block_devices, request_for
-from scripts.core.launch_part import Preparation, RegionUnready, Share, total
-from scripts.parts.network import difference
-from scripts.parts.volumes import mapping, on_machine
+from ec2lab.config.volume import Data, Scratch
+from ec2lab.datasets.dataset import DataSnapshot, chosen
+from ec2lab.errors import LabError
+from ec2lab.launch.part import Preparation, RegionUnready, Share, total
+from ec2lab.launch.parts.network import difference
+from ec2lab.launch.parts.volumes import mapping, on_machine
+from ec2lab.launch.request import check_block_devices, request_for
+from ec2lab.launch.search import Pool
 
 POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
 

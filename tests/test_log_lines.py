@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core import clock
-from scripts.core.console import Console
-from scripts.core.errors import LabError
-from scripts.core.runs.log_lines import LONGEST, LogLines
-from scripts.core.runs.log_pieces import Piece, pieces_in
-from scripts.core.runs.log_printing import QUIET, LogPrinter
+from ec2lab import clock
+from ec2lab.console import Console
+from ec2lab.errors import LabError
+from ec2lab.runs.log_lines import LONGEST, LogLines
+from ec2lab.runs.log_pieces import Piece, pieces_in
+from ec2lab.runs.log_printing import QUIET, LogPrinter
 
 OUTER, INNER = b"\repoch: %d%%|# |", b"\n\rbatch: %d%%|# |\x1b[A"
 """As tqdm draws two bars, one below the other (position=0 and 1)."""

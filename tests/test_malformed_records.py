@@ -5,13 +5,13 @@ from contextlib import suppress
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.lab.config import Lab
-from scripts.core.registry.record import FORMAT, Event, Record
-from scripts.core.registry.resources import FOUND, holdings
-from scripts.core.session import Session
-from scripts.registries.dynamodb_items import packed
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.config.models import Lab
+from ec2lab.errors import LabError
+from ec2lab.registry.dynamodb_items import packed
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import FORMAT, Event, Record
+from ec2lab.registry.state import FOUND, holdings
+from ec2lab.session import Session
 
 ID, TIME = "0123456789abcdef" * 2, "2026-11-26T10:00:00.000Z"
 COMMON = {"event": "answer", "id": ID, "time": TIME, "format": FORMAT, "experiment": "speech", "region": "us-east-1"}
@@ -133,8 +133,8 @@ def test_a_resource_type_that_no_plugin_knows_is_shown_and_left_alone(lab):
 
 def test_a_response_that_a_plugin_cannot_read_is_set_aside(tmp_path):
     plugin = '''
-from scripts.core.kind import Kind
-from scripts.core.plugins import hookimpl
+from ec2lab.resources.base import Kind
+from ec2lab.plugins import hookimpl
 
 
 class Share(Kind):
@@ -247,7 +247,7 @@ def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(l
 
 def test_a_call_that_could_not_be_read_back_is_not_sent(lab, cloud):
     """A plugin or a script of one's own may name anything: what it made would be nobody's."""
-    lab.write("own.py", "from scripts.core.session import open_session\n"
+    lab.write("own.py", "from ec2lab.session import open_session\n"
               "with open_session('own', 'My Experiment') as session:\n"
               "    ec2 = session.cloud.ec2('us-east-1')\n"
               "    ec2.create_volume(AvailabilityZone='us-east-1a', Size=1)\n")  # fmt: skip

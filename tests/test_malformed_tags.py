@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core.aws.tag_forms import end_in, malformed
-from scripts.core.aws.tags import AT_TEARDOWN, ENDS, TTL, as_tags, device_in, tag_map
+from ec2lab.aws.tag_forms import end_in, malformed
+from ec2lab.aws.tags import AT_TEARDOWN, ENDS, TTL, as_tags, device_in, tag_map
 
 HERE = "us-east-1 us-west-2"
 

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scripts.core.costs.budget import Budget, Forecast, forecast, promised
-from scripts.core.costs.charges import EARLIEST, Charge, Span, charges, charges_by_account
-from scripts.core.costs.cost_sums import NOBODY, THE_LAB, amount, group_named, grouped, moment, spent
-from scripts.core.costs.dollars import in_dollars, known_total, times, total
-from scripts.core.costs.metering import KindMeter, Life
-from scripts.core.costs.price_book import HOURS, PriceBook
-from scripts.core.costs.rates import Changing, Hourly, Monthly, month_of
-from scripts.core.costs.standing_costs import costs_of, shared_out, still_costs, total_of
-from scripts.core.errors import LabError
-from scripts.core.kind import Kind, Resource
-from scripts.core.lab.config import Experiment, Lab
-from scripts.core.registry.account import Account
-from scripts.core.registry.record import Event, Record
+from ec2lab.config.models import Experiment, Lab
+from ec2lab.costs.budget import Budget, Forecast, forecast, promised
+from ec2lab.costs.charges import EARLIEST, Charge, Span, charges, charges_by_account
+from ec2lab.costs.current_costs import costs_of, shared_out, still_costs, total_of
+from ec2lab.costs.meter import KindMeter, Life
+from ec2lab.costs.money import in_dollars, known_total, times, total
+from ec2lab.costs.price_book import HOURS, PriceBook
+from ec2lab.costs.rates import Changing, Hourly, Monthly, month_of
+from ec2lab.costs.summary import NOBODY, THE_LAB, amount, group_named, grouped, moment, spent
+from ec2lab.errors import LabError
+from ec2lab.registry.account import Account
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Kind, Resource
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scripts.core.registry.needed_records import needed_records
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import FOUND, GONE, SETTLED, holdings
-from scripts.kinds.instance import Instance
-from scripts.kinds.snapshot import Snapshot
-from scripts.kinds.volume import Volume
+from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import FOUND, GONE, SETTLED, holdings
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.snapshot import Snapshot
+from ec2lab.resources.volume import Volume
 
 KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot())}
 EXPERIMENTS = ("foo", "bar", None)

@@ -3,8 +3,8 @@
 import re
 import tomllib
 
-from scripts.core.lab.config import Experiment
-from scripts.core.lab.volume_config import Data, InstanceStore, Scratch
+from ec2lab.config.models import Experiment
+from ec2lab.config.volume import Data, InstanceStore, Scratch
 from tests.lab_directory import REPOSITORY
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.runs.rendezvous import environments_of, host_file
+from ec2lab.runs.distributed_env import environments_of, host_file
 from tests.living import living_in
 from tests.waiting import in_quick_motion, wait_until
 
@@ -122,7 +122,7 @@ def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
 
 
 KEPT = """
-import scripts.core.launch.launching as launching
+import ec2lab.launch.launcher as launching
 
 
 def nothing(session, name, report):

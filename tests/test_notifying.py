@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from scripts.core.notifier import Notifier
-from scripts.core.watch.notifying import Notices
-from scripts.core.watch.watch_event import Ended
+from ec2lab.watch.dispatch import Notices
+from ec2lab.watch.events import Ended
+from ec2lab.watch.notifier import Notifier
 
 
 class Telling(Notifier):

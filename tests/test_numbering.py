@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.data.numbering import given_out, next_number
-from scripts.core.registry.record import Event, Record
+from ec2lab.datasets.versions import given_out, next_number
+from ec2lab.registry.record import Event, Record
 
 NUMBERS = st.integers(min_value=1, max_value=10**6).map(str)
 NAMES = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
@@ -50,8 +50,8 @@ def test_what_aws_surely_refused_has_taken_no_number_and_what_is_unclear_has():
 
 NUMBERING = """
 import sys
-from scripts.core.data.numbering import numbered
-from scripts.core.session import open_session
+from ec2lab.datasets.versions import numbered
+from ec2lab.session import open_session
 with open_session("numbering") as session, numbered(session, "speech", {wanted!r}, "us-east-1") as version:
     print(version, flush=True)
     sys.stdin.readline()

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-import scripts
-from scripts.core import clock
-from scripts.local_cloud import clock as cloud_clock
+from ec2lab import clock
+from local_cloud import clock as cloud_clock
 
-ROOT, TESTS = Path(scripts.__file__).parent, Path(__file__).parent
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 CLOCKS = {Path(clock.__file__), Path(cloud_clock.__file__)}
-FILES = sorted(set(ROOT.rglob("*.py")) - CLOCKS)
+FILES = sorted({p for room in ("scripts", "ec2lab", "local_cloud") for p in (ROOT / room).rglob("*.py")} - CLOCKS)
 OF_DATETIME = {"now", "utcnow", "today"}
 
 
@@ -21,7 +21,7 @@ def own_times(source):
         match node:
             case ast.Import(names=names) if any(name.name == "time" for name in names):
                 yield f"line {node.lineno}: imports time"
-            case ast.ImportFrom(module="time" | "scripts.core.clock"):
+            case ast.ImportFrom(module="time" | "ec2lab.clock"):
                 yield f"line {node.lineno}: imports from {node.module}"
             case ast.ImportFrom(names=names) if any(name.name == "utcnow" for name in names):  # moto's
                 yield f"line {node.lineno}: imports utcnow"
@@ -66,7 +66,7 @@ def test_no_test_sleeps_but_those_that_say_why():
 @pytest.mark.parametrize(
     "source",
     ["import os, time", "from time import sleep", "def f():\n    import time", "datetime.now(UTC)", "date.today",
-     "from scripts.core.clock import sleep", "from moto.core.utils import utcnow"],
+     "from ec2lab.clock import sleep", "from moto.core.utils import utcnow"],
 )  # fmt: skip
 def test_any_other_way_is_found(source):
     assert len(list(own_times(source))) == 1

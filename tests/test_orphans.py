@@ -2,11 +2,11 @@
 
 import pytest
 
-from scripts.core.account.audit import Finding, Verdict
-from scripts.core.account.orphans import delete_orphans, forget, named, of_registry, of_whom, sorted_out, take_in
-from scripts.core.errors import LabError
-from scripts.core.kind import Resource
-from scripts.core.registry.record import person
+from ec2lab.audit.audit import Finding, Verdict
+from ec2lab.audit.orphans import delete_orphans, forget, named, of_registry, of_whom, sorted_out, take_in
+from ec2lab.errors import LabError
+from ec2lab.registry.record import person
+from ec2lab.resources.base import Resource
 from tests.small_aws import SETTLING, small_lab
 
 ME = "me@here"

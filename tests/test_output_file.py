@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.output_file import OutputFile
+from ec2lab.errors import LabError
+from ec2lab.output_file import OutputFile
 from tests.lab_directory import REPOSITORY
 
 NOBODY = 65534
@@ -141,7 +141,7 @@ def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
     page = tmp_path / "report.html"
     page.write_text(PAGE)
     code = (
-        "import resource, sys; from pathlib import Path; from scripts.core.output_file import OutputFile\n"
+        "import resource, sys; from pathlib import Path; from ec2lab.output_file import OutputFile\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         f"OutputFile(Path(sys.argv[1]), 'OUT', {MARKER!r}).write('x' * 9000)"
     )

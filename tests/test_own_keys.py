@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.hosts.login_check import keys_here
-from scripts.core.hosts.own_keys import KeyFile, key_files, own_key_files
-from scripts.core.lab.public_key import fingerprint
+from ec2lab.config.public_key import fingerprint
+from ec2lab.hosts.login_check import keys_here
+from ec2lab.hosts.own_keys import KeyFile, key_files, own_key_files
 
 OPENSSH = ["-t", "ed25519"]
 PEM = ["-t", "ecdsa", "-m", "PEM"]

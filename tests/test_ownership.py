@@ -107,7 +107,7 @@ def test_a_teardown_of_what_the_archive_alone_knows_asks_aws_before_it_says_that
     gone = {"event": "note", "id": "e" * 32, "time": launched.records()[-1]["time"], "experiment": "demo",
             "note": {"gone": [ours["InstanceId"]]}, "format": 1, **launched.account}  # fmt: skip
     launched.registry.write_text(json.dumps([*launched.records(), gone]))
-    launched.write("away.py", "from scripts.core.session import open_session\n"
+    launched.write("away.py", "from ec2lab.session import open_session\n"
                    "with open_session('x') as session:\n    print(session.put_away())\n")  # fmt: skip
     assert int(launched.run_file("away.py").out) > 0
     assert launched.teardown().code == 0

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.aws.tags import as_tags
-from scripts.core.ownership import Marks, Ownership
-from scripts.core.registry.call import Call
-from scripts.core.registry.resources import Holdings
-from scripts.kinds.instance import Instance
-from scripts.kinds.security_group import SecurityGroup
-from scripts.kinds.volume import Volume
+from ec2lab.aws.tags import as_tags
+from ec2lab.registry.call import Call
+from ec2lab.registry.ownership import Marks, Ownership
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.security_group import SecurityGroup
+from ec2lab.resources.volume import Volume
 
 OURS, THEIRS = "a" * 32, "b" * 32
 NOON = "2026-11-01T12:00:00+00:00"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.errors import LabError
-from scripts.core.lab.config import Experiment
-from scripts.core.lab.parameters import as_text, chosen, parameters_in, variation_name, variations
-from scripts.core.names import NAME
-from scripts.core.runs.command_script import command_script
+from ec2lab.config.models import Experiment
+from ec2lab.config.parameters import as_text, chosen, parameters_in, variation_name, variations
+from ec2lab.errors import LabError
+from ec2lab.names import NAME
+from ec2lab.runs.command_script import command_script
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=40)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resuming import LAUNCHED, was_cut_off
+from ec2lab.launch.resume import LAUNCHED, was_cut_off
+from ec2lab.registry.record import Event, Record
 from tests.living import living_in
 
 SPOT_TOO = 'types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scripts.core.errors import PluginFailed
-from scripts.core.plugins import Plugins
+from ec2lab.errors import PluginFailed
+from ec2lab.plugins import Plugins
 from tests.lab_directory import REPOSITORY
 
 _, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
@@ -20,9 +20,9 @@ _, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
 """The examples of docs/plugins.md."""
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
-HOOK = "from scripts.core.plugins import hookimpl\n@hookimpl\n"
+HOOK = "from ec2lab.plugins import hookimpl\n@hookimpl\n"
 CREATE = """
-from scripts.core.session import acting_on
+from ec2lab.session import acting_on
 with acting_on("demo", "create") as session:
     data = {"InstanceType": "g5.xlarge"}
     session.cloud.ec2("us-east-1").create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
@@ -137,8 +137,8 @@ ESC = "\\x1b]0;x\\x07"
 """Escaped in Python's text."""
 RAISES = f"raise ValueError('no{ESC}')"
 BAD_PART = """
-from scripts.core.launch_part import LaunchPart, Preparation, Share
-from scripts.core.plugins import hookimpl
+from ec2lab.launch.part import LaunchPart, Preparation, Share
+from ec2lab.plugins import hookimpl
 
 class Bad(LaunchPart):
     name = "bad"

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 
-from scripts.core.render import text_of
+from ec2lab.templates import text_of
 
 STAND_IN = '#!/bin/sh\necho "$(basename "$0") $*" >> "$LOG"\n'
 UNIT = text_of("ec2-lab-power-off@.service")

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.costs.price_cache import Known, PriceCache, SpotHistory
-from scripts.core.costs.price_sources import LIST, REFUSED, PriceSources
-from scripts.core.costs.priced import Priced, Unit
-from scripts.core.costs.shipped_prices import regions, shipped, shipped_at
+from ec2lab.costs.price_book import Priced, Unit
+from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
+from ec2lab.costs.price_lookup import LIST, REFUSED, PriceSources, regions, shipped, shipped_at
 
 NOW = datetime.now(UTC)
 G5 = Priced(Unit.MACHINE, "us-east-1", "g5.xlarge")

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from scripts.core import kept_data
-from scripts.core.aws import local_server
-from scripts.core.costs.price_cache import PriceCache
-from scripts.core.errors import LabError
-from scripts.core.hosts.ssh_files import SshFiles
-from scripts.core.private_files import open_private, private_directory
-from scripts.core.runs import kept_code
-from scripts.registries import file_lock
-from scripts.registries.file_registry import FileRegistry
+from ec2lab import disk_cache
+from ec2lab.aws import local_server
+from ec2lab.costs.price_cache import PriceCache
+from ec2lab.errors import LabError
+from ec2lab.hosts.ssh_config import SshFiles
+from ec2lab.private_files import open_private, private_directory
+from ec2lab.registry import file_lock
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.runs import kept_code
 
 DIRECTORIES = (
     ".datasets", ".code", ".cache", ".ssh", ".ssh/hosts", ".ssh/known_hosts", ".local-cloud", "registry.json.locks",
@@ -75,7 +75,7 @@ def test_all_that_is_kept_is_for_the_owner_alone(loose, run, no_umask):
     SshFiles(loose.path).pin("demo", "i-1", ["ssh-ed25519 AAAA"])
     assert SshFiles(loose.path).config.exists()
     PriceCache(loose.path / ".cache/prices.json").keep({})
-    kept_data.write(loose.path / ".cache/programs/a", {})
+    disk_cache.write(loose.path / ".cache/programs/a", {})
     assert list((loose.path / ".code").iterdir())
     assert list((loose.path / ".datasets").iterdir())
     assert list((loose.path / "registry-archive").iterdir())
@@ -109,10 +109,10 @@ def test_missing_directories_above_are_private_too(tmp_path, no_umask):
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_cache_that_others_can_have_written_is_not_used(tmp_path, mode):
     file = tmp_path / ".cache/programs/a"
-    kept_data.write(file, {"a": 1})
-    assert kept_data.read(file) == {"a": 1}
+    disk_cache.write(file, {"a": 1})
+    assert disk_cache.read(file) == {"a": 1}
     file.chmod(mode)
-    assert kept_data.read(file) is None
+    assert disk_cache.read(file) is None
 
 
 @pytest.fixture(params=["pipe", "device"])

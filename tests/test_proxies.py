@@ -7,8 +7,8 @@ import pytest
 import requests.utils
 from botocore.utils import should_bypass_proxies
 
-from scripts.core.lab.config import Experiment
-from scripts.core.runs.command_script import command_script
+from ec2lab.config.models import Experiment
+from ec2lab.runs.command_script import command_script
 from tests.hosts.program import program
 
 METADATA = ("http://169.254.169.254/latest/api/token", "http://[fd00:ec2::254]/latest/api/token")

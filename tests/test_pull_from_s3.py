@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from scripts.core.hosts.host_program import sent
+from ec2lab.hosts.programs import sent
 from tests.aws_cli import is_installed
 from tests.hosts.program import program
 

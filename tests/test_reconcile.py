@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.errors import LabError
-from scripts.core.living import is_young, living, seen_alive
-from scripts.core.reconcile import note_shown, reconcile, without_experiment
-from scripts.core.registry.record import Event, Record
+from ec2lab.errors import LabError
+from ec2lab.registry.live_resources import is_young, living, seen_alive
+from ec2lab.registry.reconcile import note_shown, reconcile, without_experiment
+from ec2lab.registry.record import Event, Record
 from tests.full import examples
 from tests.small_aws import ACCOUNT, REGION, SETTLING, attachment, small_lab
 

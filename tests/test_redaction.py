@@ -9,7 +9,7 @@ from botocore.model import ShapeResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.registry.redaction import without_secrets
+from ec2lab.registry.redaction import without_secrets
 
 EC2 = botocore.session.get_session().get_service_model("ec2")
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_registry import FileRegistry
 from tests.lab_directory import REPOSITORY
 from tests.living import living_in
 

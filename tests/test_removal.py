@@ -7,10 +7,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.aws.region_queries import NoResponse
-from scripts.core.errors import LabError
-from scripts.core.machines.removal import remove_everything, remove_these
-from scripts.core.registry.resources import GONE
+from ec2lab.aws.region_queries import NoResponse
+from ec2lab.errors import LabError
+from ec2lab.instances.teardown import remove_everything, remove_these
+from ec2lab.registry.state import GONE
 from tests.full import examples
 from tests.small_aws import REGION, SETTLING, SHUTTING_DOWN, refused, small_lab
 

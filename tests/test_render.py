@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from scripts.core.errors import LabError
-from scripts.core.render import USER_DATA_LIMIT, UnquotedError, cloud_init, environment, user_data
+from ec2lab.errors import LabError
+from ec2lab.templates import USER_DATA_LIMIT, UnquotedError, cloud_init, environment, user_data
 from tests.full import examples
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

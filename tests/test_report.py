@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_registry import FileRegistry
 from tests.generated_registry import GeneratedRegistry
 
 NO_CREDENTIALS = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from scripts.core.reports.report_html import report_html
+from ec2lab.report.html import report_html
 from tests.browser import chromium
 from tests.generated_registry import GeneratedRegistry
 from tests.test_report_page import HOSTILE, page_of

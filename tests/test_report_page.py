@@ -11,28 +11,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.account.account_survey import Survey
-from scripts.core.account.audit import Finding, Verdict
-from scripts.core.costs.charges import charges, spans
-from scripts.core.costs.cost_sums import spent
-from scripts.core.costs.data_set_costs import Costed
-from scripts.core.costs.price_book import PriceBook
-from scripts.core.costs.rates import Changing
-from scripts.core.data.data_sets import DataSnapshot
-from scripts.core.kind import Resource
-from scripts.core.plugins import Plugins
-from scripts.core.registry.record import Event
-from scripts.core.registry.resources import holdings
-from scripts.core.reports.cost_columns import columns, marks, scale
-from scripts.core.reports.cost_periods import periods, shown
-from scripts.core.reports.fates import past
-from scripts.core.reports.lanes import at_once, lanes
-from scripts.core.reports.report_facts import Facts, data_sets_on_record
-from scripts.core.reports.report_html import report_html
-from scripts.core.reports.report_page import page
-from scripts.core.reports.report_tables import plain
-from scripts.core.reports.time_axis import LAST, new_axis
-from scripts.core.reports.time_line import MOST_LANES, MOST_ROWS, hours, time_line
+from ec2lab.audit.audit import Finding, Verdict
+from ec2lab.audit.inventory import Survey
+from ec2lab.costs.charges import charges, spans
+from ec2lab.costs.dataset_costs import Costed
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.rates import Changing
+from ec2lab.costs.summary import spent
+from ec2lab.datasets.dataset import DataSnapshot
+from ec2lab.plugins import Plugins
+from ec2lab.registry.record import Event
+from ec2lab.registry.state import holdings
+from ec2lab.report.cost_chart import columns, marks, scale
+from ec2lab.report.cost_periods import periods, shown
+from ec2lab.report.data import Facts, data_sets_on_record
+from ec2lab.report.html import report_html
+from ec2lab.report.instance_history import past
+from ec2lab.report.tables import plain
+from ec2lab.report.time_axis import LAST, new_axis
+from ec2lab.report.timeline import MOST_LANES, MOST_ROWS, at_once, hours, lanes, time_line
+from ec2lab.report.view_model import page
+from ec2lab.resources.base import Resource
 from tests.full import examples
 from tests.generated_registry import GeneratedRegistry
 

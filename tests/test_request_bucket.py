@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.aws.request_bucket import RequestBucket
+from ec2lab.aws.throttle import RequestBucket
 
 
 class Clock:

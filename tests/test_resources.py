@@ -2,11 +2,11 @@
 
 import pytest
 
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resources import as_note, holdings
-from scripts.kinds.instance import Instance
-from scripts.kinds.security_group import SecurityGroup
-from scripts.kinds.volume import Volume
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import as_note, holdings
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.security_group import SecurityGroup
+from ec2lab.resources.volume import Volume
 
 KINDS = {"instance": Instance()}
 LOST = {"code": "ReadTimeoutError", "message": "", "http_status": None}

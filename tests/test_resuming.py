@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.resuming import (
+from ec2lab.launch.resume import (
     AlreadyLives,
     last_run,
     left_by_a_launch,
@@ -14,6 +13,7 @@ from scripts.core.registry.resuming import (
     requests_of,
     was_cut_off,
 )
+from ec2lab.registry.record import Event, Record
 from tests.small_aws import small_lab
 
 

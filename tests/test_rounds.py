@@ -5,7 +5,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.capacity.rounds import LONGEST, pauses
+from ec2lab.polling import LONGEST, pauses
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1))

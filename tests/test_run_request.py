@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from scripts.core.capacity.capacity import Pool
-from scripts.core.errors import LabError
-from scripts.core.launch.run_request import check_block_devices, check_root, pool_of, request_for
-from scripts.core.launch_part import Share
+from ec2lab.errors import LabError
+from ec2lab.launch.part import Share
+from ec2lab.launch.request import check_block_devices, check_root, pool_of, request_for
+from ec2lab.launch.search import Pool
 
 POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
 LIMITS = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.secret_detection import FORMS, names_a_secret, secret_in, secret_in_command
+from ec2lab.secret_detection import FORMS, names_a_secret, secret_in, secret_in_command
 
 SECRETS = [
     "token", "hf_token", "HF_TOKEN", "hfToken", "hftoken", "HUGGING_FACE_HUB_TOKEN", "GITHUB_TOKEN", "wandb_api_key",

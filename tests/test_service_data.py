@@ -13,11 +13,11 @@ from botocore.model import ServiceModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.aws import service_data
-from scripts.core.aws.service_data import CutLoader
-from scripts.core.aws.service_data_cutting import POLICIES, cut, operations_allowed
-from scripts.core.lab.config import load_lab
-from scripts.core.session import Session
+from ec2lab.aws import botocore_cache
+from ec2lab.aws.botocore_cache import CutLoader
+from ec2lab.aws.botocore_cache_build import POLICIES, cut, operations_allowed
+from ec2lab.config.models import load_lab
+from ec2lab.session import Session
 
 ALLOWED = operations_allowed(json.loads(policy.read_text()) for policy in POLICIES)
 CUT = sorted(ALLOWED.keys() & set(Loader().list_available_services("service-2")) - {"s3"})
@@ -176,7 +176,7 @@ def test_the_users_own_models_go_before_ours(cut_down, tmp_path):
 
 
 def test_the_labs_own_clients_read_what_was_cut(lab, cut_down, monkeypatch):
-    monkeypatch.setattr(service_data, "DIRECTORY", cut_down)
+    monkeypatch.setattr(botocore_cache, "DIRECTORY", cut_down)
     session = Session(lab.path, load_lab(lab.path), "test")
     ec2 = session.cloud.ec2("us-east-1")
     session.close()

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from scripts.core.account.log_delivery import policy
-from scripts.core.aws.tag_filters import matching
+from ec2lab.account.log_bucket_role import policy
+from ec2lab.aws.tags import matching
 
 LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["203.0.113.0/24"]\n'
 LOGS = '[logs]\nbucket = "s3://lab-runs/speech"\n'

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.aws.shared_looks import SharedLooks
+from ec2lab.aws.describe_batcher import SharedLooks
 
 
 class Ec2:

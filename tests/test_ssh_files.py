@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.hosts.hosts import identities
-from scripts.core.hosts.ssh_files import Reach, SshFiles
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import identities
+from ec2lab.hosts.ssh_config import Reach, SshFiles
 
 AT_ONCE = 32
 

@@ -6,13 +6,13 @@ import signal
 import pytest
 import typer
 
-from scripts.checks.registry import RegistryHealth
-from scripts.core.check import Level
-from scripts.core.doctor.check_up import check_up
-from scripts.core.doctor.checked_lab import opened_to_look
-from scripts.core.errors import LabError
-from scripts.core.registry.registry import Held
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.doctor.check import Level
+from ec2lab.doctor.checks.registry import RegistryHealth
+from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.runner import check_up
+from ec2lab.errors import LabError
+from ec2lab.registry.base import Held
+from ec2lab.registry.file_registry import FileRegistry
 
 NAMED = re.compile(r"`make (\w+) EXP=(\w+)`")
 

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from scripts.core import clock
-from scripts.core.registry.record import Event, Record, person
-from scripts.parts.stale_rules import description_of, stale
+from ec2lab import clock
+from ec2lab.launch.parts.stale_rules import description_of, stale
+from ec2lab.registry.record import Event, Record, person
 
 MINE = person()
 USER = MINE.partition("@")[0]

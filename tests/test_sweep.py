@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from scripts.core.registry.record import Event, Record
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Event, Record
 from tests.living import DEAD, living_in
 from tests.waiting import in_quick_motion, wait_until
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.data.tarball import ZSTANDARD, entries, is_tarball, unpacked
-from scripts.core.errors import LabError
+from ec2lab.datasets.tarball import ZSTANDARD, entries, is_tarball, unpacked
+from ec2lab.errors import LabError
 
 OUT = "../../"
 """From the directory of unpacking to the one that holds all of a test's files."""

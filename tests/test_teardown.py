@@ -58,7 +58,7 @@ def test_what_another_script_made_for_the_experiment_goes_too_in_the_right_order
     lab.launch()
     lab.write(
         "extra.py",
-        "from scripts.core.session import acting_on\n"
+        "from ec2lab.session import acting_on\n"
         "with acting_on('demo', 'extra') as session:\n"
         "    ec2 = session.cloud.ec2('us-west-2')\n"
         "    volume = ec2.create_volume(AvailabilityZone='us-west-2a', Size=1)['VolumeId']\n"
@@ -130,7 +130,7 @@ def test_a_volume_that_does_not_go_with_its_machine_is_deleted_after_it(lab, clo
     lab.launch()
     lab.write(
         "keep.py",
-        "from scripts.core.session import acting_on\n"
+        "from ec2lab.session import acting_on\n"
         "with acting_on('demo', 'keep') as session:\n"
         "    ec2 = session.cloud.ec2('us-east-1')\n"
         "    machine = session.holdings('demo').living[0].id\n"

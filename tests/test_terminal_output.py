@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.console import Console, warn
-from scripts.core.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
-from scripts.core.reports.web_page import environment
+from ec2lab.console import Console, warn
+from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
+from ec2lab.report.web_page import environment
 
 HOSTILE = {
     "clear the screen": "\x1b[2J\x1b[H",

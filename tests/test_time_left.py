@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.aws.tags import ENDS, TTL, as_tags
-from scripts.core.machines.deadline import NEVER, at_boot
-from scripts.core.machines.time_left import as_text, began_anew, details_of_end, end_of, is_overdue, left
+from ec2lab.aws.tags import ENDS, TTL, as_tags
+from ec2lab.instances.expiry import as_text, began_anew, details_of_end, end_of, is_overdue, left
+from ec2lab.instances.ttl import NEVER, at_boot
 
 LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

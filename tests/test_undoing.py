@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.interrupts import Interrupts
-from scripts.core.outlet import PATIENCE, Outlet
+from ec2lab.errors import LabError
+from ec2lab.interrupts import Interrupts
+from ec2lab.outlet import PATIENCE, Outlet
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ALL = (*NUMBERS, signal.SIGALRM)
@@ -105,7 +105,7 @@ def test_what_another_thread_takes_back_holds_no_signal_up(interrupts):
 
 
 def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undone(interrupts, monkeypatch):
-    monkeypatch.setattr("scripts.core.outlet.INTERRUPTS", interrupts)
+    monkeypatch.setattr("ec2lab.outlet.INTERRUPTS", interrupts)
     reading, writing = os.pipe()
     outlet = Outlet(writing)
     began = time.monotonic()
@@ -123,7 +123,7 @@ def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undon
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_that_gets_lost_comes_again(interrupts, monkeypatch):
-    monkeypatch.setattr("scripts.core.interrupts.AGAIN", 0.05)
+    monkeypatch.setattr("ec2lab.interrupts.AGAIN", 0.05)
 
     class Dropping:
         def __del__(self):

@@ -13,11 +13,11 @@ from botocore.parsers import ResponseParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.account.account_survey import enabled_regions
-from scripts.core.aws import region_queries
-from scripts.core.aws.region_queries import RegionQueries
-from scripts.core.lab.config import load_lab
-from scripts.core.session import Session
+from ec2lab.audit.inventory import enabled_regions
+from ec2lab.aws import region_queries
+from ec2lab.aws.region_queries import RegionQueries
+from ec2lab.config.models import load_lab
+from ec2lab.session import Session
 from tests.full import examples
 from tests.many_regions import run_machines
 

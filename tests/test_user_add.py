@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.errors import LabError
-from scripts.core.lab import toml_writing
-from scripts.core.lab.config import Member, load_members
-from scripts.core.lab.key_files import ENCODINGS, keys_in
-from scripts.core.lab.member_files import add, add_keys
-from scripts.core.lab.public_key import public_key
-from scripts.core.lab.toml_writing import document_text, toml_text
+from ec2lab.config import toml_writing
+from ec2lab.config.key_files import ENCODINGS, keys_in
+from ec2lab.config.members import add, add_keys
+from ec2lab.config.models import Member, load_members
+from ec2lab.config.public_key import public_key
+from ec2lab.config.toml_writing import document_text, toml_text
+from ec2lab.errors import LabError
 from tests.test_config import KEY
 
 ROCKET = "\U0001f680"

@@ -8,10 +8,10 @@ from fnmatch import fnmatch
 
 import yaml
 
-from scripts.core.hosts import member_accounts
-from scripts.core.hosts.host_program import left, program, sent
-from scripts.core.render import USER_DATA_LIMIT, as_json, text_of, user_data
-from scripts.parts.volumes import OF_PARTS
+from ec2lab.hosts import accounts
+from ec2lab.hosts.programs import left, program, sent
+from ec2lab.launch.parts.volumes import OF_PARTS
+from ec2lab.templates import USER_DATA_LIMIT, as_json, text_of, user_data
 
 EVERYTHING = """
 types = ["g5.xlarge"]
@@ -87,7 +87,7 @@ def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image
 
 def test_what_comes_with_the_boot_calls_nothing_that_was_left_out():
     """Those that may call it do so only where they are told to, which nobody does at the boot."""
-    left_out, callers = member_accounts.OVER_SSH, {"look", "departures", "settle", "key_changes"}
+    left_out, callers = accounts.OVER_SSH, {"look", "departures", "settle", "key_changes"}
     rest = ast.parse(left(program("accounts.py"), *left_out))
     parts = {part.name: part for part in rest.body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
     empty = parts.keys() & set(left_out)

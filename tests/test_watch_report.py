@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from scripts.core.kind import Resource
-from scripts.core.registry.record import Event, Record
-from scripts.core.runs.command_progress import Inquiry, Progress
-from scripts.core.watch.watch_report import counted, least, time_left
-from scripts.core.watch.watched_records import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Resource
+from ec2lab.runs.progress import Inquiry, Progress
+from ec2lab.watch.report import counted, least, time_left
+from ec2lab.watch.watcher import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

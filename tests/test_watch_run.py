@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
-from scripts.core.runs.command_progress import progress_in
-from scripts.core.runs.ending import Ending
+from ec2lab.runs.exit_status import Ending
+from ec2lab.runs.progress import progress_in
 from tests.changed_constants import sent_with
 from tests.vm.metadata import answers, serve
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.current_experiment import working_on
-from scripts.core.errors import LabError
-from scripts.core.lab.config import Experiment, load_lab
-from scripts.core.launch import launching
-from scripts.core.launch.launching import Launch
-from scripts.core.machines.removal import remove_everything
-from scripts.core.session import Session
+from ec2lab.config.models import Experiment, load_lab
+from ec2lab.context import working_on
+from ec2lab.errors import LabError
+from ec2lab.instances.teardown import remove_everything
+from ec2lab.launch import launcher
+from ec2lab.launch.launcher import Launch
+from ec2lab.session import Session
 from tests.full import examples
 from tests.living import living_in
 
@@ -59,7 +59,7 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
     cloud.weather(capacity=weather)
     launch = Launch(session, "demo", Experiment(types=list(TYPES)), Silent())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launching, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
+        patch.setattr(launcher, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
         try:
             with working_on("demo"):
                 (machine,) = launch.run()

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.lab.config import Lab
-from scripts.core.registry.record import Event
-from scripts.core.session import Session
+from ec2lab.config.models import Lab
+from ec2lab.registry.record import Event
+from ec2lab.session import Session
 from tests.crash.killing import FULL
 from tests.lab_directory import LabDirectory
 from tests.living import DEAD

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.core.aws.local_server import LOCAL_DIRECTORY
-from scripts.local_cloud.clock import CLOCK_FILE
+from ec2lab.aws.local_server import LOCAL_DIRECTORY
+from local_cloud.clock import CLOCK_FILE
 from tests.emulators.emulator import MINISTACK, ROTO, running
 from tests.emulators.lab import EmulatedLab
 

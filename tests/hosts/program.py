@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 
-from scripts.core.render import TEMPLATES
+from ec2lab.templates import TEMPLATES
 
 
 def program(name):

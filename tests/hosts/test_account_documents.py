@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.core.lab.config import Member
+from ec2lab.config.models import Member
 from tests.hosts.program import program
 
 accounts = program("accounts")

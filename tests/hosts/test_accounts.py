@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scripts.core.hosts.host_program import sent
-from scripts.core.hosts.member_accounts import OVER_SSH, Account, AccountsDocument
-from scripts.core.lab.public_key import public_key
+from ec2lab.config.public_key import public_key
+from ec2lab.hosts.accounts import OVER_SSH, Account, AccountsDocument
+from ec2lab.hosts.programs import sent
 
 
 def members(**entries):

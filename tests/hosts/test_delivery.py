@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from scripts.core.render import text_of
+from ec2lab.templates import text_of
 from tests.hosts.machine import appear, let_in
 from tests.hosts.test_secrets import user_data_of
 from tests.lab_directory import REPOSITORY

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scripts.core.hosts.host_program import sent
-from scripts.core.machines.deadline import DEADLINE, EACH_BOOT, NEVER
+from ec2lab.hosts.programs import sent
+from ec2lab.instances.ttl import DEADLINE, EACH_BOOT, NEVER
 from tests.changed_constants import sent_with
 from tests.hosts.host import holds_within
 from tests.hosts.machine import be_the_machine

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.hosts.host_keys import host_keys_in
-from scripts.core.launch.boot_commands import answering_for_all
-from scripts.core.runs.command_files import NEEDRESTART
-from scripts.parts.members import KEYS_ON_SERIAL_CONSOLE
+from ec2lab.hosts.host_keys import host_keys_in
+from ec2lab.launch.parts.boot_commands import answering_for_all
+from ec2lab.launch.parts.members import KEYS_ON_SERIAL_CONSOLE
+from ec2lab.runs.command_files import NEEDRESTART
 from tests.hosts.host import Host
 from tests.waiting import wait_until
 

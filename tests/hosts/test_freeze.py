@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.render import text_of
+from ec2lab.templates import text_of
 from tests.hosts.host import holds_within
 from tests.hosts.test_data import frozen
 from tests.hosts.test_mount_volumes import disks, mount  # noqa: F401 - a fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.render import TEMPLATES
+from ec2lab.templates import TEMPLATES
 
 SECRETS = ("/etc/gshadow", "/root/.ssh/authorized_keys")
 

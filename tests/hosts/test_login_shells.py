@@ -5,12 +5,11 @@ import time
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.hosts import remote, ssh_call
-from scripts.core.hosts.call_failures import Failed, NotOurShell, Unreachable
-from scripts.core.hosts.host_accounts import HostAccounts
-from scripts.core.hosts.member_accounts import Account, AccountsDocument
-from scripts.core.hosts.remote import Host as Way
+from ec2lab.errors import LabError
+from ec2lab.hosts import ssh, ssh_call
+from ec2lab.hosts.accounts import Account, AccountsDocument, HostAccounts
+from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
+from ec2lab.hosts.ssh import Host as Way
 from tests.hosts.host import QUICK, SSHD_LOG, Host
 from tests.hosts.noise import BANNER, START_UP, for_terminals, make_noisy, start_up
 
@@ -214,12 +213,12 @@ def test_where_sudo_wants_a_password_it_is_asked_for_once_the_host_is_ready_for_
     host.run("chpasswd", text="carol:correct horse\n")
     try:
         asked = []
-        monkeypatch.setattr(remote, "_password_of", lambda name: asked.append(name) or "correct horse")
+        monkeypatch.setattr(ssh, "_password_of", lambda name: asked.append(name) or "correct horse")
         assert there().run_as_root(PROGRAM, *ARGUMENTS, given=b"given\0\xff\n") == SAID
         assert asked == ["there"]
         with pytest.raises(Failed, match=r"^there: sudo wants a password there; an administrator"), there().holding(""):
             pass
-        monkeypatch.setattr(remote, "_password_of", lambda _: "wrong")
+        monkeypatch.setattr(ssh, "_password_of", lambda _: "wrong")
         with pytest.raises(Failed, match=r"^there: python3 never began .*incorrect password attempt"):
             there().run_as_root(PROGRAM)
     finally:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scripts.core.hosts.host_program import sent, unit
-from scripts.core.hosts.member_accounts import OVER_SSH
-from scripts.core.render import text_of
+from ec2lab.hosts.accounts import OVER_SSH
+from ec2lab.hosts.programs import sent, unit
+from ec2lab.templates import text_of
 
 USED, NEW = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
 STATE = "/var/lib/ec2-lab/instance"

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from scripts.core.registry.recorder import changes_something
+from ec2lab.registry.recorder import changes_something
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_data import speech  # noqa: F401 - a fixture
 from tests.hosts.test_mount_volumes import disks  # noqa: F401 - a fixture

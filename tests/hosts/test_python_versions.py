@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from scripts.core.hosts.host_program import program, sent, with_modules
-from scripts.core.render import TEMPLATES
+from ec2lab.hosts.programs import program, sent, with_modules
+from ec2lab.templates import TEMPLATES
 
 PROGRAMS = sorted(path.name for path in TEMPLATES.glob("*.py"))
 LOADING = """

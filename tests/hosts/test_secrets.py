@@ -19,7 +19,7 @@ AWS = {
 PARAMETER = "hf_ThisIsATokenOfAModelHub"
 OWN_SCRIPT = f"""
 from pathlib import Path
-from scripts.core.session import acting_on
+from ec2lab.session import acting_on
 with acting_on("demo", "own") as session:
     ec2, ssm = session.cloud.ec2("us-east-1"), session.cloud.client("ssm", "us-east-1")
     ssm.put_parameter(Name="hub", Value="{PARAMETER}", Type="SecureString")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from scripts.core.hosts import ssh_files, ssh_options
-from scripts.core.hosts.remote import Host as Way
-from scripts.core.hosts.ssh_files import Reach, SshFiles
+from ec2lab.hosts import ssh_config, ssh_options
+from ec2lab.hosts.ssh import Host as Way
+from ec2lab.hosts.ssh_config import Reach, SshFiles
 from tests.hosts.host import QUICK
 from tests.hosts.noise import for_terminals, make_noisy
 from tests.hosts.test_login_shells import ARGUMENTS, PROGRAM, SAID
@@ -34,7 +34,7 @@ def test_a_program_runs_as_it_is(host_with_sshd, tmp_path, key_pairs):
 def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, tmp_path, monkeypatch):
     version = ssh_options.version_in(host.run("ssh", "-V").stderr)
     assert version > (8, 0)
-    for module in (ssh_options, ssh_files):
+    for module in (ssh_options, ssh_config):
         monkeypatch.setattr(module, "client_version", lambda: version)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     files = SshFiles(tmp_path / "lab")
@@ -43,7 +43,7 @@ def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, 
     settings = for_terminals("/tmp").splitlines()
     settings += ["  KnownHostsCommand /usr/bin/false"]
     own = [line for line in settings if version >= (8, 7) or not line.strip().startswith(NEW)]
-    host.write("/root/config", "\n".join([block, *own, ssh_files.DEFAULTS]))
+    host.write("/root/config", "\n".join([block, *own, ssh_config.DEFAULTS]))
     told = host.run("ssh", "-G", "-F", "/root/config", *ssh_options.overriding("yes"), "--", "demo", "/bin/sh").stdout
     found = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
     wanted = ASKED | (SINCE_8_7 if version >= (8, 7) else {})

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.core.capacity.capacity import Pool
-from scripts.core.launch.boot_commands import answering_for_all
-from scripts.core.launch.run_request import request_for
-from scripts.core.launch_part import Share, total
+from ec2lab.launch.part import Share, total
+from ec2lab.launch.parts.boot_commands import answering_for_all
+from ec2lab.launch.request import request_for
+from ec2lab.launch.search import Pool
 from tests.full import examples
 
 HOSTILE = [

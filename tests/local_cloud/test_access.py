@@ -19,8 +19,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.aws.local_server import proof_of
-from scripts.local_cloud.control import ACTIONS
+from ec2lab.aws.local_server import proof_of
+from local_cloud.control import ACTIONS
 from tests.local_cloud.asking import UBUNTU, every_machine, run
 
 DESCRIBE = "Action=DescribeInstances&Version=2016-11-15"

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from scripts.local_cloud.clock import Clock
+from local_cloud.clock import Clock
 from tests.local_cloud.asking import look, run, state
 from tests.local_cloud.test_control import ask
 

@@ -15,9 +15,9 @@ from threading import Thread
 
 import pytest
 
-from scripts.core.aws import local_server
-from scripts.core.aws.local_server import REPOSITORY, ensure_running, running, stop
-from scripts.core.errors import LabError
+from ec2lab.aws import local_server
+from ec2lab.aws.local_server import REPOSITORY, ensure_running, running, stop
+from ec2lab.errors import LabError
 from tests.local_cloud.asking import every_machine, run
 from tests.local_cloud_client import LocalCloud
 from tests.waiting import wait_until
@@ -72,7 +72,7 @@ def ended(pid, patience=5.0):
 
 def script(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.local_cloud", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "local_cloud", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from tests.mutants.changes import changes
 
 REPOSITORY = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__")
+OWN = ("scripts", "ec2lab", "local_cloud", "tests")
 PRELOADED = ("boto3", "hypothesis", "jinja2", "moto", "pydantic", "rich.table", "sh", "typer", "xdist", "yaml")
 OPTIONS = ("-q", "-x", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile", "mutants")
 settings.register_profile(
@@ -100,7 +101,7 @@ class Copy:
         os.chdir(self.root)
         sys.dont_write_bytecode = not unchanged
         sys.path[0] = str(self.root)
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("scripts", "tests")]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
             del sys.modules[name]
         sys.pycache_prefix = str(self.root / ".bytecode")
         os._exit(pytest.main([*OPTIONS, *tests], plugins=[WithoutCloud()]))

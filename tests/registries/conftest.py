@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from scripts.core.lab.config import Lab
-from scripts.core.registry.registry import Registry
-from scripts.core.session import Session
+from ec2lab.config.models import Lab
+from ec2lab.registry.base import Registry
+from ec2lab.session import Session
 
 
 @dataclass

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.registry import Registry
-from scripts.registries.dynamodb_items import packed
-from scripts.registries.dynamodb_registry import DynamoDbRegistry
-from scripts.registries.file_form import CLOSING, as_line
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.base import Registry
+from ec2lab.registry.dynamodb_items import packed
+from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
+from ec2lab.registry.file_format import CLOSING, as_line
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Event, Record
 
 FILE_FULL, BATCH = 700, 25
 """Records in a file that is put away from, about; and items in one BatchWriteItem

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.errors import LabError
-from scripts.core.lab.config import Lab
-from scripts.core.registry.record import Event, Record
-from scripts.core.session import Session
-from scripts.registries import dynamodb_lease, dynamodb_table
+from ec2lab.config.models import Lab
+from ec2lab.errors import LabError
+from ec2lab.registry import dynamodb_lock, dynamodb_table
+from ec2lab.registry.record import Event, Record
+from ec2lab.session import Session
 
 ADDRESS = "dynamodb://eu-west-1/team?lease=2s"
 
@@ -64,12 +64,12 @@ def test_two_may_make_the_table_at_once(opened):
 
 
 def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
-    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     holder, other = opened(), opened()
     clock = mocker.patch.object(other.table, "server_time")
     with holder.acting_alone("demo", "launch"):
-        before = float(holder.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
-        while float(holder.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"]) <= before + 0.1:
+        before = float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
+        while float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"]) <= before + 0.1:
             pass
         clock.return_value = before + 0.1
         with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
@@ -77,12 +77,12 @@ def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
 
 
 def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(opened, mocker):
-    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
-    mocker.patch.object(dynamodb_lease.Leases, "_renew_in_time")  # as if the process had been held up
+    mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lock.Leases, "_renew_in_time")  # as if the process had been held up
     slow, other = opened(), opened()
     with slow.acting_alone("demo", "launch"):
         slow.append(intent())
-        ends = float(slow.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
+        ends = float(slow.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
         mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
         with other.acting_alone("demo", "launch"):
             for unwanted in (intent(), Record(event=Event.NOTE, experiment="demo", note={"launched": ["i-1"]})):
@@ -96,7 +96,7 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
 
 
 def test_who_is_taken_over_does_not_let_go_of_the_others_lease(opened, mocker):
-    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     slow, other = opened(), opened()
     mocker.patch.object(other.table, "server_time", return_value=9e9)
     holding = other.acting_alone("demo", "teardown")
@@ -158,12 +158,12 @@ def test_a_transaction_that_is_cancelled_for_now_is_sent_again(opened, mocker, r
 
 
 def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
-    mocker.patch.object(dynamodb_lease, "is_dead", return_value=False)
-    mocker.patch.object(dynamodb_lease.Leases, "_renew_in_time")
+    mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
+    mocker.patch.object(dynamodb_lock.Leases, "_renew_in_time")
     dead, other = opened(), opened()
     holding = dead.acting_alone("demo", "launch")
     holding.__enter__()
-    ends = float(dead.table.get(dynamodb_lease.lease_key("demo"))["until"]["N"])
+    ends = float(dead.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
     mocker.patch.object(other.table, "server_time", return_value=ends - 0.1)
     with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
         pass
@@ -175,23 +175,23 @@ def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
     process = subprocess.Popen(["sleep", "60"])
-    mine = dynamodb_lease.process_identity()
-    began = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[dynamodb_lease.BEGAN]
+    mine = dynamodb_lock.process_identity()
+    began = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[dynamodb_lock.BEGAN]
     its = f"{mine.rsplit(' ', 2)[0]} {process.pid} {began}"
-    assert not dynamodb_lease.is_dead(mine)
-    assert not dynamodb_lease.is_dead(its)
-    assert dynamodb_lease.is_dead(f"{its}0"), "its number is another's by now"
-    assert not dynamodb_lease.is_dead(f"0{its}"), "of another boot nothing is known"
-    hidden = mocker.patch.object(dynamodb_lease, "_told_of", return_value=[])
-    kill = mocker.patch.object(dynamodb_lease.os, "kill", side_effect=PermissionError)
-    assert not dynamodb_lease.is_dead(its), "somebody else's, on a machine that hides them"
+    assert not dynamodb_lock.is_dead(mine)
+    assert not dynamodb_lock.is_dead(its)
+    assert dynamodb_lock.is_dead(f"{its}0"), "its number is another's by now"
+    assert not dynamodb_lock.is_dead(f"0{its}"), "of another boot nothing is known"
+    hidden = mocker.patch.object(dynamodb_lock, "_told_of", return_value=[])
+    kill = mocker.patch.object(dynamodb_lock.os, "kill", side_effect=PermissionError)
+    assert not dynamodb_lock.is_dead(its), "somebody else's, on a machine that hides them"
     mocker.stop(hidden)
     mocker.stop(kill)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert dynamodb_lease.is_dead(its), "it has ended, though nobody has asked after it"
+    assert dynamodb_lock.is_dead(its), "it has ended, though nobody has asked after it"
     process.wait()
-    assert dynamodb_lease.is_dead(its)
+    assert dynamodb_lock.is_dead(its)
 
 
 def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, cloud):

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pytest
 
-from scripts.core.errors import LabError
-from scripts.core.registry.needed_records import needed_records
-from scripts.core.registry.record import Event, Record
-from scripts.registries import file_registry
-from scripts.registries.dynamodb_table import Table
+from ec2lab.errors import LabError
+from ec2lab.registry import file_registry
+from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.dynamodb_table import Table
+from ec2lab.registry.record import Event, Record
 from tests.lab_directory import REPOSITORY
 
 OVER, LIVING = "over", "living"
@@ -92,7 +92,7 @@ def test_whoever_has_read_writes_behind_that_whatever_his_clock_says(registry, o
     registry.append(note(turn=1))
     late = opened()
     list(late.records())
-    mocker.patch("scripts.core.clock.now", return_value=datetime(2001, 1, 1, tzinfo=UTC))
+    mocker.patch("ec2lab.clock.now", return_value=datetime(2001, 1, 1, tzinfo=UTC))
     late.append(note(turn=2))
     assert [record.note["turn"] for record in opened().records()] == [1, 2]
 
@@ -168,7 +168,7 @@ def test_putting_away_that_is_cut_off_at_any_step_loses_nothing(registry, opened
         return call
 
     mocker.patch.object(file_registry, "replace_file", cut_off_before(file_registry.replace_file))
-    mocker.patch("scripts.registries.file_archive.replace_file", cut_off_before(file_registry.replace_file))
+    mocker.patch("ec2lab.registry.archive.replace_file", cut_off_before(file_registry.replace_file))
     mocker.patch.object(Table, "transact", cut_off_before(Table.transact))
     cut_off = False
     try:
@@ -223,8 +223,8 @@ def test_who_fails_lets_go(registry, opened):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from scripts.core.lab.config import Lab
-from scripts.core.session import Session
+from ec2lab.config.models import Lab
+from ec2lab.session import Session
 session = Session(Path.cwd(), Lab(regions=["us-east-1"]), "test")
 with session.registry_at(sys.argv[1], "test").acting_alone("demo", "launch"):
     print("held", flush=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.registry.record import Event, Record
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import Event, Record
 from tests.full import examples
 
 CONTEXT = get_context("fork")

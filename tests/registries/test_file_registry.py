@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from scripts.core.errors import LabError
-from scripts.core.registry.record import FORMAT, Event, Record
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.errors import LabError
+from ec2lab.registry.file_registry import FileRegistry
+from ec2lab.registry.record import FORMAT, Event, Record
 from tests.full import examples
 
 ROOT = Path(__file__).parents[2]
@@ -452,8 +452,8 @@ def test_a_damaged_last_line_and_a_torn_tail_behind_a_damaged_line_are_not_appen
 def in_a_child(path: Path, restriction: str) -> str:
     """Return how an append in a process of its own ended, once restricted."""
     program = (
-        "import os, resource, signal, sys; from pathlib import Path; from scripts.core.errors import LabError\n"
-        "from scripts.core.registry.record import Record; from scripts.registries.file_registry import FileRegistry\n"
+        "import os, resource, signal, sys; from pathlib import Path; from ec2lab.errors import LabError\n"
+        "from ec2lab.registry.record import Record; from ec2lab.registry.file_registry import FileRegistry\n"
         "record = Record(event='note', note={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
@@ -535,7 +535,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_record_leaves_the_registry_as_i
 def test_a_record_that_did_not_reach_the_disk_does_not_count(
     registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
-    mocker.patch("scripts.registries.file_access.flush", side_effect=OSError(errno.EIO, "Input/output error"))
+    mocker.patch("ec2lab.registry.file_io.flush", side_effect=OSError(errno.EIO, "Input/output error"))
     with pytest.raises(LabError, match=r"registry\.json: the disk reports an error"):
         registry.append(note())
     assert ids_in(registry.path) == ids(three)
@@ -573,7 +573,7 @@ def test_an_interrupt_tears_nothing(
 
         mocker.patch("os.pwrite", interrupted)
     else:
-        mocker.patch("scripts.registries.file_access.flush", side_effect=KeyboardInterrupt)
+        mocker.patch("ec2lab.registry.file_io.flush", side_effect=KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         registry.append(record)
     assert ids_in(registry.path) == [*ids(three), *([record.id] if kept else [])]

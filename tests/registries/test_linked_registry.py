@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from scripts.registries.file_registry import FileRegistry
+from ec2lab.registry.file_registry import FileRegistry
 from tests.lab_directory import LabDirectory
 
 

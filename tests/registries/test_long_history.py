@@ -5,12 +5,12 @@ from itertools import islice
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.core.lab.config import Lab
-from scripts.core.registry.record import Event, Record
-from scripts.core.registry.registry import identity_in
-from scripts.core.registry.resources import GONE
-from scripts.core.session import Session
-from scripts.registries import dynamodb_registry
+from ec2lab.config.models import Lab
+from ec2lab.registry import dynamodb_registry
+from ec2lab.registry.base import identity_in
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import GONE
+from ec2lab.session import Session
 from tests.registries.long_history import put_away, runs_of
 
 RECORDS = 1_000

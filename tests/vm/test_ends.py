@@ -7,8 +7,8 @@ pytestmark = pytest.mark.vm
 OVER = "ec2-lab: powering off: ttl"
 IDLE = "ec2-lab: idle for 60 s, this machine ends"
 PLUGIN = """
-from scripts.core.launch_part import LaunchPart, Share
-from scripts.core.plugins import hookimpl
+from ec2lab.launch.part import LaunchPart, Share
+from ec2lab.plugins import hookimpl
 
 
 class Failing(LaunchPart):

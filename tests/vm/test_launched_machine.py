@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from scripts.core.data.disk_image import NAMESPACE
+from ec2lab.datasets.disk_image import NAMESPACE
 from tests.vm.conftest import disk
 from tests.vm.machine import Disk
 

@@ -11,6 +11,10 @@ from tests.vm.conftest import disk
 
 pytestmark = pytest.mark.vm
 
+BROUGHT = (
+    "Makefile", "docs", "scripts", "ec2lab", "local_cloud", "templates", ".venv", "requirements.lock",
+    "requirements-dev.lock",
+)  # fmt: skip
 RUNBOOK = (REPOSITORY / "docs/onboarding.md").read_text()
 COMMANDS = [
     line
@@ -51,7 +55,7 @@ def machine(laboratory, tmp_path_factory):
 def make(laboratory, command):
     """Run a command of the runbook as its reader does, in a lab that has the Makefile."""
     lab = laboratory.directory
-    for name in ("Makefile", "docs", "scripts", "templates", ".venv", "requirements.lock", "requirements-dev.lock"):
+    for name in BROUGHT:
         if not (lab.path / name).exists():
             (lab.path / name).symlink_to(REPOSITORY / name)
     typed = "id -un; findmnt -no TARGET /data\n" if " ssh " in command else ""

@@ -13,8 +13,8 @@ from tests.vm.machine import Disk, data_disk
 AWS_CLI = "awscli==1.45.11"
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"
 PLUGIN = """
-from scripts.core.launch_part import LaunchPart, Share
-from scripts.core.plugins import hookimpl
+from ec2lab.launch.part import LaunchPart, Share
+from ec2lab.plugins import hookimpl
 
 SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} "
 SETTINGS += "AWS_DEFAULT_REGION=us-east-1 {keys}\\n"

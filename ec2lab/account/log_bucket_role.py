@@ -1,0 +1,191 @@
+"""The role and the instance profile by which machines put logs into the lab's bucket, and may do nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab import clock
+from ec2lab.account.setup_step import Step
+from ec2lab.aws.tags import SHARED, as_tags, tag_map
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.5, 5.0
+UNTIL_EC2_KNOWS = 15.0
+"""Seconds in which RunInstances may say of a new profile that its name is invalid: IAM's changes take their time
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
+POLICY = "deliver-logs"
+TRUST: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def policy(partition: str, address: str) -> dict[str, Any]:
+    """Return what a machine needs in order to put objects below `s3://bucket/prefix`, and no more."""
+    place = address.removeprefix("s3://").rstrip("/")
+    resource = f"arn:{partition}:s3:::{place}/*"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource}],
+    }
+
+
+@contextmanager
+def _there_already(*more: str) -> Iterator[None]:
+    """Let a call say that what it was to make is there: an earlier try made it, or another setup just did."""
+    try:
+        yield
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] not in ("EntityAlreadyExists", *more):
+            raise
+
+
+@dataclass(frozen=True)
+class LogDelivery:
+    """What IAM must have for one lab's logs."""
+
+    session: Session
+    bucket: str
+    """s3://bucket/prefix"""
+
+    @property
+    def role(self) -> str:
+        """The role's name. Raises LabError where IAM would find it too long."""
+        name = log_writer(self.session.lab.name)
+        if len(name) > LONGEST:
+            raise LabError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
+        return name
+
+    @property
+    def profile(self) -> str:
+        """The profile's name, which experiments give as their instance_profile."""
+        return log_profile(self.session.lab.name)
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What the role may do."""
+        return policy(self.session.cloud.partition, self.bucket)
+
+    def lacking(self) -> list[Step]:
+        """Return what is to be made, in its order. Raises LabError where one is there that is not the lab's."""
+        iam, role, profile = self.session.cloud.iam, self._role(), self._profile()
+        steps = []
+        if role is None:
+            steps.append(Step(f"the role {self.role}, for EC2's machines", self._make_role))
+        if role is None or self._present_policy() != self.policy:
+            allowed = self.policy["Statement"][0]
+            put = partial(
+                iam.put_role_policy, RoleName=self.role, PolicyName=POLICY, PolicyDocument=json.dumps(self.policy)
+            )
+            steps.append(Step(f"its policy: {allowed['Action']} on {allowed['Resource']}, and nothing else", put))
+        if profile is None:
+            steps.append(Step(f"the instance profile {self.profile}", self._make_profile))
+        if profile is None or self.role not in {member["RoleName"] for member in profile["Roles"]}:
+            steps.append(Step("that role in it", self._add_role))
+        return steps
+
+    def _role(self) -> Mapping[str, Any] | None:
+        found = described(partial(self.session.cloud.iam.get_role, RoleName=self.role))
+        return self._ours("role", found["Role"]) if found else None
+
+    def _profile(self) -> Mapping[str, Any] | None:
+        found = described(partial(self.session.cloud.iam.get_instance_profile, InstanceProfileName=self.profile))
+        return self._ours("instance profile", found["InstanceProfile"]) if found else None
+
+    def _ours(self, what: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what was found, if it is this lab's: what somebody else made is not to be changed, nor relied on."""
+        if tag_map(found.get("Tags")).get(SHARED) != self.session.lab.name:
+            raise LabError(
+                f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
+                f"{self.session.lab.name}); give the lab another name, or have it deleted"
+            )
+        return found
+
+    def _present_policy(self) -> Mapping[str, Any] | None:
+        asked = partial(self.session.cloud.iam.get_role_policy, RoleName=self.role, PolicyName=POLICY)
+        found = described(asked)
+        document: Mapping[str, Any] | None = found["PolicyDocument"] if found else None
+        return document
+
+    def _make_role(self) -> None:
+        with _there_already():
+            self.session.cloud.iam.create_role(
+                Path=PATH, RoleName=self.role, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=self._tags(),
+                Description=f"By this role machines of ec2-lab {self.session.lab.name} deliver their logs.",
+            )  # fmt: skip
+
+    def _make_profile(self) -> None:
+        with _there_already():
+            self.session.cloud.iam.create_instance_profile(
+                Path=PATH, InstanceProfileName=self.profile, Tags=self._tags()
+            )
+
+    def _add_role(self) -> None:
+        # A profile has one role at the most: what else is in ours came by hand.
+        profile = {"InstanceProfileName": self.profile}
+        iam = self.session.cloud.iam
+        for other in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
+            if other["RoleName"] != self.role:
+                iam.remove_role_from_instance_profile(**profile, RoleName=other["RoleName"])
+        with _there_already("LimitExceeded"):  # it has a role: ours, by another setup
+            iam.add_role_to_instance_profile(**profile, RoleName=self.role)
+
+    def _tags(self) -> list[dict[str, str]]:
+        return as_tags({SHARED: self.session.lab.name})
+
+    def settle(self) -> None:
+        """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
+        began, known = clock.monotonic(), self.session.cloud.settling_seconds
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            if not self.lacking():
+                break
+            if clock.monotonic() - began > known:
+                raise LabError("IAM does not show yet what it has made; run the same again")
+            self.session.pause(pause)
+        self.session.pause(min(UNTIL_EC2_KNOWS, known))
+
+    def handed_over(self) -> list[str]:
+        """Return the commands by which somebody who may makes the same by hand."""
+        tag = f"--tags 'Key={SHARED},Value={self.session.lab.name}'"
+        role, profile = f"--role-name {self.role}", f"--instance-profile-name {self.profile}"
+        return [
+            f"aws iam create-role --path {PATH} {role} {tag} --assume-role-policy-document '{json.dumps(TRUST)}'",
+            f"aws iam put-role-policy {role} --policy-name {POLICY} --policy-document '{json.dumps(self.policy)}'",
+            f"aws iam create-instance-profile --path {PATH} {profile} {tag}",
+            f"aws iam add-role-to-instance-profile {profile} {role}",
+        ]
+
+
+PATH = "/ec2-lab/"
+"""Below it are all roles and profiles of all labs of an account: what policies speak of, and what is listed."""
+LONGEST = 64
+"""Characters that a role's name may have (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
+
+
+def log_writer(lab: str) -> str:
+    """Return the name of the role by which machines deliver logs."""
+    return f"ec2-lab-{lab}-log-writer"
+
+
+def log_profile(lab: str) -> str:
+    """Return the name of the instance profile that experiments name for that."""
+    return f"ec2-lab-{lab}-logs"
+
+
+def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return what IAM answers of one thing; None where there is no such thing."""
+    try:
+        return ask()
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        return None

@@ -1,0 +1,155 @@
+"""What a region has and grants, each fact asked for by itself: one that is refused hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.tag_forms import MalformedTag, malformed
+from ec2lab.aws.tags import KEPT, SHARED, tag_map
+from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
+from ec2lab.datasets.dataset import DataSnapshot, in_region, usable
+from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.enabled_regions import expect_open
+from ec2lab.launch.quotas import quota_for, quotas, quotas_told, virtual_cpus
+from ec2lab.launch.region_specs import zones_offering
+from ec2lab.launch.search import Pool
+from ec2lab.registry.ownership import Marks
+from ec2lab.volumes.retention import Kept
+
+IMAGE = "aws:ec2:image"
+"""The data type of an SSM parameter that EC2 takes for an image."""
+COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+"""Stopped machines do not count against vCPU quotas."""
+OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
+STILL_THERE = ["creating", "available", "in-use", "error"]
+"""The states of a volume that costs (all but those of its deletion)."""
+
+
+def types_wanted(lab: CheckedLab) -> list[str]:
+    """Return the machine types that the experiments name."""
+    return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.types))
+
+
+def offered(lab: CheckedLab, region: str) -> Mapping[str, Sequence[str]]:
+    """Return the zones that offer each of those types."""
+    expect_open(lab, region)
+    return zones_offering(lab.opened.cloud.ec2(region), types_wanted(lab)) if lab.experiments else {}
+
+
+def data_sets(lab: CheckedLab, region: str) -> list[DataSnapshot]:
+    """Return the data sets of a region that the lab uses."""
+    expect_open(lab, region)
+    return usable(in_region(lab.opened.cloud, region), lab.opened.data_registries())
+
+
+def quota_values(lab: CheckedLab, region: str) -> tuple[Mapping[str, float], str]:
+    """Return the account's quotas, by name; where there are none, why, as AWS says it."""
+    expect_open(lab, region)
+    try:
+        return quotas_told(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
+    except AWS_ERRORS as problem:
+        return {}, reason(problem)
+
+
+def cpus(lab: CheckedLab, region: str) -> Mapping[str, int]:
+    """Return the vCPUs of the types that the experiments name."""
+    expect_open(lab, region)
+    return virtual_cpus(lab.opened.cloud, region, types_wanted(lab)) if lab.experiments else {}
+
+
+def in_use(lab: CheckedLab, region: str) -> Mapping[str, float]:
+    """Return, by quota, how many vCPUs run now, whoever's they are."""
+    expect_open(lab, region)
+    pages = lab.opened.cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=COUNTED)  # type: ignore[arg-type]
+    running = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
+    known = quotas(lab.opened.cloud, region) if running else {}
+    sizes = virtual_cpus(lab.opened.cloud, region, sorted({one["InstanceType"] for one in running})) if running else {}
+    used: dict[str, float] = {}
+    for one in running:
+        counted = quota_for(Pool(region, one["InstanceType"], one.get("InstanceLifecycle", "on-demand")), known)
+        if counted:
+            used[counted[0]] = used.get(counted[0], 0) + sizes.get(one["InstanceType"], 0)
+    return used
+
+
+def networks_lacking(lab: CheckedLab, region: str) -> str:
+    """Return what is wrong with where machines would stand: the subnets that are named, or the default network."""
+    expect_open(lab, region)
+    ec2, named = lab.opened.cloud.ec2(region), lab.subnets_in(region)
+    if not named:
+        default = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+        return "" if default else "there is no default VPC with subnets"
+    try:
+        found = ec2.describe_subnets(SubnetIds=named)["Subnets"]
+    except ClientError as refusal:
+        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+            raise
+        return str(refusal.response["Error"]["Message"])
+    vpcs = sorted({subnet["VpcId"] for subnet in found})
+    return f"the subnets are in several VPCs: {', '.join(vpcs)}" if len(vpcs) > 1 else ""
+
+
+def images_lacking(lab: CheckedLab, region: str) -> list[str]:
+    """Return the images that the lab and its experiments name and that a region has not."""
+    expect_open(lab, region)
+    images = {str(image): image for image in (lab.lab.image, *(one.image for one in lab.experiments.values())) if image}
+    return [lack for image in images.values() for lack in _lack(lab, region, image)]
+
+
+def _lack(lab: CheckedLab, region: str, image: Image) -> Iterator[str]:
+    cloud = lab.opened.cloud
+    match image:
+        case ImageByParameter(parameter=parameter):
+            name = parameter.removeprefix(SSM)
+            found = cloud.client("ssm", region).get_parameters(Names=[name])
+            if found["InvalidParameters"]:
+                yield name
+            for one in found["Parameters"]:
+                if (kind := one.get("DataType", "text")) != IMAGE:
+                    yield f"by {name}: its data type is {kind}, and EC2 takes {IMAGE} alone"
+        case ImageByRegion(ids=ids):
+            if region not in ids:
+                yield "one with an id for it"
+            elif not cloud.ec2(region).describe_images(
+                Filters=[{"Name": "image-id", "Values": [ids[region]]}, {"Name": "state", "Values": ["available"]}]
+            )["Images"]:
+                yield ids[region]
+        case ImageByName(owner=owner, name=pattern):
+            wanted = [{"Name": "name", "Values": [pattern]}, {"Name": "state", "Values": ["available"]}]
+            if not cloud.ec2(region).describe_images(Owners=[owner], Filters=wanted)["Images"]:  # type: ignore[arg-type]
+                yield f"{owner}'s {pattern!r}"
+
+
+def shared_groups(lab: CheckedLab, region: str) -> list[Mapping[str, Any]]:
+    """Return the lab's own security groups."""
+    expect_open(lab, region)
+    filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
+    found: Any = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    return [group for group in found if Marks.read(tag_map(group.get("Tags")))]
+
+
+def kept_volumes(lab: CheckedLab, region: str) -> Mapping[str, Kept]:
+    """Return, by their ids, what the volumes say of themselves that teardowns kept."""
+    expect_open(lab, region)
+    filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": STILL_THERE}]
+    found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
+    return {volume["VolumeId"]: Kept.read(tag_map(volume["Tags"])) for volume in found}
+
+
+def malformed_tags(lab: CheckedLab, region: str) -> Mapping[str, Sequence[MalformedTag]]:
+    """Return the lab's own tags with a value that it does not write, by the ids of what carries them."""
+    expect_open(lab, region)
+    kinds = [lab.opened.kinds[name] for name in ("instance", "volume", "snapshot")]
+    found = ((kind, one) for kind in kinds for one in kind.find(lab.opened.cloud, region, OF_A_LAB))
+    told = {kind.id_in(one): malformed(one.get("Tags")) for kind, one in found if not kind.is_gone(one)}
+    return {identity: tags for identity, tags in told.items() if tags}
+
+
+def caller_address(lab: CheckedLab) -> str:
+    """Return the address that this machine is seen by, as a network."""
+    lab.expect_aws()
+    return lab.opened.cloud.caller_address()

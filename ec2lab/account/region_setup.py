@@ -1,0 +1,120 @@
+"""What launches need of a region, looked at before the first: what is there, what is lacking, what can't be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.account.setup_step import Step
+from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
+from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
+from ec2lab.config.models import Experiment
+from ec2lab.launch.part import RegionUnready, Site
+from ec2lab.session import Session
+
+ANY = Experiment(types=["c6i.large"])
+"""An experiment that asks for nothing of its own: what it needs of a region is what all need."""
+NO_NAME = "the lab"
+
+
+@dataclass(slots=True)
+class RegionSetup:
+    """How it stands in one region."""
+
+    region: str
+    there: list[str] = field(default_factory=list)
+    lacking: list[Step] = field(default_factory=list)
+    """What can be made."""
+    missing: list[str] = field(default_factory=list)
+    """What somebody must see to: no launch finds a machine here."""
+    advice: list[str] = field(default_factory=list)
+    """What an account had better have, and the lab does without."""
+
+
+def region_setup(session: Session, region: str) -> RegionSetup:
+    """Look at a region, and change nothing. Raises ClientError where that is not allowed."""
+    found = RegionSetup(region)
+    try:
+        _placement(session, found)
+        if not found.missing:
+            _prepared(session, found)
+        found.advice = _advice(session, region)
+    except RegionUnready as lack:
+        found.missing.append(str(lack))
+    except ClientError as refusal:
+        if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:
+            raise
+        found.missing.append(described(refusal))
+    except AWS_ERRORS as problem:  # a region that is not, or that nothing whole gets through to
+        found.missing.append(reason(problem))
+    return found
+
+
+def _placement(session: Session, found: RegionSetup) -> None:
+    """See where machines may stand: in the lab's subnets, or in those of the default VPC."""
+    ec2, named = session.cloud.ec2(found.region), session.lab.network.subnets
+    if not named:
+        default: Any = [{"Name": "default-for-az", "Values": ["true"]}]
+        subnets = ec2.describe_subnets(Filters=default)["Subnets"]
+        if subnets:
+            found.there.append(f"the default VPC, with subnets in {_zones(subnets)}")
+        else:
+            makes = f"`aws ec2 create-default-vpc --region {found.region}` makes one"
+            found.missing.append(f"no default VPC with subnets: {makes}, or name subnets (lab.toml: network.subnets)")
+        return
+    if found.region not in named:
+        found.missing.append(f"no subnets are named for it (lab.toml: network.subnets.{found.region})")
+        return
+    subnets = _subnets(ec2, named[found.region])
+    there = {subnet["SubnetId"] for subnet in subnets}
+    if gone := [subnet for subnet in named[found.region] if subnet not in there]:
+        found.missing.append(f"lab.toml: network.subnets: there is no {', '.join(gone)} in {found.region}")
+        return
+    found.there.append(f"subnets in {_zones(subnets)}")
+    inside = [subnet["SubnetId"] for subnet in subnets if not subnet.get("MapPublicIpOnLaunch")]
+    if inside:
+        found.advice.append(f"machines in {', '.join(inside)} get no public address: ssh needs another way there")
+
+
+def _subnets(ec2: Any, named: Sequence[str]) -> list[Any]:
+    # By a filter: asked for by its id, one that is not there would refuse the whole call.
+    subnets: list[Any] = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(named)}])["Subnets"]
+    return subnets
+
+
+def _zones(subnets: Sequence[Any]) -> str:
+    zones = sorted({subnet["AvailabilityZone"] for subnet in subnets})
+    return f"{len(zones)} zones" if len(zones) > 1 else zones[0]
+
+
+def _prepared(session: Session, found: RegionSetup) -> None:
+    """Ask those parts of a launch that prepare a region for all; what they make is made by them alone."""
+    site = Site(session, NO_NAME, ANY, found.region)
+    for part in session.launch_parts:
+        if part.once_per_region:
+            preparations = part.share(site).preparations
+            found.lacking += [Step(preparation.what, preparation.make) for preparation in preparations]
+            if not preparations:
+                found.there.append(f"the lab's {part.name}")
+
+
+def _advice(session: Session, region: str) -> list[str]:
+    """Return what would be wise for the whole account there; it concerns others too, so it is only said."""
+    ec2, advice = session.cloud.ec2(region), []
+    try:
+        if not ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
+            advice.append(
+                "new volumes are not encrypted by default, but for the lab's: "
+                "`aws ec2 enable-ebs-encryption-by-default`"
+            )
+        if ec2.get_instance_metadata_defaults().get("AccountLevel", {}).get("HttpTokens") != "required":
+            advice.append(
+                "IMDSv2 is not required by default, but of the lab's machines: "
+                "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
+            )
+    except AWS_ERRORS as problem:  # advice is no reason to end
+        advice.append(f"the defaults for volumes and metadata are unknown: {described(problem)}")
+    return advice

@@ -1,0 +1,132 @@
+"""What the lab needs once of an account and of each region, looked at as a whole, and made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.account.log_bucket_role import LogDelivery
+from ec2lab.account.region_setup import RegionSetup, region_setup
+from ec2lab.account.setup_step import Step
+from ec2lab.aws.tags import SHARED, tag_map
+from ec2lab.errors import LabError
+from ec2lab.registry.state import FOUND, Holdings, as_note
+from ec2lab.resources.base import GLOBAL, Resource
+from ec2lab.session import Session
+
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+class NotAllowed(LabError):
+    """Whoever asks may not do that in IAM; somebody else can."""
+
+
+@dataclass
+class AccountSetup:
+    """How it stands, by region; IAM comes last, as no region."""
+
+    session: Session
+    regions: list[RegionSetup] = field(default_factory=list)
+    denied: str = ""
+    """Why IAM may not even be looked at."""
+
+    @property
+    def delivery(self) -> LogDelivery | None:
+        """What delivering logs needs, where lab.toml names a bucket for them."""
+        bucket = self.session.lab.logs.bucket
+        return LogDelivery(self.session, bucket) if bucket else None
+
+    def look(self, names: Sequence[str]) -> None:
+        """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
+
+        What is the same in all of them, such as credentials that are over, is no matter of regions, and is raised.
+        Raises LabError, ClientError.
+        """
+        told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
+        silent = told.unseen
+        looked = {region: setup for (region, _), setup in told.found.items()}
+        if not looked and len(set(silent.values())) == 1:
+            raise next(iter(told.failures.values()))
+        self.regions = [looked.get(name) or RegionSetup(name, missing=[silent[name]]) for name in names]
+        if self.delivery:
+            self.regions.append(self._iam(self.delivery))
+
+    @property
+    def lacking(self) -> list[tuple[str, Step]]:
+        """All that can be made, each with its region."""
+        return [(region.region, step) for region in self.regions for step in region.lacking]
+
+    @property
+    def missing(self) -> list[str]:
+        """All that somebody must see to."""
+        return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
+
+    def make(self, made: Callable[[str, str], None]) -> None:
+        """Make what is lacking; `made` hears of each. Raises NotAllowed, ClientError."""
+        delivery = self.delivery
+        for region, step in self.lacking:
+            if region == GLOBAL and delivery:
+                with with_leave():
+                    step.make()
+            else:
+                step.make()
+            made(region, step.what)
+        if delivery and any(region == GLOBAL for region, _ in self.lacking):
+            delivery.settle()
+        self._take_in()
+
+    def _iam(self, delivery: LogDelivery) -> RegionSetup:
+        found = RegionSetup(GLOBAL)
+        try:
+            with with_leave():
+                found.lacking = delivery.lacking()
+        except NotAllowed as problem:
+            self.denied = str(problem)
+        if not found.lacking and not self.denied:
+            found.there.append(f"the instance profile {delivery.profile}, for logs to {delivery.bucket}")
+        return found
+
+    def _take_in(self) -> None:
+        """Put on record what is the lab's by this registry's own calls, and whose answer it never heard."""
+        known = self.session.holdings()
+        living = {resource.id for resource in known.living}
+        new = [resource for resource in self._shared(known) if resource.id not in living]
+        if new:
+            self.session.recorder.note(**{FOUND: [as_note(resource) for resource in new]})
+
+    def _shared(self, known: Holdings) -> list[Resource]:
+        """Return what this registry made for the whole lab, by AWS's own word."""
+        session, names = self.session, [region.region for region in self.regions if not region.missing]
+        wanted: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
+        asked = [
+            (kind, place, session.threads.submit(kind.whole, session.cloud, place, wanted))
+            for kind in session.kinds.values()
+            if kind.name in known.kinds
+            for place in kind.places(names)
+        ]
+        ours = session.ownership(known)
+        return [
+            kind.resource(item, place, tag_map(item.get("Tags")))
+            for kind, place, answer in asked
+            for item in answer.result()
+            if ours.proves(kind, item) and not kind.is_gone(item)
+        ]
+
+
+@contextmanager
+def with_leave() -> Iterator[None]:
+    """Do something in IAM. Raises NotAllowed where that takes somebody else."""
+    try:
+        yield
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] not in DENIED:
+            raise
+        raise NotAllowed(
+            f"{refusal.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
+            "whoever has docs/iam-policy-setup.json: have them run `make setup-aws YES=1`, or the commands above"
+        ) from refusal

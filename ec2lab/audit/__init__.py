@@ -1,0 +1,1 @@
+"""What in the account costs money and nobody remembers: found, and shown."""

@@ -1,0 +1,42 @@
+"""Who made a thing, whatever its tags say: CloudTrail remembers for 90 days, where it may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from ec2lab.audit.audit import DELETABLE, Finding, Verdict
+from ec2lab.aws.region_queries import Unknown
+from ec2lab.resources.base import GLOBAL
+from ec2lab.session import Session
+
+MAKERS = "who made it"
+MOST = 50
+"""How many are asked for, the dearest first: CloudTrail takes two questions a second and region
+(https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html)."""
+
+
+def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unknown]]:
+    """Return findings with the names of those who made them, and what of these CloudTrail did not tell."""
+    nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.GHOST)][:MOST]
+    regions = {finding.resource.region for finding in nameless} - {GLOBAL}
+    makers: dict[str, str] = {}
+    responses = session.query({
+        (region, MAKERS): partial(_ask, session, region, [f for f in nameless if f.resource.region == region], makers)
+        for region in sorted(regions)
+    })  # fmt: skip
+    named = [replace(f, owner=makers.get(f.resource.id, "")) for f in found]
+    return named, [Unknown(MAKERS, region, why) for region, why in responses.unseen.items()]
+
+
+def _ask(session: Session, region: str, wanted: Iterable[Finding], makers: dict[str, str]) -> None:
+    """Ask one after the other; botocore slows down where that is too fast. Each is known once it is told."""
+    trail = session.cloud.client("cloudtrail", region)
+    for finding in wanted:
+        creating = session.kinds[finding.resource.kind].created_by
+        by_name = [{"AttributeKey": "ResourceName", "AttributeValue": finding.resource.id}]
+        events = trail.lookup_events(LookupAttributes=by_name, MaxResults=50)["Events"]
+        named = [event.get("Username", "") for event in events if event.get("EventName") in creating]
+        if named:
+            makers[finding.resource.id] = named[0]

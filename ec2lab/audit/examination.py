@@ -1,0 +1,20 @@
+"""One look at the whole account, held against the registry before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ec2lab import clock
+from ec2lab.audit.audit import Finding, findings
+from ec2lab.audit.inventory import Survey, survey
+from ec2lab.registry.live_resources import is_young
+from ec2lab.session import Session
+
+
+def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
+    """Return what lives in regions, all if none is named, and what is the matter with it."""
+    before = session.holdings_ever()
+    seen = survey(session, regions)
+    today = clock.now().date()
+    after, ids = session.holdings_ever(), session.registry_ids()
+    return seen, findings(seen, before, after, ids, lambda time: is_young(session, time), today)

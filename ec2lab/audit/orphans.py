@@ -1,0 +1,136 @@
+"""Orphans, deleted or taken into the registry: whose they are decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Verdict
+from ec2lab.aws.tagging import REFUSED
+from ec2lab.context import working_on
+from ec2lab.errors import LabError
+from ec2lab.instances.teardown import Awaits, Report, remove_these
+from ec2lab.registry.record import person
+from ec2lab.registry.state import FOUND, GONE, as_note
+from ec2lab.resources.base import Resource
+from ec2lab.session import Session
+
+EVERYONE = "everyone"
+MACHINE, VOLUME = "instance", "volume"
+SHORTEST = 8
+"""Digits of a registry's id by which it may be named."""
+RUNNING = ("pending", "running", "stopping")
+"""States of an instance that somebody may be working on: it is deleted by its id alone."""
+ELSEWHERE = {
+    Verdict.UNFINISHED: "an experiment's: `make teardown` of that ends it",
+    Verdict.GHOST: "not in AWS: `make audit FIX=1` strikes it out",
+    Verdict.STRANGER: "not the lab's: whose it is deletes it, in the AWS console",
+    Verdict.OUTSTAYED: "a kept volume: `make volume-delete` deletes it",
+    Verdict.KEPT: "a kept volume: `make volume-delete` deletes it",
+}
+"""What is not for an audit to delete, and what does."""
+
+
+def of_whom(named: str) -> str:
+    """Return whose orphans are meant: the caller's own unless OF names another. Raises LabError."""
+    if named and named != EVERYONE and "@" not in named:
+        raise LabError(f"OF: {named!r} is nobody; say OF=user@host as `make audit` shows it, or OF={EVERYONE}")
+    return named or re.sub(REFUSED, "_", person())
+
+
+def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tuple[list[Finding], list[Finding]]:
+    """Return the orphans that are simply deleted, and those that are left alone, each with why.
+
+    `caller` is who CloudTrail would say asks, empty where that is not known; None where others' are meant.
+    """
+    orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
+    told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
+    stays = [finding.resource for finding in told if finding.spared and finding.resource.kind == MACHINE]
+    told = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in told]
+    return [finding for finding in told if not finding.spared], [finding for finding in told if finding.spared]
+
+
+def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]) -> str:
+    """Return which instance that is left alone needs something: AWS would not delete it."""
+    holders = [
+        one.id
+        for one in stays
+        if one.id in attached or (resource.kind not in (MACHINE, VOLUME) and one.experiment == resource.experiment)
+    ]
+    return f"used by {', '.join(holders)}" if holders else ""
+
+
+def _with_holders_makers(found: Sequence[Finding]) -> list[Finding]:
+    """Let what came with an instance be made by who made that: CloudTrail knows its launch alone."""
+    makers = {finding.resource.id: finding.owner for finding in found}
+    return [replace(f, owner=f.owner or next((makers[one] for one in f.attached if one in makers), "")) for f in found]
+
+
+def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
+    """Return why an orphan is not simply deleted.
+
+    Its tags alone say that it is one, which whoever may tag could have written: what is dear to somebody goes only if
+    CloudTrail says the same.
+    """
+    by_name = f"ONLY={finding.resource.id} means it"
+    if whose not in (EVERYONE, finding.by):
+        return f"made by {finding.by}: OF={finding.by} means it"
+    if caller is not None and finding.owner and finding.owner != caller:
+        return f"made by {finding.owner}, by CloudTrail: {by_name}"
+    if caller is not None and not finding.owner and finding.resource.kind in (*OF_EXPERIMENTS, SNAPSHOT):
+        return f"CloudTrail does not say who made it: {by_name}"
+    return f"it runs: {by_name}" if finding.resource.state.partition(" ")[0] in RUNNING else ""
+
+
+def named(found: Iterable[Finding], ids: str) -> list[Finding]:
+    """Return what ONLY names, whoever made it, of what was found. Raises LabError where one may not be deleted here."""
+    by_id = {finding.resource.id: finding for finding in found}
+    wanted = dict.fromkeys(ids.split())
+    for identity in wanted:
+        if identity not in by_id:
+            raise LabError(f"ONLY: {identity!r} is none of what was found; it is an id as `make audit` shows it")
+        finding = by_id[identity]
+        if finding.verdict not in DELETABLE:
+            raise LabError(f"ONLY: {identity} is {ELSEWHERE[finding.verdict]}")
+        if holders := set(finding.attached) - wanted.keys():
+            raise LabError(f"ONLY: {identity} is attached to {', '.join(sorted(holders))}; name that too")
+    return [by_id[identity] for identity in wanted]
+
+
+def delete_orphans(session: Session, found: Sequence[Finding], report: Report, awaits: Awaits) -> list[str]:
+    """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
+    removal = remove_these(session, "orphans", [finding.resource for finding in found], report, awaits)
+    return [*removal.deleted, *removal.went_along]
+
+
+def forget(session: Session, ghosts: Sequence[Finding]) -> None:
+    """Strike out of the registry what AWS does not know any more."""
+    if ghosts:
+        session.recorder.note(**{GONE: [ghost.resource.id for ghost in ghosts]})
+
+
+def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
+    """Return what a lost registry made, by the beginning of its id, which is named: nothing else says it was one's own.
+
+    Raises LabError where it is none, or not one alone.
+    """
+    meant = [f for f in found if f.verdict is Verdict.ANOTHERS and f.registry.startswith(identity)]
+    ids = {finding.registry for finding in meant}
+    if len(identity) < SHORTEST or len(ids) != 1:
+        raise LabError(f"ONLY: {identity!r} is the id of {len(ids)} registries here; `make audit` shows them")
+    return meant
+
+
+def take_in(session: Session, found: Sequence[Finding]) -> None:
+    """Write things into the registry as found, each under its experiment; it answers for their registry then."""
+
+    def experiment_of(resource: Resource) -> str:
+        return resource.experiment or ""
+
+    session.registry.answer_for(sorted({finding.registry for finding in found}))
+    resources = sorted((finding.resource for finding in found), key=experiment_of)
+    for experiment, group in groupby(resources, key=experiment_of):
+        with working_on(experiment or None):
+            session.recorder.note(**{FOUND: [as_note(resource) for resource in group]})

@@ -1,0 +1,149 @@
+"""Clients for AWS, or for the local cloud: nothing outside this file knows which."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import urllib.request
+from datetime import datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ec2lab.aws.clients import Clients
+from ec2lab.aws.credentials import expect_credentials
+from ec2lab.aws.errors import in_words
+from ec2lab.aws.identity import end_of_credentials, introduced
+from ec2lab.aws.known_accounts import KnownAccounts
+from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of
+from ec2lab.config.models import Lab
+from ec2lab.errors import LabError
+from ec2lab.registry.account import LOCAL, Account
+from ec2lab.registry.recorder import Recorder
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+SETTLING_SECONDS, LOCAL_SETTLING_SECONDS = 60.0, 2.0
+"""AWS names no bound for its eventual consistency, and advises to try for minutes with growing pauses; what is seen in
+practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
+
+BOOT_SECONDS = 900.0
+"""A GPU machine answers after one to five minutes; the packages of its set-up take what they take."""
+
+ADDRESS_SERVICE = "https://checkip.amazonaws.com"
+"""AWS's own answer to "from which address do I come?", one line of text."""
+
+
+class Cloud:
+    """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
+
+    def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: Recorder) -> None:
+        self._clients, self._recorder = clients, recorder
+        self._url, self._session = clients.url, clients.session
+        self._regions = lab.regions
+        self._home = lab.regions[0]
+        self._directory = directory
+        self._account: Account | None = None
+        self._no_account: LabError | None = None
+        self.region_timeout = lab.region_timeout.total_seconds()
+        """Seconds that a region may take to answer who asks."""
+        self._asking = threading.Lock()
+        self._made: dict[tuple[str, str, int], Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def account(self) -> Account:
+        """The account that calls are made in. Raises LabError where AWS does not say."""
+        with self._asking:
+            if self._no_account:
+                raise self._no_account
+            if self._account is None:
+                with in_words():
+                    self._account = self._found_out()
+            return self._account
+
+    def _found_out(self) -> Account:
+        if self._url:
+            return Account(LOCAL, account_of(self._directory / LOCAL_DIRECTORY))
+        try:
+            self.expect_credentials()
+            known = KnownAccounts.of(self._session, self._directory)
+            if found := known.account():
+                return found
+            found = introduced(self, self._regions).whose
+        except LabError as problem:
+            self._no_account = problem
+            raise
+        known.remember(found)
+        return found
+
+    @property
+    def settling_seconds(self) -> float:
+        """For how long what was just made may not be seen yet by a description of it."""
+        return LOCAL_SETTLING_SECONDS if self._url else SETTLING_SECONDS
+
+    @property
+    def boot_seconds(self) -> float:
+        """How long a new machine may take until its set-up is done; machines of the local cloud never boot."""
+        return 0.0 if self._url else BOOT_SECONDS
+
+    @property
+    def banner(self) -> str:
+        """One line that says where calls go, empty on AWS."""
+        return f"local cloud on {self._url}: nothing here is real and nothing is billed" if self._url else ""
+
+    def ec2(self, region: str) -> EC2Client:
+        """Return the EC2 client of a region; botocore retries throttling and lost answers by itself."""
+        client: EC2Client = self.client("ec2", region)
+        return client
+
+    def ec2_asking_once(self, region: str) -> EC2Client:
+        """Return an EC2 client that never retries, for calls that capacity may refuse.
+
+        A refusal for capacity comes as HTTP 500, which botocore would ask again of the same empty pool, up to four
+        times with growing pauses, before anyone above hears of it.
+        """
+        client: EC2Client = self.client("ec2", region, attempts=1)
+        return client
+
+    @property
+    def iam(self) -> Any:
+        """The client of IAM, which is the same in all regions of a partition (aws, aws-us-gov, aws-cn)."""
+        return self.client("iam", self._home)
+
+    @property
+    def partition(self) -> str:
+        """The partition that the lab's regions are in, as ARNs have it."""
+        return str(self._session.get_partition_for_region(self._home))
+
+    def client(self, service: str, region: str, *, attempts: int = 5) -> Any:
+        """Return the client of a service in a region that sends each request up to `attempts` times."""
+        with self._lock:
+            key = (service, region, attempts)
+            if key not in self._made:
+                made = self._clients.make(service, region, attempts=attempts, recorder=self._recorder)
+                self._made[key] = made
+            return self._made[key]
+
+    def expect_credentials(self) -> None:
+        """Raise LabError where no call can be made for want of credentials."""
+        if not self._url:
+            expect_credentials(self._session)
+
+    def credentials_end(self) -> datetime | None:
+        """Return when the credentials end, where they do not renew themselves and that is known."""
+        return None if self._url else end_of_credentials(self._session)
+
+    def caller_address(self) -> str:
+        """Return the network that this machine's own address is, as AWS sees it: "203.0.113.7/32". Raises LabError."""
+        if self._url:
+            return "127.0.0.1/32"
+        try:
+            with urllib.request.urlopen(ADDRESS_SERVICE, timeout=10) as answer:
+                return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
+        except (OSError, HTTPException, ValueError) as problem:  # a hotel's log-in page is no address either
+            raise LabError(
+                f"lab.toml: network.ssh_from: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
+                'write the networks that ssh may come from: ssh_from = ["203.0.113.0/24"]'
+            ) from problem

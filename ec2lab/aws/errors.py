@@ -1,0 +1,191 @@
+"""AWS's and botocore's errors as lines that a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    ParamValidationError,
+)
+from botocore.parsers import ResponseParserError
+
+from ec2lab import clock
+from ec2lab.aws.error_codes import ApiError, ErrorCategory, classify
+from ec2lab.errors import LabError
+from ec2lab.printable import shortened
+from ec2lab.registry.evidence import NEVER_SENT
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+NOT_ALLOWED = (
+    "docs/iam-policy.json lists what the lab's role or user must be allowed, "
+    "docs/iam-policy-data.json what making and copying data sets takes"
+)
+PROFILE = "ec2_lab_profile"
+"""Where an error's metadata say by which profile its call was made (aws/clients.py)."""
+OVER = "the session is over: log in again (`aws sso login{profile}`), or set fresh keys in the environment"
+REMEDIES = {
+    "UnauthorizedOperation": NOT_ALLOWED,
+    "AccessDenied": NOT_ALLOWED,
+    "AccessDeniedException": NOT_ALLOWED,
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody who may must once run "
+    "`aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`",
+    "AuthFailure": "the credentials are not valid in this region, or this machine's clock is wrong",
+    "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",
+    "SignatureDoesNotMatch": "the secret key is not the access key's, or this machine's clock is wrong",
+    "RequestExpired": "this machine's clock is wrong, or the session is over: log in again",
+    "ExpiredToken": OVER,
+    "ExpiredTokenException": OVER,
+    "OptInRequired": "the account has not opted in to this region: do so in AWS, or leave it out of regions",
+    "Client.InternalError": "mostly a KMS key that EC2 may not use: see to the policy and state of the key of the "
+    "data's snapshot, and of the account's default key for EBS",
+    "Blocked": "AWS has blocked the account: see AWS Support",
+    "PendingVerification": "AWS is still verifying the account for this region: wait, or leave it out of regions",
+    "VPCIdNotSpecified": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
+    "DefaultVpcDoesNotExist": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
+}
+"""What mends a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
+
+NOT_REACHED = "is this machine online, and the region's name right?"
+CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
+"""Codes behind which a wrong clock may be; AWS bears five minutes."""
+NOTICEABLE = 60
+"""Seconds."""
+
+
+AwsError = ClientError | BotoCoreError | ResponseParserError
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+"""What a call to AWS raises: its refusals, the network's failures, and a response that is torn."""
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Turn an error of AWS or botocore that nobody handled into a LabError of one line."""
+    try:
+        yield
+    except ParamValidationError:
+        raise  # a bug of ours, not the user's
+    except AWS_ERRORS as problem:
+        raise LabError(_in_words(problem)) from problem
+
+
+def _in_words(problem: AwsError, *, place: bool = True) -> str:
+    if isinstance(problem, ClientError):
+        return described(problem, place=place)
+    return f"AWS: {described(problem, place=place)}"
+
+
+def reason(problem: Exception) -> str:
+    """Return what went wrong with a query, without its region: for a line that begins with that."""
+    return _in_words(problem, place=False) if isinstance(problem, AWS_ERRORS) else str(problem)
+
+
+STATUS = "HTTPStatusCode"
+GLOBAL = ("iam",)
+"""Services that are the same in all regions."""
+REGION, SERVICE, OPERATION = "ec2_lab_region", "ec2_lab_service", "ec2_lab_operation"
+"""Attributes by which an exception carries where it is from; a ClientError has them in its ResponseMetadata."""
+
+
+def carry_regions(session: Session) -> None:
+    """Let every error of the session's clients carry its region and operation; botocore's own do not."""
+    events = session.get_component("event_emitter")
+    events.register_first("after-call", _name_origin)
+    events.register_first("after-call-error", _name_origin_of_failure)
+
+
+def _name_origin(parsed: Any, model: Any, context: dict[str, Any], http_response: Any, **_: Any) -> None:
+    if http_response.status_code >= 300 and isinstance(parsed, dict):  # noqa: PLR2004
+        service = model.service_model.service_name
+        parsed.setdefault("ResponseMetadata", {}).update(_origin(service, model.name, context))
+
+
+def _name_origin_of_failure(event_name: str, exception: Exception, context: dict[str, Any], **_: Any) -> None:
+    service, operation = event_name.split(".")[1:]
+    for key, value in _origin(service, operation, context).items():
+        setattr(exception, key, value)
+
+
+def _origin(service: str, operation: str, context: dict[str, Any]) -> dict[str, str]:
+    region = "" if service in GLOBAL else str(context.get("client_region") or "")
+    return {REGION: region, SERVICE: service, OPERATION: operation}
+
+
+def api_error(problem: AwsError, *, market: str = "", instance_type: str = "") -> ApiError:
+    """Return the error that an exception of a call stands for. Errors from before anything is sent are raised."""
+    if isinstance(problem, ParamValidationError) or type(problem).__name__ in NEVER_SENT:
+        raise problem
+    metadata: dict[str, Any]
+    if isinstance(problem, ClientError):
+        said, metadata = problem.response.get("Error", {}), dict(problem.response.get("ResponseMetadata", {}))
+        code, message, status = str(said.get("Code", "Unknown")), str(said.get("Message", "")), metadata.get(STATUS)
+        operation = problem.operation_name
+    else:
+        metadata = {name: getattr(problem, name, "") for name in (REGION, SERVICE)}
+        code, message, status = type(problem).__name__, _first_line(problem), None
+        operation = getattr(problem, OPERATION, "")
+    service = f"{metadata[SERVICE]}:" if metadata.get(SERVICE) else ""
+    return ApiError(
+        code, message, status, region=metadata.get(REGION, ""), operation=f"{service}{operation}",
+        market=market, instance_type=instance_type,
+    )  # fmt: skip
+
+
+def described(problem: AwsError, *, place: bool = True) -> str:
+    """Return `RunInstances in us-east-1: AuthFailure: message (remedy)`; without `place`, not where."""
+    if not isinstance(problem, ClientError):
+        remedy = f"; {NOT_REACHED}" if isinstance(problem, EndpointConnectionError) else ""
+        return f"{_where(problem, place=place)}{_first_line(problem)}{remedy}"
+    error, metadata = problem.response.get("Error", {}), dict[str, Any](problem.response.get("ResponseMetadata", {}))
+    region, profile = metadata.get(REGION), metadata.get(PROFILE)
+    where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
+    told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
+    return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
+
+
+def _first_line(problem: Exception) -> str:
+    """Return what botocore says; behind a colon it quotes, in more lines, the response that it could not read."""
+    return shortened(str(problem).partition("\n")[0].rstrip(" :"))
+
+
+def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
+    """Return in front of what goes wrong on the wire where it does; nothing where it does before."""
+    operation, region = getattr(problem, OPERATION, ""), getattr(problem, REGION, "")
+    return f"{operation}{f' in {region}' if region and place else ''}: " if operation else ""
+
+
+def _by_the_clock(refusal: ClientError) -> str:
+    """Return how far this machine's clock is off, by the date of AWS's answer."""
+    date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not date:
+        return ""
+    seconds = round(clock.now().timestamp() - parsedate_to_datetime(date).timestamp())
+    if abs(seconds) < NOTICEABLE:
+        return ""
+    return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
+
+
+def in_one_line(code: str, message: str, profile: str | None = None) -> str:
+    """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has, and however long it is.
+
+    Where the response has no error code, botocore puts the HTTP status in its place.
+    """
+    if not message and code.isdigit():
+        return f"HTTP {code}, with neither an error code nor a message"
+    remedy = remedy_of(code, message, profile)
+    said = shortened(" ".join(f"{code}: {message}".split()))
+    return f"{said} ({remedy})" if remedy else said
+
+
+def remedy_of(code: str, message: str, profile: str | None = None) -> str:
+    """Return what mends an error; nothing where that is not known, or its message says it."""
+    needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
+    named = f" --profile {profile}" if profile else ""
+    return "" if needs_subscription else REMEDIES.get(code, "").format(profile=named)

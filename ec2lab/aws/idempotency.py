@@ -1,0 +1,100 @@
+"""Calls without a client token (CreateSnapshot, say): what an earlier attempt may have made is looked for first.
+
+Such a call is sent by a client that never repeats it by itself: a repetition could make a second thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from ec2lab.aws.error_codes import WAITING_HELPS, ApiError, ErrorCategory
+from ec2lab.aws.errors import AWS_ERRORS, api_error
+from ec2lab.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.registry.evidence import Says, token_of, what_it_says
+from ec2lab.registry.live_resources import POLL, is_young
+from ec2lab.registry.record import Event, Record
+from ec2lab.session import Session
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
+UNCLEAR_TRIES = 8
+
+T = TypeVar("T")
+
+
+def made_once(
+    session: Session,
+    attempt: tuple[str, str, Mapping[str, str]],
+    find: Callable[[], T | None],
+    make: Callable[[], T],
+    waits: Callable[[ApiError], None],
+) -> tuple[T, bool]:
+    """Return what `find` finds, or else what `make` makes, and whether it was made now.
+
+    `attempt` is the call's operation, region, and the tags that tell what it makes. While AWS says `too many at once`,
+    `waits` hears it and the call is made again later; an answer that was lost is settled by looking. Raises ClientError
+    on any other refusal, LabError where it stays unclear.
+    """
+    unclear = 0
+    for pause in growing(FIRST_PAUSE, LONGEST_PAUSE):
+        _wait_for_earlier(session, *attempt)
+        if (there := find()) is not None:
+            return there, False
+        try:
+            return make(), True
+        except AWS_ERRORS as problem:
+            refusal = api_error(problem)
+            if refusal.category is ErrorCategory.AMBIGUOUS:
+                unclear += 1
+            elif refusal.category not in WAITING_HELPS:
+                raise
+            if unclear >= UNCLEAR_TRIES:
+                raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
+        waits(refusal)
+        session.pause(pause)
+    raise AssertionError("pauses never end")
+
+
+def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mapping[str, str]) -> None:
+    """Wait until what an earlier attempt may have made can be seen in AWS, or is too long ago.
+
+    AWS may take some seconds to show what it has made. As long as this registry has an intent of the same operation,
+    region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
+    """
+    for intent in attempts(session.records_here(tags.get(EXPERIMENT)), operation, region, tags):
+        while is_young(session, intent.time) and not _shown(session, intent):
+            session.pause(POLL)
+
+
+def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
+    """Return the intents whose call may have made something that carries `tags`: all but those surely refused."""
+    asked = attempts_at(records, lambda record: (record.operation, record.region) == (operation, region))
+    return [record for record in asked if any(tags.items() <= put.items() for put in tags_put(record.request or {}))]
+
+
+def attempts_at(records: Iterable[Record], what: Callable[[Record], bool]) -> list[Record]:
+    """Return the intents of some calls, but for those that were surely refused or are known to have failed."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.event is Event.INTENT and what(record):
+            found[record.id] = record
+        elif record.of in found and what_it_says(record) in (Says.NOTHING_MADE, Says.NOT_NOW):
+            del found[record.of]
+    return list(found.values())
+
+
+def tags_put(request: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the tags that a call's request puts on each thing that it makes."""
+    asked = [specification["ResourceType"] for specification in request.get("TagSpecifications", ())]
+    return [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
+
+
+def _shown(session: Session, intent: Record) -> bool:
+    return any(
+        kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
+        for kind in session.kinds.values()
+        if intent.operation in kind.created_by
+    )

@@ -1,0 +1,166 @@
+"""Who AWS says asks, and how far its clock and this machine's are apart."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from botocore.utils import JSONFileCache, SSOTokenLoader
+
+from ec2lab import clock
+from ec2lab.aws.credentials import UNREACHED, CredentialsProblem
+from ec2lab.aws.error_codes import EVERYWHERE
+from ec2lab.aws.errors import in_words
+from ec2lab.aws.region_queries import NoResponse, in_time
+from ec2lab.errors import LabError
+from ec2lab.registry.account import Account
+
+if TYPE_CHECKING:
+    import boto3
+
+    from ec2lab.aws.cloud import Cloud
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom this lab's calls are made as."""
+
+    arn: str = ""
+    account: str = ""
+    region: str = ""
+    """Where that was asked."""
+    skew: float | None = None
+    """Seconds by which this machine's clock is ahead of AWS's; None where AWS did not answer."""
+    problem: str = ""
+    """Why AWS does not know who asks; empty where it does."""
+    code: str = ""
+    """AWS's own word for that, where it was AWS that said no."""
+    remedy: str = ""
+    """What mends that, where it is known."""
+    unreached: bool = False
+    """Whether no answer came, or none that was whole."""
+
+    @property
+    def may_be_known_elsewhere(self) -> bool:
+        """Whether another region may say who asks, where one did not: wrong keys and clocks are wrong everywhere."""
+        return self.unreached or (self.code != "" and self.code not in EVERYWHERE)
+
+    @property
+    def whose(self) -> Account:
+        """The account, with the partition that the ARN is of. Raises LabError where AWS did not tell."""
+        if self.problem:
+            known = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+            raise LabError(known if self.remedy else f"which account these credentials are of is not known: {known}")
+        return Account(self.arn.split(":")[1], self.account)
+
+    @property
+    def name(self) -> str:
+        """What CloudTrail calls who asks: a user's name, or that of a role's session
+        (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html).
+        """  # noqa: D205
+        return re.split(r"[/:]", self.arn)[-1]
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the account's root user
+        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html).
+        """  # noqa: D205
+        return self.arn.endswith(":root")
+
+    @property
+    def role(self) -> str | None:
+        """The name of the role that is assumed, if one is."""
+        found = re.search(r":assumed-role/([^/]+)/", self.arn)
+        return found[1] if found else None
+
+
+def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
+    """Ask AWS who asks, in the first of some regions that knows; what goes wrong is part of the answer."""
+    asked = None
+    for region in regions:
+        found = _asked(cloud, region)
+        asked = asked or found
+        if not found.may_be_known_elsewhere:
+            return found
+    return asked or Caller()
+
+
+def without_credentials(problem: LabError) -> Caller:
+    """Return whom calls are made as where none can be made."""
+    if isinstance(problem, CredentialsProblem):
+        return Caller(problem=problem.what, remedy=problem.remedy)
+    return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, (*UNREACHED, ResponseParserError)))
+
+
+def _asked(cloud: Cloud, region: str) -> Caller:
+    before = clock.now().timestamp()
+    try:
+        cloud.expect_credentials()
+        with in_words():
+            answer = in_time(cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity, cloud.region_timeout)
+    except NoResponse as silent:
+        return Caller(region=region, problem=f"GetCallerIdentity in {region}: {silent}", unreached=True)
+    except LabError as problem:
+        cause = problem.__cause__
+        if isinstance(cause, ClientError) and not isinstance(problem, CredentialsProblem):
+            code = cause.response["Error"].get("Code", "")
+            return Caller(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
+        return replace(without_credentials(problem), region=region)
+    return Caller(answer["Arn"], answer["Account"], region, _skew(answer, before))
+
+
+def _skew(answer: Any, before: float) -> float | None:
+    """Compare the Date of an answer, whose seconds have no fractions, with the middle of the time that it took."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not date:
+        return None
+    return (before + clock.now().timestamp()) / 2 - (parsedate_to_datetime(date).timestamp() + 0.5)
+
+
+SSO_CACHE = "~/.aws/sso/cache"
+"""Where `aws sso login` leaves its token, and botocore looks for it."""
+ENVIRONMENT_END = "AWS_CREDENTIAL_EXPIRATION"
+"""Set by those who hand credentials over in the environment, and heeded by botocore."""
+
+
+def end_of_credentials(session: boto3.Session) -> datetime | None:
+    """Return when a session's credentials end; None where they renew themselves, never end, or do not say.
+
+    Those of a role are renewed for as long as what it is assumed by is valid: with IAM Identity Center that is the
+    token of `aws sso login`, unless that too is renewed.
+    """
+    credentials = session.get_credentials()
+    method = credentials.method if credentials else ""
+    if method == "env":
+        return _moment(os.environ.get(ENVIRONMENT_END))
+    config: Mapping[str, Any] = session._session.get_scoped_config()  # noqa: SLF001 - boto3 has no public way to it
+    return _moment(_token(config).get("expiresAt")) if str(method).startswith("sso") else None
+
+
+def _token(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the token of `aws sso login` of a profile; nothing where there is none, or where it is renewed."""
+    named = config.get("sso_session")
+    load = SSOTokenLoader(JSONFileCache(str(Path(SSO_CACHE).expanduser())))
+    try:
+        token: Mapping[str, Any] = load(config.get("sso_start_url", ""), session_name=named)
+    except BotoCoreError:
+        return {}
+    return {} if token.get("refreshToken") else token
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -1,0 +1,240 @@
+"""Queries to several regions side by side: one that is denied, torn or silent hides no other.
+
+Each query has a deadline from when it is sent. After it the command goes on without that region, and names it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore, Thread
+from typing import Generic, TypeVar
+
+from botocore.exceptions import ParamValidationError
+
+from ec2lab import clock
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.errors import LabError
+
+Found = TypeVar("Found")
+Query = Callable[[], Found]
+Key = tuple[str, str]
+"""A region, and what is asked of it."""
+TICK = 1.0
+"""Seconds between looks at the clock, and until a person is told what is awaited."""
+LEFT_ALONE = 30.0
+"""Seconds for which a region that did not respond is not asked again: a command has several questions."""
+CONCURRENCY = 16
+"""Queries of one command under way at once, those given up not counted; EC2's own buckets refill at 20 a second and
+more (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+
+
+class NoResponse(LabError):
+    """AWS did not respond in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something that a command does without, and why it could not be told."""
+
+    what: str
+    region: str
+    why: str
+
+
+@dataclass(slots=True)
+class Responses(Generic[Found]):
+    """What the regions told, and for those that did not, why."""
+
+    found: dict[Key, Found] = field(default_factory=dict)
+    failures: dict[Key, Exception] = field(default_factory=dict)
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """By region, why it could not be seen, or not whole."""
+        told: dict[str, str] = {}
+        for (region, _), problem in self.failures.items():
+            told.setdefault(region, reason(problem))
+        return told
+
+
+def not_seen(unseen: Mapping[str, str]) -> list[str]:
+    """Return a sentence on each reason why regions could not be seen, which those that have it share."""
+    regions: dict[str, list[str]] = {}
+    for region, why in unseen.items():
+        regions.setdefault(why, []).append(region)
+    return [f"{', '.join(some)}: not seen: {why}" for why, some in regions.items()]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A query under way."""
+
+    key: Key
+    left: float
+    """Seconds until its deadline."""
+
+
+class RegionQueries:
+    """Sends queries for one command, which may do so from several threads."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self.has_given_up = False
+        """Whether a query was given up, and may still be under way."""
+        self._silent: dict[str, tuple[Exception, float]] = {}
+        """The regions that did not respond, and when that was clear."""
+        self._slots = BoundedSemaphore(CONCURRENCY)
+
+    def run(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
+        """Return all responses that arrive in time. Errors that are neither AWS's nor the network's are raised."""
+        responses: Responses[Found] = Responses(failures=self._left_alone(queries))
+        waiting = deque(key for key in _by_turns(queries) if key not in responses.failures)
+        sent: dict[Future[Found], _Sent] = {}
+        with waiting_line() as show:
+            try:
+                while waiting or sent:
+                    while waiting and self._slots.acquire(blocking=not sent):
+                        key = waiting.popleft()
+                        sent[begin(queries[key])] = _Sent(key, self.timeout)
+                    waited = clock.wait_for(list(sent), min(TICK, *(one.left for one in sent.values())))
+                    for future, one in list(sent.items()):
+                        one.left = max(0.0, one.left - waited)
+                        if future.done() or not one.left:
+                            del sent[future]
+                            self._slots.release()
+                            self._take(future, one.key, responses)
+                    waiting = deque(_still_asked(waiting, responses))
+                    show(sorted({one.key[0] for one in sent.values()}))
+            finally:
+                for _ in sent:
+                    self._slots.release()
+        found, failures = responses.found, responses.failures
+        responses.found = {key: found[key] for key in queries if key in found}
+        responses.failures = {key: failures[key] for key in queries if key in failures}
+        return responses
+
+    def _take(self, future: Future[Found], key: Key, responses: Responses[Found]) -> None:
+        try:
+            responses.found[key] = _result(future, self.timeout)
+        except ParamValidationError:
+            raise  # a bug of ours
+        except (*AWS_ERRORS, LabError) as problem:
+            responses.failures[key] = problem
+            if isinstance(problem, NoResponse):
+                self.has_given_up = True
+                self._silent[key[0]] = (problem, clock.monotonic())
+
+    def _left_alone(self, queries: Iterable[Key]) -> dict[Key, Exception]:
+        """Return why nothing is asked now of regions that did not respond a moment ago."""
+        now = clock.monotonic()
+        silent = {region: why for region, (why, since) in list(self._silent.items()) if now - since < LEFT_ALONE}
+        return {key: silent[key[0]] for key in queries if key[0] in silent}
+
+    def run_one(self, query: Query[Found]) -> Found:
+        """Return the response to one query. Raises NoResponse, or what the query raises."""
+        try:
+            return in_time(query, self.timeout)
+        except NoResponse:
+            self.has_given_up = True
+            raise
+
+
+def in_time(query: Query[Found], seconds: float) -> Found:
+    """Return the response to one query. Raises NoResponse where none arrives in time, else what the query raises."""
+    future, left = begin(query), seconds
+    while not future.done() and left > 0:
+        left -= clock.wait_for([future], min(TICK, left))
+    return _result(future, seconds)
+
+
+def begin(query: Query[Found]) -> Future[Found]:
+    """Make a call in a daemon thread, for the caller's experiment: no process waits at its end for one that hangs."""
+    future: Future[Found] = Future()
+    context = copy_context()
+
+    def call() -> None:
+        try:
+            found = context.run(query)
+        except BaseException as problem:  # noqa: BLE001 - raised where the response is taken
+            future.set_exception(problem)
+        else:
+            future.set_result(found)
+
+    Thread(target=call, daemon=True).start()
+    return future
+
+
+def awaited(asked: Mapping[Key, Future[Found]]) -> dict[Key, Found]:
+    """Return all responses, however long they take; a terminal is told whose are awaited. Raises the first failure."""
+    found: dict[Key, Found] = {}
+    pending = dict(asked)
+    with waiting_line() as show:
+        while pending:
+            clock.wait_for(list(pending.values()), TICK)
+            show(sorted({region for region, _ in pending}))
+            done = [key for key, one in pending.items() if one.done()]
+            found |= {key: pending.pop(key).result() for key in done}
+    return {key: found[key] for key in asked}
+
+
+@contextmanager
+def waiting_line() -> Iterator[Callable[[list[str]], None]]:
+    """Give what shows on a terminal, from the second tick on, which regions are awaited; the line goes away after."""
+    began, shown = clock.monotonic(), False
+
+    def show(regions: list[str]) -> None:
+        nonlocal shown
+        seconds = clock.monotonic() - began
+        if regions and seconds >= TICK and _is_terminal():
+            shown = True
+            _write(f"\r  waiting for {', '.join(regions)} ({seconds:.0f} s)\033[K")
+
+    try:
+        yield show
+    finally:
+        if shown:
+            _write("\r\033[K")
+
+
+def _result(future: Future[Found], seconds: float) -> Found:
+    if not future.done():
+        raise NoResponse(f"no response within {seconds:g} s (lab.toml: region_timeout)")
+    return future.result()
+
+
+def _by_turns(queries: Iterable[Key]) -> Iterator[Key]:
+    """Yield the first query of each region, then the second of each: a silent region is known before it holds many."""
+    regions: dict[str, list[Key]] = {}
+    for key in queries:
+        regions.setdefault(key[0], []).append(key)
+    for turn in range(max(map(len, regions.values()), default=0)):
+        yield from (keys[turn] for keys in regions.values() if turn < len(keys))
+
+
+def _still_asked(waiting: Iterable[Key], responses: Responses[Found]) -> Iterator[Key]:
+    """Yield what is still to be asked: nothing more of regions that do not respond."""
+    silent = {key[0]: why for key, why in responses.failures.items() if isinstance(why, NoResponse)}
+    for key in waiting:
+        if key[0] in silent:
+            responses.failures[key] = silent[key[0]]
+        else:
+            yield key
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):  # the terminal may be gone: there is nobody to show it to
+        os.write(sys.stderr.fileno(), text.encode())

@@ -1,0 +1,114 @@
+"""The forms that the values of the lab's own tags have. Anybody who may tag can write anything into them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ec2lab.config.fields import duration
+from ec2lab.names import NAME
+
+NEVER = "never"
+KEEP = "keep"
+"""What becomes of a volume whose tag can't be read: a volume too many costs, one too few is a loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the value of one tag must be."""
+
+    what: str
+    is_met: Callable[[str], bool]
+    absent: bool = False
+    """Whether a tag with another value counts as not there. Those by which something is spared must count."""
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedTag:
+    """A tag of the lab's whose value is none that the lab writes."""
+
+    key: str
+    value: str
+    what: str
+    """What its value should be."""
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value!r} is not {self.what}"
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    return lambda value: re.fullmatch(pattern, value) is not None
+
+
+def _bears(read: Callable[[str], object]) -> Callable[[str], bool]:
+    def is_read(value: str) -> bool:
+        try:
+            read(value)
+        except ValueError:
+            return False
+        return True
+
+    return is_read
+
+
+def is_moment(value: str) -> bool:
+    """Say whether a text is an RFC 3339 time, with its offset, of a year that can be reckoned with."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and 2000 <= moment.year < 2200  # noqa: PLR2004
+
+
+_is_length, _is_day = _bears(duration), _bears(date.fromisoformat)
+SAVED = "saved"
+"""On a snapshot: that it was made at a teardown, of a file system that nobody writes to any more."""
+
+
+def _is_end(value: str) -> bool:
+    found = re.fullmatch(rf"{SAVED}|keep( (\S+)( .*)?)?|snapshot {NAME}( \S{{1,64}})?", value)
+    return found is not None and (found[2] is None or _is_length(found[2]))
+
+
+FORMS: Mapping[str, Form] = {
+    "lab:experiment": Form("an experiment's name", _matches(r"[a-z0-9][a-z0-9_-]{0,127}"), absent=True),
+    "lab:ends": Form('a time (RFC 3339) or "never"', lambda value: value == NEVER or is_moment(value), absent=True),
+    "lab:ttl": Form('a length ("6h")', _is_length, absent=True),
+    "lab:idle": Form('a length ("30m")', _is_length, absent=True),
+    "lab:made": Form("a time (RFC 3339)", is_moment, absent=True),
+    "lab:kept": Form('a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])),
+    "lab:kept-until": Form("a day", _is_day),
+    "lab:at-teardown": Form('"keep" or "snapshot" and a data set', _is_end),
+    "lab:dataset": Form("a data set's name", _matches(NAME)),
+    "lab:bytes": Form("a number", _matches(r"[0-9]{1,20}"), absent=True),
+    "lab:parent": Form("a snapshot's id", _matches(r"snap-[0-9a-f]{8,32}"), absent=True),
+    "lab:uuid": Form("a file system's UUID", _matches(r"[0-9A-Fa-f-]{4,36}"), absent=True),
+    "lab:layout": Form("what a file system lies on, where that is no disk", _matches("parts"), absent=True),
+    "lab:filesystem": Form("a file system's type", _matches(r"[a-z0-9]{1,16}"), absent=True),
+    "lab:machine": Form("an instance's id", _matches(r"i-[0-9a-z]+")),
+}
+
+
+def form_of(key: str) -> Form | None:
+    """Return the form of a tag's value; lab:at-teardown:sdf, formerly lab:at-teardown/dev/sdf, speaks of one device."""
+    return FORMS.get(":".join(key.partition("/")[0].split(":")[:2]))
+
+
+def is_absent(key: str, value: str) -> bool:
+    """Say whether a tag counts as not there, because nobody could read it."""
+    form = form_of(key) if key.startswith("lab:") else None
+    return form is not None and form.absent and not form.is_met(value)
+
+
+def malformed(tags: Iterable[Mapping[str, str]] | None) -> list[MalformedTag]:
+    """Return which of AWS's list of tags are the lab's, and have a value that the lab does not write."""
+    named = [(tag.get("Key", ""), tag.get("Value", "")) for tag in tags or ()]
+    forms = [(key, value, form) for key, value in named if (form := form_of(key))]
+    return [MalformedTag(key, value, form.what) for key, value, form in forms if not form.is_met(value)]
+
+
+def end_in(value: str) -> str:
+    """Return what lab:at-teardown says of a volume; of one that says what no volume is told, that it is kept."""
+    return value if value != SAVED and FORMS["lab:at-teardown"].is_met(value) else KEEP

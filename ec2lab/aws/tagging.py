@@ -1,0 +1,65 @@
+"""Whose a resource is, put on as tags by the very call that creates it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.aws.tags import (
+    BY,
+    DATASET,
+    DIRECT,
+    EXPERIMENT,
+    RECORD,
+    REGISTRY,
+    SHARED,
+    TagLimits,
+    as_tags,
+    checked,
+    requested_tags,
+)
+from ec2lab.context import current_experiment
+from ec2lab.registry.record import person
+from ec2lab.resources.base import Kind
+
+IN_IAM = ("role", "instance-profile")
+REFUSED = r"[^\w +\-=.:/@]"
+"""What some services do not take in a tag's value
+(https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html)."""
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """Adds the lab's tags to every resource that a call creates, whichever script makes the call."""
+
+    kinds: Iterable[Kind]
+    team: Mapping[str, str]
+    """The tags of lab.toml."""
+    registry: Callable[[], str]
+    """Returns the id of the registry that the call is written into."""
+
+    def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
+        """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
+        types = dict.fromkeys(t for kind in self.kinds for t in kind.tagged_at_creation(operation, request))
+        given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
+        limits = DIRECT if operation == "StartSnapshot" else TagLimits()
+        tags = {t: self._tags(requested_tags(request, t), record_id) for t in dict.fromkeys([*given, *types])}
+        return [
+            {"ResourceType": t, "Tags": as_tags(checked(_as_iam_takes(some) if t in IN_IAM else some, limits))}
+            for t, some in tags.items()
+        ]
+
+    def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
+        whose = {RECORD: record_id, REGISTRY: self.registry()}
+        ours = {BY: re.sub(REFUSED, "_", person())[:256]}
+        # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
+        if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
+            ours |= {"Name": experiment, EXPERIMENT: experiment}
+        return {**self.team, **ours, **given, **whose}
+
+
+def _as_iam_takes(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags without characters that IAM does not take: the team's tags in lab.toml are EC2's first."""
+    return {re.sub(REFUSED, "_", key): re.sub(REFUSED, "_", value) for key, value in tags.items()}

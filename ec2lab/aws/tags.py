@@ -1,0 +1,128 @@
+"""Tags as AWS takes them, and those by which the lab knows its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ec2lab.aws.tag_forms import is_absent
+from ec2lab.errors import LabError
+
+EXPERIMENT = "lab:experiment"
+RECORD = "lab:record"
+REGISTRY = "lab:registry"
+"""Which registry asked for it, by the registry's own id."""
+BY = "lab:by"
+"""Who asked for it: user@host."""
+SHARED = "lab:shared"
+"""On what belongs to the whole lab and outlives experiments, such as a region's security group."""
+DATASET = "lab:dataset"
+VERSION = "lab:version"
+AT_TEARDOWN = "lab:at-teardown"
+"""On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
+of. On an instance the same for each of its volumes, with the device after the key: lab:at-teardown:sdf. Where instances
+may read their tags, no key can have a `/` or a space in it
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
+KEPT = "lab:kept"
+"""On a volume that outlives its machine: since when, and after whose teardown."""
+KEPT_UNTIL, KEPT_BECAUSE = "lab:kept-until", "lab:kept-because"
+"""On such a volume: the last day on which that is no complaint, and why it was kept."""
+MOUNTED, MACHINE = "lab:mount", "lab:machine"
+"""On a volume that was made for a machine that ran already: where it is mounted, and on which."""
+TTL, IDLE = "lab:ttl", "lab:idle"
+"""On an instance: how long it lives from its launch, and how long it may be idle. Lengths and no moments, as a request
+that is repeated must be the same."""
+ENDS = "lab:ends"
+"""On an instance whose end was set anew: the moment (RFC 3339), or "never"."""
+DATA = "lab:data"
+"""On an instance: which data sets are on it, for people who look at it in the AWS console."""
+
+ALONE = ("role", "instance-profile", "snapshot")
+"""What is made by calls that take its tags without TagSpecifications: IAM's, and StartSnapshot."""
+
+Tags = list[dict[str, str]]
+DEV = "/dev/"
+
+
+def of_device(key: str, device: str) -> str:
+    """Return the key of a tag that speaks of one device of an instance: lab:at-teardown:sdf."""
+    return f"{key}:{device.removeprefix(DEV)}"
+
+
+def device_in(tag: str, key: str) -> str | None:
+    """Return which device a tag of an instance speaks of; None where it is another tag.
+
+    Instances launched by earlier versions have the device's whole path after the key: lab:at-teardown/dev/sdf.
+    """
+    return next((DEV + tag.removeprefix(start) for start in (f"{key}:", key + DEV) if tag.startswith(start)), None)
+
+
+def as_tags(tags: Mapping[str, str]) -> Tags:
+    """Return tags in the form that AWS wants them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+    """Return AWS's list of tags as a dictionary, without those of the lab's whose value nobody could read."""
+    named = ((tag["Key"], tag.get("Value", "")) for tag in tags or ())
+    return {key: value for key, value in named if not is_absent(key, value)}
+
+
+def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[dict[str, Any]]:
+    """Return TagSpecifications that put the same tags on each type of resource that a call creates."""
+    return [{"ResourceType": resource_type, "Tags": as_tags(tags)} for resource_type in resource_types]
+
+
+def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
+    """Return the tags that a call's request puts on `resource_type`; some put theirs on the one thing they make."""
+    found = tag_map(request["Tags"]) if resource_type in ALONE and "Tags" in request else {}
+    for specification in request.get("TagSpecifications", ()):
+        if specification.get("ResourceType") == resource_type:
+            found |= tag_map(specification.get("Tags"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TagLimits:
+    """How many characters a tag may have."""
+
+    key: int = 128
+    value: int = 256
+
+
+DIRECT = TagLimits(127, 255)
+"""Of the EBS direct APIs (https://docs.aws.amazon.com/ebs/latest/APIReference/API_Tag.html)."""
+
+
+def checked(tags: dict[str, str], limits: TagLimits = TagLimits()) -> dict[str, str]:
+    """Return tags that AWS will take. Raises LabError.
+
+    At most 50, keys up to 128 and values up to 256 characters, no key beginning with `aws:`
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
+    """
+    for key, value in tags.items():
+        if key.lower().startswith("aws:") or not 1 <= len(key) <= limits.key or len(value) > limits.value:
+            raise LabError(
+                f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {limits.key} characters "
+                f"that do not begin with aws:, and values of up to {limits.value} here"
+            )
+    if len(tags) > 50:  # noqa: PLR2004
+        raise LabError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")
+    return tags
+
+
+def matching(items: Iterable[Mapping[str, Any]], filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the items, with their Tags, that match all filters: `tag:KEY` by its value, `tag-key` by any key."""
+    for item in items:
+        tags = tag_map(item.get("Tags"))
+        if all(_matches(tags, wanted["Name"], wanted["Values"]) for wanted in filters):
+            yield item
+
+
+def _matches(tags: Mapping[str, str], name: str, values: Sequence[str]) -> bool:
+    if name == "tag-key":
+        return any(fnmatchcase(key, value) for key in tags for value in values)
+    key = name.removeprefix("tag:")
+    return key in tags and any(fnmatchcase(tags[key], value) for value in values)

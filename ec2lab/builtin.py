@@ -1,0 +1,77 @@
+"""The kinds, launch parts, registries and checks that come with the lab, registered as any plugin registers its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ec2lab.plugins import hookimpl
+from ec2lab.registry.backend import RegistryBackend
+from ec2lab.registry.backends import DynamoDb, File
+from ec2lab.resources.address import Address
+from ec2lab.resources.base import Kind
+from ec2lab.resources.instance import Instance
+from ec2lab.resources.instance_profile import InstanceProfile
+from ec2lab.resources.key_pair import KeyPair
+from ec2lab.resources.placement_group import PlacementGroup
+from ec2lab.resources.role import Role
+from ec2lab.resources.security_group import SecurityGroup
+from ec2lab.resources.snapshot import Snapshot
+from ec2lab.resources.volume import Volume
+
+if TYPE_CHECKING:
+    from ec2lab.doctor.check import Check
+    from ec2lab.launch.part import LaunchPart
+
+
+@hookimpl
+def lab_kinds() -> list[Kind]:
+    """Return the built-in kinds."""
+    return [
+        Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
+        InstanceProfile(), Role(),
+    ]  # fmt: skip
+
+
+@hookimpl
+def lab_launch_parts() -> list[LaunchPart]:
+    """Return the built-in launch parts, which launches alone load."""
+    from ec2lab.launch.parts.command import Command
+    from ec2lab.launch.parts.idle import Idle
+    from ec2lab.launch.parts.image import MachineImage
+    from ec2lab.launch.parts.machine import Machine
+    from ec2lab.launch.parts.members import Members
+    from ec2lab.launch.parts.network import LabNetwork
+    from ec2lab.launch.parts.nodes import Nodes
+    from ec2lab.launch.parts.time_to_live import TimeToLive
+    from ec2lab.launch.parts.volumes import Volumes
+
+    return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
+
+
+@hookimpl
+def lab_registry_backends() -> list[RegistryBackend]:
+    """Return the built-in places for a registry."""
+    return [File(), DynamoDb()]
+
+
+@hookimpl
+def lab_checks() -> list[Check]:
+    """Return the built-in checks of `make doctor`, which alone loads them."""
+    from ec2lab.doctor.checks.address import Address as CallersAddress
+    from ec2lab.doctor.checks.clock import Clock
+    from ec2lab.doctor.checks.credentials import Credentials
+    from ec2lab.doctor.checks.data import DataSets
+    from ec2lab.doctor.checks.files import Files
+    from ec2lab.doctor.checks.kept import KeptVolumes
+    from ec2lab.doctor.checks.permissions import Permissions
+    from ec2lab.doctor.checks.quotas import Quotas
+    from ec2lab.doctor.checks.regions import Regions
+    from ec2lab.doctor.checks.registry import RegistryHealth
+    from ec2lab.doctor.checks.ssh import Ssh
+    from ec2lab.doctor.checks.tags import Tags
+    from ec2lab.doctor.checks.versions import Versions
+
+    return [
+        Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),
+        CallersAddress(), KeptVolumes(), Tags(), RegistryHealth(),
+    ]  # fmt: skip

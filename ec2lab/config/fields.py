@@ -1,0 +1,265 @@
+"""What values lab, experiment and member files may hold; each says what would be right."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ec2lab.login_names import LOGIN
+from ec2lab.names import NAME, NAME_RULE
+from ec2lab.regions import no_region, partitions, region_of_zone, regions
+from ec2lab.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
+
+SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
+SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
+"""Where nothing may be mounted; below those of the second kind it may."""
+
+SYSTEM_VARIABLES = {
+    "_", "DIRSTACK", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "EXPERIMENT", "FUNCNAME", "GROUPS", "HISTCMD",
+    "HOME", "HOSTNAME", "HOSTTYPE", "IFS", "LANG", "LINENO", "LOGNAME", "MACHTYPE", "OLDPWD", "OPTARG", "OPTERR",
+    "OPTIND", "OSTYPE", "PATH", "PIPESTATUS", "PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS",
+    "SHLVL", "SRANDOM", "TMPDIR", "UID", "USER",
+}  # fmt: skip
+"""What bash sets or heeds itself (bash(1), Shell Variables), and what a program takes from its account."""
+SYSTEM_PREFIXES = ("BASH", "LC_", "LD_")
+
+
+def matching(pattern: str, right: str) -> AfterValidator:
+    """Return a validator that refuses text not wholly matched by `pattern`, saying what would be right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            message = f"{text!r} is not {right}"
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def mount_point(path: str) -> str:
+    """Return a mount point in its normal form."""
+    parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
+    if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
+        message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
+        raise ValueError(message)
+    if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
+        message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
+        raise ValueError(message)
+    normal = "/" + "/".join(parts[1:])
+    if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
+        message = f'{path!r} is the system\'s own (try "/data")'
+        raise ValueError(message)
+    if re.match(r"/tmp/|/var/tmp(/|$)|/home/[^/]+/", normal):  # noqa: S108 - names, no files
+        message = f'{path!r} lies where others than root can write, and could lay a link (try "/data")'
+        raise ValueError(message)
+    return normal
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+"""Seconds."""
+LONGEST = 100_000 * UNITS["d"]
+"""Such a length and a moment of this century make a moment that can be written down."""
+MOST_DIGITS = 10
+
+
+def duration(text: Any) -> Any:
+    """Return "90s", "30m", "6h" or "2d" as a timedelta."""
+    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
+        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
+        raise ValueError(message)
+    seconds = int(found[1]) * UNITS[found[2]] if len(found[1]) <= MOST_DIGITS else LONGEST + 1
+    if seconds > LONGEST:
+        message = f"{text!r} is longer than time is counted"
+        raise ValueError(message)
+    return timedelta(seconds=seconds)
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
+    seconds = int(length.total_seconds())
+    unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
+    return f"{seconds // UNITS[unit]}{unit}"
+
+
+def networks(ssh_from: Any) -> Any:
+    """Return "auto", or a list of networks."""
+    if ssh_from == "auto":
+        return ssh_from
+    if not isinstance(ssh_from, list) or not ssh_from:
+        message = f'{ssh_from!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
+        raise ValueError(message)
+    for network in ssh_from:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as problem:
+            message = f'{problem} (try "203.0.113.7/32")'
+            raise ValueError(message) from problem
+    return ssh_from
+
+
+def parameter_name(name: str) -> str:
+    """Return the name of an environment variable that no program but the experiment's own minds."""
+    no_secret(name)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
+        message = f'{name!r} can\'t be a parameter (letters, digits and _, no digit first: "lr")'
+        raise ValueError(message)
+    if name in SYSTEM_VARIABLES or name.startswith(SYSTEM_PREFIXES):
+        message = f"{name!r} is the system's own variable; take another name"
+        raise ValueError(message)
+    if names_a_secret(name):
+        message = f"{name!r} looks like a secret: {REMEDY}; if it is none, give it another name"
+        raise ValueError(message)
+    return name
+
+
+def parameter_value(value: Any) -> Any:
+    """Return a value that an environment variable can hold."""
+    if not isinstance(value, bool | int | float | str):
+        message = f"{value!r} is neither a text, nor a number, nor true or false"
+        raise ValueError(message)  # noqa: TRY004 - pydantic makes a complaint of it
+    if isinstance(value, float) and not math.isfinite(value):
+        message = f"{value} is no number"
+        raise ValueError(message)
+    if isinstance(value, str) and no_secret(value) and ("\0" in value or "\n" in value):
+        message = f"{value!r} has characters that a parameter may not have (no line breaks)"
+        raise ValueError(message)
+    return value
+
+
+def no_secret(text: str) -> str:
+    """Return a text that is written down and shown, unless it holds a secret, which no complaint repeats."""
+    if kind := secret_in(text):
+        message = f"holds {kind}: {REMEDY}"
+        raise ValueError(message)
+    return text
+
+
+def command_without_secrets(command: str) -> str:
+    """Return a command, unless a secret stands in it."""
+    if kind := secret_in_command(command):
+        message = f"holds {kind}: {REMEDY}"
+        raise ValueError(message)
+    return command
+
+
+def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
+    """Return tags, which everybody in the account can read, unless one is a secret."""
+    for key, value in tags.items():
+        if names_a_secret(key) or secret_in(value):
+            message = f"{key!r} looks like a secret, and everybody in the account can read tags; leave it out"
+            raise ValueError(message)
+    return tags
+
+
+def region(name: str) -> str:
+    """Return the name of a region."""
+    if name not in regions():
+        raise ValueError(no_region(name))
+    return name
+
+
+def zone(name: str) -> str:
+    """Return the name of a zone, of whichever kind: only AWS knows which there are."""
+    if region_of_zone(name) is None or not _is_word(name):
+        message = f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")'
+        raise ValueError(message)
+    return name
+
+
+def kms_key(arn: str) -> str:
+    """Return the ARN of a key."""
+    head, _, key = arn.partition(":key/")
+    match head.split(":"):
+        case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
+            if account.isdigit() and _is_word(key):
+                return arn
+    message = (
+        f'{arn!r} is not the ARN of a key (try "arn:aws:kms:us-east-1:123456789012:key/…", '
+        "as `aws kms list-keys` shows it)"
+    )
+    raise ValueError(message)
+
+
+def _is_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and len(text.split()) == 1
+
+
+Region = Annotated[str, AfterValidator(region), Field(examples=["us-east-1"])]
+Zone = Annotated[str, AfterValidator(zone), Field(examples=["us-east-1a"])]
+Subnet = Annotated[
+    str,
+    matching(r"subnet-[0-9a-z]+", 'a subnet (try "subnet-0123456789abcdef0")'),
+    Field(examples=["subnet-0123456789abcdef0"]),
+]
+InstanceType = Annotated[
+    str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
+]
+"""Which there are, AWS knows; `*` and `?` would stand for several in a filter."""
+Market = Annotated[
+    str,
+    matching(
+        r"on-demand|spot|reservation:cr-[0-9a-z]+|block:cr-[0-9a-z]+",
+        'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
+    ),
+    Field(examples=["on-demand"]),
+]
+Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
+S3Address = Annotated[
+    str,
+    matching(
+        r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?", 'a bucket (try "s3://lab-runs/speech")'
+    ),
+    Field(examples=["s3://lab-runs/speech"]),
+]
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html"""
+REASON = re.compile(r"(?! )[^\x00-\x1f\x7f\u2028\u2029]{1,120}(?<! )")
+"""It becomes a tag's value, which takes 256 characters."""
+Reason = Annotated[
+    str,
+    matching(REASON.pattern, "a reason (one line of at most 120 characters)"),
+    AfterValidator(no_secret),
+    Field(examples=["until the paper is out"]),
+]
+MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
+Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
+ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
+ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
+Command = Annotated[str, AfterValidator(command_without_secrets)]
+Tags = Annotated[dict[str, str], AfterValidator(tags_without_secrets)]
+Gib = Annotated[int, Field(ge=1, le=65536, examples=[500])]
+RegistryId = Annotated[
+    str,
+    matching(r"[0-9a-f]{32}", "the id of a registry (32 digits, as the tag lab:registry has it)"),
+    Field(examples=["3f2a1b7c9d8e4f60a1b2c3d4e5f60718"]),
+]
+KmsKey = Annotated[
+    str,
+    AfterValidator(kms_key),
+    Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
+]
+"""By its ARN: StartSnapshot takes no alias (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
+ProfileName = Annotated[
+    str,
+    matching(r"[A-Za-z0-9_+=,.@-]{1,128}", 'the name of an instance profile (try "speech-reader")'),
+    Field(examples=["speech-reader"]),
+]
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html"""
+LoginName = Annotated[str, matching(LOGIN, 'a login name (try "alice")'), Field(examples=["alice"])]
+GroupName = Annotated[str, matching(LOGIN, 'a group (try "docker")'), Field(examples=["docker"])]
+Owner = Annotated[
+    str,
+    matching(rf"(?=.)({LOGIN})?(:{LOGIN})?", 'an owner (try "alice:docker" or ":docker")'),
+    Field(examples=["alice:docker"]),
+]
+
+
+class Strict(BaseModel):
+    """A section of a file: unknown keys are refused, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

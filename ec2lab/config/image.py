@@ -1,0 +1,67 @@
+"""What a machine starts from: its image and its own disk, as a lab's or an experiment's file says it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator
+
+from ec2lab.config.fields import Gib, Region, Strict, matching
+
+DEEP_LEARNING_IMAGE = (
+    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+)
+"""The current Deep Learning base GPU image for Ubuntu, by the public parameter that AWS keeps for it
+(https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html)."""
+
+SSM = "resolve:ssm:"
+
+
+class ImageByParameter(Strict):
+    """An SSM parameter that holds an image id, resolved by EC2 itself in the region of the launch."""
+
+    parameter: str
+
+
+class ImageByRegion(Strict):
+    """An image id for each region."""
+
+    ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-z]+", 'an image id (try "ami-0123456789abcdef0")')]]
+
+
+class ImageByName(Strict):
+    """The newest image of an owner whose name matches a pattern with `*` and `?`."""
+
+    owner: Annotated[
+        str, matching(r"\d{12}|[a-z][a-z-]*", 'an owner (an account number, "self", "amazon" or another alias of AWS)')
+    ]
+    name: str
+
+
+def _image(image: Any) -> Any:
+    match image:
+        case str() if image.startswith(SSM) and len(image) > len(SSM):
+            return {"parameter": image}
+        case {"owner": _} | {"name": _}:
+            return ImageByName.model_validate(image)
+        case dict() if image and all(isinstance(value, str) for value in image.values()):
+            return ImageByRegion(ids=image)
+        case BaseModel():
+            return image
+    message = (
+        f'{image!r} is not an image (try "{SSM}/aws/service/…", '
+        '{ us-east-1 = "ami-…" } or { owner = "099720109477", name = "ubuntu/images/*" })'
+    )
+    raise ValueError(message)
+
+
+Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]
+
+
+class Root(Strict):
+    """The machine's own disk, always encrypted and deleted with the machine."""
+
+    device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
+    """The image's root device: /dev/sda1 on Ubuntu and Rocky, /dev/xvda on Debian and Amazon Linux (docs/images.md)."""
+    gib: Gib | None = None
+    """Size; the image's own when left out."""

@@ -1,0 +1,163 @@
+"""Files with public keys, as people have them: of whatever encoding, and, where one is something else, of what kind.
+
+What a file holds that is no public key is never repeated: it may be a private one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shlex
+from pathlib import Path
+
+from ec2lab.config.public_key import KEY_FIELDS, fingerprint, public_key
+from ec2lab.errors import LabError
+from ec2lab.files import exists, read_content
+from ec2lab.names import closest
+from ec2lab.secret_detection import secret_in
+
+ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""By what a file begins with, the longer first: PowerShell's > writes UTF-16, Windows' editors a mark before UTF-8."""
+STAYS = "which stays with its owner"
+SHOW_PUBLIC = "`ssh-keygen -y -f {file} > {pub}` writes its public key, KEY={pub} names that"
+FORMATS = {
+    r"-----BEGIN OPENSSH PRIVATE KEY-----": f"is a private key (OpenSSH's), {STAYS}: {SHOW_PUBLIC}",
+    r"-----BEGIN (RSA|DSA|EC) PRIVATE KEY-----": f"is a private key (PEM, PKCS #1), {STAYS}: {SHOW_PUBLIC}",
+    r"-----BEGIN PRIVATE KEY-----\s+MC4CAQAwBQYDK2Vw": (
+        f"is a private key (ed25519 as PEM, PKCS #8), {STAYS}: {SHOW_PUBLIC} (OpenSSH 9.6 or newer)"
+    ),
+    r"-----BEGIN (ENCRYPTED )?PRIVATE KEY-----": f"is a private key (PEM, PKCS #8), {STAYS}: {SHOW_PUBLIC}",
+    r"^b3BlbnNzaC1rZXktdjE": f"is a private key (OpenSSH's) without its first line, {STAYS}: {SHOW_PUBLIC}",
+    r"^PuTTY-User-Key-File-\d": (
+        f"is a PuTTY key, private part and all, {STAYS}: `puttygen {{file}} -O public-openssh -o {{pub}}` writes its "
+        "public key, KEY={pub} names that"
+    ),
+    r"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----": f"is a private key (SSH2, as of ssh.com), {STAYS}",
+    r"---- BEGIN SSH2 PUBLIC KEY ----": (
+        "is a public key in the form of SSH2 (RFC 4716, as PuTTYgen saves it): `ssh-keygen -i -f {file} > {pub}` "
+        "converts it, KEY={pub} names the result"
+    ),
+    r"-----BEGIN RSA PUBLIC KEY-----": (
+        "is a public key in the form of PEM (PKCS #1): `ssh-keygen -i -m PEM -f {file} > {pub}` converts it, "
+        "KEY={pub} names the result"
+    ),
+    r"-----BEGIN PUBLIC KEY-----\s+MCowBQYDK2Vw": (
+        "is an ed25519 key in the form of PEM (PKCS #8), which ssh-keygen does not convert; `ssh-keygen -t ed25519` "
+        "makes a pair in OpenSSH's form"
+    ),
+    r"-----BEGIN PUBLIC KEY-----": (
+        "is a public key in the form of PEM (PKCS #8): `ssh-keygen -i -m PKCS8 -f {file} > {pub}` converts it, "
+        "KEY={pub} names the result"
+    ),
+    r"-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----": (
+        "is an X.509 certificate: `openssl x509 -in {file} -noout -pubkey | ssh-keygen -i -m PKCS8 -f /dev/stdin > "
+        "{pub}` takes the key out of it, KEY={pub} names that"
+    ),
+    r"-----BEGIN PGP P(UBLIC|RIVATE) KEY BLOCK-----": (
+        "is a PGP key: `gpg --export-ssh-key KEY-ID > {pub}` writes the part of it that logs in, KEY={pub} names that"
+    ),
+    r"^age1[0-9a-z]{50,}|\bAGE-SECRET-KEY-|BEGIN AGE ENCRYPTED": (
+        "is of age, whose keys encrypt files and open no account; `ssh-keygen -t ed25519` makes one that does"
+    ),
+    r"-----BEGIN ([A-Z0-9 ]{1,40})-----": "is no public key, but a PEM file of another kind",
+    r"^\s*<(?i:!doctype|html|head|\?xml)\b": "is a web page, not a key; take the raw text",
+    r"^(\d+ )?(SHA256|MD5):\S+": "is the fingerprint of a key, not the key: the line of the .pub file is wanted",
+    r"^\d{3,5} \d{1,10} \d{100,}": (
+        "is a key of ssh's protocol 1, which nobody speaks any more; `ssh-keygen -t ed25519` makes another"
+    ),
+}
+"""What people take for a public key, by what is in it, and the way from there to one."""
+
+
+def keys_given(key: str) -> list[str]:
+    """Return the public keys that KEY names: a file's, or the one that it is. Raises LabError."""
+    is_text = "\n" in key or any(re.search(form, key) for form in FORMATS)
+    if is_text or key.strip().startswith(tuple(f"{kind} " for kind in KEY_FIELDS)):
+        return keys_in(key, "KEY")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", key):
+        shown = "…" if secret_in(key) else shlex.quote(key)
+        raise LabError(
+            f"KEY: is an address, and nothing is fetched: `curl -fsS {shown} -o keys.pub`, make sure of whose they "
+            "are, then KEY=keys.pub"
+        )
+    path = Path(key).expanduser()
+    try:
+        content = read_content(path)
+    except OSError as problem:
+        shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else str(path)  # base64 may be a private key's
+        raise LabError(f"KEY: {shown}: {_unreadable(path, problem)}") from problem
+    return keys_in(content, f"KEY: {path}", path)
+
+
+def keys_in(content: bytes | str, shown_as: str, path: Path | None = None) -> list[str]:
+    """Return the public keys in the content of a file, each once. Raises LabError, naming the line.
+
+    Empty lines and those that begin with # are passed over, as in an authorized_keys file.
+    """
+    text = content if isinstance(content, str) else _decoded(content, shown_as)
+    if not text.strip():
+        raise LabError(f"{shown_as}: is empty")
+    for form, words in FORMATS.items():
+        if re.search(form, text, re.MULTILINE):
+            raise LabError(f"{shown_as}: {_way(words, path)}")
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    keys: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if line and not line.startswith("#"):
+            key = _key_of(line, lines[number : number + 1], f"{shown_as}:{number}" if len(lines) > 1 else shown_as)
+            keys.setdefault(fingerprint(key), key)
+    if not keys:
+        raise LabError(f"{shown_as}: holds comments, and no key")
+    return list(keys.values())
+
+
+def _key_of(line: str, following: list[str], shown_as: str) -> str:
+    try:
+        return public_key(line)
+    except ValueError as problem:
+        cut = "is not a whole" in str(problem) and any(
+            re.fullmatch(r"[A-Za-z0-9+/]+={0,2}( .*)?", n) for n in following
+        )
+        why = "is cut: the key goes on in the next line; make it one line" if cut else problem
+        raise LabError(f"{shown_as}: {why}") from problem
+
+
+def _decoded(content: bytes, shown_as: str) -> str:
+    """Return the text of a file; a byte that is none in a comment is no reason to refuse a key."""
+    for mark, encoding in ENCODINGS.items():
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    if b"\0" not in content:
+        return content.decode("utf-8", errors="replace")
+    for encoding, ascii_bytes in {"utf-16-le": content[::2], "utf-16-be": content[1::2]}.items():
+        if b"\0" not in ascii_bytes:
+            return content.decode(encoding, errors="replace")
+    raise LabError(f"{shown_as}: is a binary file; an OpenSSH public key is a line of text (ssh-ed25519 AAAA…)")
+
+
+def _way(words: str, path: Path | None) -> str:
+    if path is None:
+        return words.partition(":")[0]
+    pub = path.with_name(f"{path.name.removesuffix('.pub')}.openssh.pub")
+    if SHOW_PUBLIC in words:
+        pub = path.with_name(f"{path.name}.pub")
+        if exists(pub):
+            return words.replace(SHOW_PUBLIC, "its public key lies beside it: KEY={pub}").format(
+                pub=shlex.quote(str(pub))
+            )
+    return words.format(file=shlex.quote(str(path)), pub=shlex.quote(str(pub)))
+
+
+def _unreadable(path: Path, problem: OSError) -> str:
+    if isinstance(problem, IsADirectoryError):
+        found = sorted(path.glob("*.pub"))
+        return f"is a directory; name the public key in it (KEY={found[0] if found else path / 'id_ed25519.pub'})"
+    if isinstance(problem, FileNotFoundError):
+        return f"there is no such file{closest(path.name, (file.name for file in path.parent.glob('*')))}"
+    return f"can't be read: {problem.strerror}"

@@ -1,0 +1,339 @@
+"""lab.toml, experiments/NAME.toml and members/NAME.toml as checked models.
+
+Every mistake is one line: which file, which key, what is wrong, what would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from ec2lab.config.fields import (
+    Command,
+    Duration,
+    GroupName,
+    InstanceType,
+    KmsKey,
+    LoginName,
+    Market,
+    Name,
+    ParameterName,
+    ParameterValue,
+    ProfileName,
+    Region,
+    RegistryId,
+    S3Address,
+    Strict,
+    Subnet,
+    Tags,
+    Zone,
+    duration_text,
+    matching,
+    networks,
+)
+from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
+from ec2lab.config.key_files import keys_in
+from ec2lab.config.public_key import public_key
+from ec2lab.config.toml_files import checked, is_there, load, read
+from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
+from ec2lab.errors import LabError
+from ec2lab.files import read_content
+from ec2lab.login_names import valid_login
+from ec2lab.names import closest
+
+BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
+
+
+SHORTEST_IDLE = timedelta(minutes=1)
+
+
+class Network(Strict):
+    """Who may reach a machine, and where it stands."""
+
+    ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
+    """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
+    subnets: dict[Region, list[Subnet]] = {}
+    """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
+
+
+class Ssh(Strict):
+    """How machines are logged in to."""
+
+    wait: Duration | None = None
+    """How long a launch waits for the machine to boot and to finish its set-up; "0s" not at all."""
+    console_wait: Duration = timedelta(minutes=5)
+    """How long the host key is looked for on the machine's console before it is trusted on first use."""
+    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """How long a login may take, with the start-up files of the login shell there, before it is given up."""
+
+    @property
+    def login_timeout(self) -> float:
+        """The same in seconds."""
+        return self.timeout.total_seconds()
+
+
+class Accounts(Strict):
+    """What members may do on a machine."""
+
+    sudo: Literal["nopasswd", "password"] = "nopasswd"
+    """Whether members of the group sudo use it without a password. Nobody has a password until one is given."""
+    administrators: list[LoginName] = []
+    """Members who need no password for sudo even so, or nobody could give the others theirs."""
+    make_groups: list[GroupName] = []
+    """Groups that are made where they do not exist; the others are joined where they do."""
+
+    @model_validator(mode="after")
+    def _somebody_can_begin(self) -> Accounts:
+        if self.sudo == "password" and not self.administrators:
+            message = 'sudo = "password" wants administrators = ["…"]: members who can give the others a password'
+            raise ValueError(message)
+        return self
+
+
+class Build(Strict):
+    """The throw-away machine that builds a data set from a bucket."""
+
+    types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
+    """Much network for their price; no GPU."""
+    instance_profile: ProfileName | None = None
+    """The IAM instance profile that may read the bucket."""
+    iops: int = 16000
+    throughput: int = 1000
+
+
+class Logs(Strict):
+    """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
+
+    bucket: S3Address | None = None
+    """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
+
+
+class Code(Strict):
+    """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
+
+    path: Annotated[str, Field(min_length=1, examples=["../speech"])]
+    """From the directory of lab.toml."""
+    commit: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._/-]*", 'a commit (try "4f2a91c")')] | None = None
+    """A commit, tag or branch; left out, the working tree as it is, without what git ignores."""
+
+
+class Lab(Strict):
+    """lab.toml: the team."""
+
+    name: Name = "lab"
+    cloud: Literal["local", "aws"] = "local"
+    profile: str | None = None
+    """The profile of ~/.aws/config that calls are made with; the usual search when left out."""
+    regions: Annotated[list[Region], Field(min_length=1, examples=[["us-east-1", "us-west-2"]])]
+    region_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)
+    """How long a region may take to respond to a query, before a command that only reads goes on without it."""
+    registry: str = "registry.json"
+    image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
+    root: Root = Root()
+    network: Network = Network()
+    ssh: Ssh = Ssh()
+    accounts: Accounts = Accounts()
+    build: Build = Build()
+    logs: Logs = Logs()
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
+    kms_keys: dict[Region, KmsKey] = {}
+    """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
+    data_of: list[RegistryId] = []
+    """Other registries of the account, by their ids, whose data sets this lab uses too."""
+    tags: Tags = {}
+
+
+class Experiment(Strict):
+    """experiments/NAME.toml: what a machine for this experiment is."""
+
+    types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
+    markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = ["on-demand"]
+    regions: Annotated[list[Region], Field(min_length=1)] | None = None
+    zones: Annotated[list[Zone], Field(min_length=1)] | None = None
+    subnets: dict[Region, list[Subnet]] | None = None
+    """Only these subnets; the lab's when left out."""
+    retry_for: Duration = timedelta(0)
+    """How long to go on asking for capacity; one round when left out."""
+    ttl: Duration | None = None
+    """How long a machine lives; it ends by itself then, with no server."""
+    budget: Annotated[float, Field(gt=0)] | None = None
+    """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
+    idle: Duration | None = None
+    """How long nothing may be done on a machine before it ends by itself."""
+    relaunch: bool = False
+    """Whether `make watch` puts a machine back that AWS took away."""
+    image: Image | None = None
+    root: Root | None = None
+    data: list[Data] = []
+    scratch: list[Scratch] = []
+    instance_store: InstanceStore | None = None
+    command: Command | None = None
+    """Run by bash on the machine once its data is mounted."""
+    parameters: dict[ParameterName, ParameterValue] = {}
+    """What the command finds in its environment."""
+    matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
+    """Parameters with several values: `make sweep` launches a machine for each combination."""
+    instance_profile: ProfileName | None = None
+    """The name of an IAM instance profile that the machine may use."""
+    code: Code | None = None
+    """What the command runs in."""
+    bucket: S3Address | None = None
+    """Where the machine puts the command's log and exit code; left out, they stay on it."""
+    then: Literal["keep", "teardown"] = "keep"
+    """What the machine does with itself once the command has ended."""
+    nodes: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many machines work together: all launched side by side or none, and told of each other."""
+    on_failed_boot: Literal["keep", "teardown"] = "keep"
+    """What becomes of a machine whose cloud-init failed."""
+
+    @property
+    def is_delivered_to(self) -> bool:
+        """Whether its machines wait after their boot for what is brought to them."""
+        return self.code is not None or self.nodes > 1
+
+    @property
+    def mounted(self) -> list[Mounted]:
+        """All that is mounted on the machine."""
+        return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
+
+    @model_validator(mode="after")
+    def _idleness_can_be_seen(self) -> Experiment:
+        if self.idle is not None and self.idle < SHORTEST_IDLE:
+            message = f'idle = "{duration_text(self.idle)}": machines look once a minute (try "30m")'
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _a_run_is_complete(self) -> Experiment:
+        if self.command is None and (lonely := next((key for key in ("code", "bucket") if getattr(self, key)), "")):
+            message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
+            raise ValueError(message)
+        if self.bucket and not self.instance_profile:
+            message = "bucket wants an instance_profile by which the machine may write there"
+            raise ValueError(message)
+        if self.then == "teardown" and not self.bucket:
+            message = (
+                'then = "teardown" wants a bucket ("s3://…"), or the log and the exit code would go with the machine'
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_fit_together(self) -> Experiment:
+        if self.nodes > 1 and (burstable := next((kind for kind in self.types if kind.startswith(BURSTABLE)), None)):
+            message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
+            raise ValueError(message)
+        if self.nodes > 1 and self.relaunch:
+            message = (
+                "relaunch puts back one machine; of several nodes that work together, all begin anew: leave it out"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_differ(self) -> Experiment:
+        if both := self.parameters.keys() & self.matrix.keys():
+            message = f"{min(both)} is in parameters and in matrix; leave it out of one"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _mounts_differ(self) -> Experiment:
+        mounts = [volume.mount for volume in self.mounted]
+        if len(set(mounts)) < len(mounts):
+            message = f"two volumes can't share a mount point: {', '.join(mounts)}"
+            raise ValueError(message)
+        for outer in (volume for volume in self.mounted if not volume.is_roots_alone):
+            if inner := next((mount for mount in mounts if mount.startswith(f"{outer.mount}/")), None):
+                message = f"{inner} lies in {outer.mount}, where its owner could lay a link: mount it elsewhere"
+                raise ValueError(message)
+        return self
+
+
+class Member(Strict):
+    """members/NAME.toml: one teammate."""
+
+    keys: Annotated[
+        list[Annotated[str, AfterValidator(public_key)]],
+        Field(min_length=1, examples=[["ssh-ed25519 AAAA… alice@laptop"]]),
+    ]
+    groups: list[GroupName] = ["sudo", "docker"]
+    shell: Annotated[str, matching(r"/[A-Za-z0-9/._-]+", 'the path of a shell (try "/bin/bash")')] = "/bin/bash"
+    uid: Annotated[int, Field(ge=1000, le=60000)] | None = None
+    """The same number on every machine, so that files on kept volumes stay theirs."""
+
+
+def load_lab(directory: Path) -> Lab:
+    """Read lab.toml. Raises LabError."""
+    path = directory / "lab.toml"
+    if not is_there(path, shown_as="lab.toml"):
+        raise LabError(f"{path}: not found; run make in the directory that holds lab.toml")
+    return load(path, Lab, shown_as="lab.toml")
+
+
+def load_experiment(directory: Path, name: str) -> Experiment:
+    """Read experiments/NAME.toml. Raises LabError, naming `make new` where there is none."""
+    return checked(written_experiment(directory, name), Experiment, shown_as=f"experiments/{name}.toml")
+
+
+def has_file(directory: Path, name: str) -> bool:
+    """Say whether there is an experiments/NAME.toml. Raises LabError where that is not to be seen."""
+    file = f"experiments/{name}.toml"
+    return is_there(directory / file, shown_as=file)
+
+
+def written_experiment(directory: Path, name: str) -> dict[str, Any]:
+    """Return experiments/NAME.toml as it was written. Raises LabError, naming `make new` where there is none."""
+    file = f"experiments/{name}.toml"
+    if not has_file(directory, name):
+        known = [path.stem for path in experiment_files(directory)]
+        raise LabError(
+            f"{file}: no such experiment{closest(name, known)}; `make new EXP={name}` writes one to start from"
+        )
+    return read(directory / file, shown_as=file)
+
+
+def load_members(directory: Path) -> Mapping[str, Member]:
+    """Read members/*.toml, by name. Raises LabError."""
+    return {path.stem: load_member(path) for path in member_files(directory)}
+
+
+def member_files(directory: Path) -> list[Path]:
+    """Return the members' files."""
+    return _shown_files(directory / "members")
+
+
+def experiment_files(directory: Path) -> list[Path]:
+    """Return the experiments' files."""
+    return _shown_files(directory / "experiments")
+
+
+def _shown_files(directory: Path) -> list[Path]:
+    """Return the TOML files of a directory; those that begin with a dot are editors' and file managers' own."""
+    return sorted(path for path in directory.glob("*.toml") if not path.name.startswith("."))
+
+
+def load_member(path: Path) -> Member:
+    """Read a member's file; the keys may stand in a .pub file beside it. Raises LabError."""
+    try:
+        valid_login(path.stem)
+    except ValueError as problem:
+        raise LabError(f"members/{path.name}: {problem}") from problem
+    beside = path.with_suffix(".pub")
+    has_keys = is_there(beside, shown_as=f"members/{beside.name}")
+    keys = _keys_in(beside) if has_keys else []
+    return load(path, Member, shown_as=f"members/{path.name}", defaults={"keys": keys} if keys else {})
+
+
+def _keys_in(path: Path) -> list[str]:
+    shown_as = f"members/{path.name}"
+    try:
+        return keys_in(read_content(path), shown_as, path)
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem

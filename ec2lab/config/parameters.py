@@ -1,0 +1,114 @@
+"""Parameters of an experiment: chosen by hand, or every combination of a matrix. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ec2lab.config.fields import parameter_name, parameter_value
+from ec2lab.errors import LabError
+from ec2lab.names import closest
+
+LONGEST_NAME = 63
+MOST = 10_000
+"""Combinations of a matrix: beyond it, somebody's hand slipped."""
+DIGEST = 8
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """One combination, and what its experiment is called."""
+
+    name: str
+    parameters: Mapping[str, Value]
+
+
+def parameters_in(words: str) -> dict[str, str]:
+    """Return `lr=0.1 note='a b'` as {"lr": "0.1", "note": "a b"}. Raises LabError."""
+    try:
+        pairs = [word.partition("=") for word in shlex.split(words)]
+    except ValueError as problem:
+        raise LabError(f"SET: {str(problem).lower()}") from problem
+    for name, equals, value in pairs:
+        try:
+            parameter_name(name)
+            if not equals:
+                raise LabError(f'SET: {name!r} gives {name} no value (try SET="{name}=0.1")')
+            parameter_value(value)
+        except ValueError as problem:
+            raise LabError(f"SET: {problem}") from problem
+    if twice := [name for name, count in Counter(name for name, _, _ in pairs).items() if count > 1]:
+        raise LabError(f"SET: {twice[0]} is given twice")
+    return {name: value for name, _, value in pairs}
+
+
+def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: str) -> dict[str, Any]:
+    """Return an experiment as it was written, with parameters chosen and no matrix any more.
+
+    Raises LabError where a parameter is none of the experiment's, if it names any, or one of the matrix is open.
+    """
+    matrix, defaults = written.get("matrix", {}), written.get("parameters", {})
+    known = [*defaults, *matrix]
+    if strangers := [name for name in parameters if known and name not in known]:
+        raise LabError(f"{where}: has no parameter {strangers[0]}{closest(strangers[0], known)}")
+    if left := [name for name in matrix if name not in parameters]:
+        first = next(iter(matrix[left[0]]))
+        raise LabError(
+            f'{where}: {", ".join(left)} has several values; choose one (SET="{left[0]}={as_text(first)}"), '
+            "or `make sweep` launches a machine for each"
+        )
+    rest = {key: value for key, value in written.items() if key not in ("matrix", "parameters")}
+    together = {**defaults, **parameters}
+    return {**rest, "parameters": together} if together else rest
+
+
+def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[str, Value]) -> list[Variation]:
+    """Return every combination of a matrix, in its order; what is `fixed` has one value. Raises LabError."""
+    open_to_choice = {name: values for name, values in matrix.items() if name not in fixed}
+    _check(base, open_to_choice)
+    combinations = [
+        {**dict(zip(open_to_choice, values, strict=True)), **fixed} for values in product(*open_to_choice.values())
+    ]
+    names = [variation_name(base, {name: one[name] for name in matrix}) for one in combinations]
+    doubled = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        Variation(_with_digest(name, one) if name in doubled else name, one)
+        for name, one in zip(names, combinations, strict=True)
+    ]
+
+
+def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
+    """Raise LabError where two of the machines would be one and the same, or far too many."""
+    for name, values in matrix.items():
+        if twice := [text for text, count in Counter(map(as_text, values)).items() if count > 1]:
+            raise LabError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
+    if (combinations := math.prod(map(len, matrix.values()))) > MOST:
+        raise LabError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; {MOST:,} is the most")
+
+
+def variation_name(base: str, parameters: Mapping[str, Value]) -> str:
+    """Return `speech-lr0_1-seed3`: the same for the same parameters, whatever else the matrix holds."""
+    told = "-".join(re.sub(r"[^a-z0-9]+", "_", f"{name}{as_text(value)}".lower()) for name, value in parameters.items())
+    name = f"{base}-{told}".rstrip("_-")
+    return name if len(name) <= LONGEST_NAME else _with_digest(name, parameters)
+
+
+def as_text(value: Value) -> str:
+    """Return a value as an environment variable has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _with_digest(name: str, parameters: Mapping[str, Value]) -> str:
+    told = json.dumps({parameter: as_text(value) for parameter, value in parameters.items()}, sort_keys=True)
+    digest = hashlib.sha256(told.encode()).hexdigest()[:DIGEST]
+    return f"{name[: LONGEST_NAME - DIGEST - 1].rstrip('_-')}-{digest}"

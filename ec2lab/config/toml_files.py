@@ -1,0 +1,163 @@
+"""A TOML file into a model, and the model's complaints into one line."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ec2lab.errors import LabError
+from ec2lab.files import exists, read_text
+from ec2lab.names import closest
+from ec2lab.secret_detection import secret_in
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str, Any] | None = None) -> Model:
+    """Read `path` as `model`, with `defaults` for keys that it has not.
+
+    Raises LabError: `shown_as: key: what is wrong (what would be right)`.
+    """
+    return checked({**(defaults or {}), **read(path, shown_as=shown_as)}, model, shown_as=shown_as)
+
+
+def is_there(path: Path, *, shown_as: str) -> bool:
+    """Say whether a file is there. Raises LabError where even that is not to be seen."""
+    try:
+        return exists(path)
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+
+
+def read(path: Path, *, shown_as: str) -> dict[str, Any]:
+    """Read `path` as it was written. Raises LabError."""
+    text = ""
+    try:
+        text = read_text(path)
+        return tomllib.loads(text)
+    except OSError as problem:
+        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        wide = problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        which = "is UTF-16, as PowerShell's > writes it; save it as UTF-8" if wide else "not a UTF-8 text file"
+        raise LabError(f"{shown_as}: {which}") from problem
+    except RecursionError as problem:
+        raise LabError(f"{shown_as}: not TOML: is nested too deeply") from problem
+    except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
+        raise LabError(f"{shown_as}: not TOML: {str(problem).partition(';')[0]}{_odd(text, str(problem))}") from problem
+
+
+def _odd(text: str, complaint: str) -> str:
+    """Return what character beyond ASCII stands where TOML ends to be it, as chats and web pages put there."""
+    if not (found := re.search(r"at line (\d+), column (\d+)", complaint)):
+        return ""
+    line = text.splitlines()[int(found[1]) - 1 :][:1]
+    # A blank that is none is seen a character later, by what does not follow.
+    odd = [c for c in "".join(line)[max(int(found[2]) - 2, 0) : int(found[2])] if not c.isascii()]
+    quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it anew"
+    return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
+
+
+def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
+    """Return what was written as `model`. Raises LabError."""
+    try:
+        return model.model_validate(written)
+    except ValidationError as problem:
+        raise LabError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
+
+
+def complaints(refused: LabError, model: type[BaseModel], *, shown_as: str) -> list[str]:
+    """Return all that is wrong with a file that was refused as `model`, a line each."""
+    if isinstance(refused.__cause__, ValidationError):
+        return [f"{shown_as}: {line}" for line in _lines(refused.__cause__, model)]
+    return [str(refused)]
+
+
+def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
+    first, *others = _lines(problem, model)
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
+    # A misspelt key is two complaints, unknown and missing: the unknown one tells more.
+    errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    return [
+        f"{key}: {_complaint(error, model)}" if (key := _key(error["loc"])) else _complaint(error, model)
+        for error in errors
+    ]
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """Return `data[0].mount` for ("data", 0, "mount"); pydantic marks a complaint of a key itself by "[key]"."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
+    return "".join(parts).removeprefix(".")
+
+
+def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:
+    section = _section(model, error["loc"][:-1])
+    last = str(error["loc"][-1]) if error["loc"] else ""
+    match error["type"]:
+        case "extra_forbidden":
+            known = list(section.model_fields) if section else []
+            return f"unknown key{closest(last, known) or _known(known)}"
+        case "missing":
+            return f"is missing{_example(section, last)}"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case "too_short":
+            return f"is empty{_example(section, last)}"
+    wanted = error["msg"].removeprefix("Input ")
+    return f"{wanted[0].lower()}{wanted[1:]}, not {_shown(error['input'])}{_example(section, last)}"
+
+
+def _shown(value: Any) -> str:
+    """Return what was written, unless that is a secret in the wrong place."""
+    kind = secret_in(str(value))
+    return f"a text that holds {kind}" if kind else repr(value)
+
+
+def _known(keys: list[str]) -> str:
+    return f" (known here: {', '.join(keys)})" if keys else ""
+
+
+def _example(section: type[BaseModel] | None, key: str) -> str:
+    field = section.model_fields.get(key) if section else None
+    if field is None or not field.examples:
+        return ""
+    return f" (try {key} = {_toml(field.examples[0])})"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """Return the model of the section that `location` leads to, or None where it leads into something else."""
+    section: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part)
+        if field is None:
+            return None
+        section = _model_in(field.annotation)
+        if section is None:
+            return None
+    return section if isinstance(section, type) else None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the one model inside an annotation such as `list[Data]` or `Root | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [_model_in(argument) for argument in getattr(annotation, "__args__", ())]
+    return next((model for model in inner if model is not None), None)

@@ -1,0 +1,185 @@
+"""What a script prints, and how it ends: text for people, or JSON events for programs."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Event
+from typing import Any, NoReturn
+
+import typer
+
+from ec2lab.errors import LabError
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.outlet import Outlet, open_outlets
+from ec2lab.printable import printable, printable_document, printable_log
+
+INTERRUPTED = 130
+"""The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
+
+WIDEST = 1000
+"""Columns, more than any table has."""
+
+_LEAVES = Event()
+
+Cell = str | tuple[str, ...]
+"""A line, or several."""
+
+
+class Console:
+    """Where a script speaks: each thing said is a line of text, or in JSON mode an event with its fields."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._unfinished = False
+
+    def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
+        """Print a line (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
+        if self.as_json:
+            self._print(json.dumps({"event": event, **fields}, default=str))
+        else:
+            line = printable(text)
+            self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person sees what is printed, and a line can take the place of another."""
+        return not self.as_json and sys.stdout.isatty()
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether somebody may still read what is printed: nobody does behind `| head`, or on a closed terminal."""
+        outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        return not isinstance(outlet, Outlet) or outlet.has_reader
+
+    def log(self, lines: Sequence[str]) -> None:
+        """Print lines of a log with their own colours and nothing else that a terminal obeys."""
+        if not self.as_json:
+            self._print("\n".join(map(printable_log, lines)))
+
+    def as_it_is(self, content: bytes) -> None:
+        """Print every byte as it is, and at once."""
+        self._print(content, newline=False)
+
+    def hint(self, text: str) -> None:
+        """Print advice that a program has no use for: nothing in JSON mode, nor where there is none."""
+        if text and not self.as_json:
+            self._print(printable(text))
+
+    def document(self, text: str) -> None:
+        """Print several lines that a program is told otherwise."""
+        if not self.as_json:
+            self._print(printable_document(text))
+
+    def progress(self, text: str) -> None:
+        """Show on a terminal how far something is, in a line that the next one takes the place of."""
+        if self.is_terminal:
+            self._print(f"\r{printable(text)}\033[K", newline=False)
+            self._unfinished = True
+
+    def _print(self, text: str | bytes, *, newline: bool = True) -> None:
+        """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
+        try:
+            if self._unfinished and newline:
+                typer.echo("\r\033[K", nl=False)
+                self._unfinished = False
+            typer.echo(text, nl=newline)
+        except OSError:
+            _to_nowhere()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Print a table for people; in JSON mode nothing, its rows are events of their own."""
+        if self.as_json:
+            return
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for row in rows:
+            table.add_row(*(Text(_shown(cell), no_wrap=True) for cell in row))
+        # An id that is cut is of no use: what is wider than the terminal runs over its edge.
+        console = Console()
+        console.width = max(console.width, Console(width=WIDEST).measure(table).maximum)
+        try:
+            console.print(table)
+        except OSError:
+            _to_nowhere()
+
+
+def _shown(cell: Cell) -> str:
+    return printable(cell) if isinstance(cell, str) else "\n".join(map(printable, cell))
+
+
+def _to_nowhere() -> None:
+    """Send standard output to nowhere, also what Python itself flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run a script and end the process: 0 done, 1 with one line of what the user can mend, 2 wrong usage, 130 Ctrl-C.
+
+    DEBUG=1 shows the traceback too. A plain kill and a closed terminal end a script as Ctrl-C does, so that it still
+    takes down what it made.
+    """
+    open_outlets()
+    INTERRUPTS.install()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _fail("interrupted", INTERRUPTED)
+        _leave(end.code)
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except LabError as mendable:
+        _fail(str(mendable), 1)
+    except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
+        _print_traceback()
+        _leave(1)
+        sys.exit(1)
+    finally:
+        # The process ends: Python need not look through all that was ever imported for garbage, which takes 0.1 s.
+        gc.freeze()
+    sys.exit(0)
+
+
+def warn(line: str) -> None:
+    """Say on standard error, beside whatever a script prints, what somebody should see to."""
+    print(f"warning: {printable(line)}", file=sys.stderr)
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    INTERRUPTS.heed()
+    if os.environ.get("DEBUG") == "1":
+        _print_traceback()
+    print(f"error: {printable(line)}", file=sys.stderr)
+    if INTERRUPTS.given_up:
+        leave_at_once()
+    _leave(code)
+    sys.exit(code)
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    print(printable_document(traceback.format_exc()), file=sys.stderr)
+
+
+def leave_at_once() -> None:
+    """Have this process wait for nothing at its end: threads may still be at what is given up."""
+    _LEAVES.set()
+
+
+def _leave(code: object) -> None:
+    if _LEAVES.is_set():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else 0)

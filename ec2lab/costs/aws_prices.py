@@ -1,0 +1,111 @@
+"""What AWS says that things cost: its price list, and its spot market's history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.costs.money import Dollars, in_dollars
+from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
+from ec2lab.launch.search import Pool
+from ec2lab.regions import partition_of
+
+PRICING_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
+"""Partition -> where its Pricing API answers for all of its regions
+(https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html,
+https://docs.amazonaws.cn/en_us/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html). Others have none, and
+credentials of one are of no use in another (https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html)."""
+
+DOLLARS = "USD"
+LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+ADDRESSES = {"group": "VPCPublicIPv4Address"}
+OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
+    Unit.SNAPSHOT: ("AmazonEC2", {"productFamily": "Storage Snapshot"}, "EBS:SnapshotUsage"),
+    Unit.FAST_RESTORE: ("AmazonEC2", {"productFamily": "Fast Snapshot Restore"}, "EBS:FastSnapshotRestore"),
+    Unit.ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:InUseAddress"),
+    Unit.IDLE_ADDRESS: ("AmazonVPC", ADDRESSES, "PublicIPv4:IdleAddress"),
+}
+"""The archive's snapshots, and others', have usage types that end otherwise."""
+SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
+
+
+class NotTold(Exception):
+    """AWS did not tell: not allowed, or out of reach; its text says why."""
+
+
+def pricing_region(region: str) -> str | None:
+    """Return the region in which AWS tells prices to those who work in a region; None where it tells them none."""
+    return PRICING_REGIONS.get(partition_of(region))
+
+
+def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
+    """Return a list price, None where AWS lists none. Raises NotTold."""
+    service, attributes, usage = _query(wanted)
+    filters = {**attributes, "regionCode": wanted.region}
+    return _list_price(cloud, service, filters, usage) if attributes else None
+
+
+def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
+    """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
+    if wanted.unit is Unit.MACHINE:
+        return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
+    if wanted.unit in VOLUME_USAGE:
+        return "AmazonEC2", {"volumeApiName": wanted.name}, volume_usage(wanted.unit, wanted.name)
+    return OTHERS.get(wanted.unit, ("AmazonEC2", {}, ""))
+
+
+def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: str) -> Dollars:
+    """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
+    filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
+    if (asked := pricing_region(wanted["regionCode"])) is None:
+        raise NotTold(f"the partition {partition_of(wanted['regionCode'])} has no price list of its own")
+    try:
+        found = cloud.client("pricing", asked).get_products(ServiceCode=service, Filters=filters)
+    except AWS_ERRORS as problem:
+        raise NotTold(reason(problem)) from problem
+    products = [json.loads(product) for product in found["PriceList"]]
+    meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
+    prices = [price for product in meant for price in _prices(product)]
+    if prices and not any(DOLLARS in price for price in prices):
+        raise NotTold(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
+    return max((float(price[DOLLARS]) for price in prices if DOLLARS in price), default=None)
+
+
+def _prices(product: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
+    """Yield what a product costs, by currency: in China that is CNY."""
+    for term in product["terms"].get("OnDemand", {}).values():
+        for dimension in term["priceDimensions"].values():
+            yield dimension["pricePerUnit"]
+
+
+def spot_changes(
+    cloud: Cloud, region: str, types: Iterable[str], since: datetime
+) -> Mapping[str, Mapping[str, Sequence[tuple[datetime, float]]]]:
+    """Return the spot prices of types since a time, by type and zone: from when on each held, oldest first.
+
+    The first of a zone is the one that held at `since`, and so is from before it
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises NotTold.
+    """
+    found: dict[str, dict[str, set[tuple[datetime, float]]]] = {}
+    pages = cloud.ec2(region).get_paginator("describe_spot_price_history")
+    asked = {"InstanceTypes": list(types), "ProductDescriptions": SPOT_PRODUCTS, "StartTime": since}
+    try:
+        for page in pages.paginate(**asked):  # type: ignore[arg-type]  # the types of the stubs are a closed list
+            for quote in page["SpotPriceHistory"]:
+                zones = found.setdefault(quote["InstanceType"], {})
+                change = (quote["Timestamp"], float(quote["SpotPrice"]))
+                zones.setdefault(quote["AvailabilityZone"], set()).add(change)
+    except AWS_ERRORS as problem:
+        raise NotTold(reason(problem)) from problem
+    return {kind: {zone: sorted(changes) for zone, changes in zones.items()} for kind, zones in found.items()}
+
+
+def shown(pool: Pool, price: Dollars) -> str:
+    """Return a price for people."""
+    if pool.market not in ("on-demand", "spot"):
+        return "reserved"
+    return in_dollars(price)

@@ -1,0 +1,119 @@
+"""Budgets: what may be spent, what was, what is promised, and what a launch would add. Pure.
+
+The lab's is for a calendar month of UTC, an experiment's for all that was ever launched from its file. Spent is what
+the ledger says; promised is what that which lives goes on to cost until it ends by itself; a launch adds what it costs
+over its ttl, all of it to the month that it begins in. Whatever has no ttl is reckoned with for a day. A launch whose
+response is lost counts as if it ran. Prices that are not known hold nobody up: they are counted, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ec2lab.config.models import Experiment, Lab
+from ec2lab.config.volume import Data, Scratch, Volume
+from ec2lab.costs.charges import Charge
+from ec2lab.costs.money import Dollars, known_total, times
+from ec2lab.costs.price_book import HOURS, PriceBook
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a launch would cost."""
+
+    dollars: float
+    """At the most, of what has a known price."""
+    unknown: int
+    """How many prices are not known."""
+    hours: float
+    """Over how long."""
+    is_assumed: bool
+    """Whether that is only assumed, as there is no ttl."""
+
+    def __str__(self) -> str:
+        unknown = f", beside {self.unknown} of unknown price," if self.unknown else ""
+        over = "a day, as it has no ttl" if self.is_assumed else f"its ttl of {self.hours:g} h"
+        return f"at most {self.dollars:,.2f} dollars{unknown} over {over}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget, and how far it is used."""
+
+    where: str
+    """The file and key that set it."""
+    limit: float
+    of: str
+    """What it is for, in words."""
+    spent: float
+    promised: float
+    """By what lives, until it ends."""
+    unknown: int
+    """How many charges have no known price."""
+
+    def over(self, forecast: Forecast) -> float:
+        """Return by how much a launch would pass it; nothing or less where it would not."""
+        return self.spent + self.promised + forecast.dollars - self.limit
+
+    def refusal(self, name: str, forecast: Forecast) -> str:
+        """Return why a launch is refused, in one line."""
+        return (
+            f"{self.where}: {name} would pass the budget of {self.limit:,.2f} dollars {self.of} by "
+            f"{self.over(forecast):,.2f}: {self.used}, and it costs {forecast}"
+        )
+
+    @property
+    def used(self) -> str:
+        """What of it is used, in words."""
+        unknown = f" (beside {self.unknown} of unknown price)" if self.unknown else ""
+        return f"{self.spent:,.2f} are spent{unknown}, {self.promised:,.2f} are promised to what lives"
+
+
+def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> Forecast:
+    """Return what `count` machines cost over their ttl, in the dearest pool that they may come from."""
+    hours = (experiment.ttl or DAY) / HOUR
+    hourly, unknown = 0.0, 0
+    for region in experiment.regions or lab.regions:
+        besides, missing = known_total([book.address_hour(region, used=True), *_volumes(book, lab, experiment, region)])
+        for price in _machines(book, experiment, region):
+            hourly = max(hourly, (price or 0.0) + besides)
+            unknown = max(unknown, missing + (price is None))
+    return Forecast(hourly * hours * count, unknown * count, hours, is_assumed=experiment.ttl is None)
+
+
+def _machines(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
+    """Return what each type costs an hour; what is reserved is paid for already, whoever did."""
+    spot: Mapping[str, float] = book.spot_now(region, experiment.types) if "spot" in experiment.markets else {}
+    for instance_type in experiment.types:
+        if "on-demand" in experiment.markets:
+            yield book.machine_hour(region, instance_type)
+        elif "spot" in experiment.markets:
+            yield spot.get(instance_type)
+        else:
+            yield 0.0
+
+
+def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> Iterator[Dollars]:
+    """Return what each volume costs an hour; one whose size only its snapshot or image tells is not known."""
+    root = experiment.root or lab.root
+    volumes: list[Volume] = [*experiment.data, *experiment.scratch]
+    asked: list[tuple[int | None, str, int | None, int | None]] = [(root.gib, "gp3", None, None)]
+    asked += [(v.gib if isinstance(v, Data | Scratch) else None, v.type, v.iops, v.throughput) for v in volumes]
+    for gib, kind, iops, throughput in asked:
+        described = {"Size": gib, "VolumeType": kind, "Iops": iops, "Throughput": throughput}
+        yield times(book.volume(region, described), 1 / HOURS) if gib else None
+
+
+def promised(charges: Iterable[Charge], now: datetime) -> tuple[float, int]:
+    """Return what that which lives goes on to cost until it ends by itself, or for a day from its beginning."""
+    costs = []
+    for charge in charges:
+        ends = charge.due or charge.began + DAY
+        if charge.ended is None and ends > now:
+            costs.append(times(charge.hourly, (ends - now) / HOUR))
+    return known_total(costs)

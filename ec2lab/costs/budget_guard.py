@@ -1,0 +1,167 @@
+"""A launch is held to the budgets before anything is asked of AWS, also where many begin at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from threading import Lock
+
+from ec2lab import clock
+from ec2lab.config.models import Experiment
+from ec2lab.costs.budget import Budget, Forecast, forecast, promised
+from ec2lab.costs.charges import EARLIEST, Charge, Span, spans
+from ec2lab.costs.money import known_total
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.rates import month_of
+from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
+from ec2lab.errors import LabError
+from ec2lab.launch.resume import RUN
+from ec2lab.registry.reconcile import reconcile
+from ec2lab.registry.record import Record
+from ec2lab.resources.base import Kind
+from ec2lab.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """All that was spent, as the registry had it at a moment."""
+
+    spans: list[Span]
+    bases: Mapping[str, str]
+    """By experiment, the name of the file that it was launched from."""
+    now: datetime
+
+    @classmethod
+    def of(cls, session: Session) -> Spending:
+        """Reckon it from the registry and its archive. Raises LabError."""
+        records = session.paid_for(session.registry.history())
+        return cls.from_records(records, session.kinds, session.prices, clock.now())
+
+    @classmethod
+    def from_records(cls, records: list[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> Spending:
+        """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
+        counted = [*records, *as_if_answered(records, kinds)]
+        return cls(spans(counted, kinds, book, now), bases_in(records), now)
+
+    def without_unanswered(self, experiments: Collection[str]) -> Spending:
+        """Return the same without the lost requests of experiments that are launched now: that resolves them."""
+        left = [one for one in self.spans if not (one.experiment in experiments and is_of_unanswered(one))]
+        return replace(self, spans=left)
+
+    def of_the_month(self) -> list[Charge]:
+        """Return what falls into the present month of UTC."""
+        return self._charges(month_of(self.now)[0], self.spans)
+
+    def of_file(self, base: str) -> list[Charge]:
+        """Return what falls to all that was ever launched from an experiment's file."""
+        own = [span for span in self.spans if self.bases.get(span.experiment or "", span.experiment) == base]
+        return self._charges(EARLIEST, own)
+
+    def _charges(self, since: datetime, of: Iterable[Span]) -> list[Charge]:
+        return [charge for span in of if (charge := span.charge(since, self.now, self.now))]
+
+
+def bases_in(records: Iterable[Record]) -> dict[str, str]:
+    """Return by experiment the name of the file that it was launched from."""
+    return {
+        record.experiment: record.note[RUN].get("from", record.experiment)
+        for record in records
+        if record.experiment and record.note and RUN in record.note
+    }
+
+
+@dataclass
+class BudgetKeeper:
+    """Admits the launches of one session."""
+
+    session: Session
+    _begun: dict[str, tuple[str, Forecast]] = field(default_factory=dict)
+    """What was admitted since the spending was reckoned: by experiment, its file and what it costs."""
+    _under_way: set[str] = field(default_factory=set)
+    _spending: Spending | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def admitted(self, name: str, base: str, experiment: Experiment, count: int) -> Iterator[list[Budget]]:
+        """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises LabError.
+
+        What a launch that was cut off has made is not counted again.
+        """
+        living = self._living(name)
+        if living >= count:
+            yield []  # there is nothing to launch
+            return
+        ahead = forecast(self.session.prices, self.session.lab, experiment, count - living)
+        found = self._admit(name, base, experiment, ahead)
+        try:
+            yield found
+        except BaseException:
+            self._begun.pop(name, None)  # what failed is taken down again
+            raise
+        finally:
+            self._under_way.discard(name)
+
+    def _living(self, name: str) -> int:
+        """Return how many machines of an experiment live: by AWS's word, for one may have ended since it was recorded.
+
+        Where none is on record AWS is not asked.
+        """
+        if self._on_record(name):
+            reconcile(self.session, name)  # which notes what is gone
+        return self._on_record(name)
+
+    def _on_record(self, name: str) -> int:
+        return sum(resource.kind == "instance" for resource in self.session.holdings(name).living)
+
+    def _admit(self, name: str, base: str, experiment: Experiment, ahead: Forecast) -> list[Budget]:
+        with self._lock:
+            if not self._under_way:
+                self._spending = Spending.of(self.session)  # all that was admitted before is on record by now
+                self._begun.clear()
+            found = list(self._budgets(name, base, experiment))
+            for budget in found:
+                if budget.over(ahead) > 0:
+                    raise LabError(budget.refusal(name, ahead))
+            self._begun[name] = base, ahead
+            self._under_way.add(name)
+            return found
+
+    def _budgets(self, name: str, base: str, experiment: Experiment) -> Iterator[Budget]:
+        spending = (self._spending or Spending.of(self.session)).without_unanswered({name, *self._begun})
+        return budgets(spending, self.session.lab.budget, base, experiment, self._begun.values())
+
+
+def budgets(
+    spending: Spending,
+    of_lab: float | None,
+    base: str,
+    experiment: Experiment,
+    begun: Iterable[tuple[str, Forecast]] = (),
+) -> Iterator[Budget]:
+    """Yield the lab's budget and the experiment's, as far as there are any; `begun` is on no record yet."""
+    coming = list(begun)
+    if of_lab is not None:
+        ahead = [forecast for _, forecast in coming]
+        month = f"a month (UTC, {spending.now:%B})"
+        yield _budget("lab.toml: budget", of_lab, month, spending.of_the_month(), ahead, spending.now)
+    if experiment.budget is not None:
+        ahead = [forecast for file, forecast in coming if file == base]
+        where = f"experiments/{base}.toml: budget"
+        yield _budget(where, experiment.budget, "in all", spending.of_file(base), ahead, spending.now)
+
+
+def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: list[Forecast], now: datetime) -> Budget:
+    spent, unknown = known_total(charge.dollars for charge in charges)
+    ahead, _ = promised(charges, now)
+    return Budget(where, limit, of, spent, ahead + sum(forecast.dollars for forecast in begun), unknown)
+
+
+def planned(session: Session, base: str, experiment: Experiment, count: int) -> tuple[Forecast, list[Budget]]:
+    """Return what a launch would cost, and the budgets that it would be held to."""
+    ahead = forecast(session.prices, session.lab, experiment, count)
+    if session.lab.budget is None and experiment.budget is None:
+        return ahead, []
+    spending = Spending.of(session).without_unanswered({base})
+    return ahead, list(budgets(spending, session.lab.budget, base, experiment))

@@ -1,0 +1,144 @@
+"""What things cost: the registry's records and prices make charges. Pure but for `charges_by_account`.
+
+A charge is one thing for one time in which it cost the same way: a machine that was stopped and started again has two,
+and none for the time between; its volumes and its public address have their own. `dollars` is what falls between
+`began` and `ended`, both cut to the time that was asked for; asked for a month each, the charges of a year add up to
+those of the whole year. What is computed for a chart over time is best asked for span by span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ec2lab import clock
+from ec2lab.console import warn
+from ec2lab.costs.money import Dollars, total
+from ec2lab.costs.rates import Rate
+from ec2lab.errors import PluginFailed
+from ec2lab.registry.record import Record, by_account
+
+if TYPE_CHECKING:
+    from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.account import Account
+    from ec2lab.resources.base import Kind
+    from ec2lab.session import Session
+
+MINUTE = timedelta(minutes=1)
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What one thing cost for one time."""
+
+    kind: str
+    id: str
+    region: str
+    experiment: str | None
+    by: str
+    """Who asked for it: user@host; empty where that is not known."""
+    what: str
+    """What it is, for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
+    market: str
+    """on-demand or spot for a machine, else empty."""
+    began: datetime
+    ended: datetime | None
+    """None: it lives, and costs on."""
+    dollars: Dollars
+    """Unknown where it is None."""
+    hourly: Dollars = 0.0
+    """What it costs an hour now; nothing where it has ended."""
+    of: str = ""
+    """The machine that it came with, where it is a part of one."""
+    vague: bool = False
+    """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
+    due: datetime | None = None
+    """When it ends by itself, where that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One thing for one time in which it cost the same way, whole."""
+
+    kind: str
+    id: str
+    region: str
+    experiment: str | None
+    by: str
+    what: str
+    rate: Rate
+    began: datetime
+    ended: datetime | None = None
+    market: str = ""
+    of: str = ""
+    least: timedelta = MINUTE
+    """Shorter times cost as much as this one: 60 seconds for machines and volumes
+    (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
+    vague: bool = False
+    due: datetime | None = None
+    once: Dollars = 0.0
+    """What is paid when it begins, whatever its length."""
+
+    def charge(self, since: datetime, until: datetime, now: datetime) -> Charge | None:
+        """Return what falls into the time from `since` to `until`; None where nothing does."""
+        lives = self.ended is None and until >= now
+        paid_until = max(self.ended, self.began + self.least) if self.ended else now
+        began, ended = max(self.began, since), min(paid_until, until)
+        begins_here = since <= self.began < until
+        if ended <= began and not begins_here:
+            return None
+        parts = (self.rate.dollars(began, ended) if ended > began else 0.0, self.once if begins_here else 0.0)
+        over = max(began, min(ended, self.ended or ended))
+        return Charge(
+            kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
+            market=self.market, of=self.of, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
+            dollars=total(parts), hourly=self.rate.hourly(now) if lives else 0.0,
+        )  # fmt: skip
+
+
+def charges(
+    records: Iterable[Record],
+    kinds: Mapping[str, Kind],
+    book: PriceBook,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    now: datetime | None = None,
+) -> list[Charge]:
+    """Return what the things that records tell of cost between two times, oldest first.
+
+    Left out, `since` is the beginning and `until` is now; what would fall into the future is not counted.
+    """
+    now = now or clock.now()
+    ends = min(until or now, now)
+    found = (span.charge(since or EARLIEST, ends, now) for span in spans(records, kinds, book, now))
+    return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
+
+
+def spans(records: Iterable[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> list[Span]:
+    """Return, whole, every time in which something cost."""
+    recorded = list(records)
+    return [span for kind in kinds.values() for span in _metered(kind, recorded, book, now)]
+
+
+def _metered(kind: Kind, records: Iterable[Record], book: PriceBook, now: datetime) -> list[Span]:
+    """Return what one resource type cost. A plugin's that fails hides no other's."""
+    try:
+        meter = kind.meter()
+        for record in records:
+            meter.hear(record)
+        return list(meter.spans(book, now))
+    except PluginFailed as failed:
+        warn(f"what each {kind.name} costs is unknown: {failed}")
+        return []
+
+
+def charges_by_account(
+    session: Session, since: datetime | None = None, until: datetime | None = None
+) -> dict[Account | None, list[Charge]]:
+    """Return what a lab cost by its registry and its archive, in each account by itself. Raises LabError."""
+    found = by_account(session.paid_for(session.registry.history()))
+    priced = {a: charges(records, session.kinds, session.prices, since, until) for a, records in found.items()}
+    return {account: some for account, some in priced.items() if some}

@@ -1,0 +1,84 @@
+"""What that which lives costs, an hour and so far, by the records at hand: the archive is not opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ec2lab.aws.region_queries import Key, Unknown
+from ec2lab.costs.charges import Charge, charges
+from ec2lab.costs.summary import Spent, amount, spent
+from ec2lab.resources.base import UNKNOWN_ID, Resource
+from ec2lab.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What resources cost, by id, and why some of it is not known."""
+
+    spent: Mapping[str, Spent]
+    unknown: Sequence[Unknown] = ()
+
+
+def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
+    """Return what resources cost, with what came with them: a machine's volumes and its address.
+
+    What the records tell too little of is asked of AWS, once: the answer is on record. Where AWS does not tell it, or
+    a price, that is unknown.
+    """
+    found, unknown = _charges(session), []
+    if vague := _vague(found):
+        unknown = _look_into(session, vague)
+        found = _charges(session)
+    return Costs(shared_out(found, resources), [*unknown, *session.prices.unknown()])
+
+
+def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, Spent]:
+    """Return by id what charges say of resources, with what came with them; of what was perhaps made it is unknown."""
+    owners = dict.fromkeys(resource.id for resource in resources)
+    parts: dict[str, list[Charge]] = {}
+    for charge in found:
+        # A volume that is a row of its own is not its machine's as well.
+        parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
+    costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
+    if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
+        costs[UNKNOWN_ID] = Spent(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps)
+    return costs
+
+
+def still_costs(session: Session, experiment: str) -> str:
+    """Return, for people, what an experiment costs an hour now."""
+    now = spent(experiment, (one for one in _charges(session) if one.experiment == experiment))
+    return amount(now.hourly, now.hourly_unknown)
+
+
+def total_of(costs: Iterable[Spent]) -> Spent:
+    """Return what several cost together."""
+    found = list(costs)
+    return Spent(
+        "", sum(c.dollars for c in found), sum(c.unknown for c in found),
+        sum(c.hourly for c in found), sum(c.hourly_unknown for c in found), sum(c.things for c in found),
+    )  # fmt: skip
+
+
+def _charges(session: Session) -> list[Charge]:
+    return charges(session.paid_for(session.registry.records()), session.kinds, session.prices)
+
+
+def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
+    """Return, by region and kind, the ids of what lives and is not wholly on record."""
+    vague: dict[Key, set[str]] = {}
+    for one in found:
+        if one.vague and one.ended is None:
+            vague.setdefault((one.region, one.kind), set()).add(one.id)
+    return vague
+
+
+def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unknown]:
+    """Have AWS describe things; return of which regions it does not."""
+    responses = session.query({
+        (region, kind): partial(session.kinds[kind].look_into, session.cloud, region, sorted(ids))
+        for (region, kind), ids in vague.items()
+    })  # fmt: skip
+    return [Unknown("some prices", region, why) for region, why in responses.unseen.items()]

@@ -1,0 +1,1 @@
+"""What each resource type has cost, from the records of its life."""

@@ -1,0 +1,58 @@
+"""What machines cost: each run by its type and market, and the public address that it has while it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from ec2lab.costs.charges import Span
+from ec2lab.costs.meter import Meter
+from ec2lab.costs.meters.instance_timeline import MachineLife, MachineLives, Run
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.rates import Hourly, Rate
+from ec2lab.registry.record import Record
+
+
+class InstanceMeter(Meter):
+    """Machines cost while they run, by the second and 60 seconds at the least; stopped ones cost nothing
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html).
+
+    A machine in a capacity block is paid for beforehand, by whoever bought the block: what it costs is unknown here.
+    """  # noqa: D205
+
+    def __init__(self) -> None:
+        self.lives = MachineLives()
+
+    def hear(self, record: Record) -> None:
+        """Take a record in."""
+        self.lives.hear(record)
+
+    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+        """Yield a span for each run of each machine, and one for its address beside it."""
+        for machine in self.lives.known.values():
+            for run in machine.runs:
+                ended = run.ended or (machine.overdue(now) if run is machine.runs[-1] else None)
+                rate = _rate(machine, run, ended or now, book)
+                yield Span(
+                    kind="instance", id=machine.id, region=machine.region, experiment=machine.experiment,
+                    by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began, ended=ended,
+                    due=machine.due,
+                )  # fmt: skip
+                if machine.address:
+                    yield Span(
+                        kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
+                        by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
+                        due=machine.due,
+                        rate=Hourly(book.address_hour(machine.region, used=True)),
+                    )  # fmt: skip
+
+
+def _rate(machine: MachineLife, run: Run, until: datetime, book: PriceBook) -> Rate:
+    if not machine.type:
+        return Hourly(None)  # taken in by `make registry-rebuild`, and not described since
+    match machine.market:
+        case "spot":
+            return book.spot(machine.region, machine.zone, machine.type, run.began, until)
+        case "on-demand":
+            return Hourly(book.machine_hour(machine.region, machine.type))
+    return Hourly(None)

@@ -1,0 +1,135 @@
+"""What volumes cost: those that were made by themselves, and those that came with machines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ec2lab.aws.tags import EXPERIMENT, requested_tags
+from ec2lab.costs.charges import Span
+from ec2lab.costs.meter import Meter
+from ec2lab.costs.meters.instance_timeline import MachineLife, MachineLives
+from ec2lab.costs.meters.volume_descriptions import Listings, VolumeFacts
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.rates import Hourly, Monthly
+from ec2lab.registry.evidence import token_of
+from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.state import FOUND, GONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeLife:
+    """One volume."""
+
+    id: str
+    region: str
+    experiment: str | None
+    by: str
+    asked: Mapping[str, Any]
+    """What was asked for, in the words of CreateVolume and of a mapping's Ebs."""
+    began: datetime
+    ended: datetime | None
+    machine: str = ""
+    """The machine that it came with, the image of that, and the device, where it came with one."""
+    image: str = ""
+    device: str = ""
+    due: datetime | None = None
+
+
+class VolumeMeter(Meter):
+    """Volumes cost by the second and 60 seconds at the least, attached or not (https://aws.amazon.com/ebs/pricing/).
+
+    What a request leaves open is taken from a description of the volume, its snapshot or its image, whenever that came;
+    without any it is unknown. A volume that was kept costs until it is deleted, or until a whole listing of its region
+    shows it no more.
+    """
+
+    def __init__(self) -> None:
+        self.machines = MachineLives()
+        self.facts = VolumeFacts()
+        self.listings = Listings()
+        self._asked: dict[str, Record] = {}
+        """What CreateVolume was asked, by its token: the answer may be lost."""
+        self._made: dict[str, Record] = {}
+        self._ended: dict[str, datetime] = {}
+
+    def hear(self, record: Record) -> None:
+        """Take a record in."""
+        self.machines.hear(record)
+        if record.event is Event.NOTE:
+            self._hear_note(record)
+        elif record.operation == "CreateVolume" and record.event is Event.INTENT:
+            self._asked[token_of(record)] = record
+        elif record.event is Event.ANSWER:
+            self.facts.hear(record)
+            self.listings.hear(record)
+            if record.operation == "CreateVolume":
+                self._made[(record.response or {})["VolumeId"]] = record
+            elif record.operation == "DeleteVolume" and (identity := (record.request or {}).get("VolumeId")):
+                self._ended.setdefault(identity, moment_of(record.time))
+
+    def _hear_note(self, record: Record) -> None:
+        note = record.note or {}
+        for identity in note.get(GONE, ()):
+            self._ended.setdefault(identity, moment_of(record.time))
+        for told in note.get(FOUND, ()):
+            if told["kind"] == "volume" and told["record"] not in self.machines.requests:
+                asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
+                self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))
+
+    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+        """Yield a span for each volume, and what was paid for its initialization."""
+        for one in self._lives(now):
+            made_of = self.facts.made_of(one.id, one.asked, one.image, one.device)
+            vague = not (made_of.get("Size") and made_of.get("VolumeType"))
+            yield Span(
+                kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
+                what=_in_words(made_of), rate=Monthly(None if vague else book.volume(one.region, made_of)),
+                vague=vague, due=one.due, began=one.began, ended=one.ended,
+            )  # fmt: skip
+            if rate := one.asked.get("VolumeInitializationRate"):
+                yield Span(
+                    kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
+                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began,
+                    least=timedelta(), once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
+                )  # fmt: skip
+
+    def _lives(self, now: datetime) -> Iterator[VolumeLife]:
+        for identity, record in self._made.items():
+            request, response = record.request or {}, record.response or {}
+            yield VolumeLife(
+                id=identity, region=record.region or "", by=record.by, asked={**request, **response},
+                experiment=requested_tags(request, "volume").get(EXPERIMENT) or record.experiment,
+                began=moment_of(response.get("CreateTime") or record.time), ended=self._end(identity),
+            )  # fmt: skip
+        for machine in self.machines.known.values():
+            if machine.runs or not machine.ended:  # else it never came to run, and its volumes went with it
+                yield from self._came_with(machine, now)
+
+    def _end(self, identity: str) -> datetime | None:
+        return self._ended.get(identity) or self.listings.unlisted.get(identity)
+
+    def _came_with(self, machine: MachineLife, now: datetime) -> Iterator[VolumeLife]:
+        asked = {m["DeviceName"]: m["Ebs"] for m in machine.request.get("BlockDeviceMappings", ()) if "Ebs" in m}
+        attached = {d: e for d, e in machine.volumes.items() if e.get("VolumeId") not in self._made}
+        for device in {**asked, **attached}:
+            told = {**attached.get(device, {}), **asked.get(device, {})}
+            identity = attached.get(device, {}).get("VolumeId") or f"{machine.id}{device}"
+            goes_with_it = told.get("DeleteOnTermination", True)
+            ends = [self._end(identity), (machine.ended or machine.overdue(now)) if goes_with_it else None]
+            yield VolumeLife(
+                id=identity, region=machine.region, experiment=machine.experiment, by=machine.by, asked=told,
+                began=machine.made, ended=min(filter(None, ends), default=None), machine=machine.id,
+                image=str(machine.request.get("ImageId", "")), device=device, due=machine.due if goes_with_it else None,
+            )  # fmt: skip
+
+
+def _in_words(made_of: Mapping[str, Any]) -> str:
+    parts = [f"{made_of.get('Size') or '?'} GiB {made_of.get('VolumeType') or 'of unknown type'}"]
+    if made_of.get("Iops"):
+        parts.append(f"{made_of['Iops']} iops")
+    if made_of.get("Throughput"):
+        parts.append(f"{made_of['Throughput']} MiB/s")
+    return ", ".join(parts)

@@ -1,0 +1,150 @@
+"""Prices on disk, each with its date, so that no command waits for a price that is known.
+
+One file, replaced whole and under a lock: several processes lose nothing of each other's. What can't be read is made
+anew; what can't be written is asked for again next time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ec2lab.costs.money import Dollars
+from ec2lab.files import drafted, read_bytes
+from ec2lab.private_files import private_directory
+
+FORMAT = 1
+LARGEST = 256 << 20
+"""Bytes: a year of many regions' spot prices has some."""
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+Change = tuple[datetime, float]
+"""From when on a spot price holds, and the price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A price, and when it was asked for; None where AWS was asked and told none."""
+
+    dollars: Dollars
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpotHistory:
+    """All that is known of a type's spot prices in a region's zones from one time to another."""
+
+    since: datetime
+    until: datetime
+    zones: Mapping[str, Sequence[Change]]
+
+    def touches(self, other: SpotHistory) -> bool:
+        """Say whether there is no gap between two histories."""
+        return self.since <= other.until and other.since <= self.until
+
+    def is_spent(self, now: datetime) -> bool:
+        """Say whether it told no more than a price of the present, which is past by now."""
+        return self.until - self.since < HOUR and now - self.until > DAY
+
+    def joined(self, other: SpotHistory) -> SpotHistory:
+        """Return what two that touch say together."""
+        zones = {
+            zone: tuple(sorted({*self.zones.get(zone, ()), *other.zones.get(zone, ())}))
+            for zone in {*self.zones, *other.zones}
+        }
+        return SpotHistory(min(self.since, other.since), max(self.until, other.until), zones)
+
+
+@dataclass(slots=True)
+class _Content:
+    listed: dict[str, Known] = field(default_factory=dict)
+    spot: dict[str, list[SpotHistory]] = field(default_factory=dict)
+
+    def add_spot(self, key: str, history: SpotHistory) -> None:
+        apart = [old for old in self.spot.get(key, ()) if not old.touches(history) and not old.is_spent(history.until)]
+        for old in self.spot.get(key, ()):
+            history = history.joined(old) if old.touches(history) else history
+        self.spot[key] = [*apart, history]
+
+
+class PriceCache:
+    """The prices in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._content = self._read()
+
+    def listed(self, key: str) -> Known | None:
+        """Return a price, however old."""
+        return self._content.listed.get(key)
+
+    def spot(self, key: str) -> Sequence[SpotHistory]:
+        """Return what is known of the spot prices of a type in a region."""
+        return self._content.spot.get(key, ())
+
+    def keep(self, listed: Mapping[str, Known] | None = None, spot: Mapping[str, SpotHistory] | None = None) -> None:
+        """Add prices to the file, beside what other processes added meanwhile."""
+        with self._alone():
+            self._content = self._read()
+            self._content.listed |= listed or {}
+            for key, history in (spot or {}).items():
+                self._content.add_spot(key, history)
+            self._write()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            private_directory(self.path.parent)
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            yield  # a directory that can't be written to has no second writer either
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _read(self) -> _Content:
+        try:
+            return _content(json.loads(read_bytes(self.path, LARGEST)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _Content()  # not there, or damaged: prices can be asked for again
+
+    def _write(self) -> None:
+        with suppress(OSError):  # a full disk: the prices are known to this process all the same
+            content = json.dumps(_as_json(self._content)).encode()
+            with drafted(self.path, content, mode=0o600) as draft:
+                draft.replace(self.path)
+
+
+def _content(loaded: Mapping[str, Any]) -> _Content:
+    if loaded["format"] != FORMAT:
+        return _Content()
+    listed = {key: Known(told["dollars"], datetime.fromisoformat(told["at"])) for key, told in loaded["listed"].items()}
+    return _Content(listed, {key: [_history(told) for told in all_of_it] for key, all_of_it in loaded["spot"].items()})
+
+
+def _history(told: Mapping[str, Any]) -> SpotHistory:
+    zones = {
+        zone: tuple((datetime.fromisoformat(at), float(price)) for at, price in changes)
+        for zone, changes in told["zones"].items()
+    }
+    return SpotHistory(datetime.fromisoformat(told["since"]), datetime.fromisoformat(told["until"]), zones)
+
+
+def _as_json(content: _Content) -> dict[str, Any]:
+    listed = {key: {"dollars": known.dollars, "at": known.at.isoformat()} for key, known in content.listed.items()}
+    spot = {key: [_history_as_json(one) for one in histories] for key, histories in content.spot.items()}
+    return {"format": FORMAT, "listed": listed, "spot": spot}
+
+
+def _history_as_json(one: SpotHistory) -> dict[str, Any]:
+    zones = {zone: [[at.isoformat(), price] for at, price in changes] for zone, changes in one.zones.items()}
+    return {"since": one.since.isoformat(), "until": one.until.isoformat(), "zones": zones}

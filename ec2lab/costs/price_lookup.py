@@ -1,0 +1,188 @@
+"""Where a price comes from: the cache while it is fresh, then AWS, then what is older, and at last nobody."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.region_queries import Unknown, in_time
+from ec2lab.costs.aws_prices import NotTold, list_price, spot_changes
+from ec2lab.costs.money import Dollars
+from ec2lab.costs.price_book import Origin, Priced, Unit
+from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
+from ec2lab.costs.rates import Changing
+from ec2lab.errors import LabError
+
+FRESH = timedelta(days=7)
+"""List prices change a few times a year."""
+FRESH_SPOT = timedelta(hours=1)
+"""Spot prices change several times a day."""
+TOLD_AGAIN = timedelta(days=1)
+"""After which AWS is asked again for what it did not list."""
+PATIENCE = timedelta(hours=1)
+"""After which AWS is asked again that could not be asked."""
+KEPT_BY_AWS = timedelta(days=90)
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
+REFUSED = "not told: {}"
+"""The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
+LIST = "list prices"
+AGAIN_LATER = "AWS did not tell them within the last hour, and is asked again after it"
+LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
+
+
+@dataclass
+class PriceSources:
+    """The prices that a lab can know. `cloud` is made only where AWS is asked."""
+
+    cloud: Callable[[], Cloud]
+    cache: PriceCache
+    timeout: float = 10.0
+    """Seconds in which AWS must tell."""
+    list_region: str = "us-east-1"
+    """Where AWS is asked for list prices, for who is told that it was in vain."""
+    _unknown: dict[str, str] = field(default_factory=dict)
+    """Of what prices are not known, and why."""
+    _list_refused: str = ""
+    _used: dict[Priced, Origin] = field(default_factory=dict)
+
+    def listed(self, wanted: Priced) -> Dollars:
+        """Return a list price, or None where nobody knows it."""
+        known = self.cache.listed(str(wanted))
+        if known is None or _age(known) > (FRESH if known.dollars is not None else TOLD_AGAIN):
+            known = self._asked(wanted) or known
+        if known and known.dollars is not None:
+            self._used[wanted] = Origin(known.at.replace(hour=0, minute=0, second=0, microsecond=0), LISTED)
+            return known.dollars
+        if (price := shipped(wanted)) is not None:
+            self._used[wanted] = Origin(shipped_at(), SHIPPED)
+        elif self._must_wait(LIST):
+            self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
+        return price
+
+    def unknown(self) -> Iterable[Unknown]:
+        """Return which prices AWS did not tell, and why."""
+        return [
+            Unknown(LIST, self.list_region, why) if what == LIST else Unknown("spot prices", what, why)
+            for what, why in self._unknown.items()
+        ]
+
+    def origins(self) -> Iterable[Origin]:
+        """Return where each list price is from that was given, to the day."""
+        return self._used.values()
+
+    def _asked(self, wanted: Priced) -> Known | None:
+        if self._must_wait(LIST):
+            return None
+        try:
+            cloud = self._ready_cloud()
+            known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
+        except (NotTold, LabError) as problem:
+            self._refused(LIST, problem)
+            return None
+        self.cache.keep({str(wanted): known})
+        return known
+
+    def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
+        """Return the lowest present spot price of each type over a region's zones, dollars an hour."""
+        lacking = [kind for kind in types if not self._covering(region, kind, _now(), _now())]
+        if lacking:
+            self._fetch(region, lacking, _now())
+        return {kind: price for kind in types if (price := self._lowest(region, kind)) is not None}
+
+    def _lowest(self, region: str, instance_type: str) -> Dollars:
+        history = self._covering(region, instance_type, _now(), _now())
+        return min((changes[-1][1] for changes in history.zones.values()), default=None) if history else None
+
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+        """Return a zone's spot prices over a time, as far as they are known."""
+        if not self._covering(region, instance_type, began, ended):
+            self._fetch(region, [instance_type], began)
+        if history := self._covering(region, instance_type, began, ended):
+            return Changing(history.zones.get(zone, ()), max(history.until, ended))
+        return Changing((), ended)
+
+    def _covering(self, region: str, instance_type: str, began: datetime, ended: datetime) -> SpotHistory | None:
+        """Return what is known of a time; a price of the last hour is taken to hold yet."""
+        for history in self.cache.spot(f"{region} {instance_type}"):
+            if history.since <= began and ended <= history.until + FRESH_SPOT:
+                return history
+        return None
+
+    def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
+        asked_at = _now()
+        if self._must_wait(region):
+            self._unknown.setdefault(region, AGAIN_LATER)
+            return
+        if since < asked_at - KEPT_BY_AWS:
+            return
+        try:
+            cloud = self._ready_cloud()
+            found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
+        except (NotTold, LabError) as problem:
+            self._refused(region, problem)
+            return
+        self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
+
+    def _ready_cloud(self) -> Cloud:
+        """Return the way to AWS, with credentials: who has to type a code for them has the time for that."""
+        cloud = self.cloud()
+        cloud.expect_credentials()
+        return cloud
+
+    def _must_wait(self, what: str) -> bool:
+        refused = self.cache.listed(REFUSED.format(what))
+        return refused is not None and _age(refused) < PATIENCE
+
+    def _refused(self, what: str, problem: Exception) -> None:
+        if what == LIST:  # another source may have the price
+            self._list_refused = str(problem)
+        else:
+            self._unknown[what] = str(problem)
+        self.cache.keep({REFUSED.format(what): Known(None, _now())})
+
+
+def _age(known: Known) -> timedelta:
+    return _now() - known.at
+
+
+def _now() -> datetime:
+    return clock.now()
+
+
+FILE = Path(__file__).with_name("list_prices.toml")
+OF_VOLUMES = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
+
+
+def shipped(wanted: Priced) -> Dollars:
+    """Return a list price, or None where the file has none."""
+    region = _loaded().get(wanted.region, {})
+    if wanted.unit is Unit.MACHINE:
+        found = region.get("machines", {}).get(wanted.name)
+    elif wanted.unit in OF_VOLUMES:
+        found = region.get("volumes", {}).get(wanted.name, {}).get(wanted.unit)
+    else:
+        found = region.get(wanted.unit)
+    return None if found is None else float(found)
+
+
+def shipped_at() -> datetime:
+    """Return the day of the prices."""
+    day: date = _loaded()["date"]
+    return datetime.combine(day, time(), UTC)
+
+
+def regions() -> list[str]:
+    """Return the regions that the file knows prices of."""
+    return [name for name, told in _loaded().items() if isinstance(told, dict)]
+
+
+@cache
+def _loaded() -> Mapping[str, Any]:
+    return tomllib.loads(FILE.read_text())

@@ -1,0 +1,82 @@
+"""Charges in sums: by member, experiment, region or kind. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from ec2lab.costs.charges import Charge
+from ec2lab.costs.money import known_total
+from ec2lab.errors import LabError
+from ec2lab.names import closest
+
+NOBODY, THE_LAB = "(not on record)", "(the whole lab)"
+GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
+    {
+        "member": lambda charge: charge.by or NOBODY,
+        "experiment": lambda charge: charge.experiment or THE_LAB,
+        "region": lambda charge: charge.region,
+        "kind": lambda charge: charge.kind,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What charges come to together."""
+
+    name: str
+    dollars: float
+    """Of those whose price is known."""
+    unknown: int
+    """How many there are beside them."""
+    hourly: float
+    """What those that live cost an hour now, as far as it is known."""
+    hourly_unknown: int
+    things: int
+    """How many things they are of."""
+
+
+def spent(name: str, charges: Iterable[Charge]) -> Spent:
+    """Add charges up."""
+    found = list(charges)
+    dollars, unknown = known_total(charge.dollars for charge in found)
+    hourly, hourly_unknown = known_total(charge.hourly for charge in found)
+    things = len({(charge.kind, charge.id) for charge in found})
+    return Spent(name, dollars, unknown, hourly, hourly_unknown, things)
+
+
+def grouped(charges: Iterable[Charge], by: str) -> list[Spent]:
+    """Add charges up by one of GROUPS, the dearest first."""
+    groups: dict[str, list[Charge]] = {}
+    for charge in charges:
+        groups.setdefault(GROUPS[by](charge), []).append(charge)
+    sums = [spent(name, those) for name, those in groups.items()]
+    return sorted(sums, key=lambda one: (-one.dollars, -one.unknown, one.name))
+
+
+def group_named(by: str) -> str:
+    """Return what is to be summed by. Raises LabError."""
+    if by not in GROUPS:
+        raise LabError(f"BY: {by!r} is none of {', '.join(GROUPS)}{closest(by, GROUPS)}")
+    return by
+
+
+def moment(text: str, variable: str) -> datetime | None:
+    """Return the time that a variable names, None where it is empty: a day in UTC, or RFC 3339. Raises LabError."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise LabError(f"{variable}: {text!r} is no day (try 2026-10-01) and no time (2026-10-01T12:00Z)") from problem
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def amount(known: float, unknown: int) -> str:
+    """Return a sum for people, with what it leaves out."""
+    if unknown and not known:
+        return "unknown"
+    return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"

@@ -1,0 +1,154 @@
+"""Building a version of a data set from a disk image, without a machine; taken up where it was left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.tags import DATASET
+from ec2lab.datasets.blocks import BLOCK, Digests, changed, digests, whole
+from ec2lab.datasets.dataset import (
+    BLOCKS,
+    PARENT,
+    DataSnapshot,
+    in_region,
+    newest,
+    tags_of,
+    usable,
+)
+from ec2lab.datasets.disk_image import DiskImage
+from ec2lab.datasets.ebs_direct import DirectSnapshots, Report
+from ec2lab.datasets.versions import numbered
+from ec2lab.errors import LabError
+from ec2lab.files import exists, read_bytes
+from ec2lab.private_files import open_private
+from ec2lab.session import Session
+
+LARGEST = 1 << 30
+"""Bytes of what is known of a version: a line for each of at most 2^27 blocks of 64 TiB has some 75."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DataSetBuilding:
+    """A version of a data set on its way from a disk image into a region. `work` is a directory for what is known."""
+
+    session: Session
+    dataset: str
+    version: str | None
+    region: str
+    work: Path
+    say: Say
+
+    @property
+    def direct(self) -> DirectSnapshots:
+        """The way there."""
+        return DirectSnapshots(self.session, self.region)
+
+    def build(self, image: DiskImage, source: str, report: Report) -> tuple[DataSnapshot, int]:
+        """Return the version, complete, and how many blocks were sent for it: none where there is one like it.
+
+        Raises LabError where the version exists already with other content.
+        """
+        self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
+        wanted = digests(image.path)
+        there = usable(in_region(self.session.cloud, self.region, self.dataset), self.session.data_registries())
+        last = newest(there)
+        if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):
+            return last, 0
+        snapshot, made = self._begun(image, source, wanted, last if last and _can_be_parent(last, image) else None)
+        if not made:
+            self.say(f"{snapshot.name}: {snapshot.id} was begun earlier; it is taken up")
+        # Its own parent's: one that was begun earlier may have another than the last version by now.
+        before = self._digests_of_parent(snapshot, there, report)
+        count = self._send(snapshot, image.path, changed(before, wanted), wanted, report)
+        self.direct.complete(snapshot.id, count)
+        self._remember(snapshot.id, wanted)
+        return snapshot, count
+
+    def _begun(
+        self, image: DiskImage, source: str, wanted: Digests, parent: DataSnapshot | None
+    ) -> tuple[DataSnapshot, bool]:
+        """Begin the snapshot, or find the one that an earlier run began with the same content."""
+        known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
+
+        def begun() -> DataSnapshot | None:
+            ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
+            there = in_region(self.session.cloud, self.region, self.dataset)
+            same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
+            mine = (s for s in same if ours.proves(kind, s.as_described))
+            return next((s for s in mine if self.version in (None, s.version)), None)
+
+        def start() -> DataSnapshot:
+            with numbered(self.session, self.dataset, self.version, self.region) as version:
+                told = tags_of(
+                    self.dataset, version, label=image.label, uuid=image.uuid, filesystem=image.filesystem,
+                    bytes=str(len(wanted) * BLOCK), source=source[:256], blocks=whole(wanted),
+                    parent=parent.id if parent else None,
+                )  # fmt: skip
+                identity = self.direct.start(image.gib, told, parent)
+            return DataSnapshot(
+                dataset=self.dataset, version=version, region=self.region, id=identity, state="pending", progress="",
+                gib=image.gib, started="", encrypted=True, stored=None, failure="", tags=told,
+            )  # fmt: skip
+
+        return made_once(self.session, ("StartSnapshot", self.region, known), begun, start, lambda r: self.say(str(r)))
+
+    def _send(self, snapshot: DataSnapshot, image: Path, indices: list[int], wanted: Digests, report: Report) -> int:
+        """Send what AWS does not have yet, and return how many blocks it has had from us in all."""
+        with self._journal(snapshot.id) as (had, journal):
+            rest = [index for index in indices if had.get(index) != wanted.get(index, b"").hex()]
+            done = set(indices) - set(rest)
+
+            def sent(index: int, digest: bytes) -> None:
+                journal.write(f"{index} {digest.hex() if index in wanted else ''}\n")
+                done.add(index)
+                report(len(done) * BLOCK, len(indices) * BLOCK)
+
+            self.direct.send(snapshot.id, image, rest, sent)
+            return len(done | {index for index in had if index in indices})
+
+    @contextmanager
+    def _journal(self, snapshot: str) -> Iterator[tuple[dict[int, str], IO[str]]]:
+        """Give what was sent before, by index, and a file for what is sent now; a line that was cut off counts not."""
+        path = self.work / f"{snapshot}.sent"
+        lines = read_bytes(path, LARGEST).decode().splitlines(keepends=True) if exists(path) else []
+        had = {int(line.split(" ")[0]): line.split(" ")[1].strip() for line in lines if line.endswith("\n")}
+        with open_private(path, "a") as journal:
+            journal.write("\n" if lines and not lines[-1].endswith("\n") else "")
+            yield had, journal
+
+    def _digests_of_parent(self, snapshot: DataSnapshot, there: Iterable[DataSnapshot], report: Report) -> Digests:
+        """Return the digests of what a snapshot begins with: as remembered here, or else read back from AWS."""
+        if not (parent := snapshot.tags.get(PARENT)):
+            return {}
+        path = self.work / f"{parent}.json"
+        if exists(path):
+            return {
+                int(index): bytes.fromhex(digest) for index, digest in json.loads(read_bytes(path, LARGEST)).items()
+            }
+        if parent not in {one.id for one in there}:
+            raise LabError(
+                f"{snapshot.name}: {snapshot.id} was begun from {parent}, which is gone; VERSION=… begins another, and "
+                "AWS gives this one up within a day"
+            )
+        self.say(f"{parent}: read back, so that only what changed is sent")
+        return self.direct.digests(parent, report)
+
+    def _remember(self, snapshot: str, wanted: Digests) -> None:
+        found = {index: digest.hex() for index, digest in wanted.items()}
+        with open_private(self.work / f"{snapshot}.json", "w") as file:
+            json.dump(found, file)
+        (self.work / f"{snapshot}.sent").unlink(missing_ok=True)
+
+
+def _can_be_parent(last: DataSnapshot, image: DiskImage) -> bool:
+    """Say whether a version may begin with what the last one holds; it is encrypted only if that one is
+    (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-encryption.html).
+    """  # noqa: D205
+    return last.encrypted and last.gib == image.gib

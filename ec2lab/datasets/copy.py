@@ -1,0 +1,157 @@
+"""Copying a data set's snapshot to other regions, all at once, so that launches find it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.errors import in_words
+from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.region_queries import not_seen
+from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
+from ec2lab.config.fields import duration
+from ec2lab.context import Threads
+from ec2lab.datasets.dataset import DataSnapshot, in_region, in_regions, newest, told_by, usable
+from ec2lab.datasets.wait import until_completed
+from ec2lab.errors import LabError
+from ec2lab.session import Session
+
+
+@dataclass(slots=True)
+class Copy:
+    """One copy on its way, done, or failed."""
+
+    region: str
+    id: str = ""
+    state: str = ""
+    percent: float = 0.0
+    waits: str = ""
+    """Why AWS does not take it yet."""
+    failure: str = ""
+
+
+Report = Callable[[Copy], None]
+
+
+def source_of(session: Session, dataset: str, version: str | None) -> tuple[DataSnapshot, Mapping[str, str]]:
+    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it.
+
+    Beside it, by region, why others could not be looked at. Raises LabError where none is seen.
+    """
+    responses = in_regions(session, session.lab.regions, dataset)
+    there = usable(told_by(responses), session.data_registries())
+    wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
+    unseen = responses.unseen
+    if not (found := newest(wanted)):
+        named = f"{dataset}@{version}" if version else dataset
+        regions = ", ".join(region for region in session.lab.regions if region not in unseen)
+        lacks = f"no region of the lab ({regions}) has a completed snapshot of {named}" if regions else ""
+        raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(unseen))))}")
+    same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
+    return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region)), unseen
+
+
+@dataclass(frozen=True)
+class Copying:
+    """One snapshot on its way to several regions. `report` hears every change, from several threads."""
+
+    session: Session
+    source: DataSnapshot
+    report: Report
+    within: timedelta | None = None
+    """The time that AWS is paid to be done in; as it comes when left out."""
+
+    def run(self, regions: Sequence[str]) -> list[Copy]:
+        """Copy to regions, each at its own pace, until each copy is complete or failed; one's failure stops no other.
+
+        A copy that is there already, or on its way since an earlier run, is taken as it is.
+        """
+        # For hours, and however many they are; the session's own threads are for short calls.
+        with Threads(len(regions)) as threads:
+            try:
+                return list(threads.map(self._to, regions))
+            except BaseException:
+                self.session.over.set()
+                raise
+
+    def _to(self, region: str) -> Copy:
+        copy = Copy(region)
+        try:
+            with in_words():
+                self._begin(copy)
+                self._follow(copy)
+        except LabError as problem:
+            copy.failure = str(problem)
+            self.report(copy)
+        return copy
+
+    def _begin(self, copy: Copy) -> None:
+        tags = self.source.tags_to_carry()
+        known = {DATASET: self.source.dataset, VERSION: self.source.version}
+        found, _ = made_once(
+            self.session,
+            ("CopySnapshot", copy.region, known),
+            lambda: self._there(copy.region),
+            lambda: self._copy(copy.region, tags),
+            lambda refusal: self._waits(copy, refusal),
+        )
+        self._show(copy, found)
+
+    def _there(self, region: str) -> DataSnapshot | None:
+        there = usable(in_region(self.session.cloud, region, self.source.dataset), self.session.data_registries())
+        same = [s for s in there if s.version == self.source.version and s.state != "error"]
+        return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
+
+    def _copy(self, region: str, tags: dict[str, str]) -> DataSnapshot:
+        request: dict[str, Any] = {
+            "SourceRegion": self.source.region,
+            "SourceSnapshotId": self.source.id,
+            "Description": f"{self.source.name}, from {self.source.region}",
+            "Encrypted": True,
+            "TagSpecifications": tag_specifications(tags, "snapshot"),
+        }
+        if key := self.session.lab.kms_keys.get(region):
+            request["KmsKeyId"] = key
+        if self.within:
+            request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
+        answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
+        if not answer.get("Tags"):
+            command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {answer['SnapshotId']}"
+            raise LabError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
+        return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
+
+    def _waits(self, copy: Copy, refusal: ApiError) -> None:
+        copy.waits = f"{refusal}; asked again soon"
+        self.report(copy)
+
+    def _follow(self, copy: Copy) -> None:
+        self.report(copy)
+        if copy.state != "completed":
+            until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
+
+    def _told(self, copy: Copy, found: DataSnapshot) -> None:
+        self._show(copy, found)
+        self.report(copy)
+
+    def _show(self, copy: Copy, found: DataSnapshot) -> None:
+        copy.id, copy.state, copy.percent, copy.waits = found.id, found.state, found.percent, ""
+
+
+SHORTEST, LONGEST, STEP = timedelta(minutes=15), timedelta(days=2), timedelta(minutes=15)
+"""https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html"""
+
+
+def completion_time(text: str) -> timedelta | None:
+    """Return WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
+    if not text:
+        return None
+    try:
+        wanted: timedelta = duration(text)
+    except ValueError as problem:
+        raise LabError(f"WITHIN: {problem}") from problem
+    if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
+        raise LabError(f"WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
+    return wanted

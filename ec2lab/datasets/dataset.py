@@ -1,0 +1,238 @@
+"""Data sets: named, versioned snapshots of volumes, in whichever regions they were made or copied to.
+
+A data set belongs to the lab, not to an experiment, and AWS is the only place that knows it: its snapshots' tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.region_queries import Responses
+from ec2lab.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, as_tags, tag_map
+from ec2lab.errors import LabError
+from ec2lab.launch.part import RegionUnready
+from ec2lab.names import closest
+from ec2lab.registry.record import moment_of
+from ec2lab.units import GIB
+
+if TYPE_CHECKING:
+    from ec2lab.session import Session
+
+LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
+"""What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+LAYOUT = "lab:layout"
+""" "parts" where the file system does not lie on the disk as a whole: in a partition, or on a logical volume."""
+MADE = "lab:made"
+"""On a copy: when AWS began what it is a copy of. It makes a version older than it looks, and never newer."""
+BLOCKS = "lab:blocks"
+"""One digest for all its blocks, where the lab wrote them itself."""
+PARENT = "lab:parent"
+"""The snapshot of the same region whose blocks it has, but for those that were written to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSnapshot:
+    """One version of a data set in one region."""
+
+    dataset: str
+    version: str
+    region: str
+    id: str
+    state: str
+    """pending, completed or error."""
+    progress: str
+    """AWS's own word: "37%"."""
+    gib: int
+    """The size of the volume that it was made from."""
+    started: str
+    """RFC 3339."""
+    encrypted: bool
+    stored: int | None
+    """Bytes that all its blocks take, where AWS says."""
+    failure: str
+    """Why AWS gave it up, if it did."""
+    tags: Mapping[str, str]
+    owner: str = ""
+    """The account whose it is."""
+    volume: str = ""
+    """What it was made from, where AWS says; of a copy, a volume that never was."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
+        """Read one item of DescribeSnapshots."""
+        tags = tag_map(found.get("Tags"))
+        started = found["StartTime"]
+        return cls(
+            dataset=tags.get(DATASET, ""), version=tags.get(VERSION, "?"), region=region, id=found["SnapshotId"],
+            state=found["State"], progress=found.get("Progress", ""), gib=found["VolumeSize"],
+            started=started if isinstance(started, str) else started.isoformat(), encrypted=found["Encrypted"],
+            stored=found.get("FullSnapshotSizeInBytes"), failure=found.get("StateMessage", ""), tags=tags,
+            owner=found.get("OwnerId", ""), volume=found.get("VolumeId", ""),
+        )  # fmt: skip
+
+    @property
+    def is_whole_disk(self) -> bool:
+        """Whether the file system is known to lie on the disk itself, in no partition and no logical volume."""
+        return UUID in self.tags and LAYOUT not in self.tags
+
+    @property
+    def name(self) -> str:
+        """The data set and its version: speech@1."""
+        return f"{self.dataset}@{self.version}"
+
+    @property
+    def completed(self) -> bool:
+        """Whether volumes can be made from it."""
+        return self.state == "completed"
+
+    @property
+    def registry(self) -> str:
+        """Which registry made it; empty where somebody tagged it by hand."""
+        return self.tags.get(REGISTRY, "")
+
+    @property
+    def made(self) -> str:
+        """When the version was made, RFC 3339, which orders versions: their names are only names.
+
+        That is AWS's own word. A copy begins later than what it is a copy of, and says when that was; a tag that
+        says a later time than AWS is not believed.
+        """
+        return min((self.started, *_moments(self.tags.get(MADE))), key=_moment, default="") if self.started else ""
+
+    @property
+    def as_described(self) -> dict[str, Any]:
+        """What of AWS's description proves who made it."""
+        return {"SnapshotId": self.id, "Tags": as_tags(self.tags), "StartTime": self.started, "VolumeId": self.volume}
+
+    @property
+    def percent(self) -> float:
+        """How much of it is there, 0 to 100."""
+        digits = self.progress.rstrip("%")
+        return 100.0 if self.completed else float(digits) if digits.replace(".", "").isdecimal() else 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume, which is the most."""
+        tagged, most = self.tags.get(BYTES, ""), self.gib * GIB
+        return self.stored or (min(int(tagged), most) if tagged.isdecimal() else most)
+
+    def tags_to_carry(self) -> dict[str, str]:
+        """Return the tags that go with a copy: all but who made it, and from what."""
+        stays = (RECORD, REGISTRY, BY, PARENT)
+        own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
+        return {**own, MADE: self.made}
+
+
+def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
+    """Ask for the snapshots of all data sets in a region, or of one."""
+    wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}
+    pages = cloud.ec2(region).get_paginator("describe_snapshots")
+    found = pages.paginate(OwnerIds=["self"], Filters=[wanted])  # type: ignore[list-item]
+    return [DataSnapshot.of(snapshot, region) for page in found for snapshot in page["Snapshots"]]
+
+
+def in_regions(session: Session, regions: Iterable[str], dataset: str | None = None) -> Responses[list[DataSnapshot]]:
+    """Ask in several regions at the same time, each with a deadline."""
+    return session.query({(region, DATASET): partial(in_region, session.cloud, region, dataset) for region in regions})
+
+
+def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
+    """Return the snapshots of those regions that responded."""
+    return [snapshot for found in responses.found.values() for snapshot in found]
+
+
+def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:
+    """Return the snapshots of one data set by their versions, the newest version first, each one's oldest first.
+
+    A version is as old as its oldest snapshot: what was copied again later, by whatever tool, is no newer for it.
+    """
+    versions: dict[str, list[DataSnapshot]] = {}
+    for snapshot in sorted(snapshots, key=_age):
+        versions.setdefault(snapshot.version, []).append(snapshot)
+    return list(versions.values())[::-1]
+
+
+def _age(snapshot: DataSnapshot) -> tuple[datetime, int]:
+    """Return what orders versions; of those that were begun at the same moment, the higher number is the newer one."""
+    return _moment(snapshot.made), int(snapshot.version) if snapshot.version.isdecimal() else 0
+
+
+def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
+    """Return the completed snapshot whose version was made last."""
+    versions = by_age(snapshot for snapshot in snapshots if snapshot.completed)
+    return versions[0][0] if versions else None
+
+
+def _moments(text: str | None) -> list[str]:
+    """Return a time that a tag tells, if it tells one."""
+    try:
+        return [text] if text and moment_of(text) else []
+    except ValueError:
+        return []
+
+
+def _moment(text: str) -> datetime:
+    return moment_of(text) if text else datetime.max.replace(tzinfo=UTC)
+
+
+def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> list[DataSnapshot]:
+    """Return the snapshots that may be used: those of some registries, and what somebody in the account tagged by hand.
+
+    What another registry made is another lab's, whose data set may have the same name.
+    """
+    return [snapshot for snapshot in snapshots if not snapshot.registry or snapshot.registry in registries]
+
+
+def chosen(
+    dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str, registries: Collection[str]
+) -> DataSnapshot:
+    """Return the newest completed snapshot of a data set, or of its pinned version, that may be used.
+
+    Raises RegionUnready.
+    """
+    every = [snapshot for snapshot in there if snapshot.dataset == dataset]
+    of_data_set = usable(every, registries)
+    wanted = [snapshot for snapshot in of_data_set if version in (None, snapshot.version)]
+    if found := newest(wanted):
+        return found
+    if under_way := [snapshot for snapshot in wanted if snapshot.state != "error"]:
+        progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
+        raise RegionUnready(f"data set {dataset} is not complete yet in {region} ({progress})")
+    if wanted:
+        why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
+        raise RegionUnready(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
+    if of_data_set:
+        command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
+        raise RegionUnready(
+            f"data set {dataset} has no version {version} in {region}, only "
+            f"{', '.join(sorted({s.version for s in of_data_set}))} ({command} copies it there from another region)"
+        )
+    if every:
+        whose = ", ".join(sorted({snapshot.registry for snapshot in every}))
+        raise RegionUnready(
+            f"data set {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
+            "data sets this lab uses"
+        )
+    command = f"`make snapshot-copy DATASET={dataset} REGIONS={region}`"
+    hint = closest(dataset, {snapshot.dataset for snapshot in there})
+    copy = f" ({command} copies it there from another region)"
+    raise RegionUnready(f"data set {dataset} is not in {region}{hint or copy}")
+
+
+def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
+    """Return the tags of a new snapshot of a data set; `more` by the names of this file's tags, empty ones left out.
+
+    Raises LabError where a tag could not hold the version.
+    """
+    if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
+        raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
+    facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
+             LAYOUT: "layout",
+             BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip
+    told = {tag: str(more[name]) for tag, name in facts.items() if more.get(name)}
+    return {"Name": f"{dataset}@{version}", DATASET: dataset, VERSION: version, **told}

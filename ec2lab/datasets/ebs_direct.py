@@ -1,0 +1,162 @@
+"""Snapshots written and read block by block, through the EBS direct APIs: no machine and no volume is needed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ec2lab.aws.tags import as_tags
+from ec2lab.datasets.blocks import BLOCK, ZERO, Digests, block
+from ec2lab.datasets.dataset import DataSnapshot, in_region
+from ec2lab.datasets.wait import until_completed
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.registry.record import new_id
+from ec2lab.session import Session
+
+THREADS = 32
+"""Blocks on their way at once; AWS takes 1,000 a second for an account and region
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
+ATTEMPTS = 10
+ABANDONED_AFTER = 24 * 60
+"""Minutes without a block after which AWS gives an unfinished snapshot up; until then the upload can be taken up."""
+FIRST_POLL, LONGEST_POLL = 0.5, 10.0
+
+Report = Callable[[int, int], None]
+"""(bytes done, bytes in all)."""
+
+
+@dataclass(frozen=True)
+class DirectSnapshots:
+    """The EBS direct APIs of a region."""
+
+    session: Session
+    region: str
+
+    @property
+    def ebs(self) -> Any:
+        """The client; a block that is sent twice is the same block."""
+        return self.session.cloud.client("ebs", self.region, attempts=ATTEMPTS)
+
+    def start(self, gib: int, tags: Mapping[str, str], parent: DataSnapshot | None) -> str:
+        """Begin a snapshot and return its id; one with a parent holds all that its parent holds."""
+        request: dict[str, Any] = {
+            "VolumeSize": gib,
+            "Description": tags["Name"],
+            "Tags": as_tags(tags),
+            "ClientToken": new_id(),
+            "Timeout": ABANDONED_AFTER,
+        }
+        if parent:
+            request["ParentSnapshotId"] = parent.id  # encrypted as its parent is; AWS takes only one of the two
+        else:
+            request["Encrypted"] = True
+            if key := self.session.lab.kms_keys.get(self.region):
+                request["KmsKeyArn"] = key
+        return str(self.ebs.start_snapshot(**request)["SnapshotId"])
+
+    def send(self, snapshot: str, image: Path, indices: Iterable[int], sent: Callable[[int, bytes], None]) -> None:
+        """Send blocks of an image, many at once; `sent` hears each that AWS has, with its digest."""
+        with image.open("rb") as file:
+
+            def put(index: int) -> tuple[int, bytes]:
+                content = block(file, index)
+                digest = hashlib.sha256(content).digest()
+                self.ebs.put_snapshot_block(
+                    SnapshotId=snapshot, BlockIndex=index, BlockData=content, DataLength=BLOCK,
+                    Checksum=base64.b64encode(digest).decode(), ChecksumAlgorithm="SHA256",
+                )  # fmt: skip
+                return index, digest
+
+            for index, digest in _many_at_once(put, indices):
+                sent(index, digest)
+
+    def complete(self, snapshot: str, count: int) -> None:
+        """Say that all blocks are sent, and wait until volumes can be made of it. Raises LabError."""
+        try:
+            self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
+        except ClientError:
+            # Said again, after an answer that was lost or by a second run, it is refused.
+            if not self._completes(snapshot):
+                raise
+        until_completed(self.session, self.region, snapshot, lambda _: None)
+
+    def _completes(self, snapshot: str) -> bool:
+        """Say whether a snapshot is complete, or becomes so within a minute."""
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            found = next((s for s in in_region(self.session.cloud, self.region) if s.id == snapshot), None)
+            if found and found.completed:
+                return True
+            if waited > self.session.cloud.settling_seconds or (found and found.state == "error"):
+                return False
+            self.session.pause(pause)
+            waited += pause
+        raise AssertionError("pauses never end")
+
+    def digests(self, snapshot: str, report: Report) -> Digests:
+        """Read a snapshot back and return the digest of each block that is not all zeros.
+
+        Raises LabError where what arrives is not what AWS says that it is.
+        """
+        tokens = dict(self._listed(snapshot))
+
+        def get(index: int) -> tuple[int, bytes]:
+            content = self._read(snapshot, index, tokens[index])
+            return index, b"" if content == ZERO else hashlib.sha256(content).digest()
+
+        found: dict[int, bytes] = {}
+        for index, digest in _many_at_once(get, tokens):
+            found[index] = digest
+            report(len(found) * BLOCK, len(tokens) * BLOCK)
+        return {index: digest for index, digest in found.items() if digest}
+
+    def _read(self, snapshot: str, index: int, token: str) -> bytes:
+        """Return a block. One that is cut off on its way is asked for again: botocore does so only until it begins."""
+        why = ""
+        for pause in islice(growing(FIRST_POLL, LONGEST_POLL), ATTEMPTS):
+            answer = self.ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockToken=token)
+            try:
+                content: bytes = answer["BlockData"].read()
+            except BotoCoreError as problem:
+                why = f"could not be read ({problem})"
+            else:
+                if base64.b64encode(hashlib.sha256(content).digest()).decode() == answer["Checksum"]:
+                    return content
+                why = "is not what its checksum says"
+            self.session.pause(pause)
+        raise LabError(f"{snapshot}: block {index} {why}; run this again")
+
+    def _listed(self, snapshot: str) -> Iterator[tuple[int, str]]:
+        page: dict[str, Any] = {}
+        while True:
+            answer = self.ebs.list_snapshot_blocks(SnapshotId=snapshot, **page)
+            for listed in answer.get("Blocks", ()):
+                yield listed["BlockIndex"], listed["BlockToken"]
+            if not answer.get("NextToken"):
+                return
+            page = {"NextToken": answer["NextToken"]}
+
+
+def _many_at_once(work: Callable[[int], tuple[int, bytes]], indices: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield what `work` returns for each index, as it comes; never more than twice THREADS blocks are in memory."""
+    threads = ThreadPoolExecutor(THREADS)
+    pending: set[Future[tuple[int, bytes]]] = set()
+    try:
+        for index in indices:
+            if len(pending) >= 2 * THREADS:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            pending.add(threads.submit(work, index))
+        for future in pending:
+            yield future.result()
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,137 @@
+"""Which versions of data sets nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.region_queries import Unknown
+from ec2lab.aws.tags import EXPERIMENT, tag_map
+from ec2lab.config.models import experiment_files, load_experiment
+from ec2lab.datasets.dataset import DataSnapshot, by_age
+from ec2lab.errors import LabError
+from ec2lab.files import LARGEST, read_bytes
+from ec2lab.resources.images_of_snapshots import images_of
+from ec2lab.session import Session
+
+
+def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
+    """Return what goes beyond the newest `keep` complete versions of each data set in each region, and what failed.
+
+    What is still pending counts for none and is not returned: it may be the version that somebody waits for.
+    """
+    there = list(snapshots)
+    complete = sorted((s for s in there if s.completed), key=lambda s: (s.dataset, s.region))
+    going: list[DataSnapshot] = []
+    for _, group in groupby(complete, key=lambda s: (s.dataset, s.region)):
+        going += [snapshot for version in by_age(group)[keep:] for snapshot in version]
+    return going + [s for s in there if s.state == "error"]
+
+
+def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
+    """Return, by snapshot, why it is not this registry's to delete, whatever its name says."""
+    account, ownership = session.cloud.account, session.ownership(session.holdings_ever())
+    kind = session.kinds["snapshot"]
+    found: dict[str, str] = {}
+    for snapshot in snapshots:
+        if snapshot.owner != account.id:
+            found[snapshot.id] = f"of account {snapshot.owner}"
+        elif snapshot.registry and snapshot.registry not in ownership.registries:
+            found[snapshot.id] = f"made by the registry {snapshot.registry[:8]}…"
+        elif not ownership.proves(kind, snapshot.as_described):
+            found[snapshot.id] = "not made by this registry: delete it in the AWS console"
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Why snapshots may not go, and what of that could not be asked."""
+
+    reasons: dict[str, str]
+    """By snapshot."""
+    unknown: Sequence[Unknown]
+    broken: Sequence[str]
+    """What is wrong with experiments' files that can't be read."""
+
+
+def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
+    """Return why snapshots may not go: what lives was made from one, an image has it, or an experiment's file pins it.
+
+    Where a region does not tell what lives on its snapshots, they stay. An image that is not known of is no reason:
+    AWS refuses to delete its snapshots.
+    """
+    regions = sorted({snapshot.region for snapshot in snapshots})
+    volumes = session.query({(region, "volumes"): partial(_made_from, session, region) for region in regions})
+    images = session.query({(region, "images"): partial(_in_images, session, region) for region in regions})
+    silent = {s.id: f"not known whether anything lives on it: {volumes.unseen[s.region]}" for s in snapshots
+              if s.region in volumes.unseen}  # fmt: skip
+    living = {snapshot: why for some in volumes.found.values() for snapshot, why in some.items()}
+    used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
+    usable = [s for s in snapshots if s.state != "error"]
+    pinned, broken = _pinned(session, usable)
+    unknown = [Unknown("images made from them", region, why) for region, why in images.unseen.items()]
+    return Use(used | pinned | silent | living, unknown, broken)
+
+
+def _made_from(session: Session, region: str) -> dict[str, str]:
+    """Return which snapshots the volumes of experiments in a region were made from, and by which."""
+    found = session.kinds["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
+    return {
+        volume["SnapshotId"]: f"{tag_map(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
+        for volume in found
+        if volume.get("SnapshotId")
+    }
+
+
+def _in_images(session: Session, region: str) -> dict[str, str]:
+    """Return which snapshots the account's images in a region have, and which images."""
+    return {
+        snapshot: f"the image {image} has it: deregister that first"
+        for image, snapshot in images_of(session.cloud.ec2(region))
+    }
+
+
+def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[str, str], list[str]]:
+    """Return which snapshots files pin, and what is wrong with files that can't be read.
+
+    Such a file pins whatever its text may name.
+    """
+    pinned: dict[str, str] = {}
+    broken = []
+    for path in experiment_files(session.directory):
+        file = f"experiments/{path.name}"
+        try:
+            data = load_experiment(session.directory, path.stem).data
+        except LabError as problem:
+            broken.append(str(problem))
+            why = f"{file}, which can't be read, may pin it"
+            pinned |= {s.id: why for s in snapshots if _may_name(path, s)}
+        else:
+            pins = {(one.dataset, one.version) for one in data}
+            pinned |= {s.id: f"{file} pins it" for s in snapshots if (s.dataset, s.version) in pins}
+    return pinned, broken
+
+
+def _may_name(path: Path, snapshot: DataSnapshot) -> bool:
+    try:
+        text = read_bytes(path, LARGEST)
+    except OSError:
+        return True
+    return snapshot.dataset.encode() in text and snapshot.version.encode() in text
+
+
+def delete(session: Session, snapshot: DataSnapshot) -> str:
+    """Delete a snapshot; one that is gone already is no failure. Return why AWS does not, where it does not."""
+    try:
+        session.cloud.ec2(snapshot.region).delete_snapshot(SnapshotId=snapshot.id)
+    except AWS_ERRORS as problem:
+        if isinstance(problem, ClientError) and problem.response["Error"]["Code"] == "InvalidSnapshot.NotFound":
+            return ""
+        return reason(problem)
+    return ""

@@ -1,0 +1,90 @@
+"""Making a version of a data set from a volume: its file system frozen for the one call, and the rest waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.tags import DATASET, as_tags, tag_specifications
+from ec2lab.datasets.dataset import SOURCE, DataSnapshot, in_region, tags_of
+from ec2lab.datasets.versions import numbered
+from ec2lab.datasets.wait import until_completed
+from ec2lab.errors import LabError
+from ec2lab.hosts.ssh import Host
+from ec2lab.session import Session
+from ec2lab.templates import text_of
+from ec2lab.volumes.mounted import MountedVolume
+
+LONGEST_FREEZE = 90
+"""Seconds after which the host thaws by itself. CreateSnapshot answers within seconds, and is given up after 60."""
+
+
+@dataclass(frozen=True)
+class SnapshotCreation:
+    """A version of a data set on its way, made from a volume that a host has mounted."""
+
+    session: Session
+    dataset: str
+    version: str | None
+    """The next number when left out."""
+    region: str
+    volume: MountedVolume
+    host: Host
+
+    def begin(self, waits: Callable[[ApiError], None]) -> tuple[DataSnapshot, bool]:
+        """Return the snapshot, and whether it was made now; one that an earlier run began is taken up.
+
+        Raises LabError where the version exists already, made from another volume.
+        """
+        attempt = ("CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id})
+        return made_once(self.session, attempt, self._begun_earlier, self._create, waits)
+
+    def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
+        """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
+        report(snapshot)
+        return until_completed(self.session, self.region, snapshot.id, report)
+
+    def _made(self) -> list[DataSnapshot]:
+        """Return what this registry made, by proof: of a copy of one's tags nothing is known but that."""
+        ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
+        there = in_region(self.session.cloud, self.region, self.dataset)
+        return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
+
+    def _begun_earlier(self) -> DataSnapshot | None:
+        """Return the pending snapshot of this volume, or the completed one that is asked for by its version."""
+        same = [s for s in self._made() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
+        return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
+
+    def _create(self) -> DataSnapshot:
+        with numbered(self.session, self.dataset, self.version, self.region) as version:
+            tags = tags_of(
+                self.dataset, version, label=self.volume.label, uuid=self.volume.uuid,
+                filesystem=self.volume.filesystem, bytes=str(self.volume.bytes_used), source=self.volume.id,
+                layout=None if self.volume.device == self.volume.disk else "parts",
+            )  # fmt: skip
+            with frozen(self.host, self.volume):
+                answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(
+                    VolumeId=self.volume.id,
+                    Description=f"{self.dataset}@{version}, from {self.volume.id} on {self.volume.mount}",
+                    TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
+                )
+        return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, self.region)
+
+
+@contextmanager
+def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
+    """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still.
+
+    Raises LabError where it can't be frozen, as the one that the host runs from.
+    """
+    if volume.read_only:
+        yield
+        return
+    with host.holding(text_of("freeze.py"), volume.mount, str(LONGEST_FREEZE)) as said:
+        if said != "frozen":
+            raise LabError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
+        yield

@@ -1,0 +1,63 @@
+"""Waiting until a snapshot is complete: for hours, through lost answers, and not for one that somebody deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ec2lab import clock
+from ec2lab.aws.error_codes import TRANSIENT
+from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error
+from ec2lab.datasets.dataset import DataSnapshot
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+"""Seconds between looks."""
+PATIENCE = 15 * 60
+"""Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
+
+
+def until_completed(
+    session: Session, region: str, identity: str, report: Callable[[DataSnapshot], None]
+) -> DataSnapshot:
+    """Return a snapshot once it is completed; `report` hears how it is at each look.
+
+    Raises LabError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
+    """
+    answered, seen = clock.monotonic(), False
+    began = answered
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        try:
+            found = _look(session, region, identity)
+        except AWS_ERRORS as problem:
+            if not _may_pass(problem) or clock.monotonic() - answered > PATIENCE:
+                raise
+        else:
+            answered = clock.monotonic()
+            if found:
+                seen = True
+                report(found)
+                if found.completed:
+                    return found
+                _expect_no_error(found)
+            elif seen or answered - began > session.cloud.settling_seconds:
+                raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+        session.pause(pause)
+    raise AssertionError("pauses never end")
+
+
+def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
+    wanted = [{"Name": "snapshot-id", "Values": [identity]}]
+    found = session.kinds["snapshot"].find(session.cloud, region, wanted)
+    return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
+
+
+def _may_pass(problem: AwsError) -> bool:
+    """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
+    return api_error(problem).category in TRANSIENT
+
+
+def _expect_no_error(found: DataSnapshot) -> None:
+    if found.state == "error":
+        raise LabError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")

@@ -1,0 +1,183 @@
+"""The lab that `make doctor` looks at: what of its files can be read, who AWS says asks, and facts that are shared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple
+from urllib.parse import urlsplit
+
+from ec2lab.aws.credentials import CredentialsProblem
+from ec2lab.aws.identity import Caller, introduced, without_credentials
+from ec2lab.aws.region_queries import NoResponse, in_time
+from ec2lab.config.models import Experiment, Lab, Member
+from ec2lab.context import Threads
+from ec2lab.doctor.config_files import LabFiles
+from ec2lab.errors import LabError
+from ec2lab.launch.search import subnets_of, wishes
+from ec2lab.plugins import Plugins
+from ec2lab.session import THREADS, Session
+
+Given = TypeVarTuple("Given")
+Fact = TypeVar("Fact")
+
+
+class NotLooked(LabError):
+    """What a look needs is not there; another check says why."""
+
+
+@dataclass(eq=False)
+class CheckedLab:
+    """A lab, looked at without changing anything in it or in AWS, and without writing anything down."""
+
+    directory: Path
+    files: LabFiles
+    only: str = ""
+    """The one experiment that is meant; all when empty."""
+    session: Session | None = None
+    plugin_trouble: str = ""
+    _begun: dict[tuple[Any, ...], Future[Any]] = field(default_factory=dict)
+
+    @property
+    def lab(self) -> Lab:
+        """lab.toml."""
+        return self.opened.lab
+
+    @property
+    def opened(self) -> Session:
+        """The session. Raises NotLooked where lab.toml has mistakes."""
+        if self.session is None:
+            raise NotLooked("lab.toml has mistakes")
+        return self.session
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The members whose files can be read."""
+        return self.files.members
+
+    @property
+    def experiments(self) -> Mapping[str, Experiment]:
+        """The experiments that are meant and whose files can be read."""
+        known = self.files.experiments
+        return {name: known[name] for name in known if self.only in ("", name)}
+
+    @cached_property
+    def threads(self) -> Threads:
+        """The session's threads; some of its own where there is none."""
+        return self.session.threads if self.session else Threads(THREADS)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The lab's plugins; the built-in alone where others can't be loaded."""
+        return self.session.plugins if self.session else Plugins(None)
+
+    @property
+    def regions(self) -> list[str]:
+        """The regions that the experiments may run in, the lab's own first."""
+        own = self.lab.regions if not self.only else []
+        wanted = [region for one in self.experiments.values() for region in one.regions or self.lab.regions]
+        return list(dict.fromkeys([*own, *wanted])) or list(self.lab.regions)
+
+    def regions_of(self, name: str) -> Sequence[str]:
+        """Return where an experiment may run."""
+        return wishes(self.lab, name, self.experiments[name]).regions
+
+    def subnets_in(self, region: str) -> list[str]:
+        """Return the subnets that the lab or an experiment names in a region."""
+        named = [self.lab.network.subnets, *(subnets_of(self.lab, one) for one in self.experiments.values())]
+        return list(dict.fromkeys(subnet for subnets in named for subnet in subnets.get(region, ())))
+
+    @property
+    def table(self) -> str:
+        """The name of the DynamoDB table that the registry is kept in; empty where it is none."""
+        address = urlsplit(os.environ.get("REGISTRY") or self.lab.registry)
+        return address.path.strip("/") if address.scheme == "dynamodb" else ""
+
+    def begin(self, ask: Callable[[CheckedLab, *Given], Fact], /, *given: *Given) -> Future[Fact]:
+        """Begin to look a fact up, once for all who need it; to be called where looks are listed, not within one.
+
+        Threads take up first what was begun first, so that a look never waits for what waits behind it.
+        """
+        key = (ask, *given)
+        if key not in self._begun:
+            self._begun[key] = self.threads.submit(lambda: self._in_time(ask, *given))
+        return self._begun[key]
+
+    def _in_time(self, ask: Callable[[CheckedLab, *Given], Fact], *given: *Given) -> Fact:
+        """Look a fact up, not for longer than a region may take, from when it is known who asks.
+
+        Whoever asks may have to type a code. Three times as long, as a fact may wait for which regions are open, and
+        two may be asked for that one after the other.
+        """
+        if ask is _introduced or self.session is None:
+            return ask(self, *given)
+        if caller := self._begun.get((_introduced,)):
+            caller.exception()
+        try:
+            return in_time(lambda: ask(self, *given), 3 * self.session.region_timeout)
+        except NoResponse as silent:
+            self.session.gives_up()
+            raise NoResponse(": ".join([*map(str, given), str(silent)])) from silent
+
+    def begin_caller(self) -> None:
+        """Begin to ask AWS who asks: before all else that asks AWS, which waits for it."""
+        self.begin(_introduced)
+
+    def caller(self) -> Caller:
+        """Return who AWS says asks. Waits for the answer."""
+        return self.begin(_introduced).result()
+
+    def expect_aws(self) -> None:
+        """Raise NotLooked where AWS does not know who asks."""
+        if self.caller().problem:
+            raise NotLooked("AWS does not take this machine's credentials, or is not reached")
+
+
+def _introduced(lab: CheckedLab) -> Caller:
+    try:
+        return introduced(lab.opened.cloud, lab.opened.lab.regions)
+    except CredentialsProblem as problem:  # a profile that is not there
+        return without_credentials(problem)
+
+
+@contextmanager
+def opened_to_look(directory: Path, only: str) -> Iterator[CheckedLab]:
+    """Open a lab for looking, whatever is wrong with it. Raises LabError where there is none."""
+    files = LabFiles.read(directory)
+    if only and only not in files.experiments and only not in files.refused:
+        files.expect_experiment(only)
+    session = Session(directory, files.lab, "doctor", records=False) if files.lab else None
+    lab = CheckedLab(directory, files, only, session)
+    if session:
+        lab.plugin_trouble = _loaded(session)
+    try:
+        yield lab
+    finally:
+        lab.threads.shutdown(wait=not (session and session.has_given_up), cancel_futures=True)
+        if session:
+            session.close()
+
+
+def _loaded(session: Session) -> str:
+    """Load plugins; return what is wrong with them, the built-in ones being used alone then."""
+    try:
+        plugins = session.plugins
+        loaded = (
+            session.kinds,
+            session.launch_parts,
+            plugins.registry_backends(),
+            plugins.checks(),
+            plugins.notifiers(),
+        )
+    except LabError as problem:
+        for name in ("plugins", "kinds", "launch_parts"):
+            session.__dict__.pop(name, None)
+        session.plugins = Plugins(None)
+        return str(problem)
+    del loaded
+    return ""

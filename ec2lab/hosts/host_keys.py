@@ -1,0 +1,123 @@
+"""A machine's ssh host keys, from its console: a channel that AWS authenticates, so no first login goes unchecked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from ec2lab.config.public_key import fingerprint, public_key
+from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import Reach, SshFiles
+from ec2lab.polling import growing
+from ec2lab.session import Session
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+"""Between these lines cloud-init prints the keys
+(https://docs.cloud-init.io/en/latest/reference/modules.html#keys-to-console)."""
+KEY = re.compile(r"((?:ssh-|ecdsa-sha2-)[a-z0-9-]+) ([A-Za-z0-9+/=]+)")
+
+
+def console_of(ec2: EC2Client, instance: str) -> str:
+    """Return what a machine has printed on its console so far; without Nitro, only now and then."""
+    try:
+        output = ec2.get_console_output(InstanceId=instance, Latest=True).get("Output", "")
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] not in ("UnsupportedOperation", "InvalidParameterCombination"):
+            raise
+        output = ec2.get_console_output(InstanceId=instance).get("Output", "")
+    return output
+
+
+def host_keys_in(console: str) -> list[str]:
+    """Return the host keys in a console's text, "ssh-ed25519 AAAA…" each: those of the last boot that is whole in it.
+
+    Other lines may come between them on a console, and what is no key is passed over.
+    """
+    blocks = BLOCK.findall(console)
+    found = [f"{kind} {body}" for kind, body in KEY.findall(blocks[-1])] if blocks else []
+    return [key for key in dict.fromkeys(found) if _is_key(key)]
+
+
+def _is_key(text: str) -> bool:
+    try:
+        public_key(text)
+    except ValueError:
+        return False
+    return True
+
+
+FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+TRUSTED = "trusted-on-first-use"
+"""The note by which the lab says which host key it took without having seen it on the console."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pinning:
+    """The host key of one machine of an experiment."""
+
+    session: Session
+    experiment: str
+    reach: Reach
+    say: Say
+
+    @property
+    def files(self) -> SshFiles:
+        """The lab's ssh files."""
+        return SshFiles(self.session.directory)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys on file."""
+        return self.files.pinned(self.experiment, self.reach.instance)
+
+    def from_console(self, seconds: float) -> Host:
+        """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
+        if not self.keys:
+            if seconds:
+                self.say(f"{self.reach.name}: its host key is looked for on its console")
+            # Without any, the file is there all the same, for ssh to write the first one into.
+            self.files.pin(self.experiment, self.reach.instance, self._on_console(seconds))
+        trusting = not self.keys
+        if trusting:
+            self.say(
+                f"{self.reach.name}: no host key on its console{self._end}; the first that it shows will be trusted"
+            )
+        return Host(
+            self.reach.name, self.files.config, trust_on_first_use=trusting, timeout=self.session.lab.ssh.login_timeout
+        )
+
+    def after_first_login(self, host: Host) -> Host:
+        """Tell and record which key was trusted, if one was; return the host, which from now on must show the same."""
+        if host.trust_on_first_use:
+            prints = [fingerprint(key) for key in self.keys]
+            self.say(f"{self.reach.name}: trusted on first use: {', '.join(prints)}")
+            self.session.recorder.note(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
+        return replace(host, trust_on_first_use=False)
+
+    @property
+    def _end(self) -> str:
+        """What the console ends with, if it has anything."""
+        lines = [line.strip() for line in self._console().splitlines() if line.strip()]
+        return f" (which ends: {lines[-1][-100:]})" if lines else ""
+
+    def _console(self) -> str:
+        return console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+
+    def _on_console(self, seconds: float) -> list[str]:
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            keys = host_keys_in(self._console())
+            if keys or waited + pause > seconds:
+                return keys
+            self.session.pause(pause)
+            waited += pause
+        raise AssertionError("pauses never end")

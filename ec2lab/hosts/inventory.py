@@ -1,0 +1,225 @@
+"""Which hosts a person means: an experiment's machines, or whatever his own ssh configuration knows."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.tags import EXPERIMENT
+from ec2lab.config.public_key import fingerprint
+from ec2lab.errors import LabError
+from ec2lab.files import exists
+from ec2lab.hosts.host_keys import Pinning
+from ec2lab.hosts.own_keys import own_key_files
+from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import Reach, SshFiles, can_name
+from ec2lab.names import closest, experiment_name
+from ec2lab.printable import printable
+from ec2lab.regions import region_of_zone
+from ec2lab.registry.live_resources import living
+from ec2lab.registry.record import local_user
+from ec2lab.session import Session, acting_on, open_session
+from ec2lab.volumes.mount import Machine
+from ec2lab.volumes.sources import regions_of_interest
+
+DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
+
+
+def ssh_files(session: Session) -> SshFiles:
+    """Return the lab's ssh files."""
+    return SshFiles(session.directory)
+
+
+def login_name(session: Session) -> str | None:
+    """Return who logs in: MEMBER, or the member named as the local user; None where ssh's configuration is to say.
+
+    Raises LabError where MEMBER is none.
+    """
+    members = session.members()
+    if named := os.environ.get("MEMBER"):
+        if named not in members:
+            raise LabError(f"MEMBER: {named!r} is not in members/{closest(named, members)}")
+        return named
+    user = local_user()
+    return user if user in members else None
+
+
+def running_machines(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+    """Describe the running machines of an experiment, the oldest first, but for those in some regions."""
+    there = machines_of(session, experiment, without)
+    return [machine for machine in there if machine["State"]["Name"] == "running"]
+
+
+def region_of(machine: Mapping[str, Any]) -> str:
+    """Return the region of a described instance. Raises LabError where its zone does not tell."""
+    zone = machine["Placement"]["AvailabilityZone"]
+    if region := region_of_zone(zone):
+        return region
+    raise LabError(f"{machine['InstanceId']}: no region is known for its zone {zone!r}")
+
+
+def machines_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+    """Describe the machines of an experiment that are not gone, the oldest first, but for those in some regions."""
+    found = living(session, experiment, session.holdings(experiment).without(without), only="instance")
+    if not found:
+        session.expect_here(experiment)
+    ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
+    # By their tag: a filter takes 200 values, and there may be 1,000 machines.
+    described = [
+        machine
+        for region in sorted({resource.region for resource in found})
+        for machine in session.kinds["instance"].find(session.cloud, region, mine)
+        if machine["InstanceId"] in ids
+    ]
+    there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
+    return in_order(there)
+
+
+def in_order(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return described machines, the oldest first, and those of one request as it made them."""
+    return sorted(machines, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
+
+
+def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[Reach]:
+    """Write how the machines of an experiment are reached, and return it."""
+    files = ssh_files(session)
+    reaches = reaches_of(experiment, machines, files.names(experiment))
+    user = login_name(session)
+    files.write(experiment, reaches, user, identities(files, session.members()[user].keys) if user else ())
+    return reaches
+
+
+def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
+    """Return what ssh is to offer for a member's keys: the private ones that are here, and of others the public half.
+
+    The private half of those may be in an agent, a token's or a password manager's for one. Without a public half
+    beside a private key that has a passphrase, not every ssh knows that the agent has it.
+    """
+    here = {one.fingerprint: one.path for one in own_key_files() if can_name(one.path)}
+    private = {key: here[fingerprint(key)] for key in keys if fingerprint(key) in here}
+    alone = [
+        key for key in keys if key not in private or not exists(private[key].with_name(f"{private[key].name}.pub"))
+    ]
+    return [*private.values(), *map(files.public_half, alone)]
+
+
+def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Reach]:
+    """Give each machine a name: the experiment's own where it is alone, else with a number.
+
+    A machine that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
+    """
+    free = (f"{experiment}-{number}" for number in range(1, len(machines) + len(names) + 1))
+    unused = (name for name in free if name not in names.values())
+    alone = len(machines) == 1
+    found = []
+    for machine in machines:
+        identity = machine["InstanceId"]
+        name = names.get(identity) or (experiment if alone else next(unused))
+        address = machine.get("PublicIpAddress") or machine["PrivateIpAddress"]
+        found.append(Reach(name, address, identity, region_of(machine)))
+    return found
+
+
+def hosts_named(session: Session, words: str) -> list[Host]:
+    """Return the hosts that HOST names: experiments (all their machines), machines of theirs, addresses.
+
+    Raises LabError where one is no name, or is an experiment that does not run.
+    """
+    if not words.split():
+        raise LabError("HOST: which host? (an experiment, or an address; several with spaces between)")
+    return [host for word in words.split() for host in _hosts(session, word)]
+
+
+def host_of(session: Session, experiment: str) -> Host:
+    """Return the one machine of an experiment. Raises LabError where it has none, or several."""
+    hosts = hosts_of(session, experiment)
+    if len(hosts) > 1:
+        raise LabError(f"{experiment}: has {len(hosts)} machines; say HOST={hosts[0].name}, for one")
+    return hosts[0]
+
+
+def the_host(session: Session, experiment: str, words: str) -> Host:
+    """Return the one host that EXP or HOST names. Raises LabError where they name none, or several."""
+    if not words:
+        return host_of(session, experiment_name(experiment))
+    hosts = hosts_named(session, words)
+    if len(hosts) > 1:
+        raise LabError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
+    return hosts[0]
+
+
+def hosts_of(session: Session, experiment: str) -> list[Host]:
+    """Return the running machines of an experiment. Raises LabError where it has none."""
+    machines = running_machines(session, experiment)
+    if not machines:
+        stopped = machines_of(session, experiment)
+        helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
+        raise LabError(f"{experiment}: no machine of it runs; {helps}")
+    reaches = write_ssh_files(session, experiment, machines)
+    return [_known(session, experiment, *pair) for pair in zip(reaches, machines, strict=True)]
+
+
+def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str, Any]) -> Host:
+    """Return a machine, its host key on file: from its console or, where that has none in time, as it shows it now.
+
+    What runs for longer than its key would be waited for after a launch has had that time.
+    """
+    pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
+    running = clock.now() - machine["LaunchTime"]
+    wait = session.lab.ssh.console_wait - running if session.boot_seconds else timedelta(0)
+    host = pinning.from_console(seconds=max(0.0, wait.total_seconds()))
+    if host.trust_on_first_use:
+        host.run("true")
+    return pinning.after_first_login(host)
+
+
+def experiment_of(session: Session, word: str) -> str | None:
+    """Return the experiment that HOST means or whose machine it means, by what the lab knows without asking AWS."""
+    known = {resource.experiment for resource in session.holdings().living}
+    if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
+        return word
+    return ssh_files(session).experiment_of(word)
+
+
+def _hosts(session: Session, word: str) -> list[Host]:
+    if not re.fullmatch(DESTINATION, word):
+        raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
+    if not (experiment := experiment_of(session, word)):
+        return [Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout)]
+    hosts = hosts_of(session, experiment)
+    return hosts if word == experiment else [host for host in hosts if host.name == word]
+
+
+@contextmanager
+def acting_on_host(host: str, script: str) -> Iterator[Session]:
+    """Open the lab for a script that changes a host's resources: alone on its experiment, where it belongs to one."""
+    with open_session(script) as looking:
+        experiment = experiment_of(looking, host)
+    with acting_on(experiment, script) if experiment else open_session(script) as session:
+        yield session
+
+
+def machine_of(session: Session, word: str) -> Machine:
+    """Return the one machine that HOST names. Raises LabError where it is none of EC2's in the lab's regions."""
+    host = the_host(session, "", word)
+    identity = SshFiles(session.directory).instance_of(host.name) or _said_by(host)
+    wanted = [{"Name": "instance-id", "Values": [identity]}]
+    for region in regions_of_interest(session):
+        for found in session.kinds["instance"].find(session.cloud, region, wanted):
+            return Machine(host, region, found)
+    raise LabError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
+
+
+def _said_by(host: Host) -> str:
+    """Ask a host which instance it is; AWS is then asked the same."""
+    told = host.run("cloud-init", "query", "instance_id").strip()
+    if not re.fullmatch(r"i-[0-9a-z]{1,40}", told):
+        raise LabError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")
+    return told

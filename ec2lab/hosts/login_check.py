@@ -1,0 +1,102 @@
+"""Whether ssh has a key here that opens a member's account: told before anybody waits for a login."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ec2lab.config.public_key import fingerprint
+from ec2lab.hosts.inventory import login_name, ssh_files
+from ec2lab.hosts.own_keys import KeyFile, agent_fingerprints, key_files, own_key_files, said
+from ec2lab.session import Session
+
+Settings = Mapping[str, Sequence[str]]
+"""What ssh's configuration comes to for a host: values by lower-case keywords (`ssh -G`)."""
+
+
+UNSEEN = ("pkcs11provider", "proxycommand")
+"""What may have keys, or have some let in (EC2 Instance Connect), of which ssh does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysHere:
+    """What ssh has to log in with: fingerprints in the agent, and files."""
+
+    in_agent: frozenset[str]
+    files: Sequence[KeyFile]
+    has_passphrases: bool = False
+    """Whether somebody, or macOS's keychain, can tell them."""
+
+    def fault(self, member: str, wanted: set[str]) -> str:
+        """Return why none of a member's keys, by their fingerprints, can be used; nothing where one can."""
+        if wanted & self.in_agent:
+            return ""
+        files = [one for one in self.files if one.fingerprint in wanted]
+        if any(not one.fault or (self.has_passphrases and not one.is_open) for one in files):
+            return ""
+        if files:
+            return f"{member}'s key {files[0].path} {files[0].fault}"
+        return f"no private key of {member}'s is here, neither in ~/.ssh nor in the agent (members/{member}.toml)"
+
+
+def lacks_key(session: Session, host: str, *, asks: bool = False) -> str:
+    """Return why nobody can log in from here as whom the lab would; nothing where somebody can, or may.
+
+    `asks` says whether ssh may ask for a passphrase.
+    """
+    member = login_name(session)
+    here = keys_here(ssh_files(session).config, host) if member else None
+    if not member or not here:
+        return ""
+    here = replace(here, has_passphrases=asks or here.has_passphrases)
+    fault = here.fault(member, set(map(fingerprint, session.members()[member].keys)))
+    other = _whose_is_here(session, here) if fault else ""
+    return f"{fault}; the key here is {other}'s: MEMBER={other} says that you are" if other else fault
+
+
+def not_a_member(session: Session) -> str:
+    """Return that the local user is no member, and who he may be, by the key that is here."""
+    here = keys_here(ssh_files(session).config, "localhost")
+    who = _whose_is_here(session, here) if here else ""
+    says = f"the key here is {who}'s: MEMBER={who} says that you are" if who else "MEMBER=name says who is"
+    return f"nobody here is a member (members/); {says}"
+
+
+def _whose_is_here(session: Session, here: KeysHere) -> str:
+    """Return the first member whose key is here; empty where that is nobody's."""
+    wanted = {name: set(map(fingerprint, one.keys)) for name, one in session.members().items()}
+    return next((name for name in wanted if not here.fault(name, wanted[name])), "")
+
+
+def keys_here(config: Path, host: str) -> KeysHere | None:
+    """Return what ssh has for a host by a configuration; None where it has more than can be seen from outside."""
+    settings = _settings(config, host)
+    agent = _agent(settings)
+    if not settings or agent is None or any(settings.get(unseen, ["none"]) != ["none"] for unseen in UNSEEN):
+        return None
+    named = [Path(path.replace("%%", "%")).expanduser() for path in settings.get("identityfile", ())]
+    in_agent = () if agent == "none" else agent_fingerprints(agent)
+    return KeysHere(
+        frozenset(in_agent), [*own_key_files(), *key_files(named)], settings.get("usekeychain") == ["yes"]
+    )  # fmt: skip
+
+
+def _agent(settings: Settings) -> str | None:
+    """Return the socket of ssh's agent, nothing for the usual one's, or "none"; None where it can't be told."""
+    named = settings.get("identityagent", ["SSH_AUTH_SOCK"])[0]
+    if named in ("SSH_AUTH_SOCK", "none"):
+        return named.replace("SSH_AUTH_SOCK", "")
+    path = os.environ.get(named.strip("${}"), "") if named.startswith("$") else named
+    return None if "%" in path else str(Path(path).expanduser())
+
+
+def _settings(config: Path, host: str) -> dict[str, list[str]]:
+    """Return ssh's settings for a host; none where it does not say."""
+    found: dict[str, list[str]] = {}
+    told = said("ssh", "-F", str(config), "-G", "--", host)
+    for keyword, value in re.findall(r"^([a-z0-9]+) (.*)$", told, re.MULTILINE):
+        found.setdefault(keyword, []).append(value)
+    return found if "hostname" in found else {}

@@ -1,0 +1,122 @@
+"""The private keys that this machine can log in with: files, as ssh reads them, and what an agent holds.
+
+Of a private key its public half alone is read, which an OpenSSH key tells without its passphrase.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shlex
+import stat
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ec2lab.config.public_key import fingerprint, public_key
+from ec2lab.files import exists, read_bytes
+
+LARGEST = 64 * 1024
+"""Bytes: a key has less."""
+SECONDS = 5
+PRIVATE = re.compile(rb"-----BEGIN (?:([A-Z]+) )?PRIVATE KEY-----")
+MAGIC, PLAIN = b"openssh-key-v1\0", b"none"
+"""How an OpenSSH key begins, and the cipher of one without a passphrase (OpenSSH, PROTOCOL.key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file with a private key."""
+
+    path: Path
+    fingerprint: str
+    is_locked: bool = False
+    """Whether it has a passphrase."""
+    is_open: bool = False
+    """Whether others may read it, and so ssh does not."""
+
+    @property
+    def fault(self) -> str:
+        """Why ssh, which may ask nothing, can't use it; empty where it can."""
+        quoted = shlex.quote(str(self.path))
+        if self.is_open:
+            return f"may be read by others, and so ssh refuses it: `chmod 600 {quoted}`"
+        return f"has a passphrase, and is not in the agent: `ssh-add {quoted}`" if self.is_locked else ""
+
+
+def own_key_files() -> list[KeyFile]:
+    """Return the private keys in ~/.ssh whose public half is known."""
+    return key_files(sorted(Path("~/.ssh").expanduser().glob("*")))
+
+
+def key_files(paths: Iterable[Path]) -> list[KeyFile]:
+    """Return those of the files that are private keys whose public half is known."""
+    return [found for path in paths if (found := _key_file(path))]
+
+
+def agent_fingerprints(socket: str | None = None) -> list[str]:
+    """Return the fingerprints of the keys that an agent holds, the usual one's by default; none where there is none."""
+    environment = {**os.environ, **({"SSH_AUTH_SOCK": socket} if socket else {})}
+    return re.findall(r"SHA256:\S+", said("ssh-add", "-l", "-E", "sha256", environment=environment))
+
+
+def said(*command: str, environment: dict[str, str] | None = None) -> str:
+    """Return what a command prints; nothing where it is not there or does not end."""
+    try:
+        ended = subprocess.run(
+            command, capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (ended.stdout + ended.stderr).decode(errors="replace")
+
+
+def _key_file(path: Path) -> KeyFile | None:
+    try:
+        content = read_bytes(path, LARGEST)
+        is_open = bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return None
+    if not (found := PRIVATE.search(content)):
+        return None
+    told, is_locked = _opened(content) if found[1] == b"OPENSSH" else _of_pem(path, content)
+    return KeyFile(path, told, is_locked, is_open) if told else None
+
+
+def _opened(content: bytes) -> tuple[str, bool]:
+    """Return the fingerprint of an OpenSSH private key, and whether it has a passphrase."""
+    lines = re.findall(rb"^[A-Za-z0-9+/=]+\r?$", content, re.MULTILINE)
+    try:
+        blob = base64.b64decode(b"".join(lines))
+    except binascii.Error:
+        return "", False
+    cipher, rest = _string(blob.removeprefix(MAGIC))
+    _, rest = _string(rest)  # how the passphrase becomes a key, and with what
+    _, rest = _string(rest)
+    public, _ = _string(rest[4:])  # behind the number of keys, which is one
+    return (_fingerprint(public) if public else ""), cipher != PLAIN
+
+
+def _string(blob: bytes) -> tuple[bytes, bytes]:
+    """Return what a length stands before, and the rest."""
+    end = 4 + int.from_bytes(blob[:4])
+    return blob[4:end], blob[end:]
+
+
+def _fingerprint(public: bytes) -> str:
+    return fingerprint(f"key {base64.b64encode(public).decode()}")
+
+
+def _of_pem(path: Path, content: bytes) -> tuple[str, bool]:
+    """Return the same of a key in another form, whose public half lies beside it or is to be computed."""
+    is_locked = b"ENCRYPTED" in content
+    beside = path.with_name(f"{path.name}.pub")
+    try:
+        line = read_bytes(beside, LARGEST).decode() if exists(beside) else ""
+        told = fingerprint(public_key(line or said("ssh-keygen", "-y", "-P", "", "-f", str(path))))
+    except (OSError, ValueError):
+        return "", is_locked
+    return told, is_locked

@@ -1,0 +1,237 @@
+"""One host over ssh: run a command or a program of ours there, its host key always checked.
+
+What is read from a host is what our own program printed, whatever the login shell, its start-up files, banners or PAM
+print there too (frames.py), and whatever the user's own ssh configuration says (ssh_options.py). No call lasts forever.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ec2lab.errors import LabError
+from ec2lab.hosts.call_failures import CallFailures, Failed
+from ec2lab.hosts.frames import Frame
+from ec2lab.hosts.opening import COMMAND, FREE, MISSING, SHELL, Opening
+from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
+from ec2lab.hosts.ssh_options import overriding
+
+MOST_PRINTED = 64 * 1024 * 1024
+"""Bytes: none of our commands prints a thousandth of it."""
+MOST_REMEMBERED = 16 * 1024
+"""Bytes of a program's standard error, the last ones."""
+LONGEST_LINE = 1024 * 1024
+"""Bytes after which a line that has no end is told in pieces."""
+LOGIN = 60.0
+"""Seconds until our program answers: a host that is far off, and start-up files that take their time."""
+LONGEST_RUN = 600.0
+"""Seconds that a call may take that says nothing else."""
+
+Heard = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host, by the name that ssh knows it by."""
+
+    name: str
+    config: Path
+    """What `ssh -F` is given."""
+    trust_on_first_use: bool = False
+    """Whether a host key that is not on file yet is accepted, and then put on file."""
+    timeout: float = LOGIN
+    """Seconds until a program of ours has begun there."""
+
+    def run(
+        self, *command: str, given: bytes = b"", heard: Heard | None = None, within: float | None = LONGEST_RUN
+    ) -> str:
+        """Run a command as whoever logs in, and return what it printed, or have `heard` told each line as it comes.
+
+        `within` so many seconds, or else LabError is raised. Raises Unreachable and Failed.
+        """
+        return self._run(Opening(COMMAND, command), command[0], given, heard, within)
+
+    def run_as_oneself(self, program: str, within: float | None = LONGEST_RUN) -> str:
+        """Run a Python program on the host as whoever logs in, and return what it printed.
+
+        Raises Unreachable, Failed, and LabError where it takes too long.
+        """
+        return self._run(Opening(program), "python3", within=within)
+
+    def run_as_root(
+        self,
+        program: str,
+        *arguments: str,
+        given: bytes = b"",
+        heard: Heard | None = None,
+        left_at: str = "",
+        within: float | None = LONGEST_RUN,
+    ) -> str:
+        """Run a Python program on the host as root, with `given` as its standard input.
+
+        Nothing is left there, unless `left_at` names a path for the program. Where sudo wants a password it is asked
+        for on the terminal, and goes through standard input alone. Raises Unreachable, Failed, and LabError where it
+        takes too long.
+        """
+        opening = Opening(program, arguments, as_root=True, left_at=left_at)
+        return self._run(opening, "python3", given, heard, within)
+
+    def stream_as_root(self, program: str, *arguments: str) -> Iterator[bytes]:
+        """Run a Python program on the host as root, and yield what it prints as it comes, for as long as it runs.
+
+        Raises Unreachable and Failed.
+        """
+        with self._call(Opening(program, arguments, as_root=True), "python3", None) as call:
+            call.give(b"")
+            yield from call.output()
+
+    @contextmanager
+    def holding(self, program: str, *arguments: str) -> Iterator[str]:
+        """Run a Python program on the host as root for as long as the block lasts, and give its first line of output.
+
+        The program is to end when its standard input does: at the end of the block, and also if this process dies.
+        Raises Unreachable, Failed.
+        """
+        with self._call(Opening(program, arguments, as_root=True), "python3", LONGEST_RUN, asking=False) as call:
+            lines = _lines(call.output())
+            try:
+                yield next(lines, "")
+            except BaseException:
+                with suppress(LabError):  # what went wrong first is the thing to say
+                    call.end(lines)
+                raise
+            call.end(lines)
+
+    def _run(
+        self, opening: Opening, name: str, given: bytes = b"", heard: Heard | None = None,
+        within: float | None = LONGEST_RUN,
+    ) -> str:  # fmt: skip
+        with self._call(opening, name, within) as call:
+            call.give(given)
+            if heard:
+                for line in _lines(call.output()):
+                    heard(line)
+                return ""
+            printed, length = [], 0
+            for piece in call.output():
+                printed.append(piece)
+                length += len(piece)
+                if length > MOST_PRINTED:
+                    raise Failed(f"{self.name}: prints more than {MOST_PRINTED >> 20} MiB; it was cut off")
+            return b"".join(printed).decode(errors="replace")
+
+    @contextmanager
+    def _call(self, opening: Opening, name: str, within: float | None, *, asking: bool = True) -> Iterator[_Call]:
+        try:
+            called = SshCall(self._command, opening.line, opening.marker, self.timeout)
+        except FileNotFoundError as missing:
+            raise LabError("ssh is not installed here (Debian, Ubuntu: apt-get install openssh-client)") from missing
+        with called as ssh:
+            yield _Call(self, opening, name, within, ssh, asking)
+
+    @property
+    def _command(self) -> list[str]:
+        """What runs here; SHELL is all that the login shell over there gets to see."""
+        options = overriding("accept-new" if self.trust_on_first_use else "yes")
+        return ["ssh", "-F", str(self.config), *options, "--", self.name, SHELL]
+
+
+@dataclass
+class _Call:
+    """One call, from the login to the end of the program."""
+
+    host: Host
+    opening: Opening
+    name: str
+    """What the program is called in messages."""
+    within: float | None
+    ssh: SshCall
+    asking: bool
+    """Whether a password may be asked for."""
+    _given: bytes = b""
+    _ends_input: bool = False
+    _has_begun: bool = False
+    _errors: bytes = b""
+
+    @property
+    def _failures(self) -> CallFailures:
+        return CallFailures(self.host.name, self.name)
+
+    def give(self, given: bytes) -> None:
+        """Have the program read this, and then the end of its standard input."""
+        self._given, self._ends_input = given, True
+
+    def end(self, lines: Iterator[str]) -> None:
+        """End the program's standard input, and see it end. Raises Unreachable, Failed, LabError."""
+        self.ssh.close_input()
+        for _ in lines:
+            pass
+
+    def output(self) -> Iterator[bytes]:
+        """Yield what the program prints until it has ended. Raises Unreachable, Failed, LabError."""
+        try:
+            for frame in self.ssh.frames():
+                if frame.kind == "out":
+                    yield frame.content
+                elif frame.kind == "end":
+                    if frame.number:
+                        raise self._failures.ended_with(frame.number, self._errors)
+                    return
+                else:
+                    self._take(frame)
+        except LateError as late:
+            raise self._failures.late(late.what, self.host.timeout, self.within, self.ssh) from late
+        except InterruptedCallError as interrupted:
+            raise LabError(f"{self.host.name}: interrupted") from interrupted
+        self.ssh.hear_out()
+        raise self._failures.broken_off(self.ssh) if self._has_begun else self._failures.not_let_in(self.ssh)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == "ready" and not self._has_begun:
+            self._has_begun = True
+            self.ssh.answered(self.within)
+            self.ssh.send(b"".join((b"go\n", self._password(frame.number), self.opening.text, self._given)))
+            if self._ends_input:
+                self.ssh.close_input()
+        elif frame.kind == "err":
+            self._errors = (self._errors + frame.content)[-MOST_REMEMBERED:]
+        elif frame.kind == "left":
+            self.ssh.hear_out()
+            raise self._failures.never_began(frame.number, self.opening, self.ssh.said)
+
+    def _password(self, sudo: int) -> bytes:
+        """Return what sudo reads first, where it wants something. Raises LabError."""
+        name = self.host.name
+        if sudo == FREE:
+            return b""
+        if sudo == MISSING:
+            raise Failed(f"{name}: sudo is not installed there, and whoever logs in is not root")
+        if not self.asking:
+            raise Failed(f"{name}: sudo wants a password there; an administrator (lab.toml: accounts) can do this")
+        return _password_of(name).encode() + b"\n"
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
+    """Yield lines as they come, the last one also without an end."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+        if len(rest) > LONGEST_LINE:
+            yield rest.decode(errors="replace")
+            rest = b""
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+@cache
+def _password_of(host: str) -> str:
+    """Ask for the password once for each host, without an echo."""
+    if not sys.stdin.isatty():
+        raise LabError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
+    return getpass.getpass(f"your password on {host}, for sudo: ")

@@ -1,0 +1,114 @@
+"""When a machine ends by itself, by what AWS tells of it; the machine goes by the same rule. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ec2lab.aws.tags import ENDS, IDLE, TTL, tag_map
+from ec2lab.config.fields import duration
+
+NEVER = "never"
+LATE = timedelta(minutes=3)
+"""A machine reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
+
+Machine = Mapping[str, Any]
+
+
+def details_of_end(machine: Machine) -> dict[str, str]:
+    """Return what a person wants to see of a described machine's end: when it is, and after how long an idleness."""
+    tags = tag_map(machine.get("Tags"))
+    ends, given = end_of(machine), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
+    moment = as_text(ends) if ends else NEVER if tags.get(ENDS) == NEVER else ""
+    return {key: value for key, value in {"ends": moment, **given}.items() if value}
+
+
+def end_of(machine: Machine) -> datetime | None:
+    """Return when a described machine ends; None where it does not, or where nobody can know."""
+    tags, started = tag_map(machine.get("Tags")), _moment(machine.get("LaunchTime"))
+    length, said = _length(tags.get(TTL)), tags.get(ENDS)
+    if started is None or said == NEVER:
+        return None
+    by_length = _first_launch(machine, started) + length if length else None
+    deadline = _moment(said) if said else by_length
+    # Passed while it was stopped, it begins anew: see ec2lab/instances/ttl.py.
+    return started + length if deadline and length and deadline <= started else deadline
+
+
+def began_anew(machine: Machine) -> datetime | None:
+    """Return the end of a machine whose time began anew when it was last started, where no tag says so yet; else None.
+
+    Another start would leave no trace of this one, so whoever starts it writes the end down.
+    """
+    tags, started, end = tag_map(machine.get("Tags")), _moment(machine.get("LaunchTime")), end_of(machine)
+    length = _length(tags.get(TTL))
+    if started is None or length is None or end is None or started == _first_launch(machine, started):
+        return None
+    return end if end == started + length and as_text(end) != tags.get(ENDS) else None
+
+
+def left(details: Mapping[str, str], state: str, now: datetime) -> str:
+    """Return in words what is left to a machine, by what `details_of_end` told and AWS's word for its state."""
+    if state.startswith(("shutting-down", "terminated")):
+        return ""
+    said = [_until(details, state, now)]
+    said += [f"idle {details['idle']}"] if "idle" in details else []
+    return " or ".join(filter(None, said))
+
+
+def is_overdue(details: Mapping[str, str], state: str, now: datetime) -> bool:
+    """Say whether a machine runs though its time is over, so that its own timer must have failed."""
+    ends = _moment(details.get("ends"))
+    return state.startswith("running") and ends is not None and now - ends > LATE
+
+
+def _until(details: Mapping[str, str], state: str, now: datetime) -> str:
+    ends = _moment(details.get("ends"))
+    if ends is None:
+        return "no end" if details.get("ends") == NEVER and "idle" not in details else ""
+    if state.startswith("stop"):
+        return f"{_in_words(ends - now)} if started" if ends > now else f"{details.get('ttl', '?')} once started"
+    if is_overdue(details, state, now):
+        return f"overdue by {_in_words(now - ends)}"
+    return _in_words(ends - now) if ends > now else "ends now"
+
+
+def _in_words(length: timedelta) -> str:
+    minutes = int(length.total_seconds() // 60)
+    days, hours = minutes // 1440, minutes // 60
+    if hours >= 48:  # noqa: PLR2004
+        return f"{days} d {hours - days * 24} h"
+    return f"{hours} h {minutes - hours * 60:02} min" if hours else f"{minutes} min"
+
+
+def _first_launch(machine: Machine, started: datetime) -> datetime:
+    """Return when a machine was first launched: LaunchTime is that of its last start, but its root volume and its
+    network interface stay attached (https://repost.aws/knowledge-center/ec2-instance-launch-date-time).
+    """  # noqa: D205
+    attached = [mapping.get("Ebs", {}).get("AttachTime") for mapping in machine.get("BlockDeviceMappings", ())]
+    attached += [face.get("Attachment", {}).get("AttachTime") for face in machine.get("NetworkInterfaces", ())]
+    return min([started, *filter(None, map(_moment, attached))])
+
+
+def _length(text: str | None) -> timedelta | None:
+    try:
+        found = duration(text)
+    except ValueError:  # a tag that somebody wrote by hand
+        return None
+    return found if isinstance(found, timedelta) and found else None
+
+
+def _moment(told: datetime | str | None) -> datetime | None:
+    """Return a time of AWS's, of a record or of a tag; None where it is none."""
+    if isinstance(told, str):
+        try:
+            told = datetime.fromisoformat(told)
+        except ValueError:
+            return None
+    return told.replace(tzinfo=told.tzinfo or UTC) if told else None
+
+
+def as_text(moment: datetime) -> str:
+    """Return a moment as tags and JSON hold it: RFC 3339, UTC, seconds."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

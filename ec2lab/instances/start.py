@@ -1,0 +1,173 @@
+"""Starting stopped machines again: capacity may be gone by now, and only their own zone has their volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from ec2lab import clock
+from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
+from ec2lab.aws.errors import AWS_ERRORS, api_error
+from ec2lab.console import Console
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import machines_of, region_of
+from ec2lab.hosts.ssh_config import Reach
+from ec2lab.instances.stop import Machine, state_of
+from ec2lab.polling import growing, pauses
+from ec2lab.session import Session
+
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+PATIENCE = 15 * 60
+"""Seconds until a machine that neither runs nor is refused is reported."""
+AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *TRANSIENT}
+"""What another try may change. Starting what is started already does no harm, so the outcome need not be known."""
+
+
+class Listener(Protocol):
+    """Who is told how a start gets on."""
+
+    def refused(self, machine: Machine, refusal: ApiError) -> None:
+        """AWS does not start a machine, at once or late."""
+
+    def next_round(self, seconds: float, left: float) -> None:
+        """What was refused is asked for again in so many seconds, and for so many more in all."""
+
+    def waiting(self, machine: Machine) -> None:
+        """A machine is on its way."""
+
+
+@dataclass
+class StartingAgain:
+    """The start of one experiment's stopped machines. `retry_for` is how long capacity is asked for."""
+
+    session: Session
+    experiment: str
+    retry_for: timedelta
+    listener: Listener
+    _last: dict[str, ApiError] = field(default_factory=dict)
+
+    def run(self) -> list[Machine]:
+        """Return the running machines' descriptions. Raises LabError where one can't be had; it stays stopped."""
+        if not machines_of(self.session, self.experiment):
+            raise LabError(f"{self.experiment}: nothing of it is left; `make launch EXP={self.experiment}` makes it")
+        began, seconds = clock.monotonic(), self.retry_for.total_seconds()
+        self._settled()
+        self._round()
+        for pause in pauses(seconds, lambda: clock.monotonic() - began):
+            if not self._stopped():
+                break
+            self.listener.next_round(pause, seconds - (clock.monotonic() - began))
+            self.session.pause(pause)
+            self._round()
+        if stopped := self._stopped():
+            raise LabError(self._in_vain(stopped))
+        return machines_of(self.session, self.experiment)
+
+    def _stopped(self) -> list[Machine]:
+        return [m for m in machines_of(self.session, self.experiment) if state_of(m) == "stopped"]
+
+    def _round(self) -> None:
+        """Ask for each stopped machine once; one's refusal stops no other."""
+        asked = [machine for machine in self._stopped() if self._ask(machine)]
+        self._settled(frozenset(machine["InstanceId"] for machine in asked))
+
+    def _ask(self, machine: Machine) -> bool:
+        ec2 = self.session.cloud.ec2_asking_once(region_of(machine))
+        try:
+            ec2.start_instances(InstanceIds=[machine["InstanceId"]])
+        except AWS_ERRORS as problem:
+            refusal = api_error(problem)
+            if refusal.category not in AGAIN:
+                raise
+            self._refused(machine, refusal)
+            return refusal.category is ErrorCategory.AMBIGUOUS
+        return True
+
+    def _refused(self, machine: Machine, refusal: ApiError) -> None:
+        self._last[machine["InstanceId"]] = refusal
+        self.listener.refused(machine, refusal)
+
+    def _settled(self, asked: frozenset[str] = frozenset()) -> None:
+        """Wait until no machine is on its way; one of `asked` that is stopped yet may have been seen too early."""
+        began = clock.monotonic()
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            waited = clock.monotonic() - began
+            moving = []
+            for machine in machines_of(self.session, self.experiment):
+                state, reason = state_of(machine), machine.get("StateReason", {})
+                if state in ("pending", "stopping"):
+                    moving.append(machine)
+                elif state == "stopped" and machine["InstanceId"] in asked:
+                    if str(reason.get("Code", "")).startswith("Server.") and waited > 0:
+                        self._refused(machine, ApiError(reason["Code"], reason.get("Message", ""), late=True))
+                        asked = asked - {machine["InstanceId"]}
+                    elif waited < self.session.cloud.settling_seconds:
+                        moving.append(machine)
+            if not moving:
+                return
+            if waited > PATIENCE:
+                raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make start again")
+            self.listener.waiting(moving[0])
+            self.session.pause(pause)
+
+    def _in_vain(self, stopped: Sequence[Machine]) -> str:
+        machine = stopped[0]
+        last = self._last.get(machine["InstanceId"])
+        return (
+            f"{self.experiment}: {machine['InstanceType']} can't be had in {machine['Placement']['AvailabilityZone']} "
+            f"now ({last or 'no clear response'}), where its volumes are; it stays stopped. Run make start later, set "
+            f"retry_for, or make teardown and launch, which look elsewhere"
+        )
+
+
+class StartReport:
+    """A listener that speaks to a console."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self.console = console
+        self.name = name
+
+    def refused(self, machine: Machine, refusal: ApiError) -> None:
+        """Say what AWS answered."""
+        identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
+        late = " after it had started" if refusal.late else ""
+        self.console.say(
+            f"  {identity} in {zone}: {refusal}{late}", "refused", style="yellow", id=identity, zone=zone,
+            code=refusal.code, message=refusal.message, meaning=refusal.category.name, late=refusal.late,
+        )  # fmt: skip
+
+    def next_round(self, seconds: float, left: float) -> None:
+        """Say when AWS is asked again."""
+        at = f"{clock.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
+        text = f"  asking again at {at}, for another {timedelta(seconds=round(left))}"
+        self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
+
+    def waiting(self, machine: Machine) -> None:
+        """Show what is waited for."""
+        self.console.progress(f"  {machine['InstanceId']} is {state_of(machine)}")
+
+    def says(self, said: str) -> None:
+        """Say how far it is on the machine."""
+        self.console.say(f"  {said}", "set-up", said=said)
+
+    def runs(self, machines: Sequence[Machine]) -> None:
+        """Say what runs."""
+        for machine in machines:
+            identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
+            self.console.say(f"{self.name} runs: {identity}, {machine['InstanceType']} in {zone}", "runs",
+                             style="green", experiment=self.name, id=identity, zone=zone)  # fmt: skip
+
+    def ends(self, machine: str, ends: str) -> None:
+        """Say when a machine ends whose time began anew."""
+        text = f"  ends    {machine} at {ends[:16].replace('T', ' ')} UTC: its ttl was over, and began anew"
+        self.console.say(text, "ends", id=machine, ends=ends)
+
+    def reached(self, reaches: Sequence[Reach]) -> None:
+        """Say how the machines are reached now."""
+        for reach in reaches:
+            self.console.say(
+                f"  reach   {reach.name} at {reach.address}", "reached", host=reach.name, address=reach.address
+            )
+        self.console.hint(f"  next    make ssh EXP={self.name}    make stop EXP={self.name}")

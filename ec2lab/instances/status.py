@@ -1,0 +1,178 @@
+"""What lives now: the registry's word on what there is, AWS's word on how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.region_queries import Key, Responses, Unknown
+from ec2lab.aws.tags import EXPERIMENT, tag_map
+from ec2lab.console import Cell, Console
+from ec2lab.costs.summary import Spent, amount
+from ec2lab.instances.expiry import is_overdue, left
+from ec2lab.registry.live_resources import is_new, seen_by_id
+from ec2lab.registry.record import Record
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.base import UNKNOWN_ID, Resource
+from ec2lab.session import Session
+
+UNKNOWN_TO_AWS = "not in AWS any more"
+UNKNOWN_TYPE = "of a type that no plugin here knows"
+UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
+NOT_SHOWN_YET = "not shown by AWS yet"
+NOT_SEEN = "not seen"
+"""Its region could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What lives."""
+
+    resources: list[Resource]
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    """By region, why it could not be seen: what the registry says lives there is among the resources."""
+    unknown: Sequence[Unknown] = ()
+
+
+def standing(session: Session, holdings: Holdings | None = None) -> Standing:
+    """Return what the registry says lives, each with what AWS says of it, by experiment; and what was perhaps made.
+
+    One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
+    is read unless `holdings` are its word already.
+    """
+    known = holdings or session.holdings()
+    owned = [resource for resource in known.living if resource.experiment]
+    places = sorted({(resource.region, resource.kind) for resource in owned})
+    responses = session.query({(r, kind): partial(_described, session, kind, r) for r, kind in places})
+    described = {one.id: one for found in responses.found.values() for one in found}
+    missing = [
+        resource
+        for resource in owned
+        if resource.id not in described
+        and (resource.region, resource.kind) not in responses.failures
+        and not is_new(session, resource)
+    ]
+    others = seen_by_id(session, missing)
+    failed = {**responses.failures, **others.failures}
+    there = {resource.id for some in others.found.values() for resource in some}
+    more = _looked_up(session, responses)
+    shown = [
+        replace(described[resource.id], details={**described[resource.id].details, **more.details.get(resource.id, {})})
+        if resource.id in described
+        else replace(resource, state=_state(session, resource, there, failed))
+        for resource in owned
+    ]
+    shown += [perhaps(session, intent) for intent in known.unsettled]
+    shown += [replace(resource, state=UNKNOWN_TYPE) for resource in known.unknown]
+    shown.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    return Standing(shown, {**others.unseen, **responses.unseen}, more.unknown)
+
+
+def perhaps(session: Session, intent: Record) -> Resource:
+    """Return a row for what an intent without an answer may have made."""
+    return Resource(
+        kind=next(kind.name for kind in session.kinds.values() if intent.operation in kind.created_by),
+        id=UNKNOWN_ID,
+        region=str(intent.region),
+        experiment=intent.experiment,
+        since=intent.time,
+        state=f"perhaps made: make teardown EXP={intent.experiment}",
+    )
+
+
+def _state(session: Session, resource: Resource, others: Collection[str], failed: Collection[Key]) -> str:
+    """Return what can be said of a resource that AWS did not show."""
+    if (resource.region, resource.kind) in failed:
+        return NOT_SEEN
+    if is_new(session, resource):
+        return NOT_SHOWN_YET
+    return UNLIKE_ITS_TAGS if resource.id in others else UNKNOWN_TO_AWS
+
+
+def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
+    kind = session.kinds[kind_name]
+    found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
+    return [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """What is told of resources beside their description, by id."""
+
+    details: Mapping[str, Mapping[str, str]]
+    unknown: list[Unknown]
+
+
+def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
+    """Ask for the details that descriptions lack. What can't be told of them is unknown, and ends nothing."""
+    responses = session.query({
+        (region, kind): partial(session.kinds[kind].looked_up, session.cloud, region, found)
+        for (region, kind), found in described.found.items()
+        if found
+    })  # fmt: skip
+    unknown = {
+        one.id: session.kinds[kind].unknown_in(one)
+        for region, kind in responses.failures
+        for one in described.found[region, kind]
+    }
+    found = {identity: details for some in responses.found.values() for identity, details in some.items()}
+    lacking = ", ".join(sorted({detail for details in unknown.values() for detail in details}))
+    reasons = [Unknown(lacking, region, why) for region, why in responses.unseen.items() if lacking]
+    return _More({**unknown, **found}, reasons)
+
+
+COLUMNS = ("experiment", "id", "state", "where", "type, data", "since (UTC)", "left", "$/hour", "$ so far")
+ON_DEMAND = "on-demand"
+"""The market that goes without saying."""
+
+
+class StatusReport:
+    """Speaks of resources to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.now = clock.now()
+
+    def lives(self, resources: Sequence[Resource], costs: Mapping[str, Spent]) -> None:
+        """Say what lives and what each costs."""
+        for resource in resources if self.console.as_json else ():
+            self.console.say("", "resource", **self._as_fields(resource, costs[resource.id]))
+        self.console.table(COLUMNS, [self._row(resource, costs[resource.id]) for resource in resources])
+
+    def sum(self, total: Spent) -> None:
+        """Say what all of it costs together."""
+        hourly, dollars = amount(total.hourly, total.hourly_unknown), amount(total.dollars, total.unknown)
+        self.console.say(
+            f"{hourly} dollars an hour, {dollars} so far", "sum",
+            dollars_per_hour=round(total.hourly, 6), dollars=round(total.dollars, 6), unknown_prices=total.unknown,
+        )  # fmt: skip
+
+    def _row(self, resource: Resource, cost: Spent) -> list[Cell]:
+        """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
+        details = resource.details
+        market = details.get("market", "")
+        what = [details.get("type") or details.get("size", ""), "" if market == ON_DEMAND else market]
+        loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
+        return [
+            resource.experiment or "", _lines(resource.id, details.get("address", "")), resource.state,
+            details.get("zone", resource.region),
+            _lines(" ".join(filter(None, what)) or resource.kind, details.get("data", ""), loaded),
+            resource.since[5:16].replace("T", " "), left(details, resource.state, self.now),
+            amount(cost.hourly, cost.hourly_unknown), amount(cost.dollars, cost.unknown),
+        ]  # fmt: skip
+
+    def _as_fields(self, resource: Resource, cost: Spent) -> dict[str, Any]:
+        details, state = resource.details, resource.state
+        return {
+            "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": state,
+            "region": resource.region, "since": resource.since, "left": left(details, state, self.now),
+            "overdue": is_overdue(details, state, self.now), **details, "dollars_per_hour": round(cost.hourly, 6),
+            "dollars": round(cost.dollars, 6), "unknown_prices": cost.unknown,
+        }  # fmt: skip
+
+
+def _lines(*parts: str) -> tuple[str, ...]:
+    return tuple(filter(None, parts))

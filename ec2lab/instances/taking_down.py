@@ -1,0 +1,101 @@
+"""Taking an experiment down, or all whose names match: volumes are saved first, then everything is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from ec2lab.aws.errors import in_words
+from ec2lab.context import Threads, working_on
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import ssh_files
+from ec2lab.instances.teardown import Awaits, Removal, Report, remove_everything
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.names import closest
+from ec2lab.registry.state import GONE, SETTLED
+from ec2lab.session import Session
+from ec2lab.volumes.deletion_policy import save_volumes
+
+AT_ONCE = 32
+"""Teardowns on their way at once."""
+Say = Callable[[str], None]
+
+
+def take_down(session: Session, experiment: str, deleting: Report, awaits: Awaits, saving: Say) -> Removal:
+    """Take one experiment down, that the caller acts on alone.
+
+    Raises LabError where it was never launched, and where something is left that no plugin here can delete.
+    """
+    session.expect_here(experiment)
+    # Where all of it is over by the registry, AWS is asked all the same.
+    ever = None if session.holdings(experiment).names else session.holdings_ever(experiment)
+    if ever and not ever.seen:
+        names = living_experiments(session)
+        lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
+        raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, names) or lives}")
+    unseen = save_volumes(session, experiment, saving)
+    removal = remove_everything(session, experiment, deleting, ever, awaits, unseen)
+    ssh_files(session).remove(experiment)
+    if left := session.holdings(experiment).unknown:
+        raise LabError(
+            f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
+            "tear it down where that plugin is, in plugins/"
+        )
+    return removal
+
+
+def strike_out(session: Session, experiment: str) -> list[str]:
+    """Take out of the registry what lived in a cloud that nobody can ask; return the ids of what that was.
+
+    AWS's accounts are none of these: what lives there is ended there.
+    """
+    struck: list[str] = []
+    for one in session.elsewhere(experiment):
+        if one.may_be_over:
+            ids = sorted(resource.id for resource in one.known.living)
+            settled = [intent.id for intent in one.known.unsettled]
+            session.recorder.note_of(one.account, **{GONE: ids, SETTLED: settled})
+            struck += ids or ["what was perhaps made"]
+    return struck
+
+
+def living_experiments(session: Session, pattern: str = "*") -> list[str]:
+    """Return the names of the experiments that live, or may, and match a pattern as the shell has them."""
+    return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
+
+
+def take_all_down(
+    session: Session,
+    experiments: Iterable[str],
+    deleting: Report,
+    awaits: Awaits,
+    saving: Say,
+    ended: Callable[[str, str, Mapping[str, str]], None],
+) -> int:
+    """Take experiments down at the same time; return how many failed.
+
+    `ended` hears of each, why it failed if it did, and which regions could not be seen in which nothing of it is known.
+
+    Ctrl-C lets those that are on their way end.
+    """
+
+    def one(experiment: str) -> tuple[str, Mapping[str, str]]:
+        try:
+            with in_words(), working_on(experiment), session.registry.acting_alone(experiment, "teardown"):
+                return "", take_down(session, experiment, deleting, awaits, saving).unseen
+        except LabError as problem:
+            return str(problem), {}
+
+    failed = 0
+    with Threads(AT_ONCE) as threads:
+        ends = {experiment: threads.submit(one, experiment) for experiment in experiments}
+        with INTERRUPTS.undone_on_failure(
+            lambda _: threads.shutdown(wait=True, cancel_futures=True),
+            "the same command again goes on with it",
+            "waiting for the teardowns that are on their way",
+        ):
+            for experiment, end in ends.items():
+                problem, unseen = end.result()
+                failed += bool(problem)
+                ended(experiment, problem, unseen)
+    return failed

@@ -1,0 +1,309 @@
+"""Deleting everything an experiment owns, until AWS itself says that nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab import clock
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.region_queries import Key, Responses
+from ec2lab.console import warn
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.registry.call import Call
+from ec2lab.registry.evidence import unresolved
+from ec2lab.registry.live_resources import is_new, is_young, left_alone, seen_alive, seen_by_id
+from ec2lab.registry.reconcile import without_experiment
+from ec2lab.registry.record import Record
+from ec2lab.registry.state import FOUND, GONE, SETTLED, Holdings, as_note
+from ec2lab.resources.base import Resource
+from ec2lab.session import Session
+
+PATIENCE = 20 * 60
+"""Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+SILENCE = 10.0
+"""Seconds after which is said what is awaited, and why."""
+
+Report = Callable[[Resource], None]
+Awaits = Callable[[Resource, str], None]
+
+
+def warn_of_wait(resource: Resource, why: str) -> None:
+    """Say on standard error what is awaited."""
+    warn(f"waiting for {resource}: {why}")
+
+
+@dataclass
+class Removal:
+    """The removal of what somebody owns."""
+
+    session: Session
+    name: str
+    deleting: Report
+    """Called for each resource once AWS has agreed to delete it."""
+    awaits: Awaits
+    """Called for what is not gone after some seconds, with what is in the way."""
+    known: Holdings
+    """What the registry says of it."""
+    look: Callable[[], Responses[list[Resource]]]
+    """Asks AWS what of it is alive."""
+    deleted: dict[str, Resource] = field(default_factory=dict)
+    """By id, what AWS has agreed to delete."""
+    shown: set[str] = field(default_factory=set)
+    """The ids of all that AWS has shown."""
+    asked_for: set[str] = field(default_factory=set)
+    """Those of what it was asked for by id, as it did not show it by its tags."""
+    others: list[Resource] = field(default_factory=list)
+    """What was there by its id, and is left alone."""
+    went_along: dict[str, Resource] = field(default_factory=dict)
+    """By id, what went with something else, as a machine's volumes do."""
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """By id, why AWS will not delete it."""
+    refused: dict[str, ClientError] = field(default_factory=dict)
+    """By id, AWS's last word that something else must be gone first."""
+    awaited: dict[str, float] = field(default_factory=dict)
+    """By id, since when something is waited for, or was last looked into."""
+    told: dict[str, str] = field(default_factory=dict)
+    """By id, what was said of that."""
+    seen: dict[str, Resource] = field(default_factory=dict)
+    """By id, all that is on record or that AWS has shown."""
+    stays: dict[str, Resource] = field(default_factory=dict)
+    """By id, what open intents turn out to have made and is the lab's own: its security group, say."""
+    failed: dict[Key, Exception] = field(default_factory=dict)
+    """What of which region could not be looked at the last time, and what must not be deleted before that."""
+
+    def run(self) -> None:
+        """Delete what AWS shows as this owner's, until it shows nothing.
+
+        What the registry names is looked at before it is deleted: it must carry the owner's tags. Raises the refusal
+        when all that is left is what AWS will not delete, LabError when patience ends, where something that the
+        registry names is there and is left alone, or in a region that can't be looked at.
+        """
+        if not self.known.seen:
+            return
+        deadline, pauses = clock.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
+        self.seen = {resource.id: resource for resource in self.known.living}
+        while (left := self._looked()) or self._too_early():
+            self._delete(left)
+            if self._other_things() and all(self._is_going(resource) for resource in left):
+                break  # what is left may hang on what is left alone
+            stuck = [resource for resource in left if not self._is_going(resource)]
+            if stuck and all(resource.id in self.failures for resource in stuck):
+                raise self._failed(stuck)
+            if clock.monotonic() > deadline:
+                raise LabError("; ".join([self._in_vain(left), *self._not_seen()]))
+            self._tell_what_is_awaited(left)
+            clock.sleep(next(pauses))
+        others = self._other_things()
+        self._note({resource.id for resource in [*others, *left]})
+        if others:
+            raise left_alone(self.name, others, self.session.registry.id())
+        if unseen := self._not_seen():
+            raise LabError(f"{self.name}: {'; '.join(unseen)}; run the same again")
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """By region, why it could not be looked at."""
+        return Responses[Any](failures=self.failed).unseen
+
+    def _looked(self) -> list[Resource]:
+        told = self.look()
+        self.failed = dict(told.failures)
+        for name, kind in self.session.kinds.items():
+            for (region, before), problem in list(self.failed.items()):
+                if before in kind.deleted_after:
+                    self.failed.setdefault((region, name), problem)
+        left = [one for some in told.found.values() for one in some if self._can_be_seen(one)]
+        self.shown |= {resource.id for resource in left}
+        self.seen |= {resource.id: resource for resource in left}
+        return left
+
+    def _can_be_seen(self, resource: Resource) -> bool:
+        return (resource.region, resource.kind) not in self.failed
+
+    def _not_seen(self) -> list[str]:
+        """Return of which regions it is not known whether what the registry says lives there is gone, and why."""
+        unseen = self.unseen
+        perhaps = {str(intent.region): ["what was perhaps made"] for intent in self.known.unsettled}
+        for resource in self.known.living:
+            if not self._can_be_seen(resource):
+                perhaps.setdefault(resource.region, []).append(f"{resource.kind} {resource.id}")
+        return [
+            f"{region}: not seen: {unseen[region]}; may be there yet: {', '.join(there)}"
+            for region, there in perhaps.items()
+            if region in unseen
+        ]
+
+    def _failed(self, stuck: Sequence[Resource]) -> Exception:
+        """Return what to raise where AWS deletes nothing of what is left."""
+        unseen = self._not_seen()
+        if len(stuck) == 1 and not unseen:
+            return self.failures[stuck[0].id]
+        told = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
+        return LabError(f"{self.name}: {'; '.join([*told, *unseen])}")
+
+    def _tell_what_is_awaited(self, left: Sequence[Resource]) -> None:
+        """Say what is not gone after some seconds, and what is in its way: again where that is another thing."""
+        now, ids = clock.monotonic(), {resource.id for resource in left}
+        for resource in left:
+            parent = self._parent(resource)
+            if resource.id in self.failures or (parent and parent.id in ids):
+                continue
+            if now - self.awaited.setdefault(resource.id, now) < SILENCE:
+                continue
+            why = self._why(resource)
+            self.awaited[resource.id] = now
+            if self.told.get(resource.id) != why:
+                self.told[resource.id] = why
+                self.awaits(resource, why)
+
+    def _why(self, resource: Resource) -> str:
+        """Return why something is there yet: AWS's own word, and what holds it."""
+        refusal = self.failures.get(resource.id) or self.refused.get(resource.id)
+        holders = self._holders(resource)
+        held = f"held by {', '.join(holders)}" if holders else ""
+        said = reason(refusal) if refusal else f"it is {resource.state}" if resource.state else "AWS shows it yet"
+        return "; ".join(filter(None, (said, held)))
+
+    def _holders(self, resource: Resource) -> list[str]:
+        """Return what is in the way of a deletion, as far as AWS tells it."""
+        kind = self.session.kinds[resource.kind]
+        try:
+            return self.session.query_one(lambda: list(kind.held_by(self.session.cloud, resource)))
+        except (*AWS_ERRORS, LabError):
+            return []  # what AWS said of the deletion itself is worth having without it
+
+    def _is_going(self, resource: Resource) -> bool:
+        return self.session.kinds[resource.kind].is_going(resource)
+
+    def _parent(self, resource: Resource) -> Resource | None:
+        """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
+        before = self.session.kinds[resource.kind].deleted_after
+        same = (one for one in self.seen.values() if one.record == resource.record and one.record)
+        return next((one for one in same if one.kind in before), None)
+
+    def _missing(self) -> list[Resource]:
+        """Return what the registry says lives, and AWS has not shown so far."""
+        living = self.known.living
+        return [resource for resource in living if resource.id not in self.shown and self._can_be_seen(resource)]
+
+    def _other_things(self) -> list[Resource]:
+        """Return what is there by the ids that the registry names, and is not the owner's by its tags."""
+        missing = [r for r in self._missing() if r.id not in self.asked_for and not is_new(self.session, r)]
+        told = seen_by_id(self.session, missing)
+        self.failed |= told.failures
+        self.asked_for |= {resource.id for resource in missing if self._can_be_seen(resource)}
+        self.others += [resource for some in told.found.values() for resource in some]
+        return self.others
+
+    def _too_early(self) -> bool:
+        """Say whether AWS may still have something that it does not show yet."""
+        intents = self._intents()
+        young = [intent for intent in intents if is_young(self.session, intent.time)]
+        if young:
+            self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
+            young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
+        return bool(young) or any(is_new(self.session, one) for one in self._missing() if not self._parent(one))
+
+    def _intents(self) -> list[Record]:
+        """Return those open intents of which regions tell what they made."""
+        unseen = {region for region, _ in self.failed}
+        return [intent for intent in self.known.unsettled if intent.region not in unseen]
+
+    def _delete(self, resources: Iterable[Resource]) -> None:
+        """Ask for each resource's deletion, in the order of the kinds; what fails keeps nothing else alive."""
+        order = list(self.session.kinds)
+        every = sorted(resources, key=lambda resource: order.index(resource.kind))
+        ids = {resource.id for resource in every}
+        for resource in every:
+            parent = self._parent(resource)
+            if self._is_going(resource) or (parent and parent.id in ids):
+                if resource.id not in self.deleted:
+                    self.went_along[resource.id] = resource
+                continue
+            self.failures.pop(resource.id, None)
+            try:
+                agreed = self._asked(resource)
+            except (*AWS_ERRORS, LabError) as failure:
+                # It counts only if AWS goes on showing the resource: of a machine long gone, AWS may say
+                # `not authorized`, because a condition on its tags can't be met any more.
+                self.failures[resource.id] = failure
+                continue
+            if agreed and resource.id not in self.deleted:
+                self.deleted[resource.id] = resource
+                self.went_along.pop(resource.id, None)
+                self.deleting(resource)
+
+    def _asked(self, resource: Resource) -> bool:
+        """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
+        kind = self.session.kinds[resource.kind]
+        try:
+            kind.delete(self.session.cloud, resource)
+        except ClientError as refusal:
+            code = refusal.response["Error"]["Code"]
+            if code in kind.not_yet_codes:
+                self.refused[resource.id] = refusal
+                return False
+            if code not in kind.gone_codes:
+                raise
+            return not is_new(self.session, resource)
+        return True
+
+    def _note(self, others: Collection[str]) -> None:
+        known = [resource for resource in self.known.living if self._can_be_seen(resource)]
+        gone = {*self.deleted, *self.went_along, *(resource.id for resource in known)} - set(others)
+        settled = [intent.id for intent in self._intents()]
+        found = [as_note(resource) for resource in self.stays.values()]
+        # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
+        if gone or settled or self.session.holdings(self.name).seen:
+            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled, **({FOUND: found} if found else {})})
+
+    def _in_vain(self, left: list[Resource]) -> str:
+        named = "; ".join(f"{resource}: {self.told.get(resource.id) or self._why(resource)}" for resource in left)
+        return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
+
+
+def remove_everything(
+    session: Session, experiment: str, report: Report, known: Holdings | None = None, awaits: Awaits = warn_of_wait,
+    unseen: Mapping[str, Exception] | None = None,
+) -> Removal:  # fmt: skip
+    """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why.
+
+    In the regions that are `unseen`, for the reasons given, nothing is deleted, whether they can be seen by now or not.
+    """
+    held, shut = known or session.holdings(experiment), unseen or {}
+
+    def look() -> Responses[list[Resource]]:
+        told = seen_alive(session, experiment, held)
+        hidden = {key: shut[key[0]] for key in [*told.found, *told.failures] if key[0] in shut}
+        seen = {key: some for key, some in told.found.items() if key not in hidden}
+        return Responses(seen, {**told.failures, **hidden})
+
+    removal = Removal(session, experiment, report, awaits, held, look)
+    removal.run()
+    return removal
+
+
+def remove_these(
+    session: Session, name: str, going: Sequence[Resource], report: Report, awaits: Awaits = warn_of_wait
+) -> Removal:
+    """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
+
+    What carries another call's tag by now is left alone.
+    """
+    records = {resource.id: resource.record for resource in going}
+    known = Holdings(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
+
+    def look() -> Responses[list[Resource]]:
+        told = seen_by_id(session, going)
+        same = {key: [one for one in some if one.record == records[one.id]] for key, some in told.found.items()}
+        return Responses(same, told.failures)
+
+    removal = Removal(session, name, report, awaits, known, look)
+    removal.run()
+    return removal

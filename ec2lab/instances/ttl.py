@@ -1,0 +1,178 @@
+"""Setting anew when an experiment's machines end: on each machine, read back there, then in its tags and on record."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.tags import ENDS, TTL, as_tags
+from ec2lab.config.fields import duration, duration_text
+from ec2lab.context import Threads
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import hosts_of, machines_of, region_of, ssh_files
+from ec2lab.hosts.programs import sent
+from ec2lab.hosts.said import LAST_MOMENT, number_said
+from ec2lab.hosts.ssh import Host
+from ec2lab.instances.expiry import NEVER as NO_END
+from ec2lab.instances.expiry import as_text, began_anew, end_of
+from ec2lab.session import Session
+from ec2lab.templates import text_of
+
+EXTENDED = "extended"
+"""The note by which the lab says that a machine's end was set anew: `instance`, `ends`, `before`."""
+SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnd:
+    """A machine's end, as it was set and read back."""
+
+    name: str
+    instance: str
+    ends: str
+    """RFC 3339, or "never"."""
+    before: str
+    """The same of before; empty where it had none."""
+
+
+def length_in(text: str) -> timedelta | None:
+    """Read TTL: a length from now, or "never" (None). Raises LabError."""
+    if not text:
+        raise LabError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
+    if text in (NO_END, "none"):
+        return None
+    try:
+        length: timedelta = duration(text)
+    except ValueError as problem:
+        raise LabError(f"TTL: {problem}; TTL=never lets it run on until somebody ends it") from problem
+    if length < SHORTEST:
+        raise LabError(f"TTL: {text} is over before it is set (at least 1m); `make teardown` ends it at once")
+    if length > LONGEST:
+        raise LabError(f"TTL: {text} is as good as never; say TTL=never")
+    return length
+
+
+def write_down_new_ends(
+    session: Session, machines: Sequence[Mapping[str, Any]], say: Callable[[str], None]
+) -> list[tuple[str, str]]:
+    """Tag machines whose time began anew at a start with the end that they have now; return (instance, end) of each.
+
+    Where AWS refuses, the machine ends all the same: that is only said.
+    """
+    found = [(machine, as_text(end)) for machine in machines if (end := began_anew(machine))]
+    for machine, ends in found:
+        try:
+            _tag(session, machine, {ENDS: ends})
+        except AWS_ERRORS as problem:
+            why = reason(problem)
+            say(f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}")
+    return [(machine["InstanceId"], ends) for machine, ends in found]
+
+
+def _tag(session: Session, machine: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    ec2, ids = session.cloud.ec2(region_of(machine)), [machine["InstanceId"]]
+    ec2.create_tags(Resources=ids, Tags=as_tags(tags))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """The new end of one experiment's machines: `length` from now, or none."""
+
+    session: Session
+    experiment: str
+    length: timedelta | None
+    heard: Callable[[NewEnd], None]
+
+    def run(self) -> None:
+        """Set it on every machine; one that can't be reached keeps no other from it. Raises LabError, naming it."""
+        machines = machines_of(self.session, self.experiment)
+        if not machines:
+            raise LabError(f"{self.experiment}: no machine of it lives; `make status` shows what does")
+        running = [machine for machine in machines if machine["State"]["Name"] == "running"]
+        problems = [f"{machine['InstanceId']} does not run" for machine in machines if machine not in running]
+        for machine, (name, ends) in zip(running, self._on_the_machines(running), strict=True):
+            if isinstance(ends, LabError):
+                problems.append(str(ends))
+            else:
+                self._write_down(machine, name, ends)
+        if problems:
+            raise LabError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
+
+    def _on_the_machines(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | LabError]]:
+        """Return each machine's name and its new end, in seconds since 1970, or why it has none."""
+        if not self.session.boot_seconds and not self.session.cloud.boot_seconds:
+            return [(machine["InstanceId"], self._from_now()) for machine in running]
+        files = ssh_files(self.session)
+        hosts = {files.instance_of(host.name): host for host in hosts_of(self.session, self.experiment)}
+        with Threads(max(len(running), 1)) as setting:
+            return list(setting.map(lambda machine: self._on(hosts[machine["InstanceId"]]), running))
+
+    def _from_now(self) -> int:
+        return int((clock.now() + self.length).timestamp()) if self.length else NEVER
+
+    def _on(self, host: Host) -> tuple[str, int | LabError]:
+        try:
+            told = host.run_as_root(sent("set-end.py"), json.dumps(self._told()))
+            return host.name, number_said(told, 0, LAST_MOMENT, host.name)
+        except LabError as problem:
+            return host.name, problem
+
+    def _told(self) -> dict[str, Any]:
+        """Return what the program on a machine is told: all that the timer is made of, for it may have none."""
+        files = {f"{DIRECTORY}/{unit}": text_of(unit) for unit in UNITS}
+        told: dict[str, Any] = {"timer": UNITS[0], "deadline": DEADLINE, "files": files}
+        if self.length is None:
+            return {**told, "moment": NEVER}
+        seconds = int(self.length.total_seconds())
+        # A machine that was launched without a ttl has nothing else that sets a deadline anew after a stop.
+        files[EACH_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
+        return {**told, "seconds": seconds}
+
+    def _write_down(self, machine: Mapping[str, Any], name: str, ends: int) -> None:
+        """Tag the machine, so that everybody knows, and note it."""
+        identity, before = machine["InstanceId"], end_of(machine)
+        moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
+        tags = {ENDS: moment, **({TTL: duration_text(self.length)} if self.length else {})}
+        _tag(self.session, machine, tags)
+        new = NewEnd(name, identity, moment, as_text(before) if before else "")
+        self.session.recorder.note(**{EXTENDED: {"instance": identity, "ends": new.ends, "before": new.before}})
+        self.heard(new)
+
+
+DIRECTORY = "/etc/systemd/system"
+POWER_OFF = "ec2-lab-power-off@.service"
+"""What every instance has that powers itself off, whatever for: its instances are named ttl, idle, completion."""
+UNITS = ("ec2-lab-time-to-live.timer", POWER_OFF)
+"""The timer, and what it starts."""
+DEADLINE = f"{DIRECTORY}/{UNITS[0]}.d/deadline.conf"
+SET = """\
+now=$(date +%s)
+ends=0
+length=
+[ -e "$0" ] && ends=$(sed -n 's/OnCalendar=@//p' "$0") && length=$(sed -n 's/^# //p' "$0")
+[ "${ends:-0}" -gt "$now" ] && exit
+length=${length:-$2}
+mkdir -p "${0%/*}"
+printf '[Timer]\\nOnCalendar=@%s\\n# %s\\n' "$((now + length))" "$length" > "$0"
+[ -e "${0%.d/*}" ] || exit 0
+systemctl daemon-reload
+systemctl --no-block restart "$1"
+"""
+"""The deadline is a moment, so that a reboot does not put it off. A machine that was stopped, and started when it had
+passed, would never meet it: its time begins anew, as long as was last said (`make extend` says another length). Run
+at each boot, the first before there is a timer."""
+NEVER = 4102444800
+"""2100-01-01, for a machine that is not to end: as it is to come, nothing begins anew at a boot."""
+EACH_BOOT = "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live"
+"""cloud-init runs it at each boot: on a machine that was launched without a ttl, nothing else would."""
+
+
+def at_boot(seconds: int) -> list[str]:
+    """Return the command that sets the deadline at a boot, where there is none to come."""
+    return ["sh", "-c", SET, DEADLINE, UNITS[0], str(seconds)]

@@ -1,0 +1,164 @@
+"""Ctrl-C, a plain kill and a closed terminal: the first ends a command, and none after it ends its rollback.
+
+A terminal that is closed sends SIGHUP more than once (the kernel's, and the multiplexer's own), and a service manager
+follows SIGTERM with more. What was made costs money until it is taken down, so from the first signal on the others only
+say that this is under way. A person at a terminal can insist: a second Ctrl-C soon after another asks, one more gives
+up.
+
+Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. It drops
+what is raised within a finalizer; so a first interrupt comes again until it is heeded.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ec2lab import clock
+
+SOON = 2.0
+"""Seconds between two Ctrl-C that mean it."""
+AGAIN = 1.0
+"""Seconds after which an interrupt that nobody has heeded comes again."""
+STDERR = 2
+
+
+class Interrupts:
+    """What this process has got of signals, and what it takes back because of them or of a failure."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.given_up = False
+        self._heeded = False
+        """Whether the main thread is on its way out since."""
+        self._ways: list[tuple[str, str]] = []
+        """Of all that would be taken back now: how it can be ended later, and what taking it back is."""
+        self._here = 0
+        """How many rollbacks the main thread is in."""
+        self._anywhere = 0
+        self._owed = False
+        """Whether a signal came while a rollback went on that no signal had begun."""
+        self._asked = False
+        self._last_ctrl_c = -SOON
+        self._lock = threading.Lock()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing may hold the command up any more that is only for show."""
+        return self.interrupted or self._anywhere > 0
+
+    def install(self) -> None:
+        """Answer signals from now on; those that are ignored (nohup) stay so."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._heard)
+        signal.signal(signal.SIGALRM, self._once_more)
+
+    @contextmanager
+    def undone_on_failure(
+        self, undo: Callable[[BaseException], None], way: str, what: str = "taking down what was made"
+    ) -> Iterator[None]:
+        """Call `undo` with whatever ends the block early, and let no signal end that; `way` is how to do it later."""
+        ways = self._ways if _is_main() else []  # signals interrupt the main thread's work alone
+        ways.append((way, what))
+        begun = False
+        try:
+            try:
+                yield
+            except BaseException:
+                begun = self._begin()  # from here on no signal raises
+                raise
+        except BaseException as problem:
+            # The first signal may have come just before: then there is none left that could.
+            begun = begun or self._begin()
+            try:
+                undo(problem)
+            finally:
+                self._end()
+            raise
+        finally:
+            ways.remove((way, what))
+
+    def heed(self) -> None:
+        """From now on signals only say that the end is under way, if one has come."""
+        self._heeded = self._heeded or (self.interrupted and _is_main())
+
+    def _begin(self) -> bool:
+        with self._lock:
+            self._anywhere += 1
+            self._here += _is_main()
+        self.heed()
+        return True
+
+    def _end(self) -> None:
+        with self._lock:
+            self._anywhere -= 1
+            self._here -= _is_main()
+        if self._owed and _is_main() and not self._here:
+            self._owed = False
+            raise KeyboardInterrupt
+
+    def _heard(self, number: int, _: FrameType | None) -> None:
+        insists = number == signal.SIGINT and _is_terminal() and self._insists()
+        if self.given_up:
+            raise KeyboardInterrupt
+        if not self.interrupted and not self._here:
+            self.interrupted = True
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            raise KeyboardInterrupt
+        self._owed = self._owed or not self.interrupted
+        self.interrupted = True
+        way, what = self._ways[-1] if self._ways else ("`make status` shows what is there", "coming to an end")
+        if insists and self._asked:
+            self.given_up = True
+            say(f"given up: what was made may still be there; {way}")
+            raise KeyboardInterrupt
+        self._asked = insists
+        say(f"Ctrl-C once more gives up and leaves what was made; {way}" if insists else _going_on(what))
+
+    def _once_more(self, *_: object) -> None:
+        if not self._heeded and not self._here:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            raise KeyboardInterrupt
+
+    def _insists(self) -> bool:
+        """Say whether a Ctrl-C came soon after another, or after the question."""
+        now = clock.monotonic()
+        soon, self._last_ctrl_c = self._asked or now - self._last_ctrl_c < SOON, now
+        return soon
+
+
+INTERRUPTS = Interrupts()
+"""Signals are the whole process's."""
+
+
+def say(text: str) -> None:
+    """Write a line to standard error at once, from a signal handler: past all buffers, and only if that takes no time.
+
+    What interrupted Python may hold the lock of a buffer.
+    """
+    try:
+        if select.select([], [STDERR], [], 0)[1]:
+            os.write(STDERR, f"\n{text}\n".encode()[: select.PIPE_BUF])
+    except (OSError, ValueError):
+        pass  # the terminal is gone: there is nobody to say it to
+
+
+def _going_on(what: str) -> str:
+    return f"still {what}; Ctrl-C twice gives up" if _is_terminal() else f"still {what}"
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(STDERR)
+    except OSError:
+        return False

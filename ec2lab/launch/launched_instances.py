@@ -1,0 +1,73 @@
+"""The instances of one launch: those that run, and those on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.tags import tag_map
+from ec2lab.console import warn
+from ec2lab.hosts.inventory import region_of
+from ec2lab.launch.request import check_root
+from ec2lab.launch.resume import origin
+from ec2lab.launch.run_instances import Instance, Starting, wait_until_gone, wait_until_settled
+from ec2lab.launch.search import Pool
+from ec2lab.resources.base import Resource
+from ec2lab.session import Session
+
+
+@dataclass
+class LaunchedInstances:
+    """What a launch has been given so far."""
+
+    session: Session
+    running: list[Instance] = field(default_factory=list)
+    origins: list[dict[str, Any]] = field(default_factory=list)
+    """What each of them was made from."""
+    _starting: dict[Pool, Starting] = field(default_factory=dict)
+    _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of those that run or start."""
+        running = {machine["InstanceId"] for machine in self.running}
+        return running.union(*(starting.pending for starting in self._starting.values()))
+
+    def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
+        """Take instances in that a pool gave for a request."""
+        self._starting[pool] = Starting(self.session.looks(pool.region), set(ids))
+        self._requests[pool] = request
+
+    def settle(self, waiting: Callable[[float], None]) -> list[tuple[Pool, ApiError]]:
+        """Wait until each runs or is dead; return why the dead ones died. Raises LabError where one does neither."""
+        wait_until_settled(list(self._starting.values()), waiting, self.session.pause)
+        dead = []
+        for pool, starting in self._starting.items():
+            for machine in starting.running:
+                if request := self._requests[pool]:
+                    check_root(machine, request)
+                self.running.append(machine)
+                self.origins.append(origin(pool.region, machine, self._requests[pool]))
+            dead += [(pool, error) for error in starting.dead]
+        self._starting.clear()
+        return dead
+
+    def give_back(self, deleted: Callable[[Resource], None]) -> None:
+        """Delete instances that lack their fellows, and wait until they are gone.
+
+        Until then their placement group takes nobody in another zone. What takes longer than anybody waits for is left
+        to shut down by itself.
+        """
+        kind = self.session.kinds["instance"]
+        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
+        for resource in given:
+            kind.delete(self.session.cloud, resource)
+            deleted(resource)
+        for region in sorted({resource.region for resource in given}):
+            ids = [resource.id for resource in given if resource.region == region]
+            if slow := wait_until_gone(self.session.looks(region), ids, self.session.pause):
+                warn(f"{', '.join(sorted(slow))}: still shutting down; the search goes on")
+        self.running.clear()
+        self.origins.clear()

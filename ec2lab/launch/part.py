@@ -1,0 +1,121 @@
+"""A launch is a sum of parts: each adds its share to the RunInstances request and to the cloud-init document."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ec2lab.aws.error_codes import TRANSIENT, ApiError
+from ec2lab.config.models import Experiment
+from ec2lab.errors import LabError
+
+if TYPE_CHECKING:
+    from ec2lab.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a part is asked for: an experiment, in a region."""
+
+    session: Session
+    name: str
+    """The experiment's name."""
+    experiment: Experiment
+    region: str
+
+
+class RegionUnready(LabError):
+    """The region lacks something that the launch needs, other regions may have it: it is passed over.
+
+    `error` is what AWS said, where it was AWS that said so.
+    """
+
+    def __init__(self, reason: str, error: ApiError | None = None) -> None:
+        super().__init__(reason)
+        self.error = error
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the region may be in order the next time."""
+        return self.error is not None and self.error.category in TRANSIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Something of the lab's that a region lacks and that is made just before its first machine is asked for."""
+
+    what: str
+    make: Callable[[], Share]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one part adds; sums are shares too.
+
+    Dictionaries are merged, lists are joined, and two parts that set one key differently are an error.
+    """
+
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """Members of the RunInstances request."""
+    cloud_init: Mapping[str, Any] = field(default_factory=dict)
+    """Sections of the cloud-init document."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the instance."""
+    efa_types: frozenset[str] = frozenset()
+    """The machine types that get an Elastic Fabric Adapter for their network interface."""
+    preparations: tuple[Preparation, ...] = ()
+
+    def __add__(self, other: Share) -> Share:
+        return Share(
+            request=merged(self.request, other.request, "RunInstances"),
+            cloud_init=merged(self.cloud_init, other.cloud_init, "cloud-init"),
+            tags=merged(self.tags, other.tags, "tags"),
+            efa_types=self.efa_types | other.efa_types,
+            preparations=self.preparations + other.preparations,
+        )
+
+    def prepared(self) -> Share:
+        """Make what is still to be made, and return the share with that in it."""
+        rest = replace(self, preparations=())
+        return total([rest, *(preparation.make() for preparation in self.preparations)])
+
+
+class LaunchPart(ABC):
+    """One concern of a launch."""
+
+    name: ClassVar[str]
+    order: ClassVar[int] = 50
+    """Where its share stands in the sum: lists, such as the commands run at boot, are joined in this order."""
+    once_per_region: ClassVar[bool] = False
+    """Whether what it prepares is the lab's own and serves all launches of a region: `make setup-aws` makes it too."""
+
+    @abstractmethod
+    def share(self, site: Site) -> Share:
+        """Return what this part adds at a site, without changing anything in AWS.
+
+        Parts of one site are asked at the same time, in threads. Raises RegionUnready where the region lacks
+        something, LabError where no region will do.
+        """
+
+
+def total(shares: Iterable[Share]) -> Share:
+    """Add shares up, in their order."""
+    return sum(shares, start=Share())
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return two nested mappings as one. Raises LabError naming the key that both set differently."""
+    result = dict(first)
+    for key, value in second.items():
+        mine = result.get(key)
+        if isinstance(mine, list) and isinstance(value, list):
+            result[key] = mine + value
+        elif isinstance(mine, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(mine, value, f"{where}.{key}")
+        elif key not in result or mine == value:
+            result[key] = value
+        else:
+            raise LabError(f"launch parts: {where}.{key} is set twice, to {mine!r} and to {value!r}")
+    return result

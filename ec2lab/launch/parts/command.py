@@ -1,0 +1,42 @@
+"""The experiment's own command, run on the machine once its data is there."""
+
+from __future__ import annotations
+
+from ec2lab.config.models import Experiment
+from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.runs.command_files import ACCOUNT, command_files
+
+
+class Command(LaunchPart):
+    """A systemd unit that runs the command under an account of its own, and one that writes its log."""
+
+    name = "command"
+    order = 90
+
+    def share(self, site: Site) -> Share:
+        """Return what the command needs and what starts it; nothing where the experiment has no command.
+
+        Where something is delivered over ssh anyway, all of it is but the account.
+        """
+        if site.experiment.command is None:
+            return Share()
+        files = {} if site.experiment.is_delivered_to else command_files(site.name, site.experiment)
+        account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
+        return Share(
+            cloud_init={
+                "users": [account],
+                "write_files": [
+                    {"path": path, "permissions": mode, "content": content} for path, (mode, content) in files.items()
+                ],
+                "runcmd": _begin(site.experiment),
+            }
+        )
+
+
+def _begin(experiment: Experiment) -> list[list[str]]:
+    """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
+    # Seen now, and not when hours of work are to be told of.
+    begin = [["aws", "--version"]] if experiment.bucket else []
+    if not experiment.is_delivered_to:
+        begin += [["systemctl", "start", "--no-block", "experiment.service"]]
+    return begin

@@ -1,0 +1,37 @@
+"""A machine that nothing is done on ends by itself: a program looks once a minute, and powers it off."""
+
+from __future__ import annotations
+
+from ec2lab.aws.tags import IDLE
+from ec2lab.config.fields import duration_text
+from ec2lab.hosts.programs import sent, unit
+from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.templates import render
+
+PROGRAM = "/opt/ec2-lab/end-when-idle"
+UNIT = "ec2-lab-idle.service"
+
+
+class Idle(LaunchPart):
+    """The program and its unit, where the experiment has an idle."""
+
+    name = "idle"
+    order = 17
+    """Its program stands near that of the accounts, with which it compresses best."""
+
+    def share(self, site: Site) -> Share:
+        """Return the program, its unit, and the tag that tells of it."""
+        if site.experiment.idle is None:
+            return Share()
+        seconds = int(site.experiment.idle.total_seconds())
+        text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.is_delivered_to)
+        return Share(
+            cloud_init={
+                "write_files": [
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("end-when-idle.py")},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text)},
+                ],
+                "runcmd": [["systemctl", "enable", "--now", UNIT]],
+            },
+            tags={IDLE: duration_text(site.experiment.idle)},
+        )

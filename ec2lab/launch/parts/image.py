@@ -1,0 +1,50 @@
+"""The image that a machine starts from, and its root volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, Root
+from ec2lab.launch.part import LaunchPart, RegionUnready, Share, Site
+
+
+class MachineImage(LaunchPart):
+    """The image, and the root volume made from it: encrypted, and deleted with the machine."""
+
+    name = "image"
+    order = 10
+
+    def share(self, site: Site) -> Share:
+        """Return the image's id, or the parameter that EC2 itself resolves, and the root's mapping."""
+        lab = site.session.lab
+        root = site.experiment.root or lab.root
+        match site.experiment.image or lab.image:
+            case ImageByParameter(parameter=parameter):
+                return _share(parameter, root.device, root)
+            case ImageByRegion(ids=ids):
+                if site.region not in ids:
+                    raise RegionUnready(f"image: no image id is given for {site.region}")
+                return _share(ids[site.region], root.device, root)
+            case ImageByName(owner=owner, name=name):
+                newest = _newest(site, owner, name)
+                return _share(newest["ImageId"], newest["RootDeviceName"], root)
+
+
+def _share(image: str, device: str, root: Root) -> Share:
+    size = {"VolumeSize": root.gib} if root.gib else {}
+    volume = {"Encrypted": True, "DeleteOnTermination": True, "VolumeType": "gp3", **size}
+    return Share(request={"ImageId": image, "BlockDeviceMappings": [{"DeviceName": device, "Ebs": volume}]})
+
+
+def _newest(site: Site, owner: str, name: str) -> Any:
+    images = site.session.cloud.ec2(site.region).describe_images(
+        Owners=[owner],
+        Filters=[
+            {"Name": "name", "Values": [name]},
+            {"Name": "state", "Values": ["available"]},
+            {"Name": "root-device-type", "Values": ["ebs"]},
+        ],
+    )["Images"]
+    if not images:
+        raise RegionUnready(f"image: {owner} has none in {site.region} whose name matches {name!r}")
+    return max(images, key=lambda image: image["CreationDate"])

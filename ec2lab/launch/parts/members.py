@@ -1,0 +1,48 @@
+"""An account on the machine for every member, with their keys and no password, and an sshd that takes keys alone."""
+
+from __future__ import annotations
+
+from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, document, made_at_boot
+from ec2lab.hosts.inventory import login_name
+from ec2lab.hosts.programs import sent, sshd_drop_in
+from ec2lab.launch.part import LaunchPart, Share, Site
+
+KEYS_ON_SERIAL_CONSOLE = (
+    'case "$(cat /sys/class/tty/console/active)" in *ttyS0) ;; '
+    "*ttyS0*) /usr/lib*/cloud-init/write-ssh-key-fingerprints >/dev/ttyS0 ;; esac"
+)
+"""cloud-init prints the host keys to /dev/console, the last of the kernel's consoles, and EC2 shows the serial one. On
+Rocky 9 and RHEL they are not the same (console=ttyS0,115200n8 console=tty0)."""
+
+
+class Members(LaunchPart):
+    """One account for each file in members/."""
+
+    name = "members"
+    order = 15
+    """Before the volumes, whose mount points may belong to a member."""
+
+    def share(self, site: Site) -> Share:
+        """Return the program that makes the accounts with its document, and sshd's drop-in.
+
+        It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
+        nobody can log in, the image's own account included, which no key opens.
+        """
+        session = site.session
+        first = login_name(session) if session.boot_seconds else None
+        members = session.members()
+        accounts = document(members, session.lab.accounts, only=made_at_boot(members, first, site.experiment))
+        drop_in, settings = sshd_drop_in()
+        return Share(
+            cloud_init={
+                "users": ["default"],
+                "ssh": {"emit_keys_to_console": True},
+                "write_files": [
+                    # Before sshd's first start, so there is nothing to reload and nobody to lock out yet.
+                    {"path": drop_in, "permissions": "0644", "content": settings},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
+                    {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
+                ],
+                "runcmd": [KEYS_ON_SERIAL_CONSOLE, [PROGRAM, "--at-boot", DOCUMENT]],
+            }
+        )

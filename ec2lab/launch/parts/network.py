@@ -1,0 +1,241 @@
+"""The lab's security group in a region: ssh, from where the lab says, and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.tags import SHARED, tag_map, tag_specifications
+from ec2lab.launch.part import LaunchPart, Preparation, RegionUnready, Share, Site
+from ec2lab.launch.parts.stale_rules import description_of, stale
+from ec2lab.launch.search import subnets_of
+from ec2lab.polling import growing
+from ec2lab.registry.ownership import Marks
+from ec2lab.registry.reconcile import note_shown
+from ec2lab.registry.record import person
+from ec2lab.session import Session
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+FULL = "RulesPerSecurityGroupLimitExceeded"
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+
+VPC = "lab:vpc"
+"""The tag that says which network a group is for: a VPC's id, or `default`."""
+
+Rules = dict[str, str]
+"""Networks that ssh is admitted from -> the description of the rule."""
+
+
+class LabNetwork(LaunchPart):
+    """One security group for each region, made when the region is first used, and tagged as the lab's own."""
+
+    name = "network"
+    order = 40
+    once_per_region = True
+
+    def share(self, site: Site) -> Share:
+        """Return the group, or what makes or mends it."""
+        vpc = _vpc(site)
+        group = _group(site, vpc)
+        wanted = _wanted(site.session)
+        if group is None:
+            make = partial(_make, site, vpc, wanted)
+            return Share(
+                preparations=(Preparation(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
+            )
+        missing, surplus = difference(rules_in(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
+        if missing or surplus:
+            mend = partial(_mend, site.session, site.region, group["GroupId"], missing, surplus)
+            return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
+        return _share(group["GroupId"])
+
+
+def admit(session: Session, region: str) -> list[str]:
+    """Admit ssh from where the lab says to all of its groups in a region; return what is admitted now and was not."""
+    filters: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
+    added = []
+    for group in _made_by_a_lab(session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]):
+        missing, _ = difference(rules_in(group), _wanted(session), only_mine=True)
+        _mend(session, region, group["GroupId"], missing, {})
+        added += [f"{network} in {group['GroupId']}" for network in missing]
+    return added
+
+
+def _share(group: str) -> Share:
+    return Share(request={"SecurityGroupIds": [group]})
+
+
+def _from(rules: Rules) -> str:
+    return ", ".join(rules)
+
+
+def _wanted(session: Session) -> Rules:
+    ssh_from = session.lab.network.ssh_from
+    if ssh_from != "auto":
+        return dict.fromkeys((str(ipaddress.ip_network(n)) for n in ssh_from), "ec2-lab: ssh_from of lab.toml")
+    return {session.cloud.caller_address(): mine()}
+
+
+def mine() -> str:
+    """Return the description of a rule for this user's own address."""
+    return description_of(person())
+
+
+def rules_in(group: Mapping[str, Any]) -> Rules:
+    """Return the networks that a described group admits ssh from."""
+    rules: Rules = {}
+    for permission in group["IpPermissions"]:
+        if permission["IpProtocol"] == "tcp" and permission["FromPort"] == permission["ToPort"] == 22:  # noqa: PLR2004
+            rules |= {r["CidrIp"]: r.get("Description", "") for r in permission.get("IpRanges", ())}
+            rules |= {r["CidrIpv6"]: r.get("Description", "") for r in permission.get("Ipv6Ranges", ())}
+    return rules
+
+
+def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules, Rules]:
+    """Return the rules to add, and those to take away.
+
+    With `only_mine`, other people's addresses stay: each takes away only the ones they had themselves before.
+    """
+    missing = {network: text for network, text in wanted.items() if network not in present}
+    surplus = {
+        network: text
+        for network, text in present.items()
+        if network not in wanted and (not only_mine or text in wanted.values())
+    }
+    return missing, surplus
+
+
+def _vpc(site: Site) -> str:
+    """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
+    subnets = subnets_of(site.session.lab, site.experiment)
+    if not subnets:
+        return "default"
+    if site.region not in subnets:
+        raise RegionUnready(f"subnets: none is named for {site.region}")
+    try:
+        found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=list(subnets[site.region]))["Subnets"]
+    except ClientError as refusal:
+        if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
+            raise
+        message = refusal.response["Error"]["Message"]
+        raise RegionUnready(f"subnets: {site.region}: {message}") from refusal
+    vpcs = {subnet["VpcId"] for subnet in found}
+    if len(vpcs) != 1:
+        raise RegionUnready(f"subnets: {site.region}: all subnets must be in one VPC, not {sorted(vpcs)}")
+    return vpcs.pop()
+
+
+def _group(site: Site, vpc: str) -> Any:
+    """Return the region's group: by its tags, and by its name, which no second one in a VPC can have."""
+    wanted = {f"tag:{SHARED}": site.session.lab.name, f"tag:{VPC}": vpc, "group-name": _name(site, vpc)}
+    filters: Any = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
+    found = site.session.cloud.ec2(site.region).describe_security_groups(Filters=filters)["SecurityGroups"]
+    return next(iter(_made_by_a_lab(found)), None)
+
+
+def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
+    """Leave out those that only carry the tag: nothing of somebody else's is opened, or stood in, on a tag's word."""
+    return [group for group in groups if Marks.read(tag_map(group.get("Tags")))]
+
+
+def _shown(site: Site, vpc: str) -> Any:
+    """Return the region's group, which is there, once AWS shows it; None where that takes too long."""
+    waited = 0.0
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        found = _group(site, vpc)
+        if found or waited > site.session.cloud.settling_seconds:
+            return found
+        site.session.pause(pause)
+        waited += pause
+    return None
+
+
+def _name(site: Site, vpc: str) -> str:
+    # A group's name is its VPC's, and the default VPC may be named by its id one day.
+    return f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
+
+
+def _make(site: Site, vpc: str, wanted: Rules) -> Share:
+    ec2 = site.session.cloud.ec2(site.region)
+    name = _name(site, vpc)
+    tags = {"Name": name, SHARED: site.session.lab.name, VPC: vpc}
+    in_vpc: Any = {} if vpc == "default" else {"VpcId": vpc}
+    try:
+        group = ec2.create_security_group(
+            GroupName=name,
+            Description=f"ssh to the machines of ec2-lab {site.session.lab.name}",
+            TagSpecifications=tag_specifications(tags, "security-group"),  # type: ignore[arg-type]
+            **in_vpc,
+        )["GroupId"]
+    except ClientError as refusal:
+        # Another launch made it in the meantime.
+        if _code(refusal) != "InvalidGroup.Duplicate" or not (found := _shown(site, vpc)):
+            raise
+        # Or this one did, and the response was lost.
+        note_shown(site.session, "security-group", found, site.region)
+        group = found["GroupId"]
+    # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
+    ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
+    return _mend(site.session, site.region, group, wanted, {})
+
+
+def _mend(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> Share:
+    """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
+    ec2 = session.cloud.ec2(region)
+    for network, text in missing.items():
+        with _unless("InvalidPermission.Duplicate"):
+            _admit(session, ec2, group, _ssh(network, text))
+    for network, text in surplus.items():
+        with _unless("InvalidPermission.NotFound"):
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, text)])
+    return _share(group)
+
+
+def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
+    """Add a rule; where the group is full, rules of hosts that are gone make room, one for one."""
+    while True:
+        try:
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+        except ClientError as refusal:
+            if _code(refusal) != FULL or not _make_room(session, ec2, group):
+                raise
+        else:
+            return
+
+
+def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
+    """Take the oldest rule away that nobody needs; False where there is none."""
+    rules = rules_in(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
+    for network in stale(rules, session.registry.records())[:1]:
+        with _unless("InvalidPermission.NotFound"):
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, rules[network])])
+        return True
+    return False
+
+
+@contextmanager
+def _unless(code: str) -> Iterator[None]:
+    """Let a call be refused with this one code: what it was to do is done."""
+    try:
+        yield
+    except ClientError as refusal:
+        if _code(refusal) != code:
+            raise
+
+
+def _code(refusal: ClientError) -> str:
+    return str(refusal.response["Error"]["Code"])
+
+
+def _ssh(network: str, text: str) -> Any:
+    permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    if ipaddress.ip_network(network).version == 4:  # noqa: PLR2004
+        return permission | {"IpRanges": [{"CidrIp": network, "Description": text}]}
+    return permission | {"Ipv6Ranges": [{"CidrIpv6": network, "Description": text}]}

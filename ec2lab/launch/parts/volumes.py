@@ -1,0 +1,141 @@
+"""Volumes: data sets, made from their snapshots by the launch itself; scratch volumes; the machine's own disks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.aws.tags import AT_TEARDOWN, DATA, of_device
+from ec2lab.config.fields import duration_text
+from ec2lab.config.models import Experiment
+from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
+from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, in_region
+from ec2lab.errors import LabError
+from ec2lab.hosts.programs import sent, unit
+from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.templates import text_of
+from ec2lab.volumes.devices import DEVICES
+from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeDocument
+
+UNIT = "ec2-lab-volumes.service"
+OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "SECTOR", "activate", "grow_partition", "kernels_own")
+"""What the program does about partitions and logical volumes, and what that alone uses: where there are none, there is
+no room for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A volume of an experiment, the snapshot that it is made from, and the device name that it is asked for with."""
+
+    volume: Volume
+    snapshot: DataSnapshot | None
+    device: str
+
+
+class Volumes(LaunchPart):
+    """A block device mapping for each volume, and what mounts it on the machine."""
+
+    name = "volumes"
+    order = 20
+
+    def share(self, site: Site) -> Share:
+        """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a data set is missing."""
+        if not site.experiment.mounted:
+            return Share()
+        attached = list(_attached(site))
+        told = [on_machine(one.volume, one.device, one.snapshot) for one in attached]
+        if site.experiment.instance_store:
+            told.append(_of_the_machine(site.experiment.instance_store))
+        has_parts = any(one.snapshot and not one.snapshot.is_whole_disk for one in attached)
+        program = sent("mount-volumes.py", *(() if has_parts else OF_PARTS))
+        told.sort(key=lambda volume: volume.mount)  # /data before /data/speech
+        return Share(
+            request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
+            cloud_init={
+                "write_files": [
+                    {"path": PROGRAM, "permissions": "0755", "content": program},
+                    {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
+                    {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
+                ],
+                # A unit, because the machine's own disks are empty again after every stop.
+                "runcmd": [["systemctl", "enable", "--now", UNIT]],
+            },
+            tags=_tags(attached),
+        )
+
+
+def _attached(site: Site) -> Iterator[Attached]:
+    """Pair volumes with device names and snapshots. Raises RegionUnready, LabError."""
+    experiment: Experiment = site.experiment
+    volumes: list[Volume] = [*experiment.data, *experiment.scratch]
+    if len(volumes) > len(DEVICES):
+        raise LabError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
+    there = in_region(site.session.cloud, site.region) if experiment.data else []
+    for volume, device in zip(volumes, DEVICES, strict=False):
+        snapshot = None
+        if isinstance(volume, Data):
+            snapshot = chosen(volume.dataset, volume.version, there, site.region, site.session.data_registries())
+        yield Attached(volume, snapshot, device)
+
+
+def _tags(attached: list[Attached]) -> dict[str, str]:
+    data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
+    ends = {
+        of_device(AT_TEARDOWN, one.device): _end(one.volume) for one in attached if one.volume.at_teardown != "delete"
+    }
+    return ends | ({DATA: data[:256]} if data else {})
+
+
+def _end(volume: Volume) -> str:
+    """Return what becomes of a volume: "keep", for how long, and why; or "snapshot", its data set, and its version."""
+    if volume.at_teardown == "keep" and volume.keep_for is not None:
+        return f"keep {duration_text(volume.keep_for)} {volume.reason}"
+    if volume.at_teardown != "snapshot" or not isinstance(volume, Data | Scratch):
+        return volume.at_teardown
+    version = volume.version if isinstance(volume, Scratch) else None  # a data set's own is the one it began with
+    return " ".join(filter(None, ("snapshot", volume.dataset, version)))
+
+
+def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
+    """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume.
+
+    Raises LabError where AWS would refuse it.
+    """
+    gib = volume.gib if isinstance(volume, Data | Scratch) else None
+    if snapshot and gib is not None and gib < snapshot.gib:
+        raise LabError(f"data set {snapshot.dataset}: gib = {gib}, its snapshot has {snapshot.gib}")
+    asked = {
+        "SnapshotId": snapshot.id if snapshot else None,
+        "VolumeType": volume.type,
+        "DeleteOnTermination": volume.at_teardown == "delete",
+        # A volume of an encrypted snapshot is encrypted, and AWS refuses to be told so again.
+        "Encrypted": None if snapshot and snapshot.encrypted else True,
+        "VolumeSize": gib,
+        "Iops": volume.iops,
+        "Throughput": volume.throughput,
+        "VolumeInitializationRate": volume.initialization_rate if isinstance(volume, Data) else None,
+    }
+    return {"DeviceName": device, "Ebs": {key: value for key, value in asked.items() if value is not None}}
+
+
+def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeDocument:
+    """Return what the machine is told of one volume."""
+    return VolumeDocument(
+        mount=volume.mount,
+        device=device,
+        uuid=snapshot.tags.get(UUID) if snapshot else None,
+        read_only=volume.read_only if isinstance(volume, Data) else None,
+        format=volume.filesystem if isinstance(volume, Scratch) else None,
+        owner=volume.owner,
+        mode=volume.mode,
+        options=volume.options or None,
+    )
+
+
+def _of_the_machine(store: InstanceStore) -> VolumeDocument:
+    return VolumeDocument(
+        source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode,
+        options=store.options or None,
+    )  # fmt: skip

@@ -1,0 +1,165 @@
+"""What a launch would do, without doing it: the order of asking, what is out and why, and the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ec2lab.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
+from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.errors import api_error, described
+from ec2lab.aws.region_queries import NoResponse
+from ec2lab.config.models import Experiment
+from ec2lab.costs.money import Dollars
+from ec2lab.errors import LabError
+from ec2lab.launch.part import RegionUnready, Share
+from ec2lab.launch.quotas import quota_for, quotas, virtual_cpus
+from ec2lab.launch.region_specs import Failure, RegionShares, Zones, known, zones_of
+from ec2lab.launch.request import request_for
+from ec2lab.launch.reserved import look_at_reservations
+from ec2lab.launch.run_instances import Refused, ask
+from ec2lab.launch.search import Exclusion, Pool, Search, wishes
+from ec2lab.registry.record import new_id
+from ec2lab.session import Session
+
+FACTS = "facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pool in the order of asking."""
+
+    pool: Pool
+    price: Dollars
+    """Dollars an hour for one machine; None where it is not known."""
+    out: str | None
+    """Why it would not be asked, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFacts:
+    """What is known of a region before anyone asks it."""
+
+    zones: Zones
+    cpus: Mapping[str, int]
+    quotas: Mapping[str, float]
+    lack: str | None
+    """What the region lacks for a launch."""
+    unknown: Sequence[str] = ()
+    """What a launch does without, and could not be asked."""
+
+
+class Plan:
+    """The plan of one launch of `count` machines; only reading calls are made."""
+
+    def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
+        self.session, self.name = session, name
+        self.wishes = wishes(session.lab, name, experiment)
+        self.experiment = experiment
+        self.count = count
+        self.shares = RegionShares(session, name, experiment)
+        self.shares.look_at(self.wishes.regions)
+        responses = session.query({(region, FACTS): partial(self._facts, region) for region in self.wishes.regions})
+        for problem in responses.failures.values():
+            if not isinstance(problem, NoResponse):
+                raise problem
+        self.unseen = responses.unseen
+        """By region, why it did not respond: it is out in this plan, and a launch may find it again."""
+        silent = {
+            region: RegionFacts(Zones(None, None), {}, {}, f"not seen: {why}") for region, why in self.unseen.items()
+        }
+        self.facts = {region: facts for (region, _), facts in responses.found.items()} | silent
+
+    def candidates(self) -> list[Candidate]:
+        """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
+        search = Search(self.wishes, lambda region, one: self.facts[region].zones.to_try(one))
+        look_at_reservations(self.session.cloud, self.wishes, search)
+        pools = list(search.round())
+        for region, facts in self.facts.items():
+            if facts.lack:
+                search.exclude_region(region, facts.lack)
+        for pool in pools:
+            if reason := self._known_against(pool) or search.lack(pool, self._least):
+                search.ruled_out.setdefault(
+                    Exclusion(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
+                )
+        return [Candidate(pool, self._price(pool), search.reason_against(pool)) for pool in pools]
+
+    def unknown(self) -> list[str]:
+        """Return what the plan does without, in regions that would be asked."""
+        told = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
+        return list(dict.fromkeys(told))
+
+    def share(self, region: str) -> Share:
+        """Return what the parts add in a region."""
+        return self.shares.plain(region)
+
+    def request(self, pool: Pool) -> dict[str, Any]:
+        """Return what a pool would be asked, with what there is by now."""
+        return request_for(self.share(pool.region), pool, self.count, self._least)
+
+    @property
+    def _least(self) -> int:
+        return self.count if self.experiment.nodes > 1 else 1
+
+    def dry_run(self, pool: Pool) -> ApiError | None:
+        """Ask AWS whether the request would be allowed; None if so, else its refusal.
+
+        Raises LabError where what answers does not know dry runs.
+        """
+        request = self.request(pool) | {"DryRun": True}
+        ec2, bucket = self.session.cloud.ec2_asking_once(pool.region), self.session.launch_bucket(pool.region)
+        if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
+            raise LabError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
+        try:
+            made = ask(ec2, request, new_id(), bucket)
+        except Refused as answer:
+            return None if answer.refusal.code == WOULD_WORK else answer.refusal
+        ids = ", ".join(machine["InstanceId"] for machine in made)
+        raise LabError(
+            f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "
+            "look at AWS_ENDPOINT_URL and the proxy: what answers is not EC2"
+        )
+
+    def _facts(self, region: str) -> RegionFacts:
+        """Look a region up. A launch needs but one of the answers: without the others the plan says less."""
+        cloud, types = self.session.cloud, self.experiment.types
+        failures: list[str] = []
+
+        def unknown(problem: Failure) -> None:
+            api_error(problem)  # raises what is not of AWS or the network
+            failures.append(described(problem))
+
+        return RegionFacts(
+            zones=zones_of(cloud.ec2(region), types, unknown),
+            cpus=known(lambda: virtual_cpus(cloud, region, types), unknown) or {},
+            quotas=quotas(cloud, region),
+            lack=self._lack(region),
+            unknown=failures,
+        )
+
+    def _lack(self, region: str) -> str | None:
+        try:
+            self.shares.plain(region)
+        except RegionUnready as lack:
+            return str(lack)
+        return None
+
+    def _known_against(self, pool: Pool) -> str | None:
+        facts = self.facts[pool.region]
+        if reason := facts.zones.reason_against(pool.instance_type, pool.region, pool.zone):
+            return reason
+        quota = quota_for(pool, facts.quotas)
+        wanted = facts.cpus.get(pool.instance_type, 0) * self.count
+        if quota and wanted > quota[1]:
+            return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"
+        return None
+
+    def _price(self, pool: Pool) -> Dollars:
+        """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
+        book = self.session.prices
+        if pool.market == "spot" and not self.facts[pool.region].lack:
+            return book.spot_now(pool.region, self.experiment.types).get(pool.instance_type)
+        return book.machine_hour(pool.region, pool.instance_type) if pool.market == "on-demand" else None

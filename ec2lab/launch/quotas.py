@@ -1,0 +1,62 @@
+"""How many vCPUs of a family this account may run, by Service Quotas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import AWS_ERRORS
+from ec2lab.launch.quota_names import generation, quota_name
+from ec2lab.launch.search import Pool
+
+
+def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
+    """Return EC2's quotas in a region, by name; empty where those that apply can't be read."""
+    try:
+        return quotas_told(cloud, region)
+    except AWS_ERRORS:
+        return {}
+
+
+def quotas_told(cloud: Cloud, region: str) -> Mapping[str, float]:
+    """Return EC2's quotas in a region, by name. Raises AWS_ERRORS where those that apply can't be read.
+
+    ListServiceQuotas leaves out some that nobody has changed: AWS's default applies to them.
+    """
+    applied = _listed(cloud, region, "list_service_quotas")
+    defaults: Mapping[str, float] = {}
+    with suppress(*AWS_ERRORS):  # those that apply are worth having without them
+        defaults = _listed(cloud, region, "list_aws_default_service_quotas")
+    return {**defaults, **applied}
+
+
+def _listed(cloud: Cloud, region: str, operation: str) -> dict[str, float]:
+    pages = cloud.client("service-quotas", region).get_paginator(operation)
+    return {q["QuotaName"]: q["Value"] for page in pages.paginate(ServiceCode="ec2") for q in page["Quotas"]}
+
+
+def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, int]:
+    """Return the vCPUs of each type that a region knows."""
+    pages = cloud.ec2(region).get_paginator("describe_instance_types")
+    wanted = [{"Name": "instance-type", "Values": types}]
+    found = [t for page in pages.paginate(Filters=wanted) for t in page["InstanceTypes"]]  # type: ignore[arg-type]
+    return {str(t["InstanceType"]): t["VCpuInfo"]["DefaultVCpus"] for t in found}
+
+
+def quota_for(pool: Pool, known: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return name and value of the quota that a pool counts against, or None where it is not known.
+
+    Where AWS's documentation lists no quota for a generation on spot, one that names it is taken.
+    """
+    if pool.market not in ("on-demand", "spot"):
+        return None
+    name = quota_name(pool.instance_type, pool.market) or _naming(pool, known)
+    return (name, known[name]) if name in known else None
+
+
+def _naming(pool: Pool, known: Mapping[str, float]) -> str:
+    wanted = generation(pool.instance_type).upper()
+    spot = (name for name in known if pool.market == "spot" and name.endswith("Spot Instance Requests"))
+    return next((name for name in spot if wanted in re.findall(r"\w+", name)), "")

@@ -1,0 +1,67 @@
+"""An experiment as it was: what its last run was made from, by the registry alone, with nothing left to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ec2lab.datasets.dataset import in_region
+from ec2lab.errors import LabError
+from ec2lab.files import exists
+from ec2lab.launch.resume import RAN_ON, last_run
+from ec2lab.launch.run_spec import Definition, as_launched, recorded_pack
+from ec2lab.names import closest
+from ec2lab.session import Session
+from ec2lab.volumes.devices import DEVICES
+
+REPEATS = "repeats"
+"""In the note of a run: which experiment's run it repeats."""
+
+
+def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
+    """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
+    if exists(session.directory / "experiments" / f"{new}.toml"):
+        raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
+    found = last_run(session.registry.history(name), name)
+    recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)
+    if recorded is None or not machines:
+        known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
+        raise LabError(f"EXP: {name}: no launch of it is on record{closest(name, known)}")
+    written = pinned(as_launched(session, recorded, name), machines, _versions(session, machines, name))
+    pack = recorded_pack(session.directory, recorded, name)
+    return Definition(written, recorded["from"], {REPEATS: name}, pack, recorded_of=name), len(machines)
+
+
+def pinned(
+    written: Mapping[str, Any], machines: Sequence[Mapping[str, Any]], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return an experiment that has one choice left: the types, regions, images and versions that machines had.
+
+    `versions` are those of the data sets, by device name. Zones and subnets are left out: capacity moves.
+    """
+    images = {machine["region"]: machine["image"] for machine in machines}
+    data = [
+        {**volume, "version": versions[device]} if device in versions else volume
+        for volume, device in zip(written.get("data", ()), DEVICES, strict=False)
+    ]
+    rest = {key: value for key, value in written.items() if key not in ("zones", "data")}
+    return {
+        **rest,
+        "types": list(dict.fromkeys(machine["type"] for machine in machines)),
+        "regions": list(images),
+        "image": images,
+        **({"data": data} if data else {}),
+    }
+
+
+def _versions(session: Session, machines: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
+    """Return the version of each data set that a machine had, by device name. Raises LabError where one is gone."""
+    first = machines[0]
+    if not first["snapshots"]:
+        return {}
+    there = {snapshot.id: snapshot.version for snapshot in in_region(session.cloud, first["region"])}
+    if gone := next((snapshot for snapshot in first["snapshots"].values() if snapshot not in there), None):
+        raise LabError(
+            f"{name}: ran on the data of {gone} in {first['region']}, which is gone; `make datasets` shows what is left"
+        )
+    return {device: there[snapshot] for device, snapshot in first["snapshots"].items()}

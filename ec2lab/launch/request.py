@@ -1,0 +1,147 @@
+"""The RunInstances request: the sum of the parts, at a pool, checked against what AWS would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ec2lab.aws.tags import checked, tag_specifications
+from ec2lab.errors import LabError
+from ec2lab.launch.part import Share, merged
+from ec2lab.launch.parts.boot_commands import answering_for_all
+from ec2lab.launch.search import Pool
+from ec2lab.templates import cloud_init, user_data
+
+IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
+IOPS_PER_GIB = {"gp3": 500, "io1": 50, "io2": 1000}
+GIB = {"gp3": (1, 65536), "gp2": (1, 16384), "io1": (4, 16384), "io2": (4, 65536), "st1": (125, 16384),
+       "sc1": (125, 16384)}  # fmt: skip
+THROUGHPUT = {"gp3": (125, 2000)}
+GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
+"""MiB/s. The limits of the volume types
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
+
+
+def request_for(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
+    """Return the RunInstances request that asks a pool for `least` machines, and for up to `most`. Raises LabError."""
+    request = {
+        **_placed(merged(share.request, _place(pool), "RunInstances"), pool),
+        "InstanceType": pool.instance_type,
+        "MinCount": least,
+        "MaxCount": most,
+        "UserData": user_data(cloud_init(_document(share))),
+        **_market(pool),
+    }
+    if pool.instance_type in share.efa_types:
+        request = _with_efa(request)
+    if share.tags:
+        request["TagSpecifications"] = tag_specifications(checked(dict(share.tags)), "instance")
+    check_block_devices(request.get("BlockDeviceMappings", []))
+    return request
+
+
+def pool_of(request: Mapping[str, Any], region: str) -> Pool:
+    """Return the pool that a RunInstances request asks."""
+    interface: Mapping[str, Any] = next(iter(request.get("NetworkInterfaces", ())), {})
+    target = request.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
+    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
+    if reservation := target.get("CapacityReservationId"):
+        market = f"{'block' if market == 'capacity-block' else 'reservation'}:{reservation}"
+    zone, subnet = request.get("Placement", {}).get("AvailabilityZone"), request.get("SubnetId")
+    return Pool(region, str(request.get("InstanceType", "")), market, zone, subnet or interface.get("SubnetId"))
+
+
+def _document(share: Share) -> Mapping[str, Any]:
+    runcmd = answering_for_all(share.cloud_init.get("runcmd", []))
+    return {**share.cloud_init, "runcmd": runcmd} if runcmd else share.cloud_init
+
+
+def _place(pool: Pool) -> dict[str, Any]:
+    if pool.subnet:
+        return {"SubnetId": pool.subnet}
+    return {"Placement": {"AvailabilityZone": pool.zone}} if pool.zone else {}
+
+
+def _placed(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
+    """Return a request without a placement group where capacity is reserved: it stands where it was reserved.
+
+    A reservation is used only by machines of its own placement group, or of none where it has none; the machines of a
+    Capacity Block stand close together by themselves
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cr-groups.html,
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html).
+    """
+    if pool.market.partition(":")[0] not in ("reservation", "block") or "Placement" not in request:
+        return request
+    place = {key: value for key, value in request["Placement"].items() if key != "GroupName"}
+    rest = {key: value for key, value in request.items() if key != "Placement"}
+    return {**rest, "Placement": place} if place else rest
+
+
+def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request whose one network interface is an EFA, the subnet and the groups being its own then.
+
+    One, though large types have more: with several, AWS gives a machine no public address
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html).
+    """
+    moved = {"SecurityGroupIds": "Groups", "SubnetId": "SubnetId"}
+    own = {name: request[key] for key, name in moved.items() if key in request}
+    rest = {key: value for key, value in request.items() if key not in moved}
+    interface = {"DeviceIndex": 0, "NetworkCardIndex": 0, "InterfaceType": "efa", "DeleteOnTermination": True, **own}
+    return {**rest, "NetworkInterfaces": [interface]}
+
+
+def _market(pool: Pool) -> dict[str, Any]:
+    kind, _, reservation = pool.market.partition(":")
+    target = {"CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": reservation}}}
+    match kind:
+        case "spot":
+            one_time = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+            return {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": one_time}}
+        case "reservation":
+            return target
+        case "block":
+            return {"InstanceMarketOptions": {"MarketType": "capacity-block"}, **target}
+    return {}
+
+
+def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
+    """Refuse what AWS would refuse of block device mappings. Raises LabError."""
+    names = [mapping.get("DeviceName") for mapping in mappings]
+    for name in names:
+        if not name:
+            raise LabError("launch parts: a block device mapping without its DeviceName")
+        if names.count(name) > 1:
+            raise LabError(f"volumes: {name} is asked for twice; is it the root device (root.device in lab.toml)?")
+    for mapping in mappings:
+        volume = mapping.get("Ebs", {})
+        kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
+        _within(where, "iops", volume.get("Iops"), kind, IOPS)
+        _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
+        iops, size, throughput = volume.get("Iops"), volume.get("VolumeSize"), volume.get("Throughput")
+        if throughput and throughput > (iops or GP3_IOPS) * GP3_THROUGHPUT_SHARE:
+            raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
+        _within(where, "gib", size, kind, GIB)
+        if size and iops and iops > max(size * IOPS_PER_GIB[kind], IOPS[kind][0]):
+            raise LabError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
+        if kind in ("io1", "io2") and iops is None:
+            raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
+
+
+def check_root(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
+
+    A wrong root.device makes an empty extra volume, and leaves the root as the image has it: small and unencrypted.
+    """
+    named = request["BlockDeviceMappings"][0]["DeviceName"]
+    if (device := machine.get("RootDeviceName", named)) != named:
+        raise LabError(f'lab.toml: root.device: is {named}, the image has {device} (write root.device = "{device}")')
+
+
+def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[str, tuple[int, int]]) -> None:
+    if value is None:
+        return
+    if kind not in limits:
+        raise LabError(f"{where}: {key} can't be set for {kind} (only for {', '.join(limits)})")
+    least, most = limits[kind]
+    if not least <= value <= most:
+        raise LabError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")

@@ -1,0 +1,150 @@
+"""Asking AWS for a machine, and waiting until it runs: every way in which that can be refused becomes one error."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ec2lab import clock
+from ec2lab.aws.describe_batcher import SharedLooks
+from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
+from ec2lab.aws.errors import AWS_ERRORS, api_error
+from ec2lab.aws.throttle import RequestBucket
+from ec2lab.errors import LabError
+from ec2lab.polling import growing
+from ec2lab.registry.evidence import NOT_NOW
+from ec2lab.registry.history import market_in
+from ec2lab.registry.record import new_id
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+PATIENCE = 15 * 60
+"""Seconds to wait for a machine to run. EC2's own waiter gives up after 10 minutes, large GPU machines take longer."""
+TRIES = 8
+"""How often one pool is asked while the answer is unclear or `too fast`."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
+"""Seconds between those tries, growing with full jitter
+(https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+"""Seconds between looks at a starting machine: early and often at first, then sparing EC2's request bucket."""
+
+Instance = Mapping[str, Any]
+
+
+class Refused(Exception):
+    """AWS said no, at once or late."""
+
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class Unclear(LabError):
+    """Whether an instance was made is not known: `error` is the last of several responses that did not say."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(f"RunInstances: asked without a clear answer, {TRIES} times at the most; the last was {error}")
+        self.error = error
+
+
+def ask(
+    ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket, *, renew: bool = True
+) -> list[Instance]:
+    """Send one RunInstances request until its answer is clear; the token makes asking again safe.
+
+    `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's machine is dead,
+    `renew` takes another token. Raises Refused; Unclear where it stays unclear whether a machine was made.
+    """
+    refusal, unclear = None, False
+    for pause in [0.0, *_pauses()]:
+        bucket.pause(pause)
+        bucket.take()
+        try:
+            made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
+        except AWS_ERRORS as problem:
+            refusal = api_error(problem, market=market_in(request), instance_type=str(request.get("InstanceType", "")))
+        else:
+            bucket.granted()
+            return made
+        bucket.refused() if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
+        unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
+        if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
+            token = new_id()
+        elif unclear and refusal.code in NOT_NOW:  # it speaks of this try alone
+            break
+        elif refusal.category not in TRANSIENT:
+            raise Refused(refusal)
+    if refusal is None:
+        raise AssertionError("nothing was asked")
+    raise Unclear(refusal) if unclear else Refused(refusal)  # throttled to the last: nothing was made
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the seconds to wait before each further try."""
+    for tries in range(TRIES - 1):
+        yield random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries))  # noqa: S311 - jitter is no secret
+
+
+@dataclass
+class Starting:
+    """Machines of one region between being made and running."""
+
+    looks: SharedLooks
+    pending: set[str]
+    running: list[Instance] = field(default_factory=list)
+    dead: list[ApiError] = field(default_factory=list)
+    """Why others ended instead: refusals that came late."""
+
+    def look(self) -> None:
+        """Ask once how all that are pending are."""
+        for found in self.looks.look(sorted(self.pending)):
+            identity, state = found["InstanceId"], found["State"]["Name"]
+            if state == "pending":
+                continue
+            self.pending.discard(identity)
+            if state == "running":
+                self.running.append(found)
+            elif state in ("stopping", "stopped"):
+                raise LabError(f"{identity} was stopped by somebody while it started")
+            else:
+                reason = found.get("StateReason", {})
+                told = ApiError(reason.get("Code", state), reason.get("Message", ""), late=True)
+                self.dead.append(told)
+
+
+def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
+    """Look until instances that were asked to end have ended; return those that are still shutting down after all.
+
+    Large ones take longer than anybody waits for, and a search of hours does not end for that.
+    """
+    began, left = clock.monotonic(), set(ids)
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
+        if not left or clock.monotonic() - began > PATIENCE:
+            return left
+        wait(pause)
+    return left
+
+
+def wait_until_settled(
+    all_starting: Sequence[Starting], waiting: Callable[[float], None], wait: Callable[[float], None]
+) -> None:
+    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
+
+    `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
+    """
+    began = clock.monotonic()
+    for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for starting in all_starting:
+            if starting.pending:
+                starting.look()
+        pending = sorted(identity for starting in all_starting for identity in starting.pending)
+        if not pending:
+            return
+        waiting(clock.monotonic() - began)
+        if clock.monotonic() - began > PATIENCE:
+            raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
+        wait(pause)

@@ -1,0 +1,236 @@
+"""Where to ask next: the order of the pools, and what each refusal rules out. Pure; nothing here talks to AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ec2lab.aws.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
+from ec2lab.config.models import Experiment, Lab
+from ec2lab.errors import LabError
+from ec2lab.launch.quota_names import quota_key
+from ec2lab.launch.reservations import Reservation
+from ec2lab.regions import region_of_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One place that a machine may come from: what one RunInstances call asks for."""
+
+    region: str
+    instance_type: str
+    market: str
+    zone: str | None = None
+    """None leaves the zone to EC2, which then looks in every zone of the region."""
+    subnet: str | None = None
+    """Set where the lab names subnets; it pins the zone as well."""
+
+    def __str__(self) -> str:
+        return f"{self.region}  {self.subnet or self.zone or 'any zone'}  {self.instance_type}  {self.market}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What an experiment would take, each list in the order of preference."""
+
+    regions: Sequence[str]
+    types: Sequence[str]
+    markets: Sequence[str]
+    zones: Sequence[str] = ()
+    """The only zones that will do; empty for all."""
+    subnets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The only subnets that will do, for each region; empty for the default VPC's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A set of pools, by what they have in common; None stands for any."""
+
+    region: str
+    instance_type: str | None = None
+    zone: str | None = None
+    subnet: str | None = None
+    quota: str | None = None
+    """As `quota_key` names it."""
+    market: str | None = None
+
+    def covers(self, pool: Pool) -> bool:
+        """Say whether a pool is in the set."""
+        return (
+            self.region == pool.region
+            and self.instance_type in (None, pool.instance_type)
+            and self.zone in (None, pool.zone)
+            and self.subnet in (None, pool.subnet)
+            and self.quota in (None, quota_key(pool.instance_type, pool.market))
+            and self.market in (None, pool.market)
+        )
+
+
+ZonesToTry = Callable[[str, str], Sequence[str]]
+"""(region, instance type) -> the zones to ask one by one."""
+
+
+class Search:
+    """A search for capacity: rounds over the pools, without those that refusals have ruled out.
+
+    A round first asks each region without naming a zone, by preference: one call there asks all its zones. Only when
+    every region has refused are the zones asked one by one, those in front that a refusal's message named.
+    """
+
+    def __init__(self, wishes: Wishes, zones_to_try: ZonesToTry) -> None:
+        self.refusals: dict[Pool, ApiError] = {}
+        """The last response of every pool that was asked, in the order of asking."""
+        self.ruled_out: dict[Exclusion, str] = {}
+        """What is out for the whole search, and why."""
+        self.passed_over: dict[str, str] = {}
+        """The regions that are left out of this round alone, and why."""
+        self.unoffered: set[tuple[str, str]] = set()
+        """Regions and types that AWS does not offer there by its own list; what is refused as `Unsupported` may be."""
+        self._region_errors: dict[str, ApiError] = {}
+        self._reserved: dict[tuple[str, str], Reservation] = {}
+        self._wishes = wishes
+        self._zones_to_try = zones_to_try
+
+    def round(self) -> Iterator[Pool]:
+        """Yield the pools of one round, each at most once; what is ruled out meanwhile is left out."""
+        self.passed_over.clear()
+        for a_pass in (self._first_pass, self._second_pass):
+            for pool in a_pass():
+                if pool.region not in self.passed_over and not self.reason_against(pool):
+                    yield pool
+
+    def refused(self, pool: Pool, error: ApiError) -> None:
+        """Note a response, and what it rules out for good."""
+        error = replace(error, region=pool.region, market=pool.market, instance_type=pool.instance_type)
+        self.refusals[pool] = error
+        if exclusion := _exclusion_for(pool, error):
+            self.ruled_out.setdefault(exclusion, error.explained)
+        if error.category in REGION_OUT and not error.is_about_a_subnet:
+            self._region_errors.setdefault(pool.region, error)
+
+    def exclude_region(self, region: str, reason: str, error: ApiError | None = None) -> None:
+        """Rule a whole region out. `error` is what AWS said, where it was AWS."""
+        self.ruled_out[Exclusion(region)] = reason
+        if error:
+            self._region_errors.setdefault(region, error)
+
+    def reserve(self, region: str, market: str, found: Reservation | None) -> None:
+        """Note how it stands with a reservation in a region, and rule out what it will never hold."""
+        if found is None:
+            self.ruled_out[Exclusion(region, market=market)] = f"{market.partition(':')[2]} is not in {region}"
+            return
+        self._reserved[region, market] = found
+        if self._wishes.zones and found.zone not in self._wishes.zones:
+            self.ruled_out[Exclusion(region, market=market)] = f"{found.id} is in {found.zone}, which zones leaves out"
+        for instance_type in self._wishes.types:
+            if reason := found.reason_against(market, instance_type):
+                self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
+
+    def lack(self, pool: Pool, wanted: int) -> str | None:
+        """Return why a pool's reservation holds no so many instances now; None where it may, or there is none."""
+        found = self._reserved.get((pool.region, pool.market))
+        return found.lack(wanted) if found else None
+
+    def pass_over(self, region: str, reason: str) -> None:
+        """Leave a region out of this round: the next may find it in order."""
+        self.passed_over[region] = reason
+
+    def reason_against(self, pool: Pool) -> str | None:
+        """Return why a pool is out for good, or None."""
+        return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
+
+    def reasons(self) -> list[str]:
+        """Return why pools are out, for good or in this round, each reason once."""
+        return list(dict.fromkeys([*self.ruled_out.values(), *self.passed_over.values()]))
+
+    def exhausted(self) -> bool:
+        """Say whether another round would ask nobody."""
+        return all(self.reason_against(pool) for pool in self._first_pass())
+
+    def said_everywhere(self) -> ApiError | None:
+        """Return the error that is no region's own: each one said that the caller is unknown, or may not."""
+        said = [self._region_errors.get(region) for region in self._wishes.regions]
+        return said[0] if said and all(error and _may_be_global(error) for error in said) else None
+
+    def _first_pass(self) -> Iterator[Pool]:
+        for region, instance_type, market in self._choices():
+            subnets, zones = self._wishes.subnets.get(region, ()), self._zones_of(region)
+            reserved = self._reserved.get((region, market))
+            if subnets:
+                yield from (Pool(region, instance_type, market, subnet=subnet) for subnet in subnets)
+            elif reserved:
+                yield Pool(region, instance_type, market, reserved.zone)
+            elif self._wishes.zones:
+                yield from (Pool(region, instance_type, market, zone) for zone in zones)
+            else:
+                yield Pool(region, instance_type, market)
+
+    def _second_pass(self) -> Iterator[Pool]:
+        if self._wishes.zones:
+            return
+        for region, instance_type, market in self._choices():
+            pinned = self._wishes.subnets.get(region) or (region, market) in self._reserved
+            if pinned or self.reason_against(Pool(region, instance_type, market)):
+                continue
+            zones = self._zones_to_try(region, instance_type)
+            for zone in sorted(zones, key=lambda zone: zone not in self._hinted(region, instance_type)):
+                yield Pool(region, instance_type, market, zone)
+
+    def _choices(self) -> Iterator[tuple[str, str, str]]:
+        for region in self._wishes.regions:
+            for instance_type in self._wishes.types:
+                for market in self._wishes.markets:
+                    yield region, instance_type, market
+
+    def _zones_of(self, region: str) -> list[str]:
+        return [zone for zone in self._wishes.zones if region_of_zone(zone) == region]
+
+    def _hinted(self, region: str, instance_type: str) -> set[str]:
+        return {
+            zone
+            for pool, refusal in self.refusals.items()
+            if (pool.region, pool.instance_type) == (region, instance_type)
+            for zone in refusal.zones_named
+        }
+
+
+def _may_be_global(error: ApiError) -> bool:
+    return error.category in NOT_PERMITTED or error.is_about_credentials
+
+
+def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
+    """Return what a response rules out, and no more than it speaks of."""
+    this = Exclusion(pool.region, pool.instance_type, market=pool.market)
+    zone, found = pool.zone or error.zone_refused, None
+    match error.category:
+        case ErrorCategory.NOT_OFFERED | ErrorCategory.RESERVATION_UNUSABLE:
+            found = this
+        case ErrorCategory.COMPUTE_QUOTA:
+            found = Exclusion(pool.region, quota=quota_key(pool.instance_type, pool.market))
+        case ErrorCategory.NOT_OFFERED_IN_ZONE if pool.subnet or zone:
+            found = replace(this, zone=None if pool.subnet else zone, subnet=pool.subnet)
+        case ErrorCategory.ZONE_UNAVAILABLE if zone and error.lacks_default_subnet:
+            found = Exclusion(pool.region, zone=error.zone_refused or zone)
+        case category if category in REGION_OUT:
+            found = Exclusion(pool.region, subnet=pool.subnet if error.is_about_a_subnet else None)
+    return found
+
+
+def wishes(lab: Lab, name: str, experiment: Experiment) -> Wishes:
+    """Return where an experiment may run, in the order of preference. Raises LabError where its wishes exclude all."""
+    regions, zones = experiment.regions or lab.regions, experiment.zones or []
+    if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
+        raise LabError(
+            f"experiments/{name}.toml: zones: {strangers[0]} is in none of its regions ({', '.join(regions)})"
+        )
+    subnets = subnets_of(lab, experiment)
+    if zones and subnets:
+        raise LabError(
+            f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
+        )
+    return Wishes(regions, experiment.types, experiment.markets, zones, subnets)
+
+
+def subnets_of(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:
+    """Return the subnets that an experiment is bound to, by region; empty where EC2 may choose."""
+    return experiment.subnets if experiment.subnets is not None else lab.network.subnets

@@ -1,0 +1,272 @@
+"""Between a machine that runs and a machine that can be used: its host key is pinned, its set-up ends well or not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ec2lab import clock
+from ec2lab.aws.errors import AWS_ERRORS, described
+from ec2lab.config.models import Experiment
+from ec2lab.context import Threads
+from ec2lab.errors import LabError
+from ec2lab.hosts.accounts import HostAccounts, document, made_at_boot
+from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
+from ec2lab.hosts.host_keys import Pinning, Say, console_of
+from ec2lab.hosts.inventory import login_name, write_ssh_files
+from ec2lab.hosts.login_check import lacks_key, not_a_member
+from ec2lab.hosts.said import said
+from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import Reach
+from ec2lab.instances.teardown import remove_everything
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.launch.run_instances import Instance
+from ec2lab.polling import growing
+from ec2lab.registry.shapes import TEXT, members, optional, several
+from ec2lab.session import Session
+
+FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+LEAST_WAIT = 10.0
+"""Seconds that cloud-init has to answer at least, however late somebody could log in."""
+STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
+DENIED = "Permission denied"
+"""What ssh says where sshd takes none of the keys that it has."""
+OURS = "ec2-lab: "
+"""What the lab's own programs begin their lines with on the console."""
+
+
+CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
+
+
+class NotSeen(LabError):
+    """The machine runs, but nobody could log in within the time given."""
+
+
+class NotLetIn(NotSeen):
+    """Its sshd was waited for, and let nobody in."""
+
+
+class SetUpFailed(LabError):
+    """cloud-init ended with errors."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The arrival of one machine of an experiment."""
+
+    session: Session
+    experiment: str
+    reach: Reach
+    say: Say
+
+    def wait(self, seconds: float) -> Host:
+        """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
+        deadline = clock.monotonic() + seconds
+        host = self.wait_for_login(seconds)
+        self._set_up(host, deadline)
+        return host
+
+    def wait_for_login(self, seconds: float) -> Host:
+        """Return the host once it lets somebody in, within so many seconds. Raises NotSeen."""
+        deadline = clock.monotonic() + seconds
+        pinning = Pinning(self.session, self.experiment, self.reach, self.say)
+        try:
+            host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
+        except AWS_ERRORS as problem:
+            # Whether there is a host key to be seen is not known, so none is trusted on first use.
+            raise NotSeen(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
+        self._log_in(host, deadline)
+        return pinning.after_first_login(host)
+
+    def _log_in(self, host: Host, deadline: float) -> None:
+        warned = False
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                host.run("true")
+            except Unreachable as not_yet:
+                self._expect_key(not_yet)
+                is_shell = isinstance(not_yet, NotOurShell)
+                if clock.monotonic() + pause > deadline:
+                    raise (NotSeen if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
+                if is_shell and not warned:
+                    self.say(f"{not_yet}; tried again, as its set-up may go on")
+                warned = warned or is_shell
+                self.session.pause(pause)
+            except Failed as failure:
+                raise NotSeen(str(failure)) from failure
+            else:
+                return
+
+    def _expect_key(self, refusal: LabError) -> None:
+        """Raise NotLetIn where sshd refused whoever has no key here: another attempt would end as this one did."""
+        if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
+            raise NotLetIn(f"{self.reach.name}: {why}") from refusal
+
+    def _set_up(self, host: Host, deadline: float) -> None:
+        """Wait for cloud-init. Raises SetUpFailed with its errors, and NotSeen where what it says can't be heard."""
+        self.say(f"{self.reach.name}: logged in; its set-up is waited for")
+        try:
+            errors = errors_in(self._status(host, deadline), self.reach.name)
+        except LabError as problem:
+            raise NotSeen(str(problem)) from problem
+        if errors:
+            raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
+
+    def _status(self, host: Host, deadline: float) -> str:
+        """Return what cloud-init says at its end. Raises LabError; a connection that breaks off is made again."""
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            left = max(deadline - clock.monotonic(), LEAST_WAIT)
+            try:
+                # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
+                asked = f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true"
+                return host.run("sh", "-c", asked, within=left)
+            except Unreachable:
+                if clock.monotonic() + pause > deadline:
+                    raise
+            self.session.pause(pause)
+        raise AssertionError("pauses never end")
+
+    def _from_console(self) -> str:
+        """Return what the lab's own programs complained of on the console, if it can be read."""
+        try:
+            console = console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+        except AWS_ERRORS:  # why this is asked is the thing to say
+            return ""
+        ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
+        complaints = [line for line in dict.fromkeys(ours) if line.startswith(("FAILED", "NOT", "PROBLEM"))]
+        return f" (console: {'; '.join(complaints)})" if complaints else ""
+
+
+def errors_in(status: str, who: str) -> list[str]:
+    """Return the errors that `cloud-init status` tells of, in JSON or in words
+    (https://docs.cloud-init.io/en/latest/howto/status.html). Raises LabError, which names `who` said it.
+    """  # noqa: D205
+    if not status.lstrip().startswith("{"):
+        return _errors_in_words(status, who)
+    told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
+    errors: list[str] = told.get("errors", [])
+    return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
+
+
+def _document_in(text: str) -> str:
+    """Return the JSON that a text begins with: where cloud-init fails, it is asked again, and words come behind."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):  # whoever reads it says so
+        return text
+    return text[:end]
+
+
+def _errors_in_words(status: str, who: str) -> list[str]:
+    found = re.search(r"^status: (\w+)", status, re.MULTILINE)
+    if not found:
+        raise LabError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
+    if found[1] in WELL:
+        return []
+    _, _, detail = status.partition("detail:")
+    return [" ".join((detail or status).split())[:300]]
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """How machines are reached, and who of them let nobody in."""
+
+    reaches: list[Reach]
+    shut: list[str] = field(default_factory=list)
+    """Why, a line each."""
+
+    def expect_seen(self, name: str) -> None:
+        """Raise NotReached where one let nobody in."""
+        if self.shut:
+            looks = f"`make ssh EXP={name}` looks, `make teardown EXP={name}` ends it"
+            raise NotReached(f"{'; '.join(self.shut)}; {name} runs on: {looks}")
+
+
+class NotReached(LabError):
+    """The machines run, and nobody could log in to see to their set-up."""
+
+
+def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], say: Say) -> SetUp:
+    """Write how the machines are reached, wait until their set-up has ended, and return how they are reached.
+
+    Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says.
+    """
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if not seconds:
+        return SetUp(reaches)
+    if not login_name(session):
+        say(f"the machines' set-up can't be looked at: {not_a_member(session)}")
+        return SetUp(reaches)
+    arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+    with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
+        ends = list(waiting.map(lambda arrival: _arrived(arrival, experiment, seconds, say), arrivals))
+    failures = [str(end) for end in ends if isinstance(end, SetUpFailed)]
+    if failures and experiment.on_failed_boot == "teardown":
+        with INTERRUPTS.undone_on_failure(
+            lambda _: _take_down(session, name, say), f"`make teardown EXP={name}` deletes it"
+        ):
+            raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
+    if failures:
+        raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
+    return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
+
+
+def _take_down(session: Session, name: str, say: Say) -> None:
+    remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
+
+
+def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> SetUp:
+    """Write how machines that were started again are reached, and wait until they let somebody in."""
+    reaches = write_ssh_files(session, name, machines)
+    seconds = session.boot_seconds
+    if not seconds or not login_name(session):
+        return SetUp(reaches)
+    tell_of_no_key(session, name, say)
+    arrivals = [Arrival(session, name, reach, say) for reach in reaches]
+    with Threads(max(len(arrivals), 1)) as waiting:
+        ends = list(waiting.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
+    return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
+
+
+def tell_of_no_key(session: Session, name: str, say: Say) -> None:
+    """Say, before anybody waits for a login, that there will be none; the set-up is seen where a key appears."""
+    if session.boot_seconds and (why := lacks_key(session, name)):
+        say(f"nobody will be able to log in from here: {why}")
+
+
+def _let_in(arrival: Arrival, seconds: float, say: Say) -> NotSeen | None:
+    try:
+        arrival.wait_for_login(seconds)
+    except NotSeen as unseen:
+        say(f"nobody could log in yet: {unseen}")
+        return unseen
+    return None
+
+
+def _arrived(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> SetUpFailed | NotSeen | None:
+    """Wait for one machine; return why its set-up failed or was not seen, if so."""
+    try:
+        host = arrival.wait(seconds)
+    except SetUpFailed as failure:
+        return failure
+    except NotSeen as unseen:
+        say(f"not seen to the end of its set-up: {unseen}")
+        return unseen
+    _make_the_other_accounts(arrival.session, experiment, host, say)
+    return None
+
+
+def _make_the_other_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
+    """Make the accounts that there was no room for at the boot."""
+    members = session.members()
+    if len(made_at_boot(members, login_name(session), experiment)) == len(members):
+        return
+    try:
+        changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
+    except LabError as problem:
+        say(f"not all members have their accounts: {problem}; `make users HOST={host.name}` makes them")
+    else:
+        say(f"{host.name}: the other members' accounts are made ({changed} changes)")

@@ -1,0 +1,130 @@
+"""What a plugin's methods must return, by their names; whatever else they return is named where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from botocore.validate import validate_parameters
+
+from ec2lab.costs.charges import Span
+from ec2lab.costs.meter import Meter
+from ec2lab.doctor.check import Finding
+from ec2lab.launch.part import Preparation, Share, Site
+from ec2lab.plugin_guard import Guard, Nonsense, each, guarded, is_a
+from ec2lab.printable import shortened
+from ec2lab.registry.base import Registry
+from ec2lab.registry.record import Record
+from ec2lab.resources.base import Resource
+
+LISTS = ("bootcmd", "runcmd", "write_files", "packages", "mounts", "users")
+"""Sections of cloud-init to which several launch parts add."""
+
+
+def _one(wanted: Any, words: str) -> Callable[..., Any]:
+    return lambda found, *_: is_a(found, wanted, words)
+
+
+def _several(wanted: Any, words: str) -> Callable[..., Any]:
+    return lambda found, guard, *_: each(found, guard, lambda one: is_a(one, wanted, words), words)
+
+
+def _moment(found: Any, *_: Any) -> str:
+    text: str = is_a(found, str, "time as RFC 3339")
+    datetime.fromisoformat(text or "2026-01-01")
+    return text
+
+
+def _finding(found: Any) -> Finding:
+    finding: Finding = is_a(found, Finding, "Finding")
+    _ = finding.text, finding.remedy  # a value may be missing in its words
+    return finding
+
+
+def _findings(found: Any, guard: Guard, *_: Any) -> Any:
+    return each(found, guard, _finding, "Finding")
+
+
+def _looks(found: Any, guard: Guard, *_: Any) -> Any:
+    def look(one: Any) -> Any:
+        return guard.function(is_a(one, Callable, "function"), _findings)
+
+    return each(found, guard, look, "function")
+
+
+def _share(found: Any, guard: Guard, *given: Any) -> Share:
+    """Check a share as far as it can be by itself. Raises Nonsense, ParamValidationError, or TypeError of JSON."""
+    share: Share = is_a(found, Share, "Share")
+    for name in ("request", "cloud_init", "tags"):
+        _is_member(share, name, Mapping)
+    _is_member(share, "efa_types", frozenset)
+    for key in [key for key in LISTS if not isinstance(share.cloud_init.get(key, []), list)]:
+        raise Nonsense(f"Share.cloud_init: {key} is {share.cloud_init[key]!r}, not a list")
+    for name, value in share.tags.items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise Nonsense(f"Share.tags: {name!r}: {value!r} is no text")
+    json.dumps(share.cloud_init)
+    for site in (one for one in given if isinstance(one, Site)):
+        _check_request(site, share.request)
+
+    def made(found: Any, guard: Guard, *_: Any) -> Share:
+        return _share(found, guard, *given)
+
+    preparations = [is_a(one, Preparation, "Preparation") for one in share.preparations]
+    return replace(share, preparations=tuple(replace(one, make=guard.function(one.make, made)) for one in preparations))
+
+
+def _is_member(share: Share, name: str, wanted: Any) -> None:
+    if not isinstance(value := getattr(share, name), wanted):
+        raise Nonsense(f"Share.{name} is {shortened(repr(value), 80)}, not a {wanted.__name__.lower()}")
+
+
+def _check_request(site: Site, request: Mapping[str, Any]) -> None:
+    """Hold members of a RunInstances request to botocore's model. Raises ParamValidationError."""
+    model = site.session.cloud.ec2(site.region).meta.service_model.operation_model("RunInstances")
+    if model.input_shape:
+        validate_parameters({"MinCount": 1, "MaxCount": 1, **request}, model.input_shape)
+
+
+def _meter(found: Any, guard: Guard, *_: Any) -> Meter:
+    meter: Meter = is_a(found, Meter, "Meter")
+    return guarded(meter, guard, RESULTS)
+
+
+def _registry(found: Any, guard: Guard, *_: Any) -> Registry:
+    registry: Registry = is_a(found, Registry, "Registry")
+    return guarded(registry, guard, RESULTS)
+
+
+RESULTS: Mapping[str, Callable[..., Any]] = {
+    "share": _share,
+    "look": _findings,
+    "looks": _looks,
+    "mend": _several(str, "text"),
+    "open": _registry,
+    "records": _several(Record, "Record"),
+    "history": _several(Record, "Record"),
+    "histories": _several(Record, "Record"),
+    "meter": _meter,
+    "spans": _several(Span, "Span"),
+    "born_in": _several(Resource, "Resource"),
+    "ended_by": _several(str, "id"),
+    "created_in": _several(Mapping, "mapping"),
+    "find": _several(Mapping, "mapping"),
+    "whole": _several(Mapping, "mapping"),
+    "by_id": _several(Mapping, "mapping"),
+    "tagged": _several(Resource, "Resource"),
+    "resource": _one(Resource, "Resource"),
+    "held_by": _several(str, "text"),
+    "id_in": _one(str, "text"),
+    "state_in": _one(str, "text"),
+    "since_in": _moment,
+    "details_in": _one(Mapping, "mapping"),
+    "monthly": _one(float | int | None, "number"),
+    "idle": _one(str, "text"),
+    "looked_up": _one(Mapping, "mapping"),
+    "unknown_in": _one(Mapping, "mapping"),
+}

@@ -1,0 +1,62 @@
+"""The regions and partitions that there are, by botocore's own data: their names follow no pattern that will last.
+
+`eusc-de-east-1` and `us-iso-east-1` are regions, `us-west-2-lax-1a` and `us-east-1-wl1-bos-wlz-1` are zones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ec2lab.errors import LabError
+from ec2lab.names import closest
+
+EVERYWHERE = "-global"
+"""How botocore's stand-ins for services without regions end: aws-global."""
+
+
+@cache
+def partitions() -> Mapping[str, frozenset[str]]:
+    """Return the regions of each partition (aws, aws-us-gov, …). Reads a file of 7 KB, and imports nothing."""
+    found: Any = find_spec("botocore")
+    data = json.loads((Path(found.origin).parent / "data" / "partitions.json").read_text(encoding="utf-8"))
+    return {
+        one["id"]: frozenset(region for region in one["regions"] if not region.endswith(EVERYWHERE))
+        for one in data["partitions"]
+    }
+
+
+@cache
+def regions() -> frozenset[str]:
+    """Return the regions of all partitions."""
+    return frozenset().union(*partitions().values())
+
+
+def partition_of(region: str) -> str:
+    """Return the partition that a region is in, as ARNs have it; `aws` for one that is not known."""
+    return next((name for name, known in partitions().items() if region in known), "aws")
+
+
+def region_of_zone(zone: str) -> str | None:
+    """Return the region of an availability, local or wavelength zone, by which its name begins; None where none is."""
+    begins = (region for region in regions() if zone.startswith(region) and zone != region)
+    return max((one for one in begins if not zone.removeprefix(one)[0].isdigit()), key=len, default=None)
+
+
+def no_region(name: str) -> str:
+    """Return what is wrong with a name that is none of a region's."""
+    meant = closest(name, sorted(regions())) or ' (try "us-east-1")'
+    return f"{name!r} is not a region that botocore {version('botocore')} knows{meant}"
+
+
+def region_names(text: str) -> list[str]:
+    """Return the regions of a list with spaces, each once. Raises LabError."""
+    for region in text.split():
+        if region not in regions():
+            raise LabError(f"REGIONS: {no_region(region)}")
+    return list(dict.fromkeys(text.split()))

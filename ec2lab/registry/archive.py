@@ -1,0 +1,83 @@
+"""The archive beside a registry file: a compressed file for each month, a record on each line.
+
+registry-archive/2026-11.jsonl.gz is added to by writing it anew and renaming: it is whole at every moment. A record may
+stand in it twice, where somebody was cut off between writing here and taking it out of the registry. One that a disk
+damaged is not added to, as nothing behind the damage could be read: what comes then is in 2026-11-2.jsonl.gz.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import count, groupby
+from pathlib import Path
+from typing import Any
+
+from ec2lab.errors import LabError
+from ec2lab.files import exists
+from ec2lab.private_files import private_directory
+from ec2lab.registry.file_format import as_line, parsed
+from ec2lab.registry.file_io import explained, flush_directory, replace_file
+from ec2lab.registry.record import Record
+
+DAMAGE = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class FileArchive:
+    """The archive in `directory`, which need not exist yet."""
+
+    directory: Path
+    record_in: Callable[[Any, str], Record | None]
+    """What reads a record, and sets aside what is none."""
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Write records; when this returns, the disk has them. The caller sees to it that nobody else does so."""
+        is_new = not exists(self.directory)
+        private_directory(self.directory)
+        if is_new:
+            flush_directory(self.directory)
+        for month, group in groupby(sorted(records, key=_month), key=_month):
+            path, before = self._sound(month)
+            lines = b"".join(as_line(record.as_json()) + b"\n" for record in group)
+            # A file of several gzip members reads as one (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
+            replace_file(path, before + gzip.compress(lines, compresslevel=6, mtime=0))
+
+    def _sound(self, month: str) -> tuple[Path, bytes]:
+        """Return the first file of a month that can be added to, and what is in it."""
+        for number in count(1):
+            path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
+            before = path.read_bytes() if exists(path) else b""
+            with suppress(*DAMAGE):
+                _read_through(before)
+                return path, before
+        raise AssertionError("numbers do not end")
+
+    def records(self) -> Iterator[Record]:
+        """Yield all records, the earliest month first. Raises LabError where a file is damaged, saying which."""
+        for path in sorted(self.directory.glob("*.jsonl.gz")):
+            with explained(path):
+                try:
+                    with gzip.open(path) as lines:
+                        for number, line in enumerate(lines, 1):
+                            if record := self.record_in(parsed(line), f"{path}: line {number}"):
+                                yield record
+                except DAMAGE as problem:
+                    raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
+
+
+def _read_through(packed: bytes) -> None:
+    """Unpack all of a file, a piece at a time. Raises what DAMAGE names."""
+    with gzip.open(BytesIO(packed)) as file:
+        while file.read(1 << 20):
+            pass
+
+
+def _month(record: Record) -> str:
+    found = re.match(r"\d{4}-\d{2}", record.time)
+    return found[0] if found else "undated"

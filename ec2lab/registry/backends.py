@@ -1,0 +1,77 @@
+"""The built-in places for a registry: a file beside lab.toml, and a DynamoDB table."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from ec2lab.config.fields import Duration
+from ec2lab.errors import LabError
+from ec2lab.regions import regions
+from ec2lab.registry.backend import RegistryBackend
+from ec2lab.registry.base import Registry
+from ec2lab.trusted_path import followed
+
+if TYPE_CHECKING:
+    from ec2lab.session import Session
+
+TABLE = r"[A-Za-z0-9_.-]{3,255}"
+"""What a table may be called
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
+LEASE = "60s"
+"""How long who died holds an experiment, where nobody can tell that he did."""
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
+"""Of a lease: it is renewed three times in its length."""
+
+
+class File(RegistryBackend):
+    """`registry = "registry.json"`: for one person, or for a team on one machine."""
+
+    scheme = "file"
+
+    def open(self, session: Session, address: str, where: str) -> Registry:
+        """Return the registry at a path, seen from the lab's directory. Raises LabError."""
+        from ec2lab.registry.file_registry import FileRegistry
+
+        if re.match(r"[a-z0-9]+:/(?!/)", address):
+            raise LabError(
+                f"{where}: {address!r} is no address; two slashes follow the colon (dynamodb://us-east-1/lab)"
+            )
+        path = session.directory / Path(address.removeprefix("file://")).expanduser()
+        if path.is_dir():
+            raise LabError(f"{where}: {path} is a directory; name a file in it")
+        if not path.parent.is_dir():
+            raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
+        try:
+            return FileRegistry(followed(path))
+        except OSError as problem:
+            raise LabError(f"{where}: {problem.filename or path}: {problem.strerror}") from problem
+
+
+class DynamoDb(RegistryBackend):
+    """`registry = "dynamodb://us-east-1/lab"`: for a team; `?lease=5m` after it makes leases longer."""
+
+    scheme = "dynamodb"
+
+    def open(self, session: Session, address: str, where: str) -> Registry:
+        """Return the registry in a table, which is made when it is first used. Raises LabError."""
+        from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
+
+        parts = urlsplit(address)
+        region, table = parts.netloc, parts.path.removeprefix("/")
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if region not in regions() or not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
+            raise LabError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
+        try:
+            lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
+        except ValidationError as problem:
+            raise LabError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
+        if not SHORTEST <= lease <= LONGEST:
+            raise LabError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
+        client = session.clients.make("dynamodb", region, attempts=8)
+        return DynamoDbRegistry(client, address, table, lease.total_seconds())

@@ -1,0 +1,25 @@
+"""From one registry into another, without loss and without doubling anything."""
+
+from __future__ import annotations
+
+from ec2lab.errors import LabError
+from ec2lab.registry.base import Registry
+from ec2lab.registry.compaction import needed_records
+from ec2lab.session import Session
+
+
+def copy_records(session: Session, source: Registry, target: Registry) -> tuple[int, int]:
+    """Write what `target` has not of `source`, the archive too; return how many records that were, and how many not.
+
+    What the source made is the target's own from then on. May be cut off and run again at any time. Raises LabError
+    where both are one.
+    """
+    if source.place == target.place:
+        raise LabError(f"{source.name}: is the registry of this lab itself")
+    everything = source.history()
+    there = {record.id for record in target.history()}
+    target.answer_for(source.ids())
+    missing = [record for record in everything if record.id not in there]
+    target.append_all(missing)
+    target.archive(lambda records: needed_records(records, session.kinds))
+    return len(missing), len(everything) - len(missing)

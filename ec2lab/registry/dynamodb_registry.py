@@ -1,0 +1,249 @@
+"""A registry in a DynamoDB table, for a team.
+
+The promises are those of the file. An append is one write; what is at hand is one partition, read as it is now; what is
+over is moved out of it by transactions, so that a record is in one place at every moment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ec2lab import clock
+from ec2lab.errors import LabError
+from ec2lab.registry.base import Holder, Needed, Registry, check_format
+from ec2lab.registry.dynamodb_items import (
+    BYTES,
+    IDS,
+    LIVE,
+    Attributes,
+    Item,
+    body_of,
+    history_of,
+    item_of,
+    number_in,
+    packed,
+    parts_of,
+    prefix_of,
+    unpacked,
+    where_is,
+)
+from ec2lab.registry.dynamodb_lock import Leases
+from ec2lab.registry.dynamodb_table import ConditionFailed, Table
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record_model import BadRecord, held_to
+from ec2lab.registry.state import GONE
+
+if TYPE_CHECKING:
+    from ec2lab.doctor.check import Finding
+
+MOVES, MOVED_BYTES = 50, 2_000_000
+"""What one transaction moves at most: AWS takes 100 actions and 4 MB
+(https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
+GROWTH = 64 * 1024
+"""Bytes, compressed, by which what is at hand grows, beyond twice what was kept, before what is over is put away.
+
+About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
+"""
+WRITERS = 16
+IDENTITY = {"place": {"S": "about"}, "id": {"S": "registry"}}
+"""The item that says by which id the resources of this registry are known, and whose it answers for besides."""
+KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
+"""The item that says how many bytes were kept when something was last put away."""
+
+
+class DynamoDbRegistry(Registry):
+    """The registry in a table, which need not exist yet."""
+
+    def __init__(self, client: Any, address: str, table: str, lease: float) -> None:
+        self.table = Table(client, address, table)
+        self._leases = Leases(self.table, lease)
+        self._at = 0
+        self._bytes_at_hand: int | None = None
+        """What all that is at hand came to when it was last read."""
+        self._has_ended_something = False
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The table's address."""
+        return self.table.address
+
+    @property
+    def place(self) -> str:
+        """The table's address without what is said of leases."""
+        return self.table.address.partition("?")[0]
+
+    def append(self, record: Record) -> None:
+        """Write the record; an intent or a decision only while its experiment is still held. Raises LabError."""
+        item = packed(record, self._next())
+        self._has_ended_something |= GONE in (record.note or {})
+        if record.event in (Event.INTENT, Event.NOTE) and record.experiment in self._leases.held:
+            self._put_parts(item)
+            self._append_if_held(item, record.experiment)
+        else:
+            self._put(item)
+
+    def append_all(self, records: Sequence[Record]) -> None:
+        """Write records in their order, many at the same time. Raises LabError."""
+        items = (packed(record, self._next()) for record in records)
+        with ThreadPoolExecutor(WRITERS) as writers:
+            for _ in writers.map(self._put, items):
+                pass
+
+    def _put(self, item: Item) -> None:
+        self._put_parts(item)
+        self.table.put(item.attributes())
+
+    def _put_parts(self, item: Item) -> None:
+        """Write the parts of a large record before the record itself: one that is there is whole."""
+        for part in item.part_items() if item.parts else ():
+            self.table.put(part)
+
+    def _append_if_held(self, item: Item, experiment: str) -> None:
+        try:
+            self.table.transact([self._leases.condition_check(experiment), {"Put": {"Item": item.attributes()}}])
+        except ConditionFailed as lost:
+            raise LabError(
+                f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
+            ) from lost
+
+    def records(self, experiment: str | None = None) -> Iterator[Record]:
+        """Return the records at hand, or those of one experiment alone, in the order of their writing."""
+        items = self._items(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        if experiment is None:
+            self._bytes_at_hand = sum(len(item.body) for item in items)
+        return iter([item.record for item in items])
+
+    def history(self, experiment: str | None = None) -> list[Record]:
+        """Return what is at hand and what is over, of all experiments or of one, in the order of writing."""
+        # First what is at hand: what is moved meanwhile is then met twice, and not missed.
+        at_hand = list(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        over = self.table.query(history_of(experiment)) if experiment else self.table.scan("history/")
+        return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
+
+    def histories(self, experiments: Collection[str]) -> list[Record]:
+        """Return the records of some experiments: each partition is asked for, many at the same time."""
+        with ThreadPoolExecutor(WRITERS) as readers:
+            return [record for found in readers.map(self.history, experiments) for record in found]
+
+    def archive(self, needed: Needed) -> int:
+        """Move what is over, some records at a time; who does so at the same time does no harm."""
+        self.table.see_to_backups()
+        items = self._items(self.table.query(LIVE))
+        stays = needed([item.record for item in items])
+        over = [item for item in items if item.record.id not in stays]
+        for some in _in_transactions(over):
+            self.table.transact([move for item in some for move in _moves(item)])
+        kept = sum(len(item.body) for item in items if item.record.id in stays)
+        self.table.put({**KEPT, "bytes": {"N": str(kept)}})
+        return len(over)
+
+    def is_overgrown(self) -> bool:
+        """Compare what is at hand with what was kept when something was last put away."""
+        if self._bytes_at_hand is None and not self._has_ended_something:
+            return False  # a launch makes nothing that could be put away, and to measure is to read all that is at hand
+        try:
+            if self._bytes_at_hand is None:
+                self._bytes_at_hand = self._measured()
+            if self._bytes_at_hand <= GROWTH:
+                return False
+            kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
+        except LabError:  # whoever reads or writes it next says what is wrong with it
+            return False
+        return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
+
+    def ids(self) -> Sequence[str]:
+        """Read the item that has them."""
+        found = self.table.get(IDENTITY) or {}
+        try:
+            held_to(IDS, found)
+        except BadRecord as problem:
+            raise LabError(f"{self.name}: {where_is(IDENTITY)}: {problem}") from problem
+        own = [found["first_id"]["S"]] if "first_id" in found else []
+        return list(dict.fromkeys([*own, *sorted(found.get("answers_for", {}).get("SS", ()))]))
+
+    def answer_for(self, ids: Iterable[str]) -> None:
+        """Add to that item; whoever is first gives the registry its own id."""
+        for identity in ids:
+            self.table.update(
+                IDENTITY,
+                UpdateExpression="SET first_id = if_not_exists(first_id, :id) ADD answers_for :ids",
+                ExpressionAttributeValues={":id": {"S": identity}, ":ids": {"SS": [identity]}},
+            )
+
+    def _measured(self) -> int:
+        sizes = self.table.query(LIVE, ProjectionExpression=BYTES)
+        return sum(number_in(item, BYTES) for item in sizes)
+
+    def is_there(self) -> bool:
+        """Ask DynamoDB for the table, and make none."""
+        return self.table.description() is not None
+
+    def ailments(self) -> Iterable[Finding]:
+        """Look at the table's own settings."""
+        from ec2lab.registry.table_ailments import ailments
+
+        return ailments(self.table)
+
+    def holders(self) -> Sequence[Holder]:
+        """Look at the leases."""
+        return self._leases.holders() if self.is_there() else ()
+
+    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
+        """Hold an experiment by a lease that is renewed."""
+        return self._leases.holding(experiment, script)
+
+    def who_acts(self, experiment: str) -> str:
+        """Ask for the lease."""
+        return self._leases.holder(experiment)
+
+    def close(self) -> None:
+        """End the renewing of leases."""
+        self._leases.close()
+
+    def _next(self) -> int:
+        """Return where the next record stands: behind all that was read, whatever this machine's clock says."""
+        with self._lock:
+            self._at = max(self._at + 1, int(clock.now().timestamp() * 1e6))
+            return self._at
+
+    def _items(self, found: Iterable[Attributes]) -> list[Item]:
+        items = [item for attributes in found if (item := self._item(attributes))]
+        with self._lock:
+            self._at = max([self._at, *(item.at for item in items)])
+        return sorted(items, key=lambda item: item.at)
+
+    def _item(self, attributes: Attributes) -> Item | None:
+        """Return what was read as the item of a record; None where it is none, which is set aside."""
+        where = f"{self.name}: {where_is(attributes)}"
+        try:
+            identity, number = parts_of(attributes)
+            check_format(int(attributes["format"]["N"]), where)
+            parts = list(islice(self.table.query(f"part/{identity}"), number + 1)) if number else []
+            body = body_of(attributes, parts)
+            record = self.record_in(unpacked(body), where)
+            return item_of(attributes, record, body, number) if record else None
+        except BadRecord as problem:
+            self.leave(where, str(problem))
+            return None
+
+
+def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield as many items at a time as one transaction takes."""
+    some: list[Item] = []
+    for item in items:
+        if some and (len(some) == MOVES or sum(len(one.body) for one in some) + len(item.body) > MOVED_BYTES):
+            yield some
+            some = []
+        some.append(item)
+    if some:
+        yield some
+
+
+def _moves(item: Item) -> list[dict[str, Any]]:
+    return [{"Put": {"Item": item.in_history().attributes()}}, {"Delete": {"Key": item.key}}]

@@ -1,0 +1,115 @@
+"""What proves what came of a call whose response is lost: one table for errors, one rule for resources. Pure.
+
+An intent to create is resolved by nothing but
+
+- its response, or the response to the same request sent again with its ClientToken;
+- an error from which it follows that nothing was made (SAYS);
+- every resource that it asked for, seen in AWS with its token: of a type that the call itself creates. The volumes of
+  an instance carry the token of RunInstances too, and AWS may show them first. They prove that it was carried out,
+  not that all it made can be seen;
+- time: AWS shows by now whatever there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from ec2lab.aws.error_codes import ACCESS_DENIED_CODES, WAITING_HELPS, ErrorCategory, classify
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Kind, Resource
+
+NEVER_SENT = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
+     "TokenRetrievalError", "SSOTokenLoadError"}
+)  # fmt: skip
+"""botocore's errors from before a request is on the wire."""
+
+
+class Says(Enum):
+    """What the end of a call proves."""
+
+    DONE = "it was carried out, and so was every earlier one with its ClientToken: they are one request"
+    NOTHING_MADE = "it made nothing, nor did any earlier one with its ClientToken"
+    NOT_NOW = "it made nothing; an earlier one with its ClientToken may have"
+    NOTHING = "it may have been carried out"
+
+
+NOT_NOW = frozenset(
+    {
+        *NEVER_SENT,
+        *ACCESS_DENIED_CODES,
+        # Who asks is looked at before what is asked, and the token is part of that.
+        "AuthFailure", "Blocked", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+        "InvalidClientTokenId", "InvalidSignatureException", "MissingAuthenticationToken", "OptInRequired",
+        "PendingVerification", "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
+        # The token is taken, by a request with other parameters.
+        "IdempotentParameterMismatch",
+    }
+)  # fmt: skip
+"""Errors that say nothing of an earlier request; being throttled is another."""
+
+
+def what_it_says(record: Record) -> Says:
+    """Return what a record proves of its intent: a response, or an error.
+
+    An error that botocore got after it had sent the request more than once proves nothing: the first may have been
+    carried out, and its response lost.
+    """
+    if record.event is Event.ANSWER:
+        return Says.DONE
+    error = record.error
+    if error is None:
+        return Says.NOTHING
+    code = str(error.get("code"))
+    if code in NEVER_SENT:
+        return Says.NOT_NOW
+    category = classify(code, str(error.get("message")), error.get("http_status"))
+    if error.get("retries") or category is ErrorCategory.AMBIGUOUS:
+        return Says.NOTHING
+    return Says.NOT_NOW if code in NOT_NOW or category in WAITING_HELPS else Says.NOTHING_MADE
+
+
+def token_of(record: Record) -> str:
+    """Return what a call's resources are tagged with: its ClientToken, or its intent's id where the call has none."""
+    return str((record.request or {}).get("ClientToken", record.of or record.id))
+
+
+def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
+    """Return the ids of the open intents that a response or an error resolves."""
+    says = what_it_says(record)
+    if record.of is None or says is Says.NOTHING:
+        return set()
+    token = (record.request or {}).get("ClientToken")
+    if token is None or says is Says.NOT_NOW:
+        return {record.of}
+    return {record.of} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
+
+
+def makes(intent: Record, kinds: Mapping[str, Kind]) -> list[str]:
+    """Return the names of the resource types that an intent's operation creates by itself."""
+    return [kind.name for kind in kinds.values() if intent.operation in kind.created_by]
+
+
+def wanted_by(intent: Record) -> int:
+    """Return how many resources an intent asked for, at the most."""
+    return int((intent.request or {}).get("MaxCount", 1))
+
+
+def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, Kind]) -> bool:
+    """Say whether all that an intent can have made is among the resources that AWS shows, or has shown."""
+    makers = makes(intent, kinds)
+    own = {r.id for r in seen if r.record == token_of(intent) and r.kind in makers}
+    return len(own) >= wanted_by(intent)
+
+
+def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mapping[str, Kind]) -> list[Record]:
+    """Return the intents that no resource resolves."""
+    every = list(seen)
+    return [intent for intent in intents if not is_shown(intent, every, kinds)]
+
+
+def stand_alone(resources: Iterable[Resource], intents: Iterable[Record], kinds: Mapping[str, Kind]) -> list[Resource]:
+    """Return the resources that intents ask for by themselves; not what came with another, as an instance's volumes."""
+    made = {(token_of(intent), name) for intent in intents for name in makes(intent, kinds)}
+    return [resource for resource in resources if (resource.record, resource.kind) in made]

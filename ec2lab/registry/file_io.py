@@ -1,0 +1,178 @@
+"""The system calls under the registry: open, lock, write, wait for the disk, and say what went wrong."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ec2lab.errors import LabError
+from ec2lab.files import open_file
+from ec2lab.registry.file_format import CLOSING, EMPTY
+
+_PRIVATE = stat.S_IRUSR | stat.S_IWUSR
+
+_HOW_TO_MEND = {
+    errno.ENOENT: "its directory does not exist; make it, or name another `registry` in lab.toml",
+    errno.ENOTDIR: "its directory is a file; name another `registry` in lab.toml",
+    errno.EISDIR: "is a directory; move it away, or name another `registry` in lab.toml",
+    errno.EACCES: "permission denied; you must own it, and be allowed to write to it and its directory",
+    errno.EPERM: "it is not yours, so it cannot be made private or changed; become its owner (chown)",
+    errno.EROFS: "the file system is read-only; remount it, or name another `registry` in lab.toml",
+    errno.ENOSPC: "no space left on the device, the record was not written; free some space",
+    errno.EDQUOT: "disk quota exceeded, the record was not written; free some space",
+    errno.EFBIG: "over the limit for the size of a file, the record was not written; raise it (ulimit -f)",
+    errno.EIO: "the disk reports an error; move the registry to a sound disk",
+    errno.ENOLCK: "its file system cannot lock files (flock); keep the registry on a local disk",
+    errno.EOPNOTSUPP: "its file system cannot lock files (flock); keep the registry on a local disk",
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError about the file into a LabError that says how to mend it."""
+    try:
+        yield
+    except OSError as error:
+        otherwise = f"{error.strerror}; name another `registry` in lab.toml"
+        raise LabError(f"{path}: {_HOW_TO_MEND.get(error.errno or 0, otherwise)}") from error
+
+
+@contextmanager
+def locked(path: Path, flags: int, operation: int) -> Iterator[int]:
+    """Give a descriptor of the file that stands at `path` once the flock is held: another may have replaced it."""
+    while True:
+        with opened(path, flags) as descriptor, _flock(descriptor, operation):
+            if _is_still_at(path, descriptor):
+                yield descriptor
+                return
+
+
+@contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """Give a descriptor of the file; one that has to be made is private. A pipe or a device is refused."""
+    descriptor = open_file(path, flags, _PRIVATE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _flock(descriptor: int, operation: int) -> Iterator[None]:
+    fcntl.flock(descriptor, operation)
+    try:
+        yield
+    finally:
+        # Closing is not enough: a child that another thread forked meanwhile would keep the lock (flock(2)).
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _is_still_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def check_can_be_private(descriptor: int) -> None:
+    """Raise OSError for another's file that is open to more than its owner."""
+    status = os.fstat(descriptor)
+    if stat.S_IMODE(status.st_mode) & ~_PRIVATE and os.geteuid() not in (0, status.st_uid):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def make_private(descriptor: int) -> None:
+    """Take the file's access away from all but its owner."""
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) & ~_PRIVATE:
+        os.fchmod(descriptor, _PRIVATE)
+
+
+def append_at(descriptor: int, end: int, line: bytes) -> None:
+    """Write the line and a closing over the closing at `end`, and wait for the disk; undo it if either fails."""
+    separator = b"\n" if end == len(b"[") else b",\n"
+    whole = False
+    try:
+        write_whole(descriptor, separator + line + CLOSING, end)
+        whole = True
+        flush(descriptor)
+    except BaseException as error:
+        # An interrupt that comes once the record is whole takes nothing away; an error of the disk does.
+        if not whole or isinstance(error, OSError):
+            with suppress(OSError):  # what could not be undone is a torn line, mended by the next append
+                close_after(descriptor, end)
+        raise
+
+
+def close_after(descriptor: int, end: int) -> None:
+    """Cut the file off at `end` and close it there (0: as an empty registry).
+
+    Cut first: killed between the two, the file ends with a whole record and not with a closing in its midst.
+    """
+    os.ftruncate(descriptor, end)
+    write_whole(descriptor, CLOSING if end else EMPTY, end)
+
+
+def write_whole(descriptor: int, content: bytes, offset: int) -> None:
+    """Write in one pwrite; where a disk fills up and takes a part only, asking for the rest tells the reason."""
+    while content:
+        written = os.pwrite(descriptor, content, offset)
+        content, offset = content[written:], offset + written
+
+
+def flush(descriptor: int) -> None:
+    """Wait until the disk has the content and the size of the file.
+
+    fdatasync(2) on Linux. On macOS fsync(2) stops at the drive's cache, only F_FULLFSYNC goes through it (man 2 fsync
+    there); some network file systems refuse that one.
+    """
+    if sys.platform != "darwin":
+        os.fdatasync(descriptor)
+        return
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    except OSError:
+        os.fsync(descriptor)
+
+
+def flush_directory(path: Path) -> None:
+    """Wait until the disk has the name of the file (fsync(2): syncing a file does not sync its directory entry)."""
+    descriptor = os.open(path.resolve().parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a new private file in the place of the one at `path`, at once as a whole."""
+    draft = path.with_name(f"{path.name}.mending")
+    draft.unlink(missing_ok=True)  # of one who died; another user may have laid a link there
+    with opened(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+        write_whole(descriptor, content, 0)
+        flush(descriptor)
+    draft.replace(path)
+    flush_directory(path)
+
+
+def read_whole(descriptor: int) -> bytes:
+    """Return the whole content of a file that nothing was read from yet."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+def last_line(descriptor: int, size: int) -> bytes:
+    """Return the last record with the closing after it, or whatever else stands there."""
+    length = 4096
+    while True:
+        start = max(0, size - length)
+        chunk = os.pread(descriptor, size - start, start)
+        newline = chunk.rfind(b"\n", 0, -len(CLOSING))
+        if newline >= 0 or start == 0:
+            return chunk[newline + 1 :]
+        length *= 8

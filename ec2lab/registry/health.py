@@ -1,0 +1,58 @@
+"""What can be the matter with registry.json besides its records."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ec2lab.doctor.check import Diagnosis, Finding, Level
+from ec2lab.files import exists
+from ec2lab.registry.file_format import is_blank, is_json
+from ec2lab.registry.file_io import locked, read_whole
+
+LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
+"""Bytes free on its disk: a launch writes less than one MiB, and its code and data sets lie beside it."""
+
+TORN = Diagnosis(
+    "registry-torn", Level.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
+    "nothing: the next command mends it",
+)  # fmt: skip
+NOT_PRIVATE = Diagnosis(
+    "registry-not-private", Level.WARNING, "{name}: others may read it (mode {mode})",
+    "`chmod 600 {name}`; the next command does",
+)  # fmt: skip
+NOT_WRITABLE = Diagnosis(
+    "registry-not-writable", Level.WRONG, "{name}: {what} can't be written to, so that no call would leave",
+    "become its owner (chown), `chmod u+w`, or name another `registry` in lab.toml",
+)  # fmt: skip
+DISK_LOW = Diagnosis("disk-low", Level.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
+DISK_FULL = Diagnosis("disk-full", Level.WRONG, "{free} MiB are free on the disk of {name}", "free some space")
+
+
+def ailments(path: Path) -> Iterator[Finding]:
+    """Look at the file, its directory and its disk; writes nothing."""
+    name, free = path.name, shutil.disk_usage(path.resolve().parent).free
+    if free < LITTLE:
+        yield (DISK_FULL if free < TOO_LITTLE else DISK_LOW).of(name=name, free=free // 2**20)
+    if not os.access(path.resolve().parent, os.W_OK):
+        yield NOT_WRITABLE.of(name=name, what="its directory")
+    if not exists(path):
+        return
+    if not os.access(path, os.W_OK):
+        yield NOT_WRITABLE.of(name=name, what="it")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield NOT_PRIVATE.of(name=name, mode=f"{mode:o}")
+    if _is_torn(path):
+        yield TORN.of(name=name)
+
+
+def _is_torn(path: Path) -> bool:
+    """Say whether it is no whole JSON; where it is none at all, reading it says so."""
+    with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
+        document = read_whole(descriptor)
+    return not is_blank(document) and not is_json(document)

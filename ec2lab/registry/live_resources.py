@@ -1,0 +1,123 @@
+"""What of an experiment is alive, by AWS's own word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.region_queries import Key, Responses, awaited
+from ec2lab.aws.tags import EXPERIMENT, REGISTRY, tag_map
+from ec2lab.errors import LabError
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.base import Resource
+from ec2lab.session import Session
+
+POLL = 0.5
+"""Seconds between looks for what AWS may not show yet."""
+
+
+def living(session: Session, experiment: str, holdings: Holdings, only: str = "") -> list[Resource]:
+    """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
+
+    `only` names the one kind that is needed. Raises what the first call raises that fails.
+    """
+    asked = {
+        key: session.threads.submit(query)
+        for key, query in _queries(session, experiment, holdings).items()
+        if only in ("", key[1])
+    }
+    return _ours(session, experiment, holdings, awaited(asked))
+
+
+def seen_alive(session: Session, experiment: str, holdings: Holdings) -> Responses[list[Resource]]:
+    """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
+    told = session.query(_queries(session, experiment, holdings))
+    found = _ours(session, experiment, holdings, told.found)
+    sorted_out = {key: [r for r in found if (r.region, r.kind) == key] for key in told.found}
+    return Responses(sorted_out, told.failures)
+
+
+def _queries(session: Session, experiment: str, holdings: Holdings) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
+    regions = sorted(holdings.regions | {resource.region for resource in holdings.living})
+    named: Any = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
+    return {
+        (region, kind.name): partial(kind.whole, session.cloud, region, named)
+        for kind in session.kinds.values()
+        if kind.name in holdings.of_experiments
+        for region in kind.places(regions)
+    }
+
+
+def _ours(
+    session: Session, experiment: str, holdings: Holdings, told: Mapping[Key, list[Mapping[str, Any]]]
+) -> list[Resource]:
+    """Return what this registry is proved to have made and is not gone.
+
+    The experiment's name is on what a teammate's registry made too, and all tags are on copies.
+    """
+    ownership, found = session.ownership(holdings), []
+    for (region, name), items in told.items():  # a machine first: it proves what came with it
+        kind = session.kinds[name]
+        for item in items:
+            if ownership.proves(kind, item, experiment):
+                resource = kind.resource(item, region, tag_map(item.get("Tags")))
+                holdings.calls[str(resource.record)].made.add((kind.name, resource.id))
+                found += [] if kind.is_gone(item) else [resource]
+    return found
+
+
+def seen_by_id(session: Session, wanted: Iterable[Resource]) -> Responses[list[Resource]]:
+    """Ask each region for things by their ids, whatever their tags say; what is gone is left out."""
+    told = session.query(_by_id(session, wanted))
+    return Responses({key: _there(session, {key: items}) for key, items in told.found.items()}, told.failures)
+
+
+def shown_by_id(session: Session, wanted: Iterable[Resource]) -> list[Resource]:
+    """Return what AWS has of things by their ids, and is not gone yet. Raises what the first call raises that fails."""
+    asked = {key: session.threads.submit(query) for key, query in _by_id(session, wanted).items()}
+    return _there(session, awaited(asked))
+
+
+def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
+    ids: dict[Key, set[str]] = {}
+    for resource in wanted:
+        ids.setdefault((resource.region, resource.kind), set()).add(resource.id)
+    return {
+        (region, kind): partial(session.kinds[kind].by_id, session.cloud, region, some)
+        for (region, kind), some in ids.items()
+    }
+
+
+def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
+    return [
+        session.kinds[kind].resource(item, region, tag_map(item.get("Tags")))
+        for (region, kind), items in told.items()
+        for item in items
+        if not session.kinds[kind].is_gone(item)
+    ]
+
+
+def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> LabError:
+    """Return the error that says why things in the registry are not touched, and what to do about it."""
+    named = ", ".join(map(str, found))
+    return LabError(
+        f"{named}: in the registry, but by the tags in AWS not what {experiment} made: left alone. If it is, put its "
+        f"tags back ({EXPERIMENT}={experiment}, {REGISTRY}={registry}); else delete it in the AWS console, or let it be"
+    )
+
+
+def is_young(session: Session, since: str) -> bool:
+    """Say whether something is so new, by its RFC 3339 time, that AWS may not show it yet."""
+    if not since:
+        return False
+    age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
+    # What comes from the future says that this machine's clock was set back: its age counts from when it was met.
+    return (age if age >= 0 else session.since_met(since)) < session.cloud.settling_seconds
+
+
+def is_new(session: Session, resource: Resource) -> bool:
+    """Say whether a resource is so new that AWS may not show it yet, by the clock of this machine where that knows."""
+    return is_young(session, resource.recorded or resource.since)

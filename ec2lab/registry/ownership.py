@@ -1,0 +1,71 @@
+"""Whose a thing is, by proof: tags alone are copied by other tools, and written by other people.
+
+The console's "Launch more like this", launch templates, AWS Backup and snapshot policies copy them all. What is ours
+carries our tags, and is besides what a response on record names; or, where no response is, what AWS itself says that
+our request made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, tag_map
+from ec2lab.names import NAME
+from ec2lab.registry.base import IDENTITY_FORM
+from ec2lab.registry.state import Holdings
+from ec2lab.resources.base import Kind
+
+PREFIX = "lab:"
+CALL_FORM = r"[!-~]{1,64}"
+"""What a ClientToken may be (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What our tags on a thing say, where the set of them is whole."""
+
+    record: str
+    """Which call made it."""
+    registry: str
+    """Which registry that call is written into."""
+    by: str
+    """Who made it: user@host."""
+    experiment: str | None
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> Marks | None:
+        """Read a thing's tags; None where they are not such as the lab writes them."""
+        found = cls(tags.get(RECORD, ""), tags.get(REGISTRY, ""), tags.get(BY, ""), tags.get(EXPERIMENT))
+        whole = (
+            re.fullmatch(CALL_FORM, found.record)
+            and re.fullmatch(IDENTITY_FORM, found.registry)
+            and re.fullmatch(r"\S.*@.*\S", found.by)
+            and (found.experiment is None or re.fullmatch(NAME, found.experiment))
+        )
+        return found if whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """What one registry can prove of what it holds in an account."""
+
+    known: Holdings
+    registries: Collection[str]
+    """The ids that the registry answers for."""
+
+    def proves(self, kind: Kind, found: Mapping[str, Any], experiment: str | None = None) -> bool:
+        """Say whether a described thing is what a call of this registry made; and, if one is named, an experiment's."""
+        marks = Marks.read(tag_map(found.get("Tags")))
+        if marks is None or marks.registry not in self.registries or experiment not in (None, marks.experiment):
+            return False
+        call = self.known.calls.get(marks.record)
+        if call is None:
+            return False
+        if (kind.name, kind.id_in(found)) in call.made:
+            return True
+        if call.operation in kind.created_by:
+            return not call.answered and kind.confirms(found, call)
+        return kind.came_with(found, call)

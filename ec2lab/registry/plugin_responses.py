@@ -1,0 +1,26 @@
+"""The answers to plugins' operations: only the plugin's resource type knows what must be in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ec2lab.errors import PluginFailed
+from ec2lab.registry.aws_shapes import RESPONSES
+from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.resources.base import Kind
+
+
+def check_readable(record: Record, kinds: Callable[[], Mapping[str, Kind]]) -> None:
+    """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
+    if record.event is not Event.ANSWER or record.operation in RESPONSES:
+        return
+    for kind in kinds().values():
+        if record.operation in (*kind.created_by, kind.deleted_by):
+            try:
+                for resource in kind.born_in(record):
+                    moment_of(resource.since or record.time)
+                list(kind.ended_by(record))
+            except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
+                raise ValueError(
+                    f"response: no {kind.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
+                ) from problem

@@ -1,0 +1,93 @@
+"""What came of calls whose response is lost: AWS is asked until that can be known, and it is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ec2lab.aws.tags import RECORD, tag_map
+from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
+from ec2lab.registry.live_resources import POLL, is_new, is_young, left_alone, living, shown_by_id
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import FOUND, GONE, SETTLED, as_note, holdings
+from ec2lab.resources.base import Resource
+from ec2lab.session import Session
+
+AskAgain = Callable[[Record], None]
+"""Sends the request of an open intent again under its own ClientToken, where that does no harm."""
+
+
+def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = None) -> list[Resource]:
+    """Return what of an experiment is alive, once every open intent is resolved; note what came of it.
+
+    What a response on record told of a moment ago is alive, also where AWS does not show it yet. An intent that
+    `ask_again` does not resolve is resolved by what AWS shows, or by time.
+    """
+    known = session.holdings(experiment)
+    if not known.living and not known.unsettled:
+        return []
+    if ask_again and (young := [intent for intent in known.unsettled if is_young(session, intent.time)]):
+        for intent in young:
+            ask_again(intent)
+        known = session.holdings(experiment)
+    seen: dict[str, Resource] = {}
+    while True:
+        found = living(session, experiment, known)
+        seen |= {resource.id: resource for resource in found}
+        seen |= {resource.id: resource for resource in without_experiment(session, known.unsettled)}
+        still_open = unresolved(known.unsettled, seen.values(), session.kinds)
+        if not any(is_young(session, intent.time) for intent in still_open):
+            break
+        session.pause(POLL)
+    # A description may have told that something has ended.
+    living_by_record = [r for r in session.holdings(experiment).living if r.id not in {shown.id for shown in found}]
+    young_yet = [resource for resource in living_by_record if is_new(session, resource)]
+    missing = [resource for resource in living_by_record if not is_new(session, resource)]
+    if other := shown_by_id(session, missing):
+        raise left_alone(experiment, other, session.registry.id())
+    _note(session, experiment, [resource.id for resource in missing], known.unsettled, seen.values())
+    return [*found, *young_yet]
+
+
+def without_experiment(session: Session, intents: Iterable[Record]) -> list[Resource]:
+    """Return what open intents made that is the lab's own and carries no experiment, as far as AWS shows it."""
+    wanted = list(intents)
+    asked = [
+        (kind, place, session.threads.submit(kind.whole, session.cloud, place, _made_by(intent)))
+        for intent in wanted
+        for kind in session.kinds.values()
+        if kind.name in makes(intent, session.kinds) and not kind.is_for_experiment(intent.request or {})
+        for place in kind.places([str(intent.region)])
+    ]
+    ours = session.ownership(holdings(wanted, session.kinds))
+    return [
+        kind.resource(item, place, tag_map(item.get("Tags")))
+        for kind, place, answer in asked
+        for item in answer.result()
+        if ours.proves(kind, item) and not kind.is_gone(item)
+    ]
+
+
+def _made_by(intent: Record) -> list[Any]:
+    return [{"Name": f"tag:{RECORD}", "Values": [token_of(intent)]}]
+
+
+def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region: str) -> None:
+    """Note that a resource which AWS shows is what an open intent made, if it is."""
+    known, kind = session.holdings(), session.kinds[kind_name]
+    if not session.ownership(known).proves(kind, item):
+        return
+    resource = kind.resource(item, region, tag_map(item.get("Tags")))
+    mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
+    if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
+        session.recorder.note(**{FOUND: [as_note(resource)], SETTLED: resolved})
+
+
+def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
+    """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
+    records = [r for r in session.records_here(experiment) if r.event in (Event.INTENT, Event.ANSWER)]
+    on_record = {resource.id for resource in session.holdings().living}
+    new = [r for r in stand_alone(seen, records, session.kinds) if r.id not in on_record]
+    resolved = [intent.id for intent in intents]
+    if gone or resolved or new:
+        session.recorder.note(**{GONE: gone, SETTLED: resolved, FOUND: [as_note(resource) for resource in new]})

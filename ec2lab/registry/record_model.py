@@ -1,0 +1,82 @@
+"""A record is validated when it is read: what it holds is used as names, paths, regions, ids and sums.
+
+Records come out of a file that a person may edit and out of a table that a team writes to. What is not read anywhere
+(members that AWS adds to its responses, fields of later versions) is let through.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
+
+from ec2lab.registry.aws_shapes import ASKED_ONLY, REQUEST, RESPONSES
+from ec2lab.registry.note_shapes import ERROR, NOTE
+from ec2lab.registry.shapes import (
+    ANYTHING,
+    AREA,
+    EXPERIMENT,
+    LINE,
+    MOMENT,
+    RECORD_ID,
+    mapping,
+    members,
+    optional,
+    pattern,
+    whole,
+)
+
+EVENTS = ("intent", "answer", "error", "repeat", "note")
+RECORD = members(
+    event=core_schema.literal_schema(list(EVENTS)), id=RECORD_ID, time=MOMENT, format=optional(whole(1, 999)),
+    partition=optional(pattern("[a-z-]+", 40)), account=optional(pattern("[0-9]{12}")),
+    of=optional(RECORD_ID), experiment=optional(EXPERIMENT), script=optional(LINE), actor=optional(LINE),
+    service=optional(LINE), region=optional(AREA), operation=optional(pattern("[A-Za-z0-9]+", 128)),
+    request=optional(mapping(ANYTHING)), response=optional(mapping(ANYTHING)), error=optional(ERROR),
+    request_id=optional(LINE), times=optional(whole(0, 2**53)), note=optional(NOTE), others="ignore",
+)  # fmt: skip
+SHOWN = 60
+"""Characters of a value that are quoted where it is refused."""
+
+
+class BadRecord(ValueError):
+    """Why something is no record: `response.Instances[0].InstanceId: is missing`."""
+
+
+def validated(loaded: Any) -> dict[str, Any]:
+    """Return the fields of a record that was read, without those that this version does not know. Raises BadRecord."""
+    fields: dict[str, Any] = held_to(RECORD, loaded)
+    operation = fields.get("operation")
+    if operation in RESPONSES and (fields["event"] == "answer" or "response" in fields):
+        held_to(RESPONSES[operation], fields.get("response"), "response")
+    if "request" in fields and (operation in RESPONSES or operation in ASKED_ONLY):
+        held_to(REQUEST, fields["request"], "request")
+    return fields
+
+
+def held_to(schema: CoreSchema, value: Any, within: str = "") -> Any:
+    """Return a value that a schema of this module's lets through. Raises BadRecord, which names the member."""
+    try:
+        return (_compiled.get(id(schema)) or _compile(schema)).validate_python(value)
+    except ValidationError as problem:
+        raise BadRecord(_in_words(problem, within)) from problem
+
+
+_compiled: dict[int, SchemaValidator] = {}
+"""By the schema, which lives as long as its module; each when it is first met, as a command meets few."""
+
+
+def _compile(schema: CoreSchema) -> SchemaValidator:
+    return _compiled.setdefault(id(schema), SchemaValidator(schema))
+
+
+def _in_words(problem: ValidationError, within: str) -> str:
+    first = problem.errors(include_url=False)[0]
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in (within, *first["loc"]) if part != "")
+    where = "".join(steps).removeprefix(".")
+    if first["type"] == "missing":
+        return f"{where}: is missing"
+    value = repr(first["input"])
+    shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{where}: {wanted[0].lower()}{wanted[1:]}: {shown}".removeprefix(": ")

@@ -1,0 +1,217 @@
+"""The botocore hook that writes every call into the registry: its intent before, its answer or error after.
+
+It sits on each client's event system, so a script that calls boto3 plainly is recorded without knowing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ec2lab.context import current_experiment
+from ec2lab.errors import LabError
+from ec2lab.registry.account import Account
+from ec2lab.registry.base import Registry
+from ec2lab.registry.known_soon import SERVICES, WAITED, KnownSoon
+from ec2lab.registry.record import Event, Record, actor, new_id, now
+from ec2lab.registry.record_model import BadRecord
+from ec2lab.registry.redaction import text_without_secrets, without_secrets
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+
+READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Query", "Scan", "BatchGet", "Filter",
+           "Simulate")  # fmt: skip
+"""Operations that change nothing begin so; any other is taken to change something."""
+
+TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
+"""Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
+
+TAGS_ALONE = ("ebs", "iam")
+"""Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
+
+WHO_ASKS = "GetCallerIdentity"
+"""The call by which an account is found out: its own record can't carry it, its response does."""
+
+Context = dict[str, Any]
+"""botocore's own dictionary for one call; what we keep there lies under ID and KEY."""
+ID = "ec2_lab_record_id"
+KEY = "ec2_lab_record"
+
+
+def changes_something(operation: str) -> bool:
+    """Say whether an operation creates, changes or deletes, and so needs its intent on disk first."""
+    return not operation.startswith(READING)
+
+
+@dataclass(slots=True)
+class _Poll:
+    """The answer last given to one and the same question, and how often it came again."""
+
+    answer: str
+    record: Record
+    times: int = 0
+
+
+@dataclass
+class Recorder:
+    """Writes the calls of one script, each for the experiment that is worked on."""
+
+    registry: Registry
+    script: str
+    tags_of: Callable[[str, dict[str, Any], str], list[dict[str, Any]]] = field(default=lambda *_: [])
+    """(operation, request, record id) -> TagSpecifications for what the call creates."""
+    not_found_codes: Collection[str] = ()
+    """The errors by which AWS says that something does not exist, also of what it made a moment ago."""
+    whose: Callable[[], Account | None] = field(default=lambda: None)
+    """Returns the account that calls are made in. Raises LabError where that can't be known."""
+
+    def __post_init__(self) -> None:
+        self._known_soon = KnownSoon(self.registry, self.not_found_codes)
+        self._polls: dict[str, _Poll] = {}
+        self._lock = threading.Lock()
+
+    def attach(self, events: Any) -> None:
+        """Record every call of the client whose events these are."""
+        # First, so that botocore's own random ClientToken finds ours already there.
+        events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
+        events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
+        events.register_last("before-call", self._unless_transfer(self._write_intent))
+        for service in SERVICES:
+            events.register(f"needs-retry.{service}", self._known_soon.wait)
+        events.register("after-call", self._unless_transfer(self._write_answer))
+        events.register("after-call-error", self._unless_transfer(self._write_failure))
+
+    @staticmethod
+    def _unless_transfer(hook: Callable[..., None]) -> Callable[..., None]:
+        def hooked(event_name: str, **given: Any) -> None:
+            if event_name.rpartition(".")[2] not in TRANSFERS:
+                hook(event_name=event_name, **given)
+
+        return hooked
+
+    def note(self, **note: Any) -> None:
+        """Write the lab's own word into the registry."""
+        self.registry.append(self._stamped(self._record(Event.NOTE, note=note)))
+
+    def note_of(self, account: Account | None, **note: Any) -> None:
+        """Write the lab's own word on another account than the one that is used."""
+        record = self._record(Event.NOTE, note=note)
+        if account:
+            record = replace(record, partition=account.partition, account=account.id)
+        self.registry.append(record)
+
+    def close(self) -> None:
+        """Write the counts of polls that are still open."""
+        with self._lock:
+            for question in list(self._polls):
+                self._count(self._polls.pop(question))
+
+    def _record(self, event: Event, **fields: Any) -> Record:
+        return Record(event=event, experiment=current_experiment(), script=self.script, actor=actor(), **fields)
+
+    def _stamped(self, record: Record) -> Record:
+        whose = self.whose()
+        return replace(record, partition=whose.partition, account=whose.id) if whose else record
+
+    def _stamped_if_known(self, record: Record) -> Record:
+        """Return a record with its account. Why that is not known is said where somebody wants to know it."""
+        if record.whose or record.operation == WHO_ASKS:
+            return record
+        try:
+            return self._stamped(record)
+        except LabError:
+            return record
+
+    def _name_and_tag(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
+        """Give a creating call our record's id as its ClientToken and as a tag of what it creates."""
+        if not changes_something(model.name) or model.input_shape is None:
+            return
+        context[ID] = record_id = new_id()
+        members = model.input_shape.members
+        if "ClientToken" in members and members["ClientToken"].metadata.get("idempotencyToken"):
+            # A token that came with the call is an earlier attempt's, asked again; so is its tag.
+            record_id = params.setdefault("ClientToken", record_id)
+        if "TagSpecifications" in members and (tags := self.tags_of(model.name, params, record_id)):
+            params["TagSpecifications"] = tags
+        alone = model.service_model.service_name in TAGS_ALONE and "Tags" in members
+        if alone and (tags := self.tags_of(model.name, params, record_id)):
+            params["Tags"] = tags[0]["Tags"]
+
+    def _keep_request(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
+        context[KEY] = self._record(
+            Event.INTENT,
+            id=context.get(ID) or new_id(),
+            service=model.service_model.service_name,
+            region=context["client_region"],
+            operation=model.name,
+            request=without_secrets(params, model.input_shape),
+        )
+
+    def _write_intent(self, context: Context, **_: Any) -> None:
+        intent: Record = context[KEY]
+        if not changes_something(str(intent.operation)):
+            return
+        try:
+            context[KEY] = intent = self._stamped(intent)
+            written = replace(intent, time=now())
+            Record.from_json(written.as_json())  # what could not be read again would be forgotten
+            self.registry.append(written)
+        except (LabError, BadRecord) as problem:
+            raise LabError(f"{problem} ({intent.operation} was not sent)") from problem
+
+    def _write_answer(self, http_response: Any, parsed: Any, model: OperationModel, context: Context, **_: Any) -> None:
+        metadata = parsed.get("ResponseMetadata", {}) if isinstance(parsed, dict) else {}
+        if http_response.status_code < 300:  # noqa: PLR2004
+            outcome = {"event": Event.ANSWER, "response": without_secrets(parsed, model.output_shape)}
+        else:
+            found = parsed.get("Error", {})
+            code, message = found.get("Code", "Unknown"), found.get("Message", "")
+            error = {"code": code, "message": text_without_secrets(message), "http_status": http_response.status_code}
+            # What was sent again because it was refused as unknown was refused for sure each time.
+            retries = metadata.get("RetryAttempts", 0) - context.get(WAITED, 0)
+            outcome = {"event": Event.ERROR, "error": error | {"retries": retries}}
+        self._write_outcome(context[KEY], request_id=metadata.get("RequestId"), **outcome)
+
+    def _write_failure(self, exception: Exception, context: Context, **_: Any) -> None:
+        # Only the first line: behind it botocore quotes the answer that it could not read, secrets and all.
+        message = text_without_secrets(str(exception).partition("\n")[0])
+        error = {"code": type(exception).__name__, "message": message, "http_status": None}
+        self._write_outcome(context[KEY], event=Event.ERROR, error=error)
+
+    def _write_outcome(self, intent: Record, **outcome: Any) -> None:
+        record = replace(self._stamped_if_known(intent), id=new_id(), time=now(), of=intent.id, **outcome)
+        if changes_something(str(intent.operation)):
+            self.registry.append(record)
+        else:
+            self._write_unless_repeated(replace(record, id=intent.id, of=None))
+
+    def _write_unless_repeated(self, record: Record) -> None:
+        """Append a reading call's record, unless the same question just had the same answer: then count it."""
+        question = json.dumps([record.service, record.region, record.operation, record.request], sort_keys=True)
+        answer = _without_metadata(record)
+        with self._lock:
+            poll = self._polls.get(question)
+            if poll and poll.answer == answer:
+                poll.times += 1
+                return
+            if poll:
+                self._count(poll)
+            self.registry.append(record)
+            self._polls[question] = _Poll(answer, record)
+
+    def _count(self, poll: _Poll) -> None:
+        if poll.times:
+            again = replace(poll.record, id=new_id(), time=now(), of=poll.record.id, event=Event.REPEAT)
+            self.registry.append(
+                replace(again, times=poll.times, request=None, response=None, error=None, request_id=None)
+            )
+
+
+def _without_metadata(record: Record) -> str:
+    """Return an answer without what differs each time: the request id and the date in its headers."""
+    response = {key: value for key, value in (record.response or {}).items() if key != "ResponseMetadata"}
+    return json.dumps([record.event, response, record.error], sort_keys=True)

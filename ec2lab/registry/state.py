@@ -1,0 +1,152 @@
+"""From the registry's records to what lives: computed each time, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ec2lab.registry.call import Call
+from ec2lab.registry.evidence import closed_by, token_of
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Kind, Resource
+
+GONE = "gone"
+"""The note by which the lab says that AWS was asked, and these ids are no more."""
+FOUND = "found"
+"""The note by which the lab says that AWS was asked, and these resources are what intents without an answer made."""
+SETTLED = "settled"
+"""The note by which the lab says that what these intents may have made has been looked for."""
+
+
+@dataclass
+class Holdings:
+    """What the registry says of one experiment, or of all."""
+
+    living: list[Resource] = field(default_factory=list)
+    unsettled: list[Record] = field(default_factory=list)
+    """Intents to create whose outcome nobody knows: the process died, or the answer was lost."""
+    regions: set[str] = field(default_factory=set)
+    """Where anything was ever asked to be created."""
+    calls: dict[str, Call] = field(default_factory=dict)
+    """By the lab:record tag of what it makes, each call that ever asked for something to be created."""
+    kinds: set[str] = field(default_factory=set)
+    """The names of the kinds that were ever asked for: of others nothing can live."""
+    of_experiments: set[str] = field(default_factory=set)
+    """Those of them that were ever asked for, or found, for an experiment: the lab's own are no experiment's."""
+    unknown: list[Resource] = field(default_factory=list)
+    """What was found of a resource type that no plugin here knows: it is shown, and left alone."""
+
+    @property
+    def tokens(self) -> Collection[str]:
+        """The lab:record tags of all that was ever asked to be created."""
+        return self.calls.keys()
+
+    @property
+    def names(self) -> set[str]:
+        """The experiments that live, or of which that is not known."""
+        there = [*self.living, *self.unknown]
+        found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unsettled}
+        return {name for name in found if name}
+
+    def without(self, regions: Collection[str]) -> Holdings:
+        """Return the same as if nothing were known of some regions."""
+        return replace(
+            self,
+            living=[resource for resource in self.living if resource.region not in regions],
+            unsettled=[intent for intent in self.unsettled if intent.region not in regions],
+            regions=self.regions.difference(regions),
+        )
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was ever asked to be created."""
+        return bool(self.calls)
+
+
+Born = dict[tuple[str, str], Resource]
+"""By kind and id, what was made and has not ended yet."""
+
+
+def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
+    """Fold records into what lives, for one experiment or for all."""
+    born: Born = {}
+    open_intents: dict[str, Record] = {}
+    creating = {operation for kind in kinds.values() for operation in kind.created_by}
+    found, types = Holdings(), set(kinds)
+    for record in records:
+        meant = experiment in (None, record.experiment)
+        if record.operation in creating and meant:
+            _note_request(record, open_intents, found, kinds)
+        _close_intents(record, open_intents)
+        _note_response(record, born, found, kinds)
+        if record.note:
+            _note_looks(record, record.note, born, found if meant else Holdings(), types)
+    owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
+    found.living = [resource for resource in owned if resource.kind in kinds]
+    found.unknown = [resource for resource in owned if resource.kind not in kinds]
+    found.unsettled = [intent for intent in open_intents.values() if intent.experiment]
+    return found
+
+
+def _note_response(record: Record, born: Born, found: Holdings, kinds: Mapping[str, Kind]) -> None:
+    """Note what a response says was made, and what has ended."""
+    for kind in kinds.values():
+        for resource in kind.born_in(record):
+            born[kind.name, resource.id] = resource
+            if call := found.calls.get(token_of(record)):
+                call.made.add((kind.name, resource.id))
+        for identity in kind.ended_by(record):
+            born.pop((kind.name, identity), None)
+
+
+def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Holdings, types: set[str]) -> None:
+    """Note what the lab found when it asked AWS, and what it did not find any more; `types` are all that are named."""
+    for told in note.get(FOUND, ()):
+        resource = born[told["kind"], told["id"]] = Resource(
+            **{"experiment": record.experiment, "recorded": record.time, **told}
+        )
+        types.add(resource.kind)
+        if resource.record:
+            call = found.calls.setdefault(resource.record, Call(resource.record))
+            call.made.add((resource.kind, resource.id))
+            found.regions.add(resource.region)
+            found.kinds.add(resource.kind)
+            found.of_experiments |= {resource.kind} if resource.experiment else set()
+    for identity in note.get(GONE, ()):
+        for name in types:
+            born.pop((name, identity), None)
+
+
+def as_note(resource: Resource) -> dict[str, str | None]:
+    """Return a resource as a note holds it: what it takes to look it up and to delete it."""
+    names = ("kind", "id", "region", "since", "record", "experiment")
+    return {name: getattr(resource, name) for name in names}
+
+
+def _note_request(record: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
+    """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file.
+
+    A dry run asks for nothing, unless the endpoint ignored that and carried it out.
+    """
+    if record.event not in (Event.INTENT, Event.ANSWER):
+        return
+    if record.event is Event.INTENT and (record.request or {}).get("DryRun"):
+        return
+    if record.event is Event.INTENT:
+        open_intents[record.id] = record
+    call = found.calls.setdefault(token_of(record), Call(token_of(record)))
+    call.operation, call.request = str(record.operation), record.request or {}
+    call.times.append(record.time)
+    call.answered = call.answered or record.event is Event.ANSWER
+    found.regions.add(record.region or "")
+    operation, request = str(record.operation), record.request or {}
+    asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))]
+    found.kinds |= {kind.name for kind in asked}
+    found.of_experiments |= {kind.name for kind in asked if kind.is_for_experiment(request)}
+
+
+def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
+    settled = set((record.note or {}).get(SETTLED, ()))
+    for identity in settled | closed_by(record, open_intents):
+        open_intents.pop(identity, None)

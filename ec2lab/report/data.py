@@ -1,0 +1,188 @@
+"""What a report tells of: the registry's word on what was, AWS's on what is; where AWS does not answer, the registry's
+on that too, and why.
+"""  # noqa: D205
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from botocore.exceptions import ClientError
+
+from ec2lab import clock
+from ec2lab.audit.audit import Finding
+from ec2lab.audit.examination import examined
+from ec2lab.audit.inventory import Survey
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.errors import in_words
+from ec2lab.aws.region_queries import not_seen
+from ec2lab.aws.tags import DATASET, tag_map
+from ec2lab.costs.aws_prices import NotTold
+from ec2lab.costs.charges import Span, spans
+from ec2lab.costs.current_costs import costs_of, shared_out
+from ec2lab.costs.dataset_costs import Costed, costed
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.price_lookup import PriceSources
+from ec2lab.costs.summary import Spent
+from ec2lab.datasets.dataset import DataSnapshot, in_regions, told_by
+from ec2lab.errors import LabError
+from ec2lab.instances.status import perhaps, standing
+from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import holdings
+from ec2lab.report.instance_history import MACHINE, Past, past
+from ec2lab.resources.base import Kind, Resource
+from ec2lab.session import Session
+from ec2lab.volumes.sources import regions_of_interest
+
+Answer = TypeVar("Answer")
+Priced = tuple[list[Resource], Mapping[str, Spent]]
+"""What lives, and what it costs, by id."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that a report is made of."""
+
+    lab: str
+    registry: str
+    """Its name."""
+    banner: str
+    """Where calls go, if that is not AWS."""
+    now: datetime
+    records: int
+    past: Past
+    spans: list[Span]
+    living: list[Resource]
+    costs: Mapping[str, Spent]
+    """Of what lives, by id."""
+    data_sets: list[Costed]
+    survey: Survey
+    findings: list[Finding]
+    unanswered: dict[str, str] = field(default_factory=dict)
+    """What AWS was to be asked for, and why it did not answer."""
+
+
+@dataclass(slots=True)
+class Asking:
+    """Questions to AWS that a report can do without."""
+
+    why_not: str
+    """Why AWS can't be asked at all; empty where it can."""
+    unanswered: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, what: str, question: Callable[[], Answer], otherwise: Callable[[], Answer]) -> Answer:
+        """Return AWS's answer; where there is none, note why and return what is known without it."""
+        if self.why_not:
+            self.unanswered[what] = self.why_not
+            return otherwise()
+        try:
+            with in_words():
+                return question()
+        except LabError as problem:
+            self.unanswered[what] = str(problem)
+            return otherwise()
+
+    def lacks(self, what: str, unseen: Mapping[str, str]) -> None:
+        """Note which regions did not answer."""
+        self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
+
+
+def facts(session: Session) -> Facts:
+    """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
+    asking = Asking(reason_not_to_ask(session))
+    now = clock.now()
+    # All regions of an account take several seconds; those where the lab never was are for `make audit`.
+    regions = regions_of_interest(session)
+    living = asking.ask("what lives", lambda: _living(session, asking), lambda: None)
+    data_sets = asking.ask("data sets", lambda: _data_sets(session, regions, asking), lambda: None)
+    seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
+    asking.lacks("audit", seen.unseen)
+    records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
+    paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
+    alive, costs = living or _living_on_record(session, records, paid, now)
+    return Facts(
+        lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
+        now=now, records=len(records), past=past(records, session.kinds[MACHINE], paid), spans=paid, living=alive,
+        costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
+        survey=seen, findings=found, unanswered=asking.unanswered,
+    )  # fmt: skip
+
+
+def _living(session: Session, asking: Asking) -> Priced:
+    shown = standing(session)
+    asking.lacks("what lives", shown.unseen)
+    living = [*shown.resources, *_elsewhere(session)]
+    return living, costs_of(session, living).spent if living else {}
+
+
+def _elsewhere(session: Session) -> list[Resource]:
+    """Return what lives in other accounts of the same kind, which are not asked."""
+    local = session.lab.cloud == "local"
+    return [
+        replace(resource, state=f"in {one.account or 'an account that is not on record'}, which was not asked")
+        for one in session.elsewhere()
+        if one.account is None or one.account.is_local == local
+        for resource in one.known.living
+        if resource.experiment
+    ]
+
+
+def reason_not_to_ask(session: Session) -> str:
+    """Return why AWS can't be asked (no credentials, offline); nothing where a region answers, if only with a refusal.
+
+    One question to each region, without retries: without it, each of a hundred would wait for its own connection.
+    """
+    regions = session.lab.regions
+    responses = session.query({(r, "regions"): session.cloud.ec2_asking_once(r).describe_regions for r in regions})
+    refused = any(isinstance(problem, ClientError) for problem in responses.failures.values())
+    return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
+
+
+def _prices(session: Session, why_not: str) -> PriceBook:
+    """Return the lab's prices; where AWS can't be asked, those that were kept or came with the lab."""
+    source = session.prices.source
+    if why_not and isinstance(source, PriceSources):
+        return PriceBook(replace(source, cloud=_out_of_reach))
+    return session.prices
+
+
+def _out_of_reach() -> Cloud:
+    raise NotTold
+
+
+def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[Span], now: datetime) -> Priced:
+    known = holdings(records, session.kinds)
+    found = [resource for resource in known.living if resource.experiment]
+    found += [perhaps(session, intent) for intent in known.unsettled]
+    found.sort(key=lambda resource: (resource.experiment or "", resource.kind, resource.id))
+    charged = [charge for span in paid if (charge := span.charge(span.began, now, now))]
+    return found, shared_out(charged, found)
+
+
+def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[Costed]:
+    """Return those of the regions that respond, and those on record of the others."""
+    responses = in_regions(session, regions)
+    asking.lacks("data sets", responses.unseen)
+    there = costed(session, told_by(responses)).snapshots
+    if not responses.unseen:
+        return there
+    on_record = data_sets_on_record(session.paid_for(session.registry.history()), session.kinds)
+    return there + [one for one in on_record if one.snapshot.region in responses.unseen]
+
+
+def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Costed]:
+    """Return the snapshots of data sets as AWS last described them, without those that were deleted since.
+
+    Their prices are not looked up.
+    """
+    found: dict[str, DataSnapshot] = {}
+    for record in records:
+        if record.event is Event.ANSWER and record.operation == "DescribeSnapshots":
+            described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in tag_map(s.get("Tags"))]
+            found |= {snapshot["SnapshotId"]: DataSnapshot.of(snapshot, record.region or "") for snapshot in described}
+        for kind in kinds.values():
+            for identity in kind.ended_by(record):
+                found.pop(identity, None)
+    return [Costed(snapshot, None, "") for snapshot in found.values()]

@@ -1,0 +1,126 @@
+"""The tables of a report: what lives, what was refused, which data sets there are. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ec2lab.costs.dataset_costs import Costed
+from ec2lab.costs.money import Dollars, total
+from ec2lab.costs.summary import Spent
+from ec2lab.datasets.dataset import newest
+from ec2lab.report.instance_history import Refused
+from ec2lab.report.timeline import short
+from ec2lab.resources.base import Resource
+from ec2lab.units import in_bytes
+
+LONGEST_MESSAGE = 240
+SECRETS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=authorization failure message: )\S+")
+"""Ids of access keys, and what AWS seals for whoever may decode it
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One thing that lives, and what it costs with what came with it."""
+
+    resource: Resource
+    spent: Spent
+
+    @property
+    def where(self) -> str:
+        """Its zone, or its region where it has none."""
+        return self.resource.details.get("zone", self.resource.region)
+
+    @property
+    def what(self) -> str:
+        """Its type or size, and its market."""
+        details = self.resource.details
+        return " ".join(filter(None, (details.get("type") or details.get("size"), details.get("market"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The refusals of one kind by one pool."""
+
+    where: str
+    what: str
+    meaning: str
+    code: str
+    message: str
+    """The last one's."""
+    times: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DataSetRow:
+    """One version of a data set, and how it is in each region."""
+
+    name: str
+    version: str
+    is_newest: bool
+    made: str
+    there: list[str]
+    """A word for each region; empty where it is not."""
+    monthly: Dollars
+
+
+def reasons(refused: Iterable[Refused]) -> list[Reason]:
+    """Return refusals, those of one kind by one pool together, the most frequent first."""
+    groups: dict[tuple[str, ...], list[Refused]] = defaultdict(list)
+    for one in refused:
+        groups[one.zone or one.region, one.type, one.market, one.refusal.code].append(one)
+    found = [_reason(group) for group in groups.values()]
+    return sorted(found, key=lambda reason: (-reason.times, reason.where, reason.what, reason.code))
+
+
+def _reason(group: Sequence[Refused]) -> Reason:
+    last = max(group, key=lambda one: one.time)
+    return Reason(
+        where=last.zone or last.region, what=f"{last.type} {last.market}".strip(),
+        meaning=last.refusal.category.value, code=last.refusal.code, message=plain(last.refusal.message),
+        times=len(group), first=min(one.time for one in group), last=last.time,
+    )  # fmt: skip
+
+
+def plain(message: str) -> str:
+    """Return AWS's message in one line, not too long, and without what is nobody's to read."""
+    line = SECRETS.sub("(left out)", " ".join(message.split()))
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
+
+
+def data_set_rows(found: Sequence[Costed], regions: Sequence[str]) -> list[DataSetRow]:
+    """Return a row for each version of each data set, by name, the newest version first."""
+    versions: dict[tuple[str, str], list[Costed]] = defaultdict(list)
+    for one in found:
+        versions[one.snapshot.dataset, one.snapshot.version].append(one)
+    latest = {name: newest(c.snapshot for c in found if c.snapshot.dataset == name) for name, _ in versions}
+    rows = [
+        DataSetRow(
+            name=name, version=version, made=min(one.snapshot.made for one in there),
+            is_newest=(top := latest[name]) is not None and top.version == version,
+            there=[", ".join(word(one) for one in there if one.snapshot.region == region) for region in regions],
+            monthly=total(one.dollars for one in there),
+        )
+        for (name, version), there in versions.items()
+    ]  # fmt: skip
+    rows.sort(key=lambda row: row.made, reverse=True)
+    return sorted(rows, key=lambda row: row.name)
+
+
+def word(one: Costed) -> str:
+    """Return how a snapshot is, in a word: its size where it can be used."""
+    snapshot = one.snapshot
+    if snapshot.failure or snapshot.state == "error":
+        return f"failed {plain(snapshot.failure)}".strip()
+    return in_bytes(snapshot.size) if snapshot.completed else f"{snapshot.state} {snapshot.progress}".strip()
+
+
+def day(moment: str) -> str:
+    """Return an RFC 3339 time for people: its minute, as UTC has it."""
+    return short(datetime.fromisoformat(moment)) if moment else ""

@@ -1,0 +1,274 @@
+"""Every experiment's machines and refusals as rows of one chart: bars above a line, refusals below it. Pure.
+
+Sweeps have hundreds of variations and hours of refusals thousands, so variations share the row of what they vary,
+machines that would be a wall of bars are shown as how many there were at once, and refusals are counted by bins.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ec2lab.costs.summary import THE_LAB
+from ec2lab.report.instance_history import Life, Past, Refused
+from ec2lab.report.time_axis import TimeAxis, new_axis
+
+MOST_ROWS = 24
+"""Experiments with a row of their own, those that live or ran the longest; the rest share one."""
+MOST_LANES = 10
+"""Machines at once that are drawn one by one."""
+LANE, BAR, THIN = 12, 9, 3
+"""Pixels: a lane, the bar in it, and the bar of a machine that is stopped."""
+NARROWEST = 0.6
+"""Percent of the width that a machine of seconds has, to be seen."""
+CROWD = 66
+"""Pixels that a row of many machines is high."""
+SLIVER = 0.05
+"""Percent, below which nothing is drawn between two runs."""
+BINS = 80
+STRIP = 14
+"""Pixels below the line for refusals."""
+FAINTEST = 4
+"""Pixels of a single refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """One rectangle: x and width in percent of the chart, y and height in pixels."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    look: str
+    """on-demand, spot, stopped, crowd or refused."""
+    told: str = ""
+    """What it says to whoever points at it."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One experiment with its variations, or several that share the last row."""
+
+    name: str
+    lives: list[Life] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    machines: list[Rect] = field(default_factory=list)
+    refusals: list[Rect] = field(default_factory=list)
+    baseline: float = 0.0
+    """Pixels from the top down to the line."""
+    peak: int = 0
+    """The most machines at once."""
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return self.baseline + (STRIP if self.refused else 0) + 2
+
+    @property
+    def experiments(self) -> list[str]:
+        """The names of all that are in the row."""
+        return sorted({*(life.experiment for life in self.lives), *(one.experiment for one in self.refused)})
+
+    @property
+    def living(self) -> int:
+        """How many of its machines live."""
+        return sum(life.ended is None for life in self.lives)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether machines are shown by their number only."""
+        return self.peak > MOST_LANES
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLine:
+    """The whole chart."""
+
+    axis: TimeAxis
+    rows: list[Row]
+
+
+def time_line(past: Past, now: datetime) -> TimeLine:
+    """Return the chart of all that is on record up to now."""
+    moments = [*(life.began for life in past.lives), *(refused.time for refused in past.refused)]
+    axis = new_axis(min(moments, default=now), now)
+    rows = _rows(past, now)
+    most = max((max(_by_bin(row.refused, axis).values()) for row in rows if row.refused), default=1)
+    for row in rows:
+        _draw(row, axis)
+        row.refusals = _refusals(row, axis, most)
+    return TimeLine(axis, rows)
+
+
+def hours(life: Life, now: datetime) -> float:
+    """Return how long a machine has run, without the time that it was stopped."""
+    return sum(((until or life.ended or now) - since for since, until in life.runs), timedelta()) / timedelta(hours=1)
+
+
+def _rows(past: Past, now: datetime) -> list[Row]:
+    """Return a row for each base, those that live first, then the last at work first; beyond the most, one for all
+    whose machines ran the least.
+    """  # noqa: D205
+    rows: dict[str, Row] = {}
+    for life in past.lives:
+        name = past.base(life.experiment) or THE_LAB
+        rows.setdefault(name, Row(name)).lives.append(life)
+    for refused in past.refused:
+        name = past.base(refused.experiment) or THE_LAB
+        rows.setdefault(name, Row(name)).refused.append(refused)
+    weighty = sorted(rows.values(), key=lambda row: (row.living == 0, -_hours(row, now), row.name))
+    own, rest = (weighty, []) if len(weighty) <= MOST_ROWS else (weighty[: MOST_ROWS - 1], weighty[MOST_ROWS - 1 :])
+    own.sort(key=lambda row: (row.living > 0, _last(row, now)), reverse=True)
+    shared = Row(f"{len(rest)} others")
+    for row in rest:
+        shared.lives += row.lives
+        shared.refused += row.refused
+    return [*own, *([shared] if rest else [])]
+
+
+def _hours(row: Row, now: datetime) -> float:
+    return sum(hours(life, now) for life in row.lives)
+
+
+def _last(row: Row, now: datetime) -> datetime:
+    return max([*((life.ended or now) for life in row.lives), *(refused.time for refused in row.refused)])
+
+
+def _draw(row: Row, axis: TimeAxis) -> None:
+    """Lay a row's machines out, in lanes or as a crowd."""
+    spans = [_span(life, axis) for life in row.lives]
+    chosen = lanes(spans)
+    row.peak = max(chosen, default=-1) + 1
+    if row.crowded:
+        row.baseline = CROWD
+        row.machines = _crowd(spans, axis, row.peak)
+        return
+    row.baseline = max(1, row.peak) * LANE
+    for life, span, lane in zip(row.lives, spans, chosen, strict=True):
+        row.machines += _bars(life, span, row.baseline - (lane + 1) * LANE + (LANE - BAR), axis)
+
+
+def _span(life: Life, axis: TimeAxis) -> tuple[float, float]:
+    """Return from where to where a machine is drawn, in percent; what lived seconds is as wide as can be seen."""
+    begin, end = axis.at(life.began), axis.at(life.ended or axis.end)
+    begin = min(begin, 100 - NARROWEST)
+    return begin, max(end, begin + NARROWEST)
+
+
+def _bars(life: Life, span: tuple[float, float], y: float, axis: TimeAxis) -> Iterable[Rect]:
+    """Return the bar of a machine, thin where it was stopped."""
+    begin, end = span
+    look = "spot" if life.machine.details.get("market") == "spot" else "on-demand"
+    told = told_of(life)
+    at = begin
+    for since, until in life.runs:
+        low = _within(min(axis.at(since), 100 - NARROWEST), at, end)
+        low = low if low - at > SLIVER else at
+        high = _within(max(axis.at(until or life.ended or axis.end), low + NARROWEST), low, end)
+        if low > at:
+            yield Rect(at, low - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
+        if high > low:
+            yield Rect(low, high - low, y, BAR, look, told)
+        at = high
+    if end - at > SLIVER:
+        yield Rect(at, end - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
+
+
+def _within(x: float, low: float, high: float) -> float:
+    return min(max(x, low), high)
+
+
+def told_of(life: Life) -> str:
+    """Return what a machine's bar says of it."""
+    details = life.machine.details
+    where = details.get("zone") or life.machine.region
+    what = " ".join(word for word in (details.get("type", ""), details.get("market", "")) if word)
+    end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
+    return f"{life.experiment}: {life.machine.id}, {what or 'machine'} in {where}, {short(life.began)} {end}"
+
+
+def short(moment: datetime) -> str:
+    """Return a moment for people, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _crowd(spans: Sequence[tuple[float, float]], axis: TimeAxis, peak: int) -> list[Rect]:
+    """Return steps as high as there were machines at once."""
+    edges = [100 * n / BINS for n in range(BINS + 1)]
+    counts = at_once(spans, edges)
+    found = []
+    begin = 0
+    for n in range(1, BINS + 1):
+        if n < BINS and counts[n] == counts[begin]:
+            continue
+        if counts[begin]:
+            height = max(2.0, counts[begin] / peak * (CROWD - 4))
+            told = f"{counts[begin]} at once, {short(_moment(axis, edges[begin]))} to {short(_moment(axis, edges[n]))}"
+            found.append(Rect(edges[begin], edges[n] - edges[begin], CROWD - height, height, "crowd", told))
+        begin = n
+    return found
+
+
+def _moment(axis: TimeAxis, x: float) -> datetime:
+    return axis.begin + axis.length * (x / 100)
+
+
+def _by_bin(refused: Iterable[Refused], axis: TimeAxis) -> Counter[int]:
+    return Counter(min(BINS - 1, int(axis.at(one.time) * BINS / 100)) for one in refused)
+
+
+def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
+    """Return a mark below the line for each bin with refusals, longer for more of them."""
+    kinds: dict[int, Counter[str]] = defaultdict(Counter)
+    for one in row.refused:
+        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.refusal.category.value] += 1
+    found = []
+    for number, count in sorted(_by_bin(row.refused, axis).items()):
+        x, width = 100 * number / BINS, 100 / BINS
+        length = FAINTEST + (STRIP - FAINTEST) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
+        why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())
+        told = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}, refused: {why}"
+        found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", told))
+    return found
+
+
+Interval = tuple[float, float]
+"""From and to."""
+
+
+def lanes(intervals: Sequence[Interval]) -> list[int]:
+    """Return the lane of each interval, the lowest that is free when it begins; as few lanes as can be."""
+    chosen = [0] * len(intervals)
+    busy: list[tuple[float, int]] = []
+    free: list[int] = []
+    for number in sorted(range(len(intervals)), key=lambda n: intervals[n]):
+        begin, end = intervals[number]
+        while busy and busy[0][0] <= begin:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy)
+        chosen[number] = lane
+        heapq.heappush(busy, (end, lane))
+    return chosen
+
+
+def at_once(intervals: Sequence[Interval], edges: Sequence[float]) -> list[int]:
+    """Return, for each stretch between two edges, how many intervals are there together at the most."""
+    changes = sorted([(begin, 1) for begin, _ in intervals] + [(end, -1) for _, end in intervals])
+    peaks, now, at = [], 0, 0
+    for begin, end in itertools.pairwise(edges):
+        while at < len(changes) and changes[at][0] <= begin:
+            now += changes[at][1]
+            at += 1
+        peak = now
+        while at < len(changes) and changes[at][0] < end:
+            now += changes[at][1]
+            peak = max(peak, now)
+            at += 1
+        peaks.append(peak)
+    return peaks

@@ -1,0 +1,144 @@
+"""A report as its reader sees it: facts put into a sum, tables and charts. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ec2lab.audit.audit import ALARMING, monthly
+from ec2lab.costs.charges import Charge, Span
+from ec2lab.costs.current_costs import total_of
+from ec2lab.costs.money import known_total
+from ec2lab.report.cost_periods import Spending, spending
+from ec2lab.report.data import Facts
+from ec2lab.report.instance_history import MACHINE, Life, Past
+from ec2lab.report.tables import DataSetRow, Reason, Standing, data_set_rows, reasons
+from ec2lab.report.time_axis import new_axis
+from ec2lab.report.timeline import Row, TimeLine, hours, time_line
+
+MOST_LISTED = 400
+"""Machines in the table of one row; `make history` shows the rest."""
+LATELY = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of the sum on top."""
+
+    label: str
+    value: str
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the template shows."""
+
+    facts: Facts
+    figures: list[Figure]
+    standing: list[Standing]
+    time_line: TimeLine
+    costs: Spending | None
+    """None where nothing on record costs."""
+    regions: list[str]
+    """Those that have data sets."""
+    data_sets: list[DataSetRow]
+
+    def reasons(self, row: Row) -> list[Reason]:
+        """Return a row's refusals, summed up."""
+        return reasons(row.refused)
+
+    def listed(self, row: Row) -> list[Life]:
+        """Return the machines that a row's table lists, the last first."""
+        return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
+
+    def hours(self, lives: Iterable[Life]) -> float:
+        """Return how long machines have run."""
+        return sum(hours(life, self.facts.now) for life in lives)
+
+    def dollars(self, row: Row) -> tuple[float, int]:
+        """Return what a row's experiments cost, and of how many things the price is not known."""
+        names = {self.facts.past.base(name) for name in row.experiments}
+        found = [series for series in self.costs.by_experiment if series.name in names] if self.costs else []
+        return sum(series.total for series in found), sum(len(series.unpriced) for series in found)
+
+
+def page(facts: Facts) -> Page:
+    """Return the page of what is known."""
+    ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
+    standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.living]
+    regions = sorted({one.snapshot.region for one in facts.data_sets})
+    return Page(
+        facts=facts,
+        figures=figures(facts, standing, ever),
+        standing=standing,
+        time_line=time_line(facts.past, facts.now),
+        costs=_costs(facts) if facts.spans else None,
+        regions=regions,
+        data_sets=data_set_rows(facts.data_sets, regions),
+    )
+
+
+def _charges(spans: Iterable[Span], since: datetime, now: datetime) -> list[Charge]:
+    return [charge for span in spans if (charge := span.charge(since, now, now))]
+
+
+def _costs(facts: Facts) -> Spending:
+    axis = new_axis(min(span.began for span in facts.spans), facts.now)
+    return spending(facts.spans, axis, facts.past.base)
+
+
+def figures(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Figure]:
+    """Return the sum on top, without what AWS was to be asked for and did not answer."""
+    shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
+    if not any(what.startswith("data sets") for what in facts.unanswered):
+        shown.append(_data_sets(facts))
+    if not any(what.startswith("audit") for what in facts.unanswered):
+        shown.append(_audit(facts))
+    return shown
+
+
+def _lives(standing: Sequence[Standing]) -> Figure:
+    machines = sum(one.resource.kind == MACHINE for one in standing)
+    others = len(standing) - machines
+    return Figure("Machines alive", f"{machines}", f"and {counted(others, 'other thing')}" if others else "")
+
+
+def _dollars(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Figure]:
+    alive = total_of(one.spent for one in standing)
+    yield Figure("Dollars an hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
+    lately = _charges(facts.spans, facts.now - LATELY, facts.now)
+    spent, unknown = known_total(charge.dollars for charge in lately)
+    in_all, _ = known_total(charge.dollars for charge in ever)
+    yield Figure("Dollars in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} ever", unknown))
+
+
+def _more(said: str, unpriced: int) -> str:
+    return ", ".join(filter(None, (said, f"{unpriced} unpriced" if unpriced else "")))
+
+
+def _refusals(past: Past) -> Figure:
+    meanings = Counter(one.refusal.category.value for one in past.refused)
+    most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'machine')}"
+    return Figure("Refusals ever", f"{len(past.refused):,}", most)
+
+
+def _data_sets(facts: Facts) -> Figure:
+    names = {one.snapshot.dataset for one in facts.data_sets}
+    dollars, unknown = known_total(one.dollars for one in facts.data_sets)
+    more = _more(f"up to {dollars:,.2f} a month", unknown)
+    return Figure("Data sets", f"{len(names)}", more if names else "")
+
+
+def _audit(facts: Facts) -> Figure:
+    wrong = sum(finding.verdict in ALARMING for finding in facts.findings)
+    dollars, unknown = monthly(facts.findings)
+    more = _more(f"{dollars:,.2f} a month in all", unknown)
+    return Figure("Found wrong by audit", f"{wrong}", more if facts.findings else "")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: 1 machine, 2 machines, no machine."""
+    return f"{number or 'no'} {what}{'s' if number > 1 else ''}"

@@ -1,0 +1,59 @@
+"""A public address of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.costs.money import Dollars
+from ec2lab.resources.base import Kind, Resource
+
+if TYPE_CHECKING:
+    from ec2lab.costs.price_book import PriceBook
+
+
+class Address(Kind):
+    """An Elastic IP address, which costs until it is released (machines' passing addresses come and go with them)."""
+
+    name = "address"
+    tag_type = "elastic-ip"
+    created_by = ("AllocateAddress",)
+    deleted_by = "ReleaseAddress"
+    deleted_with = "AllocationId"
+    id_filter = "allocation-id"
+    deleted_after = ("instance",)
+    gone_codes = ("InvalidAllocationID.NotFound",)
+    not_yet_codes = ("InvalidIPAddress.InUse",)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the address of an AllocateAddress answer."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the allocation id."""
+        return str(found["AllocationId"])
+
+    def state_in(self, found: Mapping[str, Any]) -> str:
+        """Say whether it is in use."""
+        return "in-use" if found.get("AssociationId") else "available"
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return the address itself."""
+        return {"address": str(found.get("PublicIp", ""))}
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what it costs."""
+        return prices.address(region, used=bool(found.get("AssociationId")))
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it belongs to no machine."""
+        return "" if found.get("AssociationId") else "not in use"
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the addresses that match."""
+        return list(cloud.ec2(region).describe_addresses(Filters=filters)["Addresses"])
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Release it."""
+        cloud.ec2(resource.region).release_address(AllocationId=resource.id)

@@ -1,0 +1,234 @@
+"""What a kind of resource tells of itself, and nothing else in the lab knows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ec2lab.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from ec2lab.registry.record import Event, Record
+
+if TYPE_CHECKING:
+    from ec2lab.aws.cloud import Cloud
+    from ec2lab.costs.meter import Meter
+    from ec2lab.costs.money import Dollars
+    from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.call import Call
+
+
+FILTERED = 200
+"""How many values a filter takes (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html)."""
+UNKNOWN_ID = "?"
+"""The id of what was perhaps made: nobody has heard of one."""
+GLOBAL = "global"
+"""The region of what belongs to none: IAM's roles are the same everywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One thing in AWS that somebody made."""
+
+    kind: str
+    id: str
+    region: str
+    experiment: str | None
+    since: str = ""
+    """RFC 3339 time of its making."""
+    recorded: str = ""
+    """When the registry heard of it, by this machine's own clock, which AWS's may differ from by minutes."""
+    state: str = ""
+    """AWS's own word, where known."""
+    record: str | None = None
+    """Its lab:record tag: which call made it."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What a person wants to see of it: type, zone, address, …"""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} ({self.region})"
+
+
+class Kind(ABC):
+    """A kind of AWS resource: how it appears in a record, how to look it up, how to delete it.
+
+    Teardown, status and tagging walk the kinds that are registered; none of them knows one by name.
+    """
+
+    name: ClassVar[str]
+    tag_type: ClassVar[str]
+    """Its ResourceType in TagSpecifications."""
+    is_global: ClassVar[bool] = False
+    """Whether it belongs to no region: it is looked for once, whichever regions are looked at."""
+    created_by: ClassVar[Sequence[str]]
+    """The operations that create one."""
+    deleted_by: ClassVar[str]
+    """The operation that deletes one."""
+    deleted_with: ClassVar[str]
+    """The member of that operation's request that names what is deleted."""
+    id_filter: ClassVar[str] = ""
+    """The filter by which `find` takes ids; without one, all is listed."""
+    deleted_after: ClassVar[Sequence[str]] = ()
+    """The names of the kinds that must be gone first."""
+    gone_codes: ClassVar[Sequence[str]]
+    """The error codes by which AWS says that there is no such thing."""
+    not_yet_codes: ClassVar[Sequence[str]] = ()
+    """Those by which it says that something else must be gone first."""
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Return the resource types that a creating call tags for this kind."""
+        del request
+        return (self.tag_type,) if operation in self.created_by else ()
+
+    def is_for_experiment(self, request: Mapping[str, Any]) -> bool:
+        """Say whether a creating call's request gives what it makes of this kind to an experiment."""
+        return EXPERIMENT in requested_tags(request, self.tag_type)
+
+    def born_in(self, record: Record) -> Iterator[Resource]:
+        """Return what a record says was created."""
+        if record.event is Event.ANSWER and record.operation in self.created_by and record.response:
+            tags = requested_tags(record.request or {}, self.tag_type)
+            for found in self.created_in(record.response):
+                resource = self.resource(found, record.region or "", tags, since=record.time)
+                yield replace(resource, recorded=record.time)
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return the ids that a record says are gone, or on their way and no longer ours to delete.
+
+        An error that says `not found` proves nothing: AWS may say so of what it made a second ago.
+        """
+        if record.operation == self.deleted_by and record.event is Event.ANSWER and record.request:
+            named = record.request.get(self.deleted_with) or []
+            yield from [named] if isinstance(named, str) else named
+
+    def resource(self, found: Mapping[str, Any], region: str, tags: Mapping[str, str], since: str = "") -> Resource:
+        """Return the Resource for one item of an AWS answer."""
+        return Resource(
+            kind=self.name,
+            id=self.id_in(found),
+            region=GLOBAL if self.is_global else region,
+            experiment=tags.get(EXPERIMENT),
+            record=tags.get(RECORD),
+            since=self.since_in(found) or since,
+            state=self.state_in(found),
+            details=self.details_in(found),
+        )
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether a thing that carries a call's tags is what it made, of which no response is on record.
+
+        Tags are copied, so AWS itself must say it: by a client token, a name that only one thing can have, or at the
+        least the time of its making.
+        """
+        since = self.since_in(found)
+        return not since or call.may_have_made(since)
+
+    def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say the same of a thing that a call made beside what its response names, as RunInstances makes volumes."""
+        del found, call
+        return False
+
+    def whole(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> list[Mapping[str, Any]]:
+        """Ask AWS for all items that match, to the last page."""
+        return list(self.find(cloud, region, filters))
+
+    def by_id(self, cloud: Cloud, region: str, ids: Collection[str]) -> list[Mapping[str, Any]]:
+        """Describe things by their ids, whatever their tags are; what AWS does not know is left out."""
+        wanted = sorted(ids)
+        if not self.id_filter:
+            return [found for found in self.find(cloud, region, []) if self.id_in(found) in wanted]
+        some = (wanted[start : start + FILTERED] for start in range(0, len(wanted), FILTERED))
+        filters = ([{"Name": self.id_filter, "Values": values}] for values in some)
+        found = (item for filtered in filters for item in self.find(cloud, region, filtered))
+        # An endpoint that does not know the filter returns everything; nothing may come of what was not asked for.
+        return [item for item in found if self.id_in(item) in ids]
+
+    def places(self, regions: Iterable[str]) -> list[str]:
+        """Return where to look for it when these regions are meant."""
+        return [GLOBAL] if self.is_global else [region for region in regions if region != GLOBAL]
+
+    def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:
+        """Ask AWS for what carries a tag in a region and is not gone yet."""
+        found = self.find(cloud, region, [{"Name": f"tag:{key}", "Values": [value]}])
+        return [self.resource(item, region, tag_map(item.get("Tags"))) for item in found if not self.is_gone(item)]
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether what AWS still lists is gone all the same (a terminated instance is listed for an hour)."""
+        del found
+        return False
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether a resource is on its way out, or held until something else is: to be waited for, not deleted."""
+        del resource
+        return False
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return the RFC 3339 time at which AWS says it was made, or nothing."""
+        del found
+        return ""
+
+    def state_in(self, found: Mapping[str, Any]) -> str:
+        """Return AWS's word for its state, or nothing where the kind has none."""
+        return str(found.get("State", ""))
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a person wants to see of it."""
+        del found
+        return {}
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what one costs a month as it is now, in dollars; None where that is not known."""
+        del found, region, prices
+        return 0.0
+
+    def meter(self) -> Meter:
+        """Return what hears the records and says what things cost; left as it is, they cost what `monthly` says."""
+        from ec2lab.costs.meter import KindMeter
+
+        return KindMeter(self)
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Return why one that nobody in the lab asked for may be forgotten, or nothing where it is in use."""
+        del found
+        return ""
+
+    def unknown_in(self, resource: Resource) -> Mapping[str, str]:
+        """Return what stands for those details of a resource where they could not be told."""
+        del resource
+        return {}
+
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Ask AWS what is in the way of a deletion; return it in a few words each, with its id."""
+        del cloud, resource
+        return ()
+
+    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+        """Return, by id, what a person wants to see of resources in a region and their description does not tell."""
+        del cloud, region, resources
+        return {}
+
+    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+        """Ask AWS what things are of which the records tell too little for a price; the answer is on record then."""
+        del cloud, region, ids
+
+    @abstractmethod
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the items that a creating call's answer holds."""
+
+    @abstractmethod
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return an item's id."""
+
+    @abstractmethod
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Ask AWS for the items that match its filters."""
+
+    @abstractmethod
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Ask AWS to delete one. botocore's ClientError says why not."""
+
+
+def as_text(moment: datetime | str | None) -> str:
+    """Return a time as RFC 3339: botocore gives datetimes, records hold text."""
+    return moment.isoformat() if isinstance(moment, datetime) else moment or ""

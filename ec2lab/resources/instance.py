@@ -1,0 +1,150 @@
+"""A machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import DATA, tag_map
+from ec2lab.costs.money import Dollars, total
+from ec2lab.instances.expiry import details_of_end
+from ec2lab.registry.history import described_in
+from ec2lab.registry.record import Record
+from ec2lab.resources.base import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from ec2lab.costs.meter import Meter
+    from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.call import Call
+
+
+UNKNOWN = "unknown"
+
+
+class Instance(Kind):
+    """An EC2 instance, with the volumes and the network interface that its launch made."""
+
+    name = "instance"
+    tag_type = "instance"
+    created_by = ("RunInstances",)
+    deleted_by = "TerminateInstances"
+    deleted_with = "InstanceIds"
+    id_filter = "instance-id"
+    gone_codes = ("InvalidInstanceID.NotFound",)
+    not_yet_codes = ("IncorrectInstanceState",)
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Tag the network interface too, and a spot request where there is one, for whoever looks at the account."""
+        if operation in self.created_by:
+            yield from ("instance", "network-interface")
+            if request.get("InstanceMarketOptions", {}).get("MarketType") == "spot":
+                yield "spot-instances-request"
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return also the machines that a description shows as terminated."""
+        yield from super().ended_by(record)
+        if record.operation == "DescribeInstances" and record.response:
+            yield from (self.id_in(found) for found in described_in(record.response) if self.is_gone(found))
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the instances of a RunInstances answer."""
+        return list(response["Instances"])
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the instance id."""
+        return str(found["InstanceId"])
+
+    def state_in(self, found: Mapping[str, Any]) -> str:
+        """Return pending, running, …, and why where AWS says why."""
+        reason = found.get("StateReason", {}).get("Code", "")
+        state = str(found["State"]["Name"])
+        return f"{state} ({reason})" if reason and state != "pending" else state
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether AWS names the call's own client token: a copy of it has another, or none."""
+        return found.get("ClientToken") == call.token
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return the launch time."""
+        return as_text(found.get("LaunchTime"))
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether it is terminated."""
+        return bool(found["State"]["Name"] == "terminated")
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether it is shutting down."""
+        return resource.state.startswith("shutting-down")
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return type, zone, market, address and data."""
+        details = {
+            "type": found.get("InstanceType"),
+            "zone": found.get("Placement", {}).get("AvailabilityZone"),
+            "market": found.get("InstanceLifecycle", "on-demand"),
+            "address": found.get("PublicIpAddress") or found.get("PrivateIpAddress"),
+            "data": tag_map(found.get("Tags")).get(DATA),
+            "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
+        }
+        return {key: value for key, value in {**details, **details_of_end(found)}.items() if value}
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what it costs while it runs, with its address; its volumes cost by themselves."""
+        if found["State"]["Name"] not in ("pending", "running"):
+            return 0.0
+        machine = prices.machine(region, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
+        return total([machine, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from ec2lab.costs.meters.instance_meter import InstanceMeter
+
+        return InstanceMeter()
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is stopped, and when that was where AWS says it."""
+        if found["State"]["Name"] != "stopped":
+            return ""
+        when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
+        return f"stopped since {when[0]}" if when else "stopped"
+
+    def unknown_in(self, resource: Resource) -> Mapping[str, str]:
+        """Return that it is not known how far its data is loaded."""
+        return {"loaded": UNKNOWN} if "data" in resource.details else {}
+
+    def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
+        """Return how far the blocks of each machine's volumes are loaded from their snapshots: the least of them."""
+        volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
+        loaded: dict[str, int] = {}
+        for volume, percent in _loaded(cloud, region, sorted(volumes)).items():
+            machine = volumes[volume]
+            loaded[machine] = min(percent, loaded.get(machine, percent))
+        return {machine: {"loaded": f"{percent}%"} for machine, percent in loaded.items()}
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the instances that match."""
+        for page in cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=filters):
+            yield from described_in(page)
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Terminate it."""
+        cloud.ec2(resource.region).terminate_instances(InstanceIds=[resource.id])
+
+
+def _loaded(cloud: Cloud, region: str, volumes: Sequence[str]) -> dict[str, int]:
+    """Return by volume how many percent of its blocks are loaded; nothing of those that were made empty."""
+    if not volumes:
+        return {}
+    try:
+        pages = cloud.ec2(region).get_paginator("describe_volume_status").paginate(VolumeIds=list(volumes))
+        found = [status for page in pages for status in page["VolumeStatuses"]]
+    except ClientError as problem:
+        if problem.response["Error"]["Code"] != "InvalidVolume.NotFound":
+            raise
+        return {}  # one of them has just gone
+    details = {status["VolumeId"]: status.get("InitializationStatusDetails", {}) for status in found}
+    return {volume: told["Progress"] for volume, told in details.items() if "Progress" in told}

@@ -1,0 +1,68 @@
+"""An IAM instance profile: what a machine is given to be a role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ec2lab.account.log_bucket_role import PATH, described
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import matching
+from ec2lab.resources.base import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from ec2lab.registry.call import Call
+
+
+class InstanceProfile(Kind):
+    """A profile below the lab's own path, known by its name as IAM itself knows it."""
+
+    name = "instance-profile"
+    tag_type = "instance-profile"
+    is_global: ClassVar[bool] = True
+    created_by = ("CreateInstanceProfile",)
+    deleted_by = "DeleteInstanceProfile"
+    deleted_with = "InstanceProfileName"
+    deleted_after = ("instance",)
+    gone_codes = ("NoSuchEntity",)
+    not_yet_codes = ("DeleteConflict",)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the profile of a CreateInstanceProfile answer."""
+        return [response["InstanceProfile"]]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the profile's name."""
+        return str(found["InstanceProfileName"])
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateDate"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["InstanceProfileName"] == call.request.get("InstanceProfileName"))
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the profiles that match, one by one: a list of profiles has no tags
+        (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html).
+        """  # noqa: D205
+        del region
+        return matching(_profiles(cloud), filters)
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Take its role out of it, and delete it."""
+        iam, profile = cloud.iam, {"InstanceProfileName": resource.id}
+        for role in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
+            iam.remove_role_from_instance_profile(**profile, RoleName=role["RoleName"])
+        iam.delete_instance_profile(**profile)
+
+
+def _profiles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
+    iam = cloud.iam
+    for page in iam.get_paginator("list_instance_profiles").paginate(PathPrefix=PATH):
+        for listed in page["InstanceProfiles"]:
+            name = listed["InstanceProfileName"]
+            if found := described(partial(iam.get_instance_profile, InstanceProfileName=name)):
+                yield found["InstanceProfile"]

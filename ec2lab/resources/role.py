@@ -1,0 +1,71 @@
+"""An IAM role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ec2lab.account.log_bucket_role import PATH, described
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import matching
+from ec2lab.resources.base import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from ec2lab.registry.call import Call
+
+
+class Role(Kind):
+    """A role below the lab's own path, known by its name as IAM itself knows it."""
+
+    name = "role"
+    tag_type = "role"
+    is_global: ClassVar[bool] = True
+    created_by = ("CreateRole",)
+    deleted_by = "DeleteRole"
+    deleted_with = "RoleName"
+    deleted_after = ("instance-profile",)
+    gone_codes = ("NoSuchEntity",)
+    not_yet_codes = ("DeleteConflict", "ConcurrentModification")
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the role of a CreateRole answer."""
+        return [response["Role"]]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the role's name."""
+        return str(found["RoleName"])
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateDate"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it has the name that was asked for, which no other can have."""
+        return bool(found["RoleName"] == call.request.get("RoleName"))
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the roles that match, one by one: a list of roles has no tags
+        (https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html).
+        """  # noqa: D205
+        del region
+        return matching(_roles(cloud), filters)
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it, with the policies in it; those attached to it are let go of."""
+        iam, role = cloud.iam, {"RoleName": resource.id}
+        for page in iam.get_paginator("list_role_policies").paginate(**role):
+            for policy in page["PolicyNames"]:
+                iam.delete_role_policy(**role, PolicyName=policy)
+        for page in iam.get_paginator("list_attached_role_policies").paginate(**role):
+            for policy in page["AttachedPolicies"]:
+                iam.detach_role_policy(**role, PolicyArn=policy["PolicyArn"])
+        iam.delete_role(**role)
+
+
+def _roles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
+    iam = cloud.iam
+    for page in iam.get_paginator("list_roles").paginate(PathPrefix=PATH):
+        for listed in page["Roles"]:
+            if found := described(partial(iam.get_role, RoleName=listed["RoleName"])):
+                yield found["Role"]

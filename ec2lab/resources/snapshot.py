@@ -1,0 +1,84 @@
+"""A snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ec2lab import clock
+from ec2lab.aws.cloud import Cloud
+from ec2lab.costs.money import Dollars
+from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.images_of_snapshots import images_of
+from ec2lab.units import GIB
+
+if TYPE_CHECKING:
+    from ec2lab.costs.meter import Meter
+    from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.call import Call
+
+OLD = 90
+"""Days after which a snapshot that nobody in the lab made is worth a look."""
+
+
+class Snapshot(Kind):
+    """An EBS snapshot that an experiment made for itself (a data set's is the lab's, and carries no experiment)."""
+
+    name = "snapshot"
+    tag_type = "snapshot"
+    created_by = ("CreateSnapshot", "CopySnapshot", "StartSnapshot")
+    deleted_by = "DeleteSnapshot"
+    deleted_with = "SnapshotId"
+    id_filter = "snapshot-id"
+    deleted_after = ("volume",)
+    gone_codes = ("InvalidSnapshot.NotFound",)
+    not_yet_codes = ("InvalidSnapshot.InUse",)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the snapshot of an answer to any of the three."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the snapshot id."""
+        return str(found["SnapshotId"])
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was begun."""
+        return as_text(found.get("StartTime"))
+
+    def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it was begun at that time, and is of the volume that was asked for, where one was."""
+        of_the_volume = call.request.get("VolumeId") in (None, found.get("VolumeId"))
+        return of_the_volume and super().confirms(found, call)
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return the most that it can cost: what it shares with others is not told."""
+        return prices.stored(region, (found.get("FullSnapshotSizeInBytes") or found["VolumeSize"] * GIB) / GIB)
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from ec2lab.costs.meters.snapshot_meter import SnapshotMeter
+
+        return SnapshotMeter(self)
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is old."""
+        days = (clock.now() - datetime.fromisoformat(self.since_in(found))).days
+        return f"{days} days old" if days >= OLD else ""
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe this account's snapshots that match."""
+        pages = cloud.ec2(region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
+        for page in pages:
+            yield from page["Snapshots"]
+
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the images that have it."""
+        yield from (
+            f"image {image}" for image, snapshot in images_of(cloud.ec2(resource.region)) if snapshot == resource.id
+        )
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it."""
+        cloud.ec2(resource.region).delete_snapshot(SnapshotId=resource.id)

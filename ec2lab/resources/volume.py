@@ -1,0 +1,116 @@
+"""A volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import KEPT, tag_map
+from ec2lab.costs.money import Dollars
+from ec2lab.registry.record import Event, Record
+from ec2lab.resources.base import Kind, Resource, as_text
+
+if TYPE_CHECKING:
+    from ec2lab.costs.meter import Meter
+    from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.call import Call
+
+
+INSTANCE = "instance"
+
+
+class Volume(Kind):
+    """An EBS volume. One that RunInstances made goes with its machine, and is deleted here only if it did not."""
+
+    name = "volume"
+    tag_type = "volume"
+    created_by = ("CreateVolume",)
+    deleted_by = "DeleteVolume"
+    deleted_with = "VolumeId"
+    id_filter = "volume-id"
+    deleted_after = ("instance",)
+    gone_codes = ("InvalidVolume.NotFound",)
+    not_yet_codes = ("VolumeInUse", "IncorrectState")
+
+    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+        """Tag the volumes that come with a machine too."""
+        return ("volume",) if operation == "RunInstances" else super().tagged_at_creation(operation, request)
+
+    def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return the volume of a CreateVolume answer."""
+        return [response]
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the volume id."""
+        return str(found["VolumeId"])
+
+    def is_gone(self, found: Mapping[str, Any]) -> bool:
+        """Say whether it is deleted, or kept: then it is no experiment's any more."""
+        return found.get("State") == "deleted" or KEPT in tag_map(found.get("Tags"))
+
+    def ended_by(self, record: Record) -> Iterator[str]:
+        """Return also the volumes that are marked as kept."""
+        yield from super().ended_by(record)
+        request = record.request or {}
+        if record.operation == "CreateTags" and record.event is Event.ANSWER and KEPT in tag_map(request.get("Tags")):
+            yield from request["Resources"]
+
+    def is_going(self, resource: Resource) -> bool:
+        """Say whether it is being deleted, or waits for its machine to let go of it."""
+        return resource.state in ("deleting", "in-use")
+
+    def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
+        """Say whether it came with an instance: made at the time of the launch, and in no other instance since."""
+        launched = {identity for kind, identity in call.made if kind == INSTANCE}
+        attached = {attachment["InstanceId"] for attachment in found.get("Attachments", ())}
+        asked_for = "volume" in self.tagged_at_creation(call.operation, call.request)
+        elsewhere = attached - launched if launched else set()
+        return asked_for and not elsewhere and call.may_have_made(self.since_in(found))
+
+    def since_in(self, found: Mapping[str, Any]) -> str:
+        """Return when it was made."""
+        return as_text(found.get("CreateTime"))
+
+    def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
+        """Return what its size, iops and throughput cost, attached or not."""
+        return prices.volume(region, found)
+
+    def meter(self) -> Meter:
+        """Return what says what its things cost."""
+        from ec2lab.costs.meters.volume_meter import VolumeMeter
+
+        return VolumeMeter()
+
+    def idle(self, found: Mapping[str, Any]) -> str:
+        """Say that it is attached to nothing."""
+        return "attached to nothing" if found["State"] == "available" else ""
+
+    def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return size, zone and the snapshot it was made from."""
+        details = {
+            "size": f"{found.get('Size', '?')} GiB",
+            "zone": str(found.get("AvailabilityZone", "")),
+            "snapshot": str(found.get("SnapshotId", "")),
+        }
+        return {key: value for key, value in details.items() if value}
+
+    def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
+        """Describe the volumes that match."""
+        for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
+            yield from page["Volumes"]
+
+    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+        """Describe volumes: what an image's root volume has is told by no request."""
+        if known := [identity for identity in ids if identity.startswith("vol-")]:
+            list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
+
+    def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
+        """Return the machines that it is attached to."""
+        for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
+            for attachment in found.get("Attachments", ()):
+                yield f"instance {attachment['InstanceId']} ({attachment['State']} as {attachment['Device']})"
+
+    def delete(self, cloud: Cloud, resource: Resource) -> None:
+        """Delete it; it must not be attached."""
+        cloud.ec2(resource.region).delete_volume(VolumeId=resource.id)

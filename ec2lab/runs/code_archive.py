@@ -1,0 +1,185 @@
+"""An experiment's code as it is sent to a machine: a commit, or the working tree as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ec2lab.config.git import git
+from ec2lab.config.models import Code
+from ec2lab.errors import LabError
+from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
+
+LARGEST = 256 << 20
+"""Bytes; code that is larger holds data, which has a volume of its own."""
+SUBMODULE = b"160000 "
+"""How git's index begins the entry of a submodule (git-ls-files(1), --stage)."""
+NAMED = 3
+"""How many files a remark names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Code, packed, and where it is from."""
+
+    tar: bytes
+    """A tar file, the same bytes for the same code."""
+    commit: str
+    diff_sha256: str | None
+    """Of what the working tree has beyond the commit; None where a commit was packed, or nothing was changed."""
+    remarks: tuple[str, ...] = ()
+    """What somebody should know who expects all files as they are here."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the tar file, in hexadecimal digits."""
+        return hashlib.sha256(self.tar).hexdigest()
+
+    def as_note(self) -> dict[str, Any]:
+        """Return what is recorded of it."""
+        changed = {"diff_sha256": self.diff_sha256} if self.diff_sha256 else {}
+        return {"commit": self.commit, "pack_sha256": self.sha256, "bytes": len(self.tar), **changed}
+
+    def __str__(self) -> str:
+        """Tell it to a person."""
+        changed = " with changes" if self.diff_sha256 else ""
+        return f"commit {self.commit[:12]}{changed}, {(len(self.tar) + 1023) >> 10} KiB"
+
+
+def packed(directory: Path, code: Code) -> Pack:
+    """Pack the code that is at `code.path`, seen from a directory. Raises LabError."""
+    where = directory / code.path
+    if not where.is_dir():
+        raise LabError(f"code.path: {where}: no such directory")
+    commit = _git(where, "rev-parse", "--verify", f"{code.commit or 'HEAD'}^{{commit}}").decode().strip()
+    listed = ["ls-tree", "-r", commit, "."] if code.commit else ["ls-files", "--stage", "."]
+    if any(line.startswith(SUBMODULE) for line in _git(where, *listed).splitlines()):
+        raise LabError(f"code.path: {where}: has a submodule, which git does not pack; copy its files in")
+    return _commit(where, commit) if code.commit else _working_tree(where, commit)
+
+
+def _commit(where: Path, commit: str) -> Pack:
+    tar = _git(where, "archive", "--format=tar", commit, "--", ".")
+    _check_size(len(tar), where)
+    files = list(_files_in(tar))
+    names = set(_names(where, "ls-tree", "-r", "--name-only", commit, "."))
+    left_out = names - {file.path for file in files}
+    return Pack(tar, commit, None, tuple(_remarks(files, left_out)))
+
+
+def _working_tree(where: Path, commit: str) -> Pack:
+    """Pack every file that git knows, or would if it were added, as it is."""
+    new = _names(where, "ls-files", "--others", "--exclude-standard", ".")
+    names = sorted({*_names(where, "ls-files", "--cached", "."), *new})
+    left_out = _export_ignored(where, names)
+    files: dict[bytes, SourceFile] = {}
+    size = 0
+    with SourceTree.opened(where) as tree:
+        for name in names:
+            if name not in left_out and (file := tree.read(name, LARGEST - size)):
+                files[name] = file
+                size += len(file.content)
+                _check_size(size, where)
+    tar = _tar(files.values())
+    _check_size(len(tar), where)
+    difference = _difference(where, [files[name] for name in sorted(new) if name in files])
+    return Pack(tar, commit, difference, tuple(_remarks(files.values(), left_out)))
+
+
+def _tar(files: Iterable[SourceFile]) -> bytes:
+    """Return a tar file with what git keeps of files: name, content, and whether they can be run.
+
+    In GNU's format a name is its bytes, in whatever encoding.
+    """
+    packing = io.BytesIO()
+    with tarfile.open(fileobj=packing, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path.decode(errors="surrogateescape"))
+            entry.uname = entry.gname = "root"
+            entry.mode = 0o755 if file.is_executable or file.is_link else 0o644
+            if file.is_link:
+                entry.type, entry.linkname = tarfile.SYMTYPE, file.content.decode(errors="surrogateescape")
+                archive.addfile(entry)
+            else:
+                entry.size = len(file.content)
+                archive.addfile(entry, io.BytesIO(file.content))
+    return packing.getvalue()
+
+
+def _files_in(tar: bytes) -> Iterator[SourceFile]:
+    """Yield the files of a tar file of git's."""
+    with tarfile.open(fileobj=io.BytesIO(tar), encoding="utf-8") as archive:
+        for entry in archive:
+            name, target = (text.encode(errors="surrogateescape") for text in (entry.name, entry.linkname))
+            content = archive.extractfile(entry) if entry.isreg() else None
+            if content or entry.issym():
+                yield SourceFile(name, content.read() if content else target, entry.issym(), bool(entry.mode & 0o100))
+
+
+def _export_ignored(where: Path, names: Collection[bytes]) -> set[bytes]:
+    """Return those of the files that git leaves out of archives, by an attribute of theirs or of a directory."""
+    above = {directory for name in names for directory in _directories(name)}
+    asked = b"".join(name + b"\0" for name in [*names, *above])
+    told = _git(where, "check-attr", "-z", "--stdin", "export-ignore", given=asked).split(b"\0")
+    ignored = {path for path, value in zip(told[::3], told[2::3], strict=False) if value == b"set"}
+    return {name for name in names if name in ignored or ignored.intersection(_directories(name))}
+
+
+def _directories(name: bytes) -> Iterator[bytes]:
+    """Yield the directories above a file, as git's attributes name them: a/, a/b/."""
+    parts = name.split(b"/")
+    return (b"/".join(parts[:depth]) + b"/" for depth in range(1, len(parts)))
+
+
+def _remarks(files: Iterable[SourceFile], left_out: Collection[bytes]) -> Iterator[str]:
+    found = list(files)
+    if pointers := [file.path for file in found if file.is_lfs_pointer]:
+        yield f"code: Git LFS pointers in the place of files: {_named(pointers)}; `git lfs pull` brings the files"
+    if links := [file.path for file in found if file.leads_out]:
+        yield f"code: links that lead out of it, and to nothing on an instance: {_named(links)}"
+    if left_out:
+        yield f"code: left out, as git's attribute export-ignore says: {_named(left_out)}"
+
+
+def _named(names: Collection[bytes]) -> str:
+    first = ", ".join(shown(name) for name in sorted(names)[:NAMED])
+    return f"{first} and {len(names) - NAMED} more" if len(names) > NAMED else first
+
+
+def _difference(where: Path, new: list[SourceFile]) -> str | None:
+    """Return the digest of what is changed or new since the commit; None where nothing is."""
+    changed = _git(where, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--", ".")
+    told = hashlib.sha256(changed)
+    for file in new:
+        told.update(b"\n%b\n%d\n" % (file.path, len(file.content)) + file.content)
+    return told.hexdigest() if changed or new else None
+
+
+def _check_size(size: int, where: Path) -> None:
+    if size > LARGEST:
+        raise LabError(
+            f"code.path: {where}: more than {LARGEST >> 20} MiB; is data among it? "
+            "(.gitignore keeps it out, `make dataset-build` makes a data set of it)"
+        )
+
+
+def _names(where: Path, *arguments: str) -> list[bytes]:
+    """Return the names that a command of git lists, as they are."""
+    command, *rest = arguments
+    return [name for name in _git(where, command, "-z", *rest).split(b"\0") if name]
+
+
+def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
+    try:
+        done = git(where, *arguments, given=given)
+    except FileNotFoundError as missing:
+        raise LabError("git is not installed here (Debian, Ubuntu: apt-get install git)") from missing
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise LabError(f"code: {where}: git {arguments[0]}: {said[-1] if said else f'ended with {done.returncode}'}")
+    return done.stdout

@@ -1,0 +1,48 @@
+"""How an experiment's command ended, as its machine writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.hosts.said import said
+from ec2lab.hosts.ssh import Host
+from ec2lab.registry.shapes import LINE, members, optional, whole
+
+LOG = "/var/lib/ec2-lab/instance/log"
+FILE = "/var/lib/ec2-lab/instance/ended.json"
+ENDED = "ended"
+"""The note by which the lab says how an experiment's command ended: `exit_code`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a command."""
+
+    exit_code: int
+    """As a shell has it: 128 and the signal's number where it was killed."""
+    at: str
+    """RFC 3339, by the machine's clock."""
+    log_missing: str = ""
+    """What the log lacks at its end, and why, in words."""
+
+
+ENDING = members(exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE))
+
+
+def ending_in(text: str, who: str) -> Ending | None:
+    """Read what a machine wrote; nothing is no ending yet. Raises LabError, which names `who` wrote it."""
+    if not text.strip():
+        return None
+    return ending_of(said(text, ENDING, who))
+
+
+def ending_of(told: Mapping[str, Any]) -> Ending:
+    """Return the end that a machine tells of."""
+    return Ending(told["exit_code"], told["at"], told.get("log_missing", ""))
+
+
+def ending_on(host: Host) -> Ending | None:
+    """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, LabError."""
+    return ending_in(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")

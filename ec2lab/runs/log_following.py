@@ -1,0 +1,90 @@
+"""Following the log of a command: on its machine while that runs, in its bucket, and on across what comes between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ec2lab.hosts.call_failures import Unreachable
+from ec2lab.hosts.programs import sent
+from ec2lab.polling import growing
+from ec2lab.runs.log_pieces import Piece, pieces_in
+from ec2lab.runs.run import Run
+from ec2lab.runs.s3_logs import RunBucket
+
+FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+ON_ITS_WAY = ("pending", "running", "stopping", "shutting-down")
+"""States in which a machine may tell more."""
+
+
+@dataclass
+class LogFollowing:
+    """Reads the log of one machine's command, each byte once, wherever it is to be had."""
+
+    run: Run
+    heard: Callable[[bytes], None]
+    """Is given what comes; nothing, now and then, where nothing comes."""
+    remark: Callable[[str], None]
+    place: int = 0
+    """How much of the log there was up to now."""
+
+    def follow(self) -> None:
+        """Read until the command has ended. Raises LabError where the rest is not to be had."""
+        pauses = growing(FIRST_POLL, LONGEST_POLL)
+        while True:
+            before, state = self.place, self.run.state()
+            if self._read_host() or (self.run.bucket and self._read_bucket(self.run.bucket)):
+                return
+            if state not in ON_ITS_WAY:
+                raise self.run.lost("the rest of its log" if self.place else "its log")
+            if self.place > before:
+                pauses = growing(FIRST_POLL, LONGEST_POLL)
+            self.heard(b"")
+            self.run.session.pause(next(pauses))
+
+    def _read_host(self) -> bool:
+        """Read what the machine tells, as it comes; say whether that was all.
+
+        Raises Unreachable where it can't be had there, and never could.
+        """
+        try:
+            if host := self.run.host():
+                for piece in pieces_in(host.stream_as_root(sent("follow-run.py"), str(self.place)), host.name):
+                    self._take(piece)
+                    if piece.state == "ended":
+                        return True
+        except Unreachable as problem:
+            if not (self.run.bucket or self.place):
+                raise
+            self.remark(f"{problem}; the log goes on from where it broke off")
+        return False
+
+    def _read_bucket(self, bucket: RunBucket) -> bool:
+        """Read what the bucket has beyond; say whether that was all."""
+        ending = bucket.ending()  # before the log, which is there as a whole once this is
+        for piece in bucket.log_from(self.place):
+            self._take(piece)
+        if ending and ending.log_missing:
+            self._say(f"missing here: {ending.log_missing}")
+        return ending is not None
+
+    def _take(self, piece: Piece) -> None:
+        if piece.place > self.place and self.run.bucket:
+            self._fill(self.run.bucket, piece.place)
+        if piece.place > self.place:
+            self._say(
+                f"{piece.place - self.place:,} bytes of the log are missing here: they were given up for newer ones"
+            )
+        self.heard(piece.after(self.place))
+        if piece.state == "runs":
+            self.place = max(self.place, piece.place + len(piece.data))
+
+    def _fill(self, bucket: RunBucket, end: int) -> None:
+        """Take from the bucket what the machine no longer has before a place."""
+        for piece in bucket.log_from(self.place):
+            if piece.place > self.place or self.place >= end:
+                return
+            self._take(piece)
+
+    def _say(self, text: str) -> None:
+        self.heard(f"\nec2-lab: {text}\n".encode())

@@ -1,0 +1,110 @@
+"""How commands get on, asked of machines over ssh, or of a bucket: each in a thread, so that none is waited for."""
+
+from __future__ import annotations
+
+import re
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from threading import Lock, Thread
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.errors import LabError
+from ec2lab.hosts.programs import sent
+from ec2lab.hosts.said import LAST_MOMENT, said
+from ec2lab.hosts.ssh import Host
+from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
+from ec2lab.runs.exit_status import ENDING, Ending, ending_of
+from ec2lab.runs.run import Run
+
+LONGEST_LINE = 500
+TAIL = 4096
+"""Bytes of a log in which its last line is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a machine was last heard to say."""
+
+    line: str = ""
+    """The last of its command's log."""
+    ending: Ending | None = None
+    ends_at: float | None = None
+    """When it ends itself, in seconds since 1970."""
+    interruption: str = ""
+    """What AWS announced to it, if anything: `terminate at 2026-11-24T10:02:00Z`."""
+    rebalance: str = ""
+    """Since when AWS recommends to leave it."""
+    problem: str = ""
+    """Why nothing new is heard of it."""
+
+
+PROGRESS = members(
+    line=optional(TEXT), ended=optional(nullable(ENDING)), ends_at=optional(nullable(whole(0, LAST_MOMENT))),
+    interruption=optional(nullable(members(action=optional(LINE), time=optional(LINE)))),
+    rebalance=optional(nullable(members(noticeTime=optional(LINE)))), unseen=optional(TEXT),
+)  # fmt: skip
+
+
+def progress_in(text: str, who: str) -> Progress:
+    """Read what templates/watch-run.py prints. Raises LabError, which names `who` printed it."""
+    told = said(text, PROGRESS, who)
+    ended, coming = told.get("ended"), told.get("interruption") or {}
+    return Progress(
+        line=told.get("line", "")[-LONGEST_LINE:],
+        ending=ending_of(ended) if ended else None,
+        ends_at=told.get("ends_at"),
+        interruption=f"{coming.get('action')} at {coming.get('time')}" if coming else "",
+        rebalance=(told.get("rebalance") or {}).get("noticeTime", ""),
+        problem=_unseen(told.get("unseen", ""), who),
+    )
+
+
+def _unseen(why: str, who: str) -> str:
+    where = "the instance metadata service does not answer there"
+    return f"{who}: spot notices can't be seen: {where} ({' '.join(why.split())[:200]})" if why else ""
+
+
+@dataclass
+class Inquiry:
+    """Asks about one machine's share of a run, again and again, at most once at a time."""
+
+    run: Run
+    last: Progress = field(default_factory=Progress)
+    _host: Host | None = None
+    _place: int = 0
+    """How much of the log in the bucket was read."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def ask(self) -> None:
+        """Begin to ask, unless that is going on; the answer is `last`, sooner or later."""
+        if self._lock.acquire(blocking=False):
+            # A daemon: a machine that does not answer must not keep Ctrl-C waiting.
+            Thread(target=copy_context().run, args=(self._ask,), name=f"ask {self.run.name}", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self.last = self._answer()
+        except LabError as problem:
+            self._host = None  # it may have another address by now
+            self.last = replace(self.last, problem=str(problem))
+        except (*AWS_ERRORS, ValueError) as problem:
+            self.last = replace(self.last, problem=" ".join(reason(problem).split()))
+        finally:
+            self._lock.release()
+
+    def _answer(self) -> Progress:
+        self._host = self._host or self.run.host()
+        if self._host:
+            return progress_in(self._host.run_as_oneself(sent("watch-run.py")), self._host.name)
+        return self.from_bucket() if self.run.bucket else self.last
+
+    def from_bucket(self) -> Progress:
+        """Return what the bucket tells: also of a machine that is gone. Raises LabError where it can't be read."""
+        bucket, line = self.run.bucket, self.last.line
+        if bucket is None:
+            return self.last
+        if piece := bucket.last_piece(self._place):
+            self._place = piece.place + len(piece.data)
+            drawn = re.split(r"[\r\n]", piece.data[-TAIL:].decode(errors="replace"))
+            line = next((said for said in reversed(drawn) if said.strip()), line)[-LONGEST_LINE:]
+        return replace(self.last, line=line, ending=bucket.ending() or self.last.ending, problem="")

@@ -1,0 +1,180 @@
+"""A run of an experiment, from its machines' side: which they are, what their log says, how their command ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ec2lab.aws.errors import in_words
+from ec2lab.context import Threads, working_on
+from ec2lab.errors import LabError
+from ec2lab.hosts.call_failures import Unreachable
+from ec2lab.hosts.inventory import hosts_of, login_name, machines_of, ssh_files
+from ec2lab.hosts.ssh import Host
+from ec2lab.instances.taking_down import living_experiments
+from ec2lab.launch.resume import LAUNCHED, last_run
+from ec2lab.launch.run_spec import COMMAND_DIGEST
+from ec2lab.names import is_pattern
+from ec2lab.polling import growing
+from ec2lab.registry.record import Record
+from ec2lab.runs.exit_status import ENDED, Ending, ending_on
+from ec2lab.runs.s3_logs import RunBucket, run_bucket
+from ec2lab.session import Session
+
+FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One machine's share of a run."""
+
+    session: Session
+    experiment: str
+    instance: str
+    bucket: RunBucket | None
+    name: str
+    """What ssh calls the machine, or its id."""
+
+    def wait(self, say: Say) -> Ending:
+        """Wait until the command has ended. Raises LabError where that can't be told any more."""
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            state = self.state()
+            if found := self._ending(say):
+                return found
+            if state == "stopped":
+                raise LabError(
+                    f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
+                )
+            if not state:
+                raise self.lost("its exit code")
+            self.session.pause(pause)
+        raise AssertionError("pauses never end")
+
+    def _ending(self, say: Say) -> Ending | None:
+        """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
+        try:
+            found = ending_on(host) if (host := self.host()) else None
+            say(f"{self.name}: its command runs")
+        except Unreachable as problem:
+            found = None
+            say(str(problem))
+        return found or (self.bucket.ending() if self.bucket else None)
+
+    def state(self) -> str:
+        """Return AWS's word for the machine's state; nothing where it is gone."""
+        there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
+        return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
+
+    def host(self) -> Host | None:
+        """Return the machine where it runs and may be logged in to; None where its bucket is to be asked.
+
+        Raises LabError, Unreachable where ssh can't log in.
+        """
+        if (self.bucket and not login_name(self.session)) or self.state() != "running":
+            return None
+        if not self.session.boot_seconds and not self.bucket:
+            raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
+        files = ssh_files(self.session)
+        return next(
+            host for host in hosts_of(self.session, self.experiment) if files.instance_of(host.name) == self.instance
+        )
+
+    def lost(self, what: str) -> LabError:
+        """Return what to say where something never left a machine that is gone."""
+        if self.bucket:
+            return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
+        return LabError(
+            f"{self.name}: {what} was on the machine, which is gone; "
+            'name a bucket in the experiment and it outlives it (bucket = "s3://…")'
+        )
+
+
+def runs_of(session: Session, experiment: str) -> list[Run]:
+    """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
+    session.expect_here(experiment)
+    return runs_in(session, session.history_here(experiment), experiment)
+
+
+def runs_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
+    """Return the last run of an experiment that records tell of. Raises LabError where they tell of none."""
+    found = last_run(records, experiment)
+    if found is None:
+        raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
+    recorded, machines = found[0], found[1][LAUNCHED]
+    written: Mapping[str, Any] = recorded["experiment"]
+    if COMMAND_DIGEST not in recorded:
+        raise LabError(f"{experiment}: was launched without a command")
+    address = written.get("bucket", "")
+    names = ssh_files(session).names(experiment)
+    return [
+        Run(
+            session, experiment, instance,
+            run_bucket(session, address, experiment, instance) if address else None,
+            names.get(instance, instance),
+        )
+        for instance in machines
+    ]  # fmt: skip
+
+
+def run_on(runs: Sequence[Run], experiment: str, host: str) -> Run:
+    """Return a run's share on the machine that HOST names, foo-2 or its id; the first where none is named.
+
+    Raises LabError.
+    """
+    if not host:
+        return runs[0]
+    # A machine that is gone has no name any more, but it had its number.
+    named = {name: run for n, run in enumerate(runs, 1) for name in (run.name, run.instance, f"{experiment}-{n}")}
+    if host not in named:
+        raise LabError(f"HOST: {host!r} is no machine of {experiment} (it has {', '.join(run.name for run in runs)})")
+    return named[host]
+
+
+AT_ONCE = 64
+"""Experiments that are looked at at once; most of the time each waits for its next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How the command of an experiment ended, or why that is not known."""
+
+    name: str
+    exit_code: int = 0
+    problem: str = ""
+
+
+def wait_for_all(session: Session, name: str, say: Callable[[str], None]) -> Iterator[Waited]:
+    """Yield how the commands ended of each experiment that a name or a pattern means, in the order of their names.
+
+    Each is put on record. One of which that can't be known keeps no other. Raises LabError where none is meant.
+    """
+    names = living_experiments(session, name) if is_pattern(name) else [name]
+    if not names:
+        raise LabError(f"EXP: {name}: nothing that lives matches")
+    with Threads(AT_ONCE) as threads:
+        ends = [threads.submit(_waited, session, one, say) for one in names]
+        try:
+            for end in ends:
+                yield end.result()
+        except BaseException:
+            session.over.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _waited(session: Session, name: str, say: Callable[[str], None]) -> Waited:
+    try:
+        return Waited(name, _wait(session, name, say))
+    except LabError as problem:
+        return Waited(name, problem=str(problem))
+
+
+def _wait(session: Session, name: str, say: Callable[[str], None]) -> int:
+    """Return the first exit code of an experiment's machines that is not 0, or 0."""
+    with in_words(), working_on(name):
+        codes = [machine.wait(say).exit_code for machine in runs_of(session, name)]
+        code = next((code for code in codes if code), 0)
+        session.recorder.note(**{ENDED: {"exit_code": code}})
+        return code

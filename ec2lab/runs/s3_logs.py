@@ -1,0 +1,96 @@
+"""What machines put into an experiment's bucket: the log of its command in parts, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.errors import LabError
+from ec2lab.hosts.said import MOST
+from ec2lab.runs.exit_status import Ending, ending_in
+from ec2lab.runs.log_pieces import Piece
+from ec2lab.session import Session
+
+MISSING = ("NoSuchKey", "404")
+"""Without leave to list the bucket, S3 says AccessDenied of what is not there
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
+LARGEST_PART = 64 * 1024 * 1024
+"""Bytes: machines write parts of 32 MiB (templates/tell-bucket.py)."""
+
+
+@dataclass(frozen=True)
+class RunBucket:
+    """The objects of one machine of an experiment."""
+
+    client: Any
+    bucket: str
+    prefix: str
+    """Without a slash at its end."""
+
+    def __str__(self) -> str:
+        """Return its address."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def ending(self) -> Ending | None:
+        """Return how the command ended; None while that has not been told. Raises LabError."""
+        try:
+            return ending_in(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] in MISSING:
+                return None
+            raise self._unreadable(refusal) from refusal
+
+    def log_from(self, place: int) -> Iterator[Piece]:
+        """Yield the parts of the log that have something after a place, in their order. Raises LabError."""
+        try:
+            for begins in self._parts(place):
+                yield Piece(begins, self._content(f"log/{begins:020}", LARGEST_PART))
+        except ClientError as refusal:
+            raise self._unreadable(refusal) from refusal
+
+    def last_piece(self, place: int) -> Piece | None:
+        """Return the last part of the log, where it has something after a place. Raises LabError."""
+        try:
+            parts = list(self._parts(place))
+            return Piece(parts[-1], self._content(f"log/{parts[-1]:020}", LARGEST_PART)) if parts else None
+        except ClientError as refusal:
+            raise self._unreadable(refusal) from refusal
+
+    def _parts(self, place: int) -> Iterator[int]:
+        """Yield the places of the parts that have something after a place. A part is called by its place."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"{self.prefix}/log/",
+            StartAfter=f"{self.prefix}/log/{max(0, place - LARGEST_PART):020}"[:-1],
+        )  # fmt: skip
+        for page in pages:
+            for found in page.get("Contents", ()):
+                name = found["Key"].rpartition("/")[2]
+                if re.fullmatch(r"\d{20}", name, re.ASCII) and int(name) + found["Size"] > place:
+                    yield int(name)
+
+    def _content(self, name: str, most: int) -> bytes:
+        """Return what is in an object of at most so many bytes: whoever writes into the bucket may write anything."""
+        found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
+        content: bytes = found["Body"].read(most + 1)
+        if len(content) > most:
+            raise LabError(f"{self}/{name}: has more than {most >> 20} MiB, which the lab never writes; it is not read")
+        return content
+
+    def _unreadable(self, refusal: ClientError) -> LabError:
+        error = refusal.response["Error"]
+        return LabError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
+
+
+def run_bucket(session: Session, address: str, experiment: str, instance: str) -> RunBucket:
+    """Return where a machine of an experiment puts its log, below `s3://bucket/prefix`.
+
+    Reading it is no doing of the lab's, and is not recorded.
+    """
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)
+    client = session.clients.make("s3", session.lab.regions[0], attempts=8)
+    return RunBucket(client, bucket, place)

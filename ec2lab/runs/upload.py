@@ -1,0 +1,111 @@
+"""Delivery: what an experiment's machines wait for after their boot is brought to them over ssh.
+
+With code or nodes a launch depends on ssh in any case; then the command and its parameters go this way too, and stand
+in no user data. No credentials and no bucket are needed on the machine for it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ec2lab.config.models import Experiment
+from ec2lab.context import Threads
+from ec2lab.errors import LabError
+from ec2lab.hosts.inventory import login_name, ssh_files
+from ec2lab.hosts.login_check import not_a_member
+from ec2lab.hosts.programs import sent
+from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import Reach
+from ec2lab.launch.run_instances import Instance
+from ec2lab.runs.code_archive import Pack
+from ec2lab.runs.command_files import command_files
+from ec2lab.runs.command_script import DIRECTORY, MODE, command_script
+from ec2lab.runs.distributed_env import environments_of, host_file
+from ec2lab.session import Session
+
+LONGEST_DELIVERY = 3600.0
+"""Seconds that code may take, over a slow line."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What each machine of an experiment is brought."""
+
+    name: str
+    """The experiment's."""
+    experiment: Experiment
+    pack: Pack | None
+    machines: Sequence[Instance]
+
+    @property
+    def run(self) -> str:
+        """What names the run on its machines: the SHA-256 of code, command and parameters."""
+        sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}"
+        return hashlib.sha256(sent_to_all.encode()).hexdigest()
+
+    def header(self, environment: Mapping[str, str]) -> bytes:
+        """Return the line that receive-run reads first."""
+        variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
+        files = {
+            f"{DIRECTORY}/hosts": ("0644", host_file(self.machines)),
+            f"{DIRECTORY}/experiment.env": (MODE, variables),
+            **command_files(self.name, self.experiment),
+        }
+        told = {
+            "run": self.run, "code": self.pack.sha256 if self.pack else "", "files": files,
+            "address": environment.get("NODE_ADDRESS", ""), "first": environment.get("MASTER_ADDR", ""),
+        }  # fmt: skip
+        return json.dumps(told).encode() + b"\n"
+
+    def __str__(self) -> str:
+        parts = [f"the code ({self.pack})"] if self.pack else []
+        parts += ["the command"] if self.experiment.command is not None else []
+        parts += ["the addresses"] if self.experiment.nodes > 1 else []
+        return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def check_way(session: Session, name: str, experiment: Experiment) -> None:
+    """Raise LabError, before anything is made, where nobody could bring the machines what they wait for."""
+    if not experiment.is_delivered_to:
+        return
+    if session.lab.ssh.wait == timedelta(0):
+        raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its code, which is brought over ssh')
+    if session.boot_seconds and not login_name(session):
+        raise LabError(f"{name}: its code is brought over ssh, and {not_a_member(session)}")
+
+
+def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[Reach], say: Say) -> None:
+    """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
+
+    Done again, it changes nothing where the command has begun.
+    """
+    if not session.boot_seconds:
+        say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
+        return
+    content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
+    environments = environments_of(name, delivery.machines)
+    config = ssh_files(session).config
+
+    def bring(reach: Reach) -> None:
+        given = delivery.header(environments[reach.instance]) + content
+        host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
+        printed = host.run_as_root(sent("receive-run.py"), given=given, within=LONGEST_DELIVERY)
+        if printed.strip().splitlines()[-1:] != [delivery.run]:
+            raise LabError(
+                f"{reach.name}: its command has begun already, with other code, parameters or another command; "
+                f"`make teardown EXP={name}`, and launch anew"
+            )
+
+    say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
+    with Threads(max(len(reaches), 1)) as bringing:
+        try:
+            list(bringing.map(bring, reaches))
+        except LabError as problem:
+            raise LabError(f"{problem}; `make launch EXP={name}` once more goes on from here") from problem

@@ -1,0 +1,334 @@
+"""What a script works with: the lab's files, its registry, its plugins, and a recorded way to AWS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ec2lab import clock
+from ec2lab.aws.clients import Clients
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.describe_batcher import SharedLooks
+from ec2lab.aws.errors import in_words
+from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
+from ec2lab.aws.tagging import Tagger
+from ec2lab.aws.throttle import RequestBucket
+from ec2lab.config.models import Lab, Member, load_lab, load_members
+from ec2lab.console import leave_at_once, warn
+from ec2lab.context import Threads, working_on
+from ec2lab.errors import LabError
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.launch.part import LaunchPart
+from ec2lab.plugins import Plugins
+from ec2lab.registry.base import Registry, SetAside, Unwritten
+from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.elsewhere import Elsewhere
+from ec2lab.registry.ownership import Ownership
+from ec2lab.registry.plugin_responses import check_readable
+from ec2lab.registry.record import Record, by_account
+from ec2lab.registry.recorder import Recorder
+from ec2lab.registry.state import Holdings, holdings
+from ec2lab.resources.base import Kind
+
+if TYPE_CHECKING:
+    from ec2lab.costs.budget_guard import BudgetKeeper
+    from ec2lab.costs.price_book import PriceBook
+
+NAMED = 3
+"""How many records that were set aside are named at the end of a command."""
+THREADS = 16
+"""How many reading calls may be on their way at once; EC2's own buckets refill at 20 a second and more
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+
+
+@dataclass
+class Session:
+    """One run of one script in one lab."""
+
+    directory: Path
+    lab: Lab
+    script: str
+    records: bool = True
+    """Whether its calls are written down; without, only those can be made that change nothing."""
+    over: Event = field(default_factory=Event)
+    """Set when threads need not begin anything more."""
+    preparing: Lock = field(default_factory=Lock)
+    """Held while something is made that a region lacks: of several launches at once one makes it."""
+    prepared: set[str] = field(default_factory=set)
+    """The regions in which that has been done."""
+    _opened: list[Registry] = field(default_factory=list)
+    _registry_ids: frozenset[str] = frozenset()
+    _by_region: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _met: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The lab's registry; REGISTRY in the environment names another. Raises LabError where none can be."""
+        named = os.environ.get("REGISTRY")
+        return self.registry_at(named or self.lab.registry, "REGISTRY" if named else "lab.toml: registry")
+
+    def registry_at(self, address: str, where: str) -> Registry:
+        """Return the registry at a path or an address; `where` is who named it, for the error. Raises LabError."""
+        scheme = address.partition("://")[0] if "://" in address else "file"
+        backends = self.plugins.registry_backends()
+        if scheme not in backends:
+            raise LabError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
+        registry = backends[scheme].open(self, address, where)
+        registry.checks.append(lambda record: check_readable(record, lambda: self.kinds))
+        self._opened.append(registry)
+        return registry
+
+    def set_aside(self) -> list[SetAside]:
+        """Return what was met in the registries until now that is no record."""
+        return [found for registry in self._opened for found in registry.set_aside.values()]
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The lab's plugins."""
+        return Plugins(self.directory / "plugins")
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of resource that are known, in the order of their deletion."""
+        return self.plugins.kinds()
+
+    @cached_property
+    def launch_parts(self) -> list[LaunchPart]:
+        """The parts that a launch is the sum of."""
+        return self.plugins.launch_parts()
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What writes every call down."""
+        registry = self.registry if self.records else Unwritten(lambda: self.registry)
+        not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
+        tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
+        return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
+
+    @cached_property
+    def clients(self) -> Clients:
+        """What makes clients of AWS: one for the whole process, so that an MFA code is asked for once."""
+        return Clients(self.lab, self.directory)
+
+    @cached_property
+    def cloud(self) -> Cloud:
+        """The way to AWS."""
+        return Cloud(self.lab, self.directory, self.clients, self.recorder)
+
+    @cached_property
+    def prices(self) -> PriceBook:
+        """What things cost, as far as the lab can know it."""
+        from ec2lab.costs.aws_prices import pricing_region
+        from ec2lab.costs.price_book import PriceBook
+        from ec2lab.costs.price_cache import PriceCache
+        from ec2lab.costs.price_lookup import PriceSources
+
+        profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
+        cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
+        home = self.lab.regions[0]
+        return PriceBook(PriceSources(lambda: self.cloud, cache, self.region_timeout, pricing_region(home) or home))
+
+    @cached_property
+    def budgets(self) -> BudgetKeeper:
+        """What launches are held to."""
+        from ec2lab.costs.budget_guard import BudgetKeeper
+
+        return BudgetKeeper(self)
+
+    @cached_property
+    def _queries(self) -> RegionQueries:
+        return RegionQueries(self.region_timeout)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether calls may still be under way that nobody waits for."""
+        return "_queries" in self.__dict__ and self._queries.has_given_up
+
+    def gives_up(self) -> None:
+        """Take note that a call is given up which may still be under way."""
+        self._queries.has_given_up = True
+
+    @property
+    def region_timeout(self) -> float:
+        """Seconds until a command that only reads goes on without a region."""
+        return self.lab.region_timeout.total_seconds()
+
+    def query(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
+        """Ask several regions side by side; those that do not respond in time, or refuse, hide no other."""
+        with suppress(LabError):  # each query says so itself; but no deadline may cut off who types an MFA code
+            self.cloud.expect_credentials()
+        return self._queries.run(queries)
+
+    def query_one(self, query: Query[Found]) -> Found:
+        """Ask for what a command can do without. Raises NoResponse where nothing comes in time."""
+        return self._queries.run_one(query)
+
+    @cached_property
+    def threads(self) -> Threads:
+        """Threads for calls that need not wait for each other."""
+        return Threads(THREADS)
+
+    def members(self) -> Mapping[str, Member]:
+        """Read the members' files."""
+        return load_members(self.directory)
+
+    def holdings(self, experiment: str | None = None) -> Holdings:
+        """Compute from the registry what an experiment, or all, own in the account that is used."""
+        return holdings(self.records_here(experiment), self.kinds, experiment)
+
+    def holdings_ever(self, experiment: str | None = None) -> Holdings:
+        """Compute the same from the archive too, so that what was ever asked for is known."""
+        return holdings(self.history_here(experiment), self.kinds, experiment)
+
+    def registry_ids(self) -> Collection[str]:
+        """Return the ids by which what this registry made is known."""
+        if not self._registry_ids and (self.records or self.registry.is_there()):
+            self._registry_ids = frozenset(self.registry.ids())
+        return self._registry_ids
+
+    def data_registries(self) -> Collection[str]:
+        """Return the ids of the registries whose data sets the lab uses: its own, and those that lab.toml names."""
+        return {*self.registry_ids(), *self.lab.data_of}
+
+    def ownership(self, known: Holdings) -> Ownership:
+        """Return what decides whose a described thing is."""
+        return Ownership(known, self.registry_ids())
+
+    def records_here(self, experiment: str | None = None) -> list[Record]:
+        """Return the records at hand that speak of the account that is used."""
+        return self.of_this_account(self.registry.records(experiment))
+
+    def history_here(self, experiment: str | None = None) -> list[Record]:
+        """Return all of them, the archive's too."""
+        return self.of_this_account(self.registry.history(experiment))
+
+    def paid_for(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records of what costs where the lab works: in AWS, in whichever account; or in local clouds."""
+        local = self.lab.cloud == "local"
+        return [record for record in records if record.whose is None or record.whose.is_local == local]
+
+    def of_this_account(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records that speak of the account that is used. Raises LabError where that can't be known."""
+        found = by_account(records)
+        return found.get(self.cloud.account, []) if found else []
+
+    def everywhere(self, experiment: str | None = None) -> tuple[Holdings, list[Elsewhere]]:
+        """Compute what an experiment, or all, own in the account that is used, and in which others it lives, or may."""
+        found = by_account(self.registry.records(experiment))
+        if not found:
+            return Holdings(), []
+        known = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
+        here = known.pop(self.cloud.account, Holdings())
+        return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
+
+    def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
+        """Return the other accounts in which an experiment, or any, lives or may."""
+        return self.everywhere(experiment)[1]
+
+    def expect_here(self, experiment: str) -> None:
+        """Raise LabError where an experiment lives in other accounts alone: it can't be acted on from here."""
+        here, others = self.everywhere(experiment)
+        if others and not here.names:
+            raise LabError(self._told(others[0]))
+
+    def expect_free(self, experiment: str) -> None:
+        """Raise LabError where an experiment lives in another AWS account: a second one would have its name.
+
+        What lives in a local cloud is in nobody's way: that is where one begins.
+        """
+        if found := [one for one in self.elsewhere(experiment) if not one.may_be_over]:
+            raise LabError(f"{self._told(found[0])}, or another name is free here")
+
+    def _told(self, one: Elsewhere) -> str:
+        return one.told(self.cloud.account)
+
+    def put_away(self) -> int:
+        """Put into the registry's archive what nothing is computed from any more; return how many records."""
+        return self.registry.archive(lambda records: needed_records(records, self.kinds))
+
+    @property
+    def boot_seconds(self) -> float:
+        """How long a machine may take to boot and set itself up, before it counts as not seen."""
+        wait = self.lab.ssh.wait
+        return self.cloud.boot_seconds if wait is None else wait.total_seconds()
+
+    def looks(self, region: str) -> SharedLooks:
+        """Return what all launches of this session look at a region's machines by."""
+        found: SharedLooks = self._once("looks", region, lambda: SharedLooks(self.cloud.ec2(region)))
+        return found
+
+    def launch_bucket(self, region: str) -> RequestBucket:
+        """Return what all launches of this session take their turns by in a region."""
+        found: RequestBucket = self._once("bucket", region, lambda: RequestBucket(self.pause))
+        return found
+
+    def _once(self, what: str, region: str, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if (what, region) not in self._by_region:
+                self._by_region[what, region] = make()
+            return self._by_region[what, region]
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises LabError in a thread whose session is over meanwhile."""
+        if clock.sleep_unless(self.over, seconds):
+            raise LabError("interrupted")
+
+    def since_met(self, moment: str) -> float:
+        """Return how many seconds ago a moment was first asked about."""
+        now = clock.monotonic()
+        return now - self._met.setdefault(moment, now)
+
+    def close(self) -> None:
+        """Write what the recorder still counts, and let go of the threads."""
+        self.over.set()
+        # What was interrupted has been taken back by now; what its threads still ask nobody wants to know.
+        leaves = self.has_given_up or INTERRUPTS.interrupted
+        if "threads" in self.__dict__:
+            self.threads.shutdown(wait=not leaves, cancel_futures=True)
+        if "recorder" in self.__dict__:
+            self.recorder.close()
+        if "registry" in self.__dict__:
+            self.registry.close()
+        if leaves:
+            leave_at_once()
+
+
+@contextmanager
+def open_session(script: str, experiment: str | None = None) -> Iterator[Session]:
+    """Open the lab in the current directory for a script that changes nothing. Raises LabError."""
+    directory = Path.cwd()
+    session = Session(directory, load_lab(directory), script)
+    try:
+        with in_words(), working_on(experiment):
+            yield session
+            if "registry" in session.__dict__ and session.registry.is_overgrown():
+                session.put_away()
+    except BaseException:
+        INTERRUPTS.heed()
+        raise
+    finally:
+        session.close()
+        _name(session.set_aside())
+
+
+def _name(found: Sequence[SetAside]) -> None:
+    """Name what was set aside: nobody else would, and what it told of may cost something."""
+    for one in found[:NAMED]:
+        warn(f"{one} (set aside; `make doctor` says more)")
+    if len(found) > NAMED:
+        warn(f"{len(found) - NAMED} more records were set aside; `make doctor` names them")
+
+
+@contextmanager
+def acting_on(experiment: str, script: str) -> Iterator[Session]:
+    """Open the lab in the current directory for a script that acts on an experiment, alone. Raises LabError."""
+    with open_session(script, experiment) as session, session.registry.acting_alone(experiment, script):
+        yield session

@@ -1,0 +1,168 @@
+"""A sweep: many launches at once, each alone on its own experiment, their requests in AWS's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ec2lab import clock
+from ec2lab.aws.errors import in_words
+from ec2lab.config.models import Experiment
+from ec2lab.config.parameters import Variation, chosen
+from ec2lab.context import Threads, working_on
+from ec2lab.errors import LabError
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.launch.launcher import Report, launch_experiment
+from ec2lab.launch.resume import LAUNCHED, RUN, AlreadyLives
+from ec2lab.launch.run_spec import Definition
+from ec2lab.registry.record import Event, Record
+from ec2lab.runs.code_archive import Pack
+from ec2lab.runs.exit_status import ENDED
+from ec2lab.session import Session
+
+AT_ONCE = 128
+"""Launches on their way at once; most of them wait for a machine to boot."""
+
+
+class State(StrEnum):
+    """What became of one variation."""
+
+    RUNS = "runs"
+    RUNS_ALREADY = "runs already"
+    DONE = "was launched before"
+    FAILED = "failed"
+    NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One variation, and what became of it."""
+
+    variation: Variation
+    state: State
+    why: str = ""
+    seconds: float = 0.0
+
+
+class SweepListener(Protocol):
+    """Who is told how a sweep gets on."""
+
+    def line(self, variation: Variation) -> Report:
+        """Return who is told of one launch."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """One variation is through."""
+
+
+@dataclass
+class Sweep:
+    """The launch of every variation of an experiment."""
+
+    session: Session
+    base: str
+    written: Mapping[str, Any]
+    """The experiment's file, its matrix too."""
+    listener: SweepListener
+    pack: Pack | None = None
+    """The code of them all."""
+    anew: bool = False
+    """Whether one whose machine still lives is a failure: what ended badly there is to be launched once more."""
+
+    def run(self, variations: Sequence[Variation]) -> list[Outcome]:
+        """Launch variations, and return what became of each, in their order.
+
+        Ctrl-C lets what runs run: who was not through is gone on with by the next sweep.
+        """
+        outcomes: dict[str, Outcome] = {}
+        with Threads(AT_ONCE) as threads:
+            launches = {threads.submit(self._launched, variation): variation for variation in variations}
+            with self._let_end_on_failure(threads):
+                for outcome in _as_they_end(launches):
+                    outcomes[outcome.variation.name] = outcome
+                    self.listener.ended(outcome)
+        return [outcomes[variation.name] for variation in variations]
+
+    def _let_end_on_failure(self, threads: Threads) -> AbstractContextManager[None]:
+        def let_end(_: BaseException) -> None:
+            self.session.over.set()
+            threads.shutdown(wait=True, cancel_futures=True)
+
+        what = "waiting for the launches that are on their way"
+        return INTERRUPTS.undone_on_failure(let_end, f"`make sweep EXP={self.base}` goes on with it", what)
+
+    def _launched(self, variation: Variation) -> Outcome:
+        began = clock.monotonic()
+        name = variation.name
+        written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
+        definition = Definition(written, self.base, pack=self.pack)
+        experiment: Experiment = definition.experiment
+        report = self.listener.line(variation)
+        try:
+            with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
+                launch_experiment(self.session, name, experiment, report, defined=definition)
+        except AlreadyLives as problem:
+            if self.anew:
+                return Outcome(variation, State.FAILED, str(problem))
+            return Outcome(variation, State.RUNS_ALREADY)
+        except LabError as problem:
+            return Outcome(variation, State.FAILED, str(problem), clock.monotonic() - began)
+        return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began)
+
+
+def _as_they_end(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:
+    """Yield outcomes as they come; the waits are short, so that Ctrl-C is heard."""
+    left = set(launches)
+    while left:
+        done, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
+def to_launch(variations: Sequence[Variation], records: Iterable[Record], *, failed: bool) -> list[Variation]:
+    """Return which variations are still to be launched, by what is on record: those that never came to run.
+
+    With `failed`, those whose command ended badly, and no others.
+    """
+    launched: set[str] = set()
+    ended_badly: set[str] = set()
+    for record in records:
+        name, note = record.experiment or "", record.note or {}
+        if record.event is not Event.NOTE:
+            continue
+        if LAUNCHED in note:
+            launched.add(name)
+        if RUN in note:
+            ended_badly.discard(name)
+        if ENDED in note:
+            (ended_badly.add if note[ENDED]["exit_code"] else ended_badly.discard)(name)
+    if failed:
+        return [variation for variation in variations if variation.name in ended_badly]
+    return [variation for variation in variations if variation.name not in launched]
+
+
+FEW = 100
+"""So many machines are launched without a question: a matrix that one can see at a glance."""
+
+
+def expect_consent(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:
+    """Raise LabError that says what a sweep comes to, where it is large and nobody said yes."""
+    if count <= FEW or given:
+        return
+    raise LabError(
+        f"EXP: {base!r} would launch {count} machines, {_cost(session, experiment, count)}; "
+        'YES=1 does it, or SET="name=value" holds a parameter still'
+    )
+
+
+def _cost(session: Session, experiment: Experiment, count: int) -> str:
+    """Return what so many machines cost at most, by the list prices of the first region."""
+    region = (experiment.regions or session.lab.regions)[0]
+    listed = [session.prices.machine_hour(region, instance_type) for instance_type in experiment.types]
+    known = [price for price in listed if price is not None]
+    return (
+        f"for up to ${max(known) * count:,.2f} an hour" if len(known) == len(listed) else "at a price that is not known"
+    )

@@ -1,0 +1,236 @@
+"""A volume on a machine that runs already: made if need be, attached, mounted; or all of it undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.tags import MACHINE, MOUNTED, tag_map, tag_specifications
+from ec2lab.datasets.dataset import UUID
+from ec2lab.errors import LabError
+from ec2lab.hosts.ssh import Host
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.polling import growing
+from ec2lab.session import Session
+from ec2lab.volumes.attached_volume import AttachedVolume
+from ec2lab.volumes.devices import free_device
+from ec2lab.volumes.spec import VolumeDocument
+from ec2lab.volumes.volumes_on_host import VolumesOnHost
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+OVER = ("deleting", "deleted", "error")
+PATIENCE = 600.0
+"""Seconds until a volume that does not become available, attached or free is given up."""
+
+Description = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A running machine: what AWS says of it, and the way in."""
+
+    host: Host
+    region: str
+    description: Description
+
+    @property
+    def id(self) -> str:
+        """Its instance id."""
+        return str(self.description["InstanceId"])
+
+    @property
+    def zone(self) -> str:
+        """Its availability zone: a volume can be attached only within one."""
+        return str(self.description["Placement"]["AvailabilityZone"])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be mounted: a volume, or one made from a snapshot."""
+
+    mount: str
+    volume: str = ""
+    snapshot: Description = field(default_factory=dict)
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class VolumeMounting:
+    """The mounting of a volume on a machine. `say` hears each step."""
+
+    session: Session
+    machine: Machine
+    say: Callable[[str], None]
+
+    @property
+    def ec2(self) -> EC2Client:
+        """The machine's region."""
+        return self.session.cloud.ec2(self.machine.region)
+
+    def mount(self, wanted: Wanted) -> str:
+        """Mount what is wanted and return the volume's id. When a step fails, those before it are undone.
+
+        A volume that an earlier run made for this mount point and machine, and did not get to mount, is used.
+        """
+        undoing = ExitStack()
+        with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "the same command again goes on from here"):
+            volume = wanted.volume or self._make(wanted, undoing)
+            device = self._attach(volume, undoing)
+            if not wanted.volume:
+                # A volume that was there before outlives the machine; one made for it goes with it.
+                self._delete_with_machine(volume, device)
+            document = VolumeDocument(
+                mount=wanted.mount, device=device, volume=volume, read_only=wanted.read_only,
+                uuid=tag_map(wanted.snapshot.get("Tags")).get(UUID),
+            )  # fmt: skip
+            self._mount_there(document, undoing)
+            undoing.pop_all()
+        return volume
+
+    def unmount(self, attached: AttachedVolume) -> bool:
+        """Unmount and detach a volume; delete it, and return True, if it was made for this mount point.
+
+        Nothing is detached before the instance has proved that nothing uses it.
+        """
+        document = VolumeDocument(mount=attached.mount, device=attached.device, volume=attached.id)
+        self._on_host.unmount(document)
+        self._detach(attached.id)
+        found = self._described(attached.id)
+        made_for = tag_map(found.get("Tags")).get(MOUNTED, "")
+        made_for_it = bool(made_for) and attached.mount in ("", made_for) and self._is_ours(found)
+        if made_for_it:
+            self._delete(attached.id)
+        return made_for_it
+
+    @property
+    def _on_host(self) -> VolumesOnHost:
+        return VolumesOnHost(self.machine.host, self.say)
+
+    def _mount_there(self, document: VolumeDocument, undoing: ExitStack) -> None:
+        """Let the instance mount a volume. Where it is not sure afterwards that nothing uses it, nothing is undone."""
+        try:
+            self._on_host.mount(document)
+        except BaseException as problem:
+            if not self._on_host.is_left_alone(problem):
+                undoing.pop_all()
+                self.say(f"{document.volume} stays attached: {self.machine.host.name} may be using it")
+            raise
+
+    def _make(self, wanted: Wanted, undoing: ExitStack) -> str:
+        tags = {MOUNTED: wanted.mount, MACHINE: self.machine.id}
+        snapshot = wanted.snapshot["SnapshotId"]
+        request: dict[str, Any] = {
+            "AvailabilityZone": self.machine.zone,
+            "SnapshotId": snapshot,
+            "VolumeType": "gp3",
+            "TagSpecifications": tag_specifications(tags, "volume"),
+        }
+        if not wanted.snapshot.get("Encrypted"):
+            request["Encrypted"] = True
+        volume, made = made_once(
+            self.session,
+            ("CreateVolume", self.machine.region, tags),
+            lambda: self._made_earlier(tags, snapshot),
+            lambda: str(self.session.cloud.ec2_asking_once(self.machine.region).create_volume(**request)["VolumeId"]),
+            lambda refusal: self.say(f"{refusal}; asked again soon"),
+        )
+        undoing.callback(self._undo, self._delete, volume)
+        self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.machine.zone}")
+        self._wait_until(volume, lambda found: found["State"] in ("available", "in-use"), "available")
+        return volume
+
+    def _made_earlier(self, tags: Mapping[str, str], snapshot: str) -> str | None:
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+        found = self.session.kinds["volume"].find(self.session.cloud, self.machine.region, filters)
+        there = [v for v in found if v.get("SnapshotId") == snapshot and v["State"] not in OVER]
+        return next((str(volume["VolumeId"]) for volume in there if self._is_ours(volume)), None)
+
+    def _is_ours(self, found: Description) -> bool:
+        """Say whether this registry made a volume, whatever its tags say."""
+        return self.session.ownership(self.session.holdings()).proves(self.session.kinds["volume"], found)
+
+    def _attach(self, volume: str, undoing: ExitStack) -> str:
+        """Attach a volume and return its device name; one that is attached here already stays so, come what may.
+
+        It may be in use: an earlier run got as far as that, or further.
+        """
+        for attachment in self._described(volume).get("Attachments", ()):
+            if attachment["InstanceId"] != self.machine.id:
+                raise LabError(f"VOLUME: {volume} is attached to {attachment['InstanceId']}; detach it there first")
+            undoing.pop_all()
+            return str(attachment["Device"])
+        device = free_device(self.machine.description)
+        try:
+            self.ec2.attach_volume(VolumeId=volume, InstanceId=self.machine.id, Device=device)
+        except ClientError as refusal:
+            # Repeated by botocore after a lost answer, the call says that the volume is in use: here, by itself.
+            if refusal.response["Error"]["Code"] != "VolumeInUse" or not self._is_attached(volume):
+                raise
+        undoing.callback(self._undo, self._detach, volume)
+        self.say(f"{volume} is attached as {device}")
+        self._wait_until(volume, lambda found: _attachment(found) == "attached", "attached")
+        return device
+
+    def _is_attached(self, volume: str) -> bool:
+        there = self._described(volume).get("Attachments", ())
+        return any(attachment["InstanceId"] == self.machine.id for attachment in there)
+
+    def _delete_with_machine(self, volume: str, device: str) -> None:
+        self.ec2.modify_instance_attribute(
+            InstanceId=self.machine.id,
+            BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"VolumeId": volume, "DeleteOnTermination": True}}],
+        )
+
+    def _detach(self, volume: str) -> None:
+        try:
+            self.ec2.detach_volume(VolumeId=volume, InstanceId=self.machine.id)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] != "IncorrectState":  # not attached, or on its way off
+                raise
+        self._wait_until(volume, lambda found: found["State"] == "available", "detached")
+        self.say(f"{volume} is detached")
+
+    def _undo(self, step: Callable[[str], None], volume: str) -> None:
+        """Take a step back; where that fails too, say so, and let the first failure be the one that is told."""
+        try:
+            step(volume)
+        except (*AWS_ERRORS, LabError) as problem:
+            self.say(f"{volume} could not be given back: {reason(problem)}; the same command again goes on from here")
+
+    def _delete(self, volume: str) -> None:
+        self.ec2.delete_volume(VolumeId=volume)
+        self.say(f"{volume} is deleted")
+
+    def _described(self, volume: str) -> Description:
+        return self.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
+
+    def _wait_until(self, volume: str, there: Callable[[Description], bool], state: str) -> None:
+        waited = 0.0
+        for pause in growing(FIRST_POLL, LONGEST_POLL):
+            try:
+                found = self._described(volume)
+            except ClientError as refusal:
+                if refusal.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be seen
+                    raise
+            else:
+                if there(found):
+                    return
+                if found["State"] == "error":
+                    raise LabError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
+            if waited > PATIENCE:
+                raise LabError(f"{volume}: not {state} after {PATIENCE:.0f} s")
+            self.session.pause(pause)
+            waited += pause
+
+
+def _attachment(found: Description) -> str:
+    return next((str(attachment["State"]) for attachment in found.get("Attachments", ())), "")

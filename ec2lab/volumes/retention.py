@@ -1,0 +1,121 @@
+"""Kept volumes: each says since when, until when and why, in its tags; after that day it is a complaint. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ec2lab import clock
+from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, as_tags, tag_map
+from ec2lab.config.fields import REASON, duration
+from ec2lab.config.volume import LONGEST
+from ec2lab.errors import LabError
+from ec2lab.registry.ownership import Marks
+from ec2lab.resources.base import Resource
+from ec2lab.secret_detection import secret_in
+from ec2lab.session import Session
+from ec2lab.volumes.sources import described, regions_of_interest
+
+ASSUMED = timedelta(days=30)
+"""For how long a volume is kept that says nothing of it: earlier versions of the lab wrote no day."""
+NO_REASON = "no reason given"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a kept volume's tags say."""
+
+    since: date | None
+    after: str
+    """The experiment at whose teardown it was kept."""
+    until: date | None
+    """The last day on which it is no complaint; None where its tags can't be read, which is one already."""
+    reason: str
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> Kept:
+        """Read the tags of a volume that carries `lab:kept`: "2026-11-24 after speech"."""
+        day, _, after = tags[KEPT].partition(" after ")
+        since, until = _day(day), _day(tags.get(KEPT_UNTIL, ""))
+        if KEPT_UNTIL not in tags and since:
+            until = since + ASSUMED
+        return cls(since, after, until, tags.get(KEPT_BECAUSE) or NO_REASON)
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether anybody said why."""
+        return self.reason != NO_REASON
+
+    def is_over(self, today: date) -> bool:
+        """Say whether it lies there for longer than was meant."""
+        return self.until is None or today > self.until
+
+    def __str__(self) -> str:
+        since = f"since {self.since}" if self.since else "nobody knows since when"
+        until = f"until {self.until}" if self.until else "until a day that its tags do not tell"
+        return f"{until}: {self.reason} ({since}{f', after {self.after}' if self.after else ''})"
+
+
+def marks(end: str, experiment: str, today: date) -> dict[str, str]:
+    """Return the tags of a volume that is kept from now on; `end` is what was said of it: "keep 30d the reason"."""
+    _, _, said = end.partition(" ")
+    length, _, reason = said.partition(" ")
+    return {
+        KEPT: f"{today} after {experiment}",
+        KEPT_UNTIL: str(today + (duration(length) if length else ASSUMED)),
+        **({KEPT_BECAUSE: reason} if reason else {}),
+    }
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:  # a tag that somebody wrote by hand
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVolume:
+    """A volume that was kept at a teardown."""
+
+    resource: Resource
+    kept: Kept
+
+
+def kept_volume(session: Session, volume: str) -> KeptVolume:
+    """Return a kept volume. Raises LabError where there is none of that id, or it was not kept."""
+    found, region = described(session, volume, regions_of_interest(session))
+    tags = tag_map(found.get("Tags"))
+    resource = session.kinds["volume"].resource(found, region, tags)
+    if KEPT not in tags or Marks.read(tags) is None:
+        whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
+        raise LabError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
+    return KeptVolume(resource, Kept.read(tags))
+
+
+def keep_for(session: Session, volume: KeptVolume, text: str, reason: str) -> Kept:
+    """Keep a volume for a length of time from today, for another reason where one is given. Raises LabError."""
+    until = clock.now().date() + _length(text)
+    if reason and not REASON.fullmatch(reason):
+        raise LabError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
+    if kind := secret_in(reason):
+        raise LabError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
+    if not reason and not volume.kept.has_reason:
+        raise LabError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
+    tags = {KEPT_UNTIL: str(until), **({KEPT_BECAUSE: reason} if reason else {})}
+    ec2 = session.cloud.ec2(volume.resource.region)
+    ec2.create_tags(Resources=[volume.resource.id], Tags=as_tags(tags))  # type: ignore[arg-type]
+    return kept_volume(session, volume.resource.id).kept
+
+
+def _length(text: str) -> timedelta:
+    if not text:
+        raise LabError("KEEP_FOR: for how long from today? (KEEP_FOR=30d)")
+    try:
+        length: timedelta = duration(text)
+    except ValueError as problem:
+        raise LabError(f"KEEP_FOR: {problem}") from problem
+    if length > LONGEST:
+        raise LabError(f"KEEP_FOR: {text} is longer than anybody remembers (at most 3650d)")
+    return length

@@ -1,0 +1,387 @@
+"""Following an experiment: what AWS shows of its machines, what the registry tells of launches, what commands say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.error_codes import TRANSIENT
+from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
+from ec2lab.aws.region_queries import NoResponse, Responses
+from ec2lab.aws.tags import tag_map
+from ec2lab.config.fields import duration
+from ec2lab.errors import LabError
+from ec2lab.instances.status import NOT_SHOWN_YET, UNKNOWN_TO_AWS
+from ec2lab.launch.resume import LAUNCHED, RUN
+from ec2lab.polling import growing
+from ec2lab.registry.history import market_in, refusal_in
+from ec2lab.registry.live_resources import is_new
+from ec2lab.registry.record import Record
+from ec2lab.registry.state import holdings
+from ec2lab.resources.base import Resource
+from ec2lab.runs.exit_status import ENDED
+from ec2lab.runs.progress import Inquiry
+from ec2lab.runs.run import runs_in
+from ec2lab.session import Session
+from ec2lab.watch.events import CommandEnded, Ended, Interrupted, Refused, Relaunched, Running, Stage, WatchEvent
+
+FIRST_POLL, LONGEST_POLL = 1.0, 15.0
+"""Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
+"""What another look may change: AWS is too busy, or this machine is off the network for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A machine is in another state than before."""
+
+    machine: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All blocks of a machine's volumes have come from their snapshots."""
+
+    machine: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Why something can't be told."""
+
+    text: str
+
+
+Happening = WatchEvent | Moved | Loaded | Remark
+PutBack = Callable[[int], bool]
+"""Launches so many machines again, and says whether that was wanted and done."""
+
+
+@dataclass
+class Watching:
+    """The watch of one experiment. One description for all its machines of a region, however many they are."""
+
+    session: Session
+    name: str
+    between: Callable[[], None] = lambda: None
+    """Called after each look, when all that it found is told."""
+    machines: dict[str, Resource] = field(default_factory=dict)
+    """By id, those that live, as they were last seen."""
+    loaded: dict[str, str] = field(default_factory=dict)
+    """By id, how far their blocks have come from their snapshots: 43%."""
+    inquiries: dict[str, Inquiry] = field(default_factory=dict)
+    """By id, who asks how the command gets on there; also of machines that are gone."""
+    _codes: dict[str, int] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+    _taken: list[str] = field(default_factory=list)
+    _told: set[Any] = field(default_factory=set)
+    """What was said and is said once."""
+    records: list[Record] = field(default_factory=list)
+    _saw_all: bool = False
+    _began: bool = False
+
+    def events(self, put_back: PutBack) -> Iterator[Happening]:
+        """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
+        pauses = growing(FIRST_POLL, LONGEST_POLL)
+        while True:
+            acting = self.session.registry.who_acts(self.name)  # first: what was launched until now is seen then
+            for happening in self._looked():
+                pauses = growing(FIRST_POLL, LONGEST_POLL)
+                yield happening
+            if self._saw_all and not self.machines and not acting:
+                if not (gone := self._to_put_back()):
+                    break
+                if put_back(len(gone)):
+                    yield Relaunched(experiment=self.name, instead_of=gone)
+                continue
+            self.between()
+            self.session.pause(next(pauses))
+        yield from self._last_words()
+        yield Ended(experiment=self.name, exit_code=self._exit_code())
+
+    def _looked(self) -> Iterator[Happening]:
+        """Look once; where AWS can't be asked for a while, the watch goes on."""
+        self._saw_all = False
+        try:
+            yield from self._look()
+            self._told.discard("no answer")
+        except AWS_ERRORS as problem:
+            if not is_passing(problem):
+                raise
+            self._saw_all = False
+            yield from self._once("no answer", self._not_now("AWS", problem))
+
+    def _look(self) -> Iterator[Happening]:
+        self.records = [r for r in self.session.records_here(self.name) if r.experiment == self.name]
+        yield from self._refusals()
+        yield from self._states()
+        yield from self._loading()
+        yield from self._announced()
+        yield from self._commands()
+
+    def _once(self, key: Any, *happenings: Happening) -> Iterator[Happening]:
+        if key not in self._told:
+            self._told.add(key)
+            yield from happenings
+
+    def _not_now(self, what: str, problem: Exception) -> Remark:
+        return Remark(f"{self.name}: {what} can't be asked now ({as_said(problem)}); still trying")
+
+    def _refusals(self) -> Iterator[Happening]:
+        """Tell what AWS refused since the last look, whichever process had asked."""
+        for refused in refusals_in(self.records):
+            if self._began:
+                yield from self._once(refused.id, refused_in(self.name, refused))
+            self._told.add(refused.id)
+        self._began = True
+
+    def _states(self) -> Iterator[Happening]:
+        """Tell which machines are in another state. What the registry has ended is looked at until AWS says how."""
+        kind = self.session.kinds["instance"]
+        known = holdings(self.records, self.session.kinds, self.name).living
+        wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.machines
+        responses = self.session.query({
+            (region, kind.name): partial(self.session.looks(region).look, [machine.id for machine in some])
+            for region, some in by_region(wanted.values())
+        })  # fmt: skip
+        yield from self._unseen(responses)
+        found = {machine["InstanceId"]: machine for some in responses.found.values() for machine in some}
+        for machine in wanted.values():
+            if (machine.region, kind.name) in responses.failures:
+                continue
+            shown = found.get(machine.id)
+            if shown:
+                told = kind.resource(shown, machine.region, tag_map(shown.get("Tags")))
+                now = replace(told, recorded=machine.recorded)
+            else:
+                now = replace(machine, state=NOT_SHOWN_YET if is_new(self.session, machine) else UNKNOWN_TO_AWS)
+            yield from self._is(now, ended=now.state == UNKNOWN_TO_AWS or bool(shown and kind.is_gone(shown)))
+
+    def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Happening]:
+        """Tell once which regions can't be seen; the others are followed. Raises a failure where all fail for good."""
+        failures = {region: problem for (region, _), problem in responses.failures.items()}
+        self._saw_all = not failures
+        lasting = [problem for problem in failures.values() if not is_passing(problem)]
+        if lasting and not responses.found:
+            raise lasting[0]
+        for region, problem in failures.items():
+            yield from self._once(("no answer", region), self._not_now(region, problem))
+        for region, _ in responses.found:
+            self._told.discard(("no answer", region))
+
+    def _is(self, machine: Resource, *, ended: bool) -> Iterator[Happening]:
+        """Take note of how a machine is."""
+        before = self.machines.get(machine.id)
+        self.machines[machine.id] = machine
+        if (before.state if before else NOT_SHOWN_YET) != machine.state:
+            yield Moved(machine)
+            if machine.state == "running":
+                details = {"region": machine.region, "type": machine.details.get("type", "")}
+                yield Running(experiment=self.name, machine=machine.id, **details)
+        if ended:
+            del self.machines[machine.id]
+            self._over.add(machine.id)
+            if taken_by_aws(machine):
+                self._taken.append(machine.id)
+                yield self._interrupted(machine.id, Stage.TAKEN, self._why(machine))
+
+    def _why(self, machine: Resource) -> str:
+        """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
+        told: Iterable[tuple[str, str, str]] = ()
+        if machine.details.get("market") == "spot" and "no notices" not in self._told:
+            with suppress(*AWS_ERRORS):  # nice to know, and no more
+                told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
+        return next((f"{code}: {message}" for _, code, message in told), machine.state)
+
+    def _interrupted(self, machine: str, stage: Stage, why: str) -> Interrupted:
+        return Interrupted(experiment=self.name, machine=machine, stage=stage, why=why)
+
+    def _loading(self) -> Iterator[Happening]:
+        """Look how far data has come; no more of those that have all."""
+        kind = self.session.kinds["instance"]
+        loading = [m for m in self.machines.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
+        for region, some in by_region(loading):
+            try:
+                told = self.session.query_one(partial(kind.looked_up, self.session.cloud, region, some))
+            except (*AWS_ERRORS, NoResponse) as problem:
+                remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
+                yield from self._once(("loading", region), Remark(remark))
+                continue
+            for machine in some:
+                before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
+                self.loaded[machine.id] = now
+                if now == "100%" and before:
+                    yield Loaded(machine)
+
+    def _announced(self) -> Iterator[Happening]:
+        """Tell which spot machines are marked, two minutes ahead."""
+        spot = [m for m in self.machines.values() if m.details.get("market") == "spot" and m.state == "running"]
+        for region, some in by_region(spot) if "no notices" not in self._told else ():
+            try:
+                found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
+            except AWS_ERRORS as problem:
+                if is_passing(problem):
+                    raise
+                why = f"{self.name}: no notice of spot interruptions in {region}: {reason(problem)}"
+                yield from self._once("no notices", Remark(why))
+                return
+            for machine, code, message in found:
+                if code in MARKED:
+                    yield from self._notice(machine, f"{code}: {message}" if message else code)
+
+    def _notice(self, machine: str, why: str) -> Iterator[Happening]:
+        return self._once((machine, Stage.NOTICE), self._interrupted(machine, Stage.NOTICE, why))
+
+    def _commands(self) -> Iterator[Happening]:
+        """Have those machines asked that run, and tell what they answered until now."""
+        self._begin_to_ask()
+        for identity, inquiry in self.inquiries.items():
+            if identity in self.machines and self.machines[identity].state == "running":
+                inquiry.ask()
+            yield from self._answered(identity, inquiry)
+        self._put_on_record()
+
+    def _begin_to_ask(self) -> None:
+        """Ask machines of a run with a command, from when its launch has ended."""
+        launched = next((r.note[LAUNCHED] for r in reversed(self.records) if r.note and LAUNCHED in r.note), ())
+        if new := [identity for identity in launched if (identity, "run") not in self._told]:
+            self._told.update((identity, "run") for identity in new)
+            try:
+                runs = runs_in(self.session, self.records, self.name)
+            except LabError:
+                return  # it was launched without a command
+            self.inquiries |= {run.instance: Inquiry(run) for run in runs if run.instance in new}
+
+    def _answered(self, identity: str, inquiry: Inquiry) -> Iterator[Happening]:
+        said = inquiry.last
+        if said.problem:
+            yield from self._once(said.problem, Remark(said.problem))
+        if said.rebalance:
+            why = f"AWS recommends since {said.rebalance} to leave it"
+            yield from self._once((identity, Stage.AT_RISK), self._interrupted(identity, Stage.AT_RISK, why))
+        if said.interruption:
+            yield from self._notice(identity, said.interruption)
+        if said.ending and identity not in self._codes:
+            self._codes[identity] = said.ending.exit_code
+            yield CommandEnded(experiment=self.name, machine=identity, exit_code=said.ending.exit_code)
+
+    def _put_on_record(self) -> None:
+        """Write down how the command ended on all machines, as `make wait` does, if it has not."""
+        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and ended_in(self.records) is None:
+            self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
+            self.records = self.session.records_here(self.name)
+
+    def _last_words(self) -> Iterator[Happening]:
+        """Ask the bucket of machines that took themselves away."""
+        for identity, inquiry in self.inquiries.items():
+            if identity not in self._codes and inquiry.run.bucket:
+                try:
+                    inquiry.last = inquiry.from_bucket()
+                except LabError as problem:
+                    inquiry.last = replace(inquiry.last, problem=str(problem))
+                yield from self._answered(identity, inquiry)
+        self._put_on_record()
+
+    def _exit_code(self) -> int | None:
+        if self._codes:
+            return next((code for code in self._codes.values() if code), 0)
+        return ended_in(self.records)
+
+    def _to_put_back(self) -> tuple[str, ...]:
+        """Return which machines AWS took; none where the experiment was torn down meanwhile."""
+        gone, self._taken = tuple(self._taken), []
+        return () if was_torn_down(self.records) else gone
+
+
+def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
+    """Return machines by their regions."""
+    every = list(machines)
+    return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
+
+
+def is_passing(problem: Exception) -> bool:
+    """Say whether another look may end otherwise."""
+    return isinstance(problem, NoResponse) or (
+        isinstance(problem, AWS_ERRORS) and api_error(problem).category in TRANSIENT
+    )
+
+
+def as_said(problem: Exception) -> str:
+    """Return in a few words why AWS does not answer, in all of its own where waiting does not help."""
+    return str(api_error(problem)) if isinstance(problem, AWS_ERRORS) and is_passing(problem) else reason(problem)
+
+
+def taken_by_aws(machine: Resource) -> bool:
+    """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
+    return machine.state.startswith("terminated (Server.")
+
+
+# The machine itself is told the same in its metadata, to the second; and alone it is told of a rebalance
+# recommendation, which else only EventBridge has, and that would need something that listens all the time.
+MARKED = ("marked-for-termination", "marked-for-stop")
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
+VALUES = 200
+"""How many values a filter takes."""
+
+
+def spot_statuses(cloud: Cloud, region: str, machines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (machine, status code, message) of the spot requests of machines in a region: one call for 200 of them."""
+    rest = iter(sorted(machines))
+    while some := list(islice(rest, VALUES)):
+        pages = cloud.ec2(region).get_paginator("describe_spot_instance_requests")
+        for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": some}]):
+            for request in page["SpotInstanceRequests"]:
+                status = request.get("Status", {})
+                yield request.get("InstanceId", ""), status.get("Code", ""), status.get("Message", "")
+
+
+def ttl_in(records: list[Record]) -> timedelta | None:
+    """Return the time to live of the last run on record."""
+    run = next((record.note[RUN] for record in reversed(records) if record.note and RUN in record.note), None)
+    written = run["experiment"].get("ttl") if run else None
+    found: timedelta | None = duration(written) if written else None
+    return found
+
+
+def refusals_in(records: Iterable[Record]) -> list[Record]:
+    """Return the records by which AWS refused to make or start a machine, dry runs left out."""
+    return [record for record in records if refusal_in(record)]
+
+
+def was_torn_down(records: Sequence[Record]) -> bool:
+    """Say whether somebody has begun to take an experiment down since it was last launched."""
+    for record in reversed(records):
+        if record.note and LAUNCHED in record.note:
+            return False
+        if record.script == "teardown":
+            return True
+    return False
+
+
+def ended_in(records: Sequence[Record]) -> int | None:
+    """Return the exit code on record of the last launch's command; None where there is none."""
+    for record in reversed(records):
+        if record.note and LAUNCHED in record.note:
+            return None
+        if record.note and ENDED in record.note:
+            return int(record.note[ENDED]["exit_code"])
+    return None
+
+
+def refused_in(name: str, record: Record) -> Refused:
+    """Return what such a record tells. Raises ValueError where it tells of no refusal."""
+    refusal, request = refusal_in(record), record.request or {}
+    if refusal is None:
+        raise ValueError(record)
+    wanted = f"{request.get('InstanceType')}  {market_in(request)}"
+    if record.operation == "StartInstances":
+        wanted = " ".join(request.get("InstanceIds", ()))
+    return Refused(
+        experiment=name, at=record.time, region=str(record.region), code=refusal.code, message=refusal.message,
+        wanted=wanted, meaning=refusal.category.value,
+    )  # fmt: skip

@@ -1,0 +1,48 @@
+"""Start, serve or stop the local cloud."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running, stop
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, script
+
+app = script(__doc__)
+Directory = Annotated[Path, typer.Option("--directory", help="Where its address and its log are.")]
+
+
+@app.command(name="start")
+def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
+    """Start the local cloud, unless it runs."""
+    url = ensure_running(directory).url
+    text = f"local cloud on {url}: nothing here is real and nothing is billed"
+    Console(as_json=as_json).say(text, "running", url=url)
+
+
+@app.command(name="stop")
+def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
+    """Stop the local cloud; what lived in it is gone."""
+    stopped = stop(directory)
+    text = "local cloud stopped; what lived in it is gone" if stopped else "no local cloud was running"
+    Console(as_json=as_json).say(text, "stopped", was_running=stopped)
+
+
+@app.command(name="serve")
+def serve_command(directory: Directory = Path(LOCAL_DIRECTORY)) -> None:
+    """Serve in the foreground (what `start` starts)."""
+    os.environ.setdefault("MOTO_ACCOUNT_ID", account_of(directory))  # read when the server is imported
+    from local_cloud.model_files import read_once
+
+    read_once()
+    from local_cloud.server import serve
+
+    serve(directory)
+
+
+if __name__ == "__main__":
+    run(app)

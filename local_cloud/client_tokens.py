@@ -1,0 +1,49 @@
+"""Client tokens: the same request again is the same answer again, and no second machine.
+
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+
+ACTIONS = ("RunInstances", "CreateVolume", "CreateFleet")
+LONGEST = 64
+
+
+@dataclass
+class ClientTokens:
+    """The tokens that were used, by region and action. A call that was refused leaves its token free."""
+
+    _used: dict[tuple[str, str, str], tuple[dict[str, str], Answer]] = field(default_factory=dict)
+
+    def was_used(self, call: Call) -> bool:
+        """Say whether the call's token has an answer already: what it names is not looked up then."""
+        return (call.region, call.action, call.params.get("ClientToken", "")) in self._used
+
+    def earlier_answer(self, call: Call, asked: dict[str, str]) -> Answer | None:
+        """Return the answer that this token already had. Raises Problem where other parameters had it."""
+        token = call.params.get("ClientToken")
+        if call.action not in ACTIONS or not token:
+            return None
+        if len(token) > LONGEST or not token.isascii():
+            raise Problem(
+                "InvalidParameterValue", "Client token is too long. The maximum length is 64 ASCII characters."
+            )
+        before = self._used.get((call.region, call.action, token))
+        if before is None:
+            return None
+        if before[0] != asked:
+            raise Problem(
+                "IdempotentParameterMismatch",
+                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+            )
+        return before[1]
+
+    def remember(self, call: Call, asked: dict[str, str], answer: Answer) -> None:
+        """Keep the answer that a token had."""
+        if call.action in ACTIONS and (token := call.params.get("ClientToken")):
+            self._used[call.region, call.action, token] = (asked, answer)

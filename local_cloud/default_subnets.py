@@ -1,0 +1,34 @@
+"""Where an instance stands that names no subnet: in a default subnet, which not every zone has.
+
+A zone that AWS opened after an account's default VPC was made has none there
+(https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html).
+"""
+
+from __future__ import annotations
+
+from local_cloud.answers import Problem
+from local_cloud.machines import backend
+
+OPENED_LATER = ("us-west-2d",)
+"""Zones in which a new cloud's account has no default subnet."""
+
+
+def leave_out_zones(region: str) -> None:
+    """Take the default subnets of later zones out of a region that nobody has used yet."""
+    for zone, subnet in backend(region).get_default_subnets().items():
+        if zone in OPENED_LATER:
+            backend(region).delete_subnet(subnet.id)
+
+
+def zones_for(region: str, zone: str | None, market: str) -> set[str]:
+    """Return the zones of which EC2 picks one where none is named. Raises Problem where it refuses to."""
+    vpc = next((vpc for vpc in backend(region).vpcs.values() if vpc.is_default), None)
+    if vpc is None:
+        raise Problem("VPCIdNotSpecified", "No default VPC for this user. GroupName is only supported for EC2-Classic.")
+    zones = set(backend(region).get_default_subnets())
+    if not zones:
+        raise Problem("MissingInput", f"No subnets found for the default VPC '{vpc.id}'. Please specify a subnet.")
+    if zone and zone not in zones:
+        code = "InvalidSubnetID.NotFound" if market == "spot" else "InvalidInput"
+        raise Problem(code, f"No default subnet for availability zone: '{zone}'.")
+    return zones

@@ -1,0 +1,262 @@
+"""EC2 in front of moto: each call is decided in the order in which EC2 itself would decide."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from local_cloud import clock, images, interfaces, launched, metadata_tags, reservations, validation, vcpu_quotas
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import ACCOUNT, Call
+from local_cloud.client_tokens import ClientTokens
+from local_cloud.default_subnets import zones_for
+from local_cloud.hosts import Hosts
+from local_cloud.machines import CODES, Machines, backend
+from local_cloud.placement import Placed, Wanted, place
+from local_cloud.placement_groups import PlacementGroups
+from local_cloud.regions import with_opt_in_states
+from local_cloud.snapshots import Snapshots
+from local_cloud.spot_requests import SpotRequests
+from local_cloud.stand_ins import quotas_in
+from local_cloud.visibility import Visibility
+from local_cloud.volume_status import describe_volume_status
+from local_cloud.weather import Weather
+
+BETWEEN_STARTS = timedelta(seconds=2)
+"""EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
+
+ON_DEMAND = "on-demand"
+
+
+@dataclass
+class Ec2:
+    """EC2's state beside moto's, and its decisions."""
+
+    ask_moto: Callable[[Call], Answer]
+    weather: Weather
+    machines: Machines = field(default_factory=Machines)
+    tokens: ClientTokens = field(default_factory=ClientTokens)
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    hosts: Hosts = field(default_factory=Hosts)
+    placement_groups: PlacementGroups = field(default_factory=PlacementGroups)
+    spot_requests: SpotRequests = field(default_factory=SpotRequests)
+    visibility: Visibility = field(default_factory=Visibility)
+
+    def answer(self, call: Call) -> Answer:
+        """Answer one call. Raises Problem."""
+        asked = {key: value for key, value in call.params.items() if key != "ClientToken"}
+        if call.action == "RunInstances":
+            images.resolve(call)
+        if not self.tokens.was_used(call):
+            self.visibility.check(call)
+        validation.check(call)
+        metadata_tags.check(call, self.weather)
+        if call.action == "RunInstances":
+            self.placement_groups.check_launch(call)
+        if call.action == "CopySnapshot":
+            self.snapshots.check_copy(call, self.weather)
+        if call.params.pop("DryRun", "") == "true" and not self.weather.carries_out_dry_runs_of(call.action):
+            raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        if earlier := self.tokens.earlier_answer(call, asked):
+            return _again(call, earlier)
+        answer = self._described(call) if call.action.startswith("Describe") else self._done(call)
+        if answer.code is None:
+            self.tokens.remember(call, asked, answer)
+            self.visibility.made(call, answer, self.weather)
+        return answer
+
+    def _done(self, call: Call) -> Answer:
+        decided: dict[str, Callable[[Call], Answer]] = {
+            "RunInstances": self._run_instances,
+            "StartInstances": self._start_instances,
+            "StopInstances": self._stop_instances,
+            "TerminateInstances": self._terminate_instances,
+            "DescribeInstances": self._describe_instances,
+            "DescribeRegions": lambda call: with_opt_in_states(call, self.ask_moto(call), self.weather),
+            "DescribeCapacityReservations": lambda call: reservations.describe(call, self.weather),
+            "GetConsoleOutput": self._console,
+            "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
+            "CreateSnapshot": self._take_snapshot,
+            "RegisterImage": self._register_image,
+            "EnableFastSnapshotRestores": self.snapshots.enable_fast_restores,
+            "DescribeFastSnapshotRestores": self.snapshots.describe_fast_restores,
+            "CopySnapshot": self._take_snapshot,
+            "CreatePlacementGroup": self.placement_groups.create,
+            "DescribePlacementGroups": self.placement_groups.describe,
+            "DeletePlacementGroup": self.placement_groups.delete,
+            "DescribeSpotInstanceRequests": self.spot_requests.describe,
+        }
+        if call.action == "DescribeSnapshots":
+            _name_owners(call)
+        elif call.action == "DeleteKeyPair":
+            _name_key_pair(call)
+        return decided.get(call.action, self.ask_moto)(call)
+
+    def _described(self, call: Call) -> Answer:
+        with self.visibility.hidden(call.region, self.placement_groups):
+            return self._done(call)
+
+    def _describe_instances(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        answer.body = interfaces.with_owners(answer.body, call.region)
+        return answer
+
+    def _run_instances(self, call: Call) -> Answer:
+        placed = self._placed(call)
+        self.placement_groups.check_zone(call, placed.zone)
+        if not validation.subnet(call):
+            call.params["Placement.AvailabilityZone"] = placed.zone
+        call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
+        interfaces.as_plain(call)
+        before = launched.Inventory.of(call.region)
+        answer = self.ask_moto(call)
+        if answer.code is not None:
+            before.restore()
+        else:
+            machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
+            launched.complete(call, machines)
+            self.placement_groups.launched(call, machines)
+            for machine in machines:
+                reservations.hold(machine, placed.reservation)
+                self.hosts.give_address(machine)
+                self.machines.started(call.region, machine, placed.rule, self.weather)
+                self.visibility.made_with(call.region, machine, self.weather)
+            answer.body = launched.as_new(answer.body)
+        return answer
+
+    def _console(self, call: Call) -> Answer:
+        machine = backend(call.region).get_instance(call.params["InstanceId"])
+        age = clock.now().replace(tzinfo=None) - datetime.fromisoformat(str(machine.launch_time))
+        return self.hosts.console(call, self.weather, age.total_seconds())
+
+    def _register_image(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        images.registered(call, answer)
+        return answer
+
+    def _take_snapshot(self, call: Call) -> Answer:
+        answer = self.ask_moto(call)
+        if answer.code is None:
+            self.snapshots.begun(call, answer, self.weather)
+        return answer
+
+    def _placed(self, call: Call) -> Placed:
+        params = call.params
+        subnet = validation.subnet(call)
+        zone = backend(call.region).get_subnet(subnet).availability_zone if subnet else None
+        market = params.get("InstanceMarketOptions.MarketType", ON_DEMAND)
+        least, most = int(params.get("MinCount", "1")), int(params.get("MaxCount", "1"))
+        pinned = zone or params.get("Placement.AvailabilityZone")
+        reserved = reservations.targeted(call, self.weather)
+        if not subnet:
+            default_zones = zones_for(call.region, pinned, market)
+        if reserved:
+            return Placed(reserved.zone, reservations.room_in(reserved, pinned, least, most), None, reserved)
+        wanted = Wanted(call.region, params["InstanceType"], market, pinned, least, most)
+        return self._place(wanted, None if subnet else default_zones)
+
+    def _place(self, wanted: Wanted, among: set[str] | None = None) -> Placed:
+        """Place instances, in one of some zones where none is named."""
+        offered = validation.offered_zones(wanted.region, wanted.instance_type)
+        if among is not None:
+            offered = [zone for zone in offered if zone in among]
+        room = vcpu_quotas.within(
+            wanted.region, wanted.instance_type, wanted.market, wanted.least, wanted.most, quotas_in(self.weather)
+        )
+        wanted = replace(wanted, most=room)
+        return place(wanted, offered, self.weather, self.machines.alive_under)
+
+    def _start_instances(self, call: Call) -> Answer:
+        """Start stopped machines: each needs capacity anew, in the zone where its volumes are."""
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        placed = {}
+        for machine in found:
+            if machine.state == "stopped":
+                zone = machine.availability_zone
+                wanted = Wanted(call.region, machine.instance_type, machine.lifecycle or ON_DEMAND, zone)
+                placed[machine.id] = self._place(wanted)
+        answer = self.ask_moto(call)
+        for machine in found:
+            if machine.id in placed:
+                self.hosts.give_address(machine)
+                # EC2 tells of the last start, moto of the first.
+                before = datetime.fromisoformat(str(machine.launch_time))
+                machine.launch_time = max(clock.now().replace(tzinfo=None), before + BETWEEN_STARTS)
+                self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
+        return answer
+
+    def _stop_instances(self, call: Call) -> Answer:
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        for machine in found:
+            if machine.lifecycle == "spot":
+                raise Problem(
+                    "UnsupportedOperation",
+                    f"You can't stop the Spot Instance '{machine.id}' because it is associated with a one-time Spot "
+                    "Instance request. You can only stop Spot Instances associated with persistent Spot requests.",
+                )
+        running = [machine for machine in found if machine.state in ("pending", "running")]
+        answer = self.ask_moto(call)
+        for machine in running:
+            self.machines.stopped(machine, self.weather)
+        return answer
+
+    def _terminate_instances(self, call: Call) -> Answer:
+        # moto ends a machine at once. Where it is to shut down for a while the layer ends it, so moto is not asked.
+        found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
+        before = {machine.id: machine.state for machine in found}
+        for machine in found:
+            self.machines.terminate(call.region, machine, self.weather)
+        return _terminating(before, found)
+
+
+def _name_owners(call: Call) -> None:
+    """Ask for the snapshots of their owners by filter: moto shows everyone's."""
+    if owners := call.values("Owner"):
+        filtered = f"Filter.{len(call.numbered('Filter')) + 1}"
+        call.params[f"{filtered}.Name"] = "owner-id"
+        for number, owner in enumerate(owners, start=1):
+            call.params[f"{filtered}.Value.{number}"] = ACCOUNT if owner == "self" else owner
+
+
+def _name_key_pair(call: Call) -> None:
+    """Name the key pair to delete: moto deletes by name alone, and says yes to anything."""
+    if identity := call.params.get("KeyPairId"):
+        pairs = backend(call.region).key_pairs.values()
+        call.params["KeyName"] = next((pair.key_name for pair in pairs if pair.id == identity), identity)
+
+
+def _ids_in(answer: Answer) -> list[str]:
+    return re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", answer.body.decode())
+
+
+def _again(call: Call, earlier: Answer) -> Answer:
+    """Answer a repeated request as the first time, unless its machine is dead by now."""
+    for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
+        machine = backend(call.region).get_instance_by_id(identity)
+        if machine is None or machine.state == "terminated":
+            raise Problem(
+                "IdempotentInstanceTerminated", "The request token was used by an instance that is terminated."
+            )
+    again = Answer(earlier.status, earlier.body)
+    own = f"<requestId>{again.request_id}<".encode()
+    again.body = re.sub(rb"<requestId>[^<]*<", own, earlier.body)
+    return again
+
+
+def _terminating(before: dict[str, str], found: list[Any]) -> Answer:
+    items = "".join(
+        f"<item><instanceId>{machine.id}</instanceId>"
+        f"<currentState><code>{CODES[machine.state]}</code><name>{machine.state}</name></currentState>"
+        f"<previousState><code>{CODES[before[machine.id]]}</code><name>{before[machine.id]}</name></previousState></item>"
+        for machine in found
+    )
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<TerminateInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<requestId>{uuid.uuid4()}</requestId><instancesSet>{items}</instancesSet></TerminateInstancesResponse>"
+    )
+    return Answer(200, body.encode())

@@ -1,0 +1,66 @@
+"""What a machine shows of itself: an address that is nobody else's, and its console.
+
+The local cloud's machines do not run. A test may attach a real host to one: then its address is the host's, and its
+console the text that the test hands over. No file is read on anybody's word.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+from xml.sax.saxutils import escape
+
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import backend
+from local_cloud.weather import Weather
+
+CONSOLE_BYTES = 64 * 1024
+"""What EC2 keeps of a console."""
+OF_ITSELF = "This machine of the local cloud does not run: it has no console.\n"
+XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
+"""Types from before Nitro, which give their latest console output only some time after they boot."""
+
+
+def loopback_address(number: int) -> str:
+    """Return an address of this computer alone: moto's own would be strangers' machines."""
+    return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
+
+
+@dataclass
+class Hosts:
+    """The addresses and consoles of machines."""
+
+    _given: int = 0
+    """How many addresses were given."""
+    _consoles: dict[str, bytes] = field(default_factory=dict)
+
+    def give_address(self, machine: Any) -> None:
+        """Give a new machine, or one that starts again, a public address, if it is to have one."""
+        for interface in machine.nics.values():
+            if interface.public_ip:
+                self._given += 1
+                interface.public_ip = loopback_address(self._given)
+
+    def attach(self, region: str, identity: str, address: str, console: bytes) -> None:
+        """Let a machine be a real host."""
+        machine = backend(region).get_instance(identity)
+        for interface in machine.nics.values():
+            interface.public_ip = address
+        self._consoles[identity] = console
+
+    def console(self, call: Call, weather: Weather, age: float) -> Answer:
+        """Answer GetConsoleOutput for a machine of some seconds' age."""
+        machine = backend(call.region).get_instance(call.params["InstanceId"])
+        if call.params.get("Latest") == "true" and machine.instance_type.startswith(XEN):
+            raise Problem(
+                "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
+            )
+        text = self._consoles.get(machine.id, OF_ITSELF.encode())[-CONSOLE_BYTES:]
+        output = base64.b64encode(text).decode() if age >= weather.console_seconds else ""
+        body = (
+            '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
+            f"<instanceId>{escape(machine.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
+        )
+        return Answer(200, body.encode())

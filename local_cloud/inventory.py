@@ -1,0 +1,49 @@
+"""All that there is, in all regions at once: for a test that wants to know what was left anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
+
+from local_cloud.call import ACCOUNT
+
+
+def inventory() -> list[dict[str, Any]]:
+    """Return each thing's kind, id, region, state and tags; what every account has from the beginning is left out."""
+    regions = ec2_backends[ACCOUNT]
+    here = [{**thing, "region": region} for region in sorted(regions) for thing in _in_region(regions[region])]
+    return [*here, *_in_iam()]
+
+
+def _in_iam() -> Iterator[dict[str, Any]]:
+    store = iam_backends[ACCOUNT]["aws"]
+    for kind, models in (("role", store.roles), ("instance-profile", store.instance_profiles)):
+        for model in models.values():
+            tags = {tag["Key"]: tag["Value"] for tag in model.tags or ()}
+            yield {"kind": kind, "id": model.name, "region": "global", "state": "", "tags": tags}
+
+
+def _in_region(store: Any) -> Iterator[dict[str, Any]]:
+    groups = [group for of_network in store.groups.values() for group in of_network.values()]
+    kept: dict[str, list[Any]] = {
+        "instance": [machine for reservation in store.reservations.values() for machine in reservation.instances],
+        "volume": list(store.volumes.values()),
+        "snapshot": [snapshot for snapshot in store.snapshots.values() if snapshot.owner_id == ACCOUNT],
+        "security-group": [group for group in groups if group.name != "default"],
+        "key-pair": list(store.key_pairs.values()),
+        "address": list(store.addresses),
+        "network-interface": list(store.enis.values()),
+    }
+    for kind, models in kept.items():
+        for model in models:
+            tags = {tag["key"]: tag["value"] for tag in model.get_tags()}
+            state = model.state if kind == "instance" else ""
+            yield {
+                "kind": kind,
+                "id": model.allocation_id if kind == "address" else model.id,
+                "state": state,
+                "tags": tags,
+            }

@@ -1,0 +1,58 @@
+"""Tags in the instance metadata: where they are shown, keys must be names that a path can have.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import backend
+from local_cloud.tags import tags_for
+from local_cloud.weather import Weather
+
+OPTION: Final = "InstanceMetadataTags"
+ENABLED = "enabled"
+KEY = r"[0-9a-zA-Z\-_+=,.@:]{1,255}"
+RESERVED = (".", "..", "_index")
+DEFAULTS = {"HttpTokens": "httpTokens", "HttpPutResponseHopLimit": "httpPutResponseHopLimit",
+            "HttpEndpoint": "httpEndpoint", OPTION: "instanceMetadataTags"}  # fmt: skip
+
+
+def check(call: Call, weather: Weather) -> None:
+    """Check the tags that a call would put on instances that show theirs. Raises Problem."""
+    if call.action == "RunInstances":
+        chosen = call.params.get(f"MetadataOptions.{OPTION}", weather.metadata_defaults.get(OPTION, ""))
+        if chosen:
+            call.params[f"MetadataOptions.{OPTION}"] = chosen
+        if chosen == ENABLED:
+            _check(tags_for(call, "instance"))
+    elif call.action == "CreateTags":
+        for identity in call.values("ResourceId"):
+            machine = backend(call.region).get_instance_by_id(identity) if identity.startswith("i-") else None
+            if machine and machine.metadata_options.instance_metadata_tags == ENABLED:
+                _check(tag["Key"] for tag in call.numbered("Tag"))
+
+
+def defaults(weather: Weather) -> Answer:
+    """Answer GetInstanceMetadataDefaults."""
+    told = "".join(f"<{DEFAULTS[name]}>{value}</{DEFAULTS[name]}>" for name, value in weather.metadata_defaults.items())
+    body = (
+        '<GetInstanceMetadataDefaultsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<requestId>local</requestId><accountLevel>{told}</accountLevel></GetInstanceMetadataDefaultsResponse>"
+    )
+    return Answer(200, body.encode())
+
+
+def _check(keys: Iterable[str]) -> None:
+    for key in keys:
+        if not re.fullmatch(KEY, key) or key in RESERVED:
+            raise Problem(
+                "InvalidParameterValue",
+                f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}), and "
+                "must not be a reserved name ('.', '..', '_index')",
+            )

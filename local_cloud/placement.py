@@ -1,0 +1,106 @@
+"""Where EC2 puts a machine, or why it does not: offerings and capacity, zone by zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local_cloud.answers import Problem
+from local_cloud.weather import Capacity, Reservation, Weather
+
+AliveUnder = Callable[[Capacity], int]
+"""How many living machines a rule of the weather granted."""
+
+NOT_SUPPORTED = "The requested configuration is currently not supported. Please check the documentation for supported \
+configurations."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a RunInstances request asks for."""
+
+    region: str
+    instance_type: str
+    market: str
+    zone: str | None
+    least: int = 1
+    most: int = 1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where it is granted, how much of it, and the rule that granted it."""
+
+    zone: str
+    count: int
+    rule: Capacity | None
+    reservation: Reservation | None = None
+    """Whose capacity it is."""
+
+
+def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: AliveUnder) -> Placed:
+    """Grant a request in one zone, or raise the Problem that EC2 would answer."""
+    refusing: list[Capacity] = []
+    for zone in _zones(wanted, offered):
+        rule = _rule(wanted, zone, weather)
+        room = _room(rule, wanted.most, alive_under)
+        if room >= wanted.least:
+            if rule and rule.late:
+                rule.one_call_less()
+            return Placed(zone, min(room, wanted.most), rule)
+        if rule and not any(rule is other for other in refusing):
+            refusing.append(rule)
+    elsewhere = [z for z in offered if _room(_rule(wanted, z, weather), wanted.most, alive_under) >= wanted.least]
+    for rule in refusing:
+        rule.one_call_less()
+    raise Problem(refusing[0].code, refusing[0].message or _message(refusing[0].code, wanted, elsewhere))
+
+
+def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
+    """Return the zones that come into question. Raises Problem where the type is not offered."""
+    if not offered:
+        raise Problem("Unsupported", NOT_SUPPORTED)
+    if wanted.zone and wanted.zone not in offered:
+        raise Problem(
+            "Unsupported",
+            f"Your requested instance type ({wanted.instance_type}) is not supported in your requested Availability "
+            f"Zone ({wanted.zone}). Please retry your request by not specifying an Availability Zone or choosing "
+            f"{', '.join(offered)}.",
+        )
+    return [wanted.zone] if wanted.zone else offered
+
+
+def _rule(wanted: Wanted, zone: str, weather: Weather) -> Capacity | None:
+    pool = (wanted.region, zone, wanted.instance_type, wanted.market)
+    return next((rule for rule in weather.capacity if rule.covers(*pool)), None)
+
+
+def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:
+    if rule is None or rule.late:
+        return most
+    return max(0, rule.available - alive_under(rule))
+
+
+def _message(code: str, wanted: Wanted, elsewhere: list[str]) -> str:
+    """Return EC2's own words for a refusal."""
+    soon = "Our system will be working on provisioning additional capacity."
+    instance_type = wanted.instance_type
+    lack = f"We currently do not have sufficient {instance_type}"
+    if code == "VcpuLimitExceeded":
+        return (
+            "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket "
+            "that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request "
+            "to request an adjustment to this limit."
+        )
+    if code == "Unsupported":
+        return NOT_SUPPORTED
+    if not code.startswith("Insufficient"):
+        return f"The request was refused for {instance_type} in {wanted.zone or wanted.region}."
+    if not wanted.zone:
+        return f"{lack} capacity in zones with support for 'gp3' volumes. {soon}"
+    hint = (
+        f" You can currently get {instance_type} capacity by not specifying an Availability Zone in your request or "
+        f"choosing {', '.join(elsewhere)}."
+    )
+    refusal = f"{lack} capacity in the Availability Zone you requested ({wanted.zone}). {soon}"
+    return f"{refusal}{hint}" if elsewhere else refusal

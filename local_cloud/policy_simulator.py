@@ -1,0 +1,48 @@
+"""IAM's policy simulator, which moto lacks: here all is allowed but what the weather refuses."""
+
+from __future__ import annotations
+
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.weather import Weather
+
+REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+CONTEXT_TYPES = {
+    kind + several for kind in ("string", "numeric", "boolean", "ip", "binary", "date") for several in ("", "List")
+}
+"""https://docs.aws.amazon.com/IAM/latest/APIReference/API_ContextEntry.html"""
+NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+
+
+def simulated(call: Call, weather: Weather) -> Answer | None:
+    """Answer iam:SimulatePrincipalPolicy; None for all other calls."""
+    if (call.service, call.action) != ("iam", "SimulatePrincipalPolicy"):
+        return None
+    _check(call)
+    members = "".join(
+        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        f"<EvalDecision>{_decision(action, weather)}</EvalDecision></member>"
+        for action in call.values("ActionNames.member")
+    )
+    return Answer(
+        200,
+        f'<SimulatePrincipalPolicyResponse xmlns="{NAMESPACE}"><SimulatePrincipalPolicyResult>'
+        f"<IsTruncated>false</IsTruncated><EvaluationResults>{members}</EvaluationResults>"
+        "</SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>".encode(),
+    )
+
+
+def _check(call: Call) -> None:
+    """Refuse what IAM refuses. Which actions need the same information it does not tell, so none may be mixed here."""
+    if len(actions := set(call.values("ActionNames.member"))) > 1:
+        told = ", ".join(sorted(actions))
+        raise Problem("InvalidInput", f"Actions that need different authorization information: {told}. Ask one by one.")
+    for entry in call.numbered("ContextEntries.member"):
+        if (kind := entry.get("ContextKeyType", "")) not in CONTEXT_TYPES:
+            raise Problem("InvalidInput", f"Invalid context key type: {kind} ({entry.get('ContextKeyName')})")
+
+
+def _decision(action: str, weather: Weather) -> str:
+    name = action.partition(":")[2]
+    refused = any(fault.code in REFUSALS and fault.is_about(name) for fault in weather.faults)
+    return "implicitDeny" if refused else "allowed"

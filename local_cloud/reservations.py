@@ -1,0 +1,103 @@
+"""Capacity Reservations and Capacity Blocks, as the weather has them: each in one zone, for one type.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-reservations.html,
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import HOLDS_NO_CAPACITY, backend
+from local_cloud.weather import Reservation, Weather
+
+TARGET = "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
+BLOCK = "capacity-block"
+
+
+def describe(call: Call, weather: Weather) -> Answer:
+    """Answer DescribeCapacityReservations. Raises Problem for an id that is not there."""
+    wanted = call.values("CapacityReservationId")
+    there = {one.id: one for one in weather.reservations if one.region == call.region}
+    for identity in wanted:
+        _known(identity, there)
+    items = "".join(_as_xml(there[identity]) for identity in wanted or there)
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<DescribeCapacityReservationsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<requestId>local</requestId><capacityReservationSet>{items}</capacityReservationSet>"
+        "</DescribeCapacityReservationsResponse>"
+    )
+    return Answer(200, body.encode())
+
+
+def targeted(call: Call, weather: Weather) -> Reservation | None:
+    """Return the reservation that a RunInstances request is for, checked against it. Raises Problem."""
+    if not (identity := call.params.get(TARGET)):
+        return None
+    found = _known(identity, {one.id: one for one in weather.reservations if one.region == call.region})
+    market = call.params.get("InstanceMarketOptions.MarketType", "")
+    if (market == BLOCK) != (found.kind == BLOCK):
+        raise Problem(
+            "InvalidParameterCombination",
+            f"The market type '{market or 'on-demand'}' does not match the Capacity Reservation '{identity}'.",
+        )
+    if (instance_type := call.params["InstanceType"]) != found.type:
+        raise Problem(
+            "InvalidParameterValue",
+            f"The instance type '{instance_type}' does not match the instance type '{found.type}' of the Capacity "
+            f"Reservation '{identity}'.",
+        )
+    if found.state != "active":
+        raise Problem("InvalidCapacityReservationState", f"The Capacity Reservation '{identity}' is {found.state}.")
+    return found
+
+
+def room_in(reservation: Reservation, zone: str | None, least: int, most: int) -> int:
+    """Return how many instances a reservation takes, up to `most`. Raises Problem."""
+    if zone and zone != reservation.zone:
+        raise Problem(
+            "InvalidParameterValue",
+            f"The Availability Zone '{zone}' does not match that of the Capacity Reservation '{reservation.id}'.",
+        )
+    if (free := _free(reservation)) < least:
+        raise Problem(
+            "ReservationCapacityExceeded",
+            "The requested reservation does not have sufficient compatible and available capacity for this request.",
+        )
+    return min(free, most)
+
+
+def hold(machine: Any, reservation: Reservation | None) -> None:
+    """Let a new instance be one of its reservation's."""
+    machine.in_reservation = reservation.id if reservation else None
+
+
+def _known(identity: str, there: dict[str, Reservation]) -> Reservation:
+    if identity not in there:
+        raise Problem(
+            "InvalidCapacityReservationId.NotFound", f"The capacity reservation ID '{identity}' does not exist"
+        )
+    return there[identity]
+
+
+def _free(reservation: Reservation) -> int:
+    every = (one for group in backend(reservation.region).all_reservations() for one in group.instances)
+    used = [
+        one
+        for one in every
+        if getattr(one, "in_reservation", None) == reservation.id and one.state not in HOLDS_NO_CAPACITY
+    ]
+    return max(0, reservation.total - len(used))
+
+
+def _as_xml(one: Reservation) -> str:
+    return (
+        f"<item><capacityReservationId>{one.id}</capacityReservationId><instanceType>{one.type}</instanceType>"
+        f"<availabilityZone>{one.zone}</availabilityZone><state>{one.state}</state>"
+        f"<totalInstanceCount>{one.total}</totalInstanceCount>"
+        f"<availableInstanceCount>{_free(one) if one.state == 'active' else 0}</availableInstanceCount>"
+        f"<reservationType>{one.kind}</reservationType></item>"
+    )

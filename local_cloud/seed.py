@@ -1,0 +1,59 @@
+"""What the local cloud begins with: public images everywhere, and the demo's data set in two regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from moto.ec2.models import ec2_backends
+
+from local_cloud.call import ACCOUNT
+from local_cloud.default_subnets import leave_out_zones
+from local_cloud.images import seed_images
+from local_cloud.machines import backend
+
+DATA_SET_REGIONS = ("us-east-1", "us-west-2")
+DATA_SET = {
+    "Name": "speech@1",
+    "lab:dataset": "speech",
+    "lab:version": "1",
+    "lab:label": "speech",
+    "lab:filesystem": "ext4",
+    "lab:uuid": "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11",
+}
+DATA_SET_GIB = 500
+KEY = "2b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"
+
+AGE = timedelta(minutes=1)
+"""Of what is there at the beginning: a version that is made in the same second is newer."""
+
+
+@dataclass
+class Seeded:
+    """The regions that have what they begin with; the demo's own at once, each other when it is first asked."""
+
+    _regions: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for region in DATA_SET_REGIONS:
+            self.have(region)
+
+    def have(self, region: str) -> None:
+        """Give a region what it begins with, unless it has it or is none."""
+        if region in self._regions or region not in ec2_backends[ACCOUNT]:
+            return
+        self._regions.add(region)
+        seed_images(region)
+        leave_out_zones(region)
+        if region in DATA_SET_REGIONS:
+            _seed_data_set(region)
+
+
+def _seed_data_set(region: str) -> None:
+    # Without a key's name moto would generate an RSA key here, at every start and reset.
+    key = f"arn:aws:kms:{region}:{ACCOUNT}:key/{KEY}"
+    volume = backend(region).create_volume(DATA_SET_GIB, f"{region}a", encrypted=True, kms_key_id=key)
+    snapshot = backend(region).create_snapshot(volume.id, "The demo's data set")
+    snapshot.start_time -= AGE
+    snapshot.add_tags(DATA_SET)
+    backend(region).delete_volume(volume.id)

@@ -1,0 +1,62 @@
+"""The spot requests behind machines that RunInstances made at the spot market, which moto does not keep.
+
+A request is told by its machine: it is fulfilled while that lives, and marked for two minutes before AWS takes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_cloud import clock
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import ENDED, backend
+
+MESSAGES = {
+    "fulfilled": "Your spot request is fulfilled.",
+    "marked-for-termination": "The Spot Instance is marked for termination.",
+    "instance-terminated-no-capacity": "Your Spot Instance was terminated because there is no Spot capacity available.",
+    "instance-terminated-by-user": "Spot Instance was terminated by the user.",
+}
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
+BY_AWS = "Server."
+
+
+@dataclass
+class SpotRequests:
+    """Which machines are marked; all else is told by the machines themselves."""
+
+    marked: set[str] = field(default_factory=set)
+
+    def describe(self, call: Call) -> Answer:
+        """Answer DescribeSpotInstanceRequests, for all or by the machine's id."""
+        machines = [m for r in backend(call.region).reservations.values() for m in r.instances if m.lifecycle == "spot"]
+        for condition in call.numbered("Filter"):
+            if condition["Name"] != "instance-id":
+                raise Problem("InvalidParameterValue", f"The filter '{condition['Name']}' is not in the local cloud")
+            wanted = {value for key, value in condition.items() if key.startswith("Value.")}
+            machines = [machine for machine in machines if machine.id in wanted]
+        items = "".join(self._item(machine) for machine in machines)
+        body = (
+            '<DescribeSpotInstanceRequestsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+            f"<requestId>local</requestId><spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
+            "</DescribeSpotInstanceRequestsResponse>"
+        )
+        return Answer(200, body.encode())
+
+    def _item(self, machine: Any) -> str:
+        code = self._status(machine)
+        state = "active" if code in ("fulfilled", "marked-for-termination") else "closed"
+        at = clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        return (
+            f"<item><spotInstanceRequestId>sir-{machine.id[2:10]}</spotInstanceRequestId>"
+            f"<instanceId>{machine.id}</instanceId><type>one-time</type><state>{state}</state>"
+            f"<status><code>{code}</code><message>{MESSAGES[code]}</message><updateTime>{at}</updateTime></status></item>"
+        )
+
+    def _status(self, machine: Any) -> str:
+        if machine.state not in ENDED:
+            return "marked-for-termination" if machine.id in self.marked else "fulfilled"
+        by_aws = str(machine.state_reason.code).startswith(BY_AWS)
+        return "instance-terminated-no-capacity" if by_aws else "instance-terminated-by-user"

@@ -1,0 +1,172 @@
+"""EC2 is eventually consistent: what was just made is for a while not described, and not known to other calls.
+
+AWS promises no order: a volume may be described before the instance that it is attached to, and what is described may
+still be unknown to the next call (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html). So each
+new resource draws two times of its own, one for descriptions and one for all other calls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from local_cloud import clock
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import backend
+from local_cloud.placement_groups import PlacementGroups
+from local_cloud.weather import Weather
+
+UNKNOWN = {
+    "instance": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
+    "volume": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
+    "snapshot": ("InvalidSnapshot.NotFound", "The snapshot '{}' does not exist."),
+    "security-group": ("InvalidGroup.NotFound", "The security group '{}' does not exist"),
+    "placement-group": ("InvalidPlacementGroup.Unknown", "The Placement Group '{}' is unknown."),
+    "network-interface": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
+    "address": ("InvalidAllocationID.NotFound", "The allocation ID '{}' does not exist"),
+    "key-pair": ("InvalidKeyPair.NotFound", "The key pair '{}' does not exist"),
+}
+"""By resource type, the error that a call gets which names one too early."""
+IN_EC2 = "instance-profile-in-ec2"
+"""A profile is known to IAM for a while before EC2 knows it."""
+UNKNOWN_TO = {
+    ("ec2", IN_EC2): (
+        "InvalidParameterValue",
+        "Value ({}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+    ),
+    ("iam", "instance-profile"): ("NoSuchEntity", "Instance Profile {} cannot be found."),
+    ("iam", "role"): ("NoSuchEntity", "The role with name {} cannot be found."),
+    ("dynamodb", "table"): ("ResourceNotFoundException", "Requested resource not found"),
+    ("ebs", "snapshot"): ("ResourceNotFoundException", "The snapshot '{}' does not exist."),
+}
+"""By service and resource type, where the service has a word of its own for it, or no other has any."""
+EVERYWHERE = ("instance-profile", "role", IN_EC2)
+"""What is in no region."""
+LOOKING = ("Describe", "Get", "List")
+
+MADE_BY = {
+    "CreateVolume": ("volume", rb"<volumeId>(vol-[0-9a-f]+)<"),
+    "CreateSnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
+    "CopySnapshot": ("snapshot", rb"<snapshotId>(snap-[0-9a-f]+)<"),
+    "CreateSecurityGroup": ("security-group", rb"<groupId>(sg-[0-9a-f]+)<"),
+    "CreatePlacementGroup": ("placement-group", rb"<groupName>([^<]+)<"),
+    "CreateTable": ("table", rb'"TableName": ?"([^"]+)"'),
+    "CreateRole": ("role", rb"<RoleName>([^<]+)<"),
+    "CreateInstanceProfile": ("instance-profile", rb"<InstanceProfileName>([^<]+)<"),
+    "StartSnapshot": ("snapshot", rb'"SnapshotId": "(snap-[0-9a-f]+)"'),
+    "AllocateAddress": ("address", rb"<allocationId>(eipalloc-[0-9a-f]+)<"),
+    "CreateKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
+    "ImportKeyPair": ("key-pair", rb"<keyPairId>(key-[0-9a-f]+)<"),
+}
+"""By operation, the resource type and where its response has the id; RunInstances makes several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Young:
+    """A new resource; until when, by the monotonic clock, it is not described, and not known to other calls."""
+
+    region: str
+    kind: str
+    id: str
+    described: float
+    known: float
+
+
+@dataclass
+class Visibility:
+    """What is too new to be seen everywhere."""
+
+    chance: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - decides what a test meets
+    _young: list[Young] = field(default_factory=list)
+
+    def made(self, call: Call, answer: Answer, weather: Weather) -> None:
+        """Take note of what a successful call has made."""
+        if call.action in MADE_BY:
+            kind, where = MADE_BY[call.action]
+            for identity in dict.fromkeys(re.findall(where, answer.body)):
+                self.hide(call.region, kind, identity.decode(), weather)
+                if kind == "instance-profile":
+                    self.hide(call.region, IN_EC2, identity.decode(), weather)
+
+    def made_with(self, region: str, instance: Any, weather: Weather) -> None:
+        """Take note of a new instance with its volumes and network interfaces, each for itself."""
+        self.hide(region, "instance", instance.id, weather)
+        for device in instance.block_device_mapping.values():
+            if device.volume_id:
+                self.hide(region, "volume", device.volume_id, weather)
+        for interface in instance.nics.values():
+            self.hide(region, "network-interface", interface.id, weather)
+
+    def hide(self, region: str, kind: str, identity: str, weather: Weather) -> None:
+        """Let a new resource be unseen for the times that it draws."""
+        shortest, longest = weather.invisible_for(kind)
+        now, unknown = clock.monotonic(), weather.unknown_for(kind)
+        described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
+        if longest or unknown:
+            place = "" if kind in EVERYWHERE else region
+            self._young.append(Young(place, kind, identity, described, max(known, now + unknown)))
+
+    def check(self, call: Call) -> None:
+        """Raise the Problem that a call meets which names something too early."""
+        if not self._young or call.action.startswith(LOOKING if call.service != "ec2" else "Describe"):
+            return
+        self._forget_the_old()
+        named = {value for key, value in call.params.items() if not key.startswith("Tag")}
+        named.update(call.environ["PATH_INFO"].split("/") if call.service == "ebs" else ())
+        named.update(call.shown().values() if call.service == "dynamodb" else ())
+        for young in self._young:
+            if young.region in ("", call.region) and young.id in named and young.known > clock.monotonic():
+                found = UNKNOWN_TO.get((call.service, young.kind)) or UNKNOWN.get(young.kind)
+                if found:
+                    raise Problem(found[0], found[1].format(young.id))
+
+    @contextmanager
+    def hidden(self, region: str, placement_groups: PlacementGroups) -> Iterator[None]:
+        """Take what is not described yet out of the stores while a description is answered."""
+        now = clock.monotonic()
+        self._forget_the_old()
+        young = {young.id for young in self._young if young.region == region and young.described > now}
+        if not young:
+            yield
+            return
+        store, groups = backend(region), placement_groups.groups
+        before = {name: getattr(store, name) for name in STORES}
+        for name, content in before.items():
+            setattr(store, name, _without(young, content))
+        placement_groups.groups = {key: one for key, one in groups.items() if key[0] != region or key[1] not in young}
+        try:
+            yield
+        finally:
+            for name, content in before.items():
+                setattr(store, name, content)
+            placement_groups.groups = groups
+
+    def _forget_the_old(self) -> None:
+        now = clock.monotonic()
+        self._young = [young for young in self._young if max(young.described, young.known) > now]
+
+
+STORES = ("reservations", "volumes", "snapshots", "groups", "enis", "addresses", "key_pairs")
+"""moto's, by id or by name; security groups lie a level deeper, by VPC."""
+
+
+def _without(young: set[str], content: Any) -> Any:
+    """Return a store without what is young."""
+    if isinstance(content, list):
+        return [item for item in content if not young & _names(item)]
+    return {
+        key: _without(young, item) if isinstance(item, dict) else item
+        for key, item in content.items()
+        if key not in young and not young & _names(item)
+    }
+
+
+def _names(item: Any) -> set[str]:
+    """Return the ids by which an item may be hidden; a reservation goes with any of its instances."""
+    own = {getattr(item, name, "") for name in ("id", "allocation_id")}
+    return own | {instance.id for instance in getattr(item, "instances", ())}

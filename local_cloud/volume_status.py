@@ -1,0 +1,40 @@
+"""DescribeVolumeStatus, which moto lacks: how far the blocks of volumes are loaded from their snapshots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local_cloud import clock
+from local_cloud.answers import Answer, Problem
+from local_cloud.call import Call
+from local_cloud.machines import backend
+from local_cloud.weather import Weather
+
+
+def describe_volume_status(call: Call, weather: Weather) -> Answer:
+    """Answer for the volumes that are named, or for all."""
+    volumes = backend(call.region).volumes
+    named = call.values("VolumeId")
+    if unknown := [identity for identity in named if identity not in volumes]:
+        raise Problem("InvalidVolume.NotFound", f"The volume '{unknown[0]}' does not exist.")
+    items = "".join(_item(volumes[identity], weather) for identity in named or volumes)
+    body = (
+        '<DescribeVolumeStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
+        f"<volumeStatusSet>{items}</volumeStatusSet></DescribeVolumeStatusResponse>"
+    )
+    return Answer(200, body.encode())
+
+
+def _item(volume: Any, weather: Weather) -> str:
+    loading = ""
+    if volume.snapshot_id:
+        age = (clock.now().replace(tzinfo=None) - volume.create_time).total_seconds()
+        share = min(1.0, age / weather.initialization_seconds) if weather.initialization_seconds else 1.0
+        loading = (
+            "<initializationStatusDetails><initializationType>default</initializationType>"
+            f"<progress>{int(share * 100)}</progress></initializationStatusDetails>"
+        )
+    return (
+        f"<item><volumeId>{volume.id}</volumeId><availabilityZone>{volume.zone.name}</availabilityZone>"
+        f"<volumeStatus><status>ok</status></volumeStatus>{loading}</item>"
+    )

@@ -1,1 +1,0 @@
-"""The built-in kinds of resource, one file each, and what they cost; registered like any plugin's."""
