@@ -20,10 +20,10 @@ def look(lab, monkeypatch):
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
     lab.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
 
-    def found():
+    def found(identity=FOUND):
         with opened_to_look(lab.path, "") as looked_at:
             every = [finding for _, finding in check_up(looked_at, [Permissions()])]
-        return [finding for finding in every if finding.diagnosis.id == FOUND]
+        return [finding for finding in every if finding.diagnosis.id == identity]
 
     return found
 
@@ -66,6 +66,16 @@ def test_what_would_harm_things_of_the_lab_is_tried_one_at_a_time_and_ends_with_
     cloud.weather(ignores_dry_run=["StartInstances", "StopInstances", "TerminateInstances", "ModifyInstanceAttribute"])
     assert len(look()) == 1
     assert len([call for call in tried(cloud) if call["code"] is None]) == 1
+
+
+@pytest.mark.usefixtures("in_cloud_time")
+def test_a_region_that_goes_silent_is_asked_for_no_other_and_named(look, cloud):
+    cloud.weather(faults=[{"action": "CreateVolume", "region": "us-east-1", "kind": "hang-after"}])
+    found = look("not-told")
+    assert {one.text for one in found} == {
+        "can't be told: us-east-1: no response within 10 s (lab.toml: region_timeout)"
+    }
+    assert len([call for call in cloud.calls("CreateVolume") if call["region"] == "us-east-1"]) == 1
 
 
 def test_where_no_harmless_one_is_allowed_none_is_made(look, cloud):

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.dry_run import WOULD_WORK
+from ec2lab.aws.region_queries import NoResponse, Query
 from ec2lab.aws.tags import KEPT
 
 NOT_ALLOWED = "UnauthorizedOperation"
@@ -123,7 +124,11 @@ class Trials:
     """All dry runs of one visit: the first that is carried out is the last."""
 
     cloud: Cloud
+    in_time: Callable[[Query[Any]], Any]
+    """Makes a call, not for longer than a region may take. Raises NoResponse."""
     over: bool = False
+    _silent: dict[str, NoResponse] = field(default_factory=dict)
+    """The regions that did not respond: what they were asked for may be under way there, so that no more is."""
     _alone: Lock = field(default_factory=Lock)
     """Held for those that could do harm, so that no second one is on its way when the first does."""
 
@@ -145,8 +150,19 @@ class Trials:
     def _asked(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool) -> Tried:
         if self.over:
             return Tried(Answer.NOT_MADE)
+        if region in self._silent:
+            raise self._silent[region]
+
+        def send() -> Mapping[str, Any]:
+            done: Mapping[str, Any] = getattr(self.cloud.ec2(region), xform_name(operation))(**request, DryRun=True)
+            self.over = True
+            return done
+
         try:
-            done = getattr(self.cloud.ec2(region), xform_name(operation))(**request, DryRun=True)
+            done = self.in_time(send)
+        except NoResponse as silent:
+            self._silent[region] = NoResponse(f"{region}: {silent}")
+            raise self._silent[region] from silent
         except ClientError as refusal:
             error = refusal.response["Error"]
             code, message = error.get("Code", ""), error.get("Message", "")
@@ -154,5 +170,4 @@ class Trials:
                 return Tried(Answer.ALLOWED)
             refused = code == NOT_ALLOWED and is_clear
             return Tried(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
-        self.over = True
         return Tried(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))

@@ -9,6 +9,7 @@ from functools import partial
 from ec2lab.aws.authorization import in_words
 from ec2lab.aws.dry_run import DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.region_queries import NoResponse
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
 from ec2lab.doctor.context import CheckedLab
 from ec2lab.doctor.dry_runs import Answer, Trials, Tried
@@ -69,7 +70,7 @@ class Permissions(Check):
 
     def looks(self, lab: CheckedLab) -> Iterator[Look]:
         """Ask for each call of EC2 in each region by itself; for all others at once."""
-        trials = Trials(lab.opened.cloud)
+        trials = Trials(lab.opened.cloud, lab.opened.query_one)
         for region in lab.regions:
             lab.begin(are_dry, region)
             lab.begin(own_things, region)
@@ -125,10 +126,12 @@ class Permissions(Check):
         experiment = lab.experiments[name]
         site = Site(lab.opened, name, experiment, region)
         try:
-            share = total(part.share(site) for part in lab.opened.launch_parts)
+            share = lab.opened.query_one(lambda: total(part.share(site) for part in lab.opened.launch_parts))
             subnets = lab.subnets_in(region)
             pool = Pool(region, experiment.types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
             request = request_for(share, pool, experiment.nodes, experiment.nodes)
+        except NoResponse as silent:
+            raise NoResponse(f"{region}: {silent}") from silent
         except LabError:
             return  # what the region or the experiment lacks, other checks say
         result = trials.tried_with(region, RUN, request)
@@ -147,7 +150,7 @@ class Permissions(Check):
             if not action.startswith("ec2:") and action not in ABOUT_ITSELF and _comes_to_make(lab, action):
                 allowed = said[action]
                 if allowed is None and action in READS:
-                    said[action] = READS[action](lab)
+                    said[action] = lab.opened.query_one(partial(READS[action], lab))
                 yield _by_simulation(action, said)
 
 
