@@ -15,8 +15,8 @@ RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13", "bullseye": "Debian 
 """What hosts are tested on; every test runs on the first. The last has Python 3.9, as Amazon Linux 2023 and Rocky 9."""
 RELEASE = next(iter(RELEASES))
 HOST = [
-    "e2fsprogs", "fish", "mdadm", "openssh-server", "passwd", "procps", "python3", "sudo", "tcsh", "udev",
-    "xfsprogs", "zsh",
+    "cloud-guest-utils", "e2fsprogs", "fdisk", "fish", "lvm2", "mdadm", "openssh-server", "passwd", "procps", "python3",
+    "sudo", "tcsh", "udev", "xfsprogs", "zsh",
 ]  # fmt: skip
 """What a host has beside the least that Debian is."""
 CLOUD = ["cloud-init", "needrestart", "netbase", "openssh-client", "procps", "python3", "shellcheck", "yamllint"]

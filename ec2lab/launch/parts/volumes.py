@@ -20,7 +20,7 @@ from ec2lab.volumes.devices import DEVICES
 from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeDocument
 
 UNIT = "ec2-lab-volumes.service"
-OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "SECTOR", "activate", "grow_partition", "kernels_own")
+OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "NEARLY_ALL", "SECTOR", "activate", "grow_partition", "kernels_own")
 """What the program does about partitions and logical volumes, and what that alone uses: where there are none, there is
 no room for it."""
 
