@@ -14,7 +14,7 @@ from ec2lab.costs.money import in_dollars, known_total, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import Changing, Hourly, Monthly, month_of
 from ec2lab.costs.summary import NOBODY, THE_LAB, amount, group_named, grouped, moment, spent
-from ec2lab.errors import LabError
+from ec2lab.errors import LabError, PluginFailed
 from ec2lab.registry.account import Account
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Kind, Resource
@@ -324,6 +324,21 @@ def lab():
         made.kind = Vague()
         made.session.__dict__ |= {"kinds": {"disk": made.kind}, "prices": PriceBook(Prices({}))}
         yield made
+
+
+class Broken(Disk):
+    """A plugin's, whose price fails."""
+
+    name = "broken"
+
+    def monthly(self, *_):
+        raise PluginFailed("plugins/broken.py:7: Broken.monthly: KeyError")
+
+
+def test_a_resource_type_whose_price_fails_is_named_and_hides_no_other(capsys):
+    found = charges([made()], {"broken": Broken(), "disk": Disk()}, PriceBook(Prices({})), now=NOON + HOUR)
+    assert [one.kind for one in found] == ["disk"]
+    assert "what each broken costs is unknown: plugins/broken.py:7: Broken.monthly" in capsys.readouterr().err
 
 
 ROWS = [Resource(kind="disk", id="d-1", region="us-east-1", experiment="foo")]

@@ -296,6 +296,17 @@ def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_el
     assert lab.aws.there() == set()
 
 
+def test_in_a_region_that_was_not_seen_nothing_is_deleted_though_it_is_seen_by_now(lab):
+    (there,) = lab.launch(volumes=0)
+    lab.aws.region = "us-west-2"
+    (elsewhere,) = lab.launch(volumes=0)
+    with pytest.raises(LabError, match=f"{REGION}: not seen: was silent; may be there yet: instance {there}"):
+        remove_everything(lab.session, "foo", lambda _: None, unseen={REGION: LabError("was silent")})
+    assert lab.aws.there() == {there}
+    assert times_asked(lab, there) == 0
+    assert times_asked(lab, elsewhere) == 1
+
+
 def test_what_was_perhaps_made_in_a_region_that_cannot_be_looked_at_stays_open(lab):
     lab.launch(answered=False, dies=True)
     lab.aws.unseen[REGION, "instance"] = UNSEEN

@@ -122,6 +122,16 @@ def test_of_one_experiment_only_its_own_is_told():
     assert holdings([note("bar", found=[there("i-9", experiment="bar")])], EVERY, "demo").calls == {}
 
 
+def test_without_a_region_nothing_of_it_is_known_and_all_of_the_others():
+    lost = [asked(region=region, request={"ClientToken": region}) for region in ("us-east-1", "eu-west-1")]
+    records = [asked(), answered(), *lost]
+    known = holdings(records, EVERY)
+    here, there_ = known.without({"eu-west-1"}), known.without({"us-east-1"})
+    assert (ids(here.living), len(here.unsettled), here.regions) == (["i-1"], 1, {"us-east-1"})
+    assert (ids(there_.living), len(there_.unsettled), there_.regions) == ([], 1, {"eu-west-1"})
+    assert [intent.region for intent in here.unsettled + there_.unsettled] == ["us-east-1", "eu-west-1"]
+
+
 def test_where_a_call_was_made_without_a_region_is_nowhere_else():
     assert holdings([asked(region=None)], EVERY).regions == {""}
 

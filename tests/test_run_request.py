@@ -76,6 +76,11 @@ def test_without_a_type_a_volume_is_gp3_and_without_anything_it_is_fine():
     assert "gp3 takes" in refusal(Iops=1)
 
 
+def test_a_plugins_device_without_a_name_is_refused():
+    with pytest.raises(LabError, match="a block device mapping without its DeviceName"):
+        check_block_devices([{"DeviceName": "/dev/sdf"}, {"NoDevice": ""}])
+
+
 @pytest.mark.parametrize("kind", ["io1", "io2"])
 def test_provisioned_volumes_want_iops(kind):
     assert refusal(VolumeType=kind, VolumeSize=10) == f"volume /dev/sdf: {kind} wants iops (try iops = 3000)"
