@@ -106,12 +106,20 @@ def watch(directory: int, told: socket.socket, mount: str, seconds: float) -> in
         asked = told not in select.select([0, told], [], [])[0]
     told.shutdown(socket.SHUT_WR)
     if told.recv(1024) != b"thawed":
-        fcntl.ioctl(directory, THAW, 0)
-        print(f"{mount}: thawed: its guard has died", file=sys.stderr)
+        print(f"{mount}: {thawed_otherwise(directory)}", file=sys.stderr)
         return 1
     if not asked:
         print(f"{mount}: thawed by itself after {seconds:.0f} s", file=sys.stderr)
     return 0 if asked else 1
+
+
+def thawed_otherwise(directory: int) -> str:
+    """Thaw a file system whose guard did not, and return why it did not."""
+    try:
+        fcntl.ioctl(directory, THAW, 0)
+    except OSError:  # EINVAL: it is not frozen
+        return "somebody else has thawed it; what was written since may be in the snapshot in part"
+    return "thawed: its guard has died"
 
 
 if __name__ == "__main__":

@@ -66,6 +66,14 @@ def test_it_is_thawed_after_its_time_whoever_still_listens(host, freeze):
     assert b"/data: thawed by itself after 0 s" in process.stderr.read()
 
 
+def test_what_somebody_else_thaws_meanwhile_is_an_error(host, freeze):
+    process, _ = freeze()
+    host.run("fsfreeze", "--unfreeze", "/data")
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert b"/data: somebody else has thawed it" in err
+
+
 def test_what_somebody_else_has_frozen_stays_so(host, freeze):
     host.run("fsfreeze", "--freeze", "/data")
     process, said = freeze()
