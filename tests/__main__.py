@@ -52,5 +52,4 @@ if __name__ == "__main__":
     is_measured = os.environ.pop("COVERAGE", "")
     for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"):  # which hand COVERAGE to every make that a test runs
         os.environ.pop(name, None)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes begin here, and would each compile it all
     sys.exit(measured() if is_measured else run("pytest"))

@@ -16,6 +16,7 @@ from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.sharing_out import InOneProcess, longest_first
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes begin here, and would each compile it all
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
