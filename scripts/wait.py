@@ -31,7 +31,9 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
                 continue
             codes.append(waited.exit_code)
             style, name, code = "red" if waited.exit_code else "green", waited.name, waited.exit_code
-            console.say(f"{name}: ended with {code}", "ended", style=style, experiment=name, exit_code=code)
+            why = f": {waited.why}" if waited.why else ""
+            text = f"{name}: ended with {code}{why}"
+            console.say(text, "ended", style=style, experiment=name, exit_code=code, why=waited.why)
     if problems:
         raise LabError("; ".join(problems))
     raise typer.Exit(next(filter(None, codes), 0))

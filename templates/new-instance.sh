@@ -36,7 +36,7 @@ remove_units() {
   for unit in ec2-lab-[!n]* experiment[.-]*; do
     systemctl stop --no-block "$unit" 2>/dev/null
   done
-  rm -rf -- ec2-lab-* ./*.wants/ec2-lab-* experiment[.-]*
+  rm -rf -- ec2-lab-* ./*.wants/ec2-lab-* experiment[.-]* ./*.wants/experiment.*
   rm -f /var/lib/cloud/scripts/per-boot/ec2-lab-*
 }
 

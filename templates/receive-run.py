@@ -114,8 +114,7 @@ def main(told: dict, content: bytes) -> int:
                 environment.write(sockets_of(told["address"]))
         write(DELIVERED, 0o644, told["run"])
         if pathlib.Path("/etc/systemd/system", UNIT).exists():
-            subprocess.run(["systemctl", "daemon-reload"], check=True)
-            subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
+            subprocess.run(["systemctl", "enable", "--now", "--no-block", UNIT], check=True)
     print(DELIVERED.read_text() if DELIVERED.exists() else "")
     return 0
 

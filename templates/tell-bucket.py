@@ -61,6 +61,7 @@ def piece_from(place: int) -> tuple[int, bytes]:
     try:
         with LOG.open("rb", buffering=0) as log:
             begins = os.lseek(log.fileno(), place, os.SEEK_DATA)
+            os.fsync(log.fileno())  # or what is put could be more than what the power leaves
             data = os.pread(log.fileno(), PART, begins)
             given_back = begins != os.lseek(log.fileno(), begins, os.SEEK_DATA)
     except OSError:  # nothing is there, or nothing any more

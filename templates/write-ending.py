@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -I
 """Write down how an experiment's command ended. systemd runs it, however that was, and says so in the environment.
 
-    write-ending begins    before the command: take the room for it, as the disk may be full in the end
-    write-ending           after it
+    write-ending begins    before the command: take the room for it, as the disk may be full in the end; 1 where it
+                           has begun before, and the instance went off while it ran
+    write-ending           after it, or after that
 
-EXIT_CODE and EXIT_STATUS are those of systemd.exec(5). Standard output is the pipe that the command printed into.
-Python 3.9 or later.
+EXIT_CODE, EXIT_STATUS and SERVICE_RESULT are those of systemd.exec(5). Standard output is the pipe that the command
+printed into. Python 3.9 or later.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ import time
 
 ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
 DRAFT = ENDED.with_suffix(".new")
+"""There from when the command begins until it has ended, and has the room for that."""
 RUNTIME = pathlib.Path("/run/ec2-lab")
 MISSING = RUNTIME / "log-missing"
+BEGUN = RUNTIME / "experiment/begun"
+"""What the command's script makes first; what a login does comes before it."""
 ROOM = 4096
 LOOK, LOOKS = 0.1, 600
 
@@ -54,29 +58,57 @@ def wait_for_log() -> None:
             time.sleep(LOOK)
 
 
-def take_room() -> None:
-    """Forget an earlier end, and take the room for the next."""
-    ENDED.parent.mkdir(parents=True, exist_ok=True)
-    ENDED.unlink(missing_ok=True)
-    DRAFT.write_bytes(bytes(ROOM))
+def sync(path: pathlib.Path) -> None:
+    """Have what a file or a directory holds survive the power."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.close(file)
 
 
-def main() -> None:
-    """Write it as a whole, for everybody to read."""
+def begin() -> int:
+    """Take the room for the end; where that is impossible, the command runs all the same."""
+    if DRAFT.exists():
+        return 1
+    try:
+        ENDED.parent.mkdir(parents=True, exist_ok=True)
+        ENDED.unlink(missing_ok=True)
+        DRAFT.write_bytes(bytes(ROOM))
+    except OSError as problem:
+        print(f"ec2-lab: write-ending: {problem}")
+    return 0
+
+
+def ending() -> tuple[int, str]:
+    """Return the exit code, and why it is not the command's own, if it is not."""
+    if os.environ.get("SERVICE_RESULT") == "exec-condition":
+        return 128 + signal.SIGKILL, "the instance was started again while the command ran, which does not begin again"
     code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
-    print(f"ec2-lab: the command ended with {code}", flush=True)
+    if BEGUN.exists():
+        return code, ""
+    return code or 1, f"the command never began: what a login does before it (/etc/profile) ended with {code}"
+
+
+def main() -> int:
+    """Write it as a whole, for everybody to read."""
+    code, why = ending()
+    print("ec2-lab:", why or f"the command ended with {code}", flush=True)
     wait_for_log()
-    ending = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    if why:
+        told["why"] = why
     if MISSING.exists():
-        ending["log_missing"] = MISSING.read_text()
+        told["log_missing"] = MISSING.read_text()
     with os.fdopen(os.open(DRAFT, os.O_WRONLY | os.O_CREAT, 0o644), "w") as draft:  # in the room that it has
-        draft.write(json.dumps(ending) + "\n")
+        draft.write(json.dumps(told) + "\n")
         draft.truncate()
+    sync(DRAFT)
     DRAFT.replace(ENDED)
+    sync(ENDED.parent)
+    return 0
 
 
 if __name__ == "__main__":
     try:
-        take_room() if sys.argv[1:] else main()
+        sys.exit(begin() if sys.argv[1:] else main())
     except (OSError, ValueError, LookupError) as problem:
         sys.exit(f"ec2-lab: write-ending: {problem}")

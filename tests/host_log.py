@@ -24,7 +24,10 @@ class HostLog:
         self.directory, self.run = directory, directory / "run"
         self.state = disk or directory / "state"
         self.log, self.ended, self.output = self.state / "log", self.state / "ended.json", self.run / "output"
-        self.run.mkdir(parents=True)
+        self.begun = self.run / "experiment/begun"
+        """What the command's script makes."""
+        self.begun.parent.mkdir(parents=True)
+        self.begun.touch()
         os.mkfifo(self.output)
         self.pipe = os.open(self.output, os.O_RDWR | os.O_CLOEXEC)
         """As systemd holds it: nobody who reads or writes meets an end."""
@@ -56,16 +59,17 @@ class HostLog:
         with self.output.open("wb") as output:
             output.write(data)
 
-    def begins(self) -> None:
-        """Do what the unit does before the command."""
-        subprocess.run([sys.executable, "-I", "-c", self.program("write-ending.py"), "begins"], check=True)
+    def begins(self) -> bool:
+        """Do what the unit does before the command; say whether it is begun then."""
+        command = [sys.executable, "-I", "-c", self.program("write-ending.py"), "begins"]
+        return subprocess.run(command, check=False).returncode == 0
 
-    def ends(self, code: int = 0) -> dict:
+    def ends(self, code: int = 0, result: str = "success") -> dict:
         """Do what the unit does after the command; return what is written of its end."""
         with self.output.open("wb") as output:
             subprocess.run(
                 [sys.executable, "-I", "-c", self.program("write-ending.py")], check=True, stdout=output, timeout=60,
-                env={"EXIT_CODE": "exited", "EXIT_STATUS": str(code)},
+                env={"EXIT_CODE": "exited", "EXIT_STATUS": str(code), "SERVICE_RESULT": result},
             )  # fmt: skip
         return json.loads(self.ended.read_text())
 

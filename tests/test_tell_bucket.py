@@ -30,7 +30,8 @@ class Reporting:
         self.cloud, self.directory, self.log = cloud, directory, directory / "state/log"
         self.off = directory / "powered-off"
         (directory / "bin").mkdir()
-        (directory / "run").mkdir()
+        (directory / "run/experiment").mkdir(parents=True)
+        (directory / "run/experiment/begun").touch()
         self.command("systemctl", f'#!/bin/sh\necho "$@" > {self.off}\n')
         (directory / INSTANCE).mkdir()
         (directory / "state").symlink_to(INSTANCE)

@@ -187,7 +187,7 @@ def test_a_command_that_is_begun_again_goes_on_in_the_log_and_has_not_ended(host
     log = host_log()
     log.prints(b"one\n")
     log.ends(1)
-    log.begins()
+    assert log.begins()
     assert not log.ended.exists()
     log.prints(b"two\n")
     log.ends(0)
@@ -202,3 +202,27 @@ def test_a_machine_that_was_started_again_without_its_command_says_so_and_nobody
     log_of, last = log.followed()
     assert log_of.data == b"epoch 1\n"
     assert (last.state, b"was started again" in last.data) == ("ended", True)
+
+
+def test_a_command_that_the_power_cut_off_does_not_begin_again_and_has_ended(host_log):
+    log = host_log()
+    assert log.begins()
+    log.prints(b"epoch 1\n")
+    assert log.has(b"epoch 1\n")
+    log.begun.unlink()  # on no disk
+    assert not log.begins()
+    ended = log.ends(result="exec-condition")
+    why = "the instance was started again while the command ran, which does not begin again"
+    assert (ended["exit_code"], ended["why"]) == (137, why)
+    assert log.log.read_text() == f"epoch 1\nec2-lab: {why}\n"
+
+
+@pytest.mark.parametrize(("status", "code"), [(0, 1), (5, 5)])
+def test_a_command_that_a_start_up_file_ended_before_it_began_has_failed_and_says_so(host_log, status, code):
+    log = host_log()
+    assert log.begins()
+    log.begun.unlink()
+    ended = log.ends(status)
+    why = f"the command never began: what a login does before it (/etc/profile) ended with {status}"
+    assert (ended["exit_code"], ended["why"]) == (code, why)
+    assert log.log.read_text() == f"ec2-lab: {why}\n"

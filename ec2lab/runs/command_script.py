@@ -25,6 +25,11 @@ no_proxy=${{no_proxy-${{NO_PROXY-}}}}
 export no_proxy NO_PROXY="$no_proxy"
 """
 """A proxy of the instance's is for everything but that service, which has the credentials of S3."""
+BEGUN = '[ ! -d "${RUNTIME_DIRECTORY-}" ] || : >"$RUNTIME_DIRECTORY/begun"\n'
+"""Where a start-up file of the login shell ends it, or puts another program in its place, this is never made."""
+EXIT = 'exit() { local code=${1-$?}; set +e; builtin exit "$code"; }\n'
+"""A login shell that is told to exit runs ~/.bash_logout first: Debian's fails where there is no console, and its exit
+code, under `set -e`, would be the command's."""
 
 
 def command_script(experiment: Experiment) -> str:
@@ -35,5 +40,6 @@ def command_script(experiment: Experiment) -> str:
     )
     values = {name: as_text(value) for name, value in experiment.parameters.items()}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-    into = "cd code\n" if experiment.code else ""
-    return f"#!/bin/bash\nset -euo pipefail\n{PROXIES}{mounts}{exports}{into}{(experiment.command or '').rstrip()}\n"
+    into = "cd ~/code\n" if experiment.code else ""
+    before = f"{BEGUN}{EXIT}{PROXIES}{mounts}{exports}{into}"
+    return f"#!/bin/bash\nset -euo pipefail\n{before}{(experiment.command or '').rstrip()}\n"

@@ -26,9 +26,13 @@ class Ending:
     """RFC 3339, by the machine's clock."""
     log_missing: str = ""
     """What the log lacks at its end, and why, in words."""
+    why: str = ""
+    """Why the exit code is not the command's own, where it is not, in words."""
 
 
-ENDING = members(exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE))
+ENDING = members(
+    exit_code=whole(-(2**31), 2**31 - 1), at=LINE, log_missing=optional(LINE), why=optional(LINE)
+)  # fmt: skip
 
 
 def ending_in(text: str, who: str) -> Ending | None:
@@ -40,7 +44,7 @@ def ending_in(text: str, who: str) -> Ending | None:
 
 def ending_of(told: Mapping[str, Any]) -> Ending:
     """Return the end that a machine tells of."""
-    return Ending(told["exit_code"], told["at"], told.get("log_missing", ""))
+    return Ending(told["exit_code"], told["at"], told.get("log_missing", ""), told.get("why", ""))
 
 
 def ending_on(host: Host) -> Ending | None:

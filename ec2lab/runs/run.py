@@ -142,6 +142,8 @@ class Waited:
 
     name: str
     exit_code: int = 0
+    why: str = ""
+    """Why that is not the command's own, where it is not."""
     problem: str = ""
 
 
@@ -166,15 +168,16 @@ def wait_for_all(session: Session, name: str, say: Callable[[str], None]) -> Ite
 
 def _waited(session: Session, name: str, say: Callable[[str], None]) -> Waited:
     try:
-        return Waited(name, _wait(session, name, say))
+        end = _wait(session, name, say)
+        return Waited(name, end.exit_code, end.why)
     except LabError as problem:
         return Waited(name, problem=str(problem))
 
 
-def _wait(session: Session, name: str, say: Callable[[str], None]) -> int:
-    """Return the first exit code of an experiment's machines that is not 0, or 0."""
+def _wait(session: Session, name: str, say: Callable[[str], None]) -> Ending:
+    """Return the first end of an experiment's instances whose exit code is not 0, or that of the first."""
     with in_words(), working_on(name):
-        codes = [machine.wait(say).exit_code for machine in runs_of(session, name)]
-        code = next((code for code in codes if code), 0)
-        session.recorder.note(**{ENDED: {"exit_code": code}})
-        return code
+        ends = [instance.wait(say) for instance in runs_of(session, name)]
+        end = next((end for end in ends if end.exit_code), ends[0])
+        session.recorder.note(**{ENDED: {"exit_code": end.exit_code}})
+        return end

@@ -21,7 +21,7 @@ SYSTEMCTL = """#!/bin/sh
 echo "$@" >> /run/systemctl
 case "$1" in
 is-active) cat /run/state ;;
-start) echo activating > /run/state ;;
+enable) echo activating > /run/state ;;
 esac
 """
 """What stands in for systemd, which the host has not: it writes down what it was told, and what it was told last."""
@@ -61,7 +61,7 @@ def launching(lab, cloud, host):
 def begins(host):
     """How often the command was begun."""
     told = host.path("/run/systemctl")
-    return told.read_text().count("start --no-block experiment.service") if told.exists() else 0
+    return told.read_text().count("enable --now --no-block experiment.service") if told.exists() else 0
 
 
 def test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins(there, cloud):
@@ -92,7 +92,9 @@ def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_us
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, out + err
     assert host.run("stat", "-c", "%a %U:%G", "/opt/ec2-lab/experiment").stdout == "600 root:root\n"
-    assert "export lr=0.7071\ncd code\npython3 train.py --quietly\n" in host.path("/opt/ec2-lab/experiment").read_text()
+    assert (
+        "export lr=0.7071\ncd ~/code\npython3 train.py --quietly\n" in host.path("/opt/ec2-lab/experiment").read_text()
+    )
     user_data = user_data_of(cloud)
     unit = host.run("stat", "-c", "%a %U:%G", "/etc/systemd/system/experiment.service")
     assert unit.stdout == "644 root:root\n", "the units come this way too"

@@ -17,6 +17,7 @@ THEIRS = (
     f"/var/lib/ec2-lab/{USED}/ended.json", "/var/lib/ec2-lab/sshd/before.json", "/opt/ec2-lab/experiment",
     "/etc/systemd/system/ec2-lab-idle.service", "/etc/systemd/system/multi-user.target.wants/ec2-lab-idle.service",
     "/etc/systemd/system/ec2-lab-time-to-live.timer", "/etc/systemd/system/experiment.service.d/tools.conf",
+    "/etc/systemd/system/multi-user.target.wants/experiment.service",
     "/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "/etc/systemd/system/experiment-log.timer",
     f"/var/lib/cloud/instances/{USED}/user-data.txt", "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live",
     "/home/experiment/code/train.py",
