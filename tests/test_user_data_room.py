@@ -43,6 +43,8 @@ def key(name):
 
 SPARE = 256
 """Bytes that a longer command may have, and that nothing makes shorter."""
+SPARE_OTHERWISE = 1024
+"""As many where the command is brought over ssh."""
 
 
 def written(program):
@@ -50,25 +52,34 @@ def written(program):
     return str(as_json(program))
 
 
-def test_everything_at_once_with_twenty_members_fits_and_alone_everything_but_one(lab, cloud):
-    """With code or several nodes, all that the command needs is brought over ssh."""
+def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_but_idle(lab, cloud):
+    """What the command needs is brought over ssh, with code, several nodes, or where all is asked for."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n')
     lab.write("experiments/full.toml", EVERYTHING)
+    lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
     lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle = "30m"', ""))
     for number in range(20):
         lab.write(f"members/member{number:02}.toml", f'keys = ["{key(f"member{number:02}")}"]\n')
-    for name in ("full", "alone"):
+    for name in ("full", "single", "alone"):
         planned = lab.run("plan", EXP=name, JSON="1", MEMBER="member07")
         requests = [event for event in planned.events if event["event"] == "request"]
         assert len(requests) == 1, planned.err
         text = requests[0]["cloud_init"]
-        assert ("end-when-idle" in text) == (name == "full")
+        assert ("end-when-idle" in text) == (name != "alone")
         assert ("write-log" in text) == (name == "alone")
         assert "member07" in text, "who logs in makes the others"
         with_parts = text.replace(written(sent("mount-volumes.py", *OF_PARTS)), written(sent("mount-volumes.py")))
         assert len(with_parts) > len(text), "a data set may lie in a partition"
-        longer = f"# {random.Random(name).randbytes(SPARE).hex()}\n"
+        longer = f"# {random.Random(name).randbytes(SPARE if name == 'alone' else SPARE_OTHERWISE).hex()}\n"
         assert len(user_data(with_parts + longer)) <= USER_DATA_LIMIT
+
+
+def test_where_nobody_can_bring_what_has_no_room_that_is_said_before_anything_is_made(lab, cloud):
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "0s"\n')
+    lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
+    ended = lab.launch("single")
+    assert 'ssh.wait: is "0s", and single waits for its command, which is brought over ssh' in ended.error
+    assert cloud.calls("RunInstances") == []
 
 
 STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf"}

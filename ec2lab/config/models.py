@@ -194,8 +194,12 @@ class Experiment(Strict):
 
     @property
     def is_delivered_to(self) -> bool:
-        """Whether its machines wait after their boot for what is brought to them."""
-        return self.code is not None or self.nodes > 1
+        """Whether its machines wait after their boot for what is brought to them.
+
+        User data never has the room for volumes, a watch on idleness, and a command whose log goes into a bucket.
+        """
+        is_too_much = bool(self.command and self.bucket and self.idle and self.mounted)
+        return self.code is not None or self.nodes > 1 or is_too_much
 
     @property
     def mounted(self) -> list[Mounted]:

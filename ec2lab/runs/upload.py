@@ -1,7 +1,8 @@
 """Delivery: what an experiment's machines wait for after their boot is brought to them over ssh.
 
-With code or nodes a launch depends on ssh in any case; then the command and its parameters go this way too, and stand
-in no user data. No credentials and no bucket are needed on the machine for it.
+With code or nodes a launch depends on ssh in any case, and so it does where user data has no room for the command; then
+the command and its parameters go this way, and stand in no user data. No credentials and no bucket are needed on the
+machine for it.
 """
 
 from __future__ import annotations
@@ -75,10 +76,11 @@ def check_way(session: Session, name: str, experiment: Experiment) -> None:
     """Raise LabError, before anything is made, where nobody could bring the machines what they wait for."""
     if not experiment.is_delivered_to:
         return
+    what = "code" if experiment.code else "command"
     if session.lab.ssh.wait == timedelta(0):
-        raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its code, which is brought over ssh')
+        raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its {what}, which is brought over ssh')
     if session.boot_seconds and not login_name(session):
-        raise LabError(f"{name}: its code is brought over ssh, and {not_a_member(session)}")
+        raise LabError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
 def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[Reach], say: Say) -> None:
