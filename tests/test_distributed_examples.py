@@ -25,9 +25,10 @@ from ec2lab.runs.distributed_env import RAY_PORT, environments_of
 from ec2lab.runs.upload import Delivery
 from tests.lab_directory import REPOSITORY
 from tests.two_nodes import ADDRESSES, ADDRESSES_6, two_nodes
+from tests.waiting import wait_until
 
 PAPER = (REPOSITORY / "docs/nodes.md").read_text()
-INHERITED = ("HOME", "TMPDIR")
+INHERITED = ("TMPDIR",)
 MACHINES = [
     {"InstanceId": f"i-{number}", "AmiLaunchIndex": number, "LaunchTime": "", "PrivateIpAddress": address}
     for number, address in enumerate(ADDRESSES)
@@ -64,11 +65,11 @@ def example(name):
     return tomllib.loads(text)
 
 
-def write_code(directory, name):
-    """Write a program of the paper where its experiment's command is run."""
+def write_code(directory, name, before=""):
+    """Write a program of the paper, and what comes before it, where its experiment's command is run."""
     (path, text) = re.findall(rf"```python\n# \.\./{name}/(\S+)\n(.*?)```", PAPER, re.DOTALL)[0]
     (directory / "code").mkdir(parents=True)
-    (directory / "code" / path).write_text(text)
+    (directory / "code" / path).write_text(before + text)
 
 
 @pytest.fixture
@@ -113,15 +114,15 @@ def run_on_all(nodes, tmp_path, name, tool, **parameters):
     return told
 
 
-def begun(node, directory, name, tool, experiment):
+def begun(node, directory, name, tool, experiment, before=""):
     """Begin the command on a node, with what was brought there."""
     done, told = brought(node, directory, name, experiment)
     assert done.returncode == 0, done.stderr
-    write_code(directory, name)
+    write_code(directory, name, before)
     inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
     own = {
         "PATH": f"{Path(shutil.which(tool)).parent}:{os.environ['PATH']}", "EXPERIMENT": name,
-        "OMP_NUM_THREADS": "1", MARK: str(directory),
+        "OMP_NUM_THREADS": "1", "HOME": str(directory), MARK: str(directory),
     }  # fmt: skip
     return subprocess.Popen(
         [*node.enter, f"--wd={directory}", "bash", directory / "experiment"], text=True,
@@ -155,6 +156,29 @@ def test_torchrun_forms_one_group_of_all_processes_of_all_nodes(nodes, tmp_path,
         f"rank {rank} of {world}: the sum is {world}" for rank in range(world)
     ]
     assert all(text.count("the sum is") == processes for text in told), "as many on each node"
+
+
+@needs("torchrun")
+@pytest.mark.full
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("late", [0, 1])
+def test_torchrun_waits_for_a_node_that_comes_late_and_starts_a_rank_again_that_failed(nodes, tmp_path, late):
+    written = example("ddp")
+    written["command"] = written["command"].replace("torchrun", "torchrun --max-restarts 1")
+    experiment = Experiment.model_validate(chosen(written, {"processes": 1}, "ddp"))
+    fails = 'import os, sys\nif os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":\n    sys.exit(9)\n'
+    directories = [tmp_path / node.name for node in nodes]
+    early = begun(nodes[1 - late], directories[1 - late], "ddp", "torchrun", experiment)
+    if late:
+        wait_until(lambda: ":29500" in nodes[0].run("ss", "--listening", "--tcp", "--numeric").stdout)
+    else:
+        assert any("node_rank" in line for line in early.stdout), "it has begun, and there is no store yet"
+    other = begun(nodes[late], directories[late], "ddp", "torchrun", experiment, fails)
+    told = [ended(process, str(directories[rank])) for process, rank in ((other, late), (early, 1 - late))]
+    assert (other.returncode, early.returncode) == (0, 0), "\n---\n".join(told)
+    assert "exitcode: 9" in told[0]
+    for rank, text in zip((late, 1 - late), told, strict=True):
+        assert f"rank {rank} of 2: the sum is 2" in text
 
 
 def test_a_node_is_told_by_which_interface_the_others_are_reached_by_ipv6_too(nodes, tmp_path):
@@ -201,7 +225,8 @@ def asked_of_ray(directory):
         (directory / name).chmod(0o755)
     for told in environments_of("many", MACHINES).values():
         asked.write_text("")
-        environment = {"PATH": f"{directory}:{os.environ['PATH']}", "EXPERIMENT": "many", **told}
+        path = f"{directory}:{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(directory), "EXPERIMENT": "many", **told}
         subprocess.run(["bash", "-c", command_script(experiment)], cwd=directory, env=environment, check=True)
         found.append(asked.read_text().splitlines())
     return found
