@@ -6,9 +6,9 @@ import shlex
 
 import pytest
 
-from scripts.core.lab.config import Experiment
-from scripts.core.runs.command_files import UNITS, command_files
-from scripts.core.runs.command_script import SCRIPT
+from ec2lab.config.models import Experiment
+from ec2lab.runs.command_files import UNITS, command_files
+from ec2lab.runs.command_script import SCRIPT
 
 RUNTIME = "/run/ec2-lab/experiment"
 
