@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.error_codes import ErrorCategory
+from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
 from ec2lab.aws.idempotency import made_once
 from ec2lab.aws.tags import MACHINE, MOUNTED, tag_map, tag_specifications
+from ec2lab.context import current_experiment
 from ec2lab.datasets.dataset import UUID
 from ec2lab.errors import LabError
 from ec2lab.hosts.ssh import Host
@@ -103,6 +105,15 @@ class VolumeMounting:
         """
         document = VolumeDocument(mount=attached.mount, device=attached.device, volume=attached.id)
         self._on_host.unmount(document)
+        try:
+            return self._give_back(attached)
+        except BaseException:
+            again = f"`make volume-unmount HOST={self.machine.host.name} VOLUME={attached.id}`"
+            self.say(f"{attached.id} is unmounted, and may be attached yet, or costs on; {again} goes on from here")
+            raise
+
+    def _give_back(self, attached: AttachedVolume) -> bool:
+        """Detach a volume that is unmounted; delete it, and return True, if it was made for its mount point."""
         self._detach(attached.id)
         found = self._described(attached.id)
         made_for = tag_map(found.get("Tags")).get(MOUNTED, "")
@@ -136,17 +147,34 @@ class VolumeMounting:
         }
         if not wanted.snapshot.get("Encrypted"):
             request["Encrypted"] = True
-        volume, made = made_once(
-            self.session,
-            ("CreateVolume", self.machine.region, tags),
-            lambda: self._made_earlier(tags, snapshot),
-            lambda: str(self.session.cloud.ec2_asking_once(self.machine.region).create_volume(**request)["VolumeId"]),
-            lambda refusal: self.say(f"{refusal}; asked again soon"),
-        )
+        with self._telling_what_may_be_there():
+            volume, made = made_once(
+                self.session,
+                ("CreateVolume", self.machine.region, tags),
+                lambda: self._made_earlier(tags, snapshot),
+                lambda: str(
+                    self.session.cloud.ec2_asking_once(self.machine.region).create_volume(**request)["VolumeId"]
+                ),
+                lambda refusal: self.say(f"{refusal}; asked again soon"),
+            )
         undoing.callback(self._undo, self._delete, volume)
         self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.machine.zone}")
         self._wait_until(volume, lambda found: found["State"] in ("available", "in-use"), "available")
         return volume
+
+    @contextmanager
+    def _telling_what_may_be_there(self) -> Iterator[None]:
+        """Say, where it ends early, that a volume may have been made: nobody has heard of its id."""
+        try:
+            yield
+        except BaseException:
+            open_intents = self.session.holdings(current_experiment()).unsettled
+            if any(intent.operation == "CreateVolume" for intent in open_intents):
+                self.say(
+                    "a volume may have been made; the same command again goes on with it, "
+                    f"`make teardown EXP={current_experiment()}` deletes it"
+                )
+            raise
 
     def _made_earlier(self, tags: Mapping[str, str], snapshot: str) -> str | None:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
@@ -171,9 +199,11 @@ class VolumeMounting:
         device = free_device(self.machine.description)
         try:
             self.ec2.attach_volume(VolumeId=volume, InstanceId=self.machine.id, Device=device)
-        except ClientError as refusal:
+        except BaseException as problem:
             # Repeated by botocore after a lost answer, the call says that the volume is in use: here, by itself.
-            if refusal.response["Error"]["Code"] != "VolumeInUse" or not self._is_attached(volume):
+            if not (_code(problem) == "VolumeInUse" and self._is_attached(volume)):
+                if not _is_refused(problem):
+                    undoing.callback(self._undo, self._detach, volume)
                 raise
         undoing.callback(self._undo, self._detach, volume)
         self.say(f"{volume} is attached as {device}")
@@ -230,6 +260,17 @@ class VolumeMounting:
                 raise LabError(f"{volume}: not {state} after {PATIENCE:.0f} s")
             self.session.pause(pause)
             waited += pause
+
+
+def _code(problem: BaseException) -> str:
+    return str(problem.response["Error"].get("Code")) if isinstance(problem, ClientError) else ""
+
+
+def _is_refused(problem: BaseException) -> bool:
+    """Say whether a call surely did nothing: AWS refused it, and its only try."""
+    if not isinstance(problem, ClientError) or problem.response["ResponseMetadata"].get("RetryAttempts"):
+        return False
+    return api_error(problem).category is not ErrorCategory.AMBIGUOUS
 
 
 def _attachment(found: Description) -> str:

@@ -1,6 +1,7 @@
 """Data sets and volumes on a machine that runs: snapshotted from a frozen file system, mounted, given back."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from uuid import uuid4
@@ -184,6 +185,40 @@ def test_what_was_made_is_undone_when_aws_refuses_a_step(machine, cloud, action)
     assert ended.code == 1
     assert len(volumes(cloud)) == before
     assert attachments(cloud, identity).keys() == there.keys()
+
+
+def test_what_may_have_been_attached_is_detached_where_no_response_tells_it(machine, cloud):
+    lab, variables, identity, _ = machine
+    before, there = len(volumes(cloud)), attachments(cloud, identity)
+    cloud.weather(faults=[{"action": "AttachVolume", "kind": "reset-after"}])
+    ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
+    assert ended.code == 1
+    assert len(volumes(cloud)) == before, ended.out
+    assert attachments(cloud, identity).keys() == there.keys()
+
+
+def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_on(machine, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = machine
+    device, before = disks(filesystem="ext4", U=speech), len(volumes(cloud))
+    mount = {"HOST": "demo", "DATASET": "speech", "MOUNT": "/more", **variables}
+    cloud.weather(faults=[{"action": "CreateVolume", "kind": "hang-after", "times": 1}])
+    running = lab.start("volume_mount", **mount)
+    assert wait_until(lambda: cloud.calls("CreateVolume"))
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "a volume may have been made; the same command again goes on with it, `make teardown EXP=demo`" in out
+    assert lab.run("volume_mount", **mount).code == 0
+    assert len(volumes(cloud)) == before + 1
+    volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
+    name(host, device, volume)
+    cloud.weather(faults=[{"action": "DetachVolume", "code": "UnauthorizedOperation"}])
+    refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
+    assert refused.code == 1
+    assert f"`make volume-unmount HOST=demo VOLUME={volume}` goes on from here" in refused.out
+    cloud.weather()
+    assert lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables).code == 0
+    assert len(volumes(cloud)) == before
 
 
 def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(machine, disks, cloud, speech):  # noqa: F811
