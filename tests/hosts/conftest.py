@@ -16,7 +16,7 @@ from tests.hosts.machine import Running, be_the_machine
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
 
-ROOTS = {"debian", "cloud_init"}
+ROOTS = {"debian", "debian_with_systemd", "cloud_init"}
 """Fixtures that give a Debian root."""
 LAB = 'regions = ["us-east-1"]\n'
 EXPERIMENT = """
@@ -51,16 +51,27 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("debian", RELEASES, indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session")
-def debian(request):
-    """A small Debian root."""
+def small_root(release):
+    """Return a small Debian root; the test is skipped where there can be none."""
     if os.geteuid():
         pytest.skip("only root can make a machine of namespaces: run the tests as root")
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this root can make no namespaces: run the tests on a machine, or in a container with SYS_ADMIN")
-    return debian_root(release=getattr(request, "param", RELEASE))
+    return debian_root(release=release)
+
+
+@pytest.fixture(scope="session")
+def debian(request):
+    """A small Debian root."""
+    return small_root(getattr(request, "param", RELEASE))
+
+
+@pytest.fixture(scope="session")
+def debian_with_systemd():
+    """The one to which what a host has brings systemd, 257."""
+    return small_root("trixie")
 
 
 @pytest.fixture(scope="session")

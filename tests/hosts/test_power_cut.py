@@ -1,0 +1,84 @@
+"""The units of an experiment's command under systemd, which may lose its power, or whose start-up files end a login."""
+
+import json
+
+import pytest
+
+from ec2lab.config.models import Experiment
+from ec2lab.runs.command_files import command_files
+from tests.hosts.host import Host
+from tests.hosts.systemd import CanNotBoot, Systemd
+from tests.waiting import wait_until
+
+INSTANCE = "i-0123456789abcdef0"
+STATE = f"/var/lib/ec2-lab/{INSTANCE}"
+AWS = '#!/bin/sh\nfor last; do :; done\ncat >"/var/bucket/${last##*/}"\n'
+BEGIN = ("systemctl", "enable", "--now", "--no-block", "experiment.service")
+WHY = "the instance was started again while the command ran, which does not begin again"
+
+
+@pytest.fixture
+def instance(debian_with_systemd, tmp_path):
+    """A function that boots an instance whose command is to be begun."""
+    (tmp_path / "host").mkdir()
+    host = Host(debian_with_systemd, tmp_path / "host")
+    try:
+        systemd = Systemd(host)
+    except CanNotBoot as why:
+        host.stop()
+        pytest.skip(f"systemd can't run here: {why}")
+
+    def boot(command):
+        files = command_files("demo", Experiment(
+            types=["g5.xlarge"], command=command, bucket="s3://lab-runs/of", instance_profile="writer",
+        ))  # fmt: skip
+        for path, (mode, text) in files.items():
+            host.write(path, text, mode=int(mode, 8))
+        host.write("/usr/local/bin/aws", AWS, mode=0o755)
+        host.run("useradd", "--create-home", "experiment")
+        host.run("mkdir", "-p", "/var/bucket", STATE)
+        host.run("ln", "-s", INSTANCE, "/var/lib/ec2-lab/instance")
+        systemd.boot()
+        return systemd
+
+    yield boot
+    systemd.stop()
+    host.stop()
+
+
+def put(host):
+    """The log in the bucket, and how the command ended."""
+    found = {path.name: path.read_text() for path in host.path("/var/bucket").iterdir()}
+    ended = json.loads(found.pop("ended.json"))
+    return "".join(text for _, text in sorted(found.items())), (ended["exit_code"], ended.get("why"))
+
+
+def has_ended(host):
+    return wait_until(host.path("/var/bucket/ended.json").exists)
+
+
+def test_a_command_that_the_power_cut_off_has_ended_at_the_next_boot_with_all_its_log_in_the_bucket(instance):
+    systemd = instance("echo epoch 1; sleep 1000")
+    host = systemd.host
+    systemd.run(*BEGIN)
+    assert wait_until(
+        lambda: host.path(f"{STATE}/log").exists() and "epoch 1\n" in host.path(f"{STATE}/log").read_text()
+    )
+    systemd.cut_power()
+    systemd.boot()
+    assert has_ended(host)
+    assert put(host) == (f"epoch 1\nec2-lab: {WHY}\n", (137, WHY))
+    systemd.run(*BEGIN)
+    assert systemd.run("systemctl", "is-active", "experiment", "experiment-log.timer", check=False).stdout.split() == [
+        "inactive", "inactive"
+    ]  # fmt: skip
+    assert put(host)[1] == (137, WHY), "it begins once"
+
+
+def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
+    systemd = instance("echo trained")
+    systemd.host.write("/etc/profile.d/own.sh", "exit 0\n")
+    systemd.run(*BEGIN)
+    assert has_ended(systemd.host)
+    why = "the command never began: what a login does before it (/etc/profile) ended with 0"
+    assert put(systemd.host) == (f"ec2-lab: {why}\n", (1, why))
