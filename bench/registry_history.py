@@ -10,7 +10,7 @@ from bench.local_lab import LocalLab, local_lab
 from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
-from ec2lab.config.models import load_lab
+from ec2lab.config.lab_files import load_lab
 from ec2lab.registry import base as of_files
 from ec2lab.registry import dynamodb_registry as of_tables
 from ec2lab.registry.base import Registry

@@ -20,7 +20,8 @@ from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
 from ec2lab.aws.tagging import Tagger
 from ec2lab.aws.throttle import RequestBucket
-from ec2lab.config.models import Lab, Member, load_lab, load_members
+from ec2lab.config.lab_files import load_lab, load_members
+from ec2lab.config.models import Lab, Member
 from ec2lab.console import leave_at_once, warn
 from ec2lab.context import Threads, working_on
 from ec2lab.errors import LabError

@@ -13,7 +13,8 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Write experiments/EXP.toml, unless there is one."""
     from pathlib import Path
 
-    from ec2lab.config.models import Experiment, load_lab
+    from ec2lab.config.lab_files import load_lab
+    from ec2lab.config.models import Experiment
     from ec2lab.config.toml_writing import write_new
     from ec2lab.templates import render
 

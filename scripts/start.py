@@ -43,7 +43,7 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 def patience_for(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
     from ec2lab.config.fields import duration
-    from ec2lab.config.models import has_file, load_experiment
+    from ec2lab.config.lab_files import has_file, load_experiment
     from ec2lab.launch.run_spec import recorded_run
 
     if has_file(session.directory, exp):

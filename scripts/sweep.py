@@ -66,7 +66,8 @@ def sweep(
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
     """Return an experiment as it was written, and checked. Raises LabError, also where it has nothing to sweep."""
-    from ec2lab.config.models import Experiment, written_experiment
+    from ec2lab.config.lab_files import written_experiment
+    from ec2lab.config.models import Experiment
     from ec2lab.config.toml_files import checked
 
     written = written_experiment(directory, exp)

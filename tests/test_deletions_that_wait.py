@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ec2lab.config.models import load_lab
+from ec2lab.config.lab_files import load_lab
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
 from ec2lab.instances import teardown as removal

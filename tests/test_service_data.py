@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ec2lab.aws import botocore_cache
 from ec2lab.aws.botocore_cache import CutLoader
 from ec2lab.aws.botocore_cache_build import POLICIES, cut, operations_allowed
-from ec2lab.config.models import load_lab
+from ec2lab.config.lab_files import load_lab
 from ec2lab.session import Session
 
 ALLOWED = operations_allowed(json.loads(policy.read_text()) for policy in POLICIES)

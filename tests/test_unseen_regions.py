@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ec2lab.audit.inventory import enabled_regions
 from ec2lab.aws import region_queries
 from ec2lab.aws.region_queries import RegionQueries
-from ec2lab.config.models import load_lab
+from ec2lab.config.lab_files import load_lab
 from ec2lab.session import Session
 from tests.full import examples
 from tests.many_regions import run_machines

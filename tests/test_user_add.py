@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ec2lab.config import toml_writing
 from ec2lab.config.key_files import ENCODINGS, keys_in
+from ec2lab.config.lab_files import load_members
 from ec2lab.config.members import add, add_keys
-from ec2lab.config.models import Member, load_members
+from ec2lab.config.models import Member
 from ec2lab.config.public_key import public_key
 from ec2lab.config.toml_writing import document_text, toml_text
 from ec2lab.errors import LabError

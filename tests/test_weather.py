@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ec2lab.config.models import Experiment, load_lab
+from ec2lab.config.lab_files import load_lab
+from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
 from ec2lab.instances.teardown import remove_everything

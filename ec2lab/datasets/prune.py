@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Unknown
 from ec2lab.aws.tags import EXPERIMENT, tag_map
-from ec2lab.config.models import experiment_files, load_experiment
+from ec2lab.config.lab_files import experiment_files, load_experiment
 from ec2lab.datasets.dataset import DataSnapshot, by_age
 from ec2lab.errors import LabError
 from ec2lab.files import LARGEST, read_bytes

@@ -10,16 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ec2lab.config.models import (
-    Experiment,
-    Lab,
-    Member,
-    experiment_files,
-    load_experiment,
-    load_lab,
-    load_member,
-    member_files,
-)
+from ec2lab.config.lab_files import experiment_files, load_experiment, load_lab, load_member, member_files
+from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.toml_files import complaints, is_there
 from ec2lab.errors import LabError
 from ec2lab.launch.search import wishes

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.config.git_history import versions_of
-from ec2lab.config.models import Code, Experiment, has_file, written_experiment
+from ec2lab.config.lab_files import has_file, written_experiment
+from ec2lab.config.models import Code, Experiment
 from ec2lab.config.parameters import Value, chosen
 from ec2lab.config.toml_files import checked
 from ec2lab.console import warn

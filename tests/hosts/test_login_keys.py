@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from ec2lab.config.models import load_members
+from ec2lab.config.lab_files import load_members
 from tests.hosts.machine import appear
 from tests.hosts.test_delivery import CLOUD_INIT
 from tests.waiting import wait_until
