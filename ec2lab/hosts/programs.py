@@ -47,7 +47,8 @@ def bare(source: str) -> str:
     """Return a program without docstrings, comments, annotations and empty lines: EC2 takes 16 KiB of user data.
 
     They are cut out of the text, for `ast.unparse` would write it anew, from Python 3.12 on with quotes inside of
-    f-strings that the 3.9 of Amazon Linux 2023 can't read.
+    f-strings that the 3.9 of Amazon Linux 2023 can't read. So does python-minifier 3.4, which has no option for it; it
+    would save 2 % of what is sent.
     """
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
