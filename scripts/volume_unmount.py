@@ -23,8 +23,12 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     with acting_on_host(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
         machine = machine_of(session, host)
-        found = attached_volume(machine.host, machine.description, mounted_on(machine.host), mount, volume)
         mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        if volume and mounting.finish_unmount(volume):
+            console.say(f"{volume} is deleted, as it was made for this", "unmounted", style="green", volume=volume,
+                        mount=mount, deleted=True)  # fmt: skip
+            return
+        found = attached_volume(machine.host, machine.description, mounted_on(machine.host), mount, volume)
         deleted = mounting.unmount(found)
         became = "deleted, as it was made for this" if deleted else "detached; it goes on costing until it is deleted"
         console.say(f"{found.id} is {became}", "unmounted", style="green", volume=found.id, mount=found.mount,

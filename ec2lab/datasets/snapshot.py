@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.idempotency import made_once
-from ec2lab.aws.tags import DATASET, as_tags, tag_specifications
+from ec2lab.aws.idempotency import attempts, made_once
+from ec2lab.aws.tags import DATASET, RECORD, as_tags, tag_specifications
 from ec2lab.datasets.dataset import SOURCE, DataSnapshot, in_region, tags_of
 from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import until_completed
 from ec2lab.errors import LabError
 from ec2lab.hosts.ssh import Host
+from ec2lab.registry.evidence import token_of
 from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.volumes.mounted import MountedVolume
@@ -40,8 +41,13 @@ class SnapshotCreation:
 
         Raises LabError where the version exists already, made from another volume.
         """
-        attempt = ("CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id})
-        return made_once(self.session, attempt, self._begun_earlier, self._create, waits)
+        attempt = "CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id}
+
+        def tokens() -> set[str]:
+            return {token_of(intent) for intent in attempts(self.session.records_here(), *attempt)}
+
+        earlier = tokens()
+        return made_once(self.session, attempt, lambda: self._begun(tokens() - earlier), self._create, waits)
 
     def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
         """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
@@ -54,10 +60,13 @@ class SnapshotCreation:
         there = in_region(self.session.cloud, self.region, self.dataset)
         return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
 
-    def _begun_earlier(self) -> DataSnapshot | None:
-        """Return the pending snapshot of this volume, or the completed one that is asked for by its version."""
+    def _begun(self, tokens: Collection[str]) -> DataSnapshot | None:
+        """Return the pending snapshot of this volume, or a completed one that is asked for by its version or was made
+        by a call with one of these tokens: its response was lost.
+        """  # noqa: D205
         same = [s for s in self._made() if s.tags.get(SOURCE) == self.volume.id and self.version in (None, s.version)]
-        return next((s for s in same if s.state == "pending" or (s.completed and s.version == self.version)), None)
+        meant = (s for s in same if s.version == self.version or s.tags.get(RECORD) in tokens)
+        return next((s for s in same if s.state == "pending"), None) or next((s for s in meant if s.completed), None)
 
     def _create(self) -> DataSnapshot:
         with numbered(self.session, self.dataset, self.version, self.region) as version:

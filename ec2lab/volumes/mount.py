@@ -115,11 +115,21 @@ class VolumeMounting:
     def _give_back(self, attached: AttachedVolume) -> bool:
         """Detach a volume that is unmounted; delete it, and return True, if it was made for its mount point."""
         self._detach(attached.id)
-        found = self._described(attached.id)
-        made_for = tag_map(found.get("Tags")).get(MOUNTED, "")
-        made_for_it = bool(made_for) and attached.mount in ("", made_for) and self._is_ours(found)
+        return self._delete_if_made_for(attached.id, attached.mount)
+
+    def finish_unmount(self, volume: str) -> bool:
+        """Delete a volume that an earlier run unmounted, detached, and did not get to delete; False for any other."""
+        attached = [one.get("Ebs", {}).get("VolumeId") for one in self.machine.description["BlockDeviceMappings"]]
+        return volume not in attached and self._delete_if_made_for(volume, "")
+
+    def _delete_if_made_for(self, volume: str, mount: str) -> bool:
+        """Delete a volume, and return True, if it was made to be mounted on this instance, there or anywhere."""
+        found = self._described(volume)
+        tags = tag_map(found.get("Tags"))
+        made_for, here = tags.get(MOUNTED, ""), tags.get(MACHINE) == self.machine.id
+        made_for_it = bool(made_for) and mount in ("", made_for) and here and self._is_ours(found)
         if made_for_it:
-            self._delete(attached.id)
+            self._delete(volume)
         return made_for_it
 
     @property

@@ -80,6 +80,14 @@ def test_a_version_is_made_with_what_a_later_launch_needs_to_mount_it(data, clou
     assert not frozen(host, "/data")
 
 
+def test_a_snapshot_whose_response_was_lost_is_not_made_again_though_it_is_complete_at_once(data, cloud):
+    lab, variables, _, volume, _ = data
+    cloud.weather(snapshot_seconds=0, faults=[{"action": "CreateSnapshot", "kind": "truncated", "times": 1}])
+    ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", MOUNT="/data", VOLUME=volume, **variables)
+    assert ended.code == 0, ended.err
+    assert set(versions(cloud)) == {"1", "2"}
+
+
 def test_the_file_system_is_frozen_for_the_call_alone(data, cloud):
     lab, variables, host, volume, _ = data
     cloud.weather(latency={"CreateSnapshot": 1.0}, snapshot_seconds=600.0)
@@ -212,7 +220,7 @@ def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_o
     assert len(volumes(cloud)) == before + 1
     volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
     name(host, device, volume)
-    cloud.weather(faults=[{"action": "DetachVolume", "code": "UnauthorizedOperation"}])
+    cloud.weather(faults=[{"action": "DetachVolume", "kind": "reset-after"}])
     refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
     assert refused.code == 1
     assert f"`make volume-unmount HOST=demo VOLUME={volume}` goes on from here" in refused.out
