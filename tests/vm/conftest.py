@@ -19,6 +19,7 @@ from ec2lab.datasets.blocks import BLOCK
 from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
+from tests.vm.acceleration import choose
 from tests.vm.image import machine_image
 from tests.vm.interrupted_boot import InterruptedBoot, interrupted_boot
 from tests.vm.machine import Disk, Machine, data_disk
@@ -32,13 +33,22 @@ CONSOLE_CHARACTERS = 64 << 10
 PEOPLE = ("alice", "bob", "carol")
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A directory of all processes of this run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def image():
-    """The machine image; its making is not a test's time."""
+def image(shared):
+    """The machine image, and an accelerator for it in the environment; their making is not a test's time."""
     try:
-        return machine_image()
+        made = machine_image()
     except CanNotBuild as why:
         pytest.fail(f"machines can't be made here: {why}", pytrace=False)
+    os.environ["VM_ACCEL"] = choose(made, shared / "accelerator")
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +68,11 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def interrupted(image, tmp_path_factory):
+def interrupted(image, shared):
     """The boot that first boots resume; a module that boots for real has None in its place."""
     if FULL:
         yield None
         return
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
     with interrupted_boot(image, shared / "interrupted-boot") as made:
         yield made
 

@@ -76,6 +76,12 @@ NOT_NEEDED = {
         systemd-udev-load-credentials.service uuidd.socket xfs_scrub_all.timer""",
 }
 """What systemd does at each boot or each reload and no instance has to do with, below /etc/systemd."""
+ABSENT = """60-autosuspend 60-cdrom_id 60-drm 60-evdev 60-fido-id 60-infiniband 60-input-id 60-persistent-alsa
+    60-persistent-input 60-persistent-storage-mtd 60-persistent-storage-tape 60-persistent-v4l 60-sensor
+    65-persistent-net-nbft 66-azure-ephemeral 69-md-clustered-confirm-device 70-camera 70-joystick 70-memory 70-mouse
+    70-nvmf-autoconnect 70-nvmf-keys 70-power-switch 70-touchpad 71-nvmf-netapp 75-probe_mtd 78-sound-card
+    90-iocost 96-e2scrub"""
+"""Rules of udev, asked about every device, for devices that no instance has."""
 FILES = {
     "/etc/fstab": "LABEL=cloudimg / ext4 defaults,errors=remount-ro 0 1\n",
     "/etc/hostname": "debian\n",
@@ -103,7 +109,7 @@ def machine_image() -> Image:
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         raise CanNotBuild(f"apt-get install {' '.join(absent)}")
     root = debian_root(PACKAGES, release=RELEASE)
-    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {INIT.read_text()}")
+    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {ABSENT} {INIT.read_text()}")
     with building(made) as draft:
         if draft:
             _build(root, draft)
@@ -160,6 +166,7 @@ def _build(root: Path, draft: Path) -> None:
     (tree / "etc/machine-id").write_text("")
     for directory, names in NOT_NEEDED.items():
         _mask(tree / "etc/systemd" / directory, names.split())
+    _mask(tree / "etc/udev/rules.d", [f"{name}.rules" for name in ABSENT.split()])
     for updated in ("etc/.updated", "var/.updated"):  # or the first boot rebuilds what packages have just built
         (tree / updated).touch()
     (kernel,) = tree.glob("boot/vmlinuz-*")
@@ -173,7 +180,7 @@ def _build(root: Path, draft: Path) -> None:
 
 
 def _mask(directory: Path, names: list[str]) -> None:
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for name in names:
         (directory / name).symlink_to("/dev/null")
 

@@ -16,7 +16,6 @@ from tests.full import FULL
 from tests.vm.image import Image
 from tests.vm.metadata import MAC
 
-ACCELERATION = os.environ.get("VM_ACCEL", "tcg")
 PATIENCE = 600
 """Seconds for a boot under software emulation, on a computer that does other things too."""
 SERIAL = "ec2e1916-9099-7caf-fd21-012345abcdef"
@@ -45,7 +44,7 @@ class Qemu:
             return subprocess.Popen(
                 [
                     "nice", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                    "-machine", "pc", "-accel", "tcg,thread=multi" if ACCELERATION == "tcg" else ACCELERATION,
+                    "-machine", "pc", "-accel", os.environ["VM_ACCEL"],
                     "-cpu", "max", "-smp", "2" if FULL else "1", "-m", "1024",
                     "-uuid", SERIAL, "-smbios", f"type=1,serial={SERIAL},uuid={SERIAL}",
                     "-kernel", self.image.kernel, "-initrd", self.image.initrd, "-append", command_line,
