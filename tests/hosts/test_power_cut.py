@@ -12,7 +12,7 @@ from tests.waiting import wait_until
 
 INSTANCE = "i-0123456789abcdef0"
 STATE = f"/var/lib/ec2-lab/{INSTANCE}"
-AWS = '#!/bin/sh\nfor last; do :; done\ncat >"/var/bucket/${last##*/}"\n'
+AWS = '#!/bin/sh\nfor last; do :; done\ncat >/var/put && mv /var/put "/var/bucket/${last##*/}"\n'
 BEGIN = ("systemctl", "enable", "--now", "--no-block", "experiment.service")
 WHY = "the instance was started again while the command ran, which does not begin again"
 
