@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ec2lab.plugins import hookimpl
 from ec2lab.registry.backend import RegistryBackend
-from ec2lab.registry.backends import DynamoDb, File
+from ec2lab.registry.backends import DynamoDbBackend, File
 from ec2lab.resources.address import Address
 from ec2lab.resources.base import Kind
 from ec2lab.resources.instance import Instance
@@ -51,7 +51,7 @@ def lab_launch_parts() -> list[LaunchPart]:
 @hookimpl
 def lab_registry_backends() -> list[RegistryBackend]:
     """Return the built-in places for a registry."""
-    return [File(), DynamoDb()]
+    return [File(), DynamoDbBackend()]
 
 
 @hookimpl

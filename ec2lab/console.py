@@ -21,7 +21,7 @@ from ec2lab.printable import printable, printable_document, printable_log
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
 
-WIDEST = 1000
+MAX_WIDTH = 1000
 """Columns, more than any table has."""
 
 _LEAVES = Event()
@@ -89,7 +89,7 @@ class Console:
                 self._unfinished = False
             typer.echo(text, nl=newline)
         except OSError:
-            _to_nowhere()
+            _discard_stdout()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Print a table for people; in JSON mode nothing, its rows are events of their own."""
@@ -105,18 +105,18 @@ class Console:
             table.add_row(*(Text(_shown(cell), no_wrap=True) for cell in row))
         # An id that is cut is of no use: what is wider than the terminal runs over its edge.
         console = Console()
-        console.width = max(console.width, Console(width=WIDEST).measure(table).maximum)
+        console.width = max(console.width, Console(width=MAX_WIDTH).measure(table).maximum)
         try:
             console.print(table)
         except OSError:
-            _to_nowhere()
+            _discard_stdout()
 
 
 def _shown(cell: Cell) -> str:
     return printable(cell) if isinstance(cell, str) else "\n".join(map(printable, cell))
 
 
-def _to_nowhere() -> None:
+def _discard_stdout() -> None:
     """Send standard output to nowhere, also what Python itself flushes at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

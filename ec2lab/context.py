@@ -21,7 +21,7 @@ def current_experiment() -> str | None:
 
 @contextmanager
 def working_on(experiment: str | None) -> Iterator[None]:
-    """Have all calls and notes of this thread, and of what it submits to `Threads`, be an experiment's."""
+    """Have all calls and notes of this thread, and of what it submits to `ContextThreadPool`, be an experiment's."""
     before = _current.set(experiment)
     try:
         yield
@@ -29,7 +29,7 @@ def working_on(experiment: str | None) -> Iterator[None]:
         _current.reset(before)
 
 
-class Threads(ThreadPoolExecutor):
+class ContextThreadPool(ThreadPoolExecutor):
     """Threads that work on what their caller works on."""
 
     def submit(self, function: Callable[Given, Result], /, *given: Given.args, **named: Given.kwargs) -> Future[Result]:

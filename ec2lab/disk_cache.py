@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ec2lab.files import drafted
+from ec2lab.files import temp_file_beside
 from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, private_directory
 
 CACHE = Path(__file__).parents[1] / ".cache"
@@ -30,7 +30,7 @@ def write(path: Path, data: Any) -> None:
     """Leave data in a file, whole or not at all, behind its digest. Raises OSError."""
     content = json.dumps(data, separators=(",", ":")).encode()
     private_directory(path.parent, top=next((p for p in path.parents if p.name == CACHE.name), path.parent))
-    with drafted(path, _digest(content) + b"\n" + content, mode=PRIVATE_FILE) as draft:
+    with temp_file_beside(path, _digest(content) + b"\n" + content, mode=PRIVATE_FILE) as draft:
         draft.replace(path)
 
 

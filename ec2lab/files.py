@@ -47,7 +47,7 @@ def open_file(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 @contextmanager
-def drafted(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
+def temp_file_beside(path: Path, content: bytes, *, mode: int = 0o666) -> Iterator[Path]:
     """Give a file beside `path` that holds a content, to be put in its place; afterwards it is gone, come what may.
 
     Raises OSError.

@@ -10,7 +10,7 @@ from ec2lab.errors import LabError
 from ec2lab.login_names import LOGIN, valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-NAME_RULE = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
+NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
 
 
 def experiment_name(name: str) -> str:
@@ -18,7 +18,7 @@ def experiment_name(name: str) -> str:
     if not name:
         raise LabError("EXP: which experiment? (EXP=demo, for one)")
     if not re.fullmatch(NAME, name):
-        raise LabError(f"EXP: {name!r} is not {NAME_RULE}")
+        raise LabError(f"EXP: {name!r} is not {NAME_HELP}")
     return name
 
 
@@ -27,7 +27,7 @@ def is_pattern(name: str) -> bool:
     return bool(re.fullmatch(r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*", name))
 
 
-def name_or_pattern(name: str) -> str:
+def experiment_or_glob(name: str) -> str:
     """Return the name of an experiment, or a pattern of names. Raises LabError."""
     return name if is_pattern(name) else experiment_name(name)
 
@@ -35,7 +35,7 @@ def name_or_pattern(name: str) -> str:
 def optional_experiment(name: str) -> str:
     """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):
-        raise LabError(f"FROM: {name!r} is not {NAME_RULE}")
+        raise LabError(f"FROM: {name!r} is not {NAME_HELP}")
     return name
 
 
@@ -47,7 +47,7 @@ def one_experiment(name: str) -> str:
 def data_set_name(name: str) -> str:
     """Return `name` if a data set may be called so, or if there is none. Raises LabError."""
     if name and not re.fullmatch(NAME, name):
-        raise LabError(f"DATASET: {name!r} is not {NAME_RULE}")
+        raise LabError(f"DATASET: {name!r} is not {NAME_HELP}")
     return name
 
 
@@ -73,7 +73,7 @@ def volume_id(name: str) -> str:
     return name
 
 
-def closest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean "…"?)`, or nothing where no known name is close."""
     match = difflib.get_close_matches(name, list(known), n=1)
     return f' (did you mean "{match[0]}"?)' if match else ""

@@ -9,9 +9,9 @@ import typer
 from ec2lab.names import (
     data_set_name,
     experiment_name,
+    experiment_or_glob,
     leaving_member,
     member_name,
-    name_or_pattern,
     one_experiment,
     optional_experiment,
     volume_id,
@@ -21,7 +21,8 @@ ExperimentName = Annotated[
     str, typer.Option("--exp", envvar="EXP", callback=experiment_name, help="The experiment: experiments/EXP.toml.")
 ]
 Experiments = Annotated[
-    str, typer.Option("--exp", envvar="EXP", callback=name_or_pattern, help="The experiment, or several: 'speech-*'.")
+    str,
+    typer.Option("--exp", envvar="EXP", callback=experiment_or_glob, help="The experiment, or several: 'speech-*'."),
 ]
 OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment whose machine is meant.")]
 OneExperiment = Annotated[
@@ -30,7 +31,7 @@ OneExperiment = Annotated[
 MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
 VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
 DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]
-Base = Annotated[
+BaseExperiment = Annotated[
     str, typer.Option("--from", envvar="FROM", callback=optional_experiment, help="Of whose file it is a variation.")
 ]
 Parameters = Annotated[str, typer.Option("--set", envvar="SET", help='Parameters: "lr=0.1 seed=3".')]
@@ -41,7 +42,7 @@ HostName = Annotated[
 ]
 Of = Annotated[str, typer.Option("--of", envvar="OF", help="Whose: user@host, or everyone; yours if left out.")]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
-Yes = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
+Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
 Check = Annotated[bool, typer.Option("--check", envvar="CHECK", help="Show what would change, and change nothing.")]
 Purge = Annotated[bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and homes, not only lock them.")]
 Adopt = Annotated[

@@ -85,19 +85,19 @@ class Plugins:
             self._register_package(entry)
         for path in sorted(directory.glob("*.py")):
             self._register(path)
-        with _blamed_on("plugins"):
+        with _plugin_errors("plugins"):
             self._manager.check_pending()  # a function marked as a hook that no hook is called
 
     def _register_package(self, entry: EntryPoint) -> None:
         name = f"package {entry.dist.name if entry.dist else entry.module}"
-        with _blamed_on(name):
+        with _plugin_errors(name):
             self._manager.register(entry.load(), name=f"{name} ({entry.name})")
 
     def _register(self, path: Path) -> None:
         name = f"{path.parent.name}/{path.name}"
         if not path.is_file():
             raise LabError(f"{name}: is no file (a link that leads nowhere, or a device?); remove it")
-        with _blamed_on(name):
+        with _plugin_errors(name):
             self._manager.register(_module(path), name=name)
 
     def kinds(self) -> dict[str, Kind]:
@@ -108,7 +108,7 @@ class Plugins:
         from ec2lab.resources.base import Kind
 
         named = {kind.name: kind for kind in self._all("lab_kinds", Kind)}
-        return {kind.name: kind for kind in in_deletion_order(list(named.values()))}
+        return {kind.name: kind for kind in topological_order(list(named.values()))}
 
     def launch_parts(self) -> list[LaunchPart]:
         """Return every launch part, in the order in which their shares are added up."""
@@ -144,7 +144,7 @@ class Plugins:
         """Return what all plugins give for a hook, the first loaded first (pluggy asks the last one first)."""
         found: list[Any] = []
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            with _blamed_on(implementation.plugin_name):
+            with _plugin_errors(implementation.plugin_name):
                 given = list(implementation.function())
             found += self._held_to(given, wanted, hook, implementation.plugin_name)
         return found
@@ -161,14 +161,14 @@ class Plugins:
                 raise PluginFailed(f"{plugin}: {hook}: {shortened(repr(thing), 80)} is not a {wanted.__name__}")
             if lacking := _lacking(thing, wanted):
                 raise PluginFailed(f"{plugin}: {hook}: {type(thing).__name__}: {lacking}")
-        with _blamed_on(plugin):
+        with _plugin_errors(plugin):
             if wanted is PluginScript:
                 return [replace(thing, plugin=plugin) for thing in given]
             return [guarded(thing, Guard(plugin), RESULTS) for thing in given]
 
 
 @contextmanager
-def _blamed_on(plugin: str) -> Iterator[None]:
+def _plugin_errors(plugin: str) -> Iterator[None]:
     """Turn whatever goes wrong when a plugin is loaded into one line that names it: it may fail in any way."""
     at_work = PLUGIN_AT_WORK.set(plugin)
     try:
@@ -196,7 +196,7 @@ def _lacking(thing: Any, wanted: type[Any]) -> str:
     return ""
 
 
-def in_deletion_order(kinds: list[Kind]) -> list[Kind]:
+def topological_order(kinds: list[Kind]) -> list[Kind]:
     """Return kinds so that each stands behind those named in its `deleted_after`. Raises LabError on a circle."""
     ordered: list[Kind] = []
     waiting = list(kinds)

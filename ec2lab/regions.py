@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.errors import LabError
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 
 EVERYWHERE = "-global"
 """How botocore's stand-ins for services without regions end: aws-global."""
@@ -50,7 +50,7 @@ def region_of_zone(zone: str) -> str | None:
 
 def no_region(name: str) -> str:
     """Return what is wrong with a name that is none of a region's."""
-    meant = closest(name, sorted(regions())) or ' (try "us-east-1")'
+    meant = did_you_mean(name, sorted(regions())) or ' (try "us-east-1")'
     return f"{name!r} is not a region that botocore {version('botocore')} knows{meant}"
 
 

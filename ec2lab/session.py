@@ -19,27 +19,27 @@ from ec2lab.aws.describe_batcher import SharedLooks
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
 from ec2lab.aws.tagging import Tagger
-from ec2lab.aws.throttle import RequestBucket
+from ec2lab.aws.throttle import TokenBucket
 from ec2lab.config.lab_files import load_lab, load_members
 from ec2lab.config.models import Lab, Member
 from ec2lab.console import leave_at_once, warn
-from ec2lab.context import Threads, working_on
+from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.part import LaunchPart
 from ec2lab.plugins import Plugins
-from ec2lab.registry.base import Registry, SetAside, Unwritten
+from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.elsewhere import Elsewhere
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.plugin_responses import check_readable
 from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
-from ec2lab.registry.state import Holdings, holdings
+from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.resources.base import Kind
 
 if TYPE_CHECKING:
-    from ec2lab.costs.budget_guard import BudgetKeeper
+    from ec2lab.costs.budget_guard import BudgetGuard
     from ec2lab.costs.price_book import PriceBook
 
 NAMED = 3
@@ -109,7 +109,7 @@ class Session:
     @cached_property
     def recorder(self) -> Recorder:
         """What writes every call down."""
-        registry = self.registry if self.records else Unwritten(lambda: self.registry)
+        registry = self.registry if self.records else NullRegistry(lambda: self.registry)
         not_found = frozenset(code for kind in self.kinds.values() for code in kind.gone_codes)
         tagger = Tagger(self.kinds.values(), self.lab.tags, cache(registry.id))
         return Recorder(registry, self.script, tagger, not_found, lambda: self.cloud.account)
@@ -130,19 +130,19 @@ class Session:
         from ec2lab.costs.aws_prices import pricing_region
         from ec2lab.costs.price_book import PriceBook
         from ec2lab.costs.price_cache import PriceCache
-        from ec2lab.costs.price_lookup import PriceSources
+        from ec2lab.costs.price_lookup import PriceLookup
 
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
         home = self.lab.regions[0]
-        return PriceBook(PriceSources(lambda: self.cloud, cache, self.region_timeout, pricing_region(home) or home))
+        return PriceBook(PriceLookup(lambda: self.cloud, cache, self.region_timeout, pricing_region(home) or home))
 
     @cached_property
-    def budgets(self) -> BudgetKeeper:
+    def budgets(self) -> BudgetGuard:
         """What launches are held to."""
-        from ec2lab.costs.budget_guard import BudgetKeeper
+        from ec2lab.costs.budget_guard import BudgetGuard
 
-        return BudgetKeeper(self)
+        return BudgetGuard(self)
 
     @cached_property
     def _queries(self) -> RegionQueries:
@@ -173,19 +173,19 @@ class Session:
         return self._queries.run_one(query)
 
     @cached_property
-    def threads(self) -> Threads:
+    def threads(self) -> ContextThreadPool:
         """Threads for calls that need not wait for each other."""
-        return Threads(THREADS)
+        return ContextThreadPool(THREADS)
 
     def members(self) -> Mapping[str, Member]:
         """Read the members' files."""
         return load_members(self.directory)
 
-    def holdings(self, experiment: str | None = None) -> Holdings:
+    def holdings(self, experiment: str | None = None) -> ResourceState:
         """Compute from the registry what an experiment, or all, own in the account that is used."""
         return holdings(self.records_here(experiment), self.kinds, experiment)
 
-    def holdings_ever(self, experiment: str | None = None) -> Holdings:
+    def state_with_history(self, experiment: str | None = None) -> ResourceState:
         """Compute the same from the archive too, so that what was ever asked for is known."""
         return holdings(self.history_here(experiment), self.kinds, experiment)
 
@@ -199,7 +199,7 @@ class Session:
         """Return the ids of the registries whose data sets the lab uses: its own, and those that lab.toml names."""
         return {*self.registry_ids(), *self.lab.data_of}
 
-    def ownership(self, known: Holdings) -> Ownership:
+    def ownership(self, known: ResourceState) -> Ownership:
         """Return what decides whose a described thing is."""
         return Ownership(known, self.registry_ids())
 
@@ -221,13 +221,13 @@ class Session:
         found = by_account(records)
         return found.get(self.cloud.account, []) if found else []
 
-    def everywhere(self, experiment: str | None = None) -> tuple[Holdings, list[Elsewhere]]:
+    def everywhere(self, experiment: str | None = None) -> tuple[ResourceState, list[Elsewhere]]:
         """Compute what an experiment, or all, own in the account that is used, and in which others it lives, or may."""
         found = by_account(self.registry.records(experiment))
         if not found:
-            return Holdings(), []
+            return ResourceState(), []
         known = {account: holdings(records, self.kinds, experiment) for account, records in found.items()}
-        here = known.pop(self.cloud.account, Holdings())
+        here = known.pop(self.cloud.account, ResourceState())
         return here, [Elsewhere(account, there) for account, there in known.items() if there.names]
 
     def elsewhere(self, experiment: str | None = None) -> list[Elsewhere]:
@@ -256,19 +256,19 @@ class Session:
         return self.registry.archive(lambda records: needed_records(records, self.kinds))
 
     @property
-    def boot_seconds(self) -> float:
+    def boot_timeout(self) -> float:
         """How long a machine may take to boot and set itself up, before it counts as not seen."""
         wait = self.lab.ssh.wait
-        return self.cloud.boot_seconds if wait is None else wait.total_seconds()
+        return self.cloud.boot_timeout if wait is None else wait.total_seconds()
 
     def looks(self, region: str) -> SharedLooks:
         """Return what all launches of this session look at a region's machines by."""
         found: SharedLooks = self._once("looks", region, lambda: SharedLooks(self.cloud.ec2(region)))
         return found
 
-    def launch_bucket(self, region: str) -> RequestBucket:
+    def launch_limiter(self, region: str) -> TokenBucket:
         """Return what all launches of this session take their turns by in a region."""
-        found: RequestBucket = self._once("bucket", region, lambda: RequestBucket(self.pause))
+        found: TokenBucket = self._once("bucket", region, lambda: TokenBucket(self.pause))
         return found
 
     def _once(self, what: str, region: str, make: Callable[[], Any]) -> Any:

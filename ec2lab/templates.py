@@ -31,7 +31,7 @@ class Quoted(str):
     __slots__ = ()
 
 
-class UnquotedError(Exception):
+class UnquotedValueError(Exception):
     """A template prints a value without saying how it is to be quoted."""
 
 
@@ -57,12 +57,12 @@ def bare(value: Any) -> Quoted:
     return Quoted(value)
 
 
-def only_quoted(value: Any) -> Quoted:
+def require_quoted(value: Any) -> Quoted:
     """Refuse to print what no filter has quoted: forgetting is an error and not a hole."""
     if isinstance(value, Quoted):
         return value
     message = f"{value!r} is printed without a filter: write {{{{ … | shell }}}} or {{{{ … | json }}}}"
-    raise UnquotedError(message)
+    raise UnquotedValueError(message)
 
 
 @cache
@@ -72,9 +72,9 @@ def environment(directory: Path = TEMPLATES) -> Environment:
 
     made = Environment(
         loader=FileSystemLoader(directory),
-        finalize=only_quoted,
+        finalize=require_quoted,
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - HTML's escaping is wrong for shell and YAML; `only_quoted` stands in its place
+        autoescape=False,  # noqa: S701 - HTML's escaping is wrong for shell and YAML; `require_quoted` stands in its place
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 GIB = 1 << 30
 
 
-def in_bytes(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Return a number of bytes for people, in the unit that fits: 512 MiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:  # noqa: PLR2004

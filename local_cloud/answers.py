@@ -46,7 +46,7 @@ class Problem(Exception):
         self.message = message
 
 
-class Disconnected(Exception):
+class ConnectionDropped(Exception):
     """The connection is broken before an answer."""
 
 
@@ -82,6 +82,6 @@ def error(problem: Problem, protocol: Protocol = "ec2") -> Answer:
     return answer
 
 
-def error_page() -> Answer:
+def load_balancer_503() -> Answer:
     """Return what a load balancer says when nobody is behind it: no AWS error at all."""
     return Answer(503, b"<html><body>503 Service Temporarily Unavailable</body></html>", "text/html", code="(page)")

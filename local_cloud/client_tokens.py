@@ -24,7 +24,7 @@ class ClientTokens:
         """Say whether the call's token has an answer already: what it names is not looked up then."""
         return (call.region, call.action, call.params.get("ClientToken", "")) in self._used
 
-    def earlier_answer(self, call: Call, asked: dict[str, str]) -> Answer | None:
+    def cached_response(self, call: Call, asked: dict[str, str]) -> Answer | None:
         """Return the answer that this token already had. Raises Problem where other parameters had it."""
         token = call.params.get("ClientToken")
         if call.action not in ACTIONS or not token:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from local_cloud import clock
 from local_cloud.answers import Answer
 from local_cloud.call import as_json
-from local_cloud.front import Front
+from local_cloud.front import Pipeline
 from local_cloud.inventory import inventory
 from local_cloud.saved_state import forget_everything
 from local_cloud.weather import Seconds, Weather
@@ -69,7 +69,7 @@ class Host(BaseModel):
     console: str
 
 
-def controlled(front: Front, method: str, path: str, body: bytes) -> Answer:
+def controlled(front: Pipeline, method: str, path: str, body: bytes) -> Answer:
     """Answer a request to /lab/…; one that makes no sense with 400 and what is wrong with it."""
     action = ACTIONS.get((method, path))
     if action is None:
@@ -87,22 +87,22 @@ def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, as_json(value), "application/json")
 
 
-def _weather(front: Front, _: bytes) -> Any:
+def _weather(front: Pipeline, _: bytes) -> Any:
     return front.weather.model_dump()
 
 
-def _calls(front: Front, _: bytes) -> Any:
+def _calls(front: Pipeline, _: bytes) -> Any:
     return list(front.log)
 
 
-def _change_weather(front: Front, body: bytes) -> Any:
+def _change_weather(front: Pipeline, body: bytes) -> Any:
     weather = Weather.model_validate_json(body)
     with front.lock:
         front.set_weather(weather)
     return weather.model_dump()
 
 
-def _reset(front: Front, _: bytes) -> Any:
+def _reset(front: Pipeline, _: bytes) -> Any:
     """Empty everything, and seed it anew; the weather is calm then, and snapshots of the cloud are forgotten."""
     with front.lock:
         clock.CLOCK.set_right()  # first, or what it begins with would be of a time that is to come
@@ -111,7 +111,7 @@ def _reset(front: Front, _: bytes) -> Any:
     return {}
 
 
-def _advance(_: Front, body: bytes) -> Any:
+def _advance(_: Pipeline, body: bytes) -> Any:
     """Let time pass at once, on the cloud and for all that live by its clock."""
     clock.CLOCK.advance(Advance.model_validate_json(body).seconds)
     return {"ahead": clock.CLOCK.ahead}
@@ -123,7 +123,7 @@ def _stop_clock(*_: Any) -> Any:
     return {}
 
 
-def _snapshot(front: Front, _: bytes) -> Any:
+def _snapshot(front: Pipeline, _: bytes) -> Any:
     """Keep the whole cloud as it is now: what it holds, its weather, the calls it saw."""
     with front.lock:
         identity = str(len(front.saved) + 1)
@@ -131,7 +131,7 @@ def _snapshot(front: Front, _: bytes) -> Any:
     return {"id": identity}
 
 
-def _restore(front: Front, body: bytes) -> Any:
+def _restore(front: Pipeline, body: bytes) -> Any:
     """Let the whole cloud be as it was; calls that are on their way are cut off."""
     restore = Restore.model_validate_json(body)
     with front.lock:
@@ -141,48 +141,48 @@ def _restore(front: Front, body: bytes) -> Any:
     return {}
 
 
-def _end(front: Front, body: bytes) -> Any:
+def _end(front: Pipeline, body: bytes) -> Any:
     end = End.model_validate_json(body)
     with front.lock:
-        front.ec2.machines.keep_appointments(front.weather)
+        front.ec2.machines.run_due_transitions(front.weather)
         front.ec2.machines.end(end.region, end.instance, end.code, end.message)
     return {}
 
 
-def _hurry(front: Front, _: bytes) -> Any:
+def _fast_forward(front: Pipeline, _: bytes) -> Any:
     """Let machines that are between two states be in the second one."""
     with front.lock:
         front.ec2.machines.hurry()
     return {}
 
 
-def _mark(front: Front, body: bytes) -> Any:
+def _mark(front: Pipeline, body: bytes) -> Any:
     mark = Mark.model_validate_json(body)
     with front.lock:
         front.ec2.spot_requests.marked.add(mark.instance)
     return {}
 
 
-def _host(front: Front, body: bytes) -> Any:
+def _host(front: Pipeline, body: bytes) -> Any:
     host = Host.model_validate_json(body)
     with front.lock:
         front.ec2.hosts.attach(host.region, host.instance, host.address, host.console.encode())
     return {}
 
 
-def _stop(_: Front, __: bytes) -> Any:
+def _stop(_: Pipeline, __: bytes) -> Any:
     """End the process, once this answer had time to go out."""
     threading.Timer(0.05, os._exit, (0,)).start()
     return {}
 
 
-def _inventory(front: Front, _: bytes) -> Any:
+def _inventory(front: Pipeline, _: bytes) -> Any:
     with front.lock:
-        front.ec2.machines.keep_appointments(front.weather)
+        front.ec2.machines.run_due_transitions(front.weather)
         return [*inventory(), *front.ec2.placement_groups.everything()]
 
 
-ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
+ACTIONS: dict[tuple[str, str], Callable[[Pipeline, bytes], Any]] = {
     ("GET", "/lab/weather"): _weather,
     ("POST", "/lab/weather"): _change_weather,
     ("GET", "/lab/calls"): _calls,
@@ -193,7 +193,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Front, bytes], Any]] = {
     ("POST", "/lab/snapshot"): _snapshot,
     ("POST", "/lab/restore"): _restore,
     ("POST", "/lab/end"): _end,
-    ("POST", "/lab/hurry"): _hurry,
+    ("POST", "/lab/hurry"): _fast_forward,
     ("POST", "/lab/mark"): _mark,
     ("POST", "/lab/host"): _host,
     ("POST", "/lab/stop"): _stop,

@@ -26,7 +26,7 @@ from local_cloud.visibility import Visibility
 from local_cloud.volume_status import describe_volume_status
 from local_cloud.weather import Weather
 
-BETWEEN_STARTS = timedelta(seconds=2)
+RESTART_DELAY = timedelta(seconds=2)
 """EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
 
 ON_DEMAND = "on-demand"
@@ -58,18 +58,18 @@ class Ec2:
         if call.action == "RunInstances":
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
-            self.snapshots.check_copy(call, self.weather)
+            self.snapshots.validate_copy(call, self.weather)
         if call.params.pop("DryRun", "") == "true" and not self.weather.carries_out_dry_runs_of(call.action):
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
-        if earlier := self.tokens.earlier_answer(call, asked):
-            return _again(call, earlier)
-        answer = self._described(call) if call.action.startswith("Describe") else self._done(call)
+        if earlier := self.tokens.cached_response(call, asked):
+            return _replay(call, earlier)
+        answer = self._described(call) if call.action.startswith("Describe") else self._dispatch(call)
         if answer.code is None:
             self.tokens.remember(call, asked, answer)
             self.visibility.made(call, answer, self.weather)
         return answer
 
-    def _done(self, call: Call) -> Answer:
+    def _dispatch(self, call: Call) -> Answer:
         decided: dict[str, Callable[[Call], Answer]] = {
             "RunInstances": self._run_instances,
             "StartInstances": self._start_instances,
@@ -98,7 +98,7 @@ class Ec2:
 
     def _described(self, call: Call) -> Answer:
         with self.visibility.hidden(call.region, self.placement_groups):
-            return self._done(call)
+            return self._dispatch(call)
 
     def _describe_instances(self, call: Call) -> Answer:
         answer = self.ask_moto(call)
@@ -107,11 +107,11 @@ class Ec2:
 
     def _run_instances(self, call: Call) -> Answer:
         placed = self._placed(call)
-        self.placement_groups.check_zone(call, placed.zone)
+        self.placement_groups.check_single_zone(call, placed.zone)
         if not validation.subnet(call):
             call.params["Placement.AvailabilityZone"] = placed.zone
         call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
-        interfaces.as_plain(call)
+        interfaces.to_instance_level(call)
         before = launched.Inventory.of(call.region)
         answer = self.ask_moto(call)
         if answer.code is not None:
@@ -125,7 +125,7 @@ class Ec2:
                 self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)
                 self.visibility.made_with(call.region, machine, self.weather)
-            answer.body = launched.as_new(answer.body)
+            answer.body = launched.as_initial_response(answer.body)
         return answer
 
     def _console(self, call: Call) -> Answer:
@@ -185,7 +185,7 @@ class Ec2:
                 self.hosts.give_address(machine)
                 # EC2 tells of the last start, moto of the first.
                 before = datetime.fromisoformat(str(machine.launch_time))
-                machine.launch_time = max(clock.now().replace(tzinfo=None), before + BETWEEN_STARTS)
+                machine.launch_time = max(clock.now().replace(tzinfo=None), before + RESTART_DELAY)
                 self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
         return answer
 
@@ -233,7 +233,7 @@ def _ids_in(answer: Answer) -> list[str]:
     return re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", answer.body.decode())
 
 
-def _again(call: Call, earlier: Answer) -> Answer:
+def _replay(call: Call, earlier: Answer) -> Answer:
     """Answer a repeated request as the first time, unless its machine is dead by now."""
     for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
         machine = backend(call.region).get_instance_by_id(identity)

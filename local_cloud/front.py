@@ -13,29 +13,29 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 from local_cloud import clock, clock_skew
-from local_cloud.answers import Answer, Disconnected, Problem, error, error_page
+from local_cloud.answers import Answer, ConnectionDropped, Problem, error, load_balancer_503
 from local_cloud.call import Call, as_json
 from local_cloud.direct_snapshots import DirectSnapshots
 from local_cloud.ec2 import Ec2
 from local_cloud.policy_simulator import simulated
 from local_cloud.regions import check_open
 from local_cloud.saved_state import SavedState
-from local_cloud.seed import Seeded
-from local_cloud.stand_ins import stand_in, with_spot_prices
+from local_cloud.seed import Seeder
+from local_cloud.stand_ins import stub_response, with_spot_prices
 from local_cloud.store import Wsgi, ask
 from local_cloud.tags import check_iam_tags
 from local_cloud.throttle import Throttle
-from local_cloud.trail import Trail
+from local_cloud.trail import EventHistory
 from local_cloud.weather import Fault, Weather
 
-LONGEST_HANG = 60.0
+MAX_HANG = 60.0
 """Seconds after which a caller that does not give up is cut off."""
 STATE = ("weather", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
 """What the layer remembers from one call to the next."""
 
 
 @dataclass
-class Front:
+class Pipeline:
     """The local cloud as its callers meet it."""
 
     moto: Wsgi
@@ -47,9 +47,9 @@ class Front:
     saved: dict[str, SavedState] = field(default_factory=dict)
     """Snapshots of the whole cloud, by id."""
     ec2: Ec2 = field(init=False)
-    seeded: Seeded = field(init=False)
+    seeded: Seeder = field(init=False)
     direct_snapshots: DirectSnapshots = field(init=False)
-    trail: Trail = field(init=False)
+    trail: EventHistory = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin(self.weather)
@@ -57,9 +57,9 @@ class Front:
     def begin(self, weather: Weather) -> None:
         """Begin anew, on an empty moto."""
         self.ec2 = Ec2(self._by_moto, weather)
-        self.seeded = Seeded()
+        self.seeded = Seeder()
         self.direct_snapshots = DirectSnapshots()
-        self.trail = Trail()
+        self.trail = EventHistory()
         self.set_weather(weather)
         self.log = []
         self.saved.clear()
@@ -87,13 +87,13 @@ class Front:
         entry, world = self._logged(call), self.ec2
         clock.sleep(self.weather.latency_of(call.action, call.region))
         with self.lock:
-            fault = self.weather.fault_for(call.action, call.region, self.chance) or self._too_fast(call)
+            fault = self.weather.fault_for(call.action, call.region, self.chance) or self._is_throttled(call)
         entry["fault"] = fault and (fault.kind or fault.code)
-        answer = self._faulty(call, fault, world) if fault else self._in_time(call, world)
+        answer = self._inject_fault(call, fault, world) if fault else self._in_time(call, world)
         entry |= {"status": answer.status, "code": answer.code}
         return answer
 
-    def _too_fast(self, call: Call) -> Fault | None:
+    def _is_throttled(self, call: Call) -> Fault | None:
         if self.throttle.takes(call.action, call.region):
             return None
         return Fault(code="RequestLimitExceeded", message="Request limit exceeded.")
@@ -109,39 +109,39 @@ class Front:
         skew = self.weather.clock_skew
         if problem := clock_skew.refusal(call, skew):
             return clock_skew.ahead(error(problem, call.protocol), skew)
-        return clock_skew.ahead(self._carried_out(call, world), skew)
+        return clock_skew.ahead(self._execute(call, world), skew)
 
-    def _faulty(self, call: Call, fault: Fault, world: Ec2) -> Answer:
+    def _inject_fault(self, call: Call, fault: Fault, world: Ec2) -> Answer:
         match fault.kind:
             case "html-503":
-                return error_page()
+                return load_balancer_503()
             case "reset-before":
-                raise Disconnected
+                raise ConnectionDropped
             case "reset-after":
-                self._carried_out(call, world)
-                raise Disconnected
+                self._execute(call, world)
+                raise ConnectionDropped
             case "truncated":
-                answer = self._carried_out(call, world)
+                answer = self._execute(call, world)
                 answer.truncated = True
                 return answer
             case "torn":
-                answer = self._carried_out(call, world)
+                answer = self._execute(call, world)
                 answer.body = answer.body[: len(answer.body) // 2]
                 return answer
             case "hang-after":
-                self._carried_out(call, world)
+                self._execute(call, world)
                 _wait_for_the_caller_to_go(call)
-                raise Disconnected
+                raise ConnectionDropped
         answer = error(Problem(fault.code or "InternalError", fault.message), call.protocol)
         answer.status = fault.status or answer.status
         return answer
 
-    def _carried_out(self, call: Call, world: Ec2) -> Answer:
+    def _execute(self, call: Call, world: Ec2) -> Answer:
         with self.lock:
             if world is not self.ec2:
-                raise Disconnected  # it was on its way when the cloud was reset or restored
-            self.ec2.machines.keep_appointments(self.weather)
-            self.ec2.snapshots.keep_appointments()
+                raise ConnectionDropped  # it was on its way when the cloud was reset or restored
+            self.ec2.machines.run_due_transitions(self.weather)
+            self.ec2.snapshots.run_due_transitions()
             try:
                 check_open(call, self.weather)
                 self.seeded.have(call.region)
@@ -155,7 +155,7 @@ class Front:
                 return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
 
     def _decided(self, call: Call) -> Answer:
-        if answer := stand_in(call, self.weather):
+        if answer := stub_response(call, self.weather):
             return answer
         if answer := simulated(call, self.weather):
             return answer
@@ -188,4 +188,4 @@ class Front:
 def _wait_for_the_caller_to_go(call: Call) -> None:
     connection = call.environ.get("werkzeug.socket")
     if connection is not None:
-        select.select([connection], [], [], LONGEST_HANG)
+        select.select([connection], [], [], MAX_HANG)

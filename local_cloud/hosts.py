@@ -18,7 +18,7 @@ from local_cloud.weather import Weather
 
 CONSOLE_BYTES = 64 * 1024
 """What EC2 keeps of a console."""
-OF_ITSELF = "This machine of the local cloud does not run: it has no console.\n"
+SELF_CONSOLE = "This machine of the local cloud does not run: it has no console.\n"
 XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
 """Types from before Nitro, which give their latest console output only some time after they boot."""
 
@@ -57,7 +57,7 @@ class Hosts:
             raise Problem(
                 "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
             )
-        text = self._consoles.get(machine.id, OF_ITSELF.encode())[-CONSOLE_BYTES:]
+        text = self._consoles.get(machine.id, SELF_CONSOLE.encode())[-CONSOLE_BYTES:]
         output = base64.b64encode(text).decode() if age >= weather.console_seconds else ""
         body = (
             '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'

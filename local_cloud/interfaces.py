@@ -45,7 +45,7 @@ def check_interfaces(call: Call) -> None:
                 )
 
 
-def as_plain(call: Call) -> None:
+def to_instance_level(call: Call) -> None:
     """Ask for the one interface as the machine's own, which moto does better."""
     interfaces = call.numbered("NetworkInterface")
     if len(interfaces) != 1 or "NetworkInterfaceId" in interfaces[0]:

@@ -39,21 +39,21 @@ def complete(call: Call, machines: list[Any]) -> None:
         machine.disable_api_termination = call.params.get("DisableApiTermination") == "true"
         machine.client_token = call.params.get("ClientToken", "")
         for mapping in call.numbered("BlockDeviceMapping"):
-            _give_speed(call, machine, mapping)
+            _set_iops(call, machine, mapping)
         for interface in machine.nics.values():
             interface.add_tags(of_interfaces)
     for machine in machines[1:]:  # moto gives the first one its profile
-        _give_profile(call, machine)
+        _set_instance_profile(call, machine)
 
 
-def as_new(body: bytes) -> bytes:
+def as_initial_response(body: bytes) -> bytes:
     """Return a RunInstances answer as EC2 gives it, while volumes and public addresses are still to come."""
     for element in (b"blockDeviceMapping", b"association", b"ipAddress", b"dnsName"):
         body = re.sub(rb"<%b>.*?</%b>" % (element, element), b"<%b/>" % element, body, flags=re.DOTALL)
     return re.sub(rb"<(association|ipAddress)/>", b"", body)
 
 
-def _give_speed(call: Call, machine: Any, mapping: dict[str, str]) -> None:
+def _set_iops(call: Call, machine: Any, mapping: dict[str, str]) -> None:
     attached = machine.block_device_mapping.get(mapping["DeviceName"])
     if attached is None or not attached.volume_id:
         return
@@ -63,7 +63,7 @@ def _give_speed(call: Call, machine: Any, mapping: dict[str, str]) -> None:
             setattr(volume, attribute, int(mapping[key]))
 
 
-def _give_profile(call: Call, machine: Any) -> None:
+def _set_instance_profile(call: Call, machine: Any) -> None:
     name, arn = call.params.get("IamInstanceProfile.Name"), call.params.get("IamInstanceProfile.Arn")
     if name or arn:
         backend(call.region).associate_iam_instance_profile(machine.id, name, arn)

@@ -21,7 +21,7 @@ from local_cloud.weather import Capacity, Weather
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html."""
 ENDED = ("shutting-down", "terminated")
-HOLDS_NO_CAPACITY = (*ENDED, "stopped")
+CAPACITY_FREE_STATES = (*ENDED, "stopped")
 
 
 def backend(region: str) -> Any:
@@ -45,7 +45,7 @@ class Machines:
     _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
     """(since when, region, instance)."""
 
-    def keep_appointments(self, weather: Weather) -> None:
+    def run_due_transitions(self, weather: Weather) -> None:
         """Do what is due by now; what has been terminated for long is no longer known."""
         now = clock.monotonic()
         due = [change for when, change in self._appointments if when <= now]
@@ -64,7 +64,7 @@ class Machines:
     def alive_under(self, rule: Capacity) -> int:
         """Count the machines that hold capacity which a rule of the weather granted."""
         return sum(
-            granted_by is rule and instance.state not in HOLDS_NO_CAPACITY
+            granted_by is rule and instance.state not in CAPACITY_FREE_STATES
             for instance, granted_by in self._granted_by.values()
         )
 
@@ -76,7 +76,7 @@ class Machines:
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
         late = granted_by if granted_by and granted_by.late else None
-        self._later(weather.pending, partial(self._end_of_pending, region, instance, late, again=again))
+        self._schedule(weather.pending, partial(self._end_of_pending, region, instance, late, again=again))
 
     def _end_of_pending(self, region: str, instance: Any, late: Capacity | None, *, again: bool) -> None:
         if instance.state != "pending":
@@ -105,7 +105,7 @@ class Machines:
             return
         if weather.shutting_down:
             set_state(instance, "shutting-down")
-            self._later(weather.shutting_down, partial(self._end_of_shutting_down, region, instance))
+            self._schedule(weather.shutting_down, partial(self._end_of_shutting_down, region, instance))
         else:
             self._terminate_in_moto(region, instance)
 
@@ -113,7 +113,7 @@ class Machines:
         """Let a machine be on its way down for a while before it is stopped."""
         if weather.shutting_down:
             set_state(instance, "stopping")
-            self._later(weather.shutting_down, partial(_end_of_stopping, instance))
+            self._schedule(weather.shutting_down, partial(_end_of_stopping, instance))
 
     def _end_of_shutting_down(self, region: str, instance: Any) -> None:
         if instance.state == "shutting-down":
@@ -127,7 +127,7 @@ class Machines:
             backend(region).enis.pop(interface.id, None)
         self._terminated.append((clock.monotonic(), region, instance))
 
-    def _later(self, seconds: float, change: Callable[[], None]) -> None:
+    def _schedule(self, seconds: float, change: Callable[[], None]) -> None:
         self._appointments.append((clock.monotonic() + seconds, change))
 
 

@@ -46,13 +46,13 @@ def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: Ali
         room = _room(rule, wanted.most, alive_under)
         if room >= wanted.least:
             if rule and rule.late:
-                rule.one_call_less()
+                rule.consume()
             return Placed(zone, min(room, wanted.most), rule)
         if rule and not any(rule is other for other in refusing):
             refusing.append(rule)
     elsewhere = [z for z in offered if _room(_rule(wanted, z, weather), wanted.most, alive_under) >= wanted.least]
     for rule in refusing:
-        rule.one_call_less()
+        rule.consume()
     raise Problem(refusing[0].code, refusing[0].message or _message(refusing[0].code, wanted, elsewhere))
 
 

@@ -16,7 +16,7 @@ from local_cloud.call import Call
 from local_cloud.tags import tags_for
 
 KIND = "placement-group"
-NOT_CLUSTERED = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
+UNSUPPORTED_TYPES = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 
 
 @dataclass
@@ -97,13 +97,13 @@ class PlacementGroups:
         """Raise the Problem that a RunInstances request into a group would meet."""
         if name := call.params.get("Placement.GroupName"):
             group, wanted = self._named(call.region, name), call.params.get("InstanceType", "")
-            if group.strategy == "cluster" and wanted.startswith(NOT_CLUSTERED):
+            if group.strategy == "cluster" and wanted.startswith(UNSUPPORTED_TYPES):
                 raise Problem(
                     "InvalidParameterCombination",
                     f"Cluster placement groups are not supported by the '{wanted}' instance type.",
                 )
 
-    def check_zone(self, call: Call, zone: str) -> None:
+    def check_single_zone(self, call: Call, zone: str) -> None:
         """Raise the Problem that machines meet where a cluster still has others, if only on their way down, elsewhere.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster

@@ -10,7 +10,7 @@ from typing import Any
 
 from local_cloud.answers import Answer, Problem
 from local_cloud.call import Call
-from local_cloud.machines import HOLDS_NO_CAPACITY, backend
+from local_cloud.machines import CAPACITY_FREE_STATES, backend
 from local_cloud.weather import Reservation, Weather
 
 TARGET = "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
@@ -88,7 +88,7 @@ def _free(reservation: Reservation) -> int:
     used = [
         one
         for one in every
-        if getattr(one, "in_reservation", None) == reservation.id and one.state not in HOLDS_NO_CAPACITY
+        if getattr(one, "in_reservation", None) == reservation.id and one.state not in CAPACITY_FREE_STATES
     ]
     return max(0, reservation.total - len(used))
 

@@ -29,7 +29,7 @@ AGE = timedelta(minutes=1)
 
 
 @dataclass
-class Seeded:
+class Seeder:
     """The regions that have what they begin with; the demo's own at once, each other when it is first asked."""
 
     _regions: set[str] = field(default_factory=set)

@@ -19,16 +19,16 @@ from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, proof
 from ec2lab.private_files import private_directory
 from local_cloud import clock
 from local_cloud.access import browser_error, is_authorized
-from local_cloud.answers import Answer, Disconnected, Problem, error
+from local_cloud.answers import Answer, ConnectionDropped, Problem, error
 from local_cloud.call import Call, as_json
 from local_cloud.control import controlled
-from local_cloud.front import Front
+from local_cloud.front import Pipeline
 from local_cloud.lookups import look_up_once
 from local_cloud.moto_clock import keep_time
 from local_cloud.signature import is_signed, signature_error, with_secret
 from local_cloud.symmetric_keys import without_private_keys
 from local_cloud.tables import keep_pace
-from local_cloud.weather import of_the_demo
+from local_cloud.weather import demo_scenario
 
 NOT_AWS = ("moto_api", "instance_metadata")
 """Backends of moto that are no AWS service: its own control API, and an instance's view of itself."""
@@ -75,7 +75,7 @@ class Handler(WSGIRequestHandler):
         application: Any = self.server.app
         try:
             self._write(application.answer(environ))
-        except Disconnected:
+        except ConnectionDropped:
             self._break()
 
     def _write(self, answer: Answer) -> None:
@@ -99,7 +99,7 @@ class Handler(WSGIRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Tell the cloud's own time."""
-        front: Front = self.server.app.front  # type: ignore[attr-defined]  # our own Application
+        front: Pipeline = self.server.app.front  # type: ignore[attr-defined]  # our own Application
         return super().date_time_string((timestamp or clock.now().timestamp()) + front.weather.clock_skew)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -143,7 +143,7 @@ class Server(ThreadedWSGIServer):
 class Application:
     """What answers: control requests under /lab/, and AWS behind the layer."""
 
-    def __init__(self, front: Front, secret: str) -> None:
+    def __init__(self, front: Pipeline, secret: str) -> None:
         self.front = front
         self.secret = secret
 
@@ -197,7 +197,7 @@ def serve(directory: Path) -> None:
     private_directory(directory)
     clock.CLOCK.share(directory / clock.CLOCK_FILE)
     secret = secrets.token_hex(20)
-    front = Front(DomainDispatcherApplication(_aws_backend), of_the_demo())
+    front = Pipeline(DomainDispatcherApplication(_aws_backend), demo_scenario())
     server = Server(Application(front, secret), directory)
     server.announce(secret)
     server.serve_forever()

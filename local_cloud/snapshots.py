@@ -20,7 +20,7 @@ DURATIONS = range(15, 2881, 15)
 KEY = r"(arn:aws:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+|alias/[\w/-]+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})"
 
 
-class SlowSnapshot(Snapshot):
+class TimedSnapshot(Snapshot):
     """A snapshot of moto's that knows how far it is."""
 
     began: float
@@ -40,11 +40,11 @@ class SlowSnapshot(Snapshot):
 class Snapshots:
     """The snapshots that are on their way."""
 
-    _pending: list[SlowSnapshot] = field(default_factory=list)
+    _pending: list[TimedSnapshot] = field(default_factory=list)
     _fast: set[tuple[str, str, str]] = field(default_factory=set)
     """(region, snapshot, zone) where fast restore is on."""
 
-    def keep_appointments(self) -> None:
+    def run_due_transitions(self) -> None:
         """Complete what is due by now; what AWS could not encrypt is given up."""
         now = clock.monotonic()
         for snapshot in [s for s in self._pending if s.began + s.seconds <= now]:
@@ -56,7 +56,7 @@ class Snapshots:
         seconds = weather.seconds_of(call.action, call.region)
         for identity in dict.fromkeys(re.findall(rb"<snapshotId>(snap-[0-9a-f]+)<", answer.body)):
             snapshot = backend(call.region).snapshots[identity.decode()]
-            snapshot.__class__ = SlowSnapshot
+            snapshot.__class__ = TimedSnapshot
             snapshot.began, snapshot.seconds = clock.monotonic(), seconds
             snapshot.state_message = _why_it_fails(call)
             _encrypt(call, snapshot)
@@ -82,7 +82,7 @@ class Snapshots:
         found = [f for f in sorted(self._fast) if f[0] == call.region and (not wanted or f[1] in wanted)]
         return _fast_restores("DescribeFastSnapshotRestores", "fastSnapshotRestoreSet", found)
 
-    def check_copy(self, call: Call, weather: Weather) -> None:
+    def validate_copy(self, call: Call, weather: Weather) -> None:
         """Refuse a copy as its destination would."""
         source = backend(call.params["SourceRegion"]).snapshots.get(call.params["SourceSnapshotId"])
         if source is None:

@@ -20,7 +20,7 @@ MESSAGES = {
     "instance-terminated-by-user": "Spot Instance was terminated by the user.",
 }
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
-BY_AWS = "Server."
+AWS_TERMINATED = "Server."
 
 
 @dataclass
@@ -58,5 +58,5 @@ class SpotRequests:
     def _status(self, machine: Any) -> str:
         if machine.state not in ENDED:
             return "marked-for-termination" if machine.id in self.marked else "fulfilled"
-        by_aws = str(machine.state_reason.code).startswith(BY_AWS)
+        by_aws = str(machine.state_reason.code).startswith(AWS_TERMINATED)
         return "instance-terminated-no-capacity" if by_aws else "instance-terminated-by-user"

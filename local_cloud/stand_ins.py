@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
-from ec2lab.costs.price_lookup import shipped
+from ec2lab.costs.price_lookup import bundled_price
 from local_cloud import metadata_tags
 from local_cloud.answers import Answer, Problem
 from local_cloud.call import Call, as_json
@@ -62,7 +62,7 @@ def get_products(call: Call, _: Weather) -> Any:
         found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
     else:
         found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.MACHINE, region, kind)}
-    products = [_product(usage, price) for usage, one in found.items() if (price := shipped(one)) is not None]
+    products = [_product(usage, price) for usage, one in found.items() if (price := bundled_price(one)) is not None]
     return {"FormatVersion": "aws_v1", "PriceList": products}
 
 
@@ -103,7 +103,7 @@ STAND_INS: dict[tuple[str, str], Callable[[Call, Weather], Any]] = {
 }
 
 
-def stand_in(call: Call, weather: Weather) -> Answer | None:
+def stub_response(call: Call, weather: Weather) -> Answer | None:
     """Answer for a service that moto lacks; None for all others."""
     if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
         return _decoded(call)
@@ -118,7 +118,7 @@ def with_spot_prices(body: bytes, region: str) -> bytes:
     """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006."""
 
     def priced(item: re.Match[bytes]) -> bytes:
-        listed = shipped(Priced(Unit.MACHINE, region, item["type"].decode()))
+        listed = bundled_price(Priced(Unit.MACHINE, region, item["type"].decode()))
         price = f"{(listed or 1.0) * SPOT_SHARE:.6f}".encode()
         return item[0].replace(b"<spotPrice>0.00001<", b"<spotPrice>" + price + b"<")
 

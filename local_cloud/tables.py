@@ -33,7 +33,7 @@ def _query_partition(self: Table, hash_key: Any, *given: Any, **named: Any) -> A
         self.items = everything
 
 
-def _as_it_is(self: Table, _: dict[int, Any]) -> Table:
+def _no_copy(self: Table, _: dict[int, Any]) -> Table:
     """Return what a transaction that fails goes back to: all items where they are, and no copies of them."""
     found = _before.get(id(self))
     if found is None:
@@ -47,7 +47,7 @@ def _transact_on_items_as_they_are(self: DynamoDBBackend, transact_items: list[d
     if any("Update" in item for item in transact_items):
         _transact(self, transact_items)
         return
-    Table.__deepcopy__ = _as_it_is  # type: ignore[attr-defined]  # copy.deepcopy looks for it
+    Table.__deepcopy__ = _no_copy  # type: ignore[attr-defined]  # copy.deepcopy looks for it
     try:
         _transact(self, transact_items)
     finally:

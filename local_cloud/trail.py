@@ -15,7 +15,7 @@ IDS = re.compile(rb"\b(?:i|vol|snap|sg|key|eipalloc)-[0-9a-f]{8,17}\b")
 
 
 @dataclass
-class Trail:
+class EventHistory:
     """What was done to what."""
 
     _events: list[dict[str, Any]] = field(default_factory=list)

@@ -44,7 +44,7 @@ class Capacity(BaseModel):
         pairs = ((region, self.region), (zone, self.zone), (instance_type, self.type), (market, self.market))
         return self.calls != 0 and all(fnmatchcase(value, pattern) for value, pattern in pairs)
 
-    def one_call_less(self) -> None:
+    def consume(self) -> None:
         """Count a call that had to do with the rule."""
         if self.calls:
             self.calls -= 1
@@ -193,7 +193,7 @@ class Weather(BaseModel):
         return next((fault for fault in self.faults if fault.strikes(action, region, chance)), None)
 
 
-def of_the_demo() -> Weather:
+def demo_scenario() -> Weather:
     """Return the weather of a newcomer's first launch: the best machine is scarce in the first region."""
     scarce = Capacity(region="us-east-1", type="p4d.24xlarge", market="on-demand")
     return Weather(pending=2.0, shutting_down=1.0, capacity=[scarce])

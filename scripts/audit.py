@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans, after they were shown.")]
 Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="What FIX deletes, by its ids, whoever made it.")]
-FOUND_SOMETHING = 3
+EXIT_FINDINGS = 3
 """The exit code, for cron, where something is wrong for certain, or a region was not seen; strangers and kept volumes
 may be meant so."""
 
@@ -36,17 +36,17 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
     day, or if a region could not be seen; 1 if none could.
     """
-    from ec2lab.audit.audit import ALARMING
+    from ec2lab.audit.audit import ERROR_VERDICTS
     from ec2lab.audit.cloudtrail import with_owners
     from ec2lab.audit.examination import examined
-    from ec2lab.audit.orphans import of_whom
+    from ec2lab.audit.orphans import parse_owner
     from ec2lab.audit.report import AuditReport
     from ec2lab.instances.elsewhere_report import tell_elsewhere
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
 
     report = AuditReport(Console(as_json=as_json))
-    whose = of_whom(of)
+    whose = parse_owner(of)
     with open_session("audit") as session:
         report.begins(session)
         tell_elsewhere(report.console, session, session.elsewhere())
@@ -58,15 +58,15 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
             caller = None if of else who_asks(session)
             gone = _fixed(session, found, report, only, whose, caller)
             found = [finding for finding in found if finding.resource.id not in gone]
-    if seen.unseen or any(finding.verdict in ALARMING for finding in found):
-        raise typer.Exit(FOUND_SOMETHING)
+    if seen.unseen or any(finding.verdict in ERROR_VERDICTS for finding in found):
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def who_asks(session: Session) -> str:
     """Return the caller's name as CloudTrail has it; nothing where AWS does not say it."""
-    from ec2lab.aws.identity import introduced
+    from ec2lab.aws.identity import get_identity
 
-    return introduced(session.cloud, session.lab.regions).name
+    return get_identity(session.cloud, session.lab.regions).name
 
 
 def _fixed(

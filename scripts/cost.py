@@ -26,11 +26,11 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     """
     from ec2lab.costs.charges import charges_by_account
     from ec2lab.costs.report import CostReport
-    from ec2lab.costs.summary import group_named, moment
+    from ec2lab.costs.summary import moment, parse_group_by
     from ec2lab.resources.unseen_report import tell_unknown
     from ec2lab.session import open_session
 
-    by = group_named(by or "experiment")
+    by = parse_group_by(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")
     if begins and ends and ends <= begins:
         raise LabError(f"UNTIL: {until} is not after SINCE, which is {since}")

@@ -46,7 +46,7 @@ def dataset_build(
 
     if not dataset or not source:
         raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")
-    console, gib, places = Console(as_json=as_json), gibibytes(size), region_names(regions)
+    console, gib, places = Console(as_json=as_json), parse_size(size), region_names(regions)
     if source.startswith(BUCKET):
         from_bucket(console, dataset, source, gib, version or None, places)
     elif len(places) > 1:
@@ -54,10 +54,10 @@ def dataset_build(
             f"REGIONS: it is built in one region; `make snapshot-copy DATASET={dataset}` brings it to others"
         )
     else:
-        from_here(console, dataset, Path(source).expanduser(), gib, version or None, places)
+        build_from_local(console, dataset, Path(source).expanduser(), gib, version or None, places)
 
 
-def gibibytes(size: str) -> int | None:
+def parse_size(size: str) -> int | None:
     """Return SIZE in GiB, None where there is none. Raises LabError."""
     if not size:
         return None
@@ -66,11 +66,11 @@ def gibibytes(size: str) -> int | None:
     return int(found[1]) * (1024 if found[2] == "T" else 1)
 
 
-def from_here(
+def build_from_local(
     console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
 ) -> None:
     """Build from what lies on this computer."""
-    from ec2lab.datasets.build_local import DataSetBuilding
+    from ec2lab.datasets.build_local import DatasetBuilder
     from ec2lab.datasets.disk_image import disk_image
     from ec2lab.private_files import private_directory
     from ec2lab.progress import progress_bars
@@ -88,7 +88,7 @@ def from_here(
         except OSError as problem:
             raise LabError(f"{work}: can't be made private: {problem.strerror}; move it away") from problem
         region = places[0] if places else session.lab.regions[0]
-        building = DataSetBuilding(session, dataset, version, region, work, lambda said: console.hint(f"  {said}"))
+        building = DatasetBuilder(session, dataset, version, region, work, lambda said: console.hint(f"  {said}"))
         with disk_image(source, dataset, work, gib) as image:
             snapshot, sent = building.build(
                 image, str(source.resolve()), lambda done, total: bars.show("blocks", done, total, "")

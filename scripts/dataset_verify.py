@@ -25,7 +25,7 @@ def dataset_verify(
     as a tag. A region that does not respond is named, with the reason, and the exit code is 3.
     """
     from ec2lab.aws.region_queries import not_seen
-    from ec2lab.datasets.dataset import in_regions, newest, told_by, usable
+    from ec2lab.datasets.dataset import list_snapshots_in, newest, told_by, usable
     from ec2lab.regions import region_names
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
     from ec2lab.session import open_session
@@ -36,7 +36,7 @@ def dataset_verify(
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)
         places = region_names(regions) or session.lab.regions
-        responses = in_regions(session, places, dataset)
+        responses = list_snapshots_in(session, places, dataset)
         there = usable(told_by(responses), session.data_registries())
         meant = [newest(s for s in there if s.region == r and version in ("", s.version)) for r in places]
         found = [snapshot for snapshot in meant if snapshot]
@@ -45,13 +45,13 @@ def dataset_verify(
             lacks = f"{dataset}{f'@{version}' if version else ''} is in none of {seen}" if seen else ""
             raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
         tell_unseen(console, responses.unseen)
-        failed = [f"{s.id} in {s.region}" for s in found if not is_what_was_built(session, s, console)]
+        failed = [f"{s.id} in {s.region}" for s in found if not verify_snapshot(session, s, console)]
     if failed:
         raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
     exit_if_unseen(responses.unseen)
 
 
-def is_what_was_built(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
+def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
     """Read a snapshot back, and say how it compares. Raises LabError where there is nothing to compare it with."""
     from ec2lab.datasets.blocks import whole
     from ec2lab.datasets.dataset import BLOCKS

@@ -8,7 +8,7 @@ from ec2lab.console import Console, run
 from ec2lab.options import AsJson, DataSet, Regions, script
 
 if TYPE_CHECKING:
-    from ec2lab.costs.dataset_costs import Costed
+    from ec2lab.costs.dataset_costs import PricedSnapshot
 
 app = script(__doc__)
 COLUMNS = (
@@ -32,19 +32,19 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
     is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
     """
-    from ec2lab.costs.dataset_costs import costed
-    from ec2lab.datasets.dataset import in_regions, told_by
+    from ec2lab.costs.dataset_costs import price_snapshots
+    from ec2lab.datasets.dataset import list_snapshots_in, told_by
     from ec2lab.regions import region_names
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
     from ec2lab.session import open_session
-    from ec2lab.volumes.sources import regions_of_interest
+    from ec2lab.volumes.sources import known_regions
 
     console = Console(as_json=as_json)
     with open_session("datasets") as session:
         console.hint(session.cloud.banner)
-        places = region_names(regions) or regions_of_interest(session)
-        responses = in_regions(session, places, dataset or None)
-        costs = costed(session, told_by(responses))
+        places = region_names(regions) or known_regions(session)
+        responses = list_snapshots_in(session, places, dataset or None)
+        costs = price_snapshots(session, told_by(responses))
         found = sorted(
             costs.snapshots, key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region))
         )
@@ -63,21 +63,21 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     exit_if_unseen(responses.unseen)
 
 
-def _row(one: Costed) -> list[str]:
+def _row(one: PricedSnapshot) -> list[str]:
     from ec2lab.costs.money import in_dollars
-    from ec2lab.units import in_bytes
+    from ec2lab.units import format_bytes
 
     snapshot = one.snapshot
     return [
         snapshot.dataset, snapshot.version, snapshot.region,
         snapshot.failure or (snapshot.state if snapshot.completed else f"{snapshot.state} {snapshot.progress}"),
-        snapshot.id, f"{snapshot.gib} GiB", in_bytes(snapshot.size),
+        snapshot.id, f"{snapshot.gib} GiB", format_bytes(snapshot.size),
         in_dollars(one.dollars), one.fast_restore or "off",
         snapshot.made[:16].replace("T", " "),
     ]  # fmt: skip
 
 
-def _as_fields(one: Costed) -> dict[str, Any]:
+def _as_fields(one: PricedSnapshot) -> dict[str, Any]:
     snapshot = one.snapshot
     return {
         "dataset": snapshot.dataset, "version": snapshot.version, "region": snapshot.region, "state": snapshot.state,

@@ -8,10 +8,10 @@ import typer
 
 from ec2lab.console import Console, run, warn
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, Regions, Yes, script
+from ec2lab.options import AsJson, Confirm, DataSet, Regions, script
 
 if TYPE_CHECKING:
-    from ec2lab.costs.dataset_costs import Costed
+    from ec2lab.costs.dataset_costs import PricedSnapshot
     from ec2lab.datasets.dataset import DataSnapshot
     from ec2lab.session import Session
 
@@ -23,7 +23,7 @@ Keep = Annotated[
 
 @app.command()
 def datasets_prune(
-    keep: Keep = 0, dataset: DataSet = "", regions: Regions = "", yes: Yes = False, as_json: AsJson = False
+    keep: Keep = 0, dataset: DataSet = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
 ) -> None:
     """Show what would be deleted of all data sets, or of DATASET, beyond the newest KEEP versions; YES=1 deletes it.
 
@@ -31,26 +31,26 @@ def datasets_prune(
     what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
     does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
     """
-    from ec2lab.costs.dataset_costs import costed
-    from ec2lab.datasets.dataset import in_regions, told_by, usable
+    from ec2lab.costs.dataset_costs import price_snapshots
+    from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.regions import region_names
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
     from ec2lab.session import open_session
-    from ec2lab.volumes.sources import regions_of_interest
+    from ec2lab.volumes.sources import known_regions
 
     if keep < 1:
         raise LabError("KEEP: how many versions of each data set are to stay? (KEEP=2)")
     console = Console(as_json=as_json)
     with open_session("datasets-prune") as session:
         console.hint(session.cloud.banner)
-        responses = in_regions(session, region_names(regions) or regions_of_interest(session), dataset or None)
+        responses = list_snapshots_in(session, region_names(regions) or known_regions(session), dataset or None)
         there = usable(told_by(responses), session.data_registries())
         beyond, use = surplus(there, keep), in_use(session, there)
         for line in use.broken:
             warn(line)
         reasons = not_ours(session, beyond) | use.reasons
-        costs = costed(session, beyond)
+        costs = price_snapshots(session, beyond)
         for one in costs.snapshots:
             show(console, one, reasons.get(one.snapshot.id, ""))
         tell_unknown(console, [*use.unknown, *costs.unknown])
@@ -66,7 +66,7 @@ def datasets_prune(
     exit_if_unseen(responses.unseen)
 
 
-def show(console: Console, one: Costed, why: str) -> None:
+def show(console: Console, one: PricedSnapshot, why: str) -> None:
     """Show a snapshot that goes, or why it stays."""
     snapshot = one.snapshot
     cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"

@@ -29,23 +29,23 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is or could not be looked at, 1 if there is no
     lab here.
     """
-    from ec2lab.doctor.check import Level
-    from ec2lab.doctor.context import opened_to_look
+    from ec2lab.doctor.check import Severity
+    from ec2lab.doctor.context import open_readonly
     from ec2lab.doctor.report import DoctorReport
-    from ec2lab.doctor.runner import check_up
+    from ec2lab.doctor.runner import run_checks
 
     report = DoctorReport(Console(as_json=as_json))
-    with opened_to_look(Path.cwd(), exp) as lab:
+    with open_readonly(Path.cwd(), exp) as lab:
         report.begins(lab)
-        found = [report.found(check, finding) for check, finding in check_up(lab, lab.plugins.checks())]
+        found = [report.found(check, finding) for check, finding in run_checks(lab, lab.plugins.checks())]
     report.ends()
     if fix:
-        found = _left(found, report)
-    if any(finding.diagnosis.level in (Level.WRONG, Level.UNKNOWN) for _, finding in found):
+        found = _remaining(found, report)
+    if any(finding.diagnosis.level in (Severity.WRONG, Severity.UNKNOWN) for _, finding in found):
         raise typer.Exit(NOT_ALL_IS_WELL)
 
 
-def _left(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:
+def _remaining(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:
     """Mend what can be mended; return what is left."""
     from ec2lab.session import open_session
 

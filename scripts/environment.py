@@ -23,7 +23,7 @@ def main(stamp: Path, lock_file: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (stamp.exists() and stamp.stat().st_mtime >= lock_file.stat().st_mtime):
             install(stamp, lock_file)
-        cut_service_data(stamp.parent / "bin" / "python")
+        build_botocore_cache(stamp.parent / "bin" / "python")
         stamp.touch()
 
 
@@ -43,7 +43,7 @@ def install(stamp: Path, lock_file: Path) -> None:
         sys.exit(f"error: {stamp.parent} could not be set up: {problem}")
 
 
-def cut_service_data(python: Path) -> None:
+def build_botocore_cache(python: Path) -> None:
     """Make what scripts start quicker with; they do without it too."""
     try:
         subprocess.run([str(python), "-m", "ec2lab.aws.botocore_cache_build"], check=True)

@@ -10,7 +10,7 @@ from ec2lab.console import Console, run
 from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
-    from ec2lab.instances.ttl import NewEnd
+    from ec2lab.instances.ttl import NewExpiry
 
 app = script(__doc__)
 Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="How long from now: 30m, 4h, 2d; or never.")]
@@ -24,14 +24,14 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     itself, set over ssh. One on which that failed is named, with exit 1. An `idle` of the experiment stays.
     """
     from ec2lab.hosts.inventory import machines_of
-    from ec2lab.instances.expiry import details_of_end
-    from ec2lab.instances.ttl import Extension, length_in
+    from ec2lab.instances.expiry import expiry_details
+    from ec2lab.instances.ttl import TtlChange, parse_ttl
     from ec2lab.session import acting_on
 
-    length = length_in(ttl)
+    length = parse_ttl(ttl)
     console = Console(as_json=as_json)
 
-    def heard(new: NewEnd) -> None:
+    def heard(new: NewExpiry) -> None:
         ends = (
             f"ends at {_shown(new.ends)}, {ttl} from now"
             if length
@@ -43,11 +43,11 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
 
     with acting_on(exp, "extend") as session:
         console.hint(session.cloud.banner)
-        Extension(session, exp, length, heard).run()
-        idle = {details_of_end(machine).get("idle", "") for machine in machines_of(session, exp)} - {""}
+        TtlChange(session, exp, length, heard).run()
+        idle = {expiry_details(machine).get("idle", "") for machine in machines_of(session, exp)} - {""}
         for limit in sorted(idle):
             console.hint(f"  it still ends when it was idle for {limit}")
-        if not session.boot_seconds and not session.cloud.boot_seconds:
+        if not session.boot_timeout and not session.cloud.boot_timeout:
             console.hint("  the local cloud's machines never boot, so it stands in their tags alone")
 
 

@@ -18,7 +18,7 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
-    from ec2lab.names import closest
+    from ec2lab.names import did_you_mean
     from ec2lab.registry.history import told
     from ec2lab.session import open_session
 
@@ -29,7 +29,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         if not records:
             known = sorted({record.experiment for record in session.registry.history() if record.experiment})
             of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
-            raise LabError(f"{exp}: nothing is on record{of_a_sweep or closest(exp, known)}")
+            raise LabError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
         for record in records if as_json else ():
             console.say("", "record", record=record.as_json())
         accounts = {record.account for record in records if record.operation}

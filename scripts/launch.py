@@ -8,7 +8,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, Base, Count, ExperimentName, Parameters, script
+from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
 
 app = script(__doc__)
 MinCount = Annotated[
@@ -21,7 +21,7 @@ def launch(
     exp: ExperimentName = "",
     count: Count = 1,
     min_count: MinCount = 0,
-    base: Base = "",
+    base: BaseExperiment = "",
     parameters: Parameters = "",
     as_json: AsJson = False,
 ) -> None:
@@ -34,20 +34,20 @@ def launch(
     Then their set-up is seen to, for as long as ssh.wait in lab.toml says: exit 1 if it failed, or nobody could log in
     to look; they run on then.
     """
-    from ec2lab.config.parameters import parameters_in
+    from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment
-    from ec2lab.launch.report import LaunchReport
+    from ec2lab.launch.report import LaunchConsole
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import acting_on
 
     if min_count > count:
         raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
-    selected = parameters_in(parameters)
+    selected = parse_parameters(parameters)
     with acting_on(exp, "launch") as session:
         defined = definition(session, exp, base, selected)
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
             raise LabError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
-        report = LaunchReport(Console(as_json=as_json), exp)
+        report = LaunchConsole(Console(as_json=as_json), exp)
         launch_experiment(session, exp, defined.experiment, report, count, min_count or count, defined)
 
 

@@ -18,12 +18,12 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
     """
     from ec2lab.runs.log_following import LogFollowing
     from ec2lab.runs.log_printing import LogPrinter, NobodyReads
-    from ec2lab.runs.run import run_on, runs_of
+    from ec2lab.runs.run import run_for_host, runs_of
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("logs", exp) as session:
-        followed = run_on(runs_of(session, exp), exp, host)
+        followed = run_for_host(runs_of(session, exp), exp, host)
         printer = LogPrinter(console, followed.name, raw=raw)
         try:
             LogFollowing(followed, printer, warn).follow()

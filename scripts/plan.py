@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run, warn
-from ec2lab.options import AsJson, Base, Count, ExperimentName, Parameters, script
+from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
-    from ec2lab.launch.plan import Candidate, Plan
+    from ec2lab.launch.plan import Plan, PlannedPool
     from ec2lab.launch.search import Pool
 
 app = script(__doc__)
@@ -17,7 +17,11 @@ app = script(__doc__)
 
 @app.command()
 def plan(
-    exp: ExperimentName = "", count: Count = 1, base: Base = "", parameters: Parameters = "", as_json: AsJson = False
+    exp: ExperimentName = "",
+    count: Count = 1,
+    base: BaseExperiment = "",
+    parameters: Parameters = "",
+    as_json: AsJson = False,
 ) -> None:
     """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
 
@@ -25,7 +29,7 @@ def plan(
     request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed; 3 if a
     region did not respond.
     """
-    from ec2lab.config.parameters import parameters_in
+    from ec2lab.config.parameters import parse_parameters
     from ec2lab.costs.budget_guard import planned as would_cost
     from ec2lab.costs.budget_report import tell
     from ec2lab.errors import LabError
@@ -37,7 +41,7 @@ def plan(
     console = Console(as_json=as_json)
     with open_session("plan", exp) as session:
         console.hint(session.cloud.banner)
-        defined = definition(session, exp, base, parameters_in(parameters), first_of_matrix=True)
+        defined = definition(session, exp, base, parse_parameters(parameters), first_of_matrix=True)
         planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
         for what in planned.unknown():
@@ -52,11 +56,11 @@ def plan(
             console.say(f"code: {pack}", "code", **pack.as_note())
         tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
-        show_permission(console, planned, candidates)
+        check_permission(console, planned, candidates)
     exit_if_unseen(planned.unseen)
 
 
-def show_candidates(console: Console, candidates: list[Candidate]) -> None:
+def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     """Show the pools in the order of asking."""
     from ec2lab.costs.aws_prices import shown
 
@@ -73,15 +77,15 @@ def show_candidates(console: Console, candidates: list[Candidate]) -> None:
     console.table(("", "region", "zone", "type", "market", "$/hour", "out, because"), rows)
 
 
-def show_request(console: Console, planned: Plan, first: Candidate) -> None:
+def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     """Show what the first pool would be asked, and the machine's cloud-init document."""
-    from ec2lab.registry.redaction import without_secrets
+    from ec2lab.registry.redaction import redact
     from ec2lab.templates import cloud_init
 
     share = planned.share(first.pool.region)
     request = planned.request(first.pool)
     request["TagSpecifications"] = planned.session.recorder.tags_of("RunInstances", request, "(the record's id)")
-    request = without_secrets(request)
+    request = redact(request)
     document = cloud_init(share.cloud_init)
     made_first = [preparation.what for preparation in share.preparations]
     if console.as_json:
@@ -92,11 +96,11 @@ def show_request(console: Console, planned: Plan, first: Candidate) -> None:
     console.document(f"cloud-init:\n{document}")
 
 
-def show_permission(console: Console, planned: Plan, candidates: list[Candidate]) -> None:
+def check_permission(console: Console, planned: Plan, candidates: list[PlannedPool]) -> None:
     """Say whether AWS would allow the request, in the first region that does. Raises LabError where none does."""
     from ec2lab.aws.authorization import in_words
     from ec2lab.aws.error_codes import STOPS
-    from ec2lab.aws.errors import in_one_line
+    from ec2lab.aws.errors import format_code
     from ec2lab.errors import LabError
 
     refused: list[str] = []
@@ -108,13 +112,13 @@ def show_permission(console: Console, planned: Plan, candidates: list[Candidate]
             console.say(f"a dry run in {pool.region} says that it is allowed", "allowed", region=pool.region)
             return
         message = in_words(planned.session.cloud, pool.region, error)
-        refused.append(f"a dry run in {pool.region}: {in_one_line(error.code, message)}")
+        refused.append(f"a dry run in {pool.region}: {format_code(error.code, message)}")
         if error.category in STOPS:
             break
     raise LabError(refused[-1])
 
 
-def first_in_each_region(candidates: list[Candidate]) -> list[Pool]:
+def first_in_each_region(candidates: list[PlannedPool]) -> list[Pool]:
     """Return the pool that a launch would ask first in each region that it would ask."""
     found: dict[str, Pool] = {}
     for candidate in candidates:

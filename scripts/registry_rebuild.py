@@ -9,7 +9,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, Of, Regions, Yes, script
+from ec2lab.options import AsJson, Confirm, Of, Regions, script
 
 app = script(__doc__)
 Only = Annotated[
@@ -19,7 +19,7 @@ Only = Annotated[
 
 @app.command()
 def registry_rebuild(
-    of: Of = "", only: Only = "", regions: Regions = "", yes: Yes = False, as_json: AsJson = False
+    of: Of = "", only: Only = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
 ) -> None:
     """Look for orphans in all regions (or REGIONS) and write them into the registry, with YES=1.
 
@@ -30,7 +30,7 @@ def registry_rebuild(
     """
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.examination import examined
-    from ec2lab.audit.orphans import EVERYONE, of_registry, of_whom, take_in
+    from ec2lab.audit.orphans import ALL_OWNERS, import_orphans, of_registry, parse_owner
     from ec2lab.audit.report import AuditReport
     from ec2lab.regions import region_names
     from ec2lab.resources.unseen_report import exit_if_unseen
@@ -38,19 +38,19 @@ def registry_rebuild(
 
     console = Console(as_json=as_json)
     report = AuditReport(console)
-    whose = of_whom(of)
+    whose = parse_owner(of)
     with open_session("registry-rebuild") as session:
         report.begins(session)
         seen, found = examined(session, region_names(regions))
         report.found(seen, [finding for finding in found if finding.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
         report.not_told(seen, ())
         lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
-        mine = [finding for finding in lost if whose in (EVERYONE, finding.by)]
+        mine = [finding for finding in lost if whose in (ALL_OWNERS, finding.by)]
         others = [finding for finding in lost if finding not in mine]
         report.spares([replace(one, spared=f"made by {one.by}: OF={one.by} means it") for one in others])
         if mine and not yes:
             raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
-        take_in(session, mine)
+        import_orphans(session, mine)
         experiments = sorted({finding.resource.experiment for finding in mine if finding.resource.experiment})
         named = f", of {', '.join(experiments)}" if experiments else ""
         console.say(f"{len(mine)} written into the registry{named}", "taken-in", style="green",

@@ -11,27 +11,27 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
-Again = Annotated[str, typer.Option("--as", envvar="AS", help="What the new one is called: foo-again.")]
+NewName = Annotated[str, typer.Option("--as", envvar="AS", help="What the new one is called: foo-again.")]
 
 
 @app.command()
-def relaunch(exp: ExperimentName = "", new: Again = "", as_json: AsJson = False) -> None:
+def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = False) -> None:
     """Launch the last run of EXP again, under the name AS: on as many machines, in the region that it ran in.
 
     All of it is from the record, whatever experiments/EXP.toml says by now. Exit 1 where something of it is not to
     be had any more: a version of a data set, an image, a working tree that nobody kept.
     """
     from ec2lab.launch.launcher import launch_experiment
-    from ec2lab.launch.report import LaunchReport
-    from ec2lab.launch.reproduce import as_it_was
+    from ec2lab.launch.report import LaunchConsole
+    from ec2lab.launch.reproduce import reproduce_last_run
     from ec2lab.names import experiment_name
     from ec2lab.session import acting_on
 
     if not new:
         raise LabError(f"AS: what shall it be called? (AS={exp}-again)")
     with acting_on(experiment_name(new), "relaunch") as session:
-        defined, count = as_it_was(session, exp, new)
-        report = LaunchReport(Console(as_json=as_json), new)
+        defined, count = reproduce_last_run(session, exp, new)
+        report = LaunchConsole(Console(as_json=as_json), new)
         launch_experiment(session, new, defined.experiment, report, count, count, defined)
 
 

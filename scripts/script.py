@@ -16,12 +16,12 @@ ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The 
 
 
 @app.command(name="script")
-def plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
+def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
     """Run the script SCRIPT of a plugin (docs/plugins.md); without SCRIPT, list what there is.
 
     It reads its options from the environment, as all scripts do: `make script SCRIPT=who-runs EXP=foo`.
     """
-    from ec2lab.names import closest
+    from ec2lab.names import did_you_mean
     from ec2lab.plugins import Plugins
 
     console, known = Console(as_json=as_json), Plugins(Path("plugins")).scripts()
@@ -34,7 +34,7 @@ def plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
         known[name].run()
     else:
         there = f" (there is {', '.join(known)})" if known else " (no plugin brings one)"
-        raise LabError(f"SCRIPT: no plugin brings {name!r}{closest(name, known) or there}")
+        raise LabError(f"SCRIPT: no plugin brings {name!r}{did_you_mean(name, known) or there}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, Regions, Yes, script
+from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.account.setup import AccountSetup
@@ -17,14 +17,14 @@ STYLES = {"there": None, "lacks": "yellow", "wants": "red"}
 
 
 @app.command()
-def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = False) -> None:
     """Look at the lab's regions (or REGIONS): network, security group, and IAM if lab.toml has [logs]; YES=1 makes it.
 
     Launches make the security group by themselves; with this it is there, and all that is wrong is known, before the
     first. What would be wise for the account is said, and not changed. Exit 1 where anything is lacking.
     """
     from ec2lab.account.region_setup import NO_NAME
-    from ec2lab.account.setup import AccountSetup, NotAllowed
+    from ec2lab.account.setup import AccountSetup, IamPermissionDenied
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
 
@@ -37,8 +37,8 @@ def setup_aws(regions: Regions = "", yes: Yes = False, as_json: AsJson = False) 
             show(console, setup)
             if yes:
                 setup.make(lambda where, what: console.say(f"  {where}  made  {what}", "made", where=where, what=what))
-        except NotAllowed:
-            hand_over(console, setup)
+        except IamPermissionDenied:
+            print_manual_steps(console, setup)
             raise
         ended(console, setup, yes)
 
@@ -58,12 +58,12 @@ def show(console: Console, setup: AccountSetup) -> None:
         where = [region.region for region in setup.regions if what in region.advice]
         console.say(f"  advice for {', '.join(where)}: {what}", "advice", where=where, what=what)
     if setup.denied:
-        hand_over(console, setup)
+        print_manual_steps(console, setup)
 
 
-def hand_over(console: Console, setup: AccountSetup) -> None:
+def print_manual_steps(console: Console, setup: AccountSetup) -> None:
     """Show what somebody else may run instead, documents and all."""
-    for line in setup.delivery.handed_over() if setup.delivery else ():
+    for line in setup.delivery.manual_commands() if setup.delivery else ():
         console.say(f"  {line}", "hand-over", command=line)
 
 

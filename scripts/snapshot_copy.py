@@ -33,7 +33,7 @@ def snapshot_copy(
     is not copied twice. Exit 1 if any region failed; 3 if a region of the lab did not respond, which may have a newer
     version.
     """
-    from ec2lab.datasets.copy import Copying, completion_time, source_of
+    from ec2lab.datasets.copy import SnapshotCopier, completion_time, source_of
     from ec2lab.progress import progress_bars
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
     from ec2lab.session import open_session
@@ -48,7 +48,7 @@ def snapshot_copy(
         console.hint(f"{source.name}: {source.id} in {source.region}, to {', '.join(wanted)}")
         tell_unseen(console, unseen)
         with progress_bars(console) as bars:
-            copies = Copying(session, source, reporting(console, bars, source), time).run(wanted)
+            copies = SnapshotCopier(session, source, reporting(console, bars, source), time).run(wanted)
     for copy in copies:
         if copy.failure:
             console.hint(f"  {copy.region}  {copy.failure}")

@@ -29,11 +29,11 @@ def snapshot_create(
     The file system is frozen only while AWS takes the order, and is thawed whatever happens to this command. It may be
     left (Ctrl-C) then; AWS goes on, and the same command shows how far it is.
     """
-    from ec2lab.datasets.snapshot import SnapshotCreation
-    from ec2lab.hosts.inventory import the_host
+    from ec2lab.datasets.snapshot import SnapshotBuilder
+    from ec2lab.hosts.inventory import single_host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
-    from ec2lab.volumes.mounted import mounted_on, the_volume
+    from ec2lab.volumes.mounted import list_mounted, select_volume
     from ec2lab.volumes.sources import identified
 
     if not dataset:
@@ -45,9 +45,9 @@ def snapshot_create(
 
     with open_session("snapshot-create") as session:
         console.hint(session.cloud.banner)
-        machine = the_host(session, exp, host)
-        found, region = identified(session, the_volume(machine, mounted_on(machine), mount, volume), volume)
-        creation = SnapshotCreation(session, dataset, version or None, region, found, machine)
+        machine = single_host(session, exp, host)
+        found, region = identified(session, select_volume(machine, list_mounted(machine), mount, volume), volume)
+        creation = SnapshotBuilder(session, dataset, version or None, region, found, machine)
         snapshot, made = creation.begin(waits)
         began = f"of {found.id} on {found.mount}" if made else "which an earlier run began"
         console.say(f"{snapshot.name}: {snapshot.id} in {region}, {began}", "snapshot", style="green",

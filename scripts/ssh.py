@@ -16,12 +16,12 @@ def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
 
     As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
     """
-    from ec2lab.hosts.inventory import ssh_files, the_host
+    from ec2lab.hosts.inventory import single_host, ssh_files
     from ec2lab.hosts.login_check import lacks_key
     from ec2lab.session import open_session
 
     with open_session("ssh") as session:
-        found = the_host(session, exp, host)
+        found = single_host(session, exp, host)
         if ssh_files(session).instance_of(found.name) and (why := lacks_key(session, found.name, asks=True)):
             warn(why)  # ssh goes on, and has no words for it
     os.execvp("ssh", ["ssh", "-F", str(found.config), "-o", "StrictHostKeyChecking=yes", "--", found.name])

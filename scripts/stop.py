@@ -6,19 +6,19 @@ from typing import Any
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, ExperimentName, Yes, script
+from ec2lab.options import AsJson, Confirm, ExperimentName, script
 
 app = script(__doc__)
 
 
 @app.command()
-def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False) -> None:
     """Stop EXP's machines; `make start` starts them again, at another address, if there is capacity then.
 
     What is on a machine's own disks (instance store) would be lost: that is said, and done only with YES=1. A spot
     machine can't be stopped.
     """
-    from ec2lab.costs.current_costs import still_costs
+    from ec2lab.costs.current_costs import hourly_cost_text
     from ec2lab.instances.stop import Stopping, state_of
     from ec2lab.session import acting_on
 
@@ -39,7 +39,7 @@ def stop(exp: ExperimentName = "", yes: Yes = False, as_json: AsJson = False) ->
         stopping.run(machines, waiting)
         ids = [machine["InstanceId"] for machine in machines]
         done = f"{', '.join(ids)} stopped" if ids else "was stopped already"
-        costs = f"its volumes stay, and cost {still_costs(session, exp)} dollars an hour"
+        costs = f"its volumes stay, and cost {hourly_cost_text(session, exp)} dollars an hour"
         console.say(f"{exp}: {done}; {costs}", "stopped", style="green", experiment=exp, ids=ids)
         console.hint(f"  next    make start EXP={exp}    make teardown EXP={exp}")
 

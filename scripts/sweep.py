@@ -10,7 +10,7 @@ import typer
 
 from ec2lab.console import Console, run, warn
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, ExperimentName, Parameters, Yes, script
+from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
     from ec2lab.config.models import Experiment
@@ -24,7 +24,7 @@ def sweep(
     exp: ExperimentName = "",
     parameters: Parameters = "",
     failed: Failed = False,
-    yes: Yes = False,
+    yes: Confirm = False,
     as_json: AsJson = False,
 ) -> None:
     """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
@@ -34,32 +34,32 @@ def sweep(
     again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
     from ec2lab import clock
-    from ec2lab.config.parameters import parameters_in, variations
+    from ec2lab.config.parameters import parse_parameters, variations
     from ec2lab.runs.code_archive import packed
     from ec2lab.session import open_session
-    from ec2lab.sweeps.report import SweepReport
-    from ec2lab.sweeps.sweep import State, Sweep, expect_consent, to_launch
+    from ec2lab.sweeps.report import SweepConsole
+    from ec2lab.sweeps.sweep import State, Sweep, pending_trials, require_confirmation
 
-    fixed = parameters_in(parameters)
+    fixed = parse_parameters(parameters)
     with open_session("sweep") as session:
         written, experiment = with_matrix(session.directory, exp)
         everything = variations(exp, experiment.matrix, fixed)
         before = session.of_this_account(session.registry.histories({one.name for one in everything}))
-        wanted = to_launch(everything, before, failed=failed)
-        expect_consent(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
+        wanted = pending_trials(everything, before, failed=failed)
+        require_confirmation(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         for remark in pack.remarks if pack else ():
             warn(remark)
-        report = SweepReport(Console(as_json=as_json), exp)
+        report = SweepConsole(Console(as_json=as_json), exp)
         report.begins(session, experiment, wanted, len(everything) - len(wanted))
         began = clock.monotonic()
         try:
-            with report.on_screen():
+            with report.live_display():
                 outcomes = Sweep(session, exp, written, report, pack, anew=failed).run(wanted)
         except KeyboardInterrupt:
             report.interrupted()
             raise
-        report.sums_up(outcomes, clock.monotonic() - began)
+        report.on_finish(outcomes, clock.monotonic() - began)
         if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
             raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
 

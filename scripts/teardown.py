@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
 from ec2lab.names import is_pattern
-from ec2lab.options import AsJson, Experiments, Yes, script
+from ec2lab.options import AsJson, Confirm, Experiments, script
 
 if TYPE_CHECKING:
     from ec2lab.resources.base import Resource
@@ -18,7 +18,7 @@ app = script(__doc__)
 
 
 @app.command()
-def teardown(exp: Experiments = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def teardown(exp: Experiments = "", yes: Confirm = False, as_json: AsJson = False) -> None:
     """Delete what EXP owns in every region that it touched; EXP='speech-*' shows which match, and YES=1 ends them.
 
     Works from the registry, so it also cleans up after a launch that was killed and needs no experiment file.
@@ -62,7 +62,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
     """Show which experiments match; take them down where that is meant."""
     from ec2lab.instances.elsewhere_report import tell_elsewhere
     from ec2lab.instances.status import standing
-    from ec2lab.instances.taking_down import living_experiments, take_all_down
+    from ec2lab.instances.taking_down import living_experiments, teardown_many
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
     from ec2lab.session import open_session
 
@@ -93,7 +93,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         tell_unseen(console, shown.unseen)
         if not yes:
             raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
-        failed = take_all_down(
+        failed = teardown_many(
             session, names, partial(deleting, console), partial(tell_awaited, console), partial(saving, console), ended
         )
         if failed:

@@ -9,7 +9,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, Regions, Yes, script
+from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.account.ownership import Belongings
@@ -23,7 +23,9 @@ WithData = Annotated[
 
 
 @app.command()
-def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = False, as_json: AsJson = False) -> None:
+def teardown_lab(
+    regions: Regions = "", yes: Confirm = False, with_data: WithData = False, as_json: AsJson = False
+) -> None:
     """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
 
     What another registry made is shown and stays, and so does what only has copied tags. Refused while an experiment
@@ -32,9 +34,9 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
     """
     from ec2lab.account.ownership import belongings
     from ec2lab.account.region_setup import NO_NAME
-    from ec2lab.account.uninstall import check_removable
+    from ec2lab.account.uninstall import check_can_uninstall
     from ec2lab.audit.inventory import survey
-    from ec2lab.instances.teardown import remove_these
+    from ec2lab.instances.teardown import delete_resources
     from ec2lab.regions import region_names
     from ec2lab.resources.unseen_report import tell_awaited
     from ec2lab.session import open_session
@@ -44,13 +46,13 @@ def teardown_lab(regions: Regions = "", yes: Yes = False, with_data: WithData = 
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))
-        found = belongings(seen.items, session.lab.name, session.ownership(session.holdings_ever()))
+        found = belongings(seen.items, session.lab.name, session.ownership(session.state_with_history()))
         show(console, found, with_data)
-        check_removable(session, found, seen.unseen, with_data=with_data)
+        check_can_uninstall(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
             raise LabError(f"{len(going)} would be deleted; YES=1 does it")
-        removal = remove_these(
+        removal = delete_resources(
             session, NO_NAME, going, partial(deleting, console), lambda one, why: tell_awaited(console, one, why)
         )
         done = f"deleted {len(removal.deleted)}; AWS shows nothing left" if going else "nothing was left"
@@ -70,13 +72,13 @@ def show(console: Console, found: Belongings, with_data: bool) -> None:
     for item in found.copies:
         row(console, item, "a copy")
     if found.data:
-        dollars, unknown = sum_of(found.data)
+        dollars, unknown = total_cost(found.data)
         more = f", and {unknown} of unknown price" if unknown else ""
         text = f"  data sets and kept volumes: {dollars:,.2f} dollars a month{more}"
         console.say(text, "data", dollars_a_month=round(dollars, 2), unknown_prices=unknown)
 
 
-def sum_of(items: list[Item]) -> tuple[float, int]:
+def total_cost(items: list[Item]) -> tuple[float, int]:
     """Return what things cost a month together, and of how many that is not known."""
     costs = [item.monthly for item in items]
     return sum(cost for cost in costs if cost is not None), costs.count(None)

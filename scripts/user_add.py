@@ -32,8 +32,8 @@ def user_add(
     A member who is there already gets KEY beside the keys they have. Without KEY an ed25519 key pair is made in ~/.ssh,
     outside the lab: hand it over by a safe way, and delete it.
     """
-    from ec2lab.hosts.accounts import HostAccounts, document, for_member, telling
-    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
+    from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -43,9 +43,9 @@ def user_add(
             console.hint(f"members/{name}.toml is there already")
         else:
             _write(session.directory, name, member, _keys(name, key, console), console)
-        for machine in hosts_named(session, host) if host else ():
-            wanted = for_member(document(session.members(), session.lab.accounts), name, "")
-            changed = HostAccounts(machine, telling(console)).apply(wanted, adopt=adopt)
+        for machine in parse_hosts(session, host) if host else ():
+            wanted = with_initial_password(document(session.members(), session.lab.accounts), name, "")
+            changed = HostAccounts(machine, change_printer(console)).apply(wanted, adopt=adopt)
             console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
                         "host", host=machine.name, changed=changed)  # fmt: skip
     if not host:

@@ -16,8 +16,8 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     """
     from ec2lab.config.members import remove
     from ec2lab.errors import LabError
-    from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, telling
-    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, change_printer
+    from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -29,9 +29,9 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
             raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
         going = AccountsDocument(members={}, only=[], removed=[name])
         failures = []
-        for machine in hosts_named(session, host) if host else ():
+        for machine in parse_hosts(session, host) if host else ():
             try:
-                changed = HostAccounts(machine, telling(console)).apply(going, purge=purge)
+                changed = HostAccounts(machine, change_printer(console)).apply(going, purge=purge)
             except LabError as failure:
                 failures.append(str(failure))
                 continue

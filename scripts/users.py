@@ -29,18 +29,18 @@ def users(
     that it did not make is refused, ADOPT=1 takes it over. sshd is brought to take keys alone, and the host takes
     that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
     """
-    from ec2lab.hosts.accounts import HostAccounts, document, for_member, telling
-    from ec2lab.hosts.inventory import hosts_named
+    from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
+    from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
-    heard, failures = telling(console), list[str]()
+    heard, failures = change_printer(console), list[str]()
     with open_session("users") as session:
         wanted = document(session.members(), session.lab.accounts)
         if not wanted.members:
             raise LabError("members/: is empty; `make user-add NAME=alice` adds a member")
-        wanted = for_member(wanted, name, password)
-        for machine in hosts_named(session, host):
+        wanted = with_initial_password(wanted, name, password)
+        for machine in parse_hosts(session, host):
             changed, problems = HostAccounts(machine, heard).bring_to(wanted, check=check, purge=purge, adopt=adopt)
             failures += problems
             if problems:

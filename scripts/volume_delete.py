@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ec2lab.console import Console, run
-from ec2lab.options import AsJson, VolumeId, Yes, script
+from ec2lab.options import AsJson, Confirm, VolumeId, script
 
 app = script(__doc__)
 
 
 @app.command()
-def volume_delete(volume: VolumeId = "", yes: Yes = False, as_json: AsJson = False) -> None:
+def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson = False) -> None:
     """Show VOLUME, which a teardown kept; YES=1 deletes it, and what is on it.
 
     Only what was kept: an experiment's volumes go with `make teardown`. One that is mounted somewhere is left alone.

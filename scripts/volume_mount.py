@@ -24,18 +24,18 @@ def volume_mount(
     A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
     before it are undone.
     """
-    from ec2lab.hosts.inventory import acting_on_host, machine_of
-    from ec2lab.volumes.mount import VolumeMounting
+    from ec2lab.hosts.inventory import locked_host_session, resolve_instance
+    from ec2lab.volumes.mount import VolumeMounter
     from ec2lab.volumes.sources import wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
         raise LabError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")
     console = Console(as_json=as_json)
-    with acting_on_host(host, "volume-mount") as session:
+    with locked_host_session(host, "volume-mount") as session:
         console.hint(session.cloud.banner)
-        machine = machine_of(session, host)
+        machine = resolve_instance(session, host)
         source = wanted(session, machine, mount, volume, snapshot, dataset, version or None)
-        mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        mounting = VolumeMounter(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
         found = mounting.mount(source)
         console.say(f"{found} is mounted on {source.mount} of {machine.host.name}", "mounted", style="green",
                     volume=found, mount=source.mount, instance=machine.id, made=not volume)  # fmt: skip

@@ -14,21 +14,21 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
 
     A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
     """
-    from ec2lab.hosts.inventory import acting_on_host, machine_of
+    from ec2lab.hosts.inventory import locked_host_session, resolve_instance
     from ec2lab.volumes.attached_volume import attached_volume
-    from ec2lab.volumes.mount import VolumeMounting
-    from ec2lab.volumes.mounted import mounted_on
+    from ec2lab.volumes.mount import VolumeMounter
+    from ec2lab.volumes.mounted import list_mounted
 
     console = Console(as_json=as_json)
-    with acting_on_host(host, "volume-unmount") as session:
+    with locked_host_session(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
-        machine = machine_of(session, host)
-        mounting = VolumeMounting(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        machine = resolve_instance(session, host)
+        mounting = VolumeMounter(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
         if volume and mounting.finish_unmount(volume):
             console.say(f"{volume} is deleted, as it was made for this", "unmounted", style="green", volume=volume,
                         mount=mount, deleted=True)  # fmt: skip
             return
-        found = attached_volume(machine.host, machine.description, mounted_on(machine.host), mount, volume)
+        found = attached_volume(machine.host, machine.description, list_mounted(machine.host), mount, volume)
         deleted = mounting.unmount(found)
         became = "deleted, as it was made for this" if deleted else "detached; it goes on costing until it is deleted"
         console.say(f"{found.id} is {became}", "unmounted", style="green", volume=found.id, mount=found.mount,

@@ -19,13 +19,13 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
     where that can't be known of one. How each
     ended is put on record, so that `make sweep EXP=speech FAILED=1` knows which to launch again.
     """
-    from ec2lab.runs.run import wait_for_all
+    from ec2lab.runs.run import wait_for_commands
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("wait") as session:
         codes, problems = [], []
-        for waited in wait_for_all(session, exp, console.progress):
+        for waited in wait_for_commands(session, exp, console.progress):
             if waited.problem:
                 problems.append(waited.problem)
                 continue

@@ -9,7 +9,7 @@ from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
-    from ec2lab.watch.report import WatchReport
+    from ec2lab.watch.report import WatchConsole
 
 app = script(__doc__)
 
@@ -25,7 +25,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     from ec2lab.errors import LabError
     from ec2lab.session import open_session
-    from ec2lab.watch.report import WatchReport
+    from ec2lab.watch.report import WatchConsole
     from ec2lab.watch.watcher import Watching
 
     console = Console(as_json=as_json)
@@ -34,7 +34,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         if not session.holdings(exp).living and not session.registry.who_acts(exp):
             raise LabError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
-        report = WatchReport(console, exp, session.plugins.notifiers())
+        report = WatchConsole(console, exp, session.plugins.notifiers())
         watching = Watching(session, exp, lambda: report.stands(watching))
         try:
             for happening in watching.events(partial(relaunch, session, exp, report)):
@@ -43,7 +43,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             report.notices.close()
 
 
-def relaunch(session: Session, exp: str, report: WatchReport, count: int) -> bool:
+def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bool:
     """Launch an experiment again, alone on it, if its file, read anew, says so; with the parameters that it had."""
     from ec2lab.errors import LabError
     from ec2lab.launch.launcher import launch_experiment

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ec2lab.registry.file_format import CLOSING, as_line
+from ec2lab.registry.file_format import TRAILER, as_line
 from ec2lab.registry.record import Event, Record
 
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g5.xlarge", "g6.12xlarge")
@@ -127,5 +127,5 @@ class GeneratedRegistry:
         number = path.parent / ".local-cloud" / "account"
         whose = {"partition": "local", "account": number.read_text().strip()} if number.exists() else {}
         ordered = [replace(record, **whose) for record in sorted(self.records, key=lambda record: record.time)]
-        path.write_bytes(b"[\n" + b",\n".join(as_line(record.as_json()) for record in ordered) + CLOSING)
+        path.write_bytes(b"[\n" + b",\n".join(as_line(record.as_json()) for record in ordered) + TRAILER)
         path.chmod(0o600)

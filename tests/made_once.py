@@ -25,7 +25,7 @@ def make_once(services: Sequence[str]) -> None:
     _remember(botocore_cache, "read", lambda path: path)
     _remember(EventAliaser, "_alias_event_name", lambda _, name: name)
     _remember(ClientCreator, "_create_client_class", lambda _, name, model: (name, *model.operation_names))
-    for loader in (botocore.session.Session().get_component("data_loader"), botocore_cache.CutLoader()):
+    for loader in (botocore.session.Session().get_component("data_loader"), botocore_cache.TrimmedLoader()):
         session = botocore.session.Session()
         session.register_component("data_loader", loader)
         for service in services:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from ec2lab.costs.rates import Changing
+from ec2lab.costs.rates import SpotRate
 from ec2lab.registry.record import Event, Record
 
 NUMBERS = count(1)
@@ -77,7 +77,7 @@ class Prices:
 
     def spot(self, *asked):
         _, zone, instance_type, _, ended = asked
-        return Changing(self.changes.get((zone, instance_type), ()), ended)
+        return SpotRate(self.changes.get((zone, instance_type), ()), ended)
 
     def spot_now(self, *asked):
         return {kind: self.known[f"spot {kind}"] for kind in asked[1] if f"spot {kind}" in self.known}

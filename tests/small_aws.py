@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
-from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, as_tags, tag_map
+from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws, to_aws
 from ec2lab.config.models import Lab
 from ec2lab.context import working_on
 from ec2lab.registry.account import Account
@@ -188,7 +188,7 @@ def matches(item, one):
     """Whether a thing is one that a filter asks for."""
     name, values = one["Name"], one["Values"]
     if name.startswith("tag:"):
-        return tag_map(item.get("Tags")).get(name.removeprefix("tag:")) in values
+        return from_aws(item.get("Tags")).get(name.removeprefix("tag:")) in values
     return item.get(FILTERS[name]) in values
 
 
@@ -222,7 +222,7 @@ class SmallLab:
     def tags(self, token, experiment="foo"):
         """What the lab puts on what it makes."""
         named = {EXPERIMENT: experiment} if experiment else {}
-        return as_tags({**named, RECORD: token, REGISTRY: self.registry.id(), BY: "me@here"})
+        return to_aws({**named, RECORD: token, REGISTRY: self.registry.id(), BY: "me@here"})
 
     def launch(
         self, experiment="foo", *, count=1, volumes=1, answered=True, late=0.0, unknown=0.0, dies=False, kept=False

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from ec2lab.aws.throttle import RequestBucket
+from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import LabError
 from ec2lab.launch import run_instances as asking
 
@@ -30,7 +30,7 @@ class Ec2:
 
 @pytest.fixture
 def bucket():
-    return RequestBucket(pause=lambda _: None)
+    return TokenBucket(pause=lambda _: None)
 
 
 def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked(bucket):

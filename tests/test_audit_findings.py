@@ -7,11 +7,11 @@ import pytest
 from ec2lab.account.ownership import belongings
 from ec2lab.audit.audit import Verdict, findings, is_over, monthly
 from ec2lab.audit.inventory import Item, Survey
-from ec2lab.aws.tags import as_tags
+from ec2lab.aws.tags import to_aws
 from ec2lab.registry.call import Call
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Event, Record
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup
@@ -28,7 +28,7 @@ TODAY = date(2026, 11, 20)
 def item(kind="volume", identity="x-1", *, state="available", tags=None, idle="", costs=1.0, attached=(), **more):
     """Return a thing in the account; its tags are those that the lab writes, and foo's, unless others are given."""
     named = {**MARKS, "lab:experiment": "foo", **more} if tags is None else tags
-    found = {IDS[kind]: identity, "Tags": as_tags(named), "Attachments": [{"InstanceId": one} for one in attached]}
+    found = {IDS[kind]: identity, "Tags": to_aws(named), "Attachments": [{"InstanceId": one} for one in attached]}
     resource = Resource(kind=kind, id=identity, region="us-east-1", experiment=named.get("lab:experiment"),
                         record=named.get("lab:record"), state=state)  # fmt: skip
     return Item(resource, named, KINDS[kind], found, idle, costs)
@@ -37,12 +37,12 @@ def item(kind="volume", identity="x-1", *, state="available", tags=None, idle=""
 def known(*made, operation="CreateVolume", living=(), unsettled=()):
     """Return what the registry says: that one call made some things, of which some live."""
     call = Call("t", operation, {}, ["2026-11-10T12:00:00Z"], answered=True, made=set(made))
-    return Holdings(living=list(living), calls={"t": call}, unsettled=list(unsettled))
+    return ResourceState(living=list(living), calls={"t": call}, unsettled=list(unsettled))
 
 
 def found(*items, after=None, before=None, young=(), regions=("us-east-1",)):
     """Return (verdict, id) of what is found."""
-    after = after or Holdings()
+    after = after or ResourceState()
     survey = Survey(list(items), list(regions))
     return [
         (one.verdict, one.resource.id)
@@ -77,7 +77,7 @@ def test_what_the_registry_says_lives_and_aws_does_not_show_is_a_ghost_where_it_
     holds = known(("volume", "x-1"), living=[lost])
     ghost = [(Verdict.GHOST, "x-1")]
     assert found(after=holds) == ghost
-    assert found(after=holds, before=Holdings()) == [], "it was launched meanwhile"
+    assert found(after=holds, before=ResourceState()) == [], "it was launched meanwhile"
     assert found(after=holds, regions=()) == []
     assert found(after=holds, young=("then",)) == []
     assert found(item(tags=MARKS), after=holds) == [(Verdict.UNFINISHED, "x-1")]
@@ -103,7 +103,7 @@ def test_a_strangers_is_found_where_it_is_idle_or_carries_some_of_our_tags():
     assert found(item(tags={})) == []
     assert found(item(tags={}, idle="attached to nothing")) == [(Verdict.STRANGER, "x-1")]
     survey = Survey([item(tags={"lab:by": "me@here"}, idle="idle")], ["us-east-1"])
-    (one,) = findings(survey, Holdings(), Holdings(), {OURS}, bool, TODAY)
+    (one,) = findings(survey, ResourceState(), ResourceState(), {OURS}, bool, TODAY)
     assert (one.verdict, one.why, one.by) == (
         Verdict.STRANGER, "idle, carries some of the lab's tags, and not all", "me@here",
     )  # fmt: skip
@@ -117,7 +117,7 @@ def test_a_kept_volume_is_told_of_and_complained_of_after_its_day(until, verdict
 
 def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
     survey = Survey([item(attached=("i-1", "i-2"), **{"lab:at-teardown": "keep"})], ["us-east-1"])
-    (one,) = findings(survey, Holdings(), Holdings(), {OURS}, bool, TODAY)
+    (one,) = findings(survey, ResourceState(), ResourceState(), {OURS}, bool, TODAY)
     assert (one.spared, one.attached, one.by, one.registry) == (
         "marked keep at teardown", ("i-1", "i-2"), "me@here", OURS,
     )  # fmt: skip
@@ -126,7 +126,7 @@ def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
 def test_a_finding_says_whose_it_is_and_a_ghost_costs_nothing():
     lost = Resource(kind="volume", id="x-9", region="us-east-1", experiment="foo")
     things = [item(), item(tags=MARKS), item(**{"lab:registry": f"{THEIRS[:7]}0{THEIRS[8:]}"})]
-    holds = Holdings(living=[lost])
+    holds = ResourceState(living=[lost])
     told = findings(Survey(things, ["us-east-1"]), holds, holds, {OURS}, lambda _: False, TODAY)
     assert [(one.why, one.monthly) for one in told] == [
         ("of foo", 1.0),
@@ -142,13 +142,13 @@ def test_the_worst_comes_first_then_the_dearest_and_its_costs_add_up():
               item(identity="x-4", costs=9.0, **{"lab:registry": THEIRS})]  # fmt: skip
     assert [identity for _, identity in found(*things)] == ["x-3", "x-1", "x-5", "x-2", "x-4"]
     survey = Survey(things, ["us-east-1"])
-    assert monthly(findings(survey, Holdings(), Holdings(), {OURS}, bool, TODAY)) == (15.0, 1)
+    assert monthly(findings(survey, ResourceState(), ResourceState(), {OURS}, bool, TODAY)) == (15.0, 1)
     assert monthly([]) == (0.0, 0)
 
 
 def pile_of(one, after=None):
     """Return where a thing is sorted to."""
-    sorted_out = belongings([one], "lab", Ownership(after or Holdings(), {OURS}))
+    sorted_out = belongings([one], "lab", Ownership(after or ResourceState(), {OURS}))
     piles = ("own", "data", "at_work", "others", "copies")
     return next((name for name in piles if getattr(sorted_out, name)), None)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ec2lab.aws.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
 from ec2lab.launch.quota_names import quota_key
-from ec2lab.launch.search import Pool, Search, Wishes
+from ec2lab.launch.search import PlacementPreferences, Pool, Search
 from tests.test_error_table import ROWS
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
@@ -27,7 +27,7 @@ def offering(region, _):
 
 
 def search(regions=REGIONS, types=TYPES, markets=("on-demand",), **more):
-    return Search(Wishes(regions, types, markets, **more), offering)
+    return Search(PlacementPreferences(regions, types, markets, **more), offering)
 
 
 def asked(search, answers):
@@ -71,23 +71,23 @@ def test_a_quota_of_the_regions_storage_or_network_rules_the_region_out_whatever
 def test_one_spot_quota_says_nothing_of_another_though_the_family_is_one():
     looking = search(types=["p5.48xlarge", "p4d.24xlarge"], markets=["spot"])
     looking.refused(Pool("us-east-1", "p5.48xlarge", "spot"), QUOTA)
-    assert looking.reason_against(Pool("us-east-1", "p5en.48xlarge", "spot"))
-    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "spot"))
+    assert looking.exclusion_reason(Pool("us-east-1", "p5en.48xlarge", "spot"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "spot"))
 
 
 def test_what_is_not_supported_on_spot_may_be_on_demand():
     looking = search(markets=MARKETS)
     looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), NOT_HERE)
-    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot"))
-    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "spot"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
 
 
 def test_a_zone_without_a_default_subnet_is_out_for_all_types_and_markets():
     looking = search(markets=MARKETS)
     message = "No default subnet for availability zone: 'us-east-1b'."
     looking.refused(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b"), ApiError("InvalidInput", message, 400))
-    assert looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1b"))
-    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1a"))
+    assert looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1b"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1a"))
 
 
 def test_a_named_subnet_that_is_gone_leaves_the_others_of_the_region():
@@ -109,10 +109,10 @@ def test_an_error_is_everywhere_s_only_when_every_region_says_so():
 def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothing_else():
     looking = search(markets=MARKETS)
     looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), QUOTA)
-    assert looking.reason_against(Pool("us-east-1", "g4dn.xlarge", "spot", "us-east-1a"))
-    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
-    assert not looking.reason_against(Pool("us-east-1", "p4d.24xlarge", "spot"))
-    assert not looking.reason_against(Pool("us-west-2", "g5.12xlarge", "spot"))
+    assert looking.exclusion_reason(Pool("us-east-1", "g4dn.xlarge", "spot", "us-east-1a"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "spot"))
+    assert not looking.exclusion_reason(Pool("us-west-2", "g5.12xlarge", "spot"))
 
 
 def test_a_type_not_offered_in_a_zone_is_out_there_alone():
@@ -120,10 +120,10 @@ def test_a_type_not_offered_in_a_zone_is_out_there_alone():
     looking.refused(
         Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("Unsupported", "not supported in (us-east-1b)", 400)
     )
-    assert looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1b"))
-    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b")), "another market"
-    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1a"))
-    assert not looking.reason_against(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1b"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b")), "another market"
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1a"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
 
 
 def test_named_zones_and_subnets_are_the_only_places_asked():

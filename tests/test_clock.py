@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ec2lab.registry.record import moment_of
+from ec2lab.registry.record import parse_time
 from tests.living import living_in
 
 
@@ -33,7 +33,7 @@ def test_records_of_a_clock_that_was_set_back_since_hold_nothing_up(lab, cloud):
     assert lab.launch().code == 0
     (region,) = {thing["region"] for thing in cloud.inventory() if thing["kind"] == "instance"}
     (instance,) = living_in(cloud, region, "instance")
-    later = lambda found: f'"time":"{moment_of(found[1]) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"'  # noqa: E731
+    later = lambda found: f'"time":"{parse_time(found[1]) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"'  # noqa: E731
     lab.registry.write_text(re.sub(r'"time":"([^"]+)"', later, lab.registry.read_text()))
     cloud.client("ec2", region).terminate_instances(InstanceIds=[instance["InstanceId"]])
     began = cloud.ask("GET", "calls")[-1]["time"]

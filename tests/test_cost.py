@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.costs.charges import EARLIEST, Span, charges
+from ec2lab.costs.charges import EPOCH, Span, charges
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.price_lookup import LIST, REFUSED
-from ec2lab.costs.rates import Changing, Hourly, Monthly, month_of
+from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import GROUPS, grouped, spent
 from ec2lab.plugins import Plugins
 from ec2lab.registry.record import Event
@@ -297,9 +297,9 @@ def lab_kinds():
 MOMENTS = st.integers(0, 120 * 86400).map(lambda seconds: at("2026-09-01") + timedelta(seconds=seconds))
 PRICES = st.floats(0.001, 100)
 CHANGES = st.lists(st.tuples(MOMENTS, PRICES), min_size=1, max_size=6, unique_by=lambda change: change[0]).map(
-    lambda changes: Changing(sorted(changes), at("2027-02-01"))
+    lambda changes: SpotRate(sorted(changes), at("2027-02-01"))
 )
-RATES = st.one_of(PRICES.map(Hourly), PRICES.map(Monthly), CHANGES)
+RATES = st.one_of(PRICES.map(HourlyRate), PRICES.map(Monthly), CHANGES)
 
 
 @st.composite
@@ -324,8 +324,8 @@ def of(span, since, until):
 
 @given(spans(), MOMENTS)
 def test_the_parts_on_both_sides_of_since_add_up_to_the_whole(span, cut):
-    parts = [of(span, EARLIEST, cut), of(span, cut, NOW)]
-    whole = of(span, EARLIEST, NOW)
+    parts = [of(span, EPOCH, cut), of(span, cut, NOW)]
+    whole = of(span, EPOCH, NOW)
     if whole is None:
         assert None in parts
     else:
@@ -345,7 +345,7 @@ def test_the_months_of_a_year_add_up_to_the_year(span):
 
 @given(st.lists(spans(), max_size=12))
 def test_the_sum_is_the_same_by_whatever_it_is_summed(some):
-    found = [charge for span in some if (charge := span.charge(EARLIEST, NOW, NOW))]
+    found = [charge for span in some if (charge := span.charge(EPOCH, NOW, NOW))]
     total = spent("", found)
     for by in GROUPS:
         groups = grouped(found, by)

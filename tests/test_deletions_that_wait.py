@@ -9,7 +9,7 @@ from ec2lab.config.lab_files import load_lab
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
 from ec2lab.instances import teardown as removal
-from ec2lab.instances.teardown import remove_everything
+from ec2lab.instances.teardown import delete_experiment
 from ec2lab.session import Session
 from tests.living import living_in
 from tests.waiting import in_quick_motion
@@ -51,7 +51,7 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
     told = {}
     with pytest.raises(LabError) as ended:
-        remove_everything(session, "demo", lambda _: None, awaits=lambda r, why: told.setdefault(r.id, why))
+        delete_experiment(session, "demo", lambda _: None, awaits=lambda r, why: told.setdefault(r.id, why))
     assert told == {
         group: f"DeleteSecurityGroup: DependencyViolation: resource {group} has a dependent object; "
                f"held by network interface {interface}",
@@ -65,7 +65,7 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
     ec2.delete_network_interface(NetworkInterfaceId=interface)
     ec2.detach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
     ec2.deregister_image(ImageId=image)
-    remove_everything(session, "demo", lambda _: None)
+    delete_experiment(session, "demo", lambda _: None)
     assert session.holdings("demo").living == []
 
 

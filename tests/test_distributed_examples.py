@@ -21,7 +21,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import chosen
 from ec2lab.hosts.programs import sent
 from ec2lab.runs.command_script import command_script
-from ec2lab.runs.distributed_env import RAY_PORT, environments_of
+from ec2lab.runs.distributed_env import RAY_PORT, node_environments
 from ec2lab.runs.upload import Delivery
 from tests.lab_directory import REPOSITORY
 from tests.two_nodes import ADDRESSES, ADDRESSES_6, two_nodes
@@ -90,7 +90,7 @@ def brought(node, directory, name, experiment, machines=MACHINES):
     (directory / "bin/systemctl").write_text(SYSTEMCTL)
     (directory / "bin/systemctl").chmod(0o755)
     program = sent("receive-run.py").replace("3,10,22", "2,1,22")
-    given = delivery.header(environments_of(name, machines)[f"i-{node.number}"]).decode()
+    given = delivery.header(node_environments(name, machines)[f"i-{node.number}"]).decode()
     for place in ("/var/lib/ec2-lab/instance", "/opt/ec2-lab", "/etc/systemd/system"):
         program, given = program.replace(place, str(directory)), given.replace(f'"{place}', f'"{directory}')
     done = subprocess.run(
@@ -223,7 +223,7 @@ def asked_of_ray(directory):
     for name, text in {"ray": RAY.format(asked=asked), "python3": "#!/bin/sh\n", "sleep": "#!/bin/sh\n"}.items():
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)
-    for told in environments_of("many", MACHINES).values():
+    for told in node_environments("many", MACHINES).values():
         asked.write_text("")
         path = f"{directory}:{os.environ['PATH']}"
         environment = {"PATH": path, "HOME": str(directory), "EXPERIMENT": "many", **told}

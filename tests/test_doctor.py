@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from ec2lab.aws.identity import Caller
+from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
 from ec2lab.doctor.checks.address import Address
 from ec2lab.doctor.checks.clock import Clock
@@ -15,9 +15,9 @@ from ec2lab.doctor.checks.files import Files
 from ec2lab.doctor.checks.kept import KeptVolumes
 from ec2lab.doctor.checks.quotas import Quotas
 from ec2lab.doctor.checks.regions import Regions
-from ec2lab.doctor.context import opened_to_look
-from ec2lab.doctor.runner import check_up
-from ec2lab.names import NAME_RULE
+from ec2lab.doctor.context import open_readonly
+from ec2lab.doctor.runner import run_checks
+from ec2lab.names import NAME_HELP
 from tests.diagnoses import diagnoses, row
 from tests.lab_directory import REPOSITORY, VARIABLES
 from tests.local_cloud.asking import run
@@ -36,8 +36,8 @@ def look(lab, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def found(check, only=""):
-        with opened_to_look(lab.path, only) as looked_at:
-            return [(finding.diagnosis.id, finding.text) for _, finding in check_up(looked_at, [check])]
+        with open_readonly(lab.path, only) as looked_at:
+            return [(finding.diagnosis.id, finding.text) for _, finding in run_checks(looked_at, [check])]
 
     return found
 
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     assert all(event["remedy"] for event in wrong)
     told = [event["text"].split(": ")[0:2] for event in wrong]
     assert sorted(told) == [
-        ["experiments/B.toml", f"'B' is not {NAME_RULE}"],
+        ["experiments/B.toml", f"'B' is not {NAME_HELP}"],
         ["experiments/a.toml", "ttl"], ["experiments/a.toml", "types"], ["experiments/a.toml", "typse"],
         ["lab.toml", "name"], ["lab.toml", "typo"], ["members/eve.toml", "keys[0]"], ["members/eve.toml", "uid"],
         ["members/root.toml", "'root' can't be a login name"],
@@ -236,10 +236,10 @@ def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud,
 
 
 def test_the_root_user_and_a_role_are_known_by_their_arns():
-    assert Caller("arn:aws:iam::123456789012:root").is_root
-    assumed = Caller("arn:aws:sts::123456789012:assumed-role/researcher/alice@example.org")
+    assert Identity("arn:aws:iam::123456789012:root").is_root
+    assumed = Identity("arn:aws:sts::123456789012:assumed-role/researcher/alice@example.org")
     assert (assumed.is_root, assumed.role) == (False, "researcher")
-    assert Caller("arn:aws:iam::123456789012:user/alice").role is None
+    assert Identity("arn:aws:iam::123456789012:user/alice").role is None
 
 
 def test_regions_that_are_shut_or_of_another_partition_are_named_and_the_rest_is_looked_at(lab, look, cloud):
@@ -308,8 +308,8 @@ def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it
         "experiments/other.toml",
         'types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nversion = "3"\nmount = "/data"\n',
     )
-    with opened_to_look(lab.path, "") as looked_at:
-        found = {finding.diagnosis.id: finding for _, finding in check_up(looked_at, [DataSets()])}
+    with open_readonly(lab.path, "") as looked_at:
+        found = {finding.diagnosis.id: finding for _, finding in run_checks(looked_at, [DataSets()])}
     assert found["data-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
     assert found["no-data"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
 
@@ -323,8 +323,8 @@ def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_o
         ("volume-outstayed", f"{over} in us-east-1 was to be kept {said}"),
         ("no-volume-outstayed", "us-west-2: no volume is kept past its day"),
     ]
-    with opened_to_look(lab.path, "") as looked_at:
-        (remedy,) = [found.remedy for _, found in check_up(looked_at, [KeptVolumes()]) if found.remedy]
+    with open_readonly(lab.path, "") as looked_at:
+        (remedy,) = [found.remedy for _, found in run_checks(looked_at, [KeptVolumes()]) if found.remedy]
     assert f"`make volume-delete VOLUME={over} YES=1`" in remedy
     assert ours not in remedy
 
@@ -377,8 +377,8 @@ def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_oth
         def looks(self, _):
             raise SystemError("no")
 
-    with opened_to_look(lab.path, "") as looked_at:
-        found = [(check.name, f.text) for check, f in check_up(looked_at, [Bad(), Worse(), Files()])]
+    with open_readonly(lab.path, "") as looked_at:
+        found = [(check.name, f.text) for check, f in run_checks(looked_at, [Bad(), Worse(), Files()])]
     assert found[:2] == [
         ("bad", "the check failed: ZeroDivisionError: division by zero"),
         ("worse", "the check failed: SystemError: no"),

@@ -18,8 +18,8 @@ from ec2lab.aws.identity import end_of_credentials
 from ec2lab.doctor.checks import ssh, versions
 from ec2lab.doctor.checks.quotas import Quotas
 from ec2lab.doctor.checks.registry import RegistryHealth
-from ec2lab.doctor.context import opened_to_look
-from ec2lab.doctor.runner import check_up
+from ec2lab.doctor.context import open_readonly
+from ec2lab.doctor.runner import run_checks
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import Event, Record
 from tests.lab_directory import VARIABLES
@@ -41,8 +41,8 @@ def look(lab, home):
     """Make one check; return its findings by id."""
 
     def found(check):
-        with opened_to_look(lab.path, "") as looked_at:
-            return {finding.diagnosis.id: finding for _, finding in check_up(looked_at, [check])}
+        with open_readonly(lab.path, "") as looked_at:
+            return {finding.diagnosis.id: finding for _, finding in run_checks(looked_at, [check])}
 
     return found
 
@@ -94,8 +94,8 @@ def test_files_that_others_may_reach_are_named_with_what_closes_them(lab, look, 
     (home / ".ssh" / "config").chmod(0o666)
     (lab.path / ".ssh").mkdir()
     (lab.path / ".ssh").chmod(0o777)
-    with opened_to_look(lab.path, "") as looked_at:
-        found = [(f.diagnosis.id, f.remedy) for _, f in check_up(looked_at, [ssh.Ssh()])]
+    with open_readonly(lab.path, "") as looked_at:
+        found = [(f.diagnosis.id, f.remedy) for _, f in run_checks(looked_at, [ssh.Ssh()])]
     assert ("refused-by-ssh", "`chmod 600 ~/.ssh/id_ed25519`") in found
     assert ("refused-by-ssh", "`chmod 600 ~/.ssh/config`") in found
     assert any(identity == "open-to-others" and remedy.endswith("/lab/.ssh`") for identity, remedy in found)
@@ -157,8 +157,8 @@ def test_a_torn_or_an_open_registry_is_named_and_left_as_it_is(lab, look):
 @pytest.mark.parametrize("garbage", [b"nonsense", b'[\n{"event":"note","id":"1","time":"t","format":99}\n]\n', b"{}"])
 def test_a_registry_that_can_not_be_read_is_wrong_and_everything_else_is_looked_at(lab, home, garbage):
     lab.registry.write_bytes(garbage)
-    with opened_to_look(lab.path, "") as looked_at:
-        found = [(check.name, f.diagnosis.level) for check, f in check_up(looked_at, [Quotas(), RegistryHealth()])]
+    with open_readonly(lab.path, "") as looked_at:
+        found = [(check.name, f.diagnosis.level) for check, f in run_checks(looked_at, [Quotas(), RegistryHealth()])]
     assert ("quotas", "ok") in found
     assert ("registry", "wrong") in found
     assert lab.registry.read_bytes() == garbage
@@ -237,7 +237,7 @@ def test_a_table_made_a_moment_ago_is_waited_for(lab, cloud):
 
 def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, look, cloud, monkeypatch):
     monkeypatch.setenv("REGISTRY", TABLE)
-    with opened_to_look(lab.path, "") as looked_at:
+    with open_readonly(lab.path, "") as looked_at:
         looked_at.opened.registry.append(Record(event=Event.NOTE, note={"made": "the table"}))
     assert set(look(RegistryHealth())) == {"registry-readable"}
     lease = {

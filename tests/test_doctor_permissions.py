@@ -7,10 +7,10 @@ import boto3
 import pytest
 
 from ec2lab.doctor.checks.permissions import Permissions
-from ec2lab.doctor.context import opened_to_look
+from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.dry_runs import DRY_RUNS, MADE_UP
 from ec2lab.doctor.iam_policy import Place, actions, statements
-from ec2lab.doctor.runner import check_up
+from ec2lab.doctor.runner import run_checks
 from ec2lab.registry.recorder import changes_something
 from tests.lab_directory import VARIABLES
 from tests.local_cloud.asking import run
@@ -24,8 +24,8 @@ def said(lab, monkeypatch):
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
 
     def findings():
-        with opened_to_look(lab.path, "") as looked_at:
-            found = [finding for _, finding in check_up(looked_at, [Permissions()])]
+        with open_readonly(lab.path, "") as looked_at:
+            found = [finding for _, finding in run_checks(looked_at, [Permissions()])]
         return {(f.diagnosis.id, dict(f.values).get("action", "")): f for f in found}
 
     return findings

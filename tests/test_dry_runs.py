@@ -4,8 +4,8 @@ import pytest
 
 from ec2lab.aws.dry_run import HARMLESS
 from ec2lab.doctor.checks.permissions import Permissions
-from ec2lab.doctor.context import opened_to_look
-from ec2lab.doctor.runner import check_up
+from ec2lab.doctor.context import open_readonly
+from ec2lab.doctor.runner import run_checks
 from tests.lab_directory import VARIABLES
 from tests.local_cloud.asking import run
 
@@ -21,8 +21,8 @@ def look(lab, monkeypatch):
     lab.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
 
     def found(identity=FOUND):
-        with opened_to_look(lab.path, "") as looked_at:
-            every = [finding for _, finding in check_up(looked_at, [Permissions()])]
+        with open_readonly(lab.path, "") as looked_at:
+            every = [finding for _, finding in run_checks(looked_at, [Permissions()])]
         return [finding for finding in every if finding.diagnosis.id == identity]
 
     return found

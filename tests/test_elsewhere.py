@@ -4,7 +4,7 @@ import pytest
 
 from ec2lab.registry.account import Account
 from ec2lab.registry.elsewhere import Elsewhere
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
 
 AWS, OTHER, LOCAL = Account("aws", "111122223333"), Account("aws", "444455556666"), Account("local", "1")
@@ -14,7 +14,7 @@ END = "where nothing of it is left, `make teardown EXP=foo YES=1` strikes it out
 
 def elsewhere(account, *names):
     living = [Resource(kind="instance", id=name, region="us-east-1", experiment=name) for name in names]
-    return Elsewhere(account, Holdings(living=living))
+    return Elsewhere(account, ResourceState(living=living))
 
 
 def test_a_local_cloud_is_none_of_awss_accounts():

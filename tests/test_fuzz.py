@@ -21,16 +21,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ec2lab.aws.tag_forms import FORMS, end_in, form_of, malformed
-from ec2lab.aws.tags import as_tags, tag_map
+from ec2lab.aws.tags import from_aws, to_aws
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.charges import spans
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import LabError
-from ec2lab.hosts.host_keys import host_keys_in
+from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.hosts.said import number_said
-from ec2lab.instances.expiry import began_anew, details_of_end, end_of, is_overdue, left
+from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.launch.lost_request import is_wanted
-from ec2lab.launch.resume import last_run, was_cut_off
+from ec2lab.launch.resume import last_run, was_interrupted
 from ec2lab.launch.search import wishes
 from ec2lab.launch.wait_for_boot import errors_in
 from ec2lab.names import (
@@ -38,8 +38,8 @@ from ec2lab.names import (
     NAME,
     data_set_name,
     experiment_name,
+    experiment_or_glob,
     member_name,
-    name_or_pattern,
     one_experiment,
     optional_experiment,
     volume_id,
@@ -55,15 +55,15 @@ from ec2lab.registry.file_format import as_line, parsed
 from ec2lab.registry.history import outcome, told
 from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
-from ec2lab.registry.redaction import without_secrets
+from ec2lab.registry.redaction import redact
 from ec2lab.registry.state import holdings
 from ec2lab.report.instance_history import past
-from ec2lab.runs.exit_status import ending_in
-from ec2lab.runs.progress import progress_in
+from ec2lab.runs.exit_status import parse_exit_status
+from ec2lab.runs.progress import parse_progress
 from ec2lab.volumes.deletion_policy import marks
 from ec2lab.volumes.mounted import mounted_in
-from ec2lab.volumes.retention import Kept
-from ec2lab.watch.watcher import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
+from ec2lab.volumes.retention import Retention
+from ec2lab.watch.watcher import exit_code_in, launch_failures, teardown_started, to_event, ttl_in
 from tests.generated_registry import GeneratedRegistry
 from tests.recorded import Prices
 from tests.test_malformed_records import COMMON, ID, MALFORMED
@@ -226,12 +226,12 @@ def look_at_all(loaded):
     past(records, kinds()["instance"], paid)
     for span in paid:
         span.charge(span.began, NOW, NOW)
-    was_cut_off(records, "speech")
+    was_interrupted(records, "speech")
     last_run(records, "speech")
-    for read in (ttl_in, ended_in, was_torn_down):
+    for read in (ttl_in, exit_code_in, teardown_started):
         read(records)
-    for refusal in refusals_in(records):
-        refused_in("speech", refusal)
+    for refusal in launch_failures(records):
+        to_event("speech", refusal)
 
 
 @batches("lines")
@@ -316,16 +316,16 @@ def test_whatever_the_labs_tags_say_everything_that_reads_them_goes_on(seed):
 
 
 def read_tags(chance, tags):
-    listed = as_tags(tags)
+    listed = to_aws(tags)
     machine = {"Tags": listed, **({"LaunchTime": NOW} if chance.random() < 0.8 else {})}
-    details, state = details_of_end(machine), chance.choice(["running", "stopped", "terminated (x)", "shutting-down"])
-    for read in (end_of, began_anew):
+    details, state = expiry_details(machine), chance.choice(["running", "stopped", "terminated (x)", "shutting-down"])
+    for read in (expires_at, restarted_expiry):
         read(machine)
     for read in (left, is_overdue):
         read(details, state, NOW)
-    assert not [tag for tag in malformed(as_tags(tag_map(listed))) if form_of(tag.key).absent]
+    assert not [tag for tag in malformed(to_aws(from_aws(listed))) if form_of(tag.key).absent]
     if "lab:kept" in tags:
-        Kept.read(tag_map(listed)).is_over(NOW.date())
+        Retention.read(from_aws(listed)).is_over(NOW.date())
     if (end := end_in(tags.get("lab:at-teardown", "keep"))).startswith("keep"):
         marks(end, "speech", NOW.date())
 
@@ -334,9 +334,9 @@ def read_tags(chance, tags):
 
 ENDED = {"exit_code": 0, "at": "2026-11-26T10:00:00Z"}
 SAID = {
-    "ended": (ending_in, ENDED),
+    "ended": (parse_exit_status, ENDED),
     "progress": (
-        progress_in,
+        parse_progress,
         {"line": "epoch 1", "ended": ENDED, "ends_at": 1_764_000_000, "rebalance": {"noticeTime": ENDED["at"]},
          "interruption": {"action": "terminate", "time": ENDED["at"]}},
     ),
@@ -383,16 +383,16 @@ def test_whatever_a_console_or_a_log_holds_it_is_read_and_shown(seed):
     for _ in range(CASES):
         console = text(chance, 60)
         for shown in (console, begin + console + end, f"{begin}ssh-rsa {console}{end}", begin * 3 + console):
-            host_keys_in(shown)
+            parse_host_keys(shown)
         assert "\x1b[2J" not in printable_log(f"{console}\x1b[2J")
-        assert "hunter2" not in repr(without_secrets({"Password": f"hunter2{console}", console: f"{console}"}))
+        assert "hunter2" not in repr(redact({"Password": f"hunter2{console}", console: f"{console}"}))
 
 
 # Names.
 
 NAMES = {
     experiment_name: NAME, data_set_name: f"({NAME})?", optional_experiment: f"({NAME})?", one_experiment: f"({NAME})?",
-    member_name: LOGIN, volume_id: "(vol-[0-9a-f]{8,17})?", name_or_pattern: r"[a-z0-9_*?-]{1,200}",
+    member_name: LOGIN, volume_id: "(vol-[0-9a-f]{8,17})?", experiment_or_glob: r"[a-z0-9_*?-]{1,200}",
 }  # fmt: skip
 
 

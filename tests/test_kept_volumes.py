@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.volumes.retention import Kept, marks
+from ec2lab.volumes.retention import Retention, marks
 
 TODAY = date(2026, 11, 24)
 HERE = "us-east-1"
@@ -26,9 +26,9 @@ words = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=40
 
 @given(st.integers(1, 3650), words)
 def test_what_an_experiment_says_is_what_the_tags_tell(days, reason):
-    kept = Kept.read(marks(f"keep {days}d {reason}", "speech", TODAY))
+    kept = Retention.read(marks(f"keep {days}d {reason}", "speech", TODAY))
     last = TODAY + timedelta(days=days)
-    assert kept == Kept(TODAY, "speech", last, reason)
+    assert kept == Retention(TODAY, "speech", last, reason)
     assert not kept.is_over(last)
     assert kept.is_over(last + timedelta(days=1))
 
@@ -46,14 +46,16 @@ def test_what_an_experiment_says_is_what_the_tags_tell(days, reason):
     ],
 )
 def test_one_of_an_earlier_version_has_thirty_days_and_one_that_nobody_can_read_none(tags, until, shown):
-    kept = Kept.read(tags)
+    kept = Retention.read(tags)
     assert kept.until == until
     assert str(kept).startswith(shown)
     assert kept.is_over(TODAY) is (until is None)
 
 
 def test_a_teardown_of_a_machine_of_an_earlier_version_keeps_too():
-    assert Kept.read(marks("keep", "speech", TODAY)) == Kept(TODAY, "speech", date(2026, 12, 24), "no reason given")
+    assert Retention.read(marks("keep", "speech", TODAY)) == Retention(
+        TODAY, "speech", date(2026, 12, 24), "no reason given"
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from ec2lab import clock
 from ec2lab.registry.known_soon import WAITED, KnownSoon, first_heard, named_in
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.record import Event, Record, parse_time
 from tests.small_aws import small_lab
 
 NOON, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:05:00.000Z"
@@ -88,7 +88,7 @@ def test_what_was_only_asked_for_was_not_heard_of_and_what_was_deleted_is_not_yo
     deleted = Record(event=Event.INTENT, time=LATER, operation="DeleteSecurityGroup", request={"GroupId": "sg-4"})
     records = [told(NOON, GroupId="sg-1"), told(LATER, GroupId="sg-1", Other="sg-22"), asked, told(NOON, Id="sg-4")]
     heard = first_heard([*records, deleted], {"sg-1", "sg-22", "sg-2", "sg-3", "sg-4"})
-    assert heard == {"sg-1": moment_of(NOON), "sg-22": moment_of(NOON) + timedelta(minutes=5)}
+    assert heard == {"sg-1": parse_time(NOON), "sg-22": parse_time(NOON) + timedelta(minutes=5)}
 
 
 @pytest.mark.parametrize(
@@ -209,5 +209,5 @@ def test_a_profile_that_ec2_does_not_know_yet_is_an_invalid_parameter(small, par
 def test_what_was_asked_to_be_deleted_is_not_waited_for_and_what_was_only_named_is():
     named = Record(event=Event.INTENT, operation="AuthorizeSecurityGroupIngress", request={"GroupId": "sg-1"})
     deleted = Record(event=Event.INTENT, operation="DeleteSecurityGroup", request={"GroupId": "sg-1"})
-    assert first_heard([told(NOON, GroupId="sg-1"), named], {"sg-1"}) == {"sg-1": moment_of(NOON)}
+    assert first_heard([told(NOON, GroupId="sg-1"), named], {"sg-1"}) == {"sg-1": parse_time(NOON)}
     assert first_heard([told(NOON, GroupId="sg-1"), deleted], {"sg-1"}) == {}

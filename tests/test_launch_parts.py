@@ -7,10 +7,10 @@ import pytest
 from ec2lab.config.volume import Data, Scratch
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.errors import LabError
-from ec2lab.launch.part import Preparation, RegionUnready, Share, total
+from ec2lab.launch.part import Preparation, RegionUnavailable, Share, total
 from ec2lab.launch.parts.network import difference
 from ec2lab.launch.parts.volumes import mapping, on_machine
-from ec2lab.launch.request import check_block_devices, request_for
+from ec2lab.launch.request import build_request, check_block_devices
 from ec2lab.launch.search import Pool
 
 POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
@@ -68,7 +68,7 @@ def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
 )
 def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
     base = {"InstanceType": pool.instance_type, "MinCount": 1, "MaxCount": 1, "UserData": b"#cloud-config\n"}
-    assert request_for(Share(), pool) == base | added
+    assert build_request(Share(), pool) == base | added
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_versions_are_ordered_by_awss_own_time_and_a_copy_is_as_old_as_what_it_w
     ],
 )
 def test_a_region_without_the_data_says_what_it_lacks(there, version, said):
-    with pytest.raises(RegionUnready, match=said):
+    with pytest.raises(RegionUnavailable, match=said):
         chosen("speech", version, there, "us-east-1", ())
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ec2lab.aws.tag_forms import end_in, malformed
-from ec2lab.aws.tags import AT_TEARDOWN, ENDS, TTL, as_tags, device_in, tag_map
+from ec2lab.aws.tags import DELETION_POLICY, EXPIRES_AT, TTL, device_in, from_aws, to_aws
 
 HERE = "us-east-1 us-west-2"
 
@@ -11,7 +11,7 @@ HERE = "us-east-1 us-west-2"
 def tag(cloud, **tags):
     """Tag the one instance there is."""
     (machine,) = (thing for thing in cloud.inventory() if thing["kind"] == "instance")
-    values = as_tags({f"lab:{key}": value for key, value in tags.items()})
+    values = to_aws({f"lab:{key}": value for key, value in tags.items()})
     cloud.client("ec2", machine["region"]).create_tags(Resources=[machine["id"]], Tags=values)
     return machine
 
@@ -19,7 +19,7 @@ def tag(cloud, **tags):
 def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
     """One such tag ended status, cost, report and every launch under a budget with a traceback, for good."""
     assert lab.launch().code == 0
-    written = [as_tags(thing["tags"]) for thing in cloud.inventory() if "lab:record" in thing["tags"]]
+    written = [to_aws(thing["tags"]) for thing in cloud.inventory() if "lab:record" in thing["tags"]]
     assert [malformed(tags) for tags in written] == [[]] * len(written), "what the lab writes, it reads"
     machine = tag(cloud, ends="tomorrow", ttl="long", idle="soon", made="\u202e6202")
     said = lab.run("status", JSON="1")
@@ -42,10 +42,10 @@ def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
 
 def test_a_malformed_tag_is_absent_unless_something_is_spared_by_it():
     spared = {"lab:kept": "always", "lab:dataset": "a b", "team": "tomorrow"}
-    tags = as_tags({ENDS: "2026-11-26T10:00:00", TTL: "-1h", **spared})
-    assert tag_map(tags) == spared
-    assert {one.key for one in malformed(tags)} == {ENDS, TTL, "lab:kept", "lab:dataset"}
-    assert tag_map([{"Key": "lab:shared"}]) == {"lab:shared": ""}
+    tags = to_aws({EXPIRES_AT: "2026-11-26T10:00:00", TTL: "-1h", **spared})
+    assert from_aws(tags) == spared
+    assert {one.key for one in malformed(tags)} == {EXPIRES_AT, TTL, "lab:kept", "lab:dataset"}
+    assert from_aws([{"Key": "lab:shared"}]) == {"lab:shared": ""}
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ SPARING = {"lab:kept", "lab:kept-until", "lab:at-teardown", "lab:dataset", "lab:
 def test_each_tag_has_its_form_and_counts_as_absent_without_it_unless_it_spares(key):
     for value in FITS[key]:
         assert malformed([{"Key": key, "Value": value}]) == [], value
-        assert tag_map([{"Key": key, "Value": value}]) == {key: value}
+        assert from_aws([{"Key": key, "Value": value}]) == {key: value}
     for value in DOES_NOT[key]:
         (found,) = malformed([{"Key": key, "Value": value}])
         assert str(found).startswith(f"{key} = {value!r} is not "), value
-        assert (key in tag_map([{"Key": key, "Value": value}])) == (key in SPARING), value
+        assert (key in from_aws([{"Key": key, "Value": value}])) == (key in SPARING), value
 
 
 @pytest.mark.parametrize("key", ["lab:at-teardown:sdf", "lab:at-teardown/dev/sdf"])
 def test_a_devices_tag_has_the_form_of_its_key_and_speaks_of_the_device_as_older_ones_do(key):
     assert [one.key for one in malformed([{"Key": key, "Value": "x"}])] == [key]
-    assert device_in(key, AT_TEARDOWN) == "/dev/sdf"
+    assert device_in(key, DELETION_POLICY) == "/dev/sdf"
 
 
 def test_what_is_no_tag_of_the_labs_has_no_form():
@@ -131,7 +131,7 @@ def test_what_is_no_tag_of_the_labs_has_no_form():
 def test_no_tag_makes_a_version_larger_than_its_volume(cloud, lab):
     ec2 = cloud.client("ec2", "us-east-1")
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    written = as_tags({"lab:dataset": "small", "lab:version": "1", "lab:bytes": "9" * 20})
+    written = to_aws({"lab:dataset": "small", "lab:version": "1", "lab:bytes": "9" * 20})
     ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": written}])
     shown = lab.run("datasets", DATASET="small", JSON="1", REGIONS="us-east-1").events
     (small,) = [event for event in shown if event.get("dataset") == "small" or event.get("name") == "small"]

@@ -7,13 +7,13 @@ import pytest
 
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EARLIEST, Charge, Span, charges, charges_by_account
-from ec2lab.costs.current_costs import costs_of, shared_out, still_costs, total_of
+from ec2lab.costs.charges import EPOCH, Charge, Span, charges, charges_by_account
+from ec2lab.costs.current_costs import costs_of, hourly_cost_text, shared_out, total_of
 from ec2lab.costs.meter import KindMeter, Life
-from ec2lab.costs.money import in_dollars, known_total, times, total
+from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
-from ec2lab.costs.rates import Changing, Hourly, Monthly, month_of
-from ec2lab.costs.summary import NOBODY, THE_LAB, amount, group_named, grouped, moment, spent
+from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
+from ec2lab.costs.summary import NOBODY, THE_LAB, amount, grouped, moment, parse_group_by, spent
 from ec2lab.errors import LabError, PluginFailed
 from ec2lab.registry.account import Account
 from ec2lab.registry.record import Event, Record
@@ -34,13 +34,13 @@ NOON, NOW = at("2026-11-10T12:00"), at("2026-11-20")
 def test_unknown_stays_unknown_and_is_counted():
     assert (times(None, 3), times(2.0, 3), times(0.0, 3)) == (None, 6.0, 0.0)
     assert (total([1.0, 2.0]), total([1.0, None]), total([])) == (3.0, None, 0)
-    assert (known_total([1.0, None, 2.0, None]), known_total([])) == ((3.0, 2), (0, 0))
+    assert (sum_known([1.0, None, 2.0, None]), sum_known([])) == ((3.0, 2), (0, 0))
     assert (in_dollars(None), in_dollars(0.0), in_dollars(1234.567)) == ("unknown", "0.00", "1,234.57")
 
 
 def test_an_hourly_price_is_paid_by_the_second():
-    assert Hourly(3600.0).dollars(NOON, NOON + timedelta(seconds=1)) == pytest.approx(1.0)
-    assert (Hourly(2.0).hourly(NOON), Hourly(None).dollars(NOON, NOW)) == (2.0, None)
+    assert HourlyRate(3600.0).dollars(NOON, NOON + timedelta(seconds=1)) == pytest.approx(1.0)
+    assert (HourlyRate(2.0).hourly(NOON), HourlyRate(None).dollars(NOON, NOW)) == (2.0, None)
 
 
 def test_a_monthly_price_is_of_the_month_that_it_falls_into():
@@ -65,7 +65,7 @@ def test_a_month_begins_at_midnight_of_its_first_day(moment, begins, ends):
     assert month_of(at(moment)) == (at(begins), at(ends))
 
 
-CHANGED = Changing(((NOON, 1.0), (NOON + 2 * HOUR, 4.0)), NOON + 10 * HOUR)
+CHANGED = SpotRate(((NOON, 1.0), (NOON + 2 * HOUR, 4.0)), NOON + 10 * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_a_changing_price_holds_until_the_next_and_is_unknown_outside(began, end
 def test_the_price_of_a_moment_is_the_last_that_began():
     found = [CHANGED.hourly(NOON + hours * HOUR) for hours in (-1, 0, 1, 2, 99)]
     assert found == [None, 1.0, 1.0, 4.0, 4.0]
-    assert Changing((), NOW).dollars(NOON, NOON + HOUR) is None
-    assert Changing((), NOW).hourly(NOON) is None
+    assert SpotRate((), NOW).dollars(NOON, NOON + HOUR) is None
+    assert SpotRate((), NOW).hourly(NOON) is None
 
 
 def span(began=NOON, ended=None, **more):
-    given = {"rate": Hourly(1.0), "kind": "instance", "id": "i-1", "region": "r", "experiment": None, "by": "",
+    given = {"rate": HourlyRate(1.0), "kind": "instance", "id": "i-1", "region": "r", "experiment": None, "by": "",
              "what": "", **more}  # fmt: skip
     return Span(began=began, ended=ended, **given)
 
@@ -95,28 +95,28 @@ def span(began=NOON, ended=None, **more):
 def test_what_falls_into_a_time_is_charged_and_what_does_not_is_not():
     one = span(ended=NOON + 4 * HOUR)
     assert one.charge(NOON + HOUR, NOON + 3 * HOUR, NOW).dollars == pytest.approx(2.0)
-    whole = one.charge(EARLIEST, NOW, NOW)
+    whole = one.charge(EPOCH, NOW, NOW)
     assert (whole.began, whole.ended, whole.dollars, whole.hourly) == (NOON, NOON + 4 * HOUR, pytest.approx(4.0), 0.0)
     assert one.charge(NOON + 4 * HOUR, NOW, NOW) is None
-    assert one.charge(EARLIEST, NOON, NOW) is None
+    assert one.charge(EPOCH, NOON, NOW) is None
     assert one.charge(NOON - HOUR, NOON + HOUR, NOW).dollars == pytest.approx(1.0)
 
 
 def test_a_minute_is_paid_at_the_least_but_not_in_the_future_of_its_time():
     short = span(ended=NOON + timedelta(seconds=6))
-    found = short.charge(EARLIEST, NOW, NOW)
+    found = short.charge(EPOCH, NOW, NOW)
     assert found.dollars == pytest.approx(1 / 60)
     assert found.ended == NOON + timedelta(seconds=6), "it ended when it ended"
-    assert span(ended=NOON + HOUR, least=2 * HOUR).charge(EARLIEST, NOW, NOW).dollars == pytest.approx(2.0)
+    assert span(ended=NOON + HOUR, least=2 * HOUR).charge(EPOCH, NOW, NOW).dollars == pytest.approx(2.0)
     assert short.charge(NOON + timedelta(seconds=30), NOW, NOW).dollars == pytest.approx(0.5 / 60)
 
 
 def test_what_lives_costs_until_now_and_on():
-    lives = span().charge(EARLIEST, NOON + 3 * HOUR, NOON + 3 * HOUR)
+    lives = span().charge(EPOCH, NOON + 3 * HOUR, NOON + 3 * HOUR)
     assert (lives.ended, lives.hourly, lives.dollars) == (None, 1.0, pytest.approx(3.0))
-    past = span().charge(EARLIEST, NOON + 3 * HOUR, NOON + 4 * HOUR)
+    past = span().charge(EPOCH, NOON + 3 * HOUR, NOON + 4 * HOUR)
     assert (past.ended, past.hourly, past.dollars) == (NOON + 3 * HOUR, 0.0, pytest.approx(3.0))
-    later = span().charge(EARLIEST, NOON + 9 * HOUR, NOON + 4 * HOUR)
+    later = span().charge(EPOCH, NOON + 9 * HOUR, NOON + 4 * HOUR)
     assert (later.ended, later.dollars) == (None, pytest.approx(4.0))
 
 
@@ -124,12 +124,12 @@ def test_what_is_paid_once_is_paid_where_it_begins():
     one = span(ended=NOON + 2 * HOUR, once=5.0)
     assert one.charge(NOON, NOON + HOUR, NOW).dollars == pytest.approx(6.0)
     assert one.charge(NOON + HOUR, NOW, NOW).dollars == pytest.approx(1.0)
-    assert one.charge(EARLIEST, NOON, NOW) is None, "it begins with the next time"
+    assert one.charge(EPOCH, NOON, NOW) is None, "it begins with the next time"
     assert span(ended=NOON, least=timedelta(0), once=5.0).charge(NOON, NOW, NOW).dollars == 5.0
-    nothing = span(ended=NOON, least=timedelta(0), once=5.0, rate=Hourly(None))
+    nothing = span(ended=NOON, least=timedelta(0), once=5.0, rate=HourlyRate(None))
     assert nothing.charge(NOON, NOW, NOW).dollars == 5.0, "no time costs nothing, whatever its price"
-    assert span(ended=NOON + HOUR, once=None).charge(EARLIEST, NOW, NOW).dollars is None
-    assert span(began=NOON, ended=NOON + HOUR, rate=Hourly(None)).charge(EARLIEST, NOW, NOW).dollars is None
+    assert span(ended=NOON + HOUR, once=None).charge(EPOCH, NOW, NOW).dollars is None
+    assert span(began=NOON, ended=NOON + HOUR, rate=HourlyRate(None)).charge(EPOCH, NOW, NOW).dollars is None
 
 
 class Disk(Kind):
@@ -180,7 +180,7 @@ def metered(*records, kind=None, now=NOW):
 def test_a_thing_costs_from_its_making_to_its_end():
     (one,) = metered(made(), deleted("2026-11-10T15:00:00Z"))
     assert (one.kind, one.id, one.region, one.experiment, one.by) == ("disk", "d-1", "us-east-1", "foo", "alice@desk")
-    assert (one.began, one.ended, one.rate) == (NOON, NOON + 3 * HOUR, Hourly(pytest.approx(1.0)))
+    assert (one.began, one.ended, one.rate) == (NOON, NOON + 3 * HOUR, HourlyRate(pytest.approx(1.0)))
     (one,) = metered(made(Since="2026-11-10T11:00:00Z"), deleted("2026-11-10T15:00:00Z", "d-2"))
     assert (one.began, one.ended) == (NOON - HOUR, None), "by AWS's clock where that is told"
 
@@ -201,7 +201,7 @@ def found(kind="disk", **more):
 def test_what_was_found_costs_what_nobody_knows_until_it_is_noted_as_gone():
     (one,) = metered(found(), note("2026-11-12T12:00:00Z", gone=["d-1", "d-2"]))
     assert (one.experiment, one.by, one.began, one.ended) == ("bar", "alice@desk", NOON, NOON + 2 * DAY)
-    assert one.rate == Hourly(None)
+    assert one.rate == HourlyRate(None)
     assert metered(found(experiment=None))[0].experiment is None
     assert metered(found(since=""))[0].began == NOON + DAY
     assert metered(found("instance")) == []
@@ -209,7 +209,7 @@ def test_what_was_found_costs_what_nobody_knows_until_it_is_noted_as_gone():
 
 def test_one_that_is_told_of_twice_is_one_and_one_that_ended_can_begin_again():
     assert len(metered(made(), found())) == 1
-    assert metered(made(), found())[0].rate == Hourly(pytest.approx(1.0)), "what was described is not forgotten"
+    assert metered(made(), found())[0].rate == HourlyRate(pytest.approx(1.0)), "what was described is not forgotten"
     (one,) = metered(made(), deleted("2026-11-10T15:00:00Z"), made("2026-11-10T18:00:00Z"))
     assert (one.began, one.ended) == (NOON + 6 * HOUR, None)
 
@@ -225,7 +225,7 @@ def test_the_first_end_that_is_heard_of_is_the_true_one_and_is_not_before_the_be
 def test_what_costs_nothing_is_no_charge_and_what_is_unknown_is():
     assert metered(made(Monthly=0.0)) == []
     assert [one.id for one in metered(made(Monthly=0.0), made(identity="d-2"))] == ["d-2"]
-    assert metered(made(Monthly=None))[0].rate == Hourly(None)
+    assert metered(made(Monthly=None))[0].rate == HourlyRate(None)
     assert not metered(made())[0].vague
     assert not charge().vague
     assert metered(made(), kind=Free()) == []
@@ -269,9 +269,9 @@ def test_groups_come_dearest_first_then_those_that_leave_most_out_then_by_name()
 
 
 def test_what_is_no_group_and_no_time_is_named():
-    assert group_named("member") == "member"
+    assert parse_group_by("member") == "member"
     with pytest.raises(LabError, match="BY: 'membr' is none of member, experiment, region, kind"):
-        group_named("membr")
+        parse_group_by("membr")
     assert moment("", "SINCE") is None
     assert moment("2026-11-10T12:00", "SINCE") == moment("2026-11-10T13:00+01:00", "SINCE") == NOON
     with pytest.raises(LabError, match="SINCE: 'soon' is no day"):
@@ -307,14 +307,14 @@ class Vague(Disk):
     def meter(self):
         return VagueMeter(self)
 
-    def look_into(self, cloud, region, ids):
+    def describe_for_pricing(self, cloud, region, ids):
         self.looked.append((region, ids))
 
 
 class VagueMeter(KindMeter):
     def spans(self, book, now):
         for one in super().spans(book, now):
-            yield one if self.kind.looked else replace(one, rate=Hourly(None), vague=True)
+            yield one if self.kind.looked else replace(one, rate=HourlyRate(None), vague=True)
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ def test_what_an_experiment_still_costs_is_an_hours_price_of_its_own(lab):
     lab.registry.append(made())
     for number in (2, 3):
         lab.registry.append(replace(made(identity=f"d-{number}"), request={}))
-    assert still_costs(lab.session, "foo") == "1.00", "and two that are no experiment's cost as much each"
+    assert hourly_cost_text(lab.session, "foo") == "1.00", "and two that are no experiment's cost as much each"
     assert costs_of(lab.session, ROWS).spent["d-1"].hourly == pytest.approx(1)
     assert lab.kind.looked == ["before"]
 

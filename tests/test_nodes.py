@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.runs.distributed_env import environments_of, host_file
+from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
 from tests.living import living_in
 from tests.waiting import in_quick_motion, wait_until
 
@@ -129,7 +129,7 @@ def nothing(session, name, report):
     pass
 
 
-launching.remove_everything = nothing
+launching.delete_experiment = nothing
 """
 """A launch that fails and can't take down what it made, as one that is killed."""
 
@@ -228,15 +228,15 @@ def test_every_node_has_a_rank_of_its_own_and_all_agree_on_the_rest(found, rando
         for rank, address in enumerate(found)
     ]
     shuffled = random.sample(nodes, len(nodes))
-    told = environments_of("four", shuffled)
+    told = node_environments("four", shuffled)
     assert [told[node["InstanceId"]]["NODE_RANK"] for node in nodes] == [str(rank) for rank in range(len(nodes))]
     assert [told[node["InstanceId"]]["NODE_ADDRESS"] for node in nodes] == found
     assert {one["RAY_ADDRESS"] for one in told.values()} == {f"{found[0]}:6379"}
     assert {one["PET_RDZV_ENDPOINT"] for one in told.values()} == {f"{found[0]}:29500"}
     assert {one["NODE_ADDRESSES"] for one in told.values()} == {" ".join(found)}
-    assert host_file(shuffled).split() == found
+    assert mpi_hostfile(shuffled).split() == found
 
 
 def test_a_machine_alone_is_told_nothing():
     alone = {"InstanceId": "i-1", "AmiLaunchIndex": 0, "LaunchTime": "now", "PrivateIpAddress": "10.0.0.1"}
-    assert environments_of("demo", [alone]) == {"i-1": {}}
+    assert node_environments("demo", [alone]) == {"i-1": {}}

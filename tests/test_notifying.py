@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ec2lab.watch.dispatch import Notices
+from ec2lab.watch.dispatch import NotificationDispatcher
 from ec2lab.watch.events import Ended
 from ec2lab.watch.notifier import Notifier
 
@@ -36,7 +36,7 @@ def failing(_):
 
 def test_each_is_told_everything_in_order_whatever_another_does(complaints):
     wrong, right = Telling("wrong", failing), Telling("right", lambda _: None)
-    notices = Notices([wrong, right], complaints.append)
+    notices = NotificationDispatcher([wrong, right], complaints.append)
     for number in range(20):
         notices.tell(event(number))
     notices.close()
@@ -47,7 +47,7 @@ def test_each_is_told_everything_in_order_whatever_another_does(complaints):
 def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):
     let_go = threading.Event()
     hanging, right = Telling("hanging", lambda _: let_go.wait(60)), Telling("right", lambda _: None)
-    notices = Notices([hanging, right], complaints.append, limit=0.05)
+    notices = NotificationDispatcher([hanging, right], complaints.append, limit=0.05)
     began = time.monotonic()
     for number in range(5):
         notices.tell(event(number))
@@ -64,7 +64,7 @@ def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):
 def test_the_last_words_are_waited_for_and_no_longer_than_one_may_take(complaints):
     let_go = threading.Event()
     slow, hanging = Telling("slow", lambda _: let_go.wait(0.2)), Telling("hanging", lambda _: let_go.wait(60))
-    notices = Notices([slow, hanging], complaints.append, limit=1.0)
+    notices = NotificationDispatcher([slow, hanging], complaints.append, limit=1.0)
     notices.tell(event(0))
     notices.close()
     assert slow.told == [0]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.datasets.versions import given_out, next_number
+from ec2lab.datasets.versions import given_out, next_version
 from ec2lab.registry.record import Event, Record
 
 NUMBERS = st.integers(min_value=1, max_value=10**6).map(str)
@@ -27,7 +27,7 @@ def ended(intent, event, **more):
 
 @given(st.lists(NUMBERS | NAMES))
 def test_the_next_number_is_above_all_that_there_are_and_by_one(versions):
-    following = int(next_number(versions))
+    following = int(next_version(versions))
     numbers = [int(version) for version in versions if version.isdecimal()]
     assert all(following > number for number in numbers)
     assert following == 1 or following - 1 in numbers

@@ -3,7 +3,7 @@
 import pytest
 
 from ec2lab.audit.audit import Finding, Verdict
-from ec2lab.audit.orphans import delete_orphans, forget, named, of_registry, of_whom, sorted_out, take_in
+from ec2lab.audit.orphans import delete_orphans, forget, import_orphans, named, of_registry, parse_owner, sorted_out
 from ec2lab.errors import LabError
 from ec2lab.registry.record import person
 from ec2lab.resources.base import Resource
@@ -84,10 +84,10 @@ def test_what_was_spared_before_stays_for_that_reason():
 
 
 def test_who_is_meant_is_oneself_or_somebody_or_everyone():
-    assert of_whom("") == person().replace(" ", "_")
-    assert (of_whom("you@there"), of_whom("everyone")) == ("you@there", "everyone")
+    assert parse_owner("") == person().replace(" ", "_")
+    assert (parse_owner("you@there"), parse_owner("everyone")) == ("you@there", "everyone")
     with pytest.raises(LabError, match="OF: 'you' is nobody"):
-        of_whom("you")
+        parse_owner("you")
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ORPHAN, Verdict.COPY, Verdict.ANOTHERS])
@@ -167,7 +167,7 @@ def test_what_is_taken_in_is_each_experiments_and_the_registry_answers_for_its_m
     found = [orphan("vol-2", experiment="foo", registry=ids[1]), orphan("vol-1", experiment="bar", registry=ids[0]),
              orphan("vol-3", experiment="foo", registry=ids[0]),
              orphan("sg-1", "security-group", None, registry=ids[0])]  # fmt: skip
-    take_in(lab.session, found)
+    import_orphans(lab.session, found)
     assert lab.registry.ids() == ids
     living = {name: sorted(r.id for r in lab.session.holdings(name).living) for name in ("foo", "bar")}
     assert living == {"foo": ["vol-2", "vol-3"], "bar": ["vol-1"]}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.aws.tags import as_tags
+from ec2lab.aws.tags import to_aws
 from ec2lab.registry.call import Call
 from ec2lab.registry.ownership import Marks, Ownership
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup
 from ec2lab.resources.volume import Volume
@@ -46,17 +46,17 @@ def call(operation="RunInstances", *, answered=False, made=(), request=None):
 
 
 def owned(*calls, registries=(OURS,)):
-    return Ownership(Holdings(calls={call.token: call for call in calls}), registries)
+    return Ownership(ResourceState(calls={call.token: call for call in calls}), registries)
 
 
 def instance(tags=(), **more):
     return {"InstanceId": "i-1", "ClientToken": "t", "State": {"Name": "running"}, "LaunchTime": NOON,
-            "Tags": as_tags({**TAGS, **dict(tags)}), **more}  # fmt: skip
+            "Tags": to_aws({**TAGS, **dict(tags)}), **more}  # fmt: skip
 
 
 def volume(*holders, made=NOON, **tags):
     return {"VolumeId": "vol-1", "CreateTime": made, "Attachments": [{"InstanceId": one} for one in holders],
-            "Tags": as_tags({**TAGS, **tags})}  # fmt: skip
+            "Tags": to_aws({**TAGS, **tags})}  # fmt: skip
 
 
 def test_an_instance_that_a_response_names_is_ours_and_another_with_its_tags_is_not():
@@ -86,7 +86,7 @@ def test_of_an_experiment_is_what_names_it_alone():
     known = owned(call(made=[("instance", "i-1")]))
     assert known.proves(Instance(), instance(), "foo")
     assert not known.proves(Instance(), instance(), "bar")
-    assert not known.proves(Instance(), {**instance(), "Tags": as_tags({**TAGS, "lab:registry": THEIRS})}, "foo")
+    assert not known.proves(Instance(), {**instance(), "Tags": to_aws({**TAGS, "lab:registry": THEIRS})}, "foo")
     assert known.proves(Instance(), instance({"lab:experiment": "bar"})), "no experiment is meant"
 
 
@@ -125,7 +125,7 @@ def test_a_call_has_no_response_until_one_is_on_record():
 
 def test_a_security_group_is_confirmed_by_the_name_that_only_one_can_have():
     known = owned(call("CreateSecurityGroup", request={"GroupName": "lab"}))
-    group = {"GroupId": "sg-1", "GroupName": "lab", "Tags": as_tags(TAGS)}
+    group = {"GroupId": "sg-1", "GroupName": "lab", "Tags": to_aws(TAGS)}
     assert known.proves(SecurityGroup(), group)
     assert not known.proves(SecurityGroup(), {**group, "GroupName": "copy"})
     assert not owned(call()).proves(SecurityGroup(), group), "no instance comes with a group"

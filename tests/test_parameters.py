@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.config.models import Experiment
-from ec2lab.config.parameters import as_text, chosen, parameters_in, variation_name, variations
+from ec2lab.config.parameters import as_text, chosen, parse_parameters, variation_name, variations
 from ec2lab.errors import LabError
 from ec2lab.names import NAME
 from ec2lab.runs.command_script import command_script
@@ -60,7 +60,7 @@ def test_what_is_fixed_has_one_value():
     ],
 )
 def test_parameters_are_read_as_a_shell_reads_words(words, parameters):
-    assert parameters_in(words) == parameters
+    assert parse_parameters(words) == parameters
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_parameters_are_read_as_a_shell_reads_words(words, parameters):
 )
 def test_what_is_no_parameter_is_refused_by_name(words, said):
     with pytest.raises(LabError, match=re.escape(said)):
-        parameters_in(words)
+        parse_parameters(words)
 
 
 def test_choosing_takes_the_matrix_away_and_keeps_the_defaults():

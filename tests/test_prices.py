@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.costs.price_book import Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
-from ec2lab.costs.price_lookup import LIST, REFUSED, PriceSources, regions, shipped, shipped_at
+from ec2lab.costs.price_lookup import LIST, REFUSED, PriceLookup, bundled_date, bundled_price, regions
 
 NOW = datetime.now(UTC)
 G5 = Priced(Unit.MACHINE, "us-east-1", "g5.xlarge")
@@ -63,7 +63,7 @@ def path(tmp_path):
 
 
 def sources(path, aws):
-    return PriceSources(lambda: aws, PriceCache(path))
+    return PriceLookup(lambda: aws, PriceCache(path))
 
 
 def test_a_price_that_is_fresh_on_disk_is_asked_of_nobody(path):
@@ -88,7 +88,7 @@ def test_a_price_of_last_week_is_asked_for_again_and_does_where_aws_cannot_be_as
 def test_without_aws_and_cache_the_shipped_file_does_with_its_date(path):
     found = sources(path, Aws(allowed=False))
     assert found.listed(G5) == 1.006
-    assert [(o.at, "comes with the lab" in o.source) for o in found.origins()] == [(shipped_at(), True)]
+    assert [(o.at, "comes with the lab" in o.source) for o in found.origins()] == [(bundled_date(), True)]
     assert found.listed(Priced(Unit.MACHINE, "us-east-1", "x9.huge")) is None
 
 
@@ -112,10 +112,10 @@ def test_each_partition_is_asked_for_its_own_price_list_and_yuan_are_no_dollars(
 
 def test_the_shipped_prices_are_prices():
     assert {"us-east-1", "us-west-2"} <= set(regions())
-    assert shipped(Priced(Unit.SIZE, "us-east-1", "gp3")) == 0.08
-    assert shipped(Priced(Unit.FAST_RESTORE, "us-east-1")) == 0.75
-    assert shipped(Priced(Unit.INITIALIZATION, "us-east-1")) is None, "not established: unknown"
-    assert shipped_at() < NOW
+    assert bundled_price(Priced(Unit.SIZE, "us-east-1", "gp3")) == 0.08
+    assert bundled_price(Priced(Unit.FAST_RESTORE, "us-east-1")) == 0.75
+    assert bundled_price(Priced(Unit.INITIALIZATION, "us-east-1")) is None, "not established: unknown"
+    assert bundled_date() < NOW
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format": 1, "listed": {"a": 3}, "spot": {}}', b"\xff\x00"])

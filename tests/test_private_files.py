@@ -10,7 +10,7 @@ from ec2lab import disk_cache
 from ec2lab.aws import local_server
 from ec2lab.costs.price_cache import PriceCache
 from ec2lab.errors import LabError
-from ec2lab.hosts.ssh_config import SshFiles
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.private_files import open_private, private_directory
 from ec2lab.registry import file_lock
 from ec2lab.registry.file_registry import FileRegistry
@@ -71,9 +71,9 @@ def test_all_that_is_kept_is_for_the_owner_alone(loose, run, no_umask):
     run("dataset_build", DATASET="talks", FROM="code")
     run("teardown", EXP="demo")
     FileRegistry(loose.registry).archive(lambda _: set())
-    SshFiles(loose.path).write("demo", [], None)
-    SshFiles(loose.path).pin("demo", "i-1", ["ssh-ed25519 AAAA"])
-    assert SshFiles(loose.path).config.exists()
+    SshConfig(loose.path).write("demo", [], None)
+    SshConfig(loose.path).pin("demo", "i-1", ["ssh-ed25519 AAAA"])
+    assert SshConfig(loose.path).config.exists()
     PriceCache(loose.path / ".cache/prices.json").keep({})
     disk_cache.write(loose.path / ".cache/programs/a", {})
     assert list((loose.path / ".code").iterdir())

@@ -9,7 +9,7 @@ from botocore.model import ShapeResolver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.registry.redaction import without_secrets
+from ec2lab.registry.redaction import redact
 
 EC2 = botocore.session.get_session().get_service_model("ec2")
 SECRET = "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -25,32 +25,32 @@ def inputs(operation):
 
 def test_a_new_key_pairs_private_key_is_not_written_down():
     answer = {"KeyName": "alice", "KeyMaterial": SECRET, "KeyPairId": "key-1"}
-    assert without_secrets(answer, outputs("CreateKeyPair")) == {**answer, "KeyMaterial": "(secret)"}
+    assert redact(answer, outputs("CreateKeyPair")) == {**answer, "KeyMaterial": "(secret)"}
 
 
 def test_user_data_is_its_hash_and_size_however_it_is_wrapped():
     body = b"#cloud-config\n"
     mark = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
     encoded = base64.b64encode(body).decode()
-    assert without_secrets({"UserData": encoded}, inputs("RunInstances"))["UserData"] == mark
-    assert without_secrets({"UserData": body})["UserData"] == mark
-    assert without_secrets({"UserData": {"Value": encoded}})["UserData"] == {"Value": mark}
+    assert redact({"UserData": encoded}, inputs("RunInstances"))["UserData"] == mark
+    assert redact({"UserData": body})["UserData"] == mark
+    assert redact({"UserData": {"Value": encoded}})["UserData"] == {"Value": mark}
     template = {"LaunchTemplateData": {"ImageId": "ami-1", "UserData": encoded}}
-    assert without_secrets(template, inputs("CreateLaunchTemplate"))["LaunchTemplateData"]["UserData"] == mark
+    assert redact(template, inputs("CreateLaunchTemplate"))["LaunchTemplateData"]["UserData"] == mark
 
 
 def test_session_credentials_and_passwords_are_not_written_down():
     answer = {"Credentials": {"AccessKeyId": "ASIA", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "soon"}}
-    assert without_secrets(answer)["Credentials"] == {
+    assert redact(answer)["Credentials"] == {
         "AccessKeyId": "(secret)", "SecretAccessKey": "(secret)", "SessionToken": "(secret)", "Expiration": "soon",
     }  # fmt: skip
-    assert without_secrets({"PasswordData": "p"})["PasswordData"] == "(secret)"
-    assert without_secrets({"PresignedUrl": "https://…&X-Amz-Signature=s"})["PresignedUrl"] == "(secret)"
+    assert redact({"PasswordData": "p"})["PasswordData"] == "(secret)"
+    assert redact({"PresignedUrl": "https://…&X-Amz-Signature=s"})["PresignedUrl"] == "(secret)"
 
 
 def test_a_secure_parameter_is_not_written_down_and_a_plain_one_is():
-    assert without_secrets({"Parameter": {"Type": "SecureString", "Value": "s"}})["Parameter"]["Value"] == "(secret)"
-    assert without_secrets({"Parameter": {"Type": "String", "Value": "ami-1"}})["Parameter"]["Value"] == "ami-1"
+    assert redact({"Parameter": {"Type": "SecureString", "Value": "s"}})["Parameter"]["Value"] == "(secret)"
+    assert redact({"Parameter": {"Type": "String", "Value": "ami-1"}})["Parameter"]["Value"] == "ami-1"
 
 
 def structure(**members):
@@ -62,7 +62,7 @@ def structure(**members):
 
 def test_what_the_model_marks_as_sensitive_is_not_written_down_whatever_it_is_called():
     shape = structure(Comment={"sensitive": True}, Remark={})
-    assert without_secrets({"Comment": "c", "Remark": "r"}, shape) == {"Comment": "(secret)", "Remark": "r"}
+    assert redact({"Comment": "c", "Remark": "r"}, shape) == {"Comment": "(secret)", "Remark": "r"}
 
 
 @pytest.mark.parametrize("outer", ["list", "map"])
@@ -71,14 +71,14 @@ def test_a_sensitive_shape_is_not_written_down_inside_of_another(outer):
               "map": {"type": "map", "key": {"shape": "Plain"}, "value": {"shape": "Inner"}}}[outer]  # fmt: skip
     shapes = {"Inner": {"type": "string", "sensitive": True}, "Plain": {"type": "string"}, "Outer": inside}
     value = {"list": ["hunter2"], "map": {"a": "hunter2"}}[outer]
-    assert "hunter2" not in repr(without_secrets(value, ShapeResolver(shapes).get_shape_by_name("Outer")))
+    assert "hunter2" not in repr(redact(value, ShapeResolver(shapes).get_shape_by_name("Outer")))
 
 
 def test_a_real_members_trait_counts_though_its_name_tells_nothing():
     """SSM marks the value of a parameter, and nothing else does where its type is left out."""
     ssm = botocore.session.get_session().get_service_model("ssm").operation_model("PutParameter").input_shape
     assert ssm.members["Value"].metadata.get("sensitive")
-    assert without_secrets({"Name": "a", "Value": "c"}, ssm) == {"Name": "a", "Value": "(secret)"}
+    assert redact({"Name": "a", "Value": "c"}, ssm) == {"Name": "a", "Value": "(secret)"}
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_a_real_members_trait_counts_though_its_name_tells_nothing():
      "BearerToken", "refresh_token", "db-password", "DB_PASSWD", "Passphrase", "Set-Cookie", "Authorization"],
 )  # fmt: skip
 def test_a_member_is_secret_by_its_name_in_any_service(name):
-    assert without_secrets({name: SECRET}) == {name: "(secret)"}
-    assert without_secrets({"Of": [{name: [SECRET]}, {name: {"a": SECRET}}]}) == {"Of": [{name: "(secret)"}] * 2}
-    assert without_secrets({"Variables": [{"Name": name, "Value": "v"}]})["Variables"][0]["Value"] == "(secret)"
+    assert redact({name: SECRET}) == {name: "(secret)"}
+    assert redact({"Of": [{name: [SECRET]}, {name: {"a": SECRET}}]}) == {"Of": [{name: "(secret)"}] * 2}
+    assert redact({"Variables": [{"Name": name, "Value": "v"}]})["Variables"][0]["Value"] == "(secret)"
 
 
 @pytest.mark.parametrize(
@@ -99,26 +99,26 @@ def test_a_member_is_secret_by_its_name_in_any_service(name):
      "SecretArn", "SecretId", "KeyName", "PasswordPolicy", "SnapshotId", "SecurityGroupIds"],
 )  # fmt: skip
 def test_what_only_sounds_like_a_secret_is_written_down(name):
-    assert without_secrets({name: "v"}) == {name: "v"}
+    assert redact({name: "v"}) == {name: "v"}
 
 
 @pytest.mark.parametrize("pair", [{"Name": "LEARNING_RATE", "Value": "v"}, {"Name": 3, "Value": "v"}, {"Key": "team"}])
 def test_a_pair_whose_name_is_no_secrets_is_written_down(pair):
-    assert without_secrets({"Of": [pair]}) == {"Of": [pair]}
+    assert redact({"Of": [pair]}) == {"Of": [pair]}
 
 
 def test_a_number_is_a_secret_where_its_name_says_so_and_not_where_tokens_are_counted():
-    assert without_secrets({"Password": 1234, "ClientSecret": 0.5}) == {
+    assert redact({"Password": 1234, "ClientSecret": 0.5}) == {
         "Password": "(secret)",
         "ClientSecret": "(secret)",
     }
     plain = {"Tokens": 5, "AuthToken": 2.5, "HasPassword": True}
-    assert without_secrets(plain) == plain
+    assert redact(plain) == plain
 
 
 def test_a_signed_address_and_a_private_key_are_cut_out_of_any_text():
     address = "https://s3.amazonaws.com/b/k?X-Amz-Credential=AKIA&X-Amz-Signature=abc&partNumber=1"
-    told = without_secrets({"Message": f"no answer from {address}", "Location": address, "Body": f"key: {SECRET}\nabc"})
+    told = redact({"Message": f"no answer from {address}", "Location": address, "Body": f"key: {SECRET}\nabc"})
     assert "abc" not in repr(told)
     assert "AKIA" not in repr(told)
     assert told["Location"].endswith("&partNumber=1")
@@ -127,13 +127,13 @@ def test_a_signed_address_and_a_private_key_are_cut_out_of_any_text():
 def test_a_console_is_written_down_as_its_digest_and_length():
     answer = {"InstanceId": "i-1", "Output": "hf_token=abc\n", "Timestamp": "2026-11-26T10:00:00+00:00"}
     mark = {"bytes": 13, "sha256": hashlib.sha256(b"hf_token=abc\n").hexdigest()}
-    assert without_secrets(answer, outputs("GetConsoleOutput")) == {**answer, "Output": mark}
-    picture = without_secrets({"ImageData": "YWJj"}, outputs("GetConsoleScreenshot"))
+    assert redact(answer, outputs("GetConsoleOutput")) == {**answer, "Output": mark}
+    picture = redact({"ImageData": "YWJj"}, outputs("GetConsoleScreenshot"))
     assert picture["ImageData"] == {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
 
 
 def test_user_data_of_an_unforeseen_form_is_not_written_down():
-    assert SECRET not in repr(without_secrets({"UserData": [SECRET], "userData": {"Value": {"a": SECRET}}}))
+    assert SECRET not in repr(redact({"UserData": [SECRET], "userData": {"Value": {"a": SECRET}}}))
 
 
 plain = st.recursive(
@@ -144,11 +144,11 @@ plain = st.recursive(
 
 @given(plain)
 def test_what_is_not_secret_is_written_down_in_full(value):
-    assert without_secrets(value) == value
+    assert redact(value) == value
 
 
 @given(plain, st.lists(st.sampled_from(["Reservations", "Instances", "Item"]), max_size=4))
 def test_a_secret_is_found_however_deep_it_lies(value, path):
     for step in path:
         value = [{step: value, "SecretString": SECRET}]
-    assert SECRET not in repr(without_secrets({"Answer": value, "PrivateKey": SECRET}))
+    assert SECRET not in repr(redact({"Answer": value, "PrivateKey": SECRET}))

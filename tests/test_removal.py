@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.errors import LabError
-from ec2lab.instances.teardown import remove_everything, remove_these
+from ec2lab.instances.teardown import delete_experiment, delete_resources
 from ec2lab.registry.state import GONE
 from tests.full import examples
 from tests.small_aws import REGION, SETTLING, SHUTTING_DOWN, refused, small_lab
@@ -40,7 +40,7 @@ def torn_down(lab, awaits=lambda *_: None):
         reported.append(resource.id)
         asked.append(times_asked(lab, resource.id))
 
-    removal = remove_everything(lab.session, "foo", report, awaits=awaits)
+    removal = delete_experiment(lab.session, "foo", report, awaits=awaits)
     assert asked == [times_asked(lab, identity) for identity in reported], "said when AWS has agreed, and not before"
     return removal, reported
 
@@ -101,7 +101,7 @@ def test_not_found_is_a_deletion_where_it_is_old_also_if_it_is_listed_once_more(
         reported.append(resource.id)
         lab.aws.things[instance].gone_from = lab.aws.time
 
-    removal = remove_everything(lab.session, "foo", report)
+    removal = delete_experiment(lab.session, "foo", report)
     assert (reported, list(removal.deleted)) == ([instance], [instance])
 
 
@@ -208,7 +208,7 @@ def test_what_holds_a_thing_is_left_out_where_aws_does_not_tell_it(lab, failure,
 
 def test_unless_it_is_to_be_told_otherwise_standard_error_says_it(lab, capsys):
     (instance,) = lab.launch(volumes=0)
-    remove_everything(lab.session, "foo", lambda _: None)
+    delete_experiment(lab.session, "foo", lambda _: None)
     assert f"waiting for instance {instance} ({REGION}): it is shutting-down" in capsys.readouterr().err
 
 
@@ -301,7 +301,7 @@ def test_in_a_region_that_was_not_seen_nothing_is_deleted_though_it_is_seen_by_n
     lab.aws.region = "us-west-2"
     (elsewhere,) = lab.launch(volumes=0)
     with pytest.raises(LabError, match=f"{REGION}: not seen: was silent; may be there yet: instance {there}"):
-        remove_everything(lab.session, "foo", lambda _: None, unseen={REGION: LabError("was silent")})
+        delete_experiment(lab.session, "foo", lambda _: None, unseen={REGION: LabError("was silent")})
     assert lab.aws.there() == {there}
     assert times_asked(lab, there) == 0
     assert times_asked(lab, elsewhere) == 1
@@ -367,7 +367,7 @@ def test_what_is_deleted_by_name_is_deleted_while_it_carries_the_same_tag(lab):
     lab.wait(SETTLING + 1)
     lab.aws.things[second].item["Tags"] = lab.tags("another")
     with pytest.raises(LabError, match=f"^volume {second} .* not what orphans made: left alone"):
-        remove_these(lab.session, "orphans", [resources[first], resources[second]], lambda _: None)
+        delete_resources(lab.session, "orphans", [resources[first], resources[second]], lambda _: None)
     assert lab.aws.there() == {second, other}
     assert lab.notes(GONE) == [first]
 
@@ -390,11 +390,11 @@ def test_whatever_was_launched_however_late_it_is_shown_nothing_of_it_is_left_an
             step(lab, name)
             others[name] |= set(lab.aws.things) - before
         copy = lab.aws.add("instance", {"State": {"Name": "running"}, "Tags": lab.tags("copied"), "ClientToken": "its"})
-        removal = remove_everything(lab.session, "foo", lambda _: None)
+        removal = delete_experiment(lab.session, "foo", lambda _: None)
         assert lab.aws.there() == {copy} | others["bar"]
         assert {*removal.deleted, *removal.went_along} == others["foo"]
         known = lab.session.holdings("foo")
         assert (known.living, known.unsettled) == ([], [])
         asked = len(lab.aws.asked)
-        remove_everything(lab.session, "foo", lambda _: None)
+        delete_experiment(lab.session, "foo", lambda _: None)
         assert len(lab.aws.asked) == asked, "and the second time there is nothing to do"

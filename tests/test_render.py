@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from ec2lab.errors import LabError
-from ec2lab.templates import USER_DATA_LIMIT, UnquotedError, cloud_init, environment, user_data
+from ec2lab.templates import USER_DATA_LIMIT, UnquotedValueError, cloud_init, environment, user_data
 from tests.full import examples
 
 hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -31,7 +31,7 @@ def template(text: str) -> Environment:
 
 
 def test_a_value_printed_without_a_filter_is_an_error():
-    with pytest.raises(UnquotedError, match="without a filter"):
+    with pytest.raises(UnquotedValueError, match="without a filter"):
         template("echo {{ name }}").render(name="x")
 
 

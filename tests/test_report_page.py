@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ec2lab.audit.audit import Finding, Verdict
 from ec2lab.audit.inventory import Survey
 from ec2lab.costs.charges import charges, spans
-from ec2lab.costs.dataset_costs import Costed
+from ec2lab.costs.dataset_costs import PricedSnapshot
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.rates import Changing
+from ec2lab.costs.rates import SpotRate
 from ec2lab.costs.summary import spent
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.plugins import Plugins
@@ -24,12 +24,12 @@ from ec2lab.registry.record import Event
 from ec2lab.registry.state import holdings
 from ec2lab.report.cost_chart import columns, marks, scale
 from ec2lab.report.cost_periods import periods, shown
-from ec2lab.report.data import Facts, data_sets_on_record
+from ec2lab.report.data import ReportData, data_sets_on_record
 from ec2lab.report.html import report_html
 from ec2lab.report.instance_history import past
 from ec2lab.report.tables import plain
 from ec2lab.report.time_axis import LAST, new_axis
-from ec2lab.report.timeline import MOST_LANES, MOST_ROWS, at_once, hours, lanes, time_line
+from ec2lab.report.timeline import MOST_LANES, MOST_ROWS, assign_rows, at_once, hours, time_line
 from ec2lab.report.view_model import page
 from ec2lab.resources.base import Resource
 from tests.full import examples
@@ -47,13 +47,13 @@ class EachTwoDollars:
         return 2.0
 
     def spot(self, *where_and_when):
-        return Changing((), where_and_when[-1])
+        return SpotRate((), where_and_when[-1])
 
     def spot_now(self, *_):
         return {}
 
 
-def facts_of(generated: GeneratedRegistry, **more) -> Facts:
+def facts_of(generated: GeneratedRegistry, **more) -> ReportData:
     records = sorted(generated.records, key=lambda record: record.time)
     paid = spans(records, KINDS, PriceBook(EachTwoDollars()), generated.now)
     told = {
@@ -62,7 +62,7 @@ def facts_of(generated: GeneratedRegistry, **more) -> Facts:
         "data_sets": [], "survey": Survey(), "findings": [], "unanswered": {},
     }  # fmt: skip
     told |= more
-    return Facts(**told, costs={thing.id: spent(thing.id, ()) for thing in told["living"]})
+    return ReportData(**told, costs={thing.id: spent(thing.id, ()) for thing in told["living"]})
 
 
 def page_of(generated: GeneratedRegistry, **more):
@@ -76,7 +76,7 @@ INTERVALS = st.lists(
 
 @given(INTERVALS)
 def test_nothing_overlaps_in_a_lane_and_there_are_as_few_lanes_as_can_be(intervals):
-    chosen = lanes(intervals)
+    chosen = assign_rows(intervals)
     for lane in set(chosen):
         there = sorted(span for span, number in zip(intervals, chosen, strict=True) if number == lane)
         assert all(first[1] <= second[0] for first, second in pairwise(there))
@@ -273,7 +273,8 @@ def page_saying(text):
     return report_html(
         page_of(
             made, lab=f"l{text}", registry=f"g{text}", banner=f"n{text}", unanswered={"what lives": f"w{text}"},
-            data_sets=[Costed(snapshot, None, "")], living=[thing], survey=Survey(unseen={f"r{text}": f"u{text}"}),
+            data_sets=[PricedSnapshot(snapshot, None, "")], living=[thing],
+            survey=Survey(unseen={f"r{text}": f"u{text}"}),
             findings=[Finding(Verdict.ORPHAN, thing, None, f"y{text}", by=f"b{text}")],
         )
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.aws.throttle import RequestBucket
+from ec2lab.aws.throttle import TokenBucket
 
 
 class Clock:
@@ -37,7 +37,7 @@ class Aws:
 def sent(requests, size, refill, every=0.0):
     """Return the seconds that so many requests take, and how often AWS refused; `every` request takes so long."""
     clock = Clock()
-    aws, bucket, refusals = Aws(clock, size, refill), RequestBucket(clock.pause, clock), 0
+    aws, bucket, refusals = Aws(clock, size, refill), TokenBucket(clock.pause, clock), 0
     for _ in range(requests):
         while True:
             bucket.take()
@@ -71,7 +71,7 @@ def test_however_large_awss_bucket_is_ours_learns_it(requests, size, refill, eve
 
 def test_after_being_too_fast_again_and_again_it_asks_less_often_but_never_stops():
     clock = Clock()
-    bucket = RequestBucket(clock.pause, clock)
+    bucket = TokenBucket(clock.pause, clock)
     for _ in range(60):
         bucket.take()
         bucket.refused()

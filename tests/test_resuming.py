@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from ec2lab.launch.resume import (
-    AlreadyLives,
+    AlreadyRunning,
+    instances_of_interrupted_launch,
     last_run,
-    left_by_a_launch,
     origin,
     requests_of,
-    was_cut_off,
+    was_interrupted,
 )
 from ec2lab.registry.record import Event, Record
 from tests.small_aws import small_lab
@@ -85,7 +85,7 @@ RUN, LAUNCHED, DRY = note(run={}), note(launched=["i-1"]), asked(DryRun=True)
     ],
 )
 def test_a_launch_was_cut_off_if_it_began_and_never_said_that_it_ended_well(records, cut_off):
-    assert was_cut_off(records, "foo") is cut_off
+    assert was_interrupted(records, "foo") is cut_off
 
 
 @pytest.fixture
@@ -97,15 +97,15 @@ def lab():
 def test_what_a_launch_left_that_was_cut_off_is_taken_up_but_for_what_is_on_its_way_out(lab):
     first, second = lab.launch(count=2)
     lab.aws.things[second].gone_from = lab.aws.time + timedelta(seconds=30)
-    assert [resource.id for resource in left_by_a_launch(lab.session, "foo")] == [first]
-    assert left_by_a_launch(lab.session, "bar") == []
+    assert [resource.id for resource in instances_of_interrupted_launch(lab.session, "foo")] == [first]
+    assert instances_of_interrupted_launch(lab.session, "bar") == []
 
 
 def test_what_a_launch_made_that_ended_well_lives_already(lab):
     made = lab.launch(count=2)
     lab.note("foo", launched=made)
-    with pytest.raises(AlreadyLives) as raised:
-        left_by_a_launch(lab.session, "foo")
+    with pytest.raises(AlreadyRunning) as raised:
+        instances_of_interrupted_launch(lab.session, "foo")
     since = lab.aws.time.isoformat()
     shown = ", ".join(f"instance {one} (us-east-1) running since {since}" for one in made)
     assert str(raised.value) == f"foo already lives: {shown}; `make teardown EXP=foo` ends it"
@@ -116,14 +116,14 @@ def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
     lab.note("foo", launched=[made])
     lab.aws.things[made].item["State"] = {"Name": "stopped"}
     with pytest.raises(
-        AlreadyLives, match=r"stopped since .*; `make start EXP=foo` starts it, `make teardown EXP=foo`"
+        AlreadyRunning, match=r"stopped since .*; `make start EXP=foo` starts it, `make teardown EXP=foo`"
     ):
-        left_by_a_launch(lab.session, "foo")
+        instances_of_interrupted_launch(lab.session, "foo")
     volume = lab.volume("bar")
     lab.aws.things[volume].item.pop("State")
     lab.aws.things[volume].item.pop("Attachments")
-    with pytest.raises(AlreadyLives, match=rf"^bar already lives: volume {volume} \(us-east-1\) since "):
-        left_by_a_launch(lab.session, "bar")
+    with pytest.raises(AlreadyRunning, match=rf"^bar already lives: volume {volume} \(us-east-1\) since "):
+        instances_of_interrupted_launch(lab.session, "bar")
 
 
 def test_a_request_is_known_by_the_tag_of_what_it_made(lab):

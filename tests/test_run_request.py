@@ -5,7 +5,7 @@ import yaml
 
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Share
-from ec2lab.launch.request import check_block_devices, check_root, pool_of, request_for
+from ec2lab.launch.request import build_request, check_block_devices, pool_of, verify_root_device
 from ec2lab.launch.search import Pool
 
 POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
@@ -87,60 +87,60 @@ def test_provisioned_volumes_want_iops(kind):
 
 
 def test_how_many_are_asked_for_is_in_the_request():
-    assert {**request_for(Share(), POOL)}["MaxCount"] == request_for(Share(), POOL)["MinCount"] == 1
-    several = request_for(Share(), POOL, most=5, least=2)
+    assert {**build_request(Share(), POOL)}["MaxCount"] == build_request(Share(), POOL)["MinCount"] == 1
+    several = build_request(Share(), POOL, most=5, least=2)
     assert (several["MinCount"], several["MaxCount"]) == (2, 5)
 
 
 def test_tags_are_put_on_and_volumes_are_checked():
-    tagged = request_for(Share(tags={"a": "b"}), POOL)["TagSpecifications"]
+    tagged = build_request(Share(tags={"a": "b"}), POOL)["TagSpecifications"]
     assert tagged == [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]
-    assert "TagSpecifications" not in request_for(Share(), POOL)
+    assert "TagSpecifications" not in build_request(Share(), POOL)
     with pytest.raises(LabError, match="aws:"):
-        request_for(Share(tags={"aws:x": "y"}), POOL)
+        build_request(Share(tags={"aws:x": "y"}), POOL)
     bad = {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 0}}]}
     with pytest.raises(LabError, match="gib = 0"):
-        request_for(Share(request=bad), POOL)
+        build_request(Share(request=bad), POOL)
 
 
 def test_one_boot_command_that_fails_fails_the_boot_and_without_any_there_is_none():
-    document = request_for(Share(cloud_init={"runcmd": [["true"]], "packages": ["git"]}), POOL)["UserData"]
+    document = build_request(Share(cloud_init={"runcmd": [["true"]], "packages": ["git"]}), POOL)["UserData"]
     read = yaml.safe_load(document)
     assert read["packages"] == ["git"]
     assert read["runcmd"] != [["true"]]
-    assert "runcmd" not in yaml.safe_load(request_for(Share(cloud_init={"packages": ["git"]}), POOL)["UserData"])
+    assert "runcmd" not in yaml.safe_load(build_request(Share(cloud_init={"packages": ["git"]}), POOL)["UserData"])
 
 
 @pytest.mark.parametrize("market", ["reservation:cr-1", "block:cr-1"])
 def test_reserved_capacity_is_taken_where_it_was_reserved(market):
     pool = Pool("us-east-1", "p5.48xlarge", market)
     grouped = Share(request={"Placement": {"GroupName": "near"}, "ImageId": "ami-1"})
-    request = request_for(grouped, pool)
+    request = build_request(grouped, pool)
     assert "Placement" not in request
     assert request["ImageId"] == "ami-1"
     target = {"CapacityReservationTarget": {"CapacityReservationId": "cr-1"}}
     assert request["CapacityReservationSpecification"] == target
-    zoned = request_for(grouped, Pool("us-east-1", "p5.48xlarge", market, "us-east-1a"))
+    zoned = build_request(grouped, Pool("us-east-1", "p5.48xlarge", market, "us-east-1a"))
     assert zoned["Placement"] == {"AvailabilityZone": "us-east-1a"}
-    assert request_for(Share(), pool).get("Placement") is None
+    assert build_request(Share(), pool).get("Placement") is None
 
 
 @pytest.mark.parametrize("market", ["on-demand", "spot"])
 def test_elsewhere_a_placement_group_stays(market):
     grouped = Share(request={"Placement": {"GroupName": "near"}})
-    assert request_for(grouped, Pool("us-east-1", "p5.48xlarge", market))["Placement"] == {"GroupName": "near"}
+    assert build_request(grouped, Pool("us-east-1", "p5.48xlarge", market))["Placement"] == {"GroupName": "near"}
 
 
 def test_an_efa_is_the_one_interface_and_has_the_subnet_and_the_groups():
     share = Share(request={"SecurityGroupIds": ["sg-1"], "ImageId": "ami-1"}, efa_types=frozenset(["p5.48xlarge"]))
-    request = request_for(share, Pool("us-east-1", "p5.48xlarge", "on-demand", subnet="subnet-1"))
+    request = build_request(share, Pool("us-east-1", "p5.48xlarge", "on-demand", subnet="subnet-1"))
     assert request["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "NetworkCardIndex": 0, "InterfaceType": "efa", "DeleteOnTermination": True,
          "Groups": ["sg-1"], "SubnetId": "subnet-1"}
     ]  # fmt: skip
     assert request["ImageId"] == "ami-1"
     assert not {"SecurityGroupIds", "SubnetId"} & request.keys()
-    plain = request_for(share, POOL)
+    plain = build_request(share, POOL)
     assert (plain["SecurityGroupIds"], "NetworkInterfaces" in plain) == (["sg-1"], False)
 
 
@@ -151,7 +151,7 @@ def test_a_request_tells_its_pool_also_without_place_and_market():
 
 def test_a_machine_whose_root_device_is_another_is_refused():
     request = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda"}, {"DeviceName": "/dev/sdf"}]}
-    check_root({"RootDeviceName": "/dev/xvda"}, request)
-    check_root({}, request)
+    verify_root_device({"RootDeviceName": "/dev/xvda"}, request)
+    verify_root_device({}, request)
     with pytest.raises(LabError, match=r"root.device: is /dev/xvda, the image has /dev/sda1 \(write root.device"):
-        check_root({"RootDeviceName": "/dev/sda1"}, request)
+        verify_root_device({"RootDeviceName": "/dev/sda1"}, request)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws import botocore_cache
-from ec2lab.aws.botocore_cache import CutLoader
+from ec2lab.aws.botocore_cache import TrimmedLoader
 from ec2lab.aws.botocore_cache_build import POLICIES, cut, operations_allowed
 from ec2lab.config.lab_files import load_lab
 from ec2lab.session import Session
@@ -55,7 +55,7 @@ def client(loader, service="ec2", region="eu-west-1", url=None, signing_key="b")
 
 
 def model(directory, service="ec2"):
-    return ServiceModel(CutLoader(directory=directory).load_service_model(service, "service-2"), service)
+    return ServiceModel(TrimmedLoader(directory=directory).load_service_model(service, "service-2"), service)
 
 
 def is_whole(loader):
@@ -87,13 +87,13 @@ def test_no_call_that_the_policy_allows_needs_what_was_cut(cut_down, service, no
     called = ALLOWED[service] & set(of_service.operation_names)
     for name in called:
         assert operation(of_service, name)
-    assert client(CutLoader(directory=cut_down), service)
+    assert client(TrimmedLoader(directory=cut_down), service)
 
 
 def test_a_refusal_by_aws_needs_nothing_of_what_was_cut(cut_down, no_whole):
     assert model(cut_down).shape_for_error_code("InsufficientInstanceCapacity") is None
     assert model(cut_down, "dynamodb").shape_for_error_code("ConditionalCheckFailedException")
-    assert client(CutLoader(directory=cut_down), "dynamodb").exceptions.TransactionCanceledException
+    assert client(TrimmedLoader(directory=cut_down), "dynamodb").exceptions.TransactionCanceledException
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_any_operation_is_described_as_botocore_describes_it(ec2, name):
 
 
 def test_a_plugin_calls_what_the_lab_never_does(cut_down, cloud):
-    ec2 = client(CutLoader(directory=cut_down), url=cloud.url, signing_key=cloud.secret)
+    ec2 = client(TrimmedLoader(directory=cut_down), url=cloud.url, signing_key=cloud.secret)
     (vpc,) = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     assert vpc["CidrBlock"]
     assert [page["Subnets"] for page in ec2.get_paginator("describe_subnets").paginate(MaxResults=5)]
@@ -118,7 +118,7 @@ def test_a_plugin_calls_what_the_lab_never_does(cut_down, cloud):
 @pytest.mark.parametrize("service", ["ec2", "s3", "iam", "sts", "route53", "lambda", "pricing"])
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1"])
 def test_every_service_is_where_botocore_says(cut_down, service, region):
-    whole, ours = (client(loader, service, region) for loader in (Loader(), CutLoader(directory=cut_down)))
+    whole, ours = (client(loader, service, region) for loader in (Loader(), TrimmedLoader(directory=cut_down)))
     assert ours.meta.endpoint_url == whole.meta.endpoint_url
     assert ours.meta.partition == whole.meta.partition
 
@@ -126,7 +126,7 @@ def test_every_service_is_where_botocore_says(cut_down, service, region):
 @pytest.mark.parametrize("service", ["ec2", "lambda"])
 def test_a_session_knows_all_services_and_their_regions(cut_down, service):
     known = []
-    for loader in (Loader(), CutLoader(directory=cut_down)):
+    for loader in (Loader(), TrimmedLoader(directory=cut_down)):
         session = botocore.session.Session()
         session.register_component("data_loader", loader)
         known.append([session.get_available_services(), session.get_available_regions(service)])
@@ -150,29 +150,29 @@ def broken(path, damage):
 @pytest.mark.parametrize("damage", ["cut off", "changed", "empty", "a directory", "gone"])
 def test_where_a_model_is_damaged_botocores_own_is_read(cut_down, tmp_path, damage):
     shutil.copytree(cut_down, tmp_path, dirs_exist_ok=True)
-    assert not is_whole(CutLoader(directory=tmp_path))
+    assert not is_whole(TrimmedLoader(directory=tmp_path))
     broken(tmp_path / botocore.__version__ / f"{EC2}.json", damage)
-    assert is_whole(CutLoader(directory=tmp_path))
+    assert is_whole(TrimmedLoader(directory=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["endpoints", "services"])
 def test_where_endpoints_or_the_list_of_services_are_damaged_botocores_own_are_read(cut_down, tmp_path, name):
     shutil.copytree(cut_down, tmp_path, dirs_exist_ok=True)
     broken(tmp_path / botocore.__version__ / f"{name}.json", "cut off")
-    assert client(CutLoader(directory=tmp_path)).meta.endpoint_url == "https://ec2.eu-west-1.amazonaws.com"
+    assert client(TrimmedLoader(directory=tmp_path)).meta.endpoint_url == "https://ec2.eu-west-1.amazonaws.com"
 
 
 def test_what_was_made_for_another_botocore_is_not_read(cut_down, monkeypatch):
-    assert not is_whole(CutLoader(directory=cut_down))
+    assert not is_whole(TrimmedLoader(directory=cut_down))
     monkeypatch.setattr(botocore, "__version__", "1.0.0")
-    assert is_whole(CutLoader(directory=cut_down))
+    assert is_whole(TrimmedLoader(directory=cut_down))
 
 
 def test_the_users_own_models_go_before_ours(cut_down, tmp_path):
     own = tmp_path / "models" / EC2
     own.parent.mkdir(parents=True)
     own.with_name("service-2.json").write_text('{"operations": {"RunInstances": {"documentation": "mine"}}}')
-    assert CutLoader([str(tmp_path / "models")], cut_down).load_data(EC2)["operations"].keys() == {"RunInstances"}
+    assert TrimmedLoader([str(tmp_path / "models")], cut_down).load_data(EC2)["operations"].keys() == {"RunInstances"}
 
 
 def test_the_labs_own_clients_read_what_was_cut(lab, cut_down, monkeypatch):

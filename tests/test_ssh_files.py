@@ -7,7 +7,7 @@ import pytest
 
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import identities
-from ec2lab.hosts.ssh_config import Reach, SshFiles
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 
 AT_ONCE = 32
 
@@ -16,7 +16,7 @@ def test_a_sweeps_launches_write_the_configuration_at_once_and_each_reads_it_who
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for number in range(40):
             lab = tmp_path / str(number)
-            written = list(threads.map(lambda lab: SshFiles(lab).config.read_text(), [lab] * AT_ONCE))
+            written = list(threads.map(lambda lab: SshConfig(lab).config.read_text(), [lab] * AT_ONCE))
             assert len(set(written)) == 1
             (config,) = (path for path in (lab / ".ssh").iterdir() if path.is_file())
             assert config.stat().st_mode & 0o777 == 0o600
@@ -59,7 +59,7 @@ def test_a_private_key_goes_first_and_its_public_half_with_it_unless_that_lies_b
     beside, alone, elsewhere = (key.with_suffix(".pub").read_text().strip() for key in keys)
     keys[1].with_suffix(".pub").unlink()
     keys[2].unlink()
-    files = SshFiles(tmp_path / "lab")
+    files = SshConfig(tmp_path / "lab")
     offered = identities(files, [elsewhere, alone, beside])
     assert offered == [keys[1], keys[0], files.public_half(elsewhere), files.public_half(alone)]
 
@@ -71,12 +71,12 @@ def test_a_key_of_a_name_that_ssh_can_not_be_told_is_left_to_the_agent(tmp_path,
     key.parent.mkdir()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
     (tmp_path / "key").rename(key)
-    files = SshFiles(tmp_path / "lab")
+    files = SshConfig(tmp_path / "lab")
     (public,) = identities(files, [(tmp_path / "key.pub").read_text().strip()])
     assert public.parent == tmp_path / "lab/.ssh/keys"
-    files.write("demo", [Reach("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [public])
+    files.write("demo", [SshTarget("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [public])
     told = subprocess.run(["ssh", "-F", files.config, "-G", "demo"], capture_output=True, text=True, check=True).stdout
     assert f"identityfile {public}\n" in told
     assert "identitiesonly yes\n" in told
     with pytest.raises(LabError, match="ssh's configuration can't name such a path"):
-        files.write("demo", [Reach("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [key])
+        files.write("demo", [SshTarget("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [key])

@@ -6,10 +6,10 @@ import signal
 import pytest
 import typer
 
-from ec2lab.doctor.check import Level
+from ec2lab.doctor.check import Severity
 from ec2lab.doctor.checks.registry import RegistryHealth
-from ec2lab.doctor.context import opened_to_look
-from ec2lab.doctor.runner import check_up
+from ec2lab.doctor.context import open_readonly
+from ec2lab.doctor.runner import run_checks
 from ec2lab.errors import LabError
 from ec2lab.registry.base import Held
 from ec2lab.registry.file_registry import FileRegistry
@@ -23,9 +23,9 @@ def lock(lab, experiment="demo"):
 
 def findings(lab):
     """What doctor finds of the registry, by its id, but for what is well."""
-    with opened_to_look(lab.path, "") as looked_at:
-        found = [finding for _, finding in check_up(looked_at, [RegistryHealth()])]
-    return {finding.diagnosis.id: finding.remedy for finding in found if finding.diagnosis.level != Level.OK}
+    with open_readonly(lab.path, "") as looked_at:
+        found = [finding for _, finding in run_checks(looked_at, [RegistryHealth()])]
+    return {finding.diagnosis.id: finding.remedy for finding in found if finding.diagnosis.level != Severity.OK}
 
 
 @pytest.mark.parametrize("end", [LabError("no"), typer.Exit(1), KeyboardInterrupt(), SystemExit(3), OSError("disk")])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.aws.tags import ENDS, TTL, as_tags
-from ec2lab.instances.expiry import as_text, began_anew, details_of_end, end_of, is_overdue, left
+from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
+from ec2lab.instances.expiry import as_text, expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.instances.ttl import NEVER, at_boot
 
 LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -16,12 +16,12 @@ HOUR = timedelta(hours=1)
 
 
 def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None):
-    tags = {TTL: ttl, ENDS: ends, "lab:idle": idle}
+    tags = {TTL: ttl, EXPIRES_AT: ends, "lab:idle": idle}
     return {
         "LaunchTime": started,
         "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"AttachTime": attached}}],
         "NetworkInterfaces": [{"Attachment": {"AttachTime": attached}}],
-        "Tags": as_tags({key: value for key, value in tags.items() if value}),
+        "Tags": to_aws({key: value for key, value in tags.items() if value}),
     }
 
 
@@ -37,11 +37,11 @@ def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None
         (machine(ends="never"), None),
         (machine(ttl="soon"), None),
         (machine(ends="tomorrow"), LAUNCHED + 12 * HOUR),
-        ({"LaunchTime": "2026-11-24T10:00:00+00:00", "Tags": as_tags({TTL: "1h"})}, LAUNCHED + HOUR),
+        ({"LaunchTime": "2026-11-24T10:00:00+00:00", "Tags": to_aws({TTL: "1h"})}, LAUNCHED + HOUR),
     ],
 )
 def test_it_ends_its_ttl_after_the_launch_or_as_was_set_and_anew_after_a_stop_in_which_that_passed(described, ends):
-    assert end_of(described) == ends
+    assert expires_at(described) == ends
 
 
 class Real:
@@ -59,7 +59,7 @@ class Real:
         self.now = self.started = self.now + hours * HOUR
         if self.deadline <= self.now:
             self.deadline = self.now + self.length * HOUR
-        if anew := began_anew(self.described()):
+        if anew := restarted_expiry(self.described()):
             self.tags["ends"] = as_text(anew)
 
     def extend(self, hours):
@@ -75,8 +75,8 @@ def test_through_stops_starts_and_new_ends_the_tags_tell_what_the_machine_does(t
     real = Real(ttl)
     for deed, hours in deeds:
         getattr(real, deed)(hours)
-        assert end_of(real.described()) == real.deadline
-        assert began_anew(real.described()) is None, "what is written down is not written again"
+        assert expires_at(real.described()) == real.deadline
+        assert restarted_expiry(real.described()) is None, "what is written down is not written again"
 
 
 def boot(path, seconds):
@@ -120,5 +120,5 @@ def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_
 )
 def test_what_is_left_is_told_in_words(described, state, hours, said):
     now = LAUNCHED + hours * HOUR
-    assert left(details_of_end(described), state, now) == said
-    assert is_overdue(details_of_end(described), state, now) is said.startswith("overdue")
+    assert left(expiry_details(described), state, now) == said
+    assert is_overdue(expiry_details(described), state, now) is said.startswith("overdue")

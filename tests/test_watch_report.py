@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Resource
-from ec2lab.runs.progress import Inquiry, Progress
+from ec2lab.runs.progress import Progress, ProgressPoller
 from ec2lab.watch.report import counted, least, time_left
-from ec2lab.watch.watcher import ended_in, refusals_in, refused_in, ttl_in, was_torn_down
+from ec2lab.watch.watcher import exit_code_in, launch_failures, teardown_started, to_event, ttl_in
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def note(**words):
 def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_heard():
     one, two = machine("i-1"), machine("i-2", since="2026-11-24T11:30:00+00:00")
     assert time_left([one, two], {}, timedelta(hours=3), NOW) == timedelta(hours=2)
-    heard = Inquiry(run=None, last=Progress(ends_at=(NOW + timedelta(hours=5)).timestamp()))
+    heard = ProgressPoller(run=None, last=Progress(ends_at=(NOW + timedelta(hours=5)).timestamp()))
     assert time_left([one, two], {"i-1": heard}, timedelta(hours=3), NOW) == timedelta(hours=2, minutes=30)
     assert time_left([one], {"i-1": heard}, None, NOW) == timedelta(hours=5)
     assert time_left([one], {}, timedelta(minutes=5), NOW) == timedelta(0)
@@ -47,16 +47,16 @@ def test_many_machines_are_counted_by_their_states():
 
 def test_how_the_command_ended_counts_from_the_last_launch_on():
     launched, ended = note(launched=["i-1"]), note(ended={"exit_code": 3}, script="wait")
-    assert ended_in([launched, ended]) == 3
-    assert ended_in([launched, ended, launched]) is None
-    assert ended_in([]) is None
+    assert exit_code_in([launched, ended]) == 3
+    assert exit_code_in([launched, ended, launched]) is None
+    assert exit_code_in([]) is None
 
 
 def test_a_teardown_since_the_last_launch_is_seen_by_whatever_it_wrote():
     launched, torn = note(launched=["i-1"]), note(gone=["i-1"], script="teardown")
-    assert was_torn_down([launched, torn])
-    assert not was_torn_down([torn, launched])
-    assert not was_torn_down([launched])
+    assert teardown_started([launched, torn])
+    assert not teardown_started([torn, launched])
+    assert not teardown_started([launched])
 
 
 def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
@@ -66,10 +66,10 @@ def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
     refused = Record(operation="RunInstances", request=request, **asked)
     dry = Record(operation="RunInstances", request={**request, "DryRun": True}, **asked)
     start = Record(operation="StartInstances", request={"InstanceIds": ["i-1"]}, **asked)
-    assert refusals_in([dry, refused, start]) == [refused, start]
-    told = refused_in("demo", refused)
+    assert launch_failures([dry, refused, start]) == [refused, start]
+    told = to_event("demo", refused)
     assert told.text == "demo: us-east-1  g5.xlarge  spot  insufficient capacity (InsufficientInstanceCapacity)"
-    assert refused_in("demo", start).wanted == "i-1"
+    assert to_event("demo", start).wanted == "i-1"
 
 
 def test_the_time_to_live_is_that_of_the_last_run():

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from ec2lab.runs.exit_status import Ending
-from ec2lab.runs.progress import progress_in
+from ec2lab.runs.progress import parse_progress
 from tests.changed_constants import sent_with
 from tests.vm.metadata import answers, serve
 
@@ -45,7 +45,7 @@ def machine(tmp_path):
             check=True,
             env=environment,
         )
-        return progress_in(done.stdout, "speech")
+        return parse_progress(done.stdout, "speech")
 
     yield says, known, tmp_path
     server.shutdown()

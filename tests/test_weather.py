@@ -10,7 +10,7 @@ from ec2lab.config.lab_files import load_lab
 from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
-from ec2lab.instances.teardown import remove_everything
+from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch import launcher
 from ec2lab.launch.launcher import Launch
 from ec2lab.session import Session
@@ -87,7 +87,7 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
         if call["code"] in ("VcpuLimitExceeded", "Unsupported"):
             gone_for_good.add((region, instance_type))
     with working_on("demo"):
-        remove_everything(session, "demo", lambda _: None)
+        delete_experiment(session, "demo", lambda _: None)
     assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
     if machine is None:
         never = {(c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(launch, c)}

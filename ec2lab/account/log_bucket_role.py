@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError
 
 from ec2lab import clock
 from ec2lab.account.setup_step import Step
-from ec2lab.aws.tags import SHARED, as_tags, tag_map
+from ec2lab.aws.tags import SHARED, from_aws, to_aws
 from ec2lab.errors import LabError
 from ec2lab.polling import growing
 from ec2lab.session import Session
 
 FIRST_POLL, LONGEST_POLL = 0.5, 5.0
-UNTIL_EC2_KNOWS = 15.0
+IAM_PROPAGATION_SECONDS = 15.0
 """Seconds in which RunInstances may say of a new profile that its name is invalid: IAM's changes take their time
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
 POLICY = "deliver-logs"
@@ -40,7 +40,7 @@ def policy(partition: str, address: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _there_already(*more: str) -> Iterator[None]:
+def _already_exists_ok(*more: str) -> Iterator[None]:
     """Let a call say that what it was to make is there: an earlier try made it, or another setup just did."""
     try:
         yield
@@ -50,7 +50,7 @@ def _there_already(*more: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class LogDelivery:
+class LogBucketRole:
     """What IAM must have for one lab's logs."""
 
     session: Session
@@ -60,7 +60,7 @@ class LogDelivery:
     @property
     def role(self) -> str:
         """The role's name. Raises LabError where IAM would find it too long."""
-        name = log_writer(self.session.lab.name)
+        name = log_writer_role_name(self.session.lab.name)
         if len(name) > LONGEST:
             raise LabError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
         return name
@@ -68,7 +68,7 @@ class LogDelivery:
     @property
     def profile(self) -> str:
         """The profile's name, which experiments give as their instance_profile."""
-        return log_profile(self.session.lab.name)
+        return log_profile_name(self.session.lab.name)
 
     @property
     def policy(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class LogDelivery:
 
     def _ours(self, what: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what was found, if it is this lab's: what somebody else made is not to be changed, nor relied on."""
-        if tag_map(found.get("Tags")).get(SHARED) != self.session.lab.name:
+        if from_aws(found.get("Tags")).get(SHARED) != self.session.lab.name:
             raise LabError(
                 f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
                 f"{self.session.lab.name}); give the lab another name, or have it deleted"
@@ -117,14 +117,14 @@ class LogDelivery:
         return document
 
     def _make_role(self) -> None:
-        with _there_already():
+        with _already_exists_ok():
             self.session.cloud.iam.create_role(
                 Path=PATH, RoleName=self.role, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=self._tags(),
                 Description=f"By this role machines of ec2-lab {self.session.lab.name} deliver their logs.",
             )  # fmt: skip
 
     def _make_profile(self) -> None:
-        with _there_already():
+        with _already_exists_ok():
             self.session.cloud.iam.create_instance_profile(
                 Path=PATH, InstanceProfileName=self.profile, Tags=self._tags()
             )
@@ -136,11 +136,11 @@ class LogDelivery:
         for other in iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]:
             if other["RoleName"] != self.role:
                 iam.remove_role_from_instance_profile(**profile, RoleName=other["RoleName"])
-        with _there_already("LimitExceeded"):  # it has a role: ours, by another setup
+        with _already_exists_ok("LimitExceeded"):  # it has a role: ours, by another setup
             iam.add_role_to_instance_profile(**profile, RoleName=self.role)
 
     def _tags(self) -> list[dict[str, str]]:
-        return as_tags({SHARED: self.session.lab.name})
+        return to_aws({SHARED: self.session.lab.name})
 
     def settle(self) -> None:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
@@ -151,9 +151,9 @@ class LogDelivery:
             if clock.monotonic() - began > known:
                 raise LabError("IAM does not show yet what it has made; run the same again")
             self.session.pause(pause)
-        self.session.pause(min(UNTIL_EC2_KNOWS, known))
+        self.session.pause(min(IAM_PROPAGATION_SECONDS, known))
 
-    def handed_over(self) -> list[str]:
+    def manual_commands(self) -> list[str]:
         """Return the commands by which somebody who may makes the same by hand."""
         tag = f"--tags 'Key={SHARED},Value={self.session.lab.name}'"
         role, profile = f"--role-name {self.role}", f"--instance-profile-name {self.profile}"
@@ -171,12 +171,12 @@ LONGEST = 64
 """Characters that a role's name may have (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
 
 
-def log_writer(lab: str) -> str:
+def log_writer_role_name(lab: str) -> str:
     """Return the name of the role by which machines deliver logs."""
     return f"ec2-lab-{lab}-log-writer"
 
 
-def log_profile(lab: str) -> str:
+def log_profile_name(lab: str) -> str:
     """Return the name of the instance profile that experiments name for that."""
     return f"ec2-lab-{lab}-logs"
 

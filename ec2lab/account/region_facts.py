@@ -9,76 +9,76 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import MalformedTag, malformed
-from ec2lab.aws.tags import KEPT, SHARED, tag_map
+from ec2lab.aws.tags import KEPT, SHARED, from_aws
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
-from ec2lab.datasets.dataset import DataSnapshot, in_region, usable
-from ec2lab.doctor.context import CheckedLab
-from ec2lab.doctor.enabled_regions import expect_open
-from ec2lab.launch.quotas import quota_for, quotas, quotas_told, virtual_cpus
-from ec2lab.launch.region_specs import zones_offering
+from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, usable
+from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.enabled_regions import require_enabled
+from ec2lab.launch.quotas import quota_of_pool, quotas, quotas_told, virtual_cpus
+from ec2lab.launch.region_specs import zones_by_instance_type
 from ec2lab.launch.search import Pool
 from ec2lab.registry.ownership import Marks
-from ec2lab.volumes.retention import Kept
+from ec2lab.volumes.retention import Retention
 
 IMAGE = "aws:ec2:image"
 """The data type of an SSM parameter that EC2 takes for an image."""
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 """Stopped machines do not count against vCPU quotas."""
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
-STILL_THERE = ["creating", "available", "in-use", "error"]
+EXISTING_STATES = ["creating", "available", "in-use", "error"]
 """The states of a volume that costs (all but those of its deletion)."""
 
 
-def types_wanted(lab: CheckedLab) -> list[str]:
+def required_types(lab: DoctorContext) -> list[str]:
     """Return the machine types that the experiments name."""
     return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.types))
 
 
-def offered(lab: CheckedLab, region: str) -> Mapping[str, Sequence[str]]:
+def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
     """Return the zones that offer each of those types."""
-    expect_open(lab, region)
-    return zones_offering(lab.opened.cloud.ec2(region), types_wanted(lab)) if lab.experiments else {}
+    require_enabled(lab, region)
+    return zones_by_instance_type(lab.opened.cloud.ec2(region), required_types(lab)) if lab.experiments else {}
 
 
-def data_sets(lab: CheckedLab, region: str) -> list[DataSnapshot]:
+def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
     """Return the data sets of a region that the lab uses."""
-    expect_open(lab, region)
-    return usable(in_region(lab.opened.cloud, region), lab.opened.data_registries())
+    require_enabled(lab, region)
+    return usable(list_snapshots(lab.opened.cloud, region), lab.opened.data_registries())
 
 
-def quota_values(lab: CheckedLab, region: str) -> tuple[Mapping[str, float], str]:
+def quota_values(lab: DoctorContext, region: str) -> tuple[Mapping[str, float], str]:
     """Return the account's quotas, by name; where there are none, why, as AWS says it."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     try:
         return quotas_told(lab.opened.cloud, region), "Service Quotas lists none of EC2's"
     except AWS_ERRORS as problem:
         return {}, reason(problem)
 
 
-def cpus(lab: CheckedLab, region: str) -> Mapping[str, int]:
+def cpus(lab: DoctorContext, region: str) -> Mapping[str, int]:
     """Return the vCPUs of the types that the experiments name."""
-    expect_open(lab, region)
-    return virtual_cpus(lab.opened.cloud, region, types_wanted(lab)) if lab.experiments else {}
+    require_enabled(lab, region)
+    return virtual_cpus(lab.opened.cloud, region, required_types(lab)) if lab.experiments else {}
 
 
-def in_use(lab: CheckedLab, region: str) -> Mapping[str, float]:
+def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
     """Return, by quota, how many vCPUs run now, whoever's they are."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     pages = lab.opened.cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=COUNTED)  # type: ignore[arg-type]
     running = [one for page in pages for group in page["Reservations"] for one in group["Instances"]]
     known = quotas(lab.opened.cloud, region) if running else {}
     sizes = virtual_cpus(lab.opened.cloud, region, sorted({one["InstanceType"] for one in running})) if running else {}
     used: dict[str, float] = {}
     for one in running:
-        counted = quota_for(Pool(region, one["InstanceType"], one.get("InstanceLifecycle", "on-demand")), known)
+        counted = quota_of_pool(Pool(region, one["InstanceType"], one.get("InstanceLifecycle", "on-demand")), known)
         if counted:
             used[counted[0]] = used.get(counted[0], 0) + sizes.get(one["InstanceType"], 0)
     return used
 
 
-def networks_lacking(lab: CheckedLab, region: str) -> str:
+def network_problems(lab: DoctorContext, region: str) -> str:
     """Return what is wrong with where machines would stand: the subnets that are named, or the default network."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     ec2, named = lab.opened.cloud.ec2(region), lab.subnets_in(region)
     if not named:
         default = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
@@ -93,14 +93,14 @@ def networks_lacking(lab: CheckedLab, region: str) -> str:
     return f"the subnets are in several VPCs: {', '.join(vpcs)}" if len(vpcs) > 1 else ""
 
 
-def images_lacking(lab: CheckedLab, region: str) -> list[str]:
+def missing_images(lab: DoctorContext, region: str) -> list[str]:
     """Return the images that the lab and its experiments name and that a region has not."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     images = {str(image): image for image in (lab.lab.image, *(one.image for one in lab.experiments.values())) if image}
     return [lack for image in images.values() for lack in _lack(lab, region, image)]
 
 
-def _lack(lab: CheckedLab, region: str, image: Image) -> Iterator[str]:
+def _lack(lab: DoctorContext, region: str, image: Image) -> Iterator[str]:
     cloud = lab.opened.cloud
     match image:
         case ImageByParameter(parameter=parameter):
@@ -124,32 +124,32 @@ def _lack(lab: CheckedLab, region: str, image: Image) -> Iterator[str]:
                 yield f"{owner}'s {pattern!r}"
 
 
-def shared_groups(lab: CheckedLab, region: str) -> list[Mapping[str, Any]]:
+def shared_groups(lab: DoctorContext, region: str) -> list[Mapping[str, Any]]:
     """Return the lab's own security groups."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [lab.lab.name]}]
     found: Any = lab.opened.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]
-    return [group for group in found if Marks.read(tag_map(group.get("Tags")))]
+    return [group for group in found if Marks.read(from_aws(group.get("Tags")))]
 
 
-def kept_volumes(lab: CheckedLab, region: str) -> Mapping[str, Kept]:
+def kept_volumes(lab: DoctorContext, region: str) -> Mapping[str, Retention]:
     """Return, by their ids, what the volumes say of themselves that teardowns kept."""
-    expect_open(lab, region)
-    filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": STILL_THERE}]
+    require_enabled(lab, region)
+    filters: Any = [{"Name": "tag-key", "Values": [KEPT]}, {"Name": "status", "Values": EXISTING_STATES}]
     found = lab.opened.kinds["volume"].find(lab.opened.cloud, region, filters)
-    return {volume["VolumeId"]: Kept.read(tag_map(volume["Tags"])) for volume in found}
+    return {volume["VolumeId"]: Retention.read(from_aws(volume["Tags"])) for volume in found}
 
 
-def malformed_tags(lab: CheckedLab, region: str) -> Mapping[str, Sequence[MalformedTag]]:
+def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[MalformedTag]]:
     """Return the lab's own tags with a value that it does not write, by the ids of what carries them."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     kinds = [lab.opened.kinds[name] for name in ("instance", "volume", "snapshot")]
     found = ((kind, one) for kind in kinds for one in kind.find(lab.opened.cloud, region, OF_A_LAB))
-    told = {kind.id_in(one): malformed(one.get("Tags")) for kind, one in found if not kind.is_gone(one)}
+    told = {kind.id_in(one): malformed(one.get("Tags")) for kind, one in found if not kind.is_deleted(one)}
     return {identity: tags for identity, tags in told.items() if tags}
 
 
-def caller_address(lab: CheckedLab) -> str:
+def caller_address(lab: DoctorContext) -> str:
     """Return the address that this machine is seen by, as a network."""
-    lab.expect_aws()
+    lab.require_aws()
     return lab.opened.cloud.caller_address()

@@ -12,7 +12,7 @@ from ec2lab.account.setup_step import Step
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import RegionUnready, Site
+from ec2lab.launch.part import RegionUnavailable, Site
 from ec2lab.session import Session
 
 ANY = Experiment(types=["c6i.large"])
@@ -42,7 +42,7 @@ def region_setup(session: Session, region: str) -> RegionSetup:
         if not found.missing:
             _prepared(session, found)
         found.advice = _advice(session, region)
-    except RegionUnready as lack:
+    except RegionUnavailable as lack:
         found.missing.append(str(lack))
     except ClientError as refusal:
         if api_error(refusal).category not in REGION_OUT - {ErrorCategory.ACCESS_DENIED}:

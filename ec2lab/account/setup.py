@@ -10,19 +10,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.account.log_bucket_role import LogDelivery
+from ec2lab.account.log_bucket_role import LogBucketRole
 from ec2lab.account.region_setup import RegionSetup, region_setup
 from ec2lab.account.setup_step import Step
-from ec2lab.aws.tags import SHARED, tag_map
+from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.errors import LabError
-from ec2lab.registry.state import FOUND, Holdings, as_note
+from ec2lab.registry.state import FOUND, ResourceState, as_note
 from ec2lab.resources.base import GLOBAL, Resource
 from ec2lab.session import Session
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
-class NotAllowed(LabError):
+class IamPermissionDenied(LabError):
     """Whoever asks may not do that in IAM; somebody else can."""
 
 
@@ -36,10 +36,10 @@ class AccountSetup:
     """Why IAM may not even be looked at."""
 
     @property
-    def delivery(self) -> LogDelivery | None:
+    def delivery(self) -> LogBucketRole | None:
         """What delivering logs needs, where lab.toml names a bucket for them."""
         bucket = self.session.lab.logs.bucket
-        return LogDelivery(self.session, bucket) if bucket else None
+        return LogBucketRole(self.session, bucket) if bucket else None
 
     def look(self, names: Sequence[str]) -> None:
         """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
@@ -71,7 +71,7 @@ class AccountSetup:
         delivery = self.delivery
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
-                with with_leave():
+                with iam_errors():
                     step.make()
             else:
                 step.make()
@@ -80,12 +80,12 @@ class AccountSetup:
             delivery.settle()
         self._take_in()
 
-    def _iam(self, delivery: LogDelivery) -> RegionSetup:
+    def _iam(self, delivery: LogBucketRole) -> RegionSetup:
         found = RegionSetup(GLOBAL)
         try:
-            with with_leave():
+            with iam_errors():
                 found.lacking = delivery.lacking()
-        except NotAllowed as problem:
+        except IamPermissionDenied as problem:
             self.denied = str(problem)
         if not found.lacking and not self.denied:
             found.there.append(f"the instance profile {delivery.profile}, for logs to {delivery.bucket}")
@@ -99,7 +99,7 @@ class AccountSetup:
         if new:
             self.session.recorder.note(**{FOUND: [as_note(resource) for resource in new]})
 
-    def _shared(self, known: Holdings) -> list[Resource]:
+    def _shared(self, known: ResourceState) -> list[Resource]:
         """Return what this registry made for the whole lab, by AWS's own word."""
         session, names = self.session, [region.region for region in self.regions if not region.missing]
         wanted: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
@@ -111,22 +111,22 @@ class AccountSetup:
         ]
         ours = session.ownership(known)
         return [
-            kind.resource(item, place, tag_map(item.get("Tags")))
+            kind.resource(item, place, from_aws(item.get("Tags")))
             for kind, place, answer in asked
             for item in answer.result()
-            if ours.proves(kind, item) and not kind.is_gone(item)
+            if ours.proves(kind, item) and not kind.is_deleted(item)
         ]
 
 
 @contextmanager
-def with_leave() -> Iterator[None]:
+def iam_errors() -> Iterator[None]:
     """Do something in IAM. Raises NotAllowed where that takes somebody else."""
     try:
         yield
     except ClientError as refusal:
         if refusal.response["Error"]["Code"] not in DENIED:
             raise
-        raise NotAllowed(
+        raise IamPermissionDenied(
             f"{refusal.operation_name}: you may not do that in IAM. Who may is an administrator of the account, or "
             "whoever has docs/iam-policy-setup.json: have them run `make setup-aws YES=1`, or the commands above"
         ) from refusal

@@ -12,7 +12,7 @@ from ec2lab.resources.base import GLOBAL
 from ec2lab.session import Session
 
 
-def check_removable(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
+def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
     """Raise LabError where something must be seen to before the lab is deleted."""
     unsettled = {str(intent.experiment) for intent in session.holdings().unsettled}
     at_work = sorted({whose(item) for item in found.at_work} | unsettled)
@@ -36,7 +36,7 @@ def check_removable(session: Session, found: Belongings, unseen: Mapping[str, st
 
 def uses_iam(session: Session) -> bool:
     """Say whether the lab has, or had, anything in IAM, so that it matters whether that can be looked at."""
-    asked_for = session.holdings_ever().kinds
+    asked_for = session.state_with_history().kinds
     return bool(session.lab.logs.bucket) or any(session.kinds[name].is_global for name in asked_for)
 
 

@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import Any
 
 from ec2lab.audit.inventory import Item, Survey
-from ec2lab.aws.tags import AT_TEARDOWN, BY, DATASET, KEPT, SHARED
+from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, KEPT, SHARED
 from ec2lab.costs.money import Dollars, total
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
-from ec2lab.volumes.retention import Kept
+from ec2lab.volumes.retention import Retention
 
 IsYoung = Callable[[str], bool]
 """Says of a time whether AWS may not show yet what was made then."""
@@ -47,7 +47,7 @@ class Verdict(StrEnum):
     """It was kept on purpose, and costs."""
 
 
-ALARMING = (Verdict.ORPHAN, Verdict.UNFINISHED, Verdict.COPY, Verdict.GHOST, Verdict.OUTSTAYED)
+ERROR_VERDICTS = (Verdict.ORPHAN, Verdict.UNFINISHED, Verdict.COPY, Verdict.GHOST, Verdict.OUTSTAYED)
 """What is wrong for certain; what is strange, another's or kept may be meant so."""
 
 
@@ -73,12 +73,17 @@ class Finding:
     """The instances that hold it."""
     spared: str = ""
     """Why it is not simply deleted."""
-    kept: Kept | None = None
+    kept: Retention | None = None
     """What it says of itself, where it is a kept volume."""
 
 
 def findings(
-    survey: Survey, before: Holdings, after: Holdings, registries: Collection[str], is_young: IsYoung, today: date
+    survey: Survey,
+    before: ResourceState,
+    after: ResourceState,
+    registries: Collection[str],
+    is_young: IsYoung,
+    today: date,
 ) -> list[Finding]:
     """Compare what lives with what the registry said before AWS was asked and says after; the dearest first.
 
@@ -133,12 +138,12 @@ def _of_ours(
 ) -> Finding | None:
     """Return what is the matter with a thing that carries this registry's id."""
     if KEPT in item.tags:
-        kept = Kept.read(item.tags)
+        kept = Retention.read(item.tags)
         return replace(
             finding, verdict=Verdict.OUTSTAYED if kept.is_over(today) else Verdict.KEPT, why=str(kept), kept=kept
         )
     if marks.record not in ours.known.tokens:
-        end = item.tags.get(AT_TEARDOWN)
+        end = item.tags.get(DELETION_POLICY)
         return replace(finding, verdict=Verdict.ORPHAN, spared=f"marked {end} at teardown" if end else "")
     if not ours.proves(item.kind, item.found):
         return replace(finding, verdict=Verdict.COPY, why=f"has the tags of something {finding.why}, copied")

@@ -13,8 +13,8 @@ from ec2lab.session import Session
 
 def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Finding]]:
     """Return what lives in regions, all if none is named, and what is the matter with it."""
-    before = session.holdings_ever()
+    before = session.state_with_history()
     seen = survey(session, regions)
     today = clock.now().date()
-    after, ids = session.holdings_ever(), session.registry_ids()
+    after, ids = session.state_with_history(), session.registry_ids()
     return seen, findings(seen, before, after, ids, lambda time: is_young(session, time), today)

@@ -9,13 +9,13 @@ from typing import Any
 
 from ec2lab.aws.region_queries import Unknown, not_seen
 from ec2lab.aws.tag_forms import MalformedTag, malformed
-from ec2lab.aws.tags import tag_map
+from ec2lab.aws.tags import from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import LabError
 from ec2lab.resources.base import GLOBAL, Kind, Resource
 from ec2lab.session import Session
-from ec2lab.volumes.sources import regions_of_interest
+from ec2lab.volumes.sources import known_regions
 
 OTHERS = "other regions"
 """Stands for those of the account that nobody tells."""
@@ -91,10 +91,10 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
             names = sorted(region["RegionName"] for region in told["Regions"])
             return list(dict.fromkeys([*session.lab.regions, *names])), {}
         why |= responses.unseen
-    return regions_of_interest(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
+    return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
 
 
 def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
-    tags = tag_map(found.get("Tags"))
+    tags = from_aws(found.get("Tags"))
     resource, monthly = kind.resource(found, region, tags), kind.monthly(found, region, book)
     return Item(resource, tags, kind, found, kind.idle(found), monthly, malformed(found.get("Tags")))

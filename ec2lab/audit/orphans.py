@@ -11,13 +11,13 @@ from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Ver
 from ec2lab.aws.tagging import REFUSED
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
-from ec2lab.instances.teardown import Awaits, Report, remove_these
+from ec2lab.instances.teardown import Awaits, Report, delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import FOUND, GONE, as_note
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
-EVERYONE = "everyone"
+ALL_OWNERS = "everyone"
 MACHINE, VOLUME = "instance", "volume"
 SHORTEST = 8
 """Digits of a registry's id by which it may be named."""
@@ -33,10 +33,10 @@ ELSEWHERE = {
 """What is not for an audit to delete, and what does."""
 
 
-def of_whom(named: str) -> str:
+def parse_owner(named: str) -> str:
     """Return whose orphans are meant: the caller's own unless OF names another. Raises LabError."""
-    if named and named != EVERYONE and "@" not in named:
-        raise LabError(f"OF: {named!r} is nobody; say OF=user@host as `make audit` shows it, or OF={EVERYONE}")
+    if named and named != ALL_OWNERS and "@" not in named:
+        raise LabError(f"OF: {named!r} is nobody; say OF=user@host as `make audit` shows it, or OF={ALL_OWNERS}")
     return named or re.sub(REFUSED, "_", person())
 
 
@@ -75,7 +75,7 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
     CloudTrail says the same.
     """
     by_name = f"ONLY={finding.resource.id} means it"
-    if whose not in (EVERYONE, finding.by):
+    if whose not in (ALL_OWNERS, finding.by):
         return f"made by {finding.by}: OF={finding.by} means it"
     if caller is not None and finding.owner and finding.owner != caller:
         return f"made by {finding.owner}, by CloudTrail: {by_name}"
@@ -101,7 +101,7 @@ def named(found: Iterable[Finding], ids: str) -> list[Finding]:
 
 def delete_orphans(session: Session, found: Sequence[Finding], report: Report, awaits: Awaits) -> list[str]:
     """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
-    removal = remove_these(session, "orphans", [finding.resource for finding in found], report, awaits)
+    removal = delete_resources(session, "orphans", [finding.resource for finding in found], report, awaits)
     return [*removal.deleted, *removal.went_along]
 
 
@@ -123,7 +123,7 @@ def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
     return meant
 
 
-def take_in(session: Session, found: Sequence[Finding]) -> None:
+def import_orphans(session: Session, found: Sequence[Finding]) -> None:
     """Write things into the registry as found, each under its experiment; it answers for their registry then."""
 
     def experiment_of(resource: Resource) -> str:

@@ -17,7 +17,7 @@ from ec2lab.resources.unseen_report import tell_awaited, tell_unknown, tell_unse
 from ec2lab.session import Session
 
 COLUMNS = ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why")
-PLURAL = {Verdict.ORPHAN: "orphans", Verdict.GHOST: "ghosts", Verdict.COPY: "copies",
+LABELS = {Verdict.ORPHAN: "orphans", Verdict.GHOST: "ghosts", Verdict.COPY: "copies",
           Verdict.STRANGER: "strangers"}  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class AuditReport:
         dollars, unknown = monthly(found)
         counts = {verdict: sum(f.verdict is verdict for f in found) for verdict in Verdict}
         named = [
-            f"{count} {PLURAL.get(verdict, verdict) if count > 1 else verdict}"
+            f"{count} {LABELS.get(verdict, verdict) if count > 1 else verdict}"
             for verdict, count in counts.items()
             if count
         ]

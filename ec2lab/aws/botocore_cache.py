@@ -25,7 +25,7 @@ SERVICES = "services"
 """The names of our files that are not of one service: botocore's own, and ours for its list of services."""
 
 
-class Part(Mapping[str, Any]):
+class LazyMapping(Mapping[str, Any]):
     """A part of a mapping that stands for the whole of it, which is read as soon as anything else is asked for.
 
     Whoever walks it sees the part alone: botocore does so at each refusal by AWS, in search of a service's exceptions.
@@ -48,7 +48,7 @@ class Part(Mapping[str, Any]):
         return len(self._part)
 
 
-class CutLoader(Loader):
+class TrimmedLoader(Loader):
     """Reads botocore's data, ours first.
 
     Ours step aside where the user has models of their own (AWS_DATA_PATH, ~/.aws/models).
@@ -94,7 +94,7 @@ class CutLoader(Loader):
 
         if name == ENDPOINTS:
             for number, partition in enumerate(cut["partitions"]):
-                partition["services"] = Part(partition["services"], partial(services_of, number))
+                partition["services"] = LazyMapping(partition["services"], partial(services_of, number))
         elif "shapes" in cut:
-            cut["shapes"] = Part(cut["shapes"], lambda: whole()["shapes"])
+            cut["shapes"] = LazyMapping(cut["shapes"], lambda: whole()["shapes"])
         return cut

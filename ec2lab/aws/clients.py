@@ -14,12 +14,12 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, ProfileNotFound
 
-from ec2lab.aws.botocore_cache import CutLoader
+from ec2lab.aws.botocore_cache import TrimmedLoader
 from ec2lab.aws.credentials import CredentialsProblem, expect_credentials, explained, share_with_cli
 from ec2lab.aws.errors import PROFILE, carry_regions
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, LocalServer, ensure_running
 from ec2lab.config.models import Lab
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 from ec2lab.registry.recorder import Recorder
 
 REFUSED = 300
@@ -105,7 +105,7 @@ def _no_such_profile(profile: str | None, session: botocore.session.Session) -> 
     named = session.profile
     where, known = "lab.toml: profile" if profile else "AWS_PROFILE", session.available_profiles
     return CredentialsProblem(
-        f"{where}: there is no profile {named!r} in ~/.aws/config{closest(str(named), known)}",
+        f"{where}: there is no profile {named!r} in ~/.aws/config{did_you_mean(str(named), known)}",
         f"`aws configure list-profiles` lists them, `aws configure sso --profile {named}` makes it",
     )
 
@@ -114,7 +114,7 @@ def _quick(session: botocore.session.Session) -> botocore.session.Session:
     """Let a session read what set-up left of botocore's data; boto3 adds its own to that."""
     carry_regions(session)
     users = session.get_config_variable("data_path")
-    session.register_component("data_loader", CutLoader(users.split(os.pathsep) if users else ()))
+    session.register_component("data_loader", TrimmedLoader(users.split(os.pathsep) if users else ()))
     return session
 
 

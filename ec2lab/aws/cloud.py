@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ec2lab.aws.clients import Clients
 from ec2lab.aws.credentials import expect_credentials
 from ec2lab.aws.errors import in_words
-from ec2lab.aws.identity import end_of_credentials, introduced
+from ec2lab.aws.identity import end_of_credentials, get_identity
 from ec2lab.aws.known_accounts import KnownAccounts
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of
 from ec2lab.config.models import Lab
@@ -71,7 +71,7 @@ class Cloud:
             known = KnownAccounts.of(self._session, self._directory)
             if found := known.account():
                 return found
-            found = introduced(self, self._regions).whose
+            found = get_identity(self, self._regions).whose
         except LabError as problem:
             self._no_account = problem
             raise
@@ -84,7 +84,7 @@ class Cloud:
         return LOCAL_SETTLING_SECONDS if self._url else SETTLING_SECONDS
 
     @property
-    def boot_seconds(self) -> float:
+    def boot_timeout(self) -> float:
         """How long a new machine may take until its set-up is done; machines of the local cloud never boot."""
         return 0.0 if self._url else BOOT_SECONDS
 
@@ -98,7 +98,7 @@ class Cloud:
         client: EC2Client = self.client("ec2", region)
         return client
 
-    def ec2_asking_once(self, region: str) -> EC2Client:
+    def ec2_no_retry(self, region: str) -> EC2Client:
         """Return an EC2 client that never retries, for calls that capacity may refuse.
 
         A refusal for capacity comes as HTTP 500, which botocore would ask again of the same empty pool, up to four
@@ -131,7 +131,7 @@ class Cloud:
         if not self._url:
             expect_credentials(self._session)
 
-    def credentials_end(self) -> datetime | None:
+    def credentials_expiry(self) -> datetime | None:
         """Return when the credentials end, where they do not renew themselves and that is known."""
         return None if self._url else end_of_credentials(self._session)
 

@@ -146,8 +146,8 @@ def described(problem: AwsError, *, place: bool = True) -> str:
     error, metadata = problem.response.get("Error", {}), dict[str, Any](problem.response.get("ResponseMetadata", {}))
     region, profile = metadata.get(REGION), metadata.get(PROFILE)
     where = f"{problem.operation_name} in {region}" if region and place else problem.operation_name
-    told = f"{where}: {in_one_line(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
-    return f"{told}{_by_the_clock(problem) if error.get('Code') in CLOCK else ''}"
+    told = f"{where}: {format_code(error.get('Code', 'Unknown'), error.get('Message', ''), profile)}"
+    return f"{told}{_clock_skew_hint(problem) if error.get('Code') in CLOCK else ''}"
 
 
 def _first_line(problem: Exception) -> str:
@@ -161,7 +161,7 @@ def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
     return f"{operation}{f' in {region}' if region and place else ''}: " if operation else ""
 
 
-def _by_the_clock(refusal: ClientError) -> str:
+def _clock_skew_hint(refusal: ClientError) -> str:
     """Return how far this machine's clock is off, by the date of AWS's answer."""
     date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
@@ -172,7 +172,7 @@ def _by_the_clock(refusal: ClientError) -> str:
     return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
 
 
-def in_one_line(code: str, message: str, profile: str | None = None) -> str:
+def format_code(code: str, message: str, profile: str | None = None) -> str:
     """Return `UnauthorizedOperation: message (remedy)`, whatever line breaks the message has, and however long it is.
 
     Where the response has no error code, botocore puts the HTTP status in its place.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ec2lab.aws.error_codes import WAITING_HELPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
-from ec2lab.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.errors import LabError
 from ec2lab.polling import growing
 from ec2lab.registry.evidence import Says, token_of, what_it_says
@@ -20,7 +20,7 @@ from ec2lab.session import Session
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
-UNCLEAR_TRIES = 8
+MAX_AMBIGUOUS = 8
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def made_once(
                 unclear += 1
             elif refusal.category not in WAITING_HELPS:
                 raise
-            if unclear >= UNCLEAR_TRIES:
+            if unclear >= MAX_AMBIGUOUS:
                 raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
         waits(refusal)
         session.pause(pause)
@@ -71,11 +71,15 @@ def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mappi
 
 def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
     """Return the intents whose call may have made something that carries `tags`: all but those surely refused."""
-    asked = attempts_at(records, lambda record: (record.operation, record.region) == (operation, region))
-    return [record for record in asked if any(tags.items() <= put.items() for put in tags_put(record.request or {}))]
+    asked = unresolved_intents(records, lambda record: (record.operation, record.region) == (operation, region))
+    return [
+        record
+        for record in asked
+        if any(tags.items() <= put.items() for put in requested_tag_sets(record.request or {}))
+    ]
 
 
-def attempts_at(records: Iterable[Record], what: Callable[[Record], bool]) -> list[Record]:
+def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]) -> list[Record]:
     """Return the intents of some calls, but for those that were surely refused or are known to have failed."""
     found: dict[str, Record] = {}
     for record in records:
@@ -86,10 +90,10 @@ def attempts_at(records: Iterable[Record], what: Callable[[Record], bool]) -> li
     return list(found.values())
 
 
-def tags_put(request: Mapping[str, Any]) -> list[dict[str, str]]:
+def requested_tag_sets(request: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the tags that a call's request puts on each thing that it makes."""
     asked = [specification["ResourceType"] for specification in request.get("TagSpecifications", ())]
-    return [tag_map(request.get("Tags")), *(requested_tags(request, kind) for kind in asked)]
+    return [from_aws(request.get("Tags")), *(tags_in_request(request, kind) for kind in asked)]
 
 
 def _shown(session: Session, intent: Record) -> bool:

@@ -32,7 +32,7 @@ ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Identity:
     """Whom this lab's calls are made as."""
 
     arn: str = ""
@@ -84,7 +84,7 @@ class Caller:
         return found[1] if found else None
 
 
-def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
+def get_identity(cloud: Cloud, regions: Sequence[str]) -> Identity:
     """Ask AWS who asks, in the first of some regions that knows; what goes wrong is part of the answer."""
     asked = None
     for region in regions:
@@ -92,31 +92,31 @@ def introduced(cloud: Cloud, regions: Sequence[str]) -> Caller:
         asked = asked or found
         if not found.may_be_known_elsewhere:
             return found
-    return asked or Caller()
+    return asked or Identity()
 
 
-def without_credentials(problem: LabError) -> Caller:
+def without_credentials(problem: LabError) -> Identity:
     """Return whom calls are made as where none can be made."""
     if isinstance(problem, CredentialsProblem):
-        return Caller(problem=problem.what, remedy=problem.remedy)
-    return Caller(problem=str(problem), unreached=isinstance(problem.__cause__, (*UNREACHED, ResponseParserError)))
+        return Identity(problem=problem.what, remedy=problem.remedy)
+    return Identity(problem=str(problem), unreached=isinstance(problem.__cause__, (*UNREACHED, ResponseParserError)))
 
 
-def _asked(cloud: Cloud, region: str) -> Caller:
+def _asked(cloud: Cloud, region: str) -> Identity:
     before = clock.now().timestamp()
     try:
         cloud.expect_credentials()
         with in_words():
             answer = in_time(cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity, cloud.region_timeout)
     except NoResponse as silent:
-        return Caller(region=region, problem=f"GetCallerIdentity in {region}: {silent}", unreached=True)
+        return Identity(region=region, problem=f"GetCallerIdentity in {region}: {silent}", unreached=True)
     except LabError as problem:
         cause = problem.__cause__
         if isinstance(cause, ClientError) and not isinstance(problem, CredentialsProblem):
             code = cause.response["Error"].get("Code", "")
-            return Caller(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
+            return Identity(region=region, skew=_skew(cause.response, before), problem=str(problem), code=code)
         return replace(without_credentials(problem), region=region)
-    return Caller(answer["Arn"], answer["Account"], region, _skew(answer, before))
+    return Identity(answer["Arn"], answer["Account"], region, _skew(answer, before))
 
 
 def _skew(answer: Any, before: float) -> float | None:

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from ec2lab import clock
 from ec2lab.errors import LabError
-from ec2lab.files import drafted, exists, open_file, read_text
+from ec2lab.files import exists, open_file, read_text, temp_file_beside
 from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
 
 LOCAL_DIRECTORY = ".local-cloud"
@@ -78,7 +78,7 @@ def account_of(directory: Path) -> str:
         if not exists(path):
             _make_private(directory)
             made = f"{secrets.randbelow(10**12):012d}\n".encode()
-            with drafted(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
+            with temp_file_beside(path, made, mode=PRIVATE_FILE) as draft, suppress(FileExistsError):
                 path.hardlink_to(draft)  # whoever is first has made it
         number = read_text(path).strip()
     except (OSError, ValueError) as problem:

@@ -16,9 +16,9 @@ from ec2lab.aws.tags import (
     REGISTRY,
     SHARED,
     TagLimits,
-    as_tags,
     checked,
-    requested_tags,
+    tags_in_request,
+    to_aws,
 )
 from ec2lab.context import current_experiment
 from ec2lab.registry.record import person
@@ -42,12 +42,12 @@ class Tagger:
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
         """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
-        types = dict.fromkeys(t for kind in self.kinds for t in kind.tagged_at_creation(operation, request))
+        types = dict.fromkeys(t for kind in self.kinds for t in kind.taggable_types(operation, request))
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
         limits = DIRECT if operation == "StartSnapshot" else TagLimits()
-        tags = {t: self._tags(requested_tags(request, t), record_id) for t in dict.fromkeys([*given, *types])}
+        tags = {t: self._tags(tags_in_request(request, t), record_id) for t in dict.fromkeys([*given, *types])}
         return [
-            {"ResourceType": t, "Tags": as_tags(checked(_as_iam_takes(some) if t in IN_IAM else some, limits))}
+            {"ResourceType": t, "Tags": to_aws(checked(_as_iam_takes(some) if t in IN_IAM else some, limits))}
             for t, some in tags.items()
         ]
 

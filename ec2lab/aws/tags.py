@@ -20,7 +20,7 @@ SHARED = "lab:shared"
 """On what belongs to the whole lab and outlives experiments, such as a region's security group."""
 DATASET = "lab:dataset"
 VERSION = "lab:version"
-AT_TEARDOWN = "lab:at-teardown"
+DELETION_POLICY = "lab:at-teardown"
 """On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
 of. On an instance the same for each of its volumes, with the device after the key: lab:at-teardown:sdf. Where instances
 may read their tags, no key can have a `/` or a space in it
@@ -34,7 +34,7 @@ MOUNTED, MACHINE = "lab:mount", "lab:machine"
 TTL, IDLE = "lab:ttl", "lab:idle"
 """On an instance: how long it lives from its launch, and how long it may be idle. Lengths and no moments, as a request
 that is repeated must be the same."""
-ENDS = "lab:ends"
+EXPIRES_AT = "lab:ends"
 """On an instance whose end was set anew: the moment (RFC 3339), or "never"."""
 DATA = "lab:data"
 """On an instance: which data sets are on it, for people who look at it in the AWS console."""
@@ -59,12 +59,12 @@ def device_in(tag: str, key: str) -> str | None:
     return next((DEV + tag.removeprefix(start) for start in (f"{key}:", key + DEV) if tag.startswith(start)), None)
 
 
-def as_tags(tags: Mapping[str, str]) -> Tags:
+def to_aws(tags: Mapping[str, str]) -> Tags:
     """Return tags in the form that AWS wants them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
+def from_aws(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
     """Return AWS's list of tags as a dictionary, without those of the lab's whose value nobody could read."""
     named = ((tag["Key"], tag.get("Value", "")) for tag in tags or ())
     return {key: value for key, value in named if not is_absent(key, value)}
@@ -72,15 +72,15 @@ def tag_map(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
 
 def tag_specifications(tags: Mapping[str, str], *resource_types: str) -> list[dict[str, Any]]:
     """Return TagSpecifications that put the same tags on each type of resource that a call creates."""
-    return [{"ResourceType": resource_type, "Tags": as_tags(tags)} for resource_type in resource_types]
+    return [{"ResourceType": resource_type, "Tags": to_aws(tags)} for resource_type in resource_types]
 
 
-def requested_tags(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
+def tags_in_request(request: Mapping[str, Any], resource_type: str) -> dict[str, str]:
     """Return the tags that a call's request puts on `resource_type`; some put theirs on the one thing they make."""
-    found = tag_map(request["Tags"]) if resource_type in ALONE and "Tags" in request else {}
+    found = from_aws(request["Tags"]) if resource_type in ALONE and "Tags" in request else {}
     for specification in request.get("TagSpecifications", ()):
         if specification.get("ResourceType") == resource_type:
-            found |= tag_map(specification.get("Tags"))
+            found |= from_aws(specification.get("Tags"))
     return found
 
 
@@ -116,7 +116,7 @@ def checked(tags: dict[str, str], limits: TagLimits = TagLimits()) -> dict[str, 
 def matching(items: Iterable[Mapping[str, Any]], filters: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Yield the items, with their Tags, that match all filters: `tag:KEY` by its value, `tag-key` by any key."""
     for item in items:
-        tags = tag_map(item.get("Tags"))
+        tags = from_aws(item.get("Tags"))
         if all(_matches(tags, wanted["Name"], wanted["Values"]) for wanted in filters):
             yield item
 

@@ -23,7 +23,7 @@ clock and AWS's do not tick together, or a teammate's request."""
 
 
 @dataclass
-class RequestBucket:
+class TokenBucket:
     """A bucket for one operation in one region; any thread may take from it."""
 
     pause: Callable[[float], None]

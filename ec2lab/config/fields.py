@@ -12,12 +12,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ec2lab.login_names import LOGIN
-from ec2lab.names import NAME, NAME_RULE
+from ec2lab.names import NAME, NAME_HELP
 from ec2lab.regions import no_region, partitions, region_of_zone, regions
 from ec2lab.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
-SYSTEM_ITSELF = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
+SYSTEM_DIRS_EXACT = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
 """Where nothing may be mounted; below those of the second kind it may."""
 
 SYSTEM_VARIABLES = {
@@ -52,7 +52,7 @@ def mount_point(path: str) -> str:
         message = f"{path!r} has characters that a mount point may not have (letters, digits, / . _ - may)"
         raise ValueError(message)
     normal = "/" + "/".join(parts[1:])
-    if parts[1] in SYSTEM or normal in SYSTEM_ITSELF:
+    if parts[1] in SYSTEM or normal in SYSTEM_DIRS_EXACT:
         message = f'{path!r} is the system\'s own (try "/data")'
         raise ValueError(message)
     if re.match(r"/tmp/|/var/tmp(/|$)|/home/[^/]+/", normal):  # noqa: S108 - names, no files
@@ -227,7 +227,7 @@ Reason = Annotated[
     Field(examples=["until the paper is out"]),
 ]
 MountPoint = Annotated[str, AfterValidator(mount_point), Field(examples=["/data"])]
-Name = Annotated[str, matching(NAME, NAME_RULE), Field(examples=["speech"])]
+Name = Annotated[str, matching(NAME, NAME_HELP), Field(examples=["speech"])]
 ParameterName = Annotated[str, AfterValidator(parameter_name), Field(examples=["lr"])]
 ParameterValue = Annotated[bool | int | float | str, BeforeValidator(parameter_value), Field(examples=[0.1])]
 Command = Annotated[str, AfterValidator(command_without_secrets)]
@@ -259,7 +259,7 @@ Owner = Annotated[
 ]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A section of a file: unknown keys are refused, nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -8,15 +8,15 @@ from pathlib import Path
 from ec2lab.config.git import git
 from ec2lab.files import exists, read_text
 
-FARTHEST = 200
+MAX_COMMITS = 200
 """Commits that changed the file, from the newest."""
 
 
-def versions_of(directory: Path, path: Path) -> Iterator[str]:
+def file_versions(directory: Path, path: Path) -> Iterator[str]:
     """Yield a file's text as it is, then as it was in each commit that changed it, the newest first."""
     if exists(directory / path):
         yield read_text(directory / path)
-    for commit in _git(directory, "log", f"--max-count={FARTHEST}", "--format=%H", "--", str(path)).split():
+    for commit in _git(directory, "log", f"--max-count={MAX_COMMITS}", "--format=%H", "--", str(path)).split():
         yield _git(directory, "show", f"{commit}:./{path}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator
 
-from ec2lab.config.fields import Gib, Region, Strict, matching
+from ec2lab.config.fields import Gib, Region, StrictModel, matching
 
 DEEP_LEARNING_IMAGE = (
     "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
@@ -17,19 +17,19 @@ DEEP_LEARNING_IMAGE = (
 SSM = "resolve:ssm:"
 
 
-class ImageByParameter(Strict):
+class ImageByParameter(StrictModel):
     """An SSM parameter that holds an image id, resolved by EC2 itself in the region of the launch."""
 
     parameter: str
 
 
-class ImageByRegion(Strict):
+class ImageByRegion(StrictModel):
     """An image id for each region."""
 
     ids: dict[Region, Annotated[str, matching(r"ami-[0-9a-z]+", 'an image id (try "ami-0123456789abcdef0")')]]
 
 
-class ImageByName(Strict):
+class ImageByName(StrictModel):
     """The newest image of an owner whose name matches a pattern with `*` and `?`."""
 
     owner: Annotated[
@@ -58,7 +58,7 @@ def _image(image: Any) -> Any:
 Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]
 
 
-class Root(Strict):
+class Root(StrictModel):
     """The machine's own disk, always encrypted and deleted with the machine."""
 
     device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"

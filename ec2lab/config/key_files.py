@@ -13,7 +13,7 @@ from pathlib import Path
 from ec2lab.config.public_key import KEY_FIELDS, fingerprint, public_key
 from ec2lab.errors import LabError
 from ec2lab.files import exists, read_content
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 from ec2lab.secret_detection import secret_in
 
 ENCODINGS = {
@@ -159,5 +159,5 @@ def _unreadable(path: Path, problem: OSError) -> str:
         found = sorted(path.glob("*.pub"))
         return f"is a directory; name the public key in it (KEY={found[0] if found else path / 'id_ed25519.pub'})"
     if isinstance(problem, FileNotFoundError):
-        return f"there is no such file{closest(path.name, (file.name for file in path.parent.glob('*')))}"
+        return f"there is no such file{did_you_mean(path.name, (file.name for file in path.parent.glob('*')))}"
     return f"can't be read: {problem.strerror}"

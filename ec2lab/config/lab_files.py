@@ -12,7 +12,7 @@ from ec2lab.config.toml_files import checked, is_there, load, read
 from ec2lab.errors import LabError
 from ec2lab.files import read_content
 from ec2lab.login_names import valid_login
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 
 
 def load_lab(directory: Path) -> Lab:
@@ -40,7 +40,7 @@ def written_experiment(directory: Path, name: str) -> dict[str, Any]:
     if not has_file(directory, name):
         known = [path.stem for path in experiment_files(directory)]
         raise LabError(
-            f"{file}: no such experiment{closest(name, known)}; `make new EXP={name}` writes one to start from"
+            f"{file}: no such experiment{did_you_mean(name, known)}; `make new EXP={name}` writes one to start from"
         )
     return read(directory / file, shown_as=file)
 

@@ -25,7 +25,7 @@ from ec2lab.config.fields import (
     Region,
     RegistryId,
     S3Address,
-    Strict,
+    StrictModel,
     Subnet,
     Tags,
     Zone,
@@ -37,14 +37,14 @@ from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Ro
 from ec2lab.config.public_key import public_key
 from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
 
-BURSTABLE = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
+NO_CLUSTER_PLACEMENT = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""
 
 
-SHORTEST_IDLE = timedelta(minutes=1)
+MIN_IDLE = timedelta(minutes=1)
 
 
-class Network(Strict):
+class Network(StrictModel):
     """Who may reach a machine, and where it stands."""
 
     ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
@@ -53,7 +53,7 @@ class Network(Strict):
     """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
 
 
-class Ssh(Strict):
+class Ssh(StrictModel):
     """How machines are logged in to."""
 
     wait: Duration | None = None
@@ -69,7 +69,7 @@ class Ssh(Strict):
         return self.timeout.total_seconds()
 
 
-class Accounts(Strict):
+class Accounts(StrictModel):
     """What members may do on a machine."""
 
     sudo: Literal["nopasswd", "password"] = "nopasswd"
@@ -80,14 +80,14 @@ class Accounts(Strict):
     """Groups that are made where they do not exist; the others are joined where they do."""
 
     @model_validator(mode="after")
-    def _somebody_can_begin(self) -> Accounts:
+    def _has_sudo_admin(self) -> Accounts:
         if self.sudo == "password" and not self.administrators:
             message = 'sudo = "password" wants administrators = ["…"]: members who can give the others a password'
             raise ValueError(message)
         return self
 
 
-class Build(Strict):
+class Build(StrictModel):
     """The throw-away machine that builds a data set from a bucket."""
 
     types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
@@ -98,14 +98,14 @@ class Build(Strict):
     throughput: int = 1000
 
 
-class Logs(Strict):
+class Logs(StrictModel):
     """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
 
     bucket: S3Address | None = None
     """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
 
 
-class Code(Strict):
+class Code(StrictModel):
     """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
 
     path: Annotated[str, Field(min_length=1, examples=["../speech"])]
@@ -114,7 +114,7 @@ class Code(Strict):
     """A commit, tag or branch; left out, the working tree as it is, without what git ignores."""
 
 
-class Lab(Strict):
+class Lab(StrictModel):
     """lab.toml: the team."""
 
     name: Name = "lab"
@@ -141,7 +141,7 @@ class Lab(Strict):
     tags: Tags = {}
 
 
-class Experiment(Strict):
+class Experiment(StrictModel):
     """experiments/NAME.toml: what a machine for this experiment is."""
 
     types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
@@ -185,7 +185,7 @@ class Experiment(Strict):
     """What becomes of a machine whose cloud-init failed."""
 
     @property
-    def is_delivered_to(self) -> bool:
+    def needs_code_upload(self) -> bool:
         """Whether its machines wait after their boot for what is brought to them.
 
         User data never has the room for volumes, a watch on idleness, and a command whose log goes into a bucket.
@@ -199,14 +199,14 @@ class Experiment(Strict):
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
 
     @model_validator(mode="after")
-    def _idleness_can_be_seen(self) -> Experiment:
-        if self.idle is not None and self.idle < SHORTEST_IDLE:
+    def _idle_needs_minimum(self) -> Experiment:
+        if self.idle is not None and self.idle < MIN_IDLE:
             message = f'idle = "{duration_text(self.idle)}": machines look once a minute (try "30m")'
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
-    def _a_run_is_complete(self) -> Experiment:
+    def _validate_run(self) -> Experiment:
         if self.command is None and (lonely := next((key for key in ("code", "bucket") if getattr(self, key)), "")):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
@@ -221,8 +221,10 @@ class Experiment(Strict):
         return self
 
     @model_validator(mode="after")
-    def _nodes_fit_together(self) -> Experiment:
-        if self.nodes > 1 and (burstable := next((kind for kind in self.types if kind.startswith(BURSTABLE)), None)):
+    def _validate_nodes(self) -> Experiment:
+        if self.nodes > 1 and (
+            burstable := next((kind for kind in self.types if kind.startswith(NO_CLUSTER_PLACEMENT)), None)
+        ):
             message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
             raise ValueError(message)
         if self.nodes > 1 and self.relaunch:
@@ -233,14 +235,14 @@ class Experiment(Strict):
         return self
 
     @model_validator(mode="after")
-    def _parameters_differ(self) -> Experiment:
+    def _no_duplicate_parameters(self) -> Experiment:
         if both := self.parameters.keys() & self.matrix.keys():
             message = f"{min(both)} is in parameters and in matrix; leave it out of one"
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
-    def _mounts_differ(self) -> Experiment:
+    def _no_duplicate_mounts(self) -> Experiment:
         mounts = [volume.mount for volume in self.mounted]
         if len(set(mounts)) < len(mounts):
             message = f"two volumes can't share a mount point: {', '.join(mounts)}"
@@ -252,7 +254,7 @@ class Experiment(Strict):
         return self
 
 
-class Member(Strict):
+class Member(StrictModel):
     """members/NAME.toml: one teammate."""
 
     keys: Annotated[

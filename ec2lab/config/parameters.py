@@ -15,7 +15,7 @@ from typing import Any
 
 from ec2lab.config.fields import parameter_name, parameter_value
 from ec2lab.errors import LabError
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 
 LONGEST_NAME = 63
 MOST = 10_000
@@ -33,7 +33,7 @@ class Variation:
     parameters: Mapping[str, Value]
 
 
-def parameters_in(words: str) -> dict[str, str]:
+def parse_parameters(words: str) -> dict[str, str]:
     """Return `lr=0.1 note='a b'` as {"lr": "0.1", "note": "a b"}. Raises LabError."""
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
@@ -60,7 +60,7 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
     matrix, defaults = written.get("matrix", {}), written.get("parameters", {})
     known = [*defaults, *matrix]
     if strangers := [name for name in parameters if known and name not in known]:
-        raise LabError(f"{where}: has no parameter {strangers[0]}{closest(strangers[0], known)}")
+        raise LabError(f"{where}: has no parameter {strangers[0]}{did_you_mean(strangers[0], known)}")
     if left := [name for name in matrix if name not in parameters]:
         first = next(iter(matrix[left[0]]))
         raise LabError(

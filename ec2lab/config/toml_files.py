@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from ec2lab.errors import LabError
 from ec2lab.files import exists, read_text
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 from ec2lab.secret_detection import secret_in
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -106,7 +106,7 @@ def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = list(section.model_fields) if section else []
-            return f"unknown key{closest(last, known) or _known(known)}"
+            return f"unknown key{did_you_mean(last, known) or _known(known)}"
         case "missing":
             return f"is missing{_example(section, last)}"
         case "value_error":

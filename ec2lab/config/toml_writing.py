@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from ec2lab.config.toml_files import load
 from ec2lab.errors import LabError
-from ec2lab.files import drafted, read_text
+from ec2lab.files import read_text, temp_file_beside
 
 if TYPE_CHECKING:
     import tomlkit.items
@@ -98,7 +98,7 @@ def rewrite(path: Path, before: str, after: str, says: BaseModel, *, shown_as: s
 def _readable_draft(
     path: Path, text: str, model: type[BaseModel], shown_as: str, says: BaseModel | None
 ) -> Iterator[Path]:
-    with drafted(path, text.encode()) as draft:
+    with temp_file_beside(path, text.encode()) as draft:
         if load(draft, model, shown_as=shown_as) != says and says is not None:
             raise LabError(f"{shown_as}: could not be written so that it reads as it is meant; edit it by hand")
         with draft.open("rb") as file:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, Strict, duration_text, matching
+from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, StrictModel, duration_text, matching
 
-AtTeardown = Literal["delete", "snapshot", "keep"]
+DeletionPolicy = Literal["delete", "snapshot", "keep"]
 Filesystem = Literal["ext4", "xfs"]
 MountOption = Literal[
     "suid", "dev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "lazytime", "discard"
@@ -20,7 +20,7 @@ MountOption = Literal[
 LONGEST = timedelta(days=3650)
 
 
-class Mounted(Strict):
+class Mounted(StrictModel):
     """A file system on the machine, and whose it is there."""
 
     mount: MountPoint
@@ -44,7 +44,7 @@ class Volume(Mounted):
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
-    at_teardown: AtTeardown = "delete"
+    at_teardown: DeletionPolicy = "delete"
     """What becomes of it: deleted with the machine; snapshotted first, as a new version of its data set; kept."""
     keep_for: Annotated[Duration, Field(examples=["30d"])] | None = None
     """How long a kept volume may lie there before `make audit` complains."""
@@ -52,7 +52,7 @@ class Volume(Mounted):
     """Why it is kept."""
 
     @model_validator(mode="after")
-    def _what_is_kept_says_why_and_for_how_long(self) -> Volume:
+    def _retain_requires_reason(self) -> Volume:
         missing = [key for key in ("keep_for", "reason") if getattr(self, key) is None]
         if self.at_teardown == "keep" and missing:
             examples = {"keep_for": 'keep_for = "30d"', "reason": 'reason = "until the paper is out"'}

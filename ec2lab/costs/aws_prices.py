@@ -33,7 +33,7 @@ OTHERS: Mapping[Unit, tuple[str, Mapping[str, str], str]] = {
 SPOT_PRODUCTS = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"]
 
 
-class NotTold(Exception):
+class PriceUnavailable(Exception):
     """AWS did not tell: not allowed, or out of reach; its text says why."""
 
 
@@ -62,16 +62,16 @@ def _list_price(cloud: Cloud, service: str, wanted: Mapping[str, str], usage: st
     """Return the list price of what has these attributes, and a usage type that ends so (a region is in front)."""
     filters = [{"Type": "TERM_MATCH", "Field": key, "Value": value} for key, value in wanted.items()]
     if (asked := pricing_region(wanted["regionCode"])) is None:
-        raise NotTold(f"the partition {partition_of(wanted['regionCode'])} has no price list of its own")
+        raise PriceUnavailable(f"the partition {partition_of(wanted['regionCode'])} has no price list of its own")
     try:
         found = cloud.client("pricing", asked).get_products(ServiceCode=service, Filters=filters)
     except AWS_ERRORS as problem:
-        raise NotTold(reason(problem)) from problem
+        raise PriceUnavailable(reason(problem)) from problem
     products = [json.loads(product) for product in found["PriceList"]]
     meant = [p for p in products if not usage or p["product"]["attributes"]["usagetype"].endswith(usage)]
     prices = [price for product in meant for price in _prices(product)]
     if prices and not any(DOLLARS in price for price in prices):
-        raise NotTold(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
+        raise PriceUnavailable(f"AWS lists it in {', '.join(sorted(prices[0]))}, and the lab reckons in dollars")
     return max((float(price[DOLLARS]) for price in prices if DOLLARS in price), default=None)
 
 
@@ -100,7 +100,7 @@ def spot_changes(
                 change = (quote["Timestamp"], float(quote["SpotPrice"]))
                 zones.setdefault(quote["AvailabilityZone"], set()).add(change)
     except AWS_ERRORS as problem:
-        raise NotTold(reason(problem)) from problem
+        raise PriceUnavailable(reason(problem)) from problem
     return {kind: {zone: sorted(changes) for zone, changes in zones.items()} for kind, zones in found.items()}
 
 

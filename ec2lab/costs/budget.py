@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.config.volume import Data, Scratch, Volume
 from ec2lab.costs.charges import Charge
-from ec2lab.costs.money import Dollars, known_total, times
+from ec2lab.costs.money import Dollars, sum_known, times
 from ec2lab.costs.price_book import HOURS, PriceBook
 
 DAY = timedelta(days=1)
@@ -79,7 +79,7 @@ def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> F
     hours = (experiment.ttl or DAY) / HOUR
     hourly, unknown = 0.0, 0
     for region in experiment.regions or lab.regions:
-        besides, missing = known_total([book.address_hour(region, used=True), *_volumes(book, lab, experiment, region)])
+        besides, missing = sum_known([book.address_hour(region, used=True), *_volumes(book, lab, experiment, region)])
         for price in _machines(book, experiment, region):
             hourly = max(hourly, (price or 0.0) + besides)
             unknown = max(unknown, missing + (price is None))
@@ -116,4 +116,4 @@ def promised(charges: Iterable[Charge], now: datetime) -> tuple[float, int]:
         ends = charge.due or charge.began + DAY
         if charge.ended is None and ends > now:
             costs.append(times(charge.hourly, (ends - now) / HOUR))
-    return known_total(costs)
+    return sum_known(costs)

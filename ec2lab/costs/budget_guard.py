@@ -11,8 +11,8 @@ from threading import Lock
 from ec2lab import clock
 from ec2lab.config.models import Experiment
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EARLIEST, Charge, Span, spans
-from ec2lab.costs.money import known_total
+from ec2lab.costs.charges import EPOCH, Charge, Span, spans
+from ec2lab.costs.money import sum_known
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import month_of
 from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
@@ -43,27 +43,27 @@ class Spending:
     def from_records(cls, records: list[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> Spending:
         """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
         counted = [*records, *as_if_answered(records, kinds)]
-        return cls(spans(counted, kinds, book, now), bases_in(records), now)
+        return cls(spans(counted, kinds, book, now), base_experiments(records), now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
         """Return the same without the lost requests of experiments that are launched now: that resolves them."""
         left = [one for one in self.spans if not (one.experiment in experiments and is_of_unanswered(one))]
         return replace(self, spans=left)
 
-    def of_the_month(self) -> list[Charge]:
+    def month_to_date(self) -> list[Charge]:
         """Return what falls into the present month of UTC."""
         return self._charges(month_of(self.now)[0], self.spans)
 
-    def of_file(self, base: str) -> list[Charge]:
+    def for_base(self, base: str) -> list[Charge]:
         """Return what falls to all that was ever launched from an experiment's file."""
         own = [span for span in self.spans if self.bases.get(span.experiment or "", span.experiment) == base]
-        return self._charges(EARLIEST, own)
+        return self._charges(EPOCH, own)
 
     def _charges(self, since: datetime, of: Iterable[Span]) -> list[Charge]:
         return [charge for span in of if (charge := span.charge(since, self.now, self.now))]
 
 
-def bases_in(records: Iterable[Record]) -> dict[str, str]:
+def base_experiments(records: Iterable[Record]) -> dict[str, str]:
     """Return by experiment the name of the file that it was launched from."""
     return {
         record.experiment: record.note[RUN].get("from", record.experiment)
@@ -73,7 +73,7 @@ def bases_in(records: Iterable[Record]) -> dict[str, str]:
 
 
 @dataclass
-class BudgetKeeper:
+class BudgetGuard:
     """Admits the launches of one session."""
 
     session: Session
@@ -145,15 +145,15 @@ def budgets(
     if of_lab is not None:
         ahead = [forecast for _, forecast in coming]
         month = f"a month (UTC, {spending.now:%B})"
-        yield _budget("lab.toml: budget", of_lab, month, spending.of_the_month(), ahead, spending.now)
+        yield _budget("lab.toml: budget", of_lab, month, spending.month_to_date(), ahead, spending.now)
     if experiment.budget is not None:
         ahead = [forecast for file, forecast in coming if file == base]
         where = f"experiments/{base}.toml: budget"
-        yield _budget(where, experiment.budget, "in all", spending.of_file(base), ahead, spending.now)
+        yield _budget(where, experiment.budget, "in all", spending.for_base(base), ahead, spending.now)
 
 
 def _budget(where: str, limit: float, of: str, charges: list[Charge], begun: list[Forecast], now: datetime) -> Budget:
-    spent, unknown = known_total(charge.dollars for charge in charges)
+    spent, unknown = sum_known(charge.dollars for charge in charges)
     ahead, _ = promised(charges, now)
     return Budget(where, limit, of, spent, ahead + sum(forecast.dollars for forecast in begun), unknown)
 

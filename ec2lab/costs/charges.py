@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 MINUTE = timedelta(minutes=1)
-EARLIEST = datetime.min.replace(tzinfo=UTC)
+EPOCH = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def charges(
     """
     now = now or clock.now()
     ends = min(until or now, now)
-    found = (span.charge(since or EARLIEST, ends, now) for span in spans(records, kinds, book, now))
+    found = (span.charge(since or EPOCH, ends, now) for span in spans(records, kinds, book, now))
     return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from ec2lab.aws.region_queries import Key, Unknown
 from ec2lab.costs.charges import Charge, charges
-from ec2lab.costs.summary import Spent, amount, spent
+from ec2lab.costs.summary import CostSummary, amount, spent
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
@@ -17,7 +17,7 @@ from ec2lab.session import Session
 class Costs:
     """What resources cost, by id, and why some of it is not known."""
 
-    spent: Mapping[str, Spent]
+    spent: Mapping[str, CostSummary]
     unknown: Sequence[Unknown] = ()
 
 
@@ -34,7 +34,7 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
     return Costs(shared_out(found, resources), [*unknown, *session.prices.unknown()])
 
 
-def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, Spent]:
+def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, CostSummary]:
     """Return by id what charges say of resources, with what came with them; of what was perhaps made it is unknown."""
     owners = dict.fromkeys(resource.id for resource in resources)
     parts: dict[str, list[Charge]] = {}
@@ -43,20 +43,20 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
         parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
     if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
-        costs[UNKNOWN_ID] = Spent(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps)
+        costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps)
     return costs
 
 
-def still_costs(session: Session, experiment: str) -> str:
+def hourly_cost_text(session: Session, experiment: str) -> str:
     """Return, for people, what an experiment costs an hour now."""
     now = spent(experiment, (one for one in _charges(session) if one.experiment == experiment))
     return amount(now.hourly, now.hourly_unknown)
 
 
-def total_of(costs: Iterable[Spent]) -> Spent:
+def total_of(costs: Iterable[CostSummary]) -> CostSummary:
     """Return what several cost together."""
     found = list(costs)
-    return Spent(
+    return CostSummary(
         "", sum(c.dollars for c in found), sum(c.unknown for c in found),
         sum(c.hourly for c in found), sum(c.hourly_unknown for c in found), sum(c.things for c in found),
     )  # fmt: skip
@@ -78,7 +78,7 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
 def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unknown]:
     """Have AWS describe things; return of which regions it does not."""
     responses = session.query({
-        (region, kind): partial(session.kinds[kind].look_into, session.cloud, region, sorted(ids))
+        (region, kind): partial(session.kinds[kind].describe_for_pricing, session.cloud, region, sorted(ids))
         for (region, kind), ids in vague.items()
     })  # fmt: skip
     return [Unknown("some prices", region, why) for region, why in responses.unseen.items()]

@@ -18,7 +18,7 @@ FAST_RESTORE, UNKNOWN = "fast restore", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Costed:
+class PricedSnapshot:
     """A snapshot, what it costs at most, and where fast restore is on."""
 
     snapshot: DataSnapshot
@@ -32,11 +32,11 @@ class Costed:
 class CostedSnapshots:
     """Snapshots of data sets with their costs, and what of these is not known."""
 
-    snapshots: list[Costed]
+    snapshots: list[PricedSnapshot]
     unknown: Sequence[Unknown] = ()
 
 
-def costed(session: Session, snapshots: Sequence[DataSnapshot]) -> CostedSnapshots:
+def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> CostedSnapshots:
     """Look prices and fast restore up, for all regions at the same time."""
     ids: dict[Key, list[str]] = {}
     for snapshot in snapshots:
@@ -45,7 +45,9 @@ def costed(session: Session, snapshots: Sequence[DataSnapshot]) -> CostedSnapsho
     found = {identity: zones for told in restores.found.values() for identity, zones in told.items()}
     unseen = restores.unseen
     priced = [
-        Costed(s, session.prices.stored(s.region, s.size / GIB), UNKNOWN if s.region in unseen else found.get(s.id, ""))
+        PricedSnapshot(
+            s, session.prices.stored(s.region, s.size / GIB), UNKNOWN if s.region in unseen else found.get(s.id, "")
+        )
         for s in snapshots
     ]
     unknown = [Unknown(FAST_RESTORE, region, why) for region, why in unseen.items()]

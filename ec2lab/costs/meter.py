@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.aws.tags import EXPERIMENT, requested_tags
+from ec2lab.aws.tags import EXPERIMENT, tags_in_request
 from ec2lab.costs.charges import Span
 from ec2lab.costs.money import times
 from ec2lab.costs.price_book import HOURS
-from ec2lab.costs.rates import Hourly
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.costs.rates import HourlyRate
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class KindMeter(Meter):
                 self._begin(life(self.kind, record, found))
         for told in (record.note or {}).get(FOUND, ()):
             if told["kind"] == self.kind.name:
-                began = moment_of(told.get("since") or record.time)
+                began = parse_time(told.get("since") or record.time)
                 region, by = str(told["region"]), record.by
                 self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
         for identity in (*self.kind.ended_by(record), *(record.note or {}).get(GONE, ())):
             if identity in self.lives:
-                self.lives[identity].end(moment_of(record.time))
+                self.lives[identity].end(parse_time(record.time))
 
     def _begin(self, begun: Life) -> None:
         if begun.id not in self.lives or self.lives[begun.id].ended:
@@ -90,7 +90,7 @@ class KindMeter(Meter):
                 continue
             yield Span(
                 kind=self.kind.name, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
-                what=self.kind.name, rate=Hourly(times(monthly, 1 / HOURS)), began=one.began, ended=one.ended,
+                what=self.kind.name, rate=HourlyRate(times(monthly, 1 / HOURS)), began=one.began, ended=one.ended,
             )  # fmt: skip
 
 
@@ -102,6 +102,6 @@ def _free() -> object:
 
 def life(kind: Kind, record: Record, found: Mapping[str, Any]) -> Life:
     """Return the beginning of what an answer says was made."""
-    experiment = requested_tags(record.request or {}, kind.tag_type).get(EXPERIMENT)
-    began = moment_of(kind.since_in(found) or record.time)
+    experiment = tags_in_request(record.request or {}, kind.tag_type).get(EXPERIMENT)
+    began = parse_time(kind.since_in(found) or record.time)
     return Life(kind.id_in(found), record.region or "", experiment, record.by, began, found)

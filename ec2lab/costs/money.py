@@ -18,7 +18,7 @@ def total(parts: Iterable[Dollars]) -> Dollars:
     return None if any(part is None for part in found) else sum(part or 0.0 for part in found)
 
 
-def known_total(parts: Iterable[Dollars]) -> tuple[float, int]:
+def sum_known(parts: Iterable[Dollars]) -> tuple[float, int]:
     """Return the sum of what is known, and how many parts are not."""
     found = list(parts)
     return sum(part or 0.0 for part in found), found.count(None)

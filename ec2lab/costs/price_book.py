@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from ec2lab.aws.region_queries import Unknown
 from ec2lab.costs.money import Dollars, times, total
-from ec2lab.costs.rates import Changing
+from ec2lab.costs.rates import SpotRate
 
 HOURS = 730
 """In a month, where a price by the hour is told by the month, as AWS reckons (8,760 a year by 12)."""
 FREE_IOPS, FREE_THROUGHPUT = 3000, 125
 """What a gp3 volume has without extra cost (https://aws.amazon.com/ebs/pricing/); of other types iops cost from the
 first on, and throughput nothing."""
-IO2_FIRST_TIER = 32000
+IO2_TIER1_IOPS = 32000
 """Operations a second of an io2 volume beyond which each costs less; how much less is not looked up."""
 MIB_IN_GIB = 1024
 """Throughput is listed by GiB/s, and asked for in MiB/s."""
@@ -38,7 +38,7 @@ class PriceSource(Protocol):
     def listed(self, wanted: Priced) -> Dollars:
         """Return a list price, or None where nobody knows it."""
 
-    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
         """Return a zone's spot prices over a time, as far as they are known."""
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
@@ -67,7 +67,7 @@ class PriceBook:
         """Return what an on-demand machine costs an hour."""
         return self._listed(Unit.MACHINE, region, instance_type)
 
-    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
         """Return what a spot machine costs an hour over a time."""
         with self._lock:
             return self.source.spot(region, zone, instance_type, began, ended)
@@ -109,7 +109,7 @@ class PriceBook:
         iops, throughput = described.get("Iops") or 0, described.get("Throughput") or 0
         beyond = max(0, iops - FREE_IOPS) if kind == "gp3" else iops if kind in ("io1", "io2") else 0
         faster = max(0, throughput - FREE_THROUGHPUT) if kind == "gp3" else 0
-        if kind == "io2" and beyond > IO2_FIRST_TIER:
+        if kind == "io2" and beyond > IO2_TIER1_IOPS:
             return None
         parts = [
             times(self._listed(Unit.SIZE, region, kind), described["Size"]),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.costs.money import Dollars
-from ec2lab.files import drafted, read_bytes
+from ec2lab.files import read_bytes, temp_file_beside
 from ec2lab.private_files import private_directory
 
 FORMAT = 1
@@ -120,7 +120,7 @@ class PriceCache:
     def _write(self) -> None:
         with suppress(OSError):  # a full disk: the prices are known to this process all the same
             content = json.dumps(_as_json(self._content)).encode()
-            with drafted(self.path, content, mode=0o600) as draft:
+            with temp_file_beside(self.path, content, mode=0o600) as draft:
                 draft.replace(self.path)
 
 

@@ -13,22 +13,22 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import Unknown, in_time
-from ec2lab.costs.aws_prices import NotTold, list_price, spot_changes
+from ec2lab.costs.aws_prices import PriceUnavailable, list_price, spot_changes
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import Origin, Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
-from ec2lab.costs.rates import Changing
+from ec2lab.costs.rates import SpotRate
 from ec2lab.errors import LabError
 
-FRESH = timedelta(days=7)
+LIST_TTL = timedelta(days=7)
 """List prices change a few times a year."""
-FRESH_SPOT = timedelta(hours=1)
+SPOT_TTL = timedelta(hours=1)
 """Spot prices change several times a day."""
-TOLD_AGAIN = timedelta(days=1)
+NEGATIVE_TTL = timedelta(days=1)
 """After which AWS is asked again for what it did not list."""
 PATIENCE = timedelta(hours=1)
 """After which AWS is asked again that could not be asked."""
-KEPT_BY_AWS = timedelta(days=90)
+SPOT_HISTORY_LIMIT = timedelta(days=90)
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html"""
 REFUSED = "not told: {}"
 """The cache's entry for that, with its time: of list prices, or of a region's spot prices."""
@@ -38,7 +38,7 @@ LISTED, SHIPPED = "AWS's price list", "the file that comes with the lab"
 
 
 @dataclass
-class PriceSources:
+class PriceLookup:
     """The prices that a lab can know. `cloud` is made only where AWS is asked."""
 
     cloud: Callable[[], Cloud]
@@ -55,14 +55,14 @@ class PriceSources:
     def listed(self, wanted: Priced) -> Dollars:
         """Return a list price, or None where nobody knows it."""
         known = self.cache.listed(str(wanted))
-        if known is None or _age(known) > (FRESH if known.dollars is not None else TOLD_AGAIN):
+        if known is None or _age(known) > (LIST_TTL if known.dollars is not None else NEGATIVE_TTL):
             known = self._asked(wanted) or known
         if known and known.dollars is not None:
             self._used[wanted] = Origin(known.at.replace(hour=0, minute=0, second=0, microsecond=0), LISTED)
             return known.dollars
-        if (price := shipped(wanted)) is not None:
-            self._used[wanted] = Origin(shipped_at(), SHIPPED)
-        elif self._must_wait(LIST):
+        if (price := bundled_price(wanted)) is not None:
+            self._used[wanted] = Origin(bundled_date(), SHIPPED)
+        elif self._in_backoff(LIST):
             self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
         return price
 
@@ -78,12 +78,12 @@ class PriceSources:
         return self._used.values()
 
     def _asked(self, wanted: Priced) -> Known | None:
-        if self._must_wait(LIST):
+        if self._in_backoff(LIST):
             return None
         try:
             cloud = self._ready_cloud()
             known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
-        except (NotTold, LabError) as problem:
+        except (PriceUnavailable, LabError) as problem:
             self._refused(LIST, problem)
             return None
         self.cache.keep({str(wanted): known})
@@ -100,32 +100,32 @@ class PriceSources:
         history = self._covering(region, instance_type, _now(), _now())
         return min((changes[-1][1] for changes in history.zones.values()), default=None) if history else None
 
-    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> Changing:
+    def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
         """Return a zone's spot prices over a time, as far as they are known."""
         if not self._covering(region, instance_type, began, ended):
             self._fetch(region, [instance_type], began)
         if history := self._covering(region, instance_type, began, ended):
-            return Changing(history.zones.get(zone, ()), max(history.until, ended))
-        return Changing((), ended)
+            return SpotRate(history.zones.get(zone, ()), max(history.until, ended))
+        return SpotRate((), ended)
 
     def _covering(self, region: str, instance_type: str, began: datetime, ended: datetime) -> SpotHistory | None:
         """Return what is known of a time; a price of the last hour is taken to hold yet."""
         for history in self.cache.spot(f"{region} {instance_type}"):
-            if history.since <= began and ended <= history.until + FRESH_SPOT:
+            if history.since <= began and ended <= history.until + SPOT_TTL:
                 return history
         return None
 
     def _fetch(self, region: str, types: Sequence[str], since: datetime) -> None:
         asked_at = _now()
-        if self._must_wait(region):
+        if self._in_backoff(region):
             self._unknown.setdefault(region, AGAIN_LATER)
             return
-        if since < asked_at - KEPT_BY_AWS:
+        if since < asked_at - SPOT_HISTORY_LIMIT:
             return
         try:
             cloud = self._ready_cloud()
             found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
-        except (NotTold, LabError) as problem:
+        except (PriceUnavailable, LabError) as problem:
             self._refused(region, problem)
             return
         self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
@@ -136,7 +136,7 @@ class PriceSources:
         cloud.expect_credentials()
         return cloud
 
-    def _must_wait(self, what: str) -> bool:
+    def _in_backoff(self, what: str) -> bool:
         refused = self.cache.listed(REFUSED.format(what))
         return refused is not None and _age(refused) < PATIENCE
 
@@ -157,22 +157,22 @@ def _now() -> datetime:
 
 
 FILE = Path(__file__).with_name("list_prices.toml")
-OF_VOLUMES = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
+VOLUME_UNITS = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
 
 
-def shipped(wanted: Priced) -> Dollars:
+def bundled_price(wanted: Priced) -> Dollars:
     """Return a list price, or None where the file has none."""
     region = _loaded().get(wanted.region, {})
     if wanted.unit is Unit.MACHINE:
         found = region.get("machines", {}).get(wanted.name)
-    elif wanted.unit in OF_VOLUMES:
+    elif wanted.unit in VOLUME_UNITS:
         found = region.get("volumes", {}).get(wanted.name, {}).get(wanted.unit)
     else:
         found = region.get(wanted.unit)
     return None if found is None else float(found)
 
 
-def shipped_at() -> datetime:
+def bundled_date() -> datetime:
     """Return the day of the prices."""
     day: date = _loaded()["date"]
     return datetime.combine(day, time(), UTC)

@@ -29,7 +29,7 @@ class Rate(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Hourly(Rate):
+class HourlyRate(Rate):
     """A price by the hour, paid by the second."""
 
     price: Dollars
@@ -67,7 +67,7 @@ class Monthly(Rate):
 
 
 @dataclass(frozen=True, slots=True)
-class Changing(Rate):
+class SpotRate(Rate):
     """A price by the hour that changes, as a spot market's does: each price holds until the next."""
 
     prices: Sequence[tuple[datetime, float]]

@@ -12,7 +12,7 @@ from ec2lab import clock
 from ec2lab.console import Console
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.price_book import Origin, PriceBook
-from ec2lab.costs.summary import Spent, amount, grouped, spent
+from ec2lab.costs.summary import CostSummary, amount, grouped, spent
 from ec2lab.registry.account import Account
 
 OLD = timedelta(days=7)
@@ -74,12 +74,12 @@ def _told(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _row(group: Spent) -> list[str]:
+def _row(group: CostSummary) -> list[str]:
     hourly = amount(group.hourly, group.hourly_unknown) if group.hourly or group.hourly_unknown else ""
     return [group.name, amount(group.dollars, group.unknown), hourly, str(group.things)]
 
 
-def _as_fields(one: Spent) -> dict[str, Any]:
+def _as_fields(one: CostSummary) -> dict[str, Any]:
     return {
         "dollars": round(one.dollars, 6), "unknown_prices": one.unknown, "dollars_per_hour": round(one.hourly, 6),
         "unknown_per_hour": one.hourly_unknown, "things": one.things,

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from ec2lab.costs.charges import Charge
-from ec2lab.costs.money import known_total
+from ec2lab.costs.money import sum_known
 from ec2lab.errors import LabError
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 
 NOBODY, THE_LAB = "(not on record)", "(the whole lab)"
 GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
@@ -24,7 +24,7 @@ GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class CostSummary:
     """What charges come to together."""
 
     name: str
@@ -39,16 +39,16 @@ class Spent:
     """How many things they are of."""
 
 
-def spent(name: str, charges: Iterable[Charge]) -> Spent:
+def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
     """Add charges up."""
     found = list(charges)
-    dollars, unknown = known_total(charge.dollars for charge in found)
-    hourly, hourly_unknown = known_total(charge.hourly for charge in found)
+    dollars, unknown = sum_known(charge.dollars for charge in found)
+    hourly, hourly_unknown = sum_known(charge.hourly for charge in found)
     things = len({(charge.kind, charge.id) for charge in found})
-    return Spent(name, dollars, unknown, hourly, hourly_unknown, things)
+    return CostSummary(name, dollars, unknown, hourly, hourly_unknown, things)
 
 
-def grouped(charges: Iterable[Charge], by: str) -> list[Spent]:
+def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
     """Add charges up by one of GROUPS, the dearest first."""
     groups: dict[str, list[Charge]] = {}
     for charge in charges:
@@ -57,10 +57,10 @@ def grouped(charges: Iterable[Charge], by: str) -> list[Spent]:
     return sorted(sums, key=lambda one: (-one.dollars, -one.unknown, one.name))
 
 
-def group_named(by: str) -> str:
+def parse_group_by(by: str) -> str:
     """Return what is to be summed by. Raises LabError."""
     if by not in GROUPS:
-        raise LabError(f"BY: {by!r} is none of {', '.join(GROUPS)}{closest(by, GROUPS)}")
+        raise LabError(f"BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
     return by
 
 

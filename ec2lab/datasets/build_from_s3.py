@@ -5,30 +5,30 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from ec2lab.aws.tags import AT_TEARDOWN, as_tags
+from ec2lab.aws.tags import DELETION_POLICY, to_aws
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Scratch
 from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import host_of, region_of, running_machines
+from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
 from ec2lab.hosts.programs import sent
 from ec2lab.hosts.ssh import Host
-from ec2lab.instances.teardown import remove_everything
+from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
-from ec2lab.launch.report import LaunchReport
-from ec2lab.launch.resume import RUN, AlreadyLives
+from ec2lab.launch.report import LaunchConsole
+from ec2lab.launch.resume import RUN, AlreadyRunning
 from ec2lab.polling import growing
 from ec2lab.registry.record import Record
-from ec2lab.runs.exit_status import LOG, Ending, ending_on
+from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session
-from ec2lab.volumes.deletion_policy import save_volumes
+from ec2lab.volumes.deletion_policy import apply_deletion_policies
 from ec2lab.volumes.devices import DEVICES
 
 MOUNT = "/build"
 ACCOUNT = "experiment"
 FIRST_POLL, LONGEST_POLL = 1.0, 30.0
-PULLS = "pulls"
+PULL_COMMAND = "pulls"
 """The note by which a build says from where."""
 LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 """https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
@@ -43,20 +43,20 @@ def build_from_bucket(
     everything is taken down and no version is made. Left and run again, it goes on with the machine that there is.
     """
     name = f"build-{dataset}"
-    report = LaunchReport(console, name)
+    report = LaunchConsole(console, name)
     _launch(session, name, report, _experiment(session, dataset, source, gib, version, places), source)
     failure = _failure(session, name, console)
     unseen: Mapping[str, Exception] = {}
     if failure is None:
-        _becomes(session, name, " ".join(filter(None, ("snapshot", dataset, version))))
-        unseen = save_volumes(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
-    remove_everything(session, name, report.deleted, unseen=unseen)
+        _create_version(session, name, " ".join(filter(None, ("snapshot", dataset, version))))
+        unseen = apply_deletion_policies(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
+    delete_experiment(session, name, report.deleted, unseen=unseen)
     if failure is not None:
         raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
     console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)
 
 
-def _launch(session: Session, name: str, report: LaunchReport, experiment: Experiment, source: str) -> None:
+def _launch(session: Session, name: str, report: LaunchConsole, experiment: Experiment, source: str) -> None:
     """Launch the machine, unless it lives already and pulls the same. Raises LabError.
 
     Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
@@ -65,11 +65,11 @@ def _launch(session: Session, name: str, report: LaunchReport, experiment: Exper
     if name in session.holdings(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
         raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
-    session.recorder.note(**{PULLS: source})
+    session.recorder.note(**{PULL_COMMAND: source})
     try:
         launch_experiment(session, name, experiment, report)
-    except AlreadyLives:
-        report.sets_up(f"{name} lives already: its pull is waited for")
+    except AlreadyRunning:
+        report.on_setup(f"{name} lives already: its pull is waited for")
 
 
 def _pulled_by(records: Iterable[Record], name: str) -> str | None:
@@ -77,23 +77,23 @@ def _pulled_by(records: Iterable[Record], name: str) -> str | None:
     source: str | None = None
     for record in records:
         if record.experiment == name and record.note:
-            source = record.note.get(PULLS, None if RUN in record.note else source)
+            source = record.note.get(PULL_COMMAND, None if RUN in record.note else source)
     return source
 
 
-def _becomes(session: Session, name: str, end: str) -> None:
+def _create_version(session: Session, name: str, end: str) -> None:
     """Say what becomes of the volume, now that it holds all; until now it would have gone with its machine.
 
     Raises LabError where the machine is gone.
     """
-    machine, *_ = running_machines(session, name) or [{}]
+    machine, *_ = running_instances(session, name) or [{}]
     mapping = next((m for m in machine.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
     if mapping is None:
         raise LabError(f"{name}: its machine is gone, and what it pulled with it; build it again")
     ec2, volume = session.cloud.ec2(region_of(machine)), mapping["Ebs"]["VolumeId"]
     outlives = {"DeviceName": DEVICES[0], "Ebs": {"VolumeId": volume, "DeleteOnTermination": False}}
     ec2.modify_instance_attribute(InstanceId=machine["InstanceId"], BlockDeviceMappings=[outlives])  # type: ignore[list-item]
-    ec2.create_tags(Resources=[volume], Tags=as_tags({AT_TEARDOWN: end}))  # type: ignore[arg-type]
+    ec2.create_tags(Resources=[volume], Tags=to_aws({DELETION_POLICY: end}))  # type: ignore[arg-type]
 
 
 def _failure(session: Session, name: str, console: Console) -> str | None:
@@ -104,8 +104,8 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
     seen = False
     for pause in growing(FIRST_POLL, LONGEST_POLL):
         try:
-            host = host_of(session, name)
-            ending = ending_on(host)
+            host = host_for_experiment(session, name)
+            ending = read_exit_status(host)
         except Unreachable as problem:
             if not seen:
                 raise LabError(f"{problem}; `make teardown EXP={name}` ends it") from problem
@@ -113,13 +113,13 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
         else:
             seen = True
             if ending:
-                return _last_words(host, ending) if ending.exit_code else None
+                return _log_tail(host, ending) if ending.exit_code else None
             console.progress(f"  {host.name}: pulls")
         session.pause(pause)
     raise AssertionError("pauses never end")
 
 
-def _last_words(host: Host, ending: Ending) -> str:
+def _log_tail(host: Host, ending: Ending) -> str:
     last = host.run("sudo", "-n", "tail", "-n", "5", LOG)
     return f"exit code {ending.exit_code}: {'; '.join(last.splitlines())}"
 

@@ -16,7 +16,7 @@ from ec2lab.datasets.dataset import (
     BLOCKS,
     PARENT,
     DataSnapshot,
-    in_region,
+    list_snapshots,
     newest,
     tags_of,
     usable,
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class DataSetBuilding:
+class DatasetBuilder:
     """A version of a data set on its way from a disk image into a region. `work` is a directory for what is known."""
 
     session: Session
@@ -57,11 +57,11 @@ class DataSetBuilding:
         """
         self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
         wanted = digests(image.path)
-        there = usable(in_region(self.session.cloud, self.region, self.dataset), self.session.data_registries())
+        there = usable(list_snapshots(self.session.cloud, self.region, self.dataset), self.session.data_registries())
         last = newest(there)
         if last and last.tags.get(BLOCKS) == whole(wanted) and self.version in (None, last.version):
             return last, 0
-        snapshot, made = self._begun(image, source, wanted, last if last and _can_be_parent(last, image) else None)
+        snapshot, made = self._begun(image, source, wanted, last if last and _is_usable_parent(last, image) else None)
         if not made:
             self.say(f"{snapshot.name}: {snapshot.id} was begun earlier; it is taken up")
         # Its own parent's: one that was begun earlier may have another than the last version by now.
@@ -78,8 +78,8 @@ class DataSetBuilding:
         known = {DATASET: self.dataset, BLOCKS: whole(wanted)}
 
         def begun() -> DataSnapshot | None:
-            ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
-            there = in_region(self.session.cloud, self.region, self.dataset)
+            ours, kind = self.session.ownership(self.session.state_with_history()), self.session.kinds["snapshot"]
+            there = list_snapshots(self.session.cloud, self.region, self.dataset)
             same = [s for s in there if s.tags.get(BLOCKS) == whole(wanted) and s.state == "pending"]
             mine = (s for s in same if ours.proves(kind, s.as_described))
             return next((s for s in mine if self.version in (None, s.version)), None)
@@ -147,7 +147,7 @@ class DataSetBuilding:
         (self.work / f"{snapshot}.sent").unlink(missing_ok=True)
 
 
-def _can_be_parent(last: DataSnapshot, image: DiskImage) -> bool:
+def _is_usable_parent(last: DataSnapshot, image: DiskImage) -> bool:
     """Say whether a version may begin with what the last one holds; it is encrypted only if that one is
     (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-encryption.html).
     """  # noqa: D205

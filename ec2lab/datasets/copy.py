@@ -13,9 +13,9 @@ from ec2lab.aws.idempotency import made_once
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
 from ec2lab.config.fields import duration
-from ec2lab.context import Threads
-from ec2lab.datasets.dataset import DataSnapshot, in_region, in_regions, newest, told_by, usable
-from ec2lab.datasets.wait import until_completed
+from ec2lab.context import ContextThreadPool
+from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, list_snapshots_in, newest, told_by, usable
+from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
 from ec2lab.session import Session
 
@@ -41,7 +41,7 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
 
     Beside it, by region, why others could not be looked at. Raises LabError where none is seen.
     """
-    responses = in_regions(session, session.lab.regions, dataset)
+    responses = list_snapshots_in(session, session.lab.regions, dataset)
     there = usable(told_by(responses), session.data_registries())
     wanted = [snapshot for snapshot in there if version in (None, snapshot.version)]
     unseen = responses.unseen
@@ -55,7 +55,7 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
 
 
 @dataclass(frozen=True)
-class Copying:
+class SnapshotCopier:
     """One snapshot on its way to several regions. `report` hears every change, from several threads."""
 
     session: Session
@@ -70,7 +70,7 @@ class Copying:
         A copy that is there already, or on its way since an earlier run, is taken as it is.
         """
         # For hours, and however many they are; the session's own threads are for short calls.
-        with Threads(len(regions)) as threads:
+        with ContextThreadPool(len(regions)) as threads:
             try:
                 return list(threads.map(self._to, regions))
             except BaseException:
@@ -89,7 +89,7 @@ class Copying:
         return copy
 
     def _begin(self, copy: Copy) -> None:
-        tags = self.source.tags_to_carry()
+        tags = self.source.copied_tags()
         known = {DATASET: self.source.dataset, VERSION: self.source.version}
         found, _ = made_once(
             self.session,
@@ -101,7 +101,7 @@ class Copying:
         self._show(copy, found)
 
     def _there(self, region: str) -> DataSnapshot | None:
-        there = usable(in_region(self.session.cloud, region, self.source.dataset), self.session.data_registries())
+        there = usable(list_snapshots(self.session.cloud, region, self.source.dataset), self.session.data_registries())
         same = [s for s in there if s.version == self.source.version and s.state != "error"]
         return max(same, key=lambda snapshot: (snapshot.completed, snapshot.started), default=None)
 
@@ -117,7 +117,7 @@ class Copying:
             request["KmsKeyId"] = key
         if self.within:
             request["CompletionDurationMinutes"] = round(self.within.total_seconds() / 60)
-        answer = self.session.cloud.ec2_asking_once(region).copy_snapshot(**request)
+        answer = self.session.cloud.ec2_no_retry(region).copy_snapshot(**request)
         if not answer.get("Tags"):
             command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {answer['SnapshotId']}"
             raise LabError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
@@ -130,7 +130,7 @@ class Copying:
     def _follow(self, copy: Copy) -> None:
         self.report(copy)
         if copy.state != "completed":
-            until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
+            wait_until_completed(self.session, copy.region, copy.id, lambda found: self._told(copy, found))
 
     def _told(self, copy: Copy, found: DataSnapshot) -> None:
         self._show(copy, found)

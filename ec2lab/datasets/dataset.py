@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import Responses
-from ec2lab.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, as_tags, tag_map
+from ec2lab.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
 from ec2lab.errors import LabError
-from ec2lab.launch.part import RegionUnready
-from ec2lab.names import closest
-from ec2lab.registry.record import moment_of
+from ec2lab.launch.part import RegionUnavailable
+from ec2lab.names import did_you_mean
+from ec2lab.registry.record import parse_time
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class DataSnapshot:
     @classmethod
     def of(cls, found: Mapping[str, Any], region: str) -> DataSnapshot:
         """Read one item of DescribeSnapshots."""
-        tags = tag_map(found.get("Tags"))
+        tags = from_aws(found.get("Tags"))
         started = found["StartTime"]
         return cls(
             dataset=tags.get(DATASET, ""), version=tags.get(VERSION, "?"), region=region, id=found["SnapshotId"],
@@ -107,7 +107,7 @@ class DataSnapshot:
     @property
     def as_described(self) -> dict[str, Any]:
         """What of AWS's description proves who made it."""
-        return {"SnapshotId": self.id, "Tags": as_tags(self.tags), "StartTime": self.started, "VolumeId": self.volume}
+        return {"SnapshotId": self.id, "Tags": to_aws(self.tags), "StartTime": self.started, "VolumeId": self.volume}
 
     @property
     def percent(self) -> float:
@@ -121,14 +121,14 @@ class DataSnapshot:
         tagged, most = self.tags.get(BYTES, ""), self.gib * GIB
         return self.stored or (min(int(tagged), most) if tagged.isdecimal() else most)
 
-    def tags_to_carry(self) -> dict[str, str]:
+    def copied_tags(self) -> dict[str, str]:
         """Return the tags that go with a copy: all but who made it, and from what."""
         stays = (RECORD, REGISTRY, BY, PARENT)
         own = {key: value for key, value in self.tags.items() if key not in stays and not key.startswith("aws:")}
         return {**own, MADE: self.made}
 
 
-def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
+def list_snapshots(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
     """Ask for the snapshots of all data sets in a region, or of one."""
     wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}
     pages = cloud.ec2(region).get_paginator("describe_snapshots")
@@ -136,9 +136,13 @@ def in_region(cloud: Cloud, region: str, dataset: str | None = None) -> list[Dat
     return [DataSnapshot.of(snapshot, region) for page in found for snapshot in page["Snapshots"]]
 
 
-def in_regions(session: Session, regions: Iterable[str], dataset: str | None = None) -> Responses[list[DataSnapshot]]:
+def list_snapshots_in(
+    session: Session, regions: Iterable[str], dataset: str | None = None
+) -> Responses[list[DataSnapshot]]:
     """Ask in several regions at the same time, each with a deadline."""
-    return session.query({(region, DATASET): partial(in_region, session.cloud, region, dataset) for region in regions})
+    return session.query(
+        {(region, DATASET): partial(list_snapshots, session.cloud, region, dataset) for region in regions}
+    )
 
 
 def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
@@ -171,13 +175,13 @@ def newest(snapshots: Iterable[DataSnapshot]) -> DataSnapshot | None:
 def _moments(text: str | None) -> list[str]:
     """Return a time that a tag tells, if it tells one."""
     try:
-        return [text] if text and moment_of(text) else []
+        return [text] if text and parse_time(text) else []
     except ValueError:
         return []
 
 
 def _moment(text: str) -> datetime:
-    return moment_of(text) if text else datetime.max.replace(tzinfo=UTC)
+    return parse_time(text) if text else datetime.max.replace(tzinfo=UTC)
 
 
 def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> list[DataSnapshot]:
@@ -202,26 +206,26 @@ def chosen(
         return found
     if under_way := [snapshot for snapshot in wanted if snapshot.state != "error"]:
         progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
-        raise RegionUnready(f"data set {dataset} is not complete yet in {region} ({progress})")
+        raise RegionUnavailable(f"data set {dataset} is not complete yet in {region} ({progress})")
     if wanted:
         why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
-        raise RegionUnready(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
+        raise RegionUnavailable(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
     if of_data_set:
         command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
-        raise RegionUnready(
+        raise RegionUnavailable(
             f"data set {dataset} has no version {version} in {region}, only "
             f"{', '.join(sorted({s.version for s in of_data_set}))} ({command} copies it there from another region)"
         )
     if every:
         whose = ", ".join(sorted({snapshot.registry for snapshot in every}))
-        raise RegionUnready(
+        raise RegionUnavailable(
             f"data set {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
             "data sets this lab uses"
         )
     command = f"`make snapshot-copy DATASET={dataset} REGIONS={region}`"
-    hint = closest(dataset, {snapshot.dataset for snapshot in there})
+    hint = did_you_mean(dataset, {snapshot.dataset for snapshot in there})
     copy = f" ({command} copies it there from another region)"
-    raise RegionUnready(f"data set {dataset} is not in {region}{hint or copy}")
+    raise RegionUnavailable(f"data set {dataset} is not in {region}{hint or copy}")
 
 
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:

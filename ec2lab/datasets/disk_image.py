@@ -22,7 +22,7 @@ NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
 MOMENT = "1577836800"
 """When the file system itself says that it was made: always the same, for the same reason."""
 LABEL_LENGTH = 16
-SMALLEST = 64 << 20
+MIN_BYTES = 64 << 20
 INODE_ROOM, SPARE = 4096 + 512, 1.10
 """Bytes for each file beside its content; the share that ext4 needs for itself: journal, tables, half-full blocks."""
 FIRST_INODE = 11
@@ -57,10 +57,10 @@ def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Itera
     made = work / f"{dataset}.img"
     if source.is_dir():
         with _deleted_at_the_end(made):
-            yield _made_of(source, dataset, made, gib)
+            yield _mke2fs(source, dataset, made, gib)
     elif source.is_file() and is_tarball(source):
         with unpacked(source, work) as directory, _deleted_at_the_end(made):
-            yield _made_of(directory, dataset, made, gib)
+            yield _mke2fs(directory, dataset, made, gib)
     elif source.is_file():
         yield _raw(source)
     else:
@@ -75,12 +75,12 @@ def _deleted_at_the_end(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _made_of(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
+def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     try:
-        count, content = _counted(tree)
+        count, content = _count_files(tree)
     except OSError as problem:
         raise LabError(f"FROM: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
-    size = gib * GIB if gib else _room_for(content)
+    size = gib * GIB if gib else _required_bytes(content)
     path.unlink(missing_ok=True)
     open_private(path, "x").close()  # mke2fs would leave it open to all
     free = shutil.disk_usage(path.parent).free
@@ -134,15 +134,15 @@ def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
-def _counted(tree: Path) -> tuple[int, int]:
+def _count_files(tree: Path) -> tuple[int, int]:
     """Return how many files and directories a tree has, and the bytes that they take."""
     sizes = [status.st_size + INODE_ROOM for _, status in entries(tree)]
     return len(sizes), sum(sizes)
 
 
-def _room_for(content: int) -> int:
+def _required_bytes(content: int) -> int:
     """Return the size of a volume for so many bytes: whole GiB, as EBS has it."""
-    wanted = max(SMALLEST, int(content * SPARE) + SMALLEST)
+    wanted = max(MIN_BYTES, int(content * SPARE) + MIN_BYTES)
     return -(-wanted // GIB) * GIB
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ec2lab.aws.tags import as_tags
+from ec2lab.aws.tags import to_aws
 from ec2lab.datasets.blocks import BLOCK, ZERO, Digests, block
-from ec2lab.datasets.dataset import DataSnapshot, in_region
-from ec2lab.datasets.wait import until_completed
+from ec2lab.datasets.dataset import DataSnapshot, list_snapshots
+from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
 from ec2lab.polling import growing
 from ec2lab.registry.record import new_id
@@ -26,7 +26,7 @@ THREADS = 32
 """Blocks on their way at once; AWS takes 1,000 a second for an account and region
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
 ATTEMPTS = 10
-ABANDONED_AFTER = 24 * 60
+ABANDON_MINUTES = 24 * 60
 """Minutes without a block after which AWS gives an unfinished snapshot up; until then the upload can be taken up."""
 FIRST_POLL, LONGEST_POLL = 0.5, 10.0
 
@@ -51,9 +51,9 @@ class DirectSnapshots:
         request: dict[str, Any] = {
             "VolumeSize": gib,
             "Description": tags["Name"],
-            "Tags": as_tags(tags),
+            "Tags": to_aws(tags),
             "ClientToken": new_id(),
-            "Timeout": ABANDONED_AFTER,
+            "Timeout": ABANDON_MINUTES,
         }
         if parent:
             request["ParentSnapshotId"] = parent.id  # encrypted as its parent is; AWS takes only one of the two
@@ -76,7 +76,7 @@ class DirectSnapshots:
                 )  # fmt: skip
                 return index, digest
 
-            for index, digest in _many_at_once(put, indices):
+            for index, digest in _run_concurrently(put, indices):
                 sent(index, digest)
 
     def complete(self, snapshot: str, count: int) -> None:
@@ -87,13 +87,13 @@ class DirectSnapshots:
             # Said again, after an answer that was lost or by a second run, it is refused.
             if not self._completes(snapshot):
                 raise
-        until_completed(self.session, self.region, snapshot, lambda _: None)
+        wait_until_completed(self.session, self.region, snapshot, lambda _: None)
 
     def _completes(self, snapshot: str) -> bool:
         """Say whether a snapshot is complete, or becomes so within a minute."""
         waited = 0.0
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            found = next((s for s in in_region(self.session.cloud, self.region) if s.id == snapshot), None)
+            found = next((s for s in list_snapshots(self.session.cloud, self.region) if s.id == snapshot), None)
             if found and found.completed:
                 return True
             if waited > self.session.cloud.settling_seconds or (found and found.state == "error"):
@@ -114,7 +114,7 @@ class DirectSnapshots:
             return index, b"" if content == ZERO else hashlib.sha256(content).digest()
 
         found: dict[int, bytes] = {}
-        for index, digest in _many_at_once(get, tokens):
+        for index, digest in _run_concurrently(get, tokens):
             found[index] = digest
             report(len(found) * BLOCK, len(tokens) * BLOCK)
         return {index: digest for index, digest in found.items() if digest}
@@ -146,7 +146,7 @@ class DirectSnapshots:
             page = {"NextToken": answer["NextToken"]}
 
 
-def _many_at_once(work: Callable[[int], tuple[int, bytes]], indices: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+def _run_concurrently(work: Callable[[int], tuple[int, bytes]], indices: Iterable[int]) -> Iterator[tuple[int, bytes]]:
     """Yield what `work` returns for each index, as it comes; never more than twice THREADS blocks are in memory."""
     threads = ThreadPoolExecutor(THREADS)
     pending: set[Future[tuple[int, bytes]]] = set()

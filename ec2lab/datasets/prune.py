@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Unknown
-from ec2lab.aws.tags import EXPERIMENT, tag_map
+from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.config.lab_files import experiment_files, load_experiment
 from ec2lab.datasets.dataset import DataSnapshot, by_age
 from ec2lab.errors import LabError
@@ -36,7 +36,7 @@ def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
 
 def not_ours(session: Session, snapshots: Sequence[DataSnapshot]) -> dict[str, str]:
     """Return, by snapshot, why it is not this registry's to delete, whatever its name says."""
-    account, ownership = session.cloud.account, session.ownership(session.holdings_ever())
+    account, ownership = session.cloud.account, session.ownership(session.state_with_history())
     kind = session.kinds["snapshot"]
     found: dict[str, str] = {}
     for snapshot in snapshots:
@@ -83,7 +83,7 @@ def _made_from(session: Session, region: str) -> dict[str, str]:
     """Return which snapshots the volumes of experiments in a region were made from, and by which."""
     found = session.kinds["volume"].find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
     return {
-        volume["SnapshotId"]: f"{tag_map(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
+        volume["SnapshotId"]: f"{from_aws(volume['Tags']).get(EXPERIMENT, volume['VolumeId'])} lives on it"
         for volume in found
         if volume.get("SnapshotId")
     }

@@ -9,10 +9,10 @@ from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.idempotency import attempts, made_once
-from ec2lab.aws.tags import DATASET, RECORD, as_tags, tag_specifications
-from ec2lab.datasets.dataset import SOURCE, DataSnapshot, in_region, tags_of
+from ec2lab.aws.tags import DATASET, RECORD, tag_specifications, to_aws
+from ec2lab.datasets.dataset import SOURCE, DataSnapshot, list_snapshots, tags_of
 from ec2lab.datasets.versions import numbered
-from ec2lab.datasets.wait import until_completed
+from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.evidence import token_of
@@ -20,12 +20,12 @@ from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.volumes.mounted import MountedVolume
 
-LONGEST_FREEZE = 90
+MAX_FREEZE = 90
 """Seconds after which the host thaws by itself. CreateSnapshot answers within seconds, and is given up after 60."""
 
 
 @dataclass(frozen=True)
-class SnapshotCreation:
+class SnapshotBuilder:
     """A version of a data set on its way, made from a volume that a host has mounted."""
 
     session: Session
@@ -52,12 +52,12 @@ class SnapshotCreation:
     def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
         """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
         report(snapshot)
-        return until_completed(self.session, self.region, snapshot.id, report)
+        return wait_until_completed(self.session, self.region, snapshot.id, report)
 
     def _made(self) -> list[DataSnapshot]:
         """Return what this registry made, by proof: of a copy of one's tags nothing is known but that."""
-        ours, kind = self.session.ownership(self.session.holdings_ever()), self.session.kinds["snapshot"]
-        there = in_region(self.session.cloud, self.region, self.dataset)
+        ours, kind = self.session.ownership(self.session.state_with_history()), self.session.kinds["snapshot"]
+        there = list_snapshots(self.session.cloud, self.region, self.dataset)
         return [snapshot for snapshot in there if ours.proves(kind, snapshot.as_described)]
 
     def _begun(self, tokens: Collection[str]) -> DataSnapshot | None:
@@ -76,12 +76,12 @@ class SnapshotCreation:
                 layout=None if self.volume.device == self.volume.disk else "parts",
             )  # fmt: skip
             with frozen(self.host, self.volume):
-                answer: Mapping[str, Any] = self.session.cloud.ec2_asking_once(self.region).create_snapshot(
+                answer: Mapping[str, Any] = self.session.cloud.ec2_no_retry(self.region).create_snapshot(
                     VolumeId=self.volume.id,
                     Description=f"{self.dataset}@{version}, from {self.volume.id} on {self.volume.mount}",
                     TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
                 )
-        return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, self.region)
+        return DataSnapshot.of({**answer, "Tags": to_aws(tags)}, self.region)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
     if volume.read_only:
         yield
         return
-    with host.holding(text_of("freeze.py"), volume.mount, str(LONGEST_FREEZE)) as said:
+    with host.holding(text_of("freeze.py"), volume.mount, str(MAX_FREEZE)) as said:
         if said != "frozen":
             raise LabError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
         yield

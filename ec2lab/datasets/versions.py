@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from ec2lab import clock
-from ec2lab.aws.idempotency import attempts_at, tags_put
+from ec2lab.aws.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.aws.tags import DATASET, VERSION
-from ec2lab.datasets.dataset import in_region
+from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.polling import growing
 from ec2lab.registry.base import Held
 from ec2lab.registry.record import Record
 from ec2lab.session import Session
-from ec2lab.volumes.sources import regions_of_interest
+from ec2lab.volumes.sources import known_regions
 
-MAKING = ("CreateSnapshot", "StartSnapshot")
+CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")
 """The calls that make a version; a copy has that of what it copies."""
 PATIENCE = 120.0
 """Seconds. Whoever gives out a number has it on its snapshot in a few; a frozen file system thaws after 90."""
@@ -32,30 +32,30 @@ def numbered(
     Others who make a version of the same data set wait that long. A number counts as given out once it is on record:
     AWS may take a moment to show its snapshot. Raises LabError where the version exists, unless it may.
     """
-    with _alone(session, dataset):
-        regions = dict.fromkeys([region, *regions_of_interest(session)])
-        asked = [session.threads.submit(in_region, session.cloud, place, dataset) for place in regions]
+    with _version_lock(session, dataset):
+        regions = dict.fromkeys([region, *known_regions(session)])
+        asked = [session.threads.submit(list_snapshots, session.cloud, place, dataset) for place in regions]
         there = [snapshot for answer in asked for snapshot in answer.result()]  # of all, or a number is given twice
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
             raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]
-        yield wanted or next_number([*shown, *given_out(session.records_here(), dataset)])
+        yield wanted or next_version([*shown, *given_out(session.records_here(), dataset)])
 
 
-def next_number(versions: Iterable[str]) -> str:
+def next_version(versions: Iterable[str]) -> str:
     """Return the number after the highest of those versions that are numbers: "1" for the first."""
     return str(max((int(version) for version in versions if version.isdecimal()), default=0) + 1)
 
 
 def given_out(records: Iterable[Record], dataset: str) -> list[str]:
     """Return the versions of a data set that snapshots were asked for as, but for those that were surely refused."""
-    asked = attempts_at(records, lambda record: record.operation in MAKING)
-    put = [tags for record in asked for tags in tags_put(record.request or {})]
+    asked = unresolved_intents(records, lambda record: record.operation in CREATE_OPERATIONS)
+    put = [tags for record in asked for tags in requested_tag_sets(record.request or {})]
     return [tags[VERSION] for tags in put if tags.get(DATASET) == dataset and VERSION in tags]
 
 
 @contextmanager
-def _alone(session: Session, dataset: str) -> Iterator[None]:
+def _version_lock(session: Session, dataset: str) -> Iterator[None]:
     began = clock.monotonic()
     with ExitStack() as held:
         for pause in growing(FIRST_POLL, LONGEST_POLL):

@@ -18,7 +18,7 @@ PATIENCE = 15 * 60
 """Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
 
 
-def until_completed(
+def wait_until_completed(
     session: Session, region: str, identity: str, report: Callable[[DataSnapshot], None]
 ) -> DataSnapshot:
     """Return a snapshot once it is completed; `report` hears how it is at each look.
@@ -31,7 +31,7 @@ def until_completed(
         try:
             found = _look(session, region, identity)
         except AWS_ERRORS as problem:
-            if not _may_pass(problem) or clock.monotonic() - answered > PATIENCE:
+            if not _is_transient(problem) or clock.monotonic() - answered > PATIENCE:
                 raise
         else:
             answered = clock.monotonic()
@@ -40,7 +40,7 @@ def until_completed(
                 report(found)
                 if found.completed:
                     return found
-                _expect_no_error(found)
+                _raise_if_failed(found)
             elif seen or answered - began > session.cloud.settling_seconds:
                 raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
         session.pause(pause)
@@ -53,11 +53,11 @@ def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
     return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
 
 
-def _may_pass(problem: AwsError) -> bool:
+def _is_transient(problem: AwsError) -> bool:
     """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
     return api_error(problem).category in TRANSIENT
 
 
-def _expect_no_error(found: DataSnapshot) -> None:
+def _raise_if_failed(found: DataSnapshot) -> None:
     if found.state == "error":
         raise LabError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")

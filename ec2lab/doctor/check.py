@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from ec2lab.doctor.context import CheckedLab
+    from ec2lab.doctor.context import DoctorContext
     from ec2lab.session import Session
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -26,7 +26,7 @@ class Level(StrEnum):
     """Something fails for certain."""
 
 
-class Needs(IntEnum):
+class Requirement(IntEnum):
     """What a check needs before it can look."""
 
     NOTHING = 0
@@ -46,7 +46,7 @@ class Diagnosis:
     """
 
     id: str
-    level: Level
+    level: Severity
     says: str
     remedy: str = ""
 
@@ -88,14 +88,14 @@ class Check(ABC):
     name: ClassVar[str]
     order: ClassVar[int] = 50
     """Where its findings are shown."""
-    needs: ClassVar[Needs] = Needs.NOTHING
+    needs: ClassVar[Requirement] = Requirement.NOTHING
 
-    def looks(self, lab: CheckedLab) -> Iterable[Look]:
+    def looks(self, lab: DoctorContext) -> Iterable[Look]:
         """Return the parts that can be looked at side by side; what they all need is begun here (`lab.begin`)."""
         return [partial(self.look, lab)]
 
     @abstractmethod
-    def look(self, lab: CheckedLab) -> Iterable[Finding]:
+    def look(self, lab: DoctorContext) -> Iterable[Finding]:
         """Look, and return what is found: at least one finding, which says what is well where nothing is wrong."""
 
     def mend(self, session: Session, finding: Finding) -> Iterable[str]:

@@ -15,13 +15,13 @@ from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.toml_files import complaints, is_there
 from ec2lab.errors import LabError
 from ec2lab.launch.search import wishes
-from ec2lab.names import NAME, NAME_RULE
+from ec2lab.names import NAME, NAME_HELP
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass
-class LabFiles:
+class ConfigFiles:
     """lab.toml, experiments/ and members/."""
 
     directory: Path
@@ -32,7 +32,7 @@ class LabFiles:
     """File -> all that is wrong with it."""
 
     @classmethod
-    def read(cls, directory: Path) -> LabFiles:
+    def read(cls, directory: Path) -> ConfigFiles:
         """Read them. Raises LabError where there is no lab.toml."""
         files = cls(directory)
         if not is_there(directory / "lab.toml", shown_as="lab.toml"):
@@ -45,7 +45,7 @@ class LabFiles:
                 files.members[path.stem] = member
         return files
 
-    def expect_experiment(self, name: str) -> None:
+    def require_experiment(self, name: str) -> None:
         """Raise LabError where an experiment has no file."""
         if f"experiments/{name}.toml" not in self.refused:
             load_experiment(self.directory, name)
@@ -54,7 +54,7 @@ class LabFiles:
         shown_as = f"experiments/{name}.toml"
         experiment = self._kept(shown_as, Experiment, lambda: load_experiment(self.directory, name))
         if not re.fullmatch(NAME, name):
-            self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_RULE}")
+            self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_HELP}")
         elif experiment and self.lab:
             try:
                 wishes(self.lab, name, experiment)

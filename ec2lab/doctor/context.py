@@ -13,13 +13,13 @@ from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import urlsplit
 
 from ec2lab.aws.credentials import CredentialsProblem
-from ec2lab.aws.identity import Caller, introduced, without_credentials
+from ec2lab.aws.identity import Identity, get_identity, without_credentials
 from ec2lab.aws.region_queries import NoResponse, in_time
 from ec2lab.config.models import Experiment, Lab, Member
-from ec2lab.context import Threads
-from ec2lab.doctor.config_files import LabFiles
+from ec2lab.context import ContextThreadPool
+from ec2lab.doctor.config_files import ConfigFiles
 from ec2lab.errors import LabError
-from ec2lab.launch.search import subnets_of, wishes
+from ec2lab.launch.search import allowed_subnets, wishes
 from ec2lab.plugins import Plugins
 from ec2lab.session import THREADS, Session
 
@@ -27,16 +27,16 @@ Given = TypeVarTuple("Given")
 Fact = TypeVar("Fact")
 
 
-class NotLooked(LabError):
+class CheckSkipped(LabError):
     """What a look needs is not there; another check says why."""
 
 
 @dataclass(eq=False)
-class CheckedLab:
+class DoctorContext:
     """A lab, looked at without changing anything in it or in AWS, and without writing anything down."""
 
     directory: Path
-    files: LabFiles
+    files: ConfigFiles
     only: str = ""
     """The one experiment that is meant; all when empty."""
     session: Session | None = None
@@ -52,7 +52,7 @@ class CheckedLab:
     def opened(self) -> Session:
         """The session. Raises NotLooked where lab.toml has mistakes."""
         if self.session is None:
-            raise NotLooked("lab.toml has mistakes")
+            raise CheckSkipped("lab.toml has mistakes")
         return self.session
 
     @property
@@ -67,9 +67,9 @@ class CheckedLab:
         return {name: known[name] for name in known if self.only in ("", name)}
 
     @cached_property
-    def threads(self) -> Threads:
+    def threads(self) -> ContextThreadPool:
         """The session's threads; some of its own where there is none."""
-        return self.session.threads if self.session else Threads(THREADS)
+        return self.session.threads if self.session else ContextThreadPool(THREADS)
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -89,7 +89,7 @@ class CheckedLab:
 
     def subnets_in(self, region: str) -> list[str]:
         """Return the subnets that the lab or an experiment names in a region."""
-        named = [self.lab.network.subnets, *(subnets_of(self.lab, one) for one in self.experiments.values())]
+        named = [self.lab.network.subnets, *(allowed_subnets(self.lab, one) for one in self.experiments.values())]
         return list(dict.fromkeys(subnet for subnets in named for subnet in subnets.get(region, ())))
 
     @property
@@ -98,7 +98,7 @@ class CheckedLab:
         address = urlsplit(os.environ.get("REGISTRY") or self.lab.registry)
         return address.path.strip("/") if address.scheme == "dynamodb" else ""
 
-    def begin(self, ask: Callable[[CheckedLab, *Given], Fact], /, *given: *Given) -> Future[Fact]:
+    def begin(self, ask: Callable[[DoctorContext, *Given], Fact], /, *given: *Given) -> Future[Fact]:
         """Begin to look a fact up, once for all who need it; to be called where looks are listed, not within one.
 
         Threads take up first what was begun first, so that a look never waits for what waits behind it.
@@ -108,7 +108,7 @@ class CheckedLab:
             self._begun[key] = self.threads.submit(lambda: self._in_time(ask, *given))
         return self._begun[key]
 
-    def _in_time(self, ask: Callable[[CheckedLab, *Given], Fact], *given: *Given) -> Fact:
+    def _in_time(self, ask: Callable[[DoctorContext, *Given], Fact], *given: *Given) -> Fact:
         """Look a fact up, not for longer than a region may take, from when it is known who asks.
 
         Whoever asks may have to type a code. Three times as long, as a fact may wait for which regions are open, and
@@ -124,35 +124,35 @@ class CheckedLab:
             self.session.gives_up()
             raise NoResponse(": ".join([*map(str, given), str(silent)])) from silent
 
-    def begin_caller(self) -> None:
+    def prefetch_identity(self) -> None:
         """Begin to ask AWS who asks: before all else that asks AWS, which waits for it."""
         self.begin(_introduced)
 
-    def caller(self) -> Caller:
+    def caller(self) -> Identity:
         """Return who AWS says asks. Waits for the answer."""
         return self.begin(_introduced).result()
 
-    def expect_aws(self) -> None:
+    def require_aws(self) -> None:
         """Raise NotLooked where AWS does not know who asks."""
         if self.caller().problem:
-            raise NotLooked("AWS does not take this machine's credentials, or is not reached")
+            raise CheckSkipped("AWS does not take this machine's credentials, or is not reached")
 
 
-def _introduced(lab: CheckedLab) -> Caller:
+def _introduced(lab: DoctorContext) -> Identity:
     try:
-        return introduced(lab.opened.cloud, lab.opened.lab.regions)
+        return get_identity(lab.opened.cloud, lab.opened.lab.regions)
     except CredentialsProblem as problem:  # a profile that is not there
         return without_credentials(problem)
 
 
 @contextmanager
-def opened_to_look(directory: Path, only: str) -> Iterator[CheckedLab]:
+def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
     """Open a lab for looking, whatever is wrong with it. Raises LabError where there is none."""
-    files = LabFiles.read(directory)
+    files = ConfigFiles.read(directory)
     if only and only not in files.experiments and only not in files.refused:
-        files.expect_experiment(only)
+        files.require_experiment(only)
     session = Session(directory, files.lab, "doctor", records=False) if files.lab else None
-    lab = CheckedLab(directory, files, only, session)
+    lab = DoctorContext(directory, files, only, session)
     if session:
         lab.plugin_trouble = _loaded(session)
     try:

@@ -109,7 +109,7 @@ DRY_RUNS: Mapping[str, DryRun] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class DryRunResult:
     """What came of a dry run."""
 
     answer: Answer
@@ -132,24 +132,26 @@ class Trials:
     _alone: Lock = field(default_factory=Lock)
     """Held for those that could do harm, so that no second one is on its way when the first does."""
 
-    def tried(self, region: str, operation: str, own: Ids) -> Tried:
+    def tried(self, region: str, operation: str, own: Ids) -> DryRunResult:
         """Ask for a dry run of an operation on the lab's own things where there are some, else on made-up ones."""
         known = DRY_RUNS.get(operation)
         if known is None:
             return self._asked(region, operation, {}, is_clear=True)
         request, is_clear = known.request({**MADE_UP, **own}, region), set(known.on) <= set(own)
         if not known.on or set(known.on) & set(own):
-            return self.tried_with(region, operation, request, is_clear=is_clear)
+            return self.dry_run_request(region, operation, request, is_clear=is_clear)
         return self._asked(region, operation, request, is_clear=is_clear)
 
-    def tried_with(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool = True) -> Tried:
+    def dry_run_request(
+        self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool = True
+    ) -> DryRunResult:
         """Ask for a dry run of a request; `is_clear` says whether a refusal can only mean that it is not allowed."""
         with self._alone:
             return self._asked(region, operation, request, is_clear=is_clear)
 
-    def _asked(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool) -> Tried:
+    def _asked(self, region: str, operation: str, request: Mapping[str, Any], *, is_clear: bool) -> DryRunResult:
         if self.over:
-            return Tried(Answer.NOT_MADE)
+            return DryRunResult(Answer.NOT_MADE)
         if region in self._silent:
             raise self._silent[region]
 
@@ -167,7 +169,7 @@ class Trials:
             error = refusal.response["Error"]
             code, message = error.get("Code", ""), error.get("Message", "")
             if code == WOULD_WORK:
-                return Tried(Answer.ALLOWED)
+                return DryRunResult(Answer.ALLOWED)
             refused = code == NOT_ALLOWED and is_clear
-            return Tried(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
-        return Tried(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))
+            return DryRunResult(Answer.REFUSED if refused else Answer.UNCLEAR, code, message)
+        return DryRunResult(Answer.CARRIED_OUT, made=tuple(one["InstanceId"] for one in done.get("Instances", ())))

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.errors import LabError
 
 CLOSED = "not-opted-in"
 
 
-class RegionShut(LabError):
+class RegionDisabled(LabError):
     """The account may not use the region."""
 
 
-def opt_in_states(lab: CheckedLab) -> Mapping[str, str]:
+def opt_in_states(lab: DoctorContext) -> Mapping[str, str]:
     """Return every region of AWS with its state: opt-in-not-required, opted-in or not-opted-in.
 
     Any region knows it; the first that tells is believed. Raises what the first raises where none does.
     """
-    lab.expect_aws()
+    lab.require_aws()
     own = lab.caller().region
     problems: list[Exception] = []
     for some in ([own], [region for region in lab.regions if region != own]):
@@ -31,17 +31,17 @@ def opt_in_states(lab: CheckedLab) -> Mapping[str, str]:
     raise problems[0]
 
 
-def _told_by(lab: CheckedLab, region: str) -> Mapping[str, str]:
+def _told_by(lab: DoctorContext, region: str) -> Mapping[str, str]:
     told = lab.opened.cloud.ec2(region).describe_regions(AllRegions=True)["Regions"]
     return {one["RegionName"]: one.get("OptInStatus", "") for one in told}
 
 
-def expect_open(lab: CheckedLab, region: str) -> None:
+def require_enabled(lab: DoctorContext, region: str) -> None:
     """Raise RegionShut where the account may not use a region, NotLooked where AWS takes no call at all.
 
     Where AWS does not tell its regions, each call will.
     """
-    lab.expect_aws()
+    lab.require_aws()
     asked = lab.begin(opt_in_states)
     if asked.exception() is None and asked.result().get(region, CLOSED) == CLOSED:
-        raise RegionShut(f"{region} is not enabled")
+        raise RegionDisabled(f"{region} is not enabled")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ec2lab.aws.errors import AWS_ERRORS
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.iam_policy import BUCKET, MADE_UP, TABLE, Place, Statement
 from ec2lab.errors import LabError
 
@@ -19,9 +19,9 @@ Verdicts = Mapping[str, bool | None]
 """Action -> whether it is allowed; None where the simulator does not tell."""
 
 
-def policy_source(lab: CheckedLab) -> str:
+def principal_arn(lab: DoctorContext) -> str:
     """Return the ARN of the user or role whose policies count: an assumed role's own, not that of its session."""
-    lab.expect_aws()
+    lab.require_aws()
     caller = lab.caller()
     if caller.role is None:
         return caller.arn
@@ -33,9 +33,9 @@ def policy_source(lab: CheckedLab) -> str:
         return f"arn:{caller.whose.partition}:iam::{caller.account}:role/{caller.role}"
 
 
-def simulated(lab: CheckedLab, statement: Statement) -> Verdicts:
+def simulated(lab: DoctorContext, statement: Statement) -> Verdicts:
     """Ask whether the actions of a statement are allowed, on resources and under conditions as it names them."""
-    who = lab.begin(policy_source).result()
+    who = lab.begin(principal_arn).result()
     if lab.caller().is_root:
         return dict.fromkeys(statement.actions, True)
     question = {**statement.question(place(lab)), "PolicySourceArn": who}
@@ -56,7 +56,7 @@ def _one(iam: Any, action: str, question: Mapping[str, Any]) -> bool | None:
     return _allowed([result for page in pages for result in page["EvaluationResults"]], action)
 
 
-def place(lab: CheckedLab) -> Place:
+def place(lab: DoctorContext) -> Place:
     """Return what the policy's wildcards and examples stand for in a lab."""
     buckets = [urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket]
     table = lab.table or TABLE
@@ -65,7 +65,7 @@ def place(lab: CheckedLab) -> Place:
     return Place(whose.id, lab.lab.regions[0], table, bucket, registry, whose.partition)
 
 
-def registry_id(lab: CheckedLab) -> str:
+def registry_id(lab: DoctorContext) -> str:
     """Return the registry's id, which a policy may name; any where it has none or can't be read."""
     with suppress(LabError):
         registry = lab.opened.registry

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.costs.aws_prices import pricing_region
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.context import DoctorContext
 
 NO = (*ACCESS_DENIED_CODES, "403")
 """The answer to a HEAD has no code but its status."""
@@ -30,18 +30,18 @@ def _allowed(call: Callable[[], Any]) -> bool | None:
     return True
 
 
-def _client(lab: CheckedLab, service: str, region: str = "") -> Any:
+def _client(lab: DoctorContext, service: str, region: str = "") -> Any:
     return lab.opened.cloud.client(service, region or lab.lab.regions[0])
 
 
-def _list_bucket(lab: CheckedLab) -> bool | None:
+def _list_bucket(lab: DoctorContext) -> bool | None:
     buckets = {urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket}
     s3 = _client(lab, "s3")
     told = [_allowed(lambda bucket=bucket: s3.list_objects_v2(Bucket=bucket, MaxKeys=1)) for bucket in buckets]  # type: ignore[misc]
     return False if False in told else None if None in told else True
 
 
-def _get_products(lab: CheckedLab) -> bool | None:
+def _get_products(lab: DoctorContext) -> bool | None:
     if (asked := pricing_region(lab.lab.regions[0])) is None:
         return True  # nobody there has a price list to ask
     wanted = [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g5.xlarge"}]
@@ -49,7 +49,7 @@ def _get_products(lab: CheckedLab) -> bool | None:
     return _allowed(lambda: pricing.get_products(ServiceCode="AmazonEC2", Filters=wanted, MaxResults=1))
 
 
-READS: Mapping[str, Callable[[CheckedLab], bool | None]] = {
+READS: Mapping[str, Callable[[DoctorContext], bool | None]] = {
     "cloudtrail:LookupEvents": lambda lab: _allowed(lambda: _client(lab, "cloudtrail").lookup_events(MaxResults=1)),
     "pricing:GetProducts": _get_products,
     "s3:ListBucket": _list_bucket,

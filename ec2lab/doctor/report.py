@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ec2lab.console import Console
-from ec2lab.doctor.check import Check, Finding, Level
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Finding, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.errors import LabError
 
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.UNKNOWN: "yellow", Level.WRONG: "red"}
+COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.UNKNOWN: "yellow", Severity.WRONG: "red"}
 
 
 class DoctorReport:
@@ -18,9 +18,9 @@ class DoctorReport:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.counts: Counter[Level] = Counter(dict.fromkeys(Level, 0))
+        self.counts: Counter[Severity] = Counter(dict.fromkeys(Severity, 0))
 
-    def begins(self, lab: CheckedLab) -> None:
+    def begins(self, lab: DoctorContext) -> None:
         """Say where calls go, where that can be said."""
         try:
             self.console.hint(lab.opened.cloud.banner)
@@ -50,8 +50,10 @@ class DoctorReport:
 
     def ends(self) -> None:
         """Say the sum."""
-        wrong, warnings, unknown = (self.counts[level] for level in (Level.WRONG, Level.WARNING, Level.UNKNOWN))
+        wrong, warnings, unknown = (
+            self.counts[level] for level in (Severity.WRONG, Severity.WARNING, Severity.UNKNOWN)
+        )
         told = f"{wrong} wrong, {warnings} to think about" if wrong or warnings or unknown else "all is well"
         told += f", {unknown} not looked at" if unknown else ""
-        worst = Level.WRONG if wrong else Level.WARNING if warnings or unknown else Level.OK
-        self.console.say(told, "doctor", style=COLOURS[worst], **{level: self.counts[level] for level in Level})
+        worst = Severity.WRONG if wrong else Severity.WARNING if warnings or unknown else Severity.OK
+        self.console.say(told, "doctor", style=COLOURS[worst], **{level: self.counts[level] for level in Severity})

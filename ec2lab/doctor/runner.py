@@ -13,37 +13,41 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import in_words
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs, merged
-from ec2lab.doctor.context import CheckedLab, NotLooked
-from ec2lab.doctor.enabled_regions import RegionShut, opt_in_states
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity, merged
+from ec2lab.doctor.context import CheckSkipped, DoctorContext
+from ec2lab.doctor.enabled_regions import RegionDisabled, opt_in_states
 from ec2lab.errors import LabError, PluginFailed
 from ec2lab.printable import printable_document
 
 Fact = TypeVar("Fact")
 
-NOT_LOOKED_AT = Diagnosis("not-looked-at", Level.UNKNOWN, "not looked at: {reason}", "mend what is named above first")
-NOT_TOLD = Diagnosis("not-told", Level.UNKNOWN, "can't be told: {reason}", "again later; who refuses it is in the line")
+NOT_LOOKED_AT = Diagnosis(
+    "not-looked-at", Severity.UNKNOWN, "not looked at: {reason}", "mend what is named above first"
+)
+UNAVAILABLE = Diagnosis(
+    "not-told", Severity.UNKNOWN, "can't be told: {reason}", "again later; who refuses it is in the line"
+)
 LOOK_REFUSED = Diagnosis(
-    "look-refused", Level.WRONG, "may not be looked at: {reason}",
+    "look-refused", Severity.WRONG, "may not be looked at: {reason}",
     "docs/iam-policy.json lists what the lab's role or user must be allowed",
 )  # fmt: skip
-CHECK_BROKEN = Diagnosis(
+CHECK_CRASHED = Diagnosis(
     "check-broken",
-    Level.UNKNOWN,
+    Severity.UNKNOWN,
     "the check failed: {reason}",
     "DEBUG=1 shows where; its author can mend it",
 )
 
 
-def check_up(lab: CheckedLab, checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
+def run_checks(lab: DoctorContext, checks: Iterable[Check]) -> Iterator[tuple[Check, Finding]]:
     """Begin all looks of all checks, and yield each check's findings, in the order of the checks."""
     checks = list(checks)
-    needed = max((check.needs for check in checks), default=Needs.NOTHING)
-    if lab.session and needed >= Needs.ANSWER:
-        lab.begin_caller()
-    if lab.session and needed is Needs.AWS:
+    needed = max((check.needs for check in checks), default=Requirement.NOTHING)
+    if lab.session and needed >= Requirement.ANSWER:
+        lab.prefetch_identity()
+    if lab.session and needed is Requirement.AWS:
         lab.begin(opt_in_states)
-    begun = [(check, [_begun(lab, look) for look in _looks(check, lab)]) for check in checks]
+    begun = [(check, [_submit(lab, look) for look in _looks(check, lab)]) for check in checks]
     for check, looks in begun:
         yield from ((check, finding) for finding in merged(one for look in looks for one in look.result()))
 
@@ -58,13 +62,13 @@ def answers(asked: Mapping[str, Future[Fact]]) -> tuple[dict[str, Fact], list[Fi
             told[region] = answer.result()
             return []
 
-        untold += findings_of(keep)
+        untold += run_probe(keep)
     return told, untold
 
 
-def _looks(check: Check, lab: CheckedLab) -> list[Look]:
+def _looks(check: Check, lab: DoctorContext) -> list[Look]:
     """Return a check's looks; one that says why, where what it needs is not there."""
-    if check.needs > Needs.NOTHING and lab.session is None:
+    if check.needs > Requirement.NOTHING and lab.session is None:
         return [lambda: [NOT_LOOKED_AT.of(reason="lab.toml has mistakes")]]
     looks: list[Look] = []
 
@@ -72,27 +76,27 @@ def _looks(check: Check, lab: CheckedLab) -> list[Look]:
         looks.extend(check.looks(lab))
         return []
 
-    failed = findings_of(list_them)
+    failed = run_probe(list_them)
     return [lambda: failed] if failed else looks
 
 
-def _begun(lab: CheckedLab, look: Look) -> Future[list[Finding]]:
-    return lab.threads.submit(findings_of, look)
+def _submit(lab: DoctorContext, look: Look) -> Future[list[Finding]]:
+    return lab.threads.submit(run_probe, look)
 
 
-def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def run_probe(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Look, whatever happens: what goes wrong is a finding too."""
     try:
         with in_words():
             return list(look())
-    except RegionShut:
+    except RegionDisabled:
         return []  # the check of the regions says so
-    except NotLooked as reason:
+    except CheckSkipped as reason:
         return [NOT_LOOKED_AT.of(reason=reason)]
     except PluginFailed as problem:
         return _broken(problem.what)
     except LabError as problem:
-        return [(LOOK_REFUSED if _is_not_allowed(problem) else NOT_TOLD).of(reason=problem)]
+        return [(LOOK_REFUSED if _is_not_allowed(problem) else UNAVAILABLE).of(reason=problem)]
     except Exception as problem:  # noqa: BLE001 - a check may fail in any way, and must not stop the others
         return _broken(f"{type(problem).__name__}: {problem}")
 
@@ -100,7 +104,7 @@ def findings_of(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 def _broken(reason: str) -> list[Finding]:
     if os.environ.get("DEBUG") == "1":
         print(printable_document(traceback.format_exc()), file=sys.stderr)
-    return [CHECK_BROKEN.of(reason=reason)]
+    return [CHECK_CRASHED.of(reason=reason)]
 
 
 def _is_not_allowed(problem: LabError) -> bool:

@@ -17,14 +17,14 @@ from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.programs import program as program_text
 from ec2lab.hosts.said import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 from ec2lab.polling import growing
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 
 FIRST_POLL, LONGEST_POLL = 0.5, 5.0
 LONGEST_CHANGE = 3600.0
 """Seconds that a purge of large homes may take."""
-CONFIRM_WITHIN = 60
+ROLLBACK_AFTER = 60
 """Seconds after which the host takes its sshd settings back by itself, unless a fresh login has confirmed them."""
 
 
@@ -50,7 +50,7 @@ LINE_OF_OURS = members(
 Heard = Callable[[Change], None]
 
 
-def telling(console: Console) -> Heard:
+def change_printer(console: Console) -> Heard:
     """Return what tells a person, or a program, of each change."""
 
     def heard(change: Change) -> None:
@@ -117,7 +117,7 @@ class HostAccounts:
         and a member is kept out by other settings, or by PAM.
         """
         named = ["--account", account] if account else []
-        outcome = self._outcome("sshd-hardening", "apply", "--confirm-within", str(CONFIRM_WITHIN), *named)
+        outcome = self._outcome("sshd-hardening", "apply", "--confirm-within", str(ROLLBACK_AFTER), *named)
         if outcome.changed:
             self._log_in_anew()
             self._outcome("sshd-hardening", "confirm").expect_no_problem(self.host.name)
@@ -131,9 +131,9 @@ class HostAccounts:
             try:
                 self.host.run("true")
             except Unreachable as locked_out:
-                if waited > CONFIRM_WITHIN / 3:
+                if waited > ROLLBACK_AFTER / 3:
                     raise LabError(
-                        f"{locked_out}; sshd's settings keep you out: the host takes them back in {CONFIRM_WITHIN} s"
+                        f"{locked_out}; sshd's settings keep you out: the host takes them back in {ROLLBACK_AFTER} s"
                     ) from locked_out
                 clock.sleep(pause)
                 waited += pause
@@ -244,13 +244,13 @@ class AccountsDocument:
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
 
 
-def made_at_boot(members: Mapping[str, Member], first: str | None, experiment: Experiment) -> Mapping[str, Member]:
+def boot_members(members: Mapping[str, Member], first: str | None, experiment: Experiment) -> Mapping[str, Member]:
     """Return the members whose accounts are made at the first boot: all, where there is room for them.
 
     Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
     in, there is nobody to do it later.
     """
-    tells = experiment.bucket is not None and not experiment.is_delivered_to
+    tells = experiment.bucket is not None and not experiment.needs_code_upload
     most = MOST_AT_BOOT if experiment.idle is None and not tells else MOST_BESIDE_OTHERS
     if first is None or len(members) <= most:
         return members
@@ -292,13 +292,13 @@ SHORTEST = 12
 """Characters. The member changes it at the first login, by the host's own rules."""
 
 
-def for_member(document: AccountsDocument, name: str, password: str) -> AccountsDocument:
+def with_initial_password(document: AccountsDocument, name: str, password: str) -> AccountsDocument:
     """Return a document for one member alone, where one is named, and with a password, where one is to be asked for.
 
     Raises LabError.
     """
     if name and name not in document.members:
-        raise LabError(f"NAME: {name!r} is not in members/{closest(name, document.members)}")
+        raise LabError(f"NAME: {name!r} is not in members/{did_you_mean(name, document.members)}")
     if password and password != ASK:
         raise LabError("PASSWORD: write PASSWORD=ask; a password on a command line is everybody's to read")
     if password and not name:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.config.public_key import fingerprint, public_key
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import Reach, SshFiles
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.polling import growing
 from ec2lab.session import Session
 
@@ -24,7 +24,7 @@ BLOCK = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY
 KEY = re.compile(r"((?:ssh-|ecdsa-sha2-)[a-z0-9-]+) ([A-Za-z0-9+/=]+)")
 
 
-def console_of(ec2: EC2Client, instance: str) -> str:
+def console_output(ec2: EC2Client, instance: str) -> str:
     """Return what a machine has printed on its console so far; without Nitro, only now and then."""
     try:
         output = ec2.get_console_output(InstanceId=instance, Latest=True).get("Output", "")
@@ -35,7 +35,7 @@ def console_of(ec2: EC2Client, instance: str) -> str:
     return output
 
 
-def host_keys_in(console: str) -> list[str]:
+def parse_host_keys(console: str) -> list[str]:
     """Return the host keys in a console's text, "ssh-ed25519 AAAA…" each: those of the last boot that is whole in it.
 
     Other lines may come between them on a console, and what is no key is passed over.
@@ -66,20 +66,20 @@ class Pinning:
 
     session: Session
     experiment: str
-    reach: Reach
+    reach: SshTarget
     say: Say
 
     @property
-    def files(self) -> SshFiles:
+    def files(self) -> SshConfig:
         """The lab's ssh files."""
-        return SshFiles(self.session.directory)
+        return SshConfig(self.session.directory)
 
     @property
     def keys(self) -> list[str]:
         """The keys on file."""
         return self.files.pinned(self.experiment, self.reach.instance)
 
-    def from_console(self, seconds: float) -> Host:
+    def pin_from_console(self, seconds: float) -> Host:
         """Return the host, its key pinned as the console shows it within so many seconds; else it is to be trusted."""
         if not self.keys:
             if seconds:
@@ -95,7 +95,7 @@ class Pinning:
             self.reach.name, self.files.config, trust_on_first_use=trusting, timeout=self.session.lab.ssh.login_timeout
         )
 
-    def after_first_login(self, host: Host) -> Host:
+    def record_tofu_key(self, host: Host) -> Host:
         """Tell and record which key was trusted, if one was; return the host, which from now on must show the same."""
         if host.trust_on_first_use:
             prints = [fingerprint(key) for key in self.keys]
@@ -110,12 +110,12 @@ class Pinning:
         return f" (which ends: {lines[-1][-100:]})" if lines else ""
 
     def _console(self) -> str:
-        return console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+        return console_output(self.session.cloud.ec2(self.reach.region), self.reach.instance)
 
     def _on_console(self, seconds: float) -> list[str]:
         waited = 0.0
         for pause in growing(FIRST_POLL, LONGEST_POLL):
-            keys = host_keys_in(self._console())
+            keys = parse_host_keys(self._console())
             if keys or waited + pause > seconds:
                 return keys
             self.session.pause(pause)

@@ -19,22 +19,22 @@ from ec2lab.files import exists
 from ec2lab.hosts.host_keys import Pinning
 from ec2lab.hosts.own_keys import own_key_files
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import Reach, SshFiles, can_name
-from ec2lab.names import closest, experiment_name
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
+from ec2lab.names import did_you_mean, experiment_name
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.live_resources import living
 from ec2lab.registry.record import local_user
 from ec2lab.session import Session, acting_on, open_session
 from ec2lab.volumes.mount import Machine
-from ec2lab.volumes.sources import regions_of_interest
+from ec2lab.volumes.sources import known_regions
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
 
-def ssh_files(session: Session) -> SshFiles:
+def ssh_files(session: Session) -> SshConfig:
     """Return the lab's ssh files."""
-    return SshFiles(session.directory)
+    return SshConfig(session.directory)
 
 
 def login_name(session: Session) -> str | None:
@@ -45,13 +45,13 @@ def login_name(session: Session) -> str | None:
     members = session.members()
     if named := os.environ.get("MEMBER"):
         if named not in members:
-            raise LabError(f"MEMBER: {named!r} is not in members/{closest(named, members)}")
+            raise LabError(f"MEMBER: {named!r} is not in members/{did_you_mean(named, members)}")
         return named
     user = local_user()
     return user if user in members else None
 
 
-def running_machines(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+def running_instances(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
     """Describe the running machines of an experiment, the oldest first, but for those in some regions."""
     there = machines_of(session, experiment, without)
     return [machine for machine in there if machine["State"]["Name"] == "running"]
@@ -79,15 +79,15 @@ def machines_of(session: Session, experiment: str, without: Collection[str] = ()
         if machine["InstanceId"] in ids
     ]
     there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
-    return in_order(there)
+    return by_launch_order(there)
 
 
-def in_order(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def by_launch_order(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return described machines, the oldest first, and those of one request as it made them."""
     return sorted(machines, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
 
 
-def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[Reach]:
+def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[SshTarget]:
     """Write how the machines of an experiment are reached, and return it."""
     files = ssh_files(session)
     reaches = reaches_of(experiment, machines, files.names(experiment))
@@ -96,7 +96,7 @@ def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mappin
     return reaches
 
 
-def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
+def identities(files: SshConfig, keys: Sequence[str]) -> list[Path]:
     """Return what ssh is to offer for a member's keys: the private ones that are here, and of others the public half.
 
     The private half of those may be in an agent, a token's or a password manager's for one. Without a public half
@@ -110,7 +110,7 @@ def identities(files: SshFiles, keys: Sequence[str]) -> list[Path]:
     return [*private.values(), *map(files.public_half, alone)]
 
 
-def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Reach]:
+def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[SshTarget]:
     """Give each machine a name: the experiment's own where it is alone, else with a number.
 
     A machine that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
@@ -123,11 +123,11 @@ def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Ma
         identity = machine["InstanceId"]
         name = names.get(identity) or (experiment if alone else next(unused))
         address = machine.get("PublicIpAddress") or machine["PrivateIpAddress"]
-        found.append(Reach(name, address, identity, region_of(machine)))
+        found.append(SshTarget(name, address, identity, region_of(machine)))
     return found
 
 
-def hosts_named(session: Session, words: str) -> list[Host]:
+def parse_hosts(session: Session, words: str) -> list[Host]:
     """Return the hosts that HOST names: experiments (all their machines), machines of theirs, addresses.
 
     Raises LabError where one is no name, or is an experiment that does not run.
@@ -137,27 +137,27 @@ def hosts_named(session: Session, words: str) -> list[Host]:
     return [host for word in words.split() for host in _hosts(session, word)]
 
 
-def host_of(session: Session, experiment: str) -> Host:
+def host_for_experiment(session: Session, experiment: str) -> Host:
     """Return the one machine of an experiment. Raises LabError where it has none, or several."""
-    hosts = hosts_of(session, experiment)
+    hosts = running_hosts(session, experiment)
     if len(hosts) > 1:
         raise LabError(f"{experiment}: has {len(hosts)} machines; say HOST={hosts[0].name}, for one")
     return hosts[0]
 
 
-def the_host(session: Session, experiment: str, words: str) -> Host:
+def single_host(session: Session, experiment: str, words: str) -> Host:
     """Return the one host that EXP or HOST names. Raises LabError where they name none, or several."""
     if not words:
-        return host_of(session, experiment_name(experiment))
-    hosts = hosts_named(session, words)
+        return host_for_experiment(session, experiment_name(experiment))
+    hosts = parse_hosts(session, words)
     if len(hosts) > 1:
         raise LabError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
     return hosts[0]
 
 
-def hosts_of(session: Session, experiment: str) -> list[Host]:
+def running_hosts(session: Session, experiment: str) -> list[Host]:
     """Return the running machines of an experiment. Raises LabError where it has none."""
-    machines = running_machines(session, experiment)
+    machines = running_instances(session, experiment)
     if not machines:
         stopped = machines_of(session, experiment)
         helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
@@ -166,18 +166,18 @@ def hosts_of(session: Session, experiment: str) -> list[Host]:
     return [_known(session, experiment, *pair) for pair in zip(reaches, machines, strict=True)]
 
 
-def _known(session: Session, experiment: str, reach: Reach, machine: Mapping[str, Any]) -> Host:
+def _known(session: Session, experiment: str, reach: SshTarget, machine: Mapping[str, Any]) -> Host:
     """Return a machine, its host key on file: from its console or, where that has none in time, as it shows it now.
 
     What runs for longer than its key would be waited for after a launch has had that time.
     """
     pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
     running = clock.now() - machine["LaunchTime"]
-    wait = session.lab.ssh.console_wait - running if session.boot_seconds else timedelta(0)
-    host = pinning.from_console(seconds=max(0.0, wait.total_seconds()))
+    wait = session.lab.ssh.console_wait - running if session.boot_timeout else timedelta(0)
+    host = pinning.pin_from_console(seconds=max(0.0, wait.total_seconds()))
     if host.trust_on_first_use:
         host.run("true")
-    return pinning.after_first_login(host)
+    return pinning.record_tofu_key(host)
 
 
 def experiment_of(session: Session, word: str) -> str | None:
@@ -193,12 +193,12 @@ def _hosts(session: Session, word: str) -> list[Host]:
         raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
         return [Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout)]
-    hosts = hosts_of(session, experiment)
+    hosts = running_hosts(session, experiment)
     return hosts if word == experiment else [host for host in hosts if host.name == word]
 
 
 @contextmanager
-def acting_on_host(host: str, script: str) -> Iterator[Session]:
+def locked_host_session(host: str, script: str) -> Iterator[Session]:
     """Open the lab for a script that changes a host's resources: alone on its experiment, where it belongs to one."""
     with open_session(script) as looking:
         experiment = experiment_of(looking, host)
@@ -206,12 +206,12 @@ def acting_on_host(host: str, script: str) -> Iterator[Session]:
         yield session
 
 
-def machine_of(session: Session, word: str) -> Machine:
+def resolve_instance(session: Session, word: str) -> Machine:
     """Return the one machine that HOST names. Raises LabError where it is none of EC2's in the lab's regions."""
-    host = the_host(session, "", word)
-    identity = SshFiles(session.directory).instance_of(host.name) or _said_by(host)
+    host = single_host(session, "", word)
+    identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
     wanted = [{"Name": "instance-id", "Values": [identity]}]
-    for region in regions_of_interest(session):
+    for region in known_regions(session):
         for found in session.kinds["instance"].find(session.cloud, region, wanted):
             return Machine(host, region, found)
     raise LabError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")

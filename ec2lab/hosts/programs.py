@@ -55,11 +55,11 @@ def bare(source: str) -> str:
         line, column = token.start
         if token.type == tokenize.COMMENT and not token.string.startswith("#!"):
             lines[line - 1] = lines[line - 1][:column].rstrip()
-    for text, alone in _texts(ast.parse(source)):
+    for text, alone in _docstrings(ast.parse(source)):
         lines[text.lineno - 1 : text.end_lineno] = [""] * ((text.end_lineno or text.lineno) + 1 - text.lineno)
         if alone:
             lines[text.lineno - 1] = " " * text.col_offset + "pass"
-    return _less_indented(_closed_up(_without_annotations("".join(f"{line}\n" for line in lines if line))))
+    return _shrink_indent(_strip_spaces(_without_annotations("".join(f"{line}\n" for line in lines if line))))
 
 
 def without_needless_imports(source: str) -> str:
@@ -78,14 +78,14 @@ def without_needless_imports(source: str) -> str:
 def _without_annotations(source: str) -> str:
     """Return a program whose functions say nothing of types; those of a class's fields mean something, and stay."""
     lines = [line.encode() for line in source.splitlines()]
-    for start, end in sorted(_annotations(ast.parse(source), lines), reverse=True):
+    for start, end in sorted(_annotation_spans(ast.parse(source), lines), reverse=True):
         if start[0] == end[0]:
             line = lines[start[0] - 1]
             lines[start[0] - 1] = line[: start[1]] + line[end[1] :]
     return "".join(f"{line.decode()}\n" for line in lines)
 
 
-def _annotations(tree: ast.Module, lines: Sequence[bytes]) -> Iterator[tuple[Place, Place]]:
+def _annotation_spans(tree: ast.Module, lines: Sequence[bytes]) -> Iterator[tuple[Place, Place]]:
     """Yield where annotations of functions begin, with what stands before them, and where they end."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg) and (found := node.annotation):
@@ -99,7 +99,7 @@ def _end(node: ast.expr) -> Place:
     return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
 
 
-def _closed_up(source: str) -> str:
+def _strip_spaces(source: str) -> str:
     """Return a program without the spaces that stand beside operators; what f-strings hold stays as it is."""
     lines = source.splitlines()
     for start, end in sorted(_needless_spaces(source), reverse=True):
@@ -121,7 +121,7 @@ def _needless_spaces(source: str) -> Iterator[tuple[Place, Place]]:
         last = token if name in ("OP", "NAME", "NUMBER", "STRING", "FSTRING_END") else None
 
 
-def _less_indented(source: str) -> str:
+def _shrink_indent(source: str) -> str:
     """Return a program that is indented by one column for every four; what strings hold stays as it is."""
     inside: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -133,7 +133,7 @@ def _less_indented(source: str) -> str:
     )
 
 
-def _texts(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
+def _docstrings(tree: ast.Module) -> Iterator[tuple[ast.Expr, bool]]:
     """Return the strings that stand as statements, and whether one is all of its block."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -56,7 +56,7 @@ class Host:
         """
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
-    def run_as_oneself(self, program: str, within: float | None = LONGEST_RUN) -> str:
+    def run_program(self, program: str, within: float | None = LONGEST_RUN) -> str:
         """Run a Python program on the host as whoever logs in, and return what it printed.
 
         Raises Unreachable, Failed, and LabError where it takes too long.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2lab.errors import LabError
-from ec2lab.files import drafted, exists, read_bytes
+from ec2lab.files import exists, read_bytes, temp_file_beside
 from ec2lab.hosts.ssh_options import client_version
 from ec2lab.printable import printable
 from ec2lab.private_files import private_directory
@@ -48,7 +48,7 @@ BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class SshTarget:
     """How one machine is reached."""
 
     name: str
@@ -60,7 +60,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class SshFiles:
+class SshConfig:
     """The ssh files of a lab."""
 
     lab: Path
@@ -119,7 +119,7 @@ class SshFiles:
         return next((instance for instance, of in names.items() if of == name), None)
 
     def write(
-        self, experiment: str, machines: Sequence[Reach], user: str | None, identities: Sequence[Path] = ()
+        self, experiment: str, machines: Sequence[SshTarget], user: str | None, identities: Sequence[Path] = ()
     ) -> None:
         """Write an experiment's machines, in place of those that were there, and the keys that open them for `user`."""
         known_hosts = _quoted(self.known_hosts(experiment))
@@ -179,7 +179,7 @@ def _write(path: Path, text: str) -> None:
         return
     try:
         private_directory(path.parent, top=next(p for p in path.parents if p.name == DIRECTORY))
-        with drafted(path, text.encode(), mode=0o600) as draft:
+        with temp_file_beside(path, text.encode(), mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:
         raise LabError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem

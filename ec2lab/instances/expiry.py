@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ec2lab.aws.tags import ENDS, IDLE, TTL, tag_map
+from ec2lab.aws.tags import EXPIRES_AT, IDLE, TTL, from_aws
 from ec2lab.config.fields import duration
 
 NEVER = "never"
@@ -16,18 +16,18 @@ LATE = timedelta(minutes=3)
 Machine = Mapping[str, Any]
 
 
-def details_of_end(machine: Machine) -> dict[str, str]:
+def expiry_details(machine: Machine) -> dict[str, str]:
     """Return what a person wants to see of a described machine's end: when it is, and after how long an idleness."""
-    tags = tag_map(machine.get("Tags"))
-    ends, given = end_of(machine), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
-    moment = as_text(ends) if ends else NEVER if tags.get(ENDS) == NEVER else ""
+    tags = from_aws(machine.get("Tags"))
+    ends, given = expires_at(machine), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
+    moment = as_text(ends) if ends else NEVER if tags.get(EXPIRES_AT) == NEVER else ""
     return {key: value for key, value in {"ends": moment, **given}.items() if value}
 
 
-def end_of(machine: Machine) -> datetime | None:
+def expires_at(machine: Machine) -> datetime | None:
     """Return when a described machine ends; None where it does not, or where nobody can know."""
-    tags, started = tag_map(machine.get("Tags")), _moment(machine.get("LaunchTime"))
-    length, said = _length(tags.get(TTL)), tags.get(ENDS)
+    tags, started = from_aws(machine.get("Tags")), _moment(machine.get("LaunchTime"))
+    length, said = _length(tags.get(TTL)), tags.get(EXPIRES_AT)
     if started is None or said == NEVER:
         return None
     by_length = _first_launch(machine, started) + length if length else None
@@ -36,20 +36,20 @@ def end_of(machine: Machine) -> datetime | None:
     return started + length if deadline and length and deadline <= started else deadline
 
 
-def began_anew(machine: Machine) -> datetime | None:
+def restarted_expiry(machine: Machine) -> datetime | None:
     """Return the end of a machine whose time began anew when it was last started, where no tag says so yet; else None.
 
     Another start would leave no trace of this one, so whoever starts it writes the end down.
     """
-    tags, started, end = tag_map(machine.get("Tags")), _moment(machine.get("LaunchTime")), end_of(machine)
+    tags, started, end = from_aws(machine.get("Tags")), _moment(machine.get("LaunchTime")), expires_at(machine)
     length = _length(tags.get(TTL))
     if started is None or length is None or end is None or started == _first_launch(machine, started):
         return None
-    return end if end == started + length and as_text(end) != tags.get(ENDS) else None
+    return end if end == started + length and as_text(end) != tags.get(EXPIRES_AT) else None
 
 
 def left(details: Mapping[str, str], state: str, now: datetime) -> str:
-    """Return in words what is left to a machine, by what `details_of_end` told and AWS's word for its state."""
+    """Return in words what is left to a machine, by what `expiry_details` told and AWS's word for its state."""
     if state.startswith(("shutting-down", "terminated")):
         return ""
     said = [_until(details, state, now)]

@@ -13,7 +13,7 @@ from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of
-from ec2lab.hosts.ssh_config import Reach
+from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.stop import Machine, state_of
 from ec2lab.polling import growing, pauses
 from ec2lab.session import Session
@@ -39,7 +39,7 @@ class Listener(Protocol):
 
 
 @dataclass
-class StartingAgain:
+class InstanceStarter:
     """The start of one experiment's stopped machines. `retry_for` is how long capacity is asked for."""
 
     session: Session
@@ -74,7 +74,7 @@ class StartingAgain:
         self._settled(frozenset(machine["InstanceId"] for machine in asked))
 
     def _ask(self, machine: Machine) -> bool:
-        ec2 = self.session.cloud.ec2_asking_once(region_of(machine))
+        ec2 = self.session.cloud.ec2_no_retry(region_of(machine))
         try:
             ec2.start_instances(InstanceIds=[machine["InstanceId"]])
         except AWS_ERRORS as problem:
@@ -164,7 +164,7 @@ class StartReport:
         text = f"  ends    {machine} at {ends[:16].replace('T', ' ')} UTC: its ttl was over, and began anew"
         self.console.say(text, "ends", id=machine, ends=ends)
 
-    def reached(self, reaches: Sequence[Reach]) -> None:
+    def reached(self, reaches: Sequence[SshTarget]) -> None:
         """Say how the machines are reached now."""
         for reach in reaches:
             self.console.say(

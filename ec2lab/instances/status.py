@@ -9,20 +9,20 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses, Unknown
-from ec2lab.aws.tags import EXPERIMENT, tag_map
+from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.console import Cell, Console
-from ec2lab.costs.summary import Spent, amount
+from ec2lab.costs.summary import CostSummary, amount
 from ec2lab.instances.expiry import is_overdue, left
 from ec2lab.registry.live_resources import is_new, seen_by_id
 from ec2lab.registry.record import Record
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
-UNKNOWN_TO_AWS = "not in AWS any more"
+NOT_FOUND = "not in AWS any more"
 UNKNOWN_TYPE = "of a type that no plugin here knows"
 UNLIKE_ITS_TAGS = "there, and by its tags no experiment's"
-NOT_SHOWN_YET = "not shown by AWS yet"
+NOT_VISIBLE_YET = "not shown by AWS yet"
 NOT_SEEN = "not seen"
 """Its region could not be."""
 
@@ -37,7 +37,7 @@ class Standing:
     unknown: Sequence[Unknown] = ()
 
 
-def standing(session: Session, holdings: Holdings | None = None) -> Standing:
+def standing(session: Session, holdings: ResourceState | None = None) -> Standing:
     """Return what the registry says lives, each with what AWS says of it, by experiment; and what was perhaps made.
 
     One description for each kind and region, all at the same time; nothing is asked where nothing lives. The registry
@@ -88,14 +88,14 @@ def _state(session: Session, resource: Resource, others: Collection[str], failed
     if (resource.region, resource.kind) in failed:
         return NOT_SEEN
     if is_new(session, resource):
-        return NOT_SHOWN_YET
-    return UNLIKE_ITS_TAGS if resource.id in others else UNKNOWN_TO_AWS
+        return NOT_VISIBLE_YET
+    return UNLIKE_ITS_TAGS if resource.id in others else NOT_FOUND
 
 
 def _described(session: Session, kind_name: str, region: str) -> list[Resource]:
     kind = session.kinds[kind_name]
     found = kind.find(session.cloud, region, [{"Name": "tag-key", "Values": [EXPERIMENT]}])
-    return [kind.resource(item, region, tag_map(item.get("Tags"))) for item in found]
+    return [kind.resource(item, region, from_aws(item.get("Tags"))) for item in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,13 @@ class StatusReport:
         self.console = console
         self.now = clock.now()
 
-    def lives(self, resources: Sequence[Resource], costs: Mapping[str, Spent]) -> None:
+    def lives(self, resources: Sequence[Resource], costs: Mapping[str, CostSummary]) -> None:
         """Say what lives and what each costs."""
         for resource in resources if self.console.as_json else ():
             self.console.say("", "resource", **self._as_fields(resource, costs[resource.id]))
         self.console.table(COLUMNS, [self._row(resource, costs[resource.id]) for resource in resources])
 
-    def sum(self, total: Spent) -> None:
+    def sum(self, total: CostSummary) -> None:
         """Say what all of it costs together."""
         hourly, dollars = amount(total.hourly, total.hourly_unknown), amount(total.dollars, total.unknown)
         self.console.say(
@@ -150,7 +150,7 @@ class StatusReport:
             dollars_per_hour=round(total.hourly, 6), dollars=round(total.dollars, 6), unknown_prices=total.unknown,
         )  # fmt: skip
 
-    def _row(self, resource: Resource, cost: Spent) -> list[Cell]:
+    def _row(self, resource: Resource, cost: CostSummary) -> list[Cell]:
         """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
         details = resource.details
         market = details.get("market", "")
@@ -164,7 +164,7 @@ class StatusReport:
             amount(cost.hourly, cost.hourly_unknown), amount(cost.dollars, cost.unknown),
         ]  # fmt: skip
 
-    def _as_fields(self, resource: Resource, cost: Spent) -> dict[str, Any]:
+    def _as_fields(self, resource: Resource, cost: CostSummary) -> dict[str, Any]:
         details, state = resource.details, resource.state
         return {
             "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": state,

@@ -6,35 +6,35 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from ec2lab.aws.errors import in_words
-from ec2lab.context import Threads, working_on
+from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import ssh_files
-from ec2lab.instances.teardown import Awaits, Removal, Report, remove_everything
+from ec2lab.instances.teardown import Awaits, Deletion, Report, delete_experiment
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.names import closest
+from ec2lab.names import did_you_mean
 from ec2lab.registry.state import GONE, SETTLED
 from ec2lab.session import Session
-from ec2lab.volumes.deletion_policy import save_volumes
+from ec2lab.volumes.deletion_policy import apply_deletion_policies
 
 AT_ONCE = 32
 """Teardowns on their way at once."""
 Say = Callable[[str], None]
 
 
-def take_down(session: Session, experiment: str, deleting: Report, awaits: Awaits, saving: Say) -> Removal:
+def take_down(session: Session, experiment: str, deleting: Report, awaits: Awaits, saving: Say) -> Deletion:
     """Take one experiment down, that the caller acts on alone.
 
     Raises LabError where it was never launched, and where something is left that no plugin here can delete.
     """
     session.expect_here(experiment)
     # Where all of it is over by the registry, AWS is asked all the same.
-    ever = None if session.holdings(experiment).names else session.holdings_ever(experiment)
+    ever = None if session.holdings(experiment).names else session.state_with_history(experiment)
     if ever and not ever.seen:
         names = living_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
-        raise LabError(f"{experiment}: was never launched from this registry{closest(experiment, names) or lives}")
-    unseen = save_volumes(session, experiment, saving)
-    removal = remove_everything(session, experiment, deleting, ever, awaits, unseen)
+        raise LabError(f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}")
+    unseen = apply_deletion_policies(session, experiment, saving)
+    removal = delete_experiment(session, experiment, deleting, ever, awaits, unseen)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
         raise LabError(
@@ -64,7 +64,7 @@ def living_experiments(session: Session, pattern: str = "*") -> list[str]:
     return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
 
 
-def take_all_down(
+def teardown_many(
     session: Session,
     experiments: Iterable[str],
     deleting: Report,
@@ -87,7 +87,7 @@ def take_all_down(
             return str(problem), {}
 
     failed = 0
-    with Threads(AT_ONCE) as threads:
+    with ContextThreadPool(AT_ONCE) as threads:
         ends = {experiment: threads.submit(one, experiment) for experiment in experiments}
         with INTERRUPTS.undone_on_failure(
             lambda _: threads.shutdown(wait=True, cancel_futures=True),

@@ -19,7 +19,7 @@ from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.live_resources import is_new, is_young, left_alone, seen_alive, seen_by_id
 from ec2lab.registry.reconcile import without_experiment
 from ec2lab.registry.record import Record
-from ec2lab.registry.state import FOUND, GONE, SETTLED, Holdings, as_note
+from ec2lab.registry.state import FOUND, GONE, SETTLED, ResourceState, as_note
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -39,7 +39,7 @@ def warn_of_wait(resource: Resource, why: str) -> None:
 
 
 @dataclass
-class Removal:
+class Deletion:
     """The removal of what somebody owns."""
 
     session: Session
@@ -48,7 +48,7 @@ class Removal:
     """Called for each resource once AWS has agreed to delete it."""
     awaits: Awaits
     """Called for what is not gone after some seconds, with what is in the way."""
-    known: Holdings
+    known: ResourceState
     """What the registry says of it."""
     look: Callable[[], Responses[list[Resource]]]
     """Asks AWS what of it is alive."""
@@ -88,7 +88,7 @@ class Removal:
             return
         deadline, pauses = clock.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
         self.seen = {resource.id: resource for resource in self.known.living}
-        while (left := self._looked()) or self._too_early():
+        while (left := self._looked()) or self._may_be_incomplete():
             self._delete(left)
             if self._other_things() and all(self._is_going(resource) for resource in left):
                 break  # what is left may hang on what is left alone
@@ -179,7 +179,7 @@ class Removal:
             return []  # what AWS said of the deletion itself is worth having without it
 
     def _is_going(self, resource: Resource) -> bool:
-        return self.session.kinds[resource.kind].is_going(resource)
+        return self.session.kinds[resource.kind].is_deleting(resource)
 
     def _parent(self, resource: Resource) -> Resource | None:
         """Return what a resource came with and goes with, as an instance's volumes do: one request made both."""
@@ -201,7 +201,7 @@ class Removal:
         self.others += [resource for some in told.found.values() for resource in some]
         return self.others
 
-    def _too_early(self) -> bool:
+    def _may_be_incomplete(self) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
         intents = self._intents()
         young = [intent for intent in intents if is_young(self.session, intent.time)]
@@ -268,10 +268,11 @@ class Removal:
         return f"{self.name}: still there after {PATIENCE // 60} minutes: {named}; run the same again"
 
 
-def remove_everything(
-    session: Session, experiment: str, report: Report, known: Holdings | None = None, awaits: Awaits = warn_of_wait,
+def delete_experiment(
+    session: Session, experiment: str, report: Report, known: ResourceState | None = None,
+    awaits: Awaits = warn_of_wait,
     unseen: Mapping[str, Exception] | None = None,
-) -> Removal:  # fmt: skip
+) -> Deletion:  # fmt: skip
     """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why.
 
     In the regions that are `unseen`, for the reasons given, nothing is deleted, whether they can be seen by now or not.
@@ -284,26 +285,26 @@ def remove_everything(
         seen = {key: some for key, some in told.found.items() if key not in hidden}
         return Responses(seen, {**told.failures, **hidden})
 
-    removal = Removal(session, experiment, report, awaits, held, look)
+    removal = Deletion(session, experiment, report, awaits, held, look)
     removal.run()
     return removal
 
 
-def remove_these(
+def delete_resources(
     session: Session, name: str, going: Sequence[Resource], report: Report, awaits: Awaits = warn_of_wait
-) -> Removal:
+) -> Deletion:
     """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
 
     What carries another call's tag by now is left alone.
     """
     records = {resource.id: resource.record for resource in going}
-    known = Holdings(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
+    known = ResourceState(living=list(going), calls={str(record): Call(str(record)) for record in records.values()})
 
     def look() -> Responses[list[Resource]]:
         told = seen_by_id(session, going)
         same = {key: [one for one in some if one.record == records[one.id]] for key, some in told.found.items()}
         return Responses(same, told.failures)
 
-    removal = Removal(session, name, report, awaits, known, look)
+    removal = Deletion(session, name, report, awaits, known, look)
     removal.run()
     return removal

@@ -11,16 +11,16 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.aws.tags import ENDS, TTL, as_tags
+from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
 from ec2lab.config.fields import duration, duration_text
-from ec2lab.context import Threads
+from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
-from ec2lab.hosts.inventory import hosts_of, machines_of, region_of, ssh_files
+from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
 from ec2lab.hosts.programs import sent
 from ec2lab.hosts.said import LAST_MOMENT, number_said
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.expiry import NEVER as NO_END
-from ec2lab.instances.expiry import as_text, began_anew, end_of
+from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
 from ec2lab.templates import text_of
 
@@ -30,7 +30,7 @@ SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
-class NewEnd:
+class NewExpiry:
     """A machine's end, as it was set and read back."""
 
     name: str
@@ -41,7 +41,7 @@ class NewEnd:
     """The same of before; empty where it had none."""
 
 
-def length_in(text: str) -> timedelta | None:
+def parse_ttl(text: str) -> timedelta | None:
     """Read TTL: a length from now, or "never" (None). Raises LabError."""
     if not text:
         raise LabError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
@@ -58,17 +58,17 @@ def length_in(text: str) -> timedelta | None:
     return length
 
 
-def write_down_new_ends(
+def tag_new_expiry(
     session: Session, machines: Sequence[Mapping[str, Any]], say: Callable[[str], None]
 ) -> list[tuple[str, str]]:
     """Tag machines whose time began anew at a start with the end that they have now; return (instance, end) of each.
 
     Where AWS refuses, the machine ends all the same: that is only said.
     """
-    found = [(machine, as_text(end)) for machine in machines if (end := began_anew(machine))]
+    found = [(machine, as_text(end)) for machine in machines if (end := restarted_expiry(machine))]
     for machine, ends in found:
         try:
-            _tag(session, machine, {ENDS: ends})
+            _tag(session, machine, {EXPIRES_AT: ends})
         except AWS_ERRORS as problem:
             why = reason(problem)
             say(f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}")
@@ -77,17 +77,17 @@ def write_down_new_ends(
 
 def _tag(session: Session, machine: Mapping[str, Any], tags: Mapping[str, str]) -> None:
     ec2, ids = session.cloud.ec2(region_of(machine)), [machine["InstanceId"]]
-    ec2.create_tags(Resources=ids, Tags=as_tags(tags))  # type: ignore[arg-type]
+    ec2.create_tags(Resources=ids, Tags=to_aws(tags))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Extension:
+class TtlChange:
     """The new end of one experiment's machines: `length` from now, or none."""
 
     session: Session
     experiment: str
     length: timedelta | None
-    heard: Callable[[NewEnd], None]
+    heard: Callable[[NewExpiry], None]
 
     def run(self) -> None:
         """Set it on every machine; one that can't be reached keeps no other from it. Raises LabError, naming it."""
@@ -106,11 +106,11 @@ class Extension:
 
     def _on_the_machines(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | LabError]]:
         """Return each machine's name and its new end, in seconds since 1970, or why it has none."""
-        if not self.session.boot_seconds and not self.session.cloud.boot_seconds:
+        if not self.session.boot_timeout and not self.session.cloud.boot_timeout:
             return [(machine["InstanceId"], self._from_now()) for machine in running]
         files = ssh_files(self.session)
-        hosts = {files.instance_of(host.name): host for host in hosts_of(self.session, self.experiment)}
-        with Threads(max(len(running), 1)) as setting:
+        hosts = {files.instance_of(host.name): host for host in running_hosts(self.session, self.experiment)}
+        with ContextThreadPool(max(len(running), 1)) as setting:
             return list(setting.map(lambda machine: self._on(hosts[machine["InstanceId"]]), running))
 
     def _from_now(self) -> int:
@@ -131,16 +131,16 @@ class Extension:
             return {**told, "moment": NEVER}
         seconds = int(self.length.total_seconds())
         # A machine that was launched without a ttl has nothing else that sets a deadline anew after a stop.
-        files[EACH_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
+        files[BOOT_HOOK] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
         return {**told, "seconds": seconds}
 
     def _write_down(self, machine: Mapping[str, Any], name: str, ends: int) -> None:
         """Tag the machine, so that everybody knows, and note it."""
-        identity, before = machine["InstanceId"], end_of(machine)
+        identity, before = machine["InstanceId"], expires_at(machine)
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
-        tags = {ENDS: moment, **({TTL: duration_text(self.length)} if self.length else {})}
+        tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
         _tag(self.session, machine, tags)
-        new = NewEnd(name, identity, moment, as_text(before) if before else "")
+        new = NewExpiry(name, identity, moment, as_text(before) if before else "")
         self.session.recorder.note(**{EXTENDED: {"instance": identity, "ends": new.ends, "before": new.before}})
         self.heard(new)
 
@@ -169,7 +169,7 @@ passed, would never meet it: its time begins anew, as long as was last said (`ma
 at each boot, the first before there is a timer."""
 NEVER = 4102444800
 """2100-01-01, for a machine that is not to end: as it is to come, nothing begins anew at a boot."""
-EACH_BOOT = "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live"
+BOOT_HOOK = "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live"
 """cloud-init runs it at each boot: on a machine that was launched without a ttl, nothing else would."""
 
 

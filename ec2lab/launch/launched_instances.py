@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.tags import tag_map
+from ec2lab.aws.tags import from_aws
 from ec2lab.console import warn
 from ec2lab.hosts.inventory import region_of
-from ec2lab.launch.request import check_root
+from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.resume import origin
-from ec2lab.launch.run_instances import Instance, Starting, wait_until_gone, wait_until_settled
+from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
 from ec2lab.launch.search import Pool
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
@@ -26,7 +26,7 @@ class LaunchedInstances:
     running: list[Instance] = field(default_factory=list)
     origins: list[dict[str, Any]] = field(default_factory=list)
     """What each of them was made from."""
-    _starting: dict[Pool, Starting] = field(default_factory=dict)
+    _starting: dict[Pool, PendingInstances] = field(default_factory=dict)
     _requests: dict[Pool, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -37,17 +37,17 @@ class LaunchedInstances:
 
     def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
         """Take instances in that a pool gave for a request."""
-        self._starting[pool] = Starting(self.session.looks(pool.region), set(ids))
+        self._starting[pool] = PendingInstances(self.session.looks(pool.region), set(ids))
         self._requests[pool] = request
 
     def settle(self, waiting: Callable[[float], None]) -> list[tuple[Pool, ApiError]]:
         """Wait until each runs or is dead; return why the dead ones died. Raises LabError where one does neither."""
-        wait_until_settled(list(self._starting.values()), waiting, self.session.pause)
+        wait_until_running(list(self._starting.values()), waiting, self.session.pause)
         dead = []
         for pool, starting in self._starting.items():
             for machine in starting.running:
                 if request := self._requests[pool]:
-                    check_root(machine, request)
+                    verify_root_device(machine, request)
                 self.running.append(machine)
                 self.origins.append(origin(pool.region, machine, self._requests[pool]))
             dead += [(pool, error) for error in starting.dead]
@@ -61,7 +61,7 @@ class LaunchedInstances:
         to shut down by itself.
         """
         kind = self.session.kinds["instance"]
-        given = [kind.resource(m, region_of(m), tag_map(m.get("Tags"))) for m in self.running]
+        given = [kind.resource(m, region_of(m), from_aws(m.get("Tags"))) for m in self.running]
         for resource in given:
             kind.delete(self.session.cloud, resource)
             deleted(resource)

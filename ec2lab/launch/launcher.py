@@ -11,26 +11,33 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from ec2lab import clock
 from ec2lab.aws.authorization import in_words
 from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
-from ec2lab.aws.errors import AWS_ERRORS, described, in_one_line, reason
+from ec2lab.aws.errors import AWS_ERRORS, described, format_code, reason
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
 from ec2lab.errors import LabError
-from ec2lab.hosts.inventory import in_order
-from ec2lab.hosts.ssh_config import Reach, SshFiles
-from ec2lab.instances.teardown import remove_everything
+from ec2lab.hosts.inventory import by_launch_order
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget
+from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.listener import Listener
 from ec2lab.launch.lost_request import is_wanted, same_request
-from ec2lab.launch.part import RegionUnready
-from ec2lab.launch.region_specs import Failure, RegionShares, Zones, known, zones_offering, zones_with_default_subnet
-from ec2lab.launch.request import request_for
+from ec2lab.launch.part import RegionUnavailable
+from ec2lab.launch.region_specs import (
+    Failure,
+    RegionSpecs,
+    Zones,
+    known,
+    zones_by_instance_type,
+    zones_with_default_subnet,
+)
+from ec2lab.launch.request import build_request
 from ec2lab.launch.reserved import look_at_reservations
-from ec2lab.launch.resume import LAUNCHED, RAN_ON, RUN, AlreadyLives, left_by_a_launch, requests_of
+from ec2lab.launch.resume import LAUNCHED, RAN_ON, RUN, AlreadyRunning, instances_of_interrupted_launch, requests_of
 from ec2lab.launch.run_instances import Instance, Refused, Unclear, ask
-from ec2lab.launch.run_spec import Definition
-from ec2lab.launch.search import Pool, Search, Wishes, wishes
+from ec2lab.launch.run_spec import RunSpec
+from ec2lab.launch.search import PlacementPreferences, Pool, Search, wishes
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
@@ -39,9 +46,9 @@ from ec2lab.registry.record import Record, new_id
 from ec2lab.registry.state import GONE, SETTLED
 from ec2lab.resources.base import Resource
 from ec2lab.runs.kept_code import keep
-from ec2lab.runs.upload import Delivery, check_way, deliver
+from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
-from ec2lab.volumes.deletion_policy import mark_volumes
+from ec2lab.volumes.deletion_policy import tag_deletion_policies
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget import Budget
@@ -72,9 +79,9 @@ class Launch:
         return LaunchedInstances(self.session)
 
     @cached_property
-    def shares(self) -> RegionShares:
+    def shares(self) -> RegionSpecs:
         """What the launch needs in each region."""
-        return RegionShares(self.session, self.name, self.experiment)
+        return RegionSpecs(self.session, self.name, self.experiment)
 
     @cached_property
     def search(self) -> Search:
@@ -82,7 +89,7 @@ class Launch:
         return Search(self.wishes, lambda region, instance_type: self._zones(region).to_try(instance_type))
 
     @cached_property
-    def wishes(self) -> Wishes:
+    def wishes(self) -> PlacementPreferences:
         """What the experiment would take."""
         return wishes(self.session.lab, self.name, self.experiment)
 
@@ -104,7 +111,7 @@ class Launch:
         ec2, types = self.session.cloud.ec2(region), self.experiment.types
         # Both at the same time: every region has refused by now, and others look for capacity too.
         default = self.session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
-        return Zones(in_time(lambda: zones_offering(ec2, types)), default.result())
+        return Zones(in_time(lambda: zones_by_instance_type(ec2, types)), default.result())
 
     @property
     def missing(self) -> int:
@@ -126,10 +133,10 @@ class Launch:
         missing is looked for.
         """
         with self._taking_down_on_failure():
-            left = left_by_a_launch(self.session, self.name, self._ask_again)
+            left = instances_of_interrupted_launch(self.session, self.name, self._ask_again)
             if self.noted:
                 self.session.recorder.note(**{RUN: dict(self.noted)})
-            self._take_up(left)
+            self._adopt(left)
             if self.missing > 0:
                 self._rounds()
             if len(self.instances.running) < self.at_least:
@@ -138,11 +145,11 @@ class Launch:
                 raise LabError(self._in_vain())
             if self.is_all:
                 self.launched()
-        return in_order(self.instances.running)
+        return by_launch_order(self.instances.running)
 
     def launched(self) -> None:
         """Put on record that the launch ended well, and what its machines were made from."""
-        ids = [machine["InstanceId"] for machine in in_order(self.instances.running)]
+        ids = [machine["InstanceId"] for machine in by_launch_order(self.instances.running)]
         self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self.instances.origins})
 
     def _ask_again(self, intent: Record) -> None:
@@ -160,11 +167,11 @@ class Launch:
         # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
         with suppress(Refused, Unclear):
             ask(
-                self.session.cloud.ec2_asking_once(region), request, token_of(intent),
-                self.session.launch_bucket(region), renew=False,
+                self.session.cloud.ec2_no_retry(region), request, token_of(intent),
+                self.session.launch_limiter(region), renew=False,
             )  # fmt: skip
 
-    def _take_up(self, left: Sequence[Resource]) -> None:
+    def _adopt(self, left: Sequence[Resource]) -> None:
         """Wait for machines that an earlier run made as for those of this one."""
         if not left:
             return
@@ -175,7 +182,7 @@ class Launch:
             ids = {machine.id for machine in left if machine.region == region}
             request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
             self.instances.add(Pool(region, str(request.get("InstanceType", "")), "earlier"), ids, request)
-        self._settle()
+        self._wait()
 
     def _rounds(self) -> None:
         """Ask in rounds until nothing is missing, nobody is left to ask, or the time is over."""
@@ -197,20 +204,20 @@ class Launch:
             elif self._is_ready(pool):
                 self._ask(pool)
             if not self.missing:
-                self._settle()
+                self._wait()
             if not self.missing:
                 return
-        self._settle()
+        self._wait()
 
     def _is_ready(self, pool: Pool) -> bool:
         """Have all at hand that a machine there needs; False where the region lacks something."""
         try:
             # What AWS would refuse is refused here, before anything is made.
-            request_for(self.shares.plain(pool.region), pool)
+            build_request(self.shares.plain(pool.region), pool)
             # Nodes have groups of their own, made for them before the first machine is.
             self._may_hold_something |= self._is_all_or_nothing
             self.shares.ready(pool.region)
-        except RegionUnready as lack:
+        except RegionUnavailable as lack:
             self._leave_out(pool.region, lack)
             return False
         return True
@@ -219,10 +226,10 @@ class Launch:
         """Look up whether what was refused as not supported is not offered: that is one cause of several."""
         refused = [pool for pool, e in self.search.refusals.items() if e.category is ErrorCategory.NOT_OFFERED]
         for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
-            if self._zones(region).reason_against(instance_type, region, None):
+            if self._zones(region).exclusion_reason(instance_type, region, None):
                 self.search.unoffered.add((region, instance_type))
 
-    def _leave_out(self, region: str, lack: RegionUnready) -> None:
+    def _leave_out(self, region: str, lack: RegionUnavailable) -> None:
         if lack.may_pass:
             self.search.pass_over(region, str(lack))
             self.shares.look_again(region)
@@ -232,13 +239,13 @@ class Launch:
 
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
-        request = request_for(self.shares.ready(pool.region), pool, self.missing, self._least)
-        ec2 = self.session.cloud.ec2_asking_once(pool.region)
+        request = build_request(self.shares.ready(pool.region), pool, self.missing, self._least)
+        ec2 = self.session.cloud.ec2_no_retry(pool.region)
         # Should this pool refuse, the next region can be asked at once.
         self.shares.warm_up(region for region in self.wishes.regions if region != pool.region)
         held, self._may_hold_something, self._has_asked = self._may_hold_something, True, True
         try:
-            made = ask(ec2, request, new_id(), self.session.launch_bucket(pool.region))
+            made = ask(ec2, request, new_id(), self.session.launch_limiter(pool.region))
         except Refused as no:
             self._may_hold_something = held
             self._refused(pool, no.refusal)
@@ -258,7 +265,7 @@ class Launch:
             self._refused(pool, lost.error)
             self.search.pass_over(pool.region, str(lost))
 
-    def _settle(self) -> None:
+    def _wait(self) -> None:
         """Wait until every machine that starts either runs or has died, which is a refusal that came late."""
         for pool, error in self.instances.settle(self.listener.waiting):
             self._refused(pool, error)
@@ -272,7 +279,7 @@ class Launch:
         if refusal.category in STOPS:
             raise LabError(self._in_words(replace(refusal, region=pool.region)))
         # While this region is still being asked, the others can be looked at.
-        self.shares.look_at(self.wishes.regions)
+        self.shares.prefetch(self.wishes.regions)
 
     def _taking_down_on_failure(self) -> AbstractContextManager[None]:
         """Take down what was made, whatever ends the block early: an instance that nobody knows of costs money."""
@@ -280,10 +287,10 @@ class Launch:
 
     def _undo(self, problem: BaseException) -> None:
         # A sweep that is interrupted is gone on with: it keeps what it has.
-        if not isinstance(problem, AlreadyLives) and not self.session.over.is_set():
-            self._take_down(problem) if self._may_hold_something else self._note_that_nothing_is_left()
+        if not isinstance(problem, AlreadyRunning) and not self.session.over.is_set():
+            self._take_down(problem) if self._may_hold_something else self._record_clean_failure()
 
-    def _note_that_nothing_is_left(self) -> None:
+    def _record_clean_failure(self) -> None:
         """Put on record that all that was asked for was refused, so that its records need not stay at hand."""
         if self._has_asked:
             with suppress(LabError):  # why the launch failed is the thing to say; they stay at hand a while longer
@@ -292,7 +299,7 @@ class Launch:
     def _take_down(self, problem: BaseException) -> None:
         try:
             self.listener.taking_down()
-            remove_everything(self.session, self.name, self.listener.deleted)
+            delete_experiment(self.session, self.name, self.listener.deleted)
         except BaseException as failure:
             first, second = (_reason(error) or "interrupted" for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"
@@ -300,7 +307,7 @@ class Launch:
 
     def _in_words(self, error: ApiError) -> str:
         message = in_words(self.session.cloud, error.region, error)
-        return f"{error.region}: {in_one_line(error.code, message)}"
+        return f"{error.region}: {format_code(error.code, message)}"
 
     def _in_vain(self) -> str:
         """Return why there are too few machines, in one line."""
@@ -332,10 +339,10 @@ class Report(Listener, Protocol):
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """The machines run."""
 
-    def sets_up(self, said: str) -> None:
+    def on_setup(self, said: str) -> None:
         """How far a machine's set-up is."""
 
-    def reached(self, session: Session, reaches: Sequence[Reach]) -> None:
+    def reached(self, session: Session, reaches: Sequence[SshTarget]) -> None:
         """How the machines are reached; their set-up is done."""
 
 
@@ -346,35 +353,35 @@ def launch_experiment(
     report: Report,
     count: int = 1,
     at_least: int = 1,
-    defined: Definition | None = None,
+    defined: RunSpec | None = None,
 ) -> None:
     """Launch an experiment that the caller acts on alone; what it was defined as is recorded.
 
     Raises LabError: NotReached where the machines run and their set-up could not be seen to.
     """
     session.expect_free(name)
-    SshFiles(session.directory).expect_own()
+    SshConfig(session.directory).expect_own()
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
     with admitted(session, name, defined.base if defined else name, experiment, count) as budgets:
-        check_way(session, name, experiment)
+        check_ssh_access(session, name, experiment)
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
             keep(session.directory, run.pack.tar)
         report.begins(session, experiment, count)
         report.within(budgets)
-        tell_of_no_key(session, name, report.sets_up)
+        tell_of_no_key(session, name, report.on_setup)
         launch = Launch(
             session, name, experiment, report, count, at_least,
-            noted=run.as_note() if run else None, is_all=not experiment.is_delivered_to,
+            noted=run.as_note() if run else None, is_all=not experiment.needs_code_upload,
         )  # fmt: skip
         machines = launch.run()
         report.lives(session, machines)
         _mark(session, name, machines)
-        done = set_up(session, name, experiment, machines, report.sets_up)
-        if experiment.is_delivered_to and not done.shut:
+        done = set_up(session, name, experiment, machines, report.on_setup)
+        if experiment.needs_code_upload and not done.shut:
             delivery = Delivery(name, experiment, run.pack if run else None, machines)
-            deliver(session, name, delivery, done.reaches, report.sets_up)
+            upload_code(session, name, delivery, done.reaches, report.on_setup)
             launch.launched()
         report.reached(session, done.reaches)
         done.expect_seen(name)
@@ -383,7 +390,7 @@ def launch_experiment(
 def _mark(session: Session, name: str, machines: Sequence[Instance]) -> None:
     """Say on each volume what becomes of it. The machines run and say so too: where AWS refuses, that is only told."""
     try:
-        mark_volumes(session, machines)
+        tag_deletion_policies(session, machines)
     except AWS_ERRORS as problem:
         warn(
             f"{name}: what becomes of its volumes is not in their tags ({reason(problem)}); "

@@ -26,7 +26,7 @@ class Site:
     region: str
 
 
-class RegionUnready(LabError):
+class RegionUnavailable(LabError):
     """The region lacks something that the launch needs, other regions may have it: it is passed over.
 
     `error` is what AWS said, where it was AWS that said so.

@@ -14,10 +14,10 @@ from ec2lab.aws.region_queries import NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
 from ec2lab.errors import LabError
-from ec2lab.launch.part import RegionUnready, Share
-from ec2lab.launch.quotas import quota_for, quotas, virtual_cpus
-from ec2lab.launch.region_specs import Failure, RegionShares, Zones, known, zones_of
-from ec2lab.launch.request import request_for
+from ec2lab.launch.part import RegionUnavailable, Share
+from ec2lab.launch.quotas import quota_of_pool, quotas, virtual_cpus
+from ec2lab.launch.region_specs import Failure, RegionSpecs, Zones, known, zones_of
+from ec2lab.launch.request import build_request
 from ec2lab.launch.reserved import look_at_reservations
 from ec2lab.launch.run_instances import Refused, ask
 from ec2lab.launch.search import Exclusion, Pool, Search, wishes
@@ -28,7 +28,7 @@ FACTS = "facts"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PlannedPool:
     """A pool in the order of asking."""
 
     pool: Pool
@@ -59,8 +59,8 @@ class Plan:
         self.wishes = wishes(session.lab, name, experiment)
         self.experiment = experiment
         self.count = count
-        self.shares = RegionShares(session, name, experiment)
-        self.shares.look_at(self.wishes.regions)
+        self.shares = RegionSpecs(session, name, experiment)
+        self.shares.prefetch(self.wishes.regions)
         responses = session.query({(region, FACTS): partial(self._facts, region) for region in self.wishes.regions})
         for problem in responses.failures.values():
             if not isinstance(problem, NoResponse):
@@ -72,7 +72,7 @@ class Plan:
         }
         self.facts = {region: facts for (region, _), facts in responses.found.items()} | silent
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> list[PlannedPool]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
         search = Search(self.wishes, lambda region, one: self.facts[region].zones.to_try(one))
         look_at_reservations(self.session.cloud, self.wishes, search)
@@ -81,11 +81,11 @@ class Plan:
             if facts.lack:
                 search.exclude_region(region, facts.lack)
         for pool in pools:
-            if reason := self._known_against(pool) or search.lack(pool, self._least):
+            if reason := self._static_exclusion(pool) or search.lack(pool, self._least):
                 search.ruled_out.setdefault(
                     Exclusion(pool.region, pool.instance_type, pool.zone, market=pool.market), reason
                 )
-        return [Candidate(pool, self._price(pool), search.reason_against(pool)) for pool in pools]
+        return [PlannedPool(pool, self._price(pool), search.exclusion_reason(pool)) for pool in pools]
 
     def unknown(self) -> list[str]:
         """Return what the plan does without, in regions that would be asked."""
@@ -98,7 +98,7 @@ class Plan:
 
     def request(self, pool: Pool) -> dict[str, Any]:
         """Return what a pool would be asked, with what there is by now."""
-        return request_for(self.share(pool.region), pool, self.count, self._least)
+        return build_request(self.share(pool.region), pool, self.count, self._least)
 
     @property
     def _least(self) -> int:
@@ -110,7 +110,7 @@ class Plan:
         Raises LabError where what answers does not know dry runs.
         """
         request = self.request(pool) | {"DryRun": True}
-        ec2, bucket = self.session.cloud.ec2_asking_once(pool.region), self.session.launch_bucket(pool.region)
+        ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.launch_limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
             raise LabError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:
@@ -143,15 +143,15 @@ class Plan:
     def _lack(self, region: str) -> str | None:
         try:
             self.shares.plain(region)
-        except RegionUnready as lack:
+        except RegionUnavailable as lack:
             return str(lack)
         return None
 
-    def _known_against(self, pool: Pool) -> str | None:
+    def _static_exclusion(self, pool: Pool) -> str | None:
         facts = self.facts[pool.region]
-        if reason := facts.zones.reason_against(pool.instance_type, pool.region, pool.zone):
+        if reason := facts.zones.exclusion_reason(pool.instance_type, pool.region, pool.zone):
             return reason
-        quota = quota_for(pool, facts.quotas)
+        quota = quota_of_pool(pool, facts.quotas)
         wanted = facts.cpus.get(pool.instance_type, 0) * self.count
         if quota and wanted > quota[1]:
             return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"

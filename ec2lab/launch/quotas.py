@@ -45,7 +45,7 @@ def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, in
     return {str(t["InstanceType"]): t["VCpuInfo"]["DefaultVCpus"] for t in found}
 
 
-def quota_for(pool: Pool, known: Mapping[str, float]) -> tuple[str, float] | None:
+def quota_of_pool(pool: Pool, known: Mapping[str, float]) -> tuple[str, float] | None:
     """Return name and value of the quota that a pool counts against, or None where it is not known.
 
     Where AWS's documentation lists no quota for a generation on spot, one that names it is taken.

@@ -17,18 +17,18 @@ from ec2lab.aws.errors import AWS_ERRORS, api_error, described
 from ec2lab.aws.region_queries import TICK
 from ec2lab.config.models import Experiment
 from ec2lab.errors import LabError
-from ec2lab.launch.part import RegionUnready, Share, Site, total
+from ec2lab.launch.part import RegionUnavailable, Share, Site, total
 from ec2lab.session import Session
 from ec2lab.templates import environment
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-HEAD_START = 0.03
+WARMUP_DELAY = 0.03
 """Seconds that the call to be waited for gets to leave first: making a client keeps Python busy for 30 ms."""
 
 
-class RegionShares:
+class RegionSpecs:
     """The shares of one launch, by region."""
 
     def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
@@ -38,7 +38,7 @@ class RegionShares:
         self._ready: dict[str, Share] = {}
         self._warm: set[str] = set()
 
-    def look_at(self, regions: Iterable[str]) -> None:
+    def prefetch(self, regions: Iterable[str]) -> None:
         """Begin to look regions up, all parts at the same time, without waiting for the answers."""
         for region in regions:
             if region not in self._looks:
@@ -57,18 +57,18 @@ class RegionShares:
             self._session.threads.submit(self._make_clients, cold)
 
     def _make_clients(self, regions: Iterable[str]) -> None:
-        clock.sleep(HEAD_START)
+        clock.sleep(WARMUP_DELAY)
         for region in regions:
-            for make in (self._session.cloud.ec2, self._session.cloud.ec2_asking_once):
+            for make in (self._session.cloud.ec2, self._session.cloud.ec2_no_retry):
                 if not self._session.over.is_set():
                     make(region)
 
     def plain(self, region: str) -> Share:
         """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""
-        self.look_at([region])
+        self.prefetch([region])
         # While the answers are on their way, what the request wants is made ready.
         environment()
-        self._session.cloud.ec2_asking_once(region)
+        self._session.cloud.ec2_no_retry(region)
         with _of_one_region():
             return total(self._in_time(region))
 
@@ -86,7 +86,7 @@ class RegionShares:
             if not look.done():
                 self._session.gives_up()
                 timeout = ApiError("NoResponse", "")
-                raise RegionUnready(f"no response within {3 * self._session.region_timeout:g} s", timeout)
+                raise RegionUnavailable(f"no response within {3 * self._session.region_timeout:g} s", timeout)
             yield look.result()
 
     def ready(self, region: str) -> Share:
@@ -117,7 +117,7 @@ def _of_one_region() -> Iterator[None]:
         error = api_error(problem)
         if error.is_everywhere:
             raise
-        raise RegionUnready(described(problem), error) from problem
+        raise RegionUnavailable(described(problem), error) from problem
 
 
 Failure = ClientError | BotoCoreError | ResponseParserError
@@ -140,7 +140,7 @@ class Zones:
             return sorted(default or ())
         return [zone for zone in self.offering.get(instance_type, ()) if default is None or zone in default]
 
-    def reason_against(self, instance_type: str, region: str, zone: str | None) -> str | None:
+    def exclusion_reason(self, instance_type: str, region: str, zone: str | None) -> str | None:
         """Return why a type can't be started in a region, or in a zone of it; None where nothing is known against."""
         if self.offering is not None:
             if instance_type not in self.offering:
@@ -155,7 +155,8 @@ class Zones:
 def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[Failure], None]) -> Zones:
     """Return what the client's region says of its zones; `unknown` hears of what it does not say."""
     return Zones(
-        known(lambda: zones_offering(ec2, types), unknown), known(lambda: zones_with_default_subnet(ec2), unknown)
+        known(lambda: zones_by_instance_type(ec2, types), unknown),
+        known(lambda: zones_with_default_subnet(ec2), unknown),
     )
 
 
@@ -168,7 +169,7 @@ def known(ask: Callable[[], T], unknown: Callable[[Failure], None]) -> T | None:
         return None
 
 
-def zones_offering(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, Sequence[str]]:
+def zones_by_instance_type(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """Return, for each type that the client's region offers, the zones that do."""
     zones: dict[str, list[str]] = {}
     wanted: Any = [{"Name": "instance-type", "Values": list(types)}]

@@ -12,7 +12,7 @@ from ec2lab.aws.errors import remedy_of
 from ec2lab.config.models import Experiment
 from ec2lab.console import Console
 from ec2lab.hosts.inventory import region_of, ssh_files
-from ec2lab.hosts.ssh_config import Reach
+from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.expiry import left
 from ec2lab.launch.quota_names import quota_name
 from ec2lab.launch.run_instances import Instance
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ec2lab.costs.budget import Budget
 
 
-class LaunchReport:
+class LaunchConsole:
     """A listener that speaks to a console."""
 
     def __init__(self, console: Console, name: str) -> None:
@@ -134,11 +134,11 @@ class LaunchReport:
                     f"  ends    by itself: {how_long}; `make extend EXP={self.name} TTL=…` sets another end"
                 )
 
-    def sets_up(self, said: str) -> None:
+    def on_setup(self, said: str) -> None:
         """Say how far a machine's set-up is."""
         self.console.say(f"  {said}", "set-up", said=said)
 
-    def reached(self, session: Session, reaches: Sequence[Reach]) -> None:
+    def reached(self, session: Session, reaches: Sequence[SshTarget]) -> None:
         """Say how the machines are reached, and what to do next."""
         for reach in reaches:
             self.console.say(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ec2lab.datasets.dataset import in_region
+from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.files import exists
 from ec2lab.launch.resume import RAN_ON, last_run
-from ec2lab.launch.run_spec import Definition, as_launched, recorded_pack
-from ec2lab.names import closest
+from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
+from ec2lab.names import did_you_mean
 from ec2lab.session import Session
 from ec2lab.volumes.devices import DEVICES
 
-REPEATS = "repeats"
+REPRODUCES = "repeats"
 """In the note of a run: which experiment's run it repeats."""
 
 
-def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
+def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:
     """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
         raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
@@ -26,10 +26,10 @@ def as_it_was(session: Session, name: str, new: str) -> tuple[Definition, int]:
     recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)
     if recorded is None or not machines:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
-        raise LabError(f"EXP: {name}: no launch of it is on record{closest(name, known)}")
-    written = pinned(as_launched(session, recorded, name), machines, _versions(session, machines, name))
-    pack = recorded_pack(session.directory, recorded, name)
-    return Definition(written, recorded["from"], {REPEATS: name}, pack, recorded_of=name), len(machines)
+        raise LabError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
+    written = pinned(from_record(session, recorded, name), machines, _versions(session, machines, name))
+    pack = load_pack(session.directory, recorded, name)
+    return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(machines)
 
 
 def pinned(
@@ -59,7 +59,7 @@ def _versions(session: Session, machines: Sequence[Mapping[str, Any]], name: str
     first = machines[0]
     if not first["snapshots"]:
         return {}
-    there = {snapshot.id: snapshot.version for snapshot in in_region(session.cloud, first["region"])}
+    there = {snapshot.id: snapshot.version for snapshot in list_snapshots(session.cloud, first["region"])}
     if gone := next((snapshot for snapshot in first["snapshots"].values() if snapshot not in there), None):
         raise LabError(
             f"{name}: ran on the data of {gone} in {first['region']}, which is gone; `make datasets` shows what is left"

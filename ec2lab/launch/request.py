@@ -22,10 +22,10 @@ GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
 
 
-def request_for(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
+def build_request(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
     """Return the RunInstances request that asks a pool for `least` machines, and for up to `most`. Raises LabError."""
     request = {
-        **_placed(merged(share.request, _place(pool), "RunInstances"), pool),
+        **_drop_placement_group_if_reserved(merged(share.request, _place(pool), "RunInstances"), pool),
         "InstanceType": pool.instance_type,
         "MinCount": least,
         "MaxCount": most,
@@ -62,7 +62,7 @@ def _place(pool: Pool) -> dict[str, Any]:
     return {"Placement": {"AvailabilityZone": pool.zone}} if pool.zone else {}
 
 
-def _placed(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
+def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
     """Return a request without a placement group where capacity is reserved: it stands where it was reserved.
 
     A reservation is used only by machines of its own placement group, or of none where it has none; the machines of a
@@ -127,7 +127,7 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
             raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
 
 
-def check_root(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+def verify_root_device(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
 
     A wrong root.device makes an empty extra volume, and leaves the root as the image has it: small and unencrypted.

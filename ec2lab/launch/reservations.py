@@ -44,7 +44,7 @@ class Reservation:
             described.get("AvailableInstanceCount", 0), described.get("TotalInstanceCount", 0),
         )  # fmt: skip
 
-    def reason_against(self, market: str, instance_type: str) -> str | None:
+    def exclusion_reason(self, market: str, instance_type: str) -> str | None:
         """Return why it will never hold an instance of a type, asked for as a market; None if it may."""
         asked = KINDS.get(market.partition(":")[0], "")
         if self.kind != asked:

@@ -36,11 +36,11 @@ def last_run(records: Iterable[Record], experiment: str) -> tuple[dict[str, Any]
     return found
 
 
-class AlreadyLives(LabError):
+class AlreadyRunning(LabError):
     """There is nothing to launch."""
 
 
-def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
+def was_interrupted(records: Iterable[Record], experiment: str) -> bool:
     """Say whether the last launch of an experiment began and never came to its end."""
     cut_off = False
     for record in records:
@@ -53,22 +53,24 @@ def was_cut_off(records: Iterable[Record], experiment: str) -> bool:
     return cut_off
 
 
-def left_by_a_launch(session: Session, experiment: str, ask_again: AskAgain | None = None) -> list[Resource]:
+def instances_of_interrupted_launch(
+    session: Session, experiment: str, ask_again: AskAgain | None = None
+) -> list[Resource]:
     """Return the machines that a launch made before it was cut off; none where nothing lives.
 
     What it made and did not live to hear of is learned by `ask_again`, or found by its tag. Raises LabError, saying
     where, if the experiment lives because its launch ended well.
     """
     found = reconcile(session, experiment, ask_again)
-    if found and not was_cut_off(session.records_here(experiment), experiment):
+    if found and not was_interrupted(session.records_here(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
         shown = ", ".join(" ".join(filter(None, (str(r), r.state, r.since and f"since {r.since}"))) for r in named)
-        raise AlreadyLives(f"{experiment} already lives: {shown}; {_helps(found, experiment)}")
+        raise AlreadyRunning(f"{experiment} already lives: {shown}; {_hint(found, experiment)}")
     kind = session.kinds["instance"]
-    return [resource for resource in found if resource.kind == kind.name and not kind.is_going(resource)]
+    return [resource for resource in found if resource.kind == kind.name and not kind.is_deleting(resource)]
 
 
-def _helps(found: Sequence[Resource], experiment: str) -> str:
+def _hint(found: Sequence[Resource], experiment: str) -> str:
     stopped = any(resource.state.startswith("stop") for resource in found)
     return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 

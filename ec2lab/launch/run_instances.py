@@ -11,11 +11,11 @@ from ec2lab import clock
 from ec2lab.aws.describe_batcher import SharedLooks
 from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
-from ec2lab.aws.throttle import RequestBucket
+from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import LabError
 from ec2lab.polling import growing
 from ec2lab.registry.evidence import NOT_NOW
-from ec2lab.registry.history import market_in
+from ec2lab.registry.history import market_of
 from ec2lab.registry.record import new_id
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Unclear(LabError):
 
 
 def ask(
-    ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: RequestBucket, *, renew: bool = True
+    ec2: EC2Client, request: Mapping[str, Any], token: str, bucket: TokenBucket, *, renew: bool = True
 ) -> list[Instance]:
     """Send one RunInstances request until its answer is clear; the token makes asking again safe.
 
@@ -65,7 +65,7 @@ def ask(
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except AWS_ERRORS as problem:
-            refusal = api_error(problem, market=market_in(request), instance_type=str(request.get("InstanceType", "")))
+            refusal = api_error(problem, market=market_of(request), instance_type=str(request.get("InstanceType", "")))
         else:
             bucket.granted()
             return made
@@ -89,7 +89,7 @@ def _pauses() -> Iterator[float]:
 
 
 @dataclass
-class Starting:
+class PendingInstances:
     """Machines of one region between being made and running."""
 
     looks: SharedLooks
@@ -129,8 +129,8 @@ def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[floa
     return left
 
 
-def wait_until_settled(
-    all_starting: Sequence[Starting], waiting: Callable[[float], None], wait: Callable[[float], None]
+def wait_until_running(
+    all_starting: Sequence[PendingInstances], waiting: Callable[[float], None], wait: Callable[[float], None]
 ) -> None:
     """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
 

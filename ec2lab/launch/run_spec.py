@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ec2lab.config.git_history import versions_of
+from ec2lab.config.git_history import file_versions
 from ec2lab.config.lab_files import has_file, written_experiment
 from ec2lab.config.models import Code, Experiment
 from ec2lab.config.parameters import Value, chosen
@@ -17,7 +17,7 @@ from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
 from ec2lab.errors import LabError
 from ec2lab.launch.resume import RUN
-from ec2lab.runs.code_archive import Pack, packed
+from ec2lab.runs.code_archive import CodeArchive, packed
 from ec2lab.runs.kept_code import kept
 from ec2lab.session import Session
 
@@ -26,7 +26,7 @@ COMMAND_DIGEST = "command_sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class RunSpec:
     """An experiment as it is launched: written as in its file, its parameters chosen."""
 
     written: Mapping[str, Any]
@@ -34,7 +34,7 @@ class Definition:
     """Whose file it is from."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What else is recorded of a run: which one it repeats."""
-    pack: Pack | None = None
+    pack: CodeArchive | None = None
     """Its code, where that is not to be packed now."""
     recorded_of: str = ""
     """Whose run on record it is, where no file says it."""
@@ -52,7 +52,7 @@ class Definition:
         code = {CODE: self.pack.as_note()} if self.pack else {}
         return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
 
-    def with_code(self, directory: Path) -> Definition:
+    def with_code(self, directory: Path) -> RunSpec:
         """Return it with its code packed as it is now, if it has some that is not yet packed. Raises LabError."""
         code = self.experiment.code
         if code is None or self.pack is not None:
@@ -71,7 +71,7 @@ def definition(
     *,
     first_of_matrix: bool = False,
     again: bool = False,
-) -> Definition:
+) -> RunSpec:
     """Return what `name` is: the file of `base` or its own, or what was recorded, with parameters chosen.
 
     One that lives, or is launched `again`, has the parameters that it was launched with, unless others are chosen;
@@ -80,11 +80,11 @@ def definition(
     has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
         raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
-    recorded = recorded_run(session, name, ever=again or not has_a_file)
+    recorded = last_recorded_run(session, name, ever=again or not has_a_file)
     if not base and not has_a_file and recorded:
-        written = as_launched(session, recorded, name)
-        pack = recorded_pack(session.directory, recorded, name)
-        return Definition(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
+        written = from_record(session, recorded, name)
+        pack = load_pack(session.directory, recorded, name)
+        return RunSpec(chosen(written, parameters or {}, name), recorded["from"], pack=pack, recorded_of=name)
     where = base or name
     written = written_experiment(session.directory, where)
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
@@ -93,10 +93,10 @@ def definition(
     if first_of_matrix:
         first = {parameter: values[0] for parameter, values in written.get("matrix", {}).items()}
         parameters = {**first, **(parameters or {})}
-    return Definition(chosen(written, parameters or {}, f"experiments/{where}.toml"), where)
+    return RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where)
 
 
-def as_launched(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
+def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the experiment of a recorded run as it was written. Raises LabError where its command is not found."""
     written = dict(recorded["experiment"])
     if digest := recorded.get(COMMAND_DIGEST):
@@ -106,7 +106,7 @@ def as_launched(session: Session, recorded: Mapping[str, Any], name: str) -> dic
 
 def _command(directory: Path, base: str, digest: str, name: str) -> str:
     """Find the command of a digest in the experiment's file, as it is or as git had it. Raises LabError."""
-    for text in versions_of(directory, Path("experiments") / f"{base}.toml"):
+    for text in file_versions(directory, Path("experiments") / f"{base}.toml"):
         try:
             command = tomllib.loads(text).get(COMMAND)
         except (ValueError, RecursionError):  # as toml_file.read has them
@@ -119,18 +119,18 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
     )
 
 
-def recorded_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> Pack | None:
+def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeArchive | None:
     """Return the code of a recorded run, the same to the last byte; None where it had none. Raises LabError."""
     if not (told := recorded.get(CODE)):
         return None
     commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
     if content := kept(directory, digest):
-        return Pack(content, commit, difference)
+        return CodeArchive(content, commit, difference)
     if difference is None:
         # A commit is the same everywhere; a working tree without changes is packed otherwise than its commit.
         path = recorded["experiment"][CODE]["path"]
         again = packed(directory, Code(path=path, commit=commit))
-        return Pack(again.tar, commit, None)
+        return CodeArchive(again.tar, commit, None)
     raise LabError(
         f"{name}: its code was a working tree with changes, which is in .code/{digest[:12]}… of whoever launched it "
         "and not here; bring that file, or launch the commit alone"
@@ -142,7 +142,7 @@ def digest_of(command: str) -> str:
     return hashlib.sha256(command.encode()).hexdigest()
 
 
-def recorded_run(session: Session, name: str, *, ever: bool = False) -> dict[str, Any] | None:
+def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> dict[str, Any] | None:
     """Return what was last recorded of a run of `name`; `ever` looks into the archive too."""
     records = session.registry.history(name) if ever else session.records_here(name)
     runs = [r.note[RUN] for r in records if r.experiment == name and r.note and RUN in r.note]

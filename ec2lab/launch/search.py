@@ -30,7 +30,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PlacementPreferences:
     """What an experiment would take, each list in the order of preference."""
 
     regions: Sequence[str]
@@ -77,7 +77,7 @@ class Search:
     every region has refused are the zones asked one by one, those in front that a refusal's message named.
     """
 
-    def __init__(self, wishes: Wishes, zones_to_try: ZonesToTry) -> None:
+    def __init__(self, wishes: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
         self.refusals: dict[Pool, ApiError] = {}
         """The last response of every pool that was asked, in the order of asking."""
         self.ruled_out: dict[Exclusion, str] = {}
@@ -96,7 +96,7 @@ class Search:
         self.passed_over.clear()
         for a_pass in (self._first_pass, self._second_pass):
             for pool in a_pass():
-                if pool.region not in self.passed_over and not self.reason_against(pool):
+                if pool.region not in self.passed_over and not self.exclusion_reason(pool):
                     yield pool
 
     def refused(self, pool: Pool, error: ApiError) -> None:
@@ -123,7 +123,7 @@ class Search:
         if self._wishes.zones and found.zone not in self._wishes.zones:
             self.ruled_out[Exclusion(region, market=market)] = f"{found.id} is in {found.zone}, which zones leaves out"
         for instance_type in self._wishes.types:
-            if reason := found.reason_against(market, instance_type):
+            if reason := found.exclusion_reason(market, instance_type):
                 self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
 
     def lack(self, pool: Pool, wanted: int) -> str | None:
@@ -135,7 +135,7 @@ class Search:
         """Leave a region out of this round: the next may find it in order."""
         self.passed_over[region] = reason
 
-    def reason_against(self, pool: Pool) -> str | None:
+    def exclusion_reason(self, pool: Pool) -> str | None:
         """Return why a pool is out for good, or None."""
         return next((reason for exclusion, reason in self.ruled_out.items() if exclusion.covers(pool)), None)
 
@@ -145,7 +145,7 @@ class Search:
 
     def exhausted(self) -> bool:
         """Say whether another round would ask nobody."""
-        return all(self.reason_against(pool) for pool in self._first_pass())
+        return all(self.exclusion_reason(pool) for pool in self._first_pass())
 
     def said_everywhere(self) -> ApiError | None:
         """Return the error that is no region's own: each one said that the caller is unknown, or may not."""
@@ -153,7 +153,7 @@ class Search:
         return said[0] if said and all(error and _may_be_global(error) for error in said) else None
 
     def _first_pass(self) -> Iterator[Pool]:
-        for region, instance_type, market in self._choices():
+        for region, instance_type, market in self._combinations():
             subnets, zones = self._wishes.subnets.get(region, ()), self._zones_of(region)
             reserved = self._reserved.get((region, market))
             if subnets:
@@ -168,15 +168,15 @@ class Search:
     def _second_pass(self) -> Iterator[Pool]:
         if self._wishes.zones:
             return
-        for region, instance_type, market in self._choices():
+        for region, instance_type, market in self._combinations():
             pinned = self._wishes.subnets.get(region) or (region, market) in self._reserved
-            if pinned or self.reason_against(Pool(region, instance_type, market)):
+            if pinned or self.exclusion_reason(Pool(region, instance_type, market)):
                 continue
             zones = self._zones_to_try(region, instance_type)
-            for zone in sorted(zones, key=lambda zone: zone not in self._hinted(region, instance_type)):
+            for zone in sorted(zones, key=lambda zone: zone not in self._suggested_zones(region, instance_type)):
                 yield Pool(region, instance_type, market, zone)
 
-    def _choices(self) -> Iterator[tuple[str, str, str]]:
+    def _combinations(self) -> Iterator[tuple[str, str, str]]:
         for region in self._wishes.regions:
             for instance_type in self._wishes.types:
                 for market in self._wishes.markets:
@@ -185,7 +185,7 @@ class Search:
     def _zones_of(self, region: str) -> list[str]:
         return [zone for zone in self._wishes.zones if region_of_zone(zone) == region]
 
-    def _hinted(self, region: str, instance_type: str) -> set[str]:
+    def _suggested_zones(self, region: str, instance_type: str) -> set[str]:
         return {
             zone
             for pool, refusal in self.refusals.items()
@@ -216,21 +216,21 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
     return found
 
 
-def wishes(lab: Lab, name: str, experiment: Experiment) -> Wishes:
+def wishes(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
     """Return where an experiment may run, in the order of preference. Raises LabError where its wishes exclude all."""
     regions, zones = experiment.regions or lab.regions, experiment.zones or []
     if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
         raise LabError(
             f"experiments/{name}.toml: zones: {strangers[0]} is in none of its regions ({', '.join(regions)})"
         )
-    subnets = subnets_of(lab, experiment)
+    subnets = allowed_subnets(lab, experiment)
     if zones and subnets:
         raise LabError(
             f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
         )
-    return Wishes(regions, experiment.types, experiment.markets, zones, subnets)
+    return PlacementPreferences(regions, experiment.types, experiment.markets, zones, subnets)
 
 
-def subnets_of(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:
+def allowed_subnets(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:
     """Return the subnets that an experiment is bound to, by region; empty where EC2 may choose."""
     return experiment.subnets if experiment.subnets is not None else lab.network.subnets

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.config.models import Experiment
-from ec2lab.context import Threads
+from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
-from ec2lab.hosts.accounts import HostAccounts, document, made_at_boot
+from ec2lab.hosts.accounts import HostAccounts, boot_members, document
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
-from ec2lab.hosts.host_keys import Pinning, Say, console_of
+from ec2lab.hosts.host_keys import Pinning, Say, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
 from ec2lab.hosts.said import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import Reach
-from ec2lab.instances.teardown import remove_everything
+from ec2lab.hosts.ssh_config import SshTarget
+from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance
 from ec2lab.polling import growing
@@ -30,7 +30,7 @@ from ec2lab.session import Session
 FIRST_POLL, LONGEST_POLL = 1.0, 10.0
 LEAST_WAIT = 10.0
 """Seconds that cloud-init has to answer at least, however late somebody could log in."""
-STATUS, WELL = "cloud-init status --wait", ("done", "disabled")
+STATUS, OK_STATUSES = "cloud-init status --wait", ("done", "disabled")
 DENIED = "Permission denied"
 """What ssh says where sshd takes none of the keys that it has."""
 OURS = "ec2-lab: "
@@ -40,15 +40,15 @@ OURS = "ec2-lab: "
 CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
 
 
-class NotSeen(LabError):
+class LoginTimeout(LabError):
     """The machine runs, but nobody could log in within the time given."""
 
 
-class NotLetIn(NotSeen):
+class NotLetIn(LoginTimeout):
     """Its sshd was waited for, and let nobody in."""
 
 
-class SetUpFailed(LabError):
+class BootFailed(LabError):
     """cloud-init ended with errors."""
 
 
@@ -58,7 +58,7 @@ class Arrival:
 
     session: Session
     experiment: str
-    reach: Reach
+    reach: SshTarget
     say: Say
 
     def wait(self, seconds: float) -> Host:
@@ -73,12 +73,12 @@ class Arrival:
         deadline = clock.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         try:
-            host = pinning.from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
+            host = pinning.pin_from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
         except AWS_ERRORS as problem:
             # Whether there is a host key to be seen is not known, so none is trusted on first use.
-            raise NotSeen(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
+            raise LoginTimeout(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
         self._log_in(host, deadline)
-        return pinning.after_first_login(host)
+        return pinning.record_tofu_key(host)
 
     def _log_in(self, host: Host, deadline: float) -> None:
         warned = False
@@ -89,13 +89,13 @@ class Arrival:
                 self._expect_key(not_yet)
                 is_shell = isinstance(not_yet, NotOurShell)
                 if clock.monotonic() + pause > deadline:
-                    raise (NotSeen if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
+                    raise (LoginTimeout if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
                 if is_shell and not warned:
                     self.say(f"{not_yet}; tried again, as its set-up may go on")
                 warned = warned or is_shell
                 self.session.pause(pause)
             except Failed as failure:
-                raise NotSeen(str(failure)) from failure
+                raise LoginTimeout(str(failure)) from failure
             else:
                 return
 
@@ -110,9 +110,9 @@ class Arrival:
         try:
             errors = errors_in(self._status(host, deadline), self.reach.name)
         except LabError as problem:
-            raise NotSeen(str(problem)) from problem
+            raise LoginTimeout(str(problem)) from problem
         if errors:
-            raise SetUpFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
+            raise BootFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
 
     def _status(self, host: Host, deadline: float) -> str:
         """Return what cloud-init says at its end. Raises LabError; a connection that breaks off is made again."""
@@ -131,7 +131,7 @@ class Arrival:
     def _from_console(self) -> str:
         """Return what the lab's own programs complained of on the console, if it can be read."""
         try:
-            console = console_of(self.session.cloud.ec2(self.reach.region), self.reach.instance)
+            console = console_output(self.session.cloud.ec2(self.reach.region), self.reach.instance)
         except AWS_ERRORS:  # why this is asked is the thing to say
             return ""
         ours = [line.partition(OURS)[2].strip() for line in console.splitlines() if OURS in line]
@@ -147,7 +147,7 @@ def errors_in(status: str, who: str) -> list[str]:
         return _errors_in_words(status, who)
     told = said(_document_in(status.lstrip()), CLOUD_INIT, f"{who}: cloud-init status")
     errors: list[str] = told.get("errors", [])
-    return errors or ([] if told.get("status") in WELL else [f"status {told.get('status')}"])
+    return errors or ([] if told.get("status") in OK_STATUSES else [f"status {told.get('status')}"])
 
 
 def _document_in(text: str) -> str:
@@ -163,7 +163,7 @@ def _errors_in_words(status: str, who: str) -> list[str]:
     found = re.search(r"^status: (\w+)", status, re.MULTILINE)
     if not found:
         raise LabError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
-    if found[1] in WELL:
+    if found[1] in OK_STATUSES:
         return []
     _, _, detail = status.partition("detail:")
     return [" ".join((detail or status).split())[:300]]
@@ -173,7 +173,7 @@ def _errors_in_words(status: str, who: str) -> list[str]:
 class SetUp:
     """How machines are reached, and who of them let nobody in."""
 
-    reaches: list[Reach]
+    reaches: list[SshTarget]
     shut: list[str] = field(default_factory=list)
     """Why, a line each."""
 
@@ -194,16 +194,16 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says.
     """
     reaches = write_ssh_files(session, name, machines)
-    seconds = session.boot_seconds
+    seconds = session.boot_timeout
     if not seconds:
         return SetUp(reaches)
     if not login_name(session):
         say(f"the machines' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    with Threads(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
-        ends = list(waiting.map(lambda arrival: _arrived(arrival, experiment, seconds, say), arrivals))
-    failures = [str(end) for end in ends if isinstance(end, SetUpFailed)]
+    with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
+        ends = list(waiting.map(lambda arrival: _wait_ready(arrival, experiment, seconds, say), arrivals))
+    failures = [str(end) for end in ends if isinstance(end, BootFailed)]
     if failures and experiment.on_failed_boot == "teardown":
         with INTERRUPTS.undone_on_failure(
             lambda _: _take_down(session, name, say), f"`make teardown EXP={name}` deletes it"
@@ -215,54 +215,54 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
 
 
 def _take_down(session: Session, name: str, say: Say) -> None:
-    remove_everything(session, name, lambda resource: say(f"deleting {resource}"))
+    delete_experiment(session, name, lambda resource: say(f"deleting {resource}"))
 
 
 def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> SetUp:
     """Write how machines that were started again are reached, and wait until they let somebody in."""
     reaches = write_ssh_files(session, name, machines)
-    seconds = session.boot_seconds
+    seconds = session.boot_timeout
     if not seconds or not login_name(session):
         return SetUp(reaches)
     tell_of_no_key(session, name, say)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
-    with Threads(max(len(arrivals), 1)) as waiting:
-        ends = list(waiting.map(lambda arrival: _let_in(arrival, seconds, say), arrivals))
+    with ContextThreadPool(max(len(arrivals), 1)) as waiting:
+        ends = list(waiting.map(lambda arrival: _wait_for_login(arrival, seconds, say), arrivals))
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
 
 
 def tell_of_no_key(session: Session, name: str, say: Say) -> None:
     """Say, before anybody waits for a login, that there will be none; the set-up is seen where a key appears."""
-    if session.boot_seconds and (why := lacks_key(session, name)):
+    if session.boot_timeout and (why := lacks_key(session, name)):
         say(f"nobody will be able to log in from here: {why}")
 
 
-def _let_in(arrival: Arrival, seconds: float, say: Say) -> NotSeen | None:
+def _wait_for_login(arrival: Arrival, seconds: float, say: Say) -> LoginTimeout | None:
     try:
         arrival.wait_for_login(seconds)
-    except NotSeen as unseen:
+    except LoginTimeout as unseen:
         say(f"nobody could log in yet: {unseen}")
         return unseen
     return None
 
 
-def _arrived(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> SetUpFailed | NotSeen | None:
+def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> BootFailed | LoginTimeout | None:
     """Wait for one machine; return why its set-up failed or was not seen, if so."""
     try:
         host = arrival.wait(seconds)
-    except SetUpFailed as failure:
+    except BootFailed as failure:
         return failure
-    except NotSeen as unseen:
+    except LoginTimeout as unseen:
         say(f"not seen to the end of its set-up: {unseen}")
         return unseen
-    _make_the_other_accounts(arrival.session, experiment, host, say)
+    _create_remaining_accounts(arrival.session, experiment, host, say)
     return None
 
 
-def _make_the_other_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
+def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
     """Make the accounts that there was no room for at the boot."""
     members = session.members()
-    if len(made_at_boot(members, login_name(session), experiment)) == len(members):
+    if len(boot_members(members, login_name(session), experiment)) == len(members):
         return
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))

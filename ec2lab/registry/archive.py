@@ -25,7 +25,7 @@ from ec2lab.registry.file_format import as_line, parsed
 from ec2lab.registry.file_io import explained, flush_directory, replace_file
 from ec2lab.registry.record import Record
 
-DAMAGE = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
+CORRUPTION_ERRORS = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,18 @@ class FileArchive:
         if is_new:
             flush_directory(self.directory)
         for month, group in groupby(sorted(records, key=_month), key=_month):
-            path, before = self._sound(month)
+            path, before = self._check_integrity(month)
             lines = b"".join(as_line(record.as_json()) + b"\n" for record in group)
             # A file of several gzip members reads as one (https://www.rfc-editor.org/rfc/rfc1952, 2.2).
             replace_file(path, before + gzip.compress(lines, compresslevel=6, mtime=0))
 
-    def _sound(self, month: str) -> tuple[Path, bytes]:
+    def _check_integrity(self, month: str) -> tuple[Path, bytes]:
         """Return the first file of a month that can be added to, and what is in it."""
         for number in count(1):
             path = self.directory / (f"{month}.jsonl.gz" if number == 1 else f"{month}-{number}.jsonl.gz")
             before = path.read_bytes() if exists(path) else b""
-            with suppress(*DAMAGE):
-                _read_through(before)
+            with suppress(*CORRUPTION_ERRORS):
+                _iter_lines(before)
                 return path, before
         raise AssertionError("numbers do not end")
 
@@ -67,11 +67,11 @@ class FileArchive:
                         for number, line in enumerate(lines, 1):
                             if record := self.record_in(parsed(line), f"{path}: line {number}"):
                                 yield record
-                except DAMAGE as problem:
+                except CORRUPTION_ERRORS as problem:
                     raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
 
 
-def _read_through(packed: bytes) -> None:
+def _iter_lines(packed: bytes) -> None:
     """Unpack all of a file, a piece at a time. Raises what DAMAGE names."""
     with gzip.open(BytesIO(packed)) as file:
         while file.read(1 << 20):

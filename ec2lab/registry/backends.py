@@ -53,7 +53,7 @@ class File(RegistryBackend):
             raise LabError(f"{where}: {problem.filename or path}: {problem.strerror}") from problem
 
 
-class DynamoDb(RegistryBackend):
+class DynamoDbBackend(RegistryBackend):
     """`registry = "dynamodb://us-east-1/lab"`: for a team; `?lease=5m` after it makes leases longer."""
 
     scheme = "dynamodb"

@@ -197,7 +197,7 @@ def check_format(written: int, where: str) -> None:
         raise LabError(f"{where} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
 
 
-class Unwritten(Registry):
+class NullRegistry(Registry):
     """Forgets every record, so no call that changes something may be made with it (a dry run changes nothing)."""
 
     def __init__(self, stands_for: Callable[[], Registry] | None = None) -> None:

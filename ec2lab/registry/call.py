@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from ec2lab.registry.record import moment_of
+from ec2lab.registry.record import parse_time
 
 EARLIER = timedelta(minutes=6)
 """By how much AWS's clock may be behind this machine's: it takes no request whose time differs by more than five
@@ -36,5 +36,5 @@ class Call:
         """Say whether something can come from the call by the time at which AWS says that it was made."""
         if not self.times:
             return False
-        first, last = min(map(moment_of, self.times)), max(map(moment_of, self.times))
-        return first - EARLIER <= moment_of(since) <= last + LATER
+        first, last = min(map(parse_time, self.times)), max(map(parse_time, self.times))
+        return first - EARLIER <= parse_time(since) <= last + LATER

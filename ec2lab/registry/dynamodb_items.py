@@ -28,7 +28,7 @@ MOST_BYTES = 256 * 1024 * 1024
 """That a body may be when it is unpacked: more is no response of AWS."""
 SHOWN = 150
 """Characters of a key that are quoted where its item is none of ours."""
-LIVE = "live"
+CURRENT_PARTITION = "live"
 BYTES = "body_bytes"
 """The attribute that says how long a record's body is."""
 NOBODY = "-"
@@ -91,7 +91,7 @@ class Item:
 def packed(record: Record, at: int) -> Item:
     """Return the item of a record that is to be written."""
     body = zlib.compress(json.dumps(record.as_json(), separators=(",", ":")).encode(), 6)
-    return Item(LIVE, at, record, body, 0 if len(body) <= PART_BYTES else -(-len(body) // PART_BYTES))
+    return Item(CURRENT_PARTITION, at, record, body, 0 if len(body) <= PART_BYTES else -(-len(body) // PART_BYTES))
 
 
 def parts_of(attributes: Attributes) -> tuple[str, int]:
@@ -129,7 +129,7 @@ def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> 
     item = Item(place, int(key.rpartition("/")[0].rpartition("/")[2]), record, body, parts)
     if item.key["id"]["S"] != key or attributes["record"]["S"] != record.id:
         raise BadRecord(f"id: is not that of record {record.id} of {record.experiment or 'no experiment'}")
-    if place not in (LIVE, history_of(record.experiment)):
+    if place not in (CURRENT_PARTITION, history_of(record.experiment)):
         raise BadRecord("place: is another experiment's")
     return item
 

@@ -24,7 +24,7 @@ from ec2lab.registry.record import actor, new_id, now
 from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern
 
-CLOCK_STEP = 1.0
+CLOCK_RESOLUTION = 1.0
 """Seconds: the Date of an answer has no fractions."""
 TRIES = 5
 LEASE = "lease"
@@ -43,7 +43,7 @@ OVER = ("Z", "X")
 
 
 @dataclass
-class Leases:
+class LeaseManager:
     """The leases that this process holds in a table."""
 
     table: Table
@@ -131,7 +131,7 @@ class Leases:
         return self.table.server_time() > float(found["until"]["N"]) or is_dead(found["process"]["S"])
 
     def _until(self) -> str:
-        return f"{self.table.server_time() + self.seconds + CLOCK_STEP:.3f}"
+        return f"{self.table.server_time() + self.seconds + CLOCK_RESOLUTION:.3f}"
 
     def _renew_in_time(self) -> None:
         if self._renewing is None:

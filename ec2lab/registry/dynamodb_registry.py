@@ -18,8 +18,8 @@ from ec2lab.errors import LabError
 from ec2lab.registry.base import Holder, Needed, Registry, check_format
 from ec2lab.registry.dynamodb_items import (
     BYTES,
+    CURRENT_PARTITION,
     IDS,
-    LIVE,
     Attributes,
     Item,
     body_of,
@@ -32,7 +32,7 @@ from ec2lab.registry.dynamodb_items import (
     unpacked,
     where_is,
 )
-from ec2lab.registry.dynamodb_lock import Leases
+from ec2lab.registry.dynamodb_lock import LeaseManager
 from ec2lab.registry.dynamodb_table import ConditionFailed, Table
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.record_model import BadRecord, held_to
@@ -49,7 +49,7 @@ GROWTH = 64 * 1024
 
 About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
 """
-WRITERS = 16
+MAX_CONCURRENCY = 16
 IDENTITY = {"place": {"S": "about"}, "id": {"S": "registry"}}
 """The item that says by which id the resources of this registry are known, and whose it answers for besides."""
 KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
@@ -61,7 +61,7 @@ class DynamoDbRegistry(Registry):
 
     def __init__(self, client: Any, address: str, table: str, lease: float) -> None:
         self.table = Table(client, address, table)
-        self._leases = Leases(self.table, lease)
+        self._leases = LeaseManager(self.table, lease)
         self._at = 0
         self._bytes_at_hand: int | None = None
         """What all that is at hand came to when it was last read."""
@@ -91,7 +91,7 @@ class DynamoDbRegistry(Registry):
     def append_all(self, records: Sequence[Record]) -> None:
         """Write records in their order, many at the same time. Raises LabError."""
         items = (packed(record, self._next()) for record in records)
-        with ThreadPoolExecutor(WRITERS) as writers:
+        with ThreadPoolExecutor(MAX_CONCURRENCY) as writers:
             for _ in writers.map(self._put, items):
                 pass
 
@@ -114,7 +114,7 @@ class DynamoDbRegistry(Registry):
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
         """Return the records at hand, or those of one experiment alone, in the order of their writing."""
-        items = self._items(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        items = self._items(self.table.query(CURRENT_PARTITION, prefix_of(experiment) if experiment else ""))
         if experiment is None:
             self._bytes_at_hand = sum(len(item.body) for item in items)
         return iter([item.record for item in items])
@@ -122,19 +122,19 @@ class DynamoDbRegistry(Registry):
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return what is at hand and what is over, of all experiments or of one, in the order of writing."""
         # First what is at hand: what is moved meanwhile is then met twice, and not missed.
-        at_hand = list(self.table.query(LIVE, prefix_of(experiment) if experiment else ""))
+        at_hand = list(self.table.query(CURRENT_PARTITION, prefix_of(experiment) if experiment else ""))
         over = self.table.query(history_of(experiment)) if experiment else self.table.scan("history/")
         return list({item.record.id: item.record for item in self._items([*at_hand, *over])}.values())
 
     def histories(self, experiments: Collection[str]) -> list[Record]:
         """Return the records of some experiments: each partition is asked for, many at the same time."""
-        with ThreadPoolExecutor(WRITERS) as readers:
+        with ThreadPoolExecutor(MAX_CONCURRENCY) as readers:
             return [record for found in readers.map(self.history, experiments) for record in found]
 
     def archive(self, needed: Needed) -> int:
         """Move what is over, some records at a time; who does so at the same time does no harm."""
-        self.table.see_to_backups()
-        items = self._items(self.table.query(LIVE))
+        self.table.ensure_backups()
+        items = self._items(self.table.query(CURRENT_PARTITION))
         stays = needed([item.record for item in items])
         over = [item for item in items if item.record.id not in stays]
         for some in _in_transactions(over):
@@ -149,7 +149,7 @@ class DynamoDbRegistry(Registry):
             return False  # a launch makes nothing that could be put away, and to measure is to read all that is at hand
         try:
             if self._bytes_at_hand is None:
-                self._bytes_at_hand = self._measured()
+                self._bytes_at_hand = self._live_bytes()
             if self._bytes_at_hand <= GROWTH:
                 return False
             kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
@@ -176,8 +176,8 @@ class DynamoDbRegistry(Registry):
                 ExpressionAttributeValues={":id": {"S": identity}, ":ids": {"SS": [identity]}},
             )
 
-    def _measured(self) -> int:
-        sizes = self.table.query(LIVE, ProjectionExpression=BYTES)
+    def _live_bytes(self) -> int:
+        sizes = self.table.query(CURRENT_PARTITION, ProjectionExpression=BYTES)
         return sum(number_in(item, BYTES) for item in sizes)
 
     def is_there(self) -> bool:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
-from ec2lab.aws.tags import SHARED, as_tags
+from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import LabError
 from ec2lab.registry.base import NotARegistry
 
@@ -29,7 +29,7 @@ KEYS = {"place": "HASH", "id": "RANGE"}
 """The keys of a registry's table."""
 KNOWN_AFTER = 120.0
 """Seconds in which calls may not know a new table yet, though it is described as active."""
-BACKED_UP = {"place": {"S": "about"}, "id": {"S": "backups"}}
+BACKUP_MARKER = {"place": {"S": "about"}, "id": {"S": "backups"}}
 """The item that says that backups were seen to."""
 NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
 """What a table says to that which was made a moment ago."""
@@ -130,7 +130,7 @@ class Table:
                 try:
                     answer = call(**table, **request)
                 except ClientError as refusal:
-                    self._absorb(refusal, last=tried >= TRIES and not self._is_young())
+                    self._handle_error(refusal, last=tried >= TRIES and not self._is_young())
                     clock.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, TRIES))))  # noqa: S311 - jitter
                 else:
                     self._read_clock(answer)
@@ -141,7 +141,7 @@ class Table:
         """Say whether the table was made a moment ago, so that AWS may not know it yet."""
         return self._made is not None and clock.monotonic() - self._made < KNOWN_AFTER
 
-    def _absorb(self, refusal: ClientError, *, last: bool) -> None:
+    def _handle_error(self, refusal: ClientError, *, last: bool) -> None:
         """Mend what a refusal tells of, so that the call may be made again; raise where it may not."""
         self._read_clock(refusal.response)
         code = refusal.response["Error"]["Code"]
@@ -174,7 +174,7 @@ class Table:
                 BillingMode="PAY_PER_REQUEST",
                 SSESpecification={"Enabled": True, "SSEType": "KMS"},
                 DeletionProtectionEnabled=True,
-                Tags=as_tags({SHARED: "registry"}),
+                Tags=to_aws({SHARED: "registry"}),
             )  # fmt: skip
         self.client.get_waiter("table_exists").wait(TableName=self.name, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
         self._made = clock.monotonic()
@@ -195,13 +195,13 @@ class Table:
                 "id (RANGE); name another table, which is made when it is first used"
             )
 
-    def see_to_backups(self) -> None:
+    def ensure_backups(self) -> None:
         """Turn backups on, once, for a table whose maker was cut off before he did. Raises LabError."""
-        if self.get(BACKED_UP) is None:
+        if self.get(BACKUP_MARKER) is None:
             # Who may not is in a team in which somebody else sees to it.
             with self._explained(), _unless("AccessDeniedException"):
                 self._back_up()
-                self.put(BACKED_UP)
+                self.put(BACKUP_MARKER)
 
     def _back_up(self) -> None:
         """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""

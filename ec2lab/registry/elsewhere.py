@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ec2lab.registry.account import Account
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Elsewhere:
 
     account: Account | None
     """None where their records do not say which it is."""
-    known: Holdings
+    known: ResourceState
     """What the registry says of it."""
 
     @property

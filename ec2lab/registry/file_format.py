@@ -15,8 +15,8 @@ from pydantic_core import from_json
 from ec2lab.errors import LabError
 from ec2lab.registry.base import SetAside
 
-CLOSING = b"\n]\n"
-EMPTY = b"[" + CLOSING
+TRAILER = b"\n]\n"
+EMPTY = b"[" + TRAILER
 FIRST_BYTES = b'[\n{"'
 """How every registry with a record begins, and no indented or one-line array does."""
 
@@ -80,7 +80,7 @@ def records_in(document: bytes, path: Path) -> list[Any]:
     try:
         loaded = parsed(document)
     except ValueError:
-        loaded = parsed(document[: kept_length(document, path)] + CLOSING)
+        loaded = parsed(document[: valid_prefix_length(document, path)] + TRAILER)
     if not isinstance(loaded, list):
         raise _not_a_registry(path)
     return loaded
@@ -91,12 +91,12 @@ def has_lines(document: bytes, records: int) -> bool:
     return document.startswith(FIRST_BYTES) and document.count(b"\n") == records + 2
 
 
-def in_line_form(document: bytes, path: Path) -> bytes:
+def normalize(document: bytes, path: Path) -> bytes:
     """Return the same records, at least one, a line each. Raises LabError if the document is no registry."""
-    return b"[\n" + b",\n".join(map(as_line, records_in(document, path))) + CLOSING
+    return b"[\n" + b",\n".join(map(as_line, records_in(document, path))) + TRAILER
 
 
-def kept_length(document: bytes, path: Path) -> int:
+def valid_prefix_length(document: bytes, path: Path) -> int:
     """Return how many bytes of a document that is not JSON reach to the end of its last whole record (1: to the `[`).
 
     What follows was torn by a kill (it is unfinished) or by a power loss (it has zeros where blocks are missing), and
@@ -107,10 +107,10 @@ def kept_length(document: bytes, path: Path) -> int:
     if not _begins_as_ours(document, end):
         raise _not_a_registry(path)
     try:
-        parsed(document[: max(end, 1)] + CLOSING)
+        parsed(document[: max(end, 1)] + TRAILER)
     except ValueError as error:
         raise _damaged(path, _line_of(error, document)) from error
-    if _was_edited(document[end:]):
+    if _hand_edited(document[end:]):
         begin = len(document) - len(document[max(end, 1) :].lstrip(_PUNCTUATION))
         raise _damaged(path, document.count(b"\n", 0, begin) + 1)
     return max(end, 1)
@@ -147,7 +147,7 @@ def _begins_as_ours(document: bytes, end: int) -> bool:
     return begun != b"" and _FIRST_RECORD_BEGINS.startswith(begun)
 
 
-def _was_edited(rest: bytes) -> bool:
+def _hand_edited(rest: bytes) -> bool:
     """Tell whether the rest is a damaged record in a finished document without zeros, which no torn append leaves."""
     return rest.strip(_PUNCTUATION) != b"" and rest.rstrip().endswith(b"\n]") and b"\0" not in rest
 

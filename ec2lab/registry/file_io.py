@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ec2lab.errors import LabError
 from ec2lab.files import open_file
-from ec2lab.registry.file_format import CLOSING, EMPTY
+from ec2lab.registry.file_format import EMPTY, TRAILER
 
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
 
-_HOW_TO_MEND = {
+_HINTS = {
     errno.ENOENT: "its directory does not exist; make it, or name another `registry` in lab.toml",
     errno.ENOTDIR: "its directory is a file; name another `registry` in lab.toml",
     errno.EISDIR: "is a directory; move it away, or name another `registry` in lab.toml",
@@ -40,7 +40,7 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         otherwise = f"{error.strerror}; name another `registry` in lab.toml"
-        raise LabError(f"{path}: {_HOW_TO_MEND.get(error.errno or 0, otherwise)}") from error
+        raise LabError(f"{path}: {_HINTS.get(error.errno or 0, otherwise)}") from error
 
 
 @contextmanager
@@ -93,29 +93,29 @@ def make_private(descriptor: int) -> None:
         os.fchmod(descriptor, _PRIVATE)
 
 
-def append_at(descriptor: int, end: int, line: bytes) -> None:
+def append_record(descriptor: int, end: int, line: bytes) -> None:
     """Write the line and a closing over the closing at `end`, and wait for the disk; undo it if either fails."""
     separator = b"\n" if end == len(b"[") else b",\n"
     whole = False
     try:
-        write_whole(descriptor, separator + line + CLOSING, end)
+        write_whole(descriptor, separator + line + TRAILER, end)
         whole = True
         flush(descriptor)
     except BaseException as error:
         # An interrupt that comes once the record is whole takes nothing away; an error of the disk does.
         if not whole or isinstance(error, OSError):
             with suppress(OSError):  # what could not be undone is a torn line, mended by the next append
-                close_after(descriptor, end)
+                truncate_and_close(descriptor, end)
         raise
 
 
-def close_after(descriptor: int, end: int) -> None:
+def truncate_and_close(descriptor: int, end: int) -> None:
     """Cut the file off at `end` and close it there (0: as an empty registry).
 
     Cut first: killed between the two, the file ends with a whole record and not with a closing in its midst.
     """
     os.ftruncate(descriptor, end)
-    write_whole(descriptor, CLOSING if end else EMPTY, end)
+    write_whole(descriptor, TRAILER if end else EMPTY, end)
 
 
 def write_whole(descriptor: int, content: bytes, offset: int) -> None:
@@ -172,7 +172,7 @@ def last_line(descriptor: int, size: int) -> bytes:
     while True:
         start = max(0, size - length)
         chunk = os.pread(descriptor, size - start, start)
-        newline = chunk.rfind(b"\n", 0, -len(CLOSING))
+        newline = chunk.rfind(b"\n", 0, -len(TRAILER))
         if newline >= 0 or start == 0:
             return chunk[newline + 1 :]
         length *= 8

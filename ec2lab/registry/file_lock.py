@@ -32,7 +32,7 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
         private_directory(directory)
         file = open(directory / experiment, "a+b", buffering=0, opener=private_opener)  # noqa: SIM115
     with file:
-        _hold(directory, file.fileno(), experiment)
+        _acquire(directory, file.fileno(), experiment)
         try:
             with explained(directory):
                 file.truncate(0)
@@ -92,7 +92,7 @@ def _directory(registry: Path) -> Path:
     return directory
 
 
-def _hold(directory: Path, descriptor: int, experiment: str) -> None:
+def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
     for _ in range(LOOKS):
         with explained(directory):
             try:

@@ -39,23 +39,22 @@ from ec2lab.files import exists
 from ec2lab.registry.archive import FileArchive
 from ec2lab.registry.base import GROWTH, Holder, Needed, Registry
 from ec2lab.registry.file_format import (
-    CLOSING,
     EMPTY,
     FIRST_BYTES,
+    TRAILER,
     as_line,
     has_lines,
-    in_line_form,
     is_blank,
     is_json,
-    kept_length,
     no_record,
+    normalize,
     parsed,
     records_in,
+    valid_prefix_length,
 )
 from ec2lab.registry.file_io import (
-    append_at,
+    append_record,
     check_can_be_private,
-    close_after,
     explained,
     flush,
     flush_directory,
@@ -65,6 +64,7 @@ from ec2lab.registry.file_io import (
     opened,
     read_whole,
     replace_file,
+    truncate_and_close,
 )
 from ec2lab.registry.file_lock import acting_alone, holders, who_acts
 from ec2lab.registry.record import Event, Record
@@ -126,10 +126,10 @@ class FileRegistry(Registry):
             while not appended:
                 with locked(self.path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as descriptor:
                     check_can_be_private(descriptor)
-                    end = self._end_of_records(descriptor) or self._mended_end(descriptor)
+                    end = self._end_of_records(descriptor) or self._repair_tail(descriptor)
                     make_private(descriptor)  # once it is known to be a registry, and no file of something else
                     if end:
-                        append_at(descriptor, end, line)
+                        append_record(descriptor, end, line)
                         appended = True
 
     def records(self, experiment: str | None = None) -> Iterator[Record]:
@@ -172,18 +172,18 @@ class FileRegistry(Registry):
         at = known.end - len(known.last)
         if status.st_ino == known.inode and os.pread(descriptor, len(known.last), at) == known.last:
             added = os.pread(descriptor, status.st_size - known.end, known.end)
-            if added == CLOSING or added.startswith(b",\n"):
+            if added == TRAILER or added.startswith(b",\n"):
                 return status.st_ino, b"[\n" + added.removeprefix(b",").lstrip(), known
         return status.st_ino, read_whole(descriptor), Known()
 
     def _remember(self, inode: int, document: bytes, known: Known, found: list[Record], count: int) -> None:
         """Keep what was read, where it has the form in which it will be added to."""
-        if not document.endswith(b"}" + CLOSING) or not document.startswith(FIRST_BYTES):
+        if not document.endswith(b"}" + TRAILER) or not document.startswith(FIRST_BYTES):
             if known.end == 0:
                 self._known = Known()
             return
-        line = document[document.rfind(b"\n", 0, -len(CLOSING)) + 1 : -len(CLOSING)]
-        end = len(document) - len(CLOSING) + (known.end + len(b",\n") - len(b"[\n") if known.end else 0)
+        line = document[document.rfind(b"\n", 0, -len(TRAILER)) + 1 : -len(TRAILER)]
+        end = len(document) - len(TRAILER) + (known.end + len(b",\n") - len(b"[\n") if known.end else 0)
         self._known = Known(inode, end, line, count, found)
 
     def history(self, experiment: str | None = None) -> list[Record]:
@@ -241,7 +241,7 @@ class FileRegistry(Registry):
             if exists(self.path):
                 with locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
                     if not self._end_of_records(descriptor):
-                        self._mended_end(descriptor)
+                        self._repair_tail(descriptor)
 
     def ailments(self) -> Iterable[Finding]:
         """Look at the file, its directory and its disk."""
@@ -266,42 +266,42 @@ class FileRegistry(Registry):
         """
         size = os.fstat(descriptor).st_size
         if size == len(EMPTY) and os.pread(descriptor, size, 0) == EMPTY:
-            return size - len(CLOSING)
+            return size - len(TRAILER)
         last = last_line(descriptor, size)
-        if os.pread(descriptor, len(FIRST_BYTES), 0) != FIRST_BYTES or not last.endswith(b"}" + CLOSING):
+        if os.pread(descriptor, len(FIRST_BYTES), 0) != FIRST_BYTES or not last.endswith(b"}" + TRAILER):
             return None
         try:
-            fields = parsed(last.removesuffix(CLOSING))
+            fields = parsed(last.removesuffix(TRAILER))
         except ValueError:
             return None
         last_record = f"{self.path}: the last record"
         if self.record_in(fields, last_record) is None:
             del self.set_aside[last_record]
             self._entries(read_whole(descriptor))  # which raises where it is not alone in being none
-        return size - len(CLOSING)
+        return size - len(TRAILER)
 
-    def _mended_end(self, descriptor: int) -> int | None:
+    def _repair_tail(self, descriptor: int) -> int | None:
         """Mend the file and return where the next record goes; None if a new file took its place."""
         document = read_whole(descriptor)
         if is_blank(document):
-            close_after(descriptor, 0)
+            truncate_and_close(descriptor, 0)
             flush(descriptor)
             flush_directory(self.path)
-            return len(EMPTY) - len(CLOSING)
+            return len(EMPTY) - len(TRAILER)
         if is_json(document):
             self._entries(document)
             return self._laid_out(document)
-        end = kept_length(document, self.path)
-        close_after(descriptor, end)
+        end = valid_prefix_length(document, self.path)
+        truncate_and_close(descriptor, end)
         return end
 
     def _laid_out(self, document: bytes) -> int | None:
         """Put a valid array in another layout back to a record per line, by a new file renamed over it; return where
         the next record goes if it has that layout, and only its last entry is no record.
         """  # noqa: D205
-        lines = in_line_form(document, self.path)
+        lines = normalize(document, self.path)
         if lines == document:
-            return len(document) - len(CLOSING)
+            return len(document) - len(TRAILER)
         replace_file(self.path.resolve(), lines)
         return None
 
@@ -309,7 +309,7 @@ class FileRegistry(Registry):
 def _with_size(kept: list[bytes]) -> bytes:
     """Return a registry of lines, behind a first one that says how long they are."""
     size = Record(event=Event.NOTE, note={KEPT: sum(map(len, kept))})
-    return b"[\n" + b",\n".join([as_line(size.as_json()), *kept]) + CLOSING
+    return b"[\n" + b",\n".join([as_line(size.as_json()), *kept]) + TRAILER
 
 
 def _kept_bytes(beginning: bytes) -> int:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ec2lab.doctor.check import Diagnosis, Finding, Level
+from ec2lab.doctor.check import Diagnosis, Finding, Severity
 from ec2lab.files import exists
 from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
@@ -18,19 +18,19 @@ LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
 """Bytes free on its disk: a launch writes less than one MiB, and its code and data sets lie beside it."""
 
 TORN = Diagnosis(
-    "registry-torn", Level.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
+    "registry-torn", Severity.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
     "nothing: the next command mends it",
 )  # fmt: skip
 NOT_PRIVATE = Diagnosis(
-    "registry-not-private", Level.WARNING, "{name}: others may read it (mode {mode})",
+    "registry-not-private", Severity.WARNING, "{name}: others may read it (mode {mode})",
     "`chmod 600 {name}`; the next command does",
 )  # fmt: skip
 NOT_WRITABLE = Diagnosis(
-    "registry-not-writable", Level.WRONG, "{name}: {what} can't be written to, so that no call would leave",
+    "registry-not-writable", Severity.WRONG, "{name}: {what} can't be written to, so that no call would leave",
     "become its owner (chown), `chmod u+w`, or name another `registry` in lab.toml",
 )  # fmt: skip
-DISK_LOW = Diagnosis("disk-low", Level.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
-DISK_FULL = Diagnosis("disk-full", Level.WRONG, "{free} MiB are free on the disk of {name}", "free some space")
+DISK_LOW = Diagnosis("disk-low", Severity.WARNING, "{free} MiB are free on the disk of {name}", "free some space")
+DISK_FULL = Diagnosis("disk-full", Severity.WRONG, "{free} MiB are free on the disk of {name}", "free some space")
 
 
 def ailments(path: Path) -> Iterator[Finding]:

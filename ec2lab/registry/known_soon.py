@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ec2lab import clock
 from ec2lab.polling import growing
 from ec2lab.registry.base import Registry
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.record import Event, Record, parse_time
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
@@ -106,4 +106,4 @@ def first_heard(records: Iterable[Record], named: Collection[str]) -> dict[str, 
         elif record.response is not None and (left := [one for one in named if one not in first]):
             told = json.dumps(record.response)
             first |= {one: record.time for one in left if f'"{one}"' in told}
-    return {one: moment_of(time) for one, time in first.items() if one not in gone}
+    return {one: parse_time(time) for one, time in first.items() if one not in gone}

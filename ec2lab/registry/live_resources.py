@@ -9,9 +9,9 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses, awaited
-from ec2lab.aws.tags import EXPERIMENT, REGISTRY, tag_map
+from ec2lab.aws.tags import EXPERIMENT, REGISTRY, from_aws
 from ec2lab.errors import LabError
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -19,7 +19,7 @@ POLL = 0.5
 """Seconds between looks for what AWS may not show yet."""
 
 
-def living(session: Session, experiment: str, holdings: Holdings, only: str = "") -> list[Resource]:
+def living(session: Session, experiment: str, holdings: ResourceState, only: str = "") -> list[Resource]:
     """Ask AWS, in all regions that the experiment touched and for all kinds that it asked for, what of it is not gone.
 
     `only` names the one kind that is needed. Raises what the first call raises that fails.
@@ -32,7 +32,7 @@ def living(session: Session, experiment: str, holdings: Holdings, only: str = ""
     return _ours(session, experiment, holdings, awaited(asked))
 
 
-def seen_alive(session: Session, experiment: str, holdings: Holdings) -> Responses[list[Resource]]:
+def seen_alive(session: Session, experiment: str, holdings: ResourceState) -> Responses[list[Resource]]:
     """Ask the same of each region by itself: what one does not tell in time hides nothing of the others."""
     told = session.query(_queries(session, experiment, holdings))
     found = _ours(session, experiment, holdings, told.found)
@@ -40,7 +40,9 @@ def seen_alive(session: Session, experiment: str, holdings: Holdings) -> Respons
     return Responses(sorted_out, told.failures)
 
 
-def _queries(session: Session, experiment: str, holdings: Holdings) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
+def _queries(
+    session: Session, experiment: str, holdings: ResourceState
+) -> dict[Key, Callable[[], list[Mapping[str, Any]]]]:
     regions = sorted(holdings.regions | {resource.region for resource in holdings.living})
     named: Any = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
     return {
@@ -52,7 +54,7 @@ def _queries(session: Session, experiment: str, holdings: Holdings) -> dict[Key,
 
 
 def _ours(
-    session: Session, experiment: str, holdings: Holdings, told: Mapping[Key, list[Mapping[str, Any]]]
+    session: Session, experiment: str, holdings: ResourceState, told: Mapping[Key, list[Mapping[str, Any]]]
 ) -> list[Resource]:
     """Return what this registry is proved to have made and is not gone.
 
@@ -63,9 +65,9 @@ def _ours(
         kind = session.kinds[name]
         for item in items:
             if ownership.proves(kind, item, experiment):
-                resource = kind.resource(item, region, tag_map(item.get("Tags")))
+                resource = kind.resource(item, region, from_aws(item.get("Tags")))
                 holdings.calls[str(resource.record)].made.add((kind.name, resource.id))
-                found += [] if kind.is_gone(item) else [resource]
+                found += [] if kind.is_deleted(item) else [resource]
     return found
 
 
@@ -93,10 +95,10 @@ def _by_id(session: Session, wanted: Iterable[Resource]) -> dict[Key, Callable[[
 
 def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> list[Resource]:
     return [
-        session.kinds[kind].resource(item, region, tag_map(item.get("Tags")))
+        session.kinds[kind].resource(item, region, from_aws(item.get("Tags")))
         for (region, kind), items in told.items()
         for item in items
-        if not session.kinds[kind].is_gone(item)
+        if not session.kinds[kind].is_deleted(item)
     ]
 
 

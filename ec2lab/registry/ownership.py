@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, tag_map
+from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws
 from ec2lab.names import NAME
 from ec2lab.registry.base import IDENTITY_FORM
-from ec2lab.registry.state import Holdings
+from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Kind
 
 PREFIX = "lab:"
@@ -52,13 +52,13 @@ class Marks:
 class Ownership:
     """What one registry can prove of what it holds in an account."""
 
-    known: Holdings
+    known: ResourceState
     registries: Collection[str]
     """The ids that the registry answers for."""
 
     def proves(self, kind: Kind, found: Mapping[str, Any], experiment: str | None = None) -> bool:
         """Say whether a described thing is what a call of this registry made; and, if one is named, an experiment's."""
-        marks = Marks.read(tag_map(found.get("Tags")))
+        marks = Marks.read(from_aws(found.get("Tags")))
         if marks is None or marks.registry not in self.registries or experiment not in (None, marks.experiment):
             return False
         call = self.known.calls.get(marks.record)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ec2lab.errors import PluginFailed
 from ec2lab.registry.aws_shapes import RESPONSES
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.resources.base import Kind
 
 
@@ -18,7 +18,7 @@ def check_readable(record: Record, kinds: Callable[[], Mapping[str, Kind]]) -> N
         if record.operation in (*kind.created_by, kind.deleted_by):
             try:
                 for resource in kind.born_in(record):
-                    moment_of(resource.since or record.time)
+                    parse_time(resource.since or record.time)
                 list(kind.ended_by(record))
             except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
                 raise ValueError(

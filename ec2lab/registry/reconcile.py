@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ec2lab.aws.tags import RECORD, tag_map
+from ec2lab.aws.tags import RECORD, from_aws
 from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
 from ec2lab.registry.live_resources import POLL, is_new, is_young, left_alone, living, shown_by_id
 from ec2lab.registry.record import Event, Record
@@ -61,10 +61,10 @@ def without_experiment(session: Session, intents: Iterable[Record]) -> list[Reso
     ]
     ours = session.ownership(holdings(wanted, session.kinds))
     return [
-        kind.resource(item, place, tag_map(item.get("Tags")))
+        kind.resource(item, place, from_aws(item.get("Tags")))
         for kind, place, answer in asked
         for item in answer.result()
-        if ours.proves(kind, item) and not kind.is_gone(item)
+        if ours.proves(kind, item) and not kind.is_deleted(item)
     ]
 
 
@@ -77,7 +77,7 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
     known, kind = session.holdings(), session.kinds[kind_name]
     if not session.ownership(known).proves(kind, item):
         return
-    resource = kind.resource(item, region, tag_map(item.get("Tags")))
+    resource = kind.resource(item, region, from_aws(item.get("Tags")))
     mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
         session.recorder.note(**{FOUND: [as_note(resource)], SETTLED: resolved})

@@ -50,7 +50,7 @@ def now() -> str:
     return clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def moment_of(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return the time, in UTC, that RFC 3339 text tells: a record's, or AWS's in one."""
     return datetime.fromisoformat(text).astimezone(UTC)
 

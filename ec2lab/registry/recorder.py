@@ -18,7 +18,7 @@ from ec2lab.registry.base import Registry
 from ec2lab.registry.known_soon import SERVICES, WAITED, KnownSoon
 from ec2lab.registry.record import Event, Record, actor, new_id, now
 from ec2lab.registry.record_model import BadRecord
-from ec2lab.registry.redaction import text_without_secrets, without_secrets
+from ec2lab.registry.redaction import redact, text_without_secrets
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
@@ -27,10 +27,10 @@ READING = ("Describe", "Get", "List", "Head", "Search", "Lookup", "Decode", "Que
            "Simulate")  # fmt: skip
 """Operations that change nothing begin so; any other is taken to change something."""
 
-TRANSFERS = ("PutSnapshotBlock", "GetSnapshotBlock")
+UNRECORDED_DATA_CALLS = ("PutSnapshotBlock", "GetSnapshotBlock")
 """Not recorded: there are thousands of them, their bodies are data, and what they belong to is on record itself."""
 
-TAGS_ALONE = ("ebs", "iam")
+PLAIN_TAG_SERVICES = ("ebs", "iam")
 """Services whose creating calls take the tags of the one thing that they create, without TagSpecifications."""
 
 WHO_ASKS = "GetCallerIdentity"
@@ -77,18 +77,18 @@ class Recorder:
     def attach(self, events: Any) -> None:
         """Record every call of the client whose events these are."""
         # First, so that botocore's own random ClientToken finds ours already there.
-        events.register_first("before-parameter-build", self._unless_transfer(self._name_and_tag))
-        events.register_last("before-parameter-build", self._unless_transfer(self._keep_request))
-        events.register_last("before-call", self._unless_transfer(self._write_intent))
+        events.register_first("before-parameter-build", self._skip_data_calls(self._inject_token_and_tags))
+        events.register_last("before-parameter-build", self._skip_data_calls(self._keep_request))
+        events.register_last("before-call", self._skip_data_calls(self._write_intent))
         for service in SERVICES:
             events.register(f"needs-retry.{service}", self._known_soon.wait)
-        events.register("after-call", self._unless_transfer(self._write_answer))
-        events.register("after-call-error", self._unless_transfer(self._write_failure))
+        events.register("after-call", self._skip_data_calls(self._write_answer))
+        events.register("after-call-error", self._skip_data_calls(self._write_failure))
 
     @staticmethod
-    def _unless_transfer(hook: Callable[..., None]) -> Callable[..., None]:
+    def _skip_data_calls(hook: Callable[..., None]) -> Callable[..., None]:
         def hooked(event_name: str, **given: Any) -> None:
-            if event_name.rpartition(".")[2] not in TRANSFERS:
+            if event_name.rpartition(".")[2] not in UNRECORDED_DATA_CALLS:
                 hook(event_name=event_name, **given)
 
         return hooked
@@ -126,7 +126,7 @@ class Recorder:
         except LabError:
             return record
 
-    def _name_and_tag(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
+    def _inject_token_and_tags(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
         """Give a creating call our record's id as its ClientToken and as a tag of what it creates."""
         if not changes_something(model.name) or model.input_shape is None:
             return
@@ -137,7 +137,7 @@ class Recorder:
             record_id = params.setdefault("ClientToken", record_id)
         if "TagSpecifications" in members and (tags := self.tags_of(model.name, params, record_id)):
             params["TagSpecifications"] = tags
-        alone = model.service_model.service_name in TAGS_ALONE and "Tags" in members
+        alone = model.service_model.service_name in PLAIN_TAG_SERVICES and "Tags" in members
         if alone and (tags := self.tags_of(model.name, params, record_id)):
             params["Tags"] = tags[0]["Tags"]
 
@@ -148,7 +148,7 @@ class Recorder:
             service=model.service_model.service_name,
             region=context["client_region"],
             operation=model.name,
-            request=without_secrets(params, model.input_shape),
+            request=redact(params, model.input_shape),
         )
 
     def _write_intent(self, context: Context, **_: Any) -> None:
@@ -166,7 +166,7 @@ class Recorder:
     def _write_answer(self, http_response: Any, parsed: Any, model: OperationModel, context: Context, **_: Any) -> None:
         metadata = parsed.get("ResponseMetadata", {}) if isinstance(parsed, dict) else {}
         if http_response.status_code < 300:  # noqa: PLR2004
-            outcome = {"event": Event.ANSWER, "response": without_secrets(parsed, model.output_shape)}
+            outcome = {"event": Event.ANSWER, "response": redact(parsed, model.output_shape)}
         else:
             found = parsed.get("Error", {})
             code, message = found.get("Code", "Unknown"), found.get("Message", "")

@@ -43,7 +43,7 @@ CONSOLE = {"GetConsoleOutputResult": "Output", "GetConsoleScreenshotResult": "Im
 """What an instance shows on its console, whatever that is: its boot scripts may print a secret."""
 
 
-def without_secrets(value: Any, shape: Shape | None = None) -> Any:
+def redact(value: Any, shape: Shape | None = None) -> Any:
     """Return `value` as plain JSON with every secret replaced by a mark, user data and console by hash and size."""
     if value is not None and _is_sensitive(shape):
         return REDACTED
@@ -52,7 +52,7 @@ def without_secrets(value: Any, shape: Shape | None = None) -> Any:
             secret = _names_a_secret(value)
             return {key: _member(key, member, shape, secret=secret) for key, member in value.items()}
         case list() | tuple():
-            return [without_secrets(item, getattr(shape, "member", None)) for item in value]
+            return [redact(item, getattr(shape, "member", None)) for item in value]
     return _plain(value)
 
 
@@ -79,7 +79,7 @@ def _member(key: Any, value: Any, shape: Shape | None, *, secret: bool) -> Any:
         return _body(value)
     if value is not None and (is_secret(name, value) or (secret and name in VALUES)):
         return REDACTED
-    return without_secrets(value, inner)
+    return redact(value, inner)
 
 
 def is_secret(name: str, value: Any = "") -> bool:

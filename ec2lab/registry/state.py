@@ -20,7 +20,7 @@ SETTLED = "settled"
 
 
 @dataclass
-class Holdings:
+class ResourceState:
     """What the registry says of one experiment, or of all."""
 
     living: list[Resource] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Holdings:
         found = {resource.experiment for resource in there} | {intent.experiment for intent in self.unsettled}
         return {name for name in found if name}
 
-    def without(self, regions: Collection[str]) -> Holdings:
+    def without(self, regions: Collection[str]) -> ResourceState:
         """Return the same as if nothing were known of some regions."""
         return replace(
             self,
@@ -68,12 +68,12 @@ Born = dict[tuple[str, str], Resource]
 """By kind and id, what was made and has not ended yet."""
 
 
-def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> Holdings:
+def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> ResourceState:
     """Fold records into what lives, for one experiment or for all."""
     born: Born = {}
     open_intents: dict[str, Record] = {}
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
-    found, types = Holdings(), set(kinds)
+    found, types = ResourceState(), set(kinds)
     for record in records:
         meant = experiment in (None, record.experiment)
         if record.operation in creating and meant:
@@ -81,7 +81,7 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
         _close_intents(record, open_intents)
         _note_response(record, born, found, kinds)
         if record.note:
-            _note_looks(record, record.note, born, found if meant else Holdings(), types)
+            _note_looks(record, record.note, born, found if meant else ResourceState(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
     found.living = [resource for resource in owned if resource.kind in kinds]
     found.unknown = [resource for resource in owned if resource.kind not in kinds]
@@ -89,7 +89,7 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
     return found
 
 
-def _note_response(record: Record, born: Born, found: Holdings, kinds: Mapping[str, Kind]) -> None:
+def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapping[str, Kind]) -> None:
     """Note what a response says was made, and what has ended."""
     for kind in kinds.values():
         for resource in kind.born_in(record):
@@ -100,7 +100,7 @@ def _note_response(record: Record, born: Born, found: Holdings, kinds: Mapping[s
             born.pop((kind.name, identity), None)
 
 
-def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Holdings, types: set[str]) -> None:
+def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
     """Note what the lab found when it asked AWS, and what it did not find any more; `types` are all that are named."""
     for told in note.get(FOUND, ()):
         resource = born[told["kind"], told["id"]] = Resource(
@@ -124,7 +124,9 @@ def as_note(resource: Resource) -> dict[str, str | None]:
     return {name: getattr(resource, name) for name in names}
 
 
-def _note_request(record: Record, open_intents: dict[str, Record], found: Holdings, kinds: Mapping[str, Kind]) -> None:
+def _note_request(
+    record: Record, open_intents: dict[str, Record], found: ResourceState, kinds: Mapping[str, Kind]
+) -> None:
     """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file.
 
     A dry run asks for nothing, unless the endpoint ignored that and carried it out.
@@ -141,7 +143,7 @@ def _note_request(record: Record, open_intents: dict[str, Record], found: Holdin
     call.answered = call.answered or record.event is Event.ANSWER
     found.regions.add(record.region or "")
     operation, request = str(record.operation), record.request or {}
-    asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.tagged_at_creation(operation, request))]
+    asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.taggable_types(operation, request))]
     found.kinds |= {kind.name for kind in asked}
     found.of_experiments |= {kind.name for kind in asked if kind.is_for_experiment(request)}
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ec2lab.doctor.check import Diagnosis, Finding, Level
+from ec2lab.doctor.check import Diagnosis, Finding, Severity
 from ec2lab.registry.dynamodb_table import Table
 
 NOT_BACKED_UP = Diagnosis(
-    "table-not-backed-up", Level.WARNING, "{address}: point-in-time recovery is off: a deleted record is gone",
+    "table-not-backed-up", Severity.WARNING, "{address}: point-in-time recovery is off: a deleted record is gone",
     "`aws dynamodb update-continuous-backups --table-name {table} "
     "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or in AWS's console",
 )  # fmt: skip
 NOT_PROTECTED = Diagnosis(
-    "table-not-protected", Level.WARNING, "{address}: deletion protection is off",
+    "table-not-protected", Severity.WARNING, "{address}: deletion protection is off",
     "`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`, or in AWS's console",
 )  # fmt: skip
-NOT_ACTIVE = Diagnosis("table-not-active", Level.WRONG, "{address}: the table is {state}", "wait, or see AWS's console")
+NOT_ACTIVE = Diagnosis(
+    "table-not-active", Severity.WRONG, "{address}: the table is {state}", "wait, or see AWS's console"
+)
 
 
 def ailments(table: Table) -> Iterator[Finding]:

@@ -18,31 +18,31 @@ from ec2lab.audit.inventory import Survey
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import not_seen
-from ec2lab.aws.tags import DATASET, tag_map
-from ec2lab.costs.aws_prices import NotTold
+from ec2lab.aws.tags import DATASET, from_aws
+from ec2lab.costs.aws_prices import PriceUnavailable
 from ec2lab.costs.charges import Span, spans
 from ec2lab.costs.current_costs import costs_of, shared_out
-from ec2lab.costs.dataset_costs import Costed, costed
+from ec2lab.costs.dataset_costs import PricedSnapshot, price_snapshots
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.price_lookup import PriceSources
-from ec2lab.costs.summary import Spent
-from ec2lab.datasets.dataset import DataSnapshot, in_regions, told_by
+from ec2lab.costs.price_lookup import PriceLookup
+from ec2lab.costs.summary import CostSummary
+from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
 from ec2lab.errors import LabError
 from ec2lab.instances.status import perhaps, standing
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
-from ec2lab.report.instance_history import MACHINE, Past, past
+from ec2lab.report.instance_history import MACHINE, History, past
 from ec2lab.resources.base import Kind, Resource
 from ec2lab.session import Session
-from ec2lab.volumes.sources import regions_of_interest
+from ec2lab.volumes.sources import known_regions
 
 Answer = TypeVar("Answer")
-Priced = tuple[list[Resource], Mapping[str, Spent]]
+Priced = tuple[list[Resource], Mapping[str, CostSummary]]
 """What lives, and what it costs, by id."""
 
 
 @dataclass(slots=True)
-class Facts:
+class ReportData:
     """All that a report is made of."""
 
     lab: str
@@ -52,12 +52,12 @@ class Facts:
     """Where calls go, if that is not AWS."""
     now: datetime
     records: int
-    past: Past
+    past: History
     spans: list[Span]
     living: list[Resource]
-    costs: Mapping[str, Spent]
+    costs: Mapping[str, CostSummary]
     """Of what lives, by id."""
-    data_sets: list[Costed]
+    data_sets: list[PricedSnapshot]
     survey: Survey
     findings: list[Finding]
     unanswered: dict[str, str] = field(default_factory=dict)
@@ -89,12 +89,12 @@ class Asking:
         self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
 
 
-def facts(session: Session) -> Facts:
+def facts(session: Session) -> ReportData:
     """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
-    asking = Asking(reason_not_to_ask(session))
+    asking = Asking(aws_unavailable_reason(session))
     now = clock.now()
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
-    regions = regions_of_interest(session)
+    regions = known_regions(session)
     living = asking.ask("what lives", lambda: _living(session, asking), lambda: None)
     data_sets = asking.ask("data sets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
@@ -102,7 +102,7 @@ def facts(session: Session) -> Facts:
     records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
     paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
     alive, costs = living or _living_on_record(session, records, paid, now)
-    return Facts(
+    return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
         now=now, records=len(records), past=past(records, session.kinds[MACHINE], paid), spans=paid, living=alive,
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
@@ -129,13 +129,13 @@ def _elsewhere(session: Session) -> list[Resource]:
     ]
 
 
-def reason_not_to_ask(session: Session) -> str:
+def aws_unavailable_reason(session: Session) -> str:
     """Return why AWS can't be asked (no credentials, offline); nothing where a region answers, if only with a refusal.
 
     One question to each region, without retries: without it, each of a hundred would wait for its own connection.
     """
     regions = session.lab.regions
-    responses = session.query({(r, "regions"): session.cloud.ec2_asking_once(r).describe_regions for r in regions})
+    responses = session.query({(r, "regions"): session.cloud.ec2_no_retry(r).describe_regions for r in regions})
     refused = any(isinstance(problem, ClientError) for problem in responses.failures.values())
     return "" if responses.found or refused else "; ".join(not_seen(responses.unseen))
 
@@ -143,13 +143,13 @@ def reason_not_to_ask(session: Session) -> str:
 def _prices(session: Session, why_not: str) -> PriceBook:
     """Return the lab's prices; where AWS can't be asked, those that were kept or came with the lab."""
     source = session.prices.source
-    if why_not and isinstance(source, PriceSources):
+    if why_not and isinstance(source, PriceLookup):
         return PriceBook(replace(source, cloud=_out_of_reach))
     return session.prices
 
 
 def _out_of_reach() -> Cloud:
-    raise NotTold
+    raise PriceUnavailable
 
 
 def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[Span], now: datetime) -> Priced:
@@ -161,18 +161,18 @@ def _living_on_record(session: Session, records: Sequence[Record], paid: Iterabl
     return found, shared_out(charged, found)
 
 
-def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[Costed]:
+def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[PricedSnapshot]:
     """Return those of the regions that respond, and those on record of the others."""
-    responses = in_regions(session, regions)
+    responses = list_snapshots_in(session, regions)
     asking.lacks("data sets", responses.unseen)
-    there = costed(session, told_by(responses)).snapshots
+    there = price_snapshots(session, told_by(responses)).snapshots
     if not responses.unseen:
         return there
     on_record = data_sets_on_record(session.paid_for(session.registry.history()), session.kinds)
     return there + [one for one in on_record if one.snapshot.region in responses.unseen]
 
 
-def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Costed]:
+def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[PricedSnapshot]:
     """Return the snapshots of data sets as AWS last described them, without those that were deleted since.
 
     Their prices are not looked up.
@@ -180,9 +180,9 @@ def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) ->
     found: dict[str, DataSnapshot] = {}
     for record in records:
         if record.event is Event.ANSWER and record.operation == "DescribeSnapshots":
-            described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in tag_map(s.get("Tags"))]
+            described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in from_aws(s.get("Tags"))]
             found |= {snapshot["SnapshotId"]: DataSnapshot.of(snapshot, record.region or "") for snapshot in described}
         for kind in kinds.values():
             for identity in kind.ended_by(record):
                 found.pop(identity, None)
-    return [Costed(snapshot, None, "") for snapshot in found.values()]
+    return [PricedSnapshot(snapshot, None, "") for snapshot in found.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ec2lab.audit.audit import ALARMING
+from ec2lab.audit.audit import ERROR_VERDICTS
 from ec2lab.costs.money import in_dollars
 from ec2lab.costs.summary import amount
 from ec2lab.report import cost_chart
@@ -22,9 +22,9 @@ def report_html(page: Page) -> str:
     """Return the page's text."""
     return render_page(
         "report.html.j2",
-        page=page, facts=page.facts, charts=cost_chart, alarming=ALARMING, most_listed=MOST_LISTED,
+        page=page, facts=page.facts, charts=cost_chart, alarming=ERROR_VERDICTS, most_listed=MOST_LISTED,
         money=in_dollars, amount=amount, short=short, day=day, counted=counted, shown=shown, highest=_highest,
-        machine_readable=_machine_readable,
+        machine_readable=_iso,
     )  # fmt: skip
 
 
@@ -33,5 +33,5 @@ def _highest(series: list[Series]) -> float:
     return max((dollars for one in series for dollars in one.dollars), default=0.0)
 
 
-def _machine_readable(moment: datetime) -> str:
+def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")

@@ -11,13 +11,13 @@ from typing import Any
 from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory
 from ec2lab.costs.charges import Span
 from ec2lab.launch.resume import RUN
-from ec2lab.registry.history import described_in, market_in, refusal_in, transition_in
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.history import instances_in, launch_error_in, market_of, transition_time
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 from ec2lab.resources.base import Kind, Resource
 
 MACHINE = "instance"
-BY_US = "Client.UserInitiatedShutdown"
+USER_SHUTDOWN = "Client.UserInitiatedShutdown"
 """AWS's word for a machine that a call ended
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html)."""
 
@@ -58,7 +58,7 @@ class Refused:
 
 
 @dataclass(slots=True)
-class Past:
+class History:
     """All machines and refusals that are on record, and which experiment each variation is of."""
 
     lives: list[Life] = field(default_factory=list)
@@ -71,12 +71,12 @@ class Past:
         return self.base_of.get(experiment, experiment)
 
 
-def past(records: Iterable[Record], kind: Kind, spans: Iterable[Span]) -> Past:
+def past(records: Iterable[Record], kind: Kind, spans: Iterable[Span]) -> History:
     """Fold records, the oldest first, into what became of each machine; `kind` is that of machines.
 
     When each ran is what it is paid for by `spans`: a chart that says otherwise than the bill would be wrong.
     """
-    found, open_lives = Past(), dict[str, Life]()
+    found, open_lives = History(), dict[str, Life]()
     for record in records:
         for life in _born(record, kind):
             found.lives.append(life)
@@ -86,7 +86,7 @@ def past(records: Iterable[Record], kind: Kind, spans: Iterable[Span]) -> Past:
         for identity, ended, fate in _ends(record, kind):
             if life_over := open_lives.pop(identity, None):
                 life_over.ended, life_over.fate = max(ended, life_over.began), fate
-                found.refused += _came_late(life_over, record)
+                found.refused += _late_failure(life_over, record)
         _note_stops(record, open_lives)
         if base := ((record.note or {}).get(RUN) or {}).get("from"):
             found.base_of[record.experiment or ""] = str(base)
@@ -99,27 +99,27 @@ def _born(record: Record, kind: Kind) -> Iterator[Life]:
     machines = [*kind.born_in(record), *(Resource(experiment=record.experiment, **told) for told in noted)]
     for machine in machines:
         experiment = machine.experiment or record.experiment or ""
-        yield Life(machine, experiment, record.by, moment_of(machine.since or record.time))
+        yield Life(machine, experiment, record.by, parse_time(machine.since or record.time))
 
 
 def _refused(record: Record) -> Refused | None:
-    refusal, request = refusal_in(record), record.request or {}
+    refusal, request = launch_error_in(record), record.request or {}
     if refusal is None:
         return None
     return Refused(
-        time=moment_of(record.time), experiment=record.experiment or "", region=record.region or "",
+        time=parse_time(record.time), experiment=record.experiment or "", region=record.region or "",
         zone=str(request.get("Placement", {}).get("AvailabilityZone", "")),
-        type=str(request.get("InstanceType", "")), market=market_in(request), refusal=refusal,
+        type=str(request.get("InstanceType", "")), market=market_of(request), refusal=refusal,
     )  # fmt: skip
 
 
 def _ends(record: Record, kind: Kind) -> Iterator[tuple[str, datetime, str]]:
     """Return the ids of machines that a record says are over, since when, and how."""
-    now = moment_of(record.time)
+    now = parse_time(record.time)
     if record.operation == "DescribeInstances":
-        for told in described_in(record.response or {}):
-            if kind.is_gone(told):
-                yield kind.id_in(told), transition_in(told) or now, _reason(told) or "ended"
+        for told in instances_in(record.response or {}):
+            if kind.is_deleted(told):
+                yield kind.id_in(told), transition_time(told) or now, _reason(told) or "ended"
         return
     for identity in kind.ended_by(record):
         yield identity, now, "taken down"
@@ -129,19 +129,19 @@ def _ends(record: Record, kind: Kind) -> Iterator[tuple[str, datetime, str]]:
 
 def _reason(told: Mapping[str, Any]) -> str:
     code = str(told.get("StateReason", {}).get("Code", ""))
-    return "taken down" if code == BY_US else code
+    return "taken down" if code == USER_SHUTDOWN else code
 
 
 REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
 
 
-def _came_late(life: Life, record: Record) -> Iterator[Refused]:
+def _late_failure(life: Life, record: Record) -> Iterator[Refused]:
     """Return the refusal that a machine's death was: it was made, and died for lack of capacity or quota."""
     code = life.fate.removeprefix("Server.").removeprefix("Client.")
     if CATEGORIES.get(code) in REFUSED_LATE:
         details = life.machine.details
         yield Refused(
-            moment_of(record.time), life.experiment, life.machine.region, details.get("zone", ""),
+            parse_time(record.time), life.experiment, life.machine.region, details.get("zone", ""),
             details.get("type", ""), details.get("market", "on-demand"), ApiError(life.fate, "", late=True),
         )  # fmt: skip
 
@@ -154,7 +154,7 @@ def _note_stops(record: Record, open_lives: Mapping[str, Life]) -> None:
             if life := open_lives.get(identity):
                 life.stopped = record.operation == "StopInstances"
     if record.operation == "DescribeInstances":
-        for told in described_in(record.response or {}):
+        for told in instances_in(record.response or {}):
             if life := open_lives.get(told["InstanceId"]):
                 life.stopped = told["State"]["Name"] in ("stopping", "stopped")
 

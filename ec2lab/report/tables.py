@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ec2lab.costs.dataset_costs import Costed
+from ec2lab.costs.dataset_costs import PricedSnapshot
 from ec2lab.costs.money import Dollars, total
-from ec2lab.costs.summary import Spent
+from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.dataset import newest
 from ec2lab.report.instance_history import Refused
 from ec2lab.report.timeline import short
 from ec2lab.resources.base import Resource
-from ec2lab.units import in_bytes
+from ec2lab.units import format_bytes
 
 LONGEST_MESSAGE = 240
 SECRETS = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b|(?<=authorization failure message: )\S+")
@@ -28,7 +28,7 @@ class Standing:
     """One thing that lives, and what it costs with what came with it."""
 
     resource: Resource
-    spent: Spent
+    spent: CostSummary
 
     @property
     def where(self) -> str:
@@ -94,9 +94,9 @@ def plain(message: str) -> str:
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
 
 
-def data_set_rows(found: Sequence[Costed], regions: Sequence[str]) -> list[DataSetRow]:
+def data_set_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> list[DataSetRow]:
     """Return a row for each version of each data set, by name, the newest version first."""
-    versions: dict[tuple[str, str], list[Costed]] = defaultdict(list)
+    versions: dict[tuple[str, str], list[PricedSnapshot]] = defaultdict(list)
     for one in found:
         versions[one.snapshot.dataset, one.snapshot.version].append(one)
     latest = {name: newest(c.snapshot for c in found if c.snapshot.dataset == name) for name, _ in versions}
@@ -113,12 +113,12 @@ def data_set_rows(found: Sequence[Costed], regions: Sequence[str]) -> list[DataS
     return sorted(rows, key=lambda row: row.name)
 
 
-def word(one: Costed) -> str:
+def word(one: PricedSnapshot) -> str:
     """Return how a snapshot is, in a word: its size where it can be used."""
     snapshot = one.snapshot
     if snapshot.failure or snapshot.state == "error":
         return f"failed {plain(snapshot.failure)}".strip()
-    return in_bytes(snapshot.size) if snapshot.completed else f"{snapshot.state} {snapshot.progress}".strip()
+    return format_bytes(snapshot.size) if snapshot.completed else f"{snapshot.state} {snapshot.progress}".strip()
 
 
 def day(moment: str) -> str:

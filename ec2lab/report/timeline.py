@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ec2lab.costs.summary import THE_LAB
-from ec2lab.report.instance_history import Life, Past, Refused
+from ec2lab.report.instance_history import History, Life, Refused
 from ec2lab.report.time_axis import TimeAxis, new_axis
 
 MOST_ROWS = 24
@@ -26,14 +26,14 @@ LANE, BAR, THIN = 12, 9, 3
 """Pixels: a lane, the bar in it, and the bar of a machine that is stopped."""
 NARROWEST = 0.6
 """Percent of the width that a machine of seconds has, to be seen."""
-CROWD = 66
+AGGREGATE_ABOVE = 66
 """Pixels that a row of many machines is high."""
-SLIVER = 0.05
+MIN_WIDTH = 0.05
 """Percent, below which nothing is drawn between two runs."""
 BINS = 80
 STRIP = 14
 """Pixels below the line for refusals."""
-FAINTEST = 4
+MIN_OPACITY = 4
 """Pixels of a single refusal."""
 
 
@@ -87,14 +87,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeLine:
+class Timeline:
     """The whole chart."""
 
     axis: TimeAxis
     rows: list[Row]
 
 
-def time_line(past: Past, now: datetime) -> TimeLine:
+def time_line(past: History, now: datetime) -> Timeline:
     """Return the chart of all that is on record up to now."""
     moments = [*(life.began for life in past.lives), *(refused.time for refused in past.refused)]
     axis = new_axis(min(moments, default=now), now)
@@ -103,7 +103,7 @@ def time_line(past: Past, now: datetime) -> TimeLine:
     for row in rows:
         _draw(row, axis)
         row.refusals = _refusals(row, axis, most)
-    return TimeLine(axis, rows)
+    return Timeline(axis, rows)
 
 
 def hours(life: Life, now: datetime) -> float:
@@ -111,7 +111,7 @@ def hours(life: Life, now: datetime) -> float:
     return sum(((until or life.ended or now) - since for since, until in life.runs), timedelta()) / timedelta(hours=1)
 
 
-def _rows(past: Past, now: datetime) -> list[Row]:
+def _rows(past: History, now: datetime) -> list[Row]:
     """Return a row for each base, those that live first, then the last at work first; beyond the most, one for all
     whose machines ran the least.
     """  # noqa: D205
@@ -143,10 +143,10 @@ def _last(row: Row, now: datetime) -> datetime:
 def _draw(row: Row, axis: TimeAxis) -> None:
     """Lay a row's machines out, in lanes or as a crowd."""
     spans = [_span(life, axis) for life in row.lives]
-    chosen = lanes(spans)
+    chosen = assign_rows(spans)
     row.peak = max(chosen, default=-1) + 1
     if row.crowded:
-        row.baseline = CROWD
+        row.baseline = AGGREGATE_ABOVE
         row.machines = _crowd(spans, axis, row.peak)
         return
     row.baseline = max(1, row.peak) * LANE
@@ -169,14 +169,14 @@ def _bars(life: Life, span: tuple[float, float], y: float, axis: TimeAxis) -> It
     at = begin
     for since, until in life.runs:
         low = _within(min(axis.at(since), 100 - NARROWEST), at, end)
-        low = low if low - at > SLIVER else at
+        low = low if low - at > MIN_WIDTH else at
         high = _within(max(axis.at(until or life.ended or axis.end), low + NARROWEST), low, end)
         if low > at:
             yield Rect(at, low - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
         if high > low:
             yield Rect(low, high - low, y, BAR, look, told)
         at = high
-    if end - at > SLIVER:
+    if end - at > MIN_WIDTH:
         yield Rect(at, end - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
 
 
@@ -208,9 +208,9 @@ def _crowd(spans: Sequence[tuple[float, float]], axis: TimeAxis, peak: int) -> l
         if n < BINS and counts[n] == counts[begin]:
             continue
         if counts[begin]:
-            height = max(2.0, counts[begin] / peak * (CROWD - 4))
+            height = max(2.0, counts[begin] / peak * (AGGREGATE_ABOVE - 4))
             told = f"{counts[begin]} at once, {short(_moment(axis, edges[begin]))} to {short(_moment(axis, edges[n]))}"
-            found.append(Rect(edges[begin], edges[n] - edges[begin], CROWD - height, height, "crowd", told))
+            found.append(Rect(edges[begin], edges[n] - edges[begin], AGGREGATE_ABOVE - height, height, "crowd", told))
         begin = n
     return found
 
@@ -231,7 +231,7 @@ def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
     found = []
     for number, count in sorted(_by_bin(row.refused, axis).items()):
         x, width = 100 * number / BINS, 100 / BINS
-        length = FAINTEST + (STRIP - FAINTEST) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
+        length = MIN_OPACITY + (STRIP - MIN_OPACITY) * (math.log1p(count - 1) / math.log1p(most - 1) if most > 1 else 0)
         why = ", ".join(f"{meaning} {times}" for meaning, times in kinds[number].most_common())
         told = f"{short(_moment(axis, x))} to {short(_moment(axis, x + width))}, refused: {why}"
         found.append(Rect(x, width * 0.7, row.baseline + 2, length, "refused", told))
@@ -242,7 +242,7 @@ Interval = tuple[float, float]
 """From and to."""
 
 
-def lanes(intervals: Sequence[Interval]) -> list[int]:
+def assign_rows(intervals: Sequence[Interval]) -> list[int]:
     """Return the lane of each interval, the lowest that is free when it begins; as few lanes as can be."""
     chosen = [0] * len(intervals)
     busy: list[tuple[float, int]] = []

@@ -7,24 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ec2lab.audit.audit import ALARMING, monthly
+from ec2lab.audit.audit import ERROR_VERDICTS, monthly
 from ec2lab.costs.charges import Charge, Span
 from ec2lab.costs.current_costs import total_of
-from ec2lab.costs.money import known_total
+from ec2lab.costs.money import sum_known
 from ec2lab.report.cost_periods import Spending, spending
-from ec2lab.report.data import Facts
-from ec2lab.report.instance_history import MACHINE, Life, Past
+from ec2lab.report.data import ReportData
+from ec2lab.report.instance_history import MACHINE, History, Life
 from ec2lab.report.tables import DataSetRow, Reason, Standing, data_set_rows, reasons
 from ec2lab.report.time_axis import new_axis
-from ec2lab.report.timeline import Row, TimeLine, hours, time_line
+from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
 MOST_LISTED = 400
 """Machines in the table of one row; `make history` shows the rest."""
-LATELY = timedelta(days=30)
+RECENT_WINDOW = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Kpi:
     """One figure of the sum on top."""
 
     label: str
@@ -36,10 +36,10 @@ class Figure:
 class Page:
     """All that the template shows."""
 
-    facts: Facts
-    figures: list[Figure]
+    facts: ReportData
+    figures: list[Kpi]
     standing: list[Standing]
-    time_line: TimeLine
+    time_line: Timeline
     costs: Spending | None
     """None where nothing on record costs."""
     regions: list[str]
@@ -65,7 +65,7 @@ class Page:
         return sum(series.total for series in found), sum(len(series.unpriced) for series in found)
 
 
-def page(facts: Facts) -> Page:
+def page(facts: ReportData) -> Page:
     """Return the page of what is known."""
     ever = _charges(facts.spans, min((span.began for span in facts.spans), default=facts.now), facts.now)
     standing = [Standing(resource, facts.costs[resource.id]) for resource in facts.living]
@@ -85,12 +85,12 @@ def _charges(spans: Iterable[Span], since: datetime, now: datetime) -> list[Char
     return [charge for span in spans if (charge := span.charge(since, now, now))]
 
 
-def _costs(facts: Facts) -> Spending:
+def _costs(facts: ReportData) -> Spending:
     axis = new_axis(min(span.began for span in facts.spans), facts.now)
     return spending(facts.spans, axis, facts.past.base)
 
 
-def figures(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Figure]:
+def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
     """Return the sum on top, without what AWS was to be asked for and did not answer."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
     if not any(what.startswith("data sets") for what in facts.unanswered):
@@ -100,43 +100,43 @@ def figures(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) 
     return shown
 
 
-def _lives(standing: Sequence[Standing]) -> Figure:
+def _lives(standing: Sequence[Standing]) -> Kpi:
     machines = sum(one.resource.kind == MACHINE for one in standing)
     others = len(standing) - machines
-    return Figure("Machines alive", f"{machines}", f"and {counted(others, 'other thing')}" if others else "")
+    return Kpi("Machines alive", f"{machines}", f"and {counted(others, 'other thing')}" if others else "")
 
 
-def _dollars(facts: Facts, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Figure]:
+def _dollars(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Kpi]:
     alive = total_of(one.spent for one in standing)
-    yield Figure("Dollars an hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
-    lately = _charges(facts.spans, facts.now - LATELY, facts.now)
-    spent, unknown = known_total(charge.dollars for charge in lately)
-    in_all, _ = known_total(charge.dollars for charge in ever)
-    yield Figure("Dollars in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} ever", unknown))
+    yield Kpi("Dollars an hour", f"{alive.hourly:,.2f}", _more("", alive.hourly_unknown))
+    lately = _charges(facts.spans, facts.now - RECENT_WINDOW, facts.now)
+    spent, unknown = sum_known(charge.dollars for charge in lately)
+    in_all, _ = sum_known(charge.dollars for charge in ever)
+    yield Kpi("Dollars in 30 days", f"{spent:,.2f}", _more(f"{in_all:,.2f} ever", unknown))
 
 
 def _more(said: str, unpriced: int) -> str:
     return ", ".join(filter(None, (said, f"{unpriced} unpriced" if unpriced else "")))
 
 
-def _refusals(past: Past) -> Figure:
+def _refusals(past: History) -> Kpi:
     meanings = Counter(one.refusal.category.value for one in past.refused)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'machine')}"
-    return Figure("Refusals ever", f"{len(past.refused):,}", most)
+    return Kpi("Refusals ever", f"{len(past.refused):,}", most)
 
 
-def _data_sets(facts: Facts) -> Figure:
+def _data_sets(facts: ReportData) -> Kpi:
     names = {one.snapshot.dataset for one in facts.data_sets}
-    dollars, unknown = known_total(one.dollars for one in facts.data_sets)
+    dollars, unknown = sum_known(one.dollars for one in facts.data_sets)
     more = _more(f"up to {dollars:,.2f} a month", unknown)
-    return Figure("Data sets", f"{len(names)}", more if names else "")
+    return Kpi("Data sets", f"{len(names)}", more if names else "")
 
 
-def _audit(facts: Facts) -> Figure:
-    wrong = sum(finding.verdict in ALARMING for finding in facts.findings)
+def _audit(facts: ReportData) -> Kpi:
+    wrong = sum(finding.verdict in ERROR_VERDICTS for finding in facts.findings)
     dollars, unknown = monthly(facts.findings)
     more = _more(f"{dollars:,.2f} a month in all", unknown)
-    return Figure("Found wrong by audit", f"{wrong}", more if facts.findings else "")
+    return Kpi("Found wrong by audit", f"{wrong}", more if facts.findings else "")
 
 
 def counted(number: int, what: str) -> str:

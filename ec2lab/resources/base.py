@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ec2lab.aws.tags import EXPERIMENT, RECORD, requested_tags, tag_map
+from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.registry.record import Event, Record
 
 if TYPE_CHECKING:
@@ -76,19 +76,19 @@ class Kind(ABC):
     not_yet_codes: ClassVar[Sequence[str]] = ()
     """Those by which it says that something else must be gone first."""
 
-    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+    def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Return the resource types that a creating call tags for this kind."""
         del request
         return (self.tag_type,) if operation in self.created_by else ()
 
     def is_for_experiment(self, request: Mapping[str, Any]) -> bool:
         """Say whether a creating call's request gives what it makes of this kind to an experiment."""
-        return EXPERIMENT in requested_tags(request, self.tag_type)
+        return EXPERIMENT in tags_in_request(request, self.tag_type)
 
     def born_in(self, record: Record) -> Iterator[Resource]:
         """Return what a record says was created."""
         if record.event is Event.ANSWER and record.operation in self.created_by and record.response:
-            tags = requested_tags(record.request or {}, self.tag_type)
+            tags = tags_in_request(record.request or {}, self.tag_type)
             for found in self.created_in(record.response):
                 resource = self.resource(found, record.region or "", tags, since=record.time)
                 yield replace(resource, recorded=record.time)
@@ -151,14 +151,14 @@ class Kind(ABC):
     def tagged(self, cloud: Cloud, region: str, key: str, value: str) -> list[Resource]:
         """Ask AWS for what carries a tag in a region and is not gone yet."""
         found = self.find(cloud, region, [{"Name": f"tag:{key}", "Values": [value]}])
-        return [self.resource(item, region, tag_map(item.get("Tags"))) for item in found if not self.is_gone(item)]
+        return [self.resource(item, region, from_aws(item.get("Tags"))) for item in found if not self.is_deleted(item)]
 
-    def is_gone(self, found: Mapping[str, Any]) -> bool:
+    def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether what AWS still lists is gone all the same (a terminated instance is listed for an hour)."""
         del found
         return False
 
-    def is_going(self, resource: Resource) -> bool:
+    def is_deleting(self, resource: Resource) -> bool:
         """Say whether a resource is on its way out, or held until something else is: to be waited for, not deleted."""
         del resource
         return False
@@ -208,7 +208,7 @@ class Kind(ABC):
         del cloud, region, resources
         return {}
 
-    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+    def describe_for_pricing(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
         """Ask AWS what things are of which the records tell too little for a price; the answer is on record then."""
         del cloud, region, ids
 

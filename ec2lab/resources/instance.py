@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.tags import DATA, tag_map
+from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.costs.money import Dollars, total
-from ec2lab.instances.expiry import details_of_end
-from ec2lab.registry.history import described_in
+from ec2lab.instances.expiry import expiry_details
+from ec2lab.registry.history import instances_in
 from ec2lab.registry.record import Record
 from ec2lab.resources.base import Kind, Resource, as_text
 
@@ -37,7 +37,7 @@ class Instance(Kind):
     gone_codes = ("InvalidInstanceID.NotFound",)
     not_yet_codes = ("IncorrectInstanceState",)
 
-    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+    def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Tag the network interface too, and a spot request where there is one, for whoever looks at the account."""
         if operation in self.created_by:
             yield from ("instance", "network-interface")
@@ -48,7 +48,7 @@ class Instance(Kind):
         """Return also the machines that a description shows as terminated."""
         yield from super().ended_by(record)
         if record.operation == "DescribeInstances" and record.response:
-            yield from (self.id_in(found) for found in described_in(record.response) if self.is_gone(found))
+            yield from (self.id_in(found) for found in instances_in(record.response) if self.is_deleted(found))
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the instances of a RunInstances answer."""
@@ -72,11 +72,11 @@ class Instance(Kind):
         """Return the launch time."""
         return as_text(found.get("LaunchTime"))
 
-    def is_gone(self, found: Mapping[str, Any]) -> bool:
+    def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is terminated."""
         return bool(found["State"]["Name"] == "terminated")
 
-    def is_going(self, resource: Resource) -> bool:
+    def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is shutting down."""
         return resource.state.startswith("shutting-down")
 
@@ -87,10 +87,10 @@ class Instance(Kind):
             "zone": found.get("Placement", {}).get("AvailabilityZone"),
             "market": found.get("InstanceLifecycle", "on-demand"),
             "address": found.get("PublicIpAddress") or found.get("PrivateIpAddress"),
-            "data": tag_map(found.get("Tags")).get(DATA),
+            "data": from_aws(found.get("Tags")).get(DATA),
             "volumes": " ".join(m["Ebs"]["VolumeId"] for m in found.get("BlockDeviceMappings", ()) if "Ebs" in m),
         }
-        return {key: value for key, value in {**details, **details_of_end(found)}.items() if value}
+        return {key: value for key, value in {**details, **expiry_details(found)}.items() if value}
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return what it costs while it runs, with its address; its volumes cost by themselves."""
@@ -128,7 +128,7 @@ class Instance(Kind):
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the instances that match."""
         for page in cloud.ec2(region).get_paginator("describe_instances").paginate(Filters=filters):
-            yield from described_in(page)
+            yield from instances_in(page)
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Terminate it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.registry.history import described_in
+from ec2lab.registry.history import instances_in
 from ec2lab.resources.base import Kind, Resource
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class PlacementGroup(Kind):
         """Return the group's name."""
         return str(found["GroupName"])
 
-    def is_gone(self, found: Mapping[str, Any]) -> bool:
+    def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is listed although it is deleted."""
         return found.get("State") == "deleted"
 
-    def is_going(self, resource: Resource) -> bool:
+    def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is being deleted."""
         return resource.state == "deleting"
 
@@ -54,7 +54,7 @@ class PlacementGroup(Kind):
         """Return the machines that are in it."""
         wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
         for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
-            for machine in described_in(page):
+            for machine in instances_in(page):
                 if machine["State"]["Name"] != "terminated":
                     yield f"instance {machine['InstanceId']} ({machine['State']['Name']})"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.tags import KEPT, tag_map
+from ec2lab.aws.tags import KEPT, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Kind, Resource, as_text
@@ -33,9 +33,9 @@ class Volume(Kind):
     gone_codes = ("InvalidVolume.NotFound",)
     not_yet_codes = ("VolumeInUse", "IncorrectState")
 
-    def tagged_at_creation(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
+    def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
         """Tag the volumes that come with a machine too."""
-        return ("volume",) if operation == "RunInstances" else super().tagged_at_creation(operation, request)
+        return ("volume",) if operation == "RunInstances" else super().taggable_types(operation, request)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return the volume of a CreateVolume answer."""
@@ -45,18 +45,18 @@ class Volume(Kind):
         """Return the volume id."""
         return str(found["VolumeId"])
 
-    def is_gone(self, found: Mapping[str, Any]) -> bool:
+    def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is deleted, or kept: then it is no experiment's any more."""
-        return found.get("State") == "deleted" or KEPT in tag_map(found.get("Tags"))
+        return found.get("State") == "deleted" or KEPT in from_aws(found.get("Tags"))
 
     def ended_by(self, record: Record) -> Iterator[str]:
         """Return also the volumes that are marked as kept."""
         yield from super().ended_by(record)
         request = record.request or {}
-        if record.operation == "CreateTags" and record.event is Event.ANSWER and KEPT in tag_map(request.get("Tags")):
+        if record.operation == "CreateTags" and record.event is Event.ANSWER and KEPT in from_aws(request.get("Tags")):
             yield from request["Resources"]
 
-    def is_going(self, resource: Resource) -> bool:
+    def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or waits for its machine to let go of it."""
         return resource.state in ("deleting", "in-use")
 
@@ -64,7 +64,7 @@ class Volume(Kind):
         """Say whether it came with an instance: made at the time of the launch, and in no other instance since."""
         launched = {identity for kind, identity in call.made if kind == INSTANCE}
         attached = {attachment["InstanceId"] for attachment in found.get("Attachments", ())}
-        asked_for = "volume" in self.tagged_at_creation(call.operation, call.request)
+        asked_for = "volume" in self.taggable_types(call.operation, call.request)
         elsewhere = attached - launched if launched else set()
         return asked_for and not elsewhere and call.may_have_made(self.since_in(found))
 
@@ -100,7 +100,7 @@ class Volume(Kind):
         for page in cloud.ec2(region).get_paginator("describe_volumes").paginate(Filters=filters):
             yield from page["Volumes"]
 
-    def look_into(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
+    def describe_for_pricing(self, cloud: Cloud, region: str, ids: Sequence[str]) -> None:
         """Describe volumes: what an image's root volume has is told by no request."""
         if known := [identity for identity in ids if identity.startswith("vol-")]:
             list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))

@@ -24,7 +24,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class CodeArchive:
     """Code, packed, and where it is from."""
 
     tar: bytes
@@ -51,7 +51,7 @@ class Pack:
         return f"commit {self.commit[:12]}{changed}, {(len(self.tar) + 1023) >> 10} KiB"
 
 
-def packed(directory: Path, code: Code) -> Pack:
+def packed(directory: Path, code: Code) -> CodeArchive:
     """Pack the code that is at `code.path`, seen from a directory. Raises LabError."""
     where = directory / code.path
     if not where.is_dir():
@@ -63,16 +63,16 @@ def packed(directory: Path, code: Code) -> Pack:
     return _commit(where, commit) if code.commit else _working_tree(where, commit)
 
 
-def _commit(where: Path, commit: str) -> Pack:
+def _commit(where: Path, commit: str) -> CodeArchive:
     tar = _git(where, "archive", "--format=tar", commit, "--", ".")
     _check_size(len(tar), where)
     files = list(_files_in(tar))
     names = set(_names(where, "ls-tree", "-r", "--name-only", commit, "."))
     left_out = names - {file.path for file in files}
-    return Pack(tar, commit, None, tuple(_remarks(files, left_out)))
+    return CodeArchive(tar, commit, None, tuple(_remarks(files, left_out)))
 
 
-def _working_tree(where: Path, commit: str) -> Pack:
+def _working_tree(where: Path, commit: str) -> CodeArchive:
     """Pack every file that git knows, or would if it were added, as it is."""
     new = _names(where, "ls-files", "--others", "--exclude-standard", ".")
     names = sorted({*_names(where, "ls-files", "--cached", "."), *new})
@@ -87,8 +87,8 @@ def _working_tree(where: Path, commit: str) -> Pack:
                 _check_size(size, where)
     tar = _tar(files.values())
     _check_size(len(tar), where)
-    difference = _difference(where, [files[name] for name in sorted(new) if name in files])
-    return Pack(tar, commit, difference, tuple(_remarks(files.values(), left_out)))
+    difference = _diff(where, [files[name] for name in sorted(new) if name in files])
+    return CodeArchive(tar, commit, difference, tuple(_remarks(files.values(), left_out)))
 
 
 def _tar(files: Iterable[SourceFile]) -> bytes:
@@ -151,7 +151,7 @@ def _named(names: Collection[bytes]) -> str:
     return f"{first} and {len(names) - NAMED} more" if len(names) > NAMED else first
 
 
-def _difference(where: Path, new: list[SourceFile]) -> str | None:
+def _diff(where: Path, new: list[SourceFile]) -> str | None:
     """Return the digest of what is changed or new since the commit; None where nothing is."""
     changed = _git(where, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--", ".")
     told = hashlib.sha256(changed)

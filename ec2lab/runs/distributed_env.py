@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ec2lab.errors import LabError
-from ec2lab.hosts.inventory import in_order
+from ec2lab.hosts.inventory import by_launch_order
 from ec2lab.launch.run_instances import Instance
 
 TORCH_PORT = 29500
@@ -20,9 +20,9 @@ RAY_PORT = 6379
 """That of `ray start --head` (https://docs.ray.io/en/latest/cluster/cli.html)."""
 
 
-def host_file(machines: Sequence[Instance]) -> str:
+def mpi_hostfile(machines: Sequence[Instance]) -> str:
     """Return the private address of each machine, a line each, in the order of their ranks."""
-    return "".join(f"{address_of(machine)}\n" for machine in in_order(machines))
+    return "".join(f"{address_of(machine)}\n" for machine in by_launch_order(machines))
 
 
 def address_of(machine: Instance) -> str:
@@ -32,14 +32,14 @@ def address_of(machine: Instance) -> str:
     raise LabError(f"{machine['InstanceId']}: has no address by which other nodes could reach it")
 
 
-def environments_of(experiment: str, machines: Sequence[Instance]) -> dict[str, dict[str, str]]:
+def node_environments(experiment: str, machines: Sequence[Instance]) -> dict[str, dict[str, str]]:
     """Return by id what each machine's command finds in its environment; nothing where it is alone.
 
     torchrun takes its options from variables of their names with PET_ before them, so that a plain `torchrun train.py`
     will do; RAY_ADDRESS is what `ray` and `ray.init()` look for. torchrun is told which node has its store, and by
     what address each is known: it would ask /etc/hosts, where the name of a host may lead to 127.0.1.1.
     """
-    nodes = in_order(machines)
+    nodes = by_launch_order(machines)
     if len(nodes) == 1:
         return {nodes[0]["InstanceId"]: {}}
     addresses = [address_of(machine) for machine in nodes]

@@ -35,7 +35,7 @@ ENDING = members(
 )  # fmt: skip
 
 
-def ending_in(text: str, who: str) -> Ending | None:
+def parse_exit_status(text: str, who: str) -> Ending | None:
     """Read what a machine wrote; nothing is no ending yet. Raises LabError, which names `who` wrote it."""
     if not text.strip():
         return None
@@ -47,6 +47,6 @@ def ending_of(told: Mapping[str, Any]) -> Ending:
     return Ending(told["exit_code"], told["at"], told.get("log_missing", ""), told.get("why", ""))
 
 
-def ending_on(host: Host) -> Ending | None:
+def read_exit_status(host: Host) -> Ending | None:
     """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, LabError."""
-    return ending_in(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")
+    return parse_exit_status(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from ec2lab.errors import LabError
-from ec2lab.files import drafted, read_bytes
+from ec2lab.files import read_bytes, temp_file_beside
 from ec2lab.private_files import private_directory
 
 DIRECTORY = ".code"
@@ -25,7 +25,7 @@ def keep(lab: Path, content: bytes) -> str:
         return digest
     try:
         private_directory(path.parent)
-        with drafted(path, content, mode=0o600) as draft:
+        with temp_file_beside(path, content, mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:
         raise LabError(

@@ -10,7 +10,7 @@ from ec2lab.hosts.programs import sent
 from ec2lab.polling import growing
 from ec2lab.runs.log_pieces import Piece, pieces_in
 from ec2lab.runs.run import Run
-from ec2lab.runs.s3_logs import RunBucket
+from ec2lab.runs.s3_logs import S3RunLogs
 
 FIRST_POLL, LONGEST_POLL = 1.0, 30.0
 ON_ITS_WAY = ("pending", "running", "stopping", "shutting-down")
@@ -59,7 +59,7 @@ class LogFollowing:
             self.remark(f"{problem}; the log goes on from where it broke off")
         return False
 
-    def _read_bucket(self, bucket: RunBucket) -> bool:
+    def _read_bucket(self, bucket: S3RunLogs) -> bool:
         """Read what the bucket has beyond; say whether that was all."""
         ending = bucket.ending()  # before the log, which is there as a whole once this is
         for piece in bucket.log_from(self.place):
@@ -79,7 +79,7 @@ class LogFollowing:
         if piece.state == "runs":
             self.place = max(self.place, piece.place + len(piece.data))
 
-    def _fill(self, bucket: RunBucket, end: int) -> None:
+    def _fill(self, bucket: S3RunLogs, end: int) -> None:
         """Take from the bucket what the machine no longer has before a place."""
         for piece in bucket.log_from(self.place):
             if piece.place > self.place or self.place >= end:

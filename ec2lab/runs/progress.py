@@ -45,7 +45,7 @@ PROGRESS = members(
 )  # fmt: skip
 
 
-def progress_in(text: str, who: str) -> Progress:
+def parse_progress(text: str, who: str) -> Progress:
     """Read what templates/watch-run.py prints. Raises LabError, which names `who` printed it."""
     told = said(text, PROGRESS, who)
     ended, coming = told.get("ended"), told.get("interruption") or {}
@@ -65,7 +65,7 @@ def _unseen(why: str, who: str) -> str:
 
 
 @dataclass
-class Inquiry:
+class ProgressPoller:
     """Asks about one machine's share of a run, again and again, at most once at a time."""
 
     run: Run
@@ -95,7 +95,7 @@ class Inquiry:
     def _answer(self) -> Progress:
         self._host = self._host or self.run.host()
         if self._host:
-            return progress_in(self._host.run_as_oneself(sent("watch-run.py")), self._host.name)
+            return parse_progress(self._host.run_program(sent("watch-run.py")), self._host.name)
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:

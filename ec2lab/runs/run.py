@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.errors import in_words
-from ec2lab.context import Threads, working_on
+from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import hosts_of, login_name, machines_of, ssh_files
+from ec2lab.hosts.inventory import login_name, machines_of, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.taking_down import living_experiments
 from ec2lab.launch.resume import LAUNCHED, last_run
@@ -18,8 +18,8 @@ from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.names import is_pattern
 from ec2lab.polling import growing
 from ec2lab.registry.record import Record
-from ec2lab.runs.exit_status import ENDED, Ending, ending_on
-from ec2lab.runs.s3_logs import RunBucket, run_bucket
+from ec2lab.runs.exit_status import ENDED, Ending, read_exit_status
+from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session
 
 FIRST_POLL, LONGEST_POLL = 1.0, 30.0
@@ -33,7 +33,7 @@ class Run:
     session: Session
     experiment: str
     instance: str
-    bucket: RunBucket | None
+    bucket: S3RunLogs | None
     name: str
     """What ssh calls the machine, or its id."""
 
@@ -55,7 +55,7 @@ class Run:
     def _ending(self, say: Say) -> Ending | None:
         """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
         try:
-            found = ending_on(host) if (host := self.host()) else None
+            found = read_exit_status(host) if (host := self.host()) else None
             say(f"{self.name}: its command runs")
         except Unreachable as problem:
             found = None
@@ -74,11 +74,13 @@ class Run:
         """
         if (self.bucket and not login_name(self.session)) or self.state() != "running":
             return None
-        if not self.session.boot_seconds and not self.bucket:
+        if not self.session.boot_timeout and not self.bucket:
             raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
         files = ssh_files(self.session)
         return next(
-            host for host in hosts_of(self.session, self.experiment) if files.instance_of(host.name) == self.instance
+            host
+            for host in running_hosts(self.session, self.experiment)
+            if files.instance_of(host.name) == self.instance
         )
 
     def lost(self, what: str) -> LabError:
@@ -94,10 +96,10 @@ class Run:
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
     session.expect_here(experiment)
-    return runs_in(session, session.history_here(experiment), experiment)
+    return last_run_in(session, session.history_here(experiment), experiment)
 
 
-def runs_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
+def last_run_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
     """Return the last run of an experiment that records tell of. Raises LabError where they tell of none."""
     found = last_run(records, experiment)
     if found is None:
@@ -118,7 +120,7 @@ def runs_in(session: Session, records: Iterable[Record], experiment: str) -> lis
     ]  # fmt: skip
 
 
-def run_on(runs: Sequence[Run], experiment: str, host: str) -> Run:
+def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
     """Return a run's share on the machine that HOST names, foo-2 or its id; the first where none is named.
 
     Raises LabError.
@@ -147,7 +149,7 @@ class Waited:
     problem: str = ""
 
 
-def wait_for_all(session: Session, name: str, say: Callable[[str], None]) -> Iterator[Waited]:
+def wait_for_commands(session: Session, name: str, say: Callable[[str], None]) -> Iterator[Waited]:
     """Yield how the commands ended of each experiment that a name or a pattern means, in the order of their names.
 
     Each is put on record. One of which that can't be known keeps no other. Raises LabError where none is meant.
@@ -155,7 +157,7 @@ def wait_for_all(session: Session, name: str, say: Callable[[str], None]) -> Ite
     names = living_experiments(session, name) if is_pattern(name) else [name]
     if not names:
         raise LabError(f"EXP: {name}: nothing that lives matches")
-    with Threads(AT_ONCE) as threads:
+    with ContextThreadPool(AT_ONCE) as threads:
         ends = [threads.submit(_waited, session, one, say) for one in names]
         try:
             for end in ends:

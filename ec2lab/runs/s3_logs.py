@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.errors import LabError
 from ec2lab.hosts.said import MOST
-from ec2lab.runs.exit_status import Ending, ending_in
+from ec2lab.runs.exit_status import Ending, parse_exit_status
 from ec2lab.runs.log_pieces import Piece
 from ec2lab.session import Session
 
@@ -23,7 +23,7 @@ LARGEST_PART = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class RunBucket:
+class S3RunLogs:
     """The objects of one machine of an experiment."""
 
     client: Any
@@ -38,7 +38,7 @@ class RunBucket:
     def ending(self) -> Ending | None:
         """Return how the command ended; None while that has not been told. Raises LabError."""
         try:
-            return ending_in(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
+            return parse_exit_status(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] in MISSING:
                 return None
@@ -85,7 +85,7 @@ class RunBucket:
         return LabError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
 
 
-def run_bucket(session: Session, address: str, experiment: str, instance: str) -> RunBucket:
+def run_bucket(session: Session, address: str, experiment: str, instance: str) -> S3RunLogs:
     """Return where a machine of an experiment puts its log, below `s3://bucket/prefix`.
 
     Reading it is no doing of the lab's, and is not recorded.
@@ -93,4 +93,4 @@ def run_bucket(session: Session, address: str, experiment: str, instance: str) -
     bucket, _, prefix = address.removeprefix("s3://").partition("/")
     place = "/".join(part for part in (prefix.strip("/"), experiment, instance) if part)
     client = session.clients.make("s3", session.lab.regions[0], attempts=8)
-    return RunBucket(client, bucket, place)
+    return S3RunLogs(client, bucket, place)

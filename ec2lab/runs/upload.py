@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ec2lab.config.models import Experiment
-from ec2lab.context import Threads
+from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.login_check import not_a_member
 from ec2lab.hosts.programs import sent
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_config import Reach
+from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
-from ec2lab.runs.code_archive import Pack
+from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.runs.command_files import command_files
 from ec2lab.runs.command_script import DIRECTORY, MODE, command_script
-from ec2lab.runs.distributed_env import environments_of, host_file
+from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
 from ec2lab.session import Session
 
 LONGEST_DELIVERY = 3600.0
@@ -42,7 +42,7 @@ class Delivery:
     name: str
     """The experiment's."""
     experiment: Experiment
-    pack: Pack | None
+    pack: CodeArchive | None
     machines: Sequence[Instance]
 
     @property
@@ -55,7 +55,7 @@ class Delivery:
         """Return the line that receive-run reads first."""
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
         files = {
-            f"{DIRECTORY}/hosts": ("0644", host_file(self.machines)),
+            f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.machines)),
             f"{DIRECTORY}/experiment.env": (MODE, variables),
             **command_files(self.name, self.experiment),
         }
@@ -72,30 +72,30 @@ class Delivery:
         return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
-def check_way(session: Session, name: str, experiment: Experiment) -> None:
+def check_ssh_access(session: Session, name: str, experiment: Experiment) -> None:
     """Raise LabError, before anything is made, where nobody could bring the machines what they wait for."""
-    if not experiment.is_delivered_to:
+    if not experiment.needs_code_upload:
         return
     what = "code" if experiment.code else "command"
     if session.lab.ssh.wait == timedelta(0):
         raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its {what}, which is brought over ssh')
-    if session.boot_seconds and not login_name(session):
+    if session.boot_timeout and not login_name(session):
         raise LabError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
-def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[Reach], say: Say) -> None:
+def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], say: Say) -> None:
     """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
 
     Done again, it changes nothing where the command has begun.
     """
-    if not session.boot_seconds:
+    if not session.boot_timeout:
         say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
         return
     content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
-    environments = environments_of(name, delivery.machines)
+    environments = node_environments(name, delivery.machines)
     config = ssh_files(session).config
 
-    def bring(reach: Reach) -> None:
+    def bring(reach: SshTarget) -> None:
         given = delivery.header(environments[reach.instance]) + content
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
         printed = host.run_as_root(sent("receive-run.py"), given=given, within=LONGEST_DELIVERY)
@@ -106,7 +106,7 @@ def deliver(session: Session, name: str, delivery: Delivery, reaches: Sequence[R
             )
 
     say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
-    with Threads(max(len(reaches), 1)) as bringing:
+    with ContextThreadPool(max(len(reaches), 1)) as bringing:
         try:
             list(bringing.map(bring, reaches))
         except LabError as problem:

@@ -15,7 +15,7 @@ from ec2lab.config.parameters import Variation
 from ec2lab.console import Console
 from ec2lab.costs.budget import Budget
 from ec2lab.hosts.inventory import region_of
-from ec2lab.hosts.ssh_config import Reach
+from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.search import Pool, Search
 from ec2lab.printable import printable
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 STYLES = {State.RUNS: "green", State.FAILED: "red", State.RUNS_ALREADY: None, State.DONE: None}
 
 
-class SweepLine:
+class TrialStatus:
     """A listener of one launch, that keeps what was last to be said of it."""
 
-    def __init__(self, report: SweepReport, name: str) -> None:
+    def __init__(self, report: SweepConsole, name: str) -> None:
         self._report = report
         self.name = name
         self.machine = ""
@@ -89,21 +89,21 @@ class SweepLine:
         self.machine = f"{found.id}{more}, {found.details['type']} in {found.details['zone']}"
         self._now(f"{self.machine}; its set-up is waited for")
 
-    def sets_up(self, said: str) -> None:
+    def on_setup(self, said: str) -> None:
         """Say how far the set-up is."""
         self._now(said)
 
-    def reached(self, session: Session, reaches: Sequence[Reach]) -> None:
+    def reached(self, session: Session, reaches: Sequence[SshTarget]) -> None:
         """Say nothing more: `make ssh` knows the way."""
 
 
-class SweepReport:
+class SweepConsole:
     """A listener of a whole sweep that speaks to a console; any thread may call it."""
 
     def __init__(self, console: Console, base: str) -> None:
         self.console = console
         self.base = base
-        self._lines: dict[str, SweepLine] = {}
+        self._lines: dict[str, TrialStatus] = {}
         self._said: dict[str, str] = {}
         self._lock = threading.Lock()
         self._live: Live | None = None
@@ -117,10 +117,10 @@ class SweepReport:
         names = [variation.name for variation in variations]
         self.console.say(text, "begins", experiment=self.base, launching=names, launched_before=done)
 
-    def line(self, variation: Variation) -> SweepLine:
+    def line(self, variation: Variation) -> TrialStatus:
         """Return who is told of one launch."""
         with self._lock:
-            return self._lines.setdefault(variation.name, SweepLine(self, variation.name))
+            return self._lines.setdefault(variation.name, TrialStatus(self, variation.name))
 
     def now(self, name: str, text: str) -> None:
         """Show what one launch is at, on a terminal."""
@@ -142,7 +142,7 @@ class SweepReport:
             )  # fmt: skip
             self._draw()
 
-    def sums_up(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+    def on_finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         """Say how it went, and what to do next."""
         counts = Counter(outcome.state.value for outcome in outcomes)
         words = {State.RUNS.value: "run", State.RUNS_ALREADY.value: "ran already"}
@@ -166,7 +166,7 @@ class SweepReport:
         self.console.hint(f"what runs goes on running; `{goes_on}` launches the rest, `{ends}` ends it")
 
     @contextmanager
-    def on_screen(self) -> Iterator[None]:
+    def live_display(self) -> Iterator[None]:
         """Show the launches that are on their way at the foot of the terminal, if it is one."""
         if self.console.as_json or not sys.stdout.isatty():
             yield

@@ -13,14 +13,14 @@ from ec2lab import clock
 from ec2lab.aws.errors import in_words
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation, chosen
-from ec2lab.context import Threads, working_on
+from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launcher import Report, launch_experiment
-from ec2lab.launch.resume import LAUNCHED, RUN, AlreadyLives
-from ec2lab.launch.run_spec import Definition
+from ec2lab.launch.resume import LAUNCHED, RUN, AlreadyRunning
+from ec2lab.launch.run_spec import RunSpec
 from ec2lab.registry.record import Event, Record
-from ec2lab.runs.code_archive import Pack
+from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.runs.exit_status import ENDED
 from ec2lab.session import Session
 
@@ -67,7 +67,7 @@ class Sweep:
     written: Mapping[str, Any]
     """The experiment's file, its matrix too."""
     listener: SweepListener
-    pack: Pack | None = None
+    pack: CodeArchive | None = None
     """The code of them all."""
     anew: bool = False
     """Whether one whose machine still lives is a failure: what ended badly there is to be launched once more."""
@@ -78,15 +78,15 @@ class Sweep:
         Ctrl-C lets what runs run: who was not through is gone on with by the next sweep.
         """
         outcomes: dict[str, Outcome] = {}
-        with Threads(AT_ONCE) as threads:
+        with ContextThreadPool(AT_ONCE) as threads:
             launches = {threads.submit(self._launched, variation): variation for variation in variations}
             with self._let_end_on_failure(threads):
-                for outcome in _as_they_end(launches):
+                for outcome in as_completed(launches):
                     outcomes[outcome.variation.name] = outcome
                     self.listener.ended(outcome)
         return [outcomes[variation.name] for variation in variations]
 
-    def _let_end_on_failure(self, threads: Threads) -> AbstractContextManager[None]:
+    def _let_end_on_failure(self, threads: ContextThreadPool) -> AbstractContextManager[None]:
         def let_end(_: BaseException) -> None:
             self.session.over.set()
             threads.shutdown(wait=True, cancel_futures=True)
@@ -98,13 +98,13 @@ class Sweep:
         began = clock.monotonic()
         name = variation.name
         written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
-        definition = Definition(written, self.base, pack=self.pack)
+        definition = RunSpec(written, self.base, pack=self.pack)
         experiment: Experiment = definition.experiment
         report = self.listener.line(variation)
         try:
             with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
                 launch_experiment(self.session, name, experiment, report, defined=definition)
-        except AlreadyLives as problem:
+        except AlreadyRunning as problem:
             if self.anew:
                 return Outcome(variation, State.FAILED, str(problem))
             return Outcome(variation, State.RUNS_ALREADY)
@@ -113,7 +113,7 @@ class Sweep:
         return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began)
 
 
-def _as_they_end(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:
+def as_completed(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:
     """Yield outcomes as they come; the waits are short, so that Ctrl-C is heard."""
     left = set(launches)
     while left:
@@ -122,7 +122,7 @@ def _as_they_end(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outc
             yield future.result()
 
 
-def to_launch(variations: Sequence[Variation], records: Iterable[Record], *, failed: bool) -> list[Variation]:
+def pending_trials(variations: Sequence[Variation], records: Iterable[Record], *, failed: bool) -> list[Variation]:
     """Return which variations are still to be launched, by what is on record: those that never came to run.
 
     With `failed`, those whose command ended badly, and no others.
@@ -148,7 +148,7 @@ FEW = 100
 """So many machines are launched without a question: a matrix that one can see at a glance."""
 
 
-def expect_consent(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:
+def require_confirmation(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:
     """Raise LabError that says what a sweep comes to, where it is large and nobody said yes."""
     if count <= FEW or given:
         return

@@ -9,7 +9,7 @@ from typing import Any
 from ec2lab.errors import LabError
 from ec2lab.hosts.ssh import Host
 from ec2lab.volumes.devices import letters_of
-from ec2lab.volumes.mounted import MountedVolume, the_volume
+from ec2lab.volumes.mounted import MountedVolume, select_volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def attached_volume(
     }
     if volume in attached and not any(_may_be(one, mount, volume, attached[volume]) for one in mounted):
         return AttachedVolume(volume, attached[volume], mount)
-    found = the_volume(host, mounted, mount, volume)
+    found = select_volume(host, mounted, mount, volume)
     named = [one for one, device in attached.items() if letters_of(device) == letters_of(found.disk) != ""]
     identity = found.id or (named[0] if len(named) == 1 else "")
     if not identity:

@@ -10,19 +10,19 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.idempotency import made_once
 from ec2lab.aws.tag_forms import SAVED, end_in
-from ec2lab.aws.tags import AT_TEARDOWN, EXPERIMENT, as_tags, device_in, tag_map, tag_specifications
+from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
 from ec2lab.datasets.versions import numbered
-from ec2lab.datasets.wait import until_completed
+from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
-from ec2lab.hosts.inventory import region_of, running_machines
+from ec2lab.hosts.inventory import region_of, running_instances
 from ec2lab.polling import growing
 from ec2lab.registry.live_resources import living, seen_alive
 from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.state import FOUND
 from ec2lab.session import Session
-from ec2lab.volumes.retention import Kept, marks
+from ec2lab.volumes.retention import Retention, marks
 
 FIRST_POLL, LONGEST_POLL = 0.5, 30.0
 MAY_HAVE_ENDS = {"instance", "volume"}
@@ -52,11 +52,11 @@ class Ending:
         return self.end.split()[2] if self.dataset and self.end.count(" ") > 1 else None
 
 
-def mark_volumes(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
+def tag_deletion_policies(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
     """Say by a tag on each volume what becomes of it: its machine, which says so too, may be gone by then."""
     for machine in machines:
-        told = tag_map(machine.get("Tags")).items()
-        ends = {device: value for key, value in told if (device := device_in(key, AT_TEARDOWN))}
+        told = from_aws(machine.get("Tags")).items()
+        ends = {device: value for key, value in told if (device := device_in(key, DELETION_POLICY))}
         if ends:
             _mark(session, machine, ends)
 
@@ -66,12 +66,12 @@ def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str])
     filters = [{"Name": "attachment.instance-id", "Values": [machine["InstanceId"]]}]
     for volume in session.kinds["volume"].find(session.cloud, region, filters):
         end = ends.get(volume["Attachments"][0]["Device"])
-        if end and AT_TEARDOWN not in tag_map(volume.get("Tags")):
-            tags = as_tags({AT_TEARDOWN: end})
+        if end and DELETION_POLICY not in from_aws(volume.get("Tags")):
+            tags = to_aws({DELETION_POLICY: end})
             session.cloud.ec2(region).create_tags(Resources=[volume["VolumeId"]], Tags=tags)  # type: ignore[arg-type]
 
 
-def save_volumes(session: Session, experiment: str, say: Say) -> Mapping[str, Exception]:
+def apply_deletion_policies(session: Session, experiment: str, say: Say) -> Mapping[str, Exception]:
     """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its machine is gone.
 
     Return the regions that can't be seen, and why: nothing may be deleted there. May be interrupted and run again at
@@ -81,14 +81,14 @@ def save_volumes(session: Session, experiment: str, say: Say) -> Mapping[str, Ex
     if not _may_be_marked(session.records_here(experiment), experiment):
         return {}
     unseen = _unseen(session, experiment)
-    mark_volumes(session, running_machines(session, experiment, without=unseen))
+    tag_deletion_policies(session, running_instances(session, experiment, without=unseen))
     ending = _ending(session, experiment, unseen)
     for one in ending:
         if one.end.startswith("keep"):
             _keep(session, experiment, one, say)
     saved = [one for one in ending if one.dataset]
     if any(one.attached for one in saved):
-        _end_machines(session, experiment, say, unseen)
+        _terminate_instances(session, experiment, say, unseen)
     for one in saved:
         _save(session, one, say)
     return unseen
@@ -103,7 +103,7 @@ def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
 def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
     """Say whether anything was requested with a word of its end, or was found whose request is not on record."""
     return any(
-        AT_TEARDOWN in json.dumps(record.request) or MAY_HAVE_ENDS & {told["kind"] for told in _found_in(record)}
+        DELETION_POLICY in json.dumps(record.request) or MAY_HAVE_ENDS & {told["kind"] for told in _found_in(record)}
         for record in records
         if record.experiment == experiment and changes_something(record.operation or "")
     )
@@ -116,30 +116,30 @@ def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
 
 def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[Ending]:
     known = session.holdings(experiment).without(unseen)
-    filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [AT_TEARDOWN]}]
+    filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [DELETION_POLICY]}]
     found = []
     ours = {resource.id for resource in living(session, experiment, known)}
     for region in sorted(known.regions):
         for volume in session.kinds["volume"].find(session.cloud, region, filters):
-            tags = tag_map(volume["Tags"])
+            tags = from_aws(volume["Tags"])
             if volume["VolumeId"] in ours:
                 attached = bool(volume.get("Attachments"))
                 source = volume.get("SnapshotId", "")
-                found.append(Ending(volume["VolumeId"], region, end_in(tags[AT_TEARDOWN]), source, attached))
+                found.append(Ending(volume["VolumeId"], region, end_in(tags[DELETION_POLICY]), source, attached))
     return found
 
 
 def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
     tags = marks(one.end, experiment, clock.now().date())
-    session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=as_tags(tags))  # type: ignore[arg-type]
-    say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Kept.read(tags)}")
+    session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
+    say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Retention.read(tags)}")
 
 
-def _end_machines(session: Session, experiment: str, say: Say, unseen: Collection[str]) -> None:
+def _terminate_instances(session: Session, experiment: str, say: Say, unseen: Collection[str]) -> None:
     """Terminate the machines and wait: a file system is whole once its machine has shut down."""
     kind = session.kinds["instance"]
     for machine in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
-        if machine.kind == kind.name and not kind.is_going(machine):
+        if machine.kind == kind.name and not kind.is_deleting(machine):
             kind.delete(session.cloud, machine)
             say(f"deleting {machine}: its volumes are snapshotted once it is gone")
     for pause in growing(FIRST_POLL, LONGEST_POLL):
@@ -152,25 +152,25 @@ def _save(session: Session, one: Ending, say: Say) -> None:
     """Snapshot a volume as the next version of its data set, and wait until that is complete."""
     made, _ = made_once(
         session,
-        ("CreateSnapshot", one.region, {SOURCE: one.volume, AT_TEARDOWN: SAVED}),
-        lambda: _made_earlier(session, one),
+        ("CreateSnapshot", one.region, {SOURCE: one.volume, DELETION_POLICY: SAVED}),
+        lambda: _existing_snapshot(session, one),
         lambda: _snapshot(session, one),
         lambda refusal: say(f"{refusal}; asked again soon"),
     )
     say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
     try:
-        complete = until_completed(session, one.region, made.id, lambda _: None)
+        complete = wait_until_completed(session, one.region, made.id, lambda _: None)
     except LabError as failure:
         raise LabError(f"{failure}; {one.volume} is left as it is") from failure
     say(f"{complete.name} is complete")
 
 
-def _made_earlier(session: Session, one: Ending) -> DataSnapshot | None:
+def _existing_snapshot(session: Session, one: Ending) -> DataSnapshot | None:
     # Not any snapshot of the volume: `make snapshot-create` may have made one while it was still written to.
-    known = {SOURCE: one.volume, AT_TEARDOWN: SAVED}
+    known = {SOURCE: one.volume, DELETION_POLICY: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
     # Nor one that only has its tags, as a backup or a forgery: the volume is deleted once it is saved.
-    kind, ours = session.kinds["snapshot"], session.ownership(session.holdings_ever())
+    kind, ours = session.kinds["snapshot"], session.ownership(session.state_with_history())
     there = [s for s in kind.find(session.cloud, one.region, wanted) if s["State"] != "error" and ours.proves(kind, s)]
     return DataSnapshot.of(there[0], one.region) if there else None
 
@@ -180,16 +180,18 @@ def _snapshot(session: Session, one: Ending) -> DataSnapshot:
     facts = {"label": LABEL, "uuid": UUID, "filesystem": FILESYSTEM, "layout": LAYOUT}
     told = {name: before.get(tag) for name, tag in facts.items()}
     with numbered(session, one.dataset, one.version, one.region, may_exist=True) as version:
-        tags = {**tags_of(one.dataset, version, source=one.volume, **told), AT_TEARDOWN: SAVED}
-        answer: Mapping[str, Any] = session.cloud.ec2_asking_once(one.region).create_snapshot(
+        tags = {**tags_of(one.dataset, version, source=one.volume, **told), DELETION_POLICY: SAVED}
+        answer: Mapping[str, Any] = session.cloud.ec2_no_retry(one.region).create_snapshot(
             VolumeId=one.volume,
             Description=f"{one.dataset}@{version}, from {one.volume} at its teardown",
             TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
         )
-    return DataSnapshot.of({**answer, "Tags": as_tags(tags)}, one.region)
+    return DataSnapshot.of({**answer, "Tags": to_aws(tags)}, one.region)
 
 
 def _tags_of_snapshot(session: Session, one: Ending) -> Mapping[str, str]:
     """Return the tags of what a volume was made from: its file system is the same. None where that is gone."""
     wanted = [{"Name": "snapshot-id", "Values": [one.snapshot or "snap-none"]}]
-    return next((tag_map(s.get("Tags")) for s in session.kinds["snapshot"].find(session.cloud, one.region, wanted)), {})
+    return next(
+        (from_aws(s.get("Tags")) for s in session.kinds["snapshot"].find(session.cloud, one.region, wanted)), {}
+    )

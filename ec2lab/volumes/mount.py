@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.error_codes import ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
 from ec2lab.aws.idempotency import made_once
-from ec2lab.aws.tags import MACHINE, MOUNTED, tag_map, tag_specifications
+from ec2lab.aws.tags import MACHINE, MOUNTED, from_aws, tag_specifications
 from ec2lab.context import current_experiment
 from ec2lab.datasets.dataset import UUID
 from ec2lab.errors import LabError
@@ -22,7 +22,7 @@ from ec2lab.polling import growing
 from ec2lab.session import Session
 from ec2lab.volumes.attached_volume import AttachedVolume
 from ec2lab.volumes.devices import free_device
-from ec2lab.volumes.spec import VolumeDocument
+from ec2lab.volumes.spec import VolumeSpec
 from ec2lab.volumes.volumes_on_host import VolumesOnHost
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class VolumeMounting:
+class VolumeMounter:
     """The mounting of a volume on a machine. `say` hears each step."""
 
     session: Session
@@ -90,9 +90,9 @@ class VolumeMounting:
             if not wanted.volume:
                 # A volume that was there before outlives the machine; one made for it goes with it.
                 self._delete_with_machine(volume, device)
-            document = VolumeDocument(
+            document = VolumeSpec(
                 mount=wanted.mount, device=device, volume=volume, read_only=wanted.read_only,
-                uuid=tag_map(wanted.snapshot.get("Tags")).get(UUID),
+                uuid=from_aws(wanted.snapshot.get("Tags")).get(UUID),
             )  # fmt: skip
             self._mount_there(document, undoing)
             undoing.pop_all()
@@ -103,7 +103,7 @@ class VolumeMounting:
 
         Nothing is detached before the instance has proved that nothing uses it.
         """
-        document = VolumeDocument(mount=attached.mount, device=attached.device, volume=attached.id)
+        document = VolumeSpec(mount=attached.mount, device=attached.device, volume=attached.id)
         self._on_host.unmount(document)
         try:
             return self._give_back(attached)
@@ -125,7 +125,7 @@ class VolumeMounting:
     def _delete_if_made_for(self, volume: str, mount: str) -> bool:
         """Delete a volume, and return True, if it was made to be mounted on this instance, there or anywhere."""
         found = self._described(volume)
-        tags = tag_map(found.get("Tags"))
+        tags = from_aws(found.get("Tags"))
         made_for, here = tags.get(MOUNTED, ""), tags.get(MACHINE) == self.machine.id
         made_for_it = bool(made_for) and mount in ("", made_for) and here and self._is_ours(found)
         if made_for_it:
@@ -136,7 +136,7 @@ class VolumeMounting:
     def _on_host(self) -> VolumesOnHost:
         return VolumesOnHost(self.machine.host, self.say)
 
-    def _mount_there(self, document: VolumeDocument, undoing: ExitStack) -> None:
+    def _mount_there(self, document: VolumeSpec, undoing: ExitStack) -> None:
         """Let the instance mount a volume. Where it is not sure afterwards that nothing uses it, nothing is undone."""
         try:
             self._on_host.mount(document)
@@ -162,9 +162,7 @@ class VolumeMounting:
                 self.session,
                 ("CreateVolume", self.machine.region, tags),
                 lambda: self._made_earlier(tags, snapshot),
-                lambda: str(
-                    self.session.cloud.ec2_asking_once(self.machine.region).create_volume(**request)["VolumeId"]
-                ),
+                lambda: str(self.session.cloud.ec2_no_retry(self.machine.region).create_volume(**request)["VolumeId"]),
                 lambda refusal: self.say(f"{refusal}; asked again soon"),
             )
         undoing.callback(self._undo, self._delete, volume)

@@ -36,7 +36,7 @@ MOUNTED = members(
 )  # fmt: skip
 
 
-def mounted_on(host: Host) -> list[MountedVolume]:
+def list_mounted(host: Host) -> list[MountedVolume]:
     """Ask a host which volumes it has mounted. Raises Unreachable, Failed."""
     told = host.run_as_root(describing(), "describe")
     return mounted_in(told, host.name)
@@ -47,7 +47,7 @@ def mounted_in(text: str, who: str) -> list[MountedVolume]:
     return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
-def the_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:
+def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:
     """Return the one that is meant: by its mount point, by its id, or because there is no other. Raises LabError."""
     # A disk that can't tell its volume's id (not NVMe) may be the volume that is named.
     wanted = [m for m in mounted if mount in ("", m.mount) and (not volume or m.id in ("", volume))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ec2lab import clock
-from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, as_tags, tag_map
+from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
 from ec2lab.config.fields import REASON, duration
 from ec2lab.config.volume import LONGEST
 from ec2lab.errors import LabError
@@ -15,15 +15,15 @@ from ec2lab.registry.ownership import Marks
 from ec2lab.resources.base import Resource
 from ec2lab.secret_detection import secret_in
 from ec2lab.session import Session
-from ec2lab.volumes.sources import described, regions_of_interest
+from ec2lab.volumes.sources import described, known_regions
 
-ASSUMED = timedelta(days=30)
+DEFAULT_RETENTION = timedelta(days=30)
 """For how long a volume is kept that says nothing of it: earlier versions of the lab wrote no day."""
 NO_REASON = "no reason given"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retention:
     """What a kept volume's tags say."""
 
     since: date | None
@@ -34,12 +34,12 @@ class Kept:
     reason: str
 
     @classmethod
-    def read(cls, tags: Mapping[str, str]) -> Kept:
+    def read(cls, tags: Mapping[str, str]) -> Retention:
         """Read the tags of a volume that carries `lab:kept`: "2026-11-24 after speech"."""
         day, _, after = tags[KEPT].partition(" after ")
         since, until = _day(day), _day(tags.get(KEPT_UNTIL, ""))
         if KEPT_UNTIL not in tags and since:
-            until = since + ASSUMED
+            until = since + DEFAULT_RETENTION
         return cls(since, after, until, tags.get(KEPT_BECAUSE) or NO_REASON)
 
     @property
@@ -63,7 +63,7 @@ def marks(end: str, experiment: str, today: date) -> dict[str, str]:
     length, _, reason = said.partition(" ")
     return {
         KEPT: f"{today} after {experiment}",
-        KEPT_UNTIL: str(today + (duration(length) if length else ASSUMED)),
+        KEPT_UNTIL: str(today + (duration(length) if length else DEFAULT_RETENTION)),
         **({KEPT_BECAUSE: reason} if reason else {}),
     }
 
@@ -76,25 +76,25 @@ def _day(text: str) -> date | None:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptVolume:
+class RetainedVolume:
     """A volume that was kept at a teardown."""
 
     resource: Resource
-    kept: Kept
+    kept: Retention
 
 
-def kept_volume(session: Session, volume: str) -> KeptVolume:
+def kept_volume(session: Session, volume: str) -> RetainedVolume:
     """Return a kept volume. Raises LabError where there is none of that id, or it was not kept."""
-    found, region = described(session, volume, regions_of_interest(session))
-    tags = tag_map(found.get("Tags"))
+    found, region = described(session, volume, known_regions(session))
+    tags = from_aws(found.get("Tags"))
     resource = session.kinds["volume"].resource(found, region, tags)
     if KEPT not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
         raise LabError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
-    return KeptVolume(resource, Kept.read(tags))
+    return RetainedVolume(resource, Retention.read(tags))
 
 
-def keep_for(session: Session, volume: KeptVolume, text: str, reason: str) -> Kept:
+def keep_for(session: Session, volume: RetainedVolume, text: str, reason: str) -> Retention:
     """Keep a volume for a length of time from today, for another reason where one is given. Raises LabError."""
     until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
@@ -105,7 +105,7 @@ def keep_for(session: Session, volume: KeptVolume, text: str, reason: str) -> Ke
         raise LabError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
     tags = {KEPT_UNTIL: str(until), **({KEPT_BECAUSE: reason} if reason else {})}
     ec2 = session.cloud.ec2(volume.resource.region)
-    ec2.create_tags(Resources=[volume.resource.id], Tags=as_tags(tags))  # type: ignore[arg-type]
+    ec2.create_tags(Resources=[volume.resource.id], Tags=to_aws(tags))  # type: ignore[arg-type]
     return kept_volume(session, volume.resource.id).kept
 
 

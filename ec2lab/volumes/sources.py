@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.config.fields import mount_point
-from ec2lab.datasets.dataset import chosen, in_region
+from ec2lab.datasets.dataset import chosen, list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.registry.state import holdings
 from ec2lab.session import Session
@@ -33,7 +33,7 @@ def wanted(
     if volume:
         return Wanted(at, volume=volume)
     ec2 = session.cloud.ec2(machine.region)
-    there = in_region(session.cloud, machine.region)
+    there = list_snapshots(session.cloud, machine.region)
     identity = snapshot or chosen(dataset, version, there, machine.region, session.data_registries()).id
     try:
         found = ec2.describe_snapshots(SnapshotIds=[identity])["Snapshots"][0]
@@ -49,7 +49,7 @@ def wanted(
 Description = Mapping[str, Any]
 
 
-def regions_of_interest(session: Session) -> list[str]:
+def known_regions(session: Session) -> list[str]:
     """Return the regions where the lab may have something: those of lab.toml, and wherever anything was ever made."""
     ever = holdings(session.registry.records(), session.kinds).regions  # in whichever account: to look does no harm
     return list(dict.fromkeys([*session.lab.regions, *sorted(ever)]))
@@ -79,7 +79,7 @@ def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[M
     identity = mounted.id or volume
     if not identity:
         raise LabError(f"{mounted.mount}: its disk {mounted.device} does not tell its volume's id; say VOLUME=vol-…")
-    found, region = described(session, identity, regions_of_interest(session))
+    found, region = described(session, identity, known_regions(session))
     devices = [str(attachment["Device"]) for attachment in found.get("Attachments", ())]
     own = letters_of(mounted.disk)
     if not mounted.id and own and all(letters_of(device) != own for device in devices):

@@ -12,7 +12,7 @@ VOLUMES = "/etc/ec2-lab/volumes.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeDocument:
+class VolumeSpec:
     """How a volume is found, and what is made of it. What is None is left out."""
 
     mount: str

@@ -11,7 +11,7 @@ from ec2lab.hosts.programs import with_modules
 from ec2lab.hosts.said import said
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members
-from ec2lab.volumes.spec import VolumeDocument
+from ec2lab.volumes.spec import VolumeSpec
 
 PROGRAM = ("volumes-over-ssh.py", "mount-volumes.py")
 NOT_MOUNTED = members(mount=LINE, in_use=YES_OR_NO, others="ignore")
@@ -37,11 +37,11 @@ class VolumesOnHost:
     host: Host
     say: Callable[[str], None]
 
-    def mount(self, document: VolumeDocument) -> None:
+    def mount(self, document: VolumeSpec) -> None:
         """Mount a volume, now and at every boot. Raises NotDone, Unreachable."""
         self._do("add", document)
 
-    def unmount(self, document: VolumeDocument) -> None:
+    def unmount(self, document: VolumeSpec) -> None:
         """Unmount a volume, if nothing uses it, and prove that nothing has its disk. Raises NotDone, Unreachable."""
         answer = self._do("unmount", document)
         proof = said(answer, UNMOUNTED, self.host.name)
@@ -54,7 +54,7 @@ class VolumesOnHost:
             return False
         return not said(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
 
-    def _do(self, what: str, document: VolumeDocument) -> str:
+    def _do(self, what: str, document: VolumeSpec) -> str:
         """Run the program, and return the last line of JSON that it printed."""
         answers, trouble = [""], []
 

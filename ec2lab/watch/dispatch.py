@@ -16,7 +16,7 @@ LIMIT = 10.0
 """Seconds that a notifier may take for one event; then it is told nothing more."""
 
 
-class _Courier:
+class _NotifierWorker:
     """One notifier, and what it is still to be told, in its order."""
 
     def __init__(self, notifier: Notifier) -> None:
@@ -67,11 +67,11 @@ def _reason(problem: BaseException) -> str:
     return f"{type(cause).__name__}: {cause}"
 
 
-class Notices:
+class NotificationDispatcher:
     """What all notifiers are told; `complain` hears, in the caller's own thread, of those that fail or hang."""
 
     def __init__(self, notifiers: Iterable[Notifier], complain: Callable[[str], None], limit: float = LIMIT) -> None:
-        self._couriers = [_Courier(notifier) for notifier in notifiers]
+        self._couriers = [_NotifierWorker(notifier) for notifier in notifiers]
         self._complain = complain
         self._limit = limit
 
@@ -101,7 +101,7 @@ class Notices:
             if not arrived:
                 self._complain(f"notifier {courier.notifier.name}: was not told all, as it does not come back")
 
-    def _complain_of_failures(self, courier: _Courier) -> None:
+    def _complain_of_failures(self, courier: _NotifierWorker) -> None:
         while True:
             try:
                 self._complain(courier.failures.get_nowait())

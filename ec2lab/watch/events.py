@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ec2lab.registry.record import now
 
 
-class Stage(StrEnum):
+class InterruptionStage(StrEnum):
     """How far an interruption by AWS is."""
 
     AT_RISK = "at-risk"
@@ -79,16 +79,16 @@ class Interrupted(WatchEvent):
 
     name = "interrupted"
     machine: str
-    stage: Stage
+    stage: InterruptionStage
     why: str
 
     @property
     def text(self) -> str:
         """One line for people."""
         said = {
-            Stage.AT_RISK: "may be interrupted soon",
-            Stage.NOTICE: "will be taken away within two minutes",
-            Stage.TAKEN: "was taken away by AWS",
+            InterruptionStage.AT_RISK: "may be interrupted soon",
+            InterruptionStage.NOTICE: "will be taken away within two minutes",
+            InterruptionStage.TAKEN: "was taken away by AWS",
         }[self.stage]
         return f"{self.experiment}: {self.machine} {said} ({self.why})"
 

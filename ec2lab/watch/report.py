@@ -12,38 +12,38 @@ from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.console import Console
 from ec2lab.instances.expiry import NEVER
-from ec2lab.launch.report import LaunchReport
+from ec2lab.launch.report import LaunchConsole
 from ec2lab.launch.search import Pool
 from ec2lab.printable import without_colours
-from ec2lab.registry.record import moment_of
+from ec2lab.registry.record import parse_time
 from ec2lab.resources.base import Resource
-from ec2lab.runs.progress import Inquiry
-from ec2lab.watch.dispatch import Notices
-from ec2lab.watch.events import Ended, Interrupted, Refused, Running, Stage, WatchEvent
+from ec2lab.runs.progress import ProgressPoller
+from ec2lab.watch.dispatch import NotificationDispatcher
+from ec2lab.watch.events import Ended, Interrupted, InterruptionStage, Refused, Running, WatchEvent
 from ec2lab.watch.notifier import Notifier
-from ec2lab.watch.watcher import Happening, Loaded, Moved, Remark, Watching, ttl_in
+from ec2lab.watch.watcher import DataLoaded, Happening, Remark, StateChanged, Watching, ttl_in
 
 STYLES = {"refused": "yellow", "interrupted": "red", "relaunched": "green"}
 
 
-class WatchReport:
+class WatchConsole:
     """A console, and the notifiers."""
 
     def __init__(self, console: Console, name: str, notifiers: Iterable[Notifier]) -> None:
         self.console = console
         self.name = name
-        self.notices = Notices(notifiers, self.remark)
+        self.notices = NotificationDispatcher(notifiers, self.remark)
         self._shown: Any = None
 
     def tell(self, happening: Happening) -> None:
         """Tell of one thing that happened."""
         match happening:
-            case Moved(machine):
+            case StateChanged(machine):
                 where = machine.details.get("zone", machine.region)
                 text = f"{self.name}  {machine.id}  {machine.state}"
                 what = f"  {machine.details.get('type', '')} in {where}" if machine.state == "running" else ""
                 self.console.say(text + what, "state", id=machine.id, state=machine.state)
-            case Loaded(machine):
+            case DataLoaded(machine):
                 text = f"{self.name}  {machine.id}  its data is loaded"
                 self.console.say(text, "loaded", id=machine.id)
             case Remark(text):
@@ -55,7 +55,7 @@ class WatchReport:
         if not isinstance(event, Running):  # the machine's state was just told
             failed = isinstance(event, Ended) and event.exit_code
             style = "red" if failed else STYLES.get(event.name)
-            if isinstance(event, Interrupted) and event.stage is Stage.AT_RISK:
+            if isinstance(event, Interrupted) and event.stage is InterruptionStage.AT_RISK:
                 style = "yellow"
             fields = {key: value for key, value in event.as_fields().items() if key != "event"}
             self.console.say(event.text, event.name, style=style, **fields)
@@ -85,10 +85,10 @@ class WatchReport:
         self.console.progress("  ".join(parts)[: shutil.get_terminal_size().columns - 1])
 
 
-class RelaunchReport(LaunchReport):
+class RelaunchReport(LaunchConsole):
     """A launch's report whose refusals notifiers hear of too."""
 
-    def __init__(self, report: WatchReport, name: str) -> None:
+    def __init__(self, report: WatchConsole, name: str) -> None:
         super().__init__(report.console, name)
         self._notices = report.notices
 
@@ -118,7 +118,7 @@ def least(shares: list[str]) -> str:
 
 
 def time_left(
-    machines: list[Resource], inquiries: dict[str, Inquiry], ttl: timedelta | None, now: datetime
+    machines: list[Resource], inquiries: dict[str, ProgressPoller], ttl: timedelta | None, now: datetime
 ) -> timedelta | None:
     """Return in which time the first machine ends itself: by its timer as heard, or its tags, or its ttl."""
     ends = []
@@ -127,7 +127,7 @@ def time_left(
         if heard is not None:
             ends.append(datetime.fromtimestamp(heard, UTC))
         elif told := machine.details.get("ends"):
-            ends += [moment_of(told)] if told != NEVER else []
+            ends += [parse_time(told)] if told != NEVER else []
         elif ttl and machine.since:
             ends.append(datetime.fromisoformat(machine.since) + ttl)
     return max(timedelta(0), min(ends) - now) if ends else None

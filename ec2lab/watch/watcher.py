@@ -14,22 +14,31 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import TRANSIENT
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
 from ec2lab.aws.region_queries import NoResponse, Responses
-from ec2lab.aws.tags import tag_map
+from ec2lab.aws.tags import from_aws
 from ec2lab.config.fields import duration
 from ec2lab.errors import LabError
-from ec2lab.instances.status import NOT_SHOWN_YET, UNKNOWN_TO_AWS
+from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
 from ec2lab.launch.resume import LAUNCHED, RUN
 from ec2lab.polling import growing
-from ec2lab.registry.history import market_in, refusal_in
+from ec2lab.registry.history import launch_error_in, market_of
 from ec2lab.registry.live_resources import is_new
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
 from ec2lab.resources.base import Resource
 from ec2lab.runs.exit_status import ENDED
-from ec2lab.runs.progress import Inquiry
-from ec2lab.runs.run import runs_in
+from ec2lab.runs.progress import ProgressPoller
+from ec2lab.runs.run import last_run_in
 from ec2lab.session import Session
-from ec2lab.watch.events import CommandEnded, Ended, Interrupted, Refused, Relaunched, Running, Stage, WatchEvent
+from ec2lab.watch.events import (
+    CommandEnded,
+    Ended,
+    Interrupted,
+    InterruptionStage,
+    Refused,
+    Relaunched,
+    Running,
+    WatchEvent,
+)
 
 FIRST_POLL, LONGEST_POLL = 1.0, 15.0
 """Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
@@ -37,14 +46,14 @@ FIRST_POLL, LONGEST_POLL = 1.0, 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class StateChanged:
     """A machine is in another state than before."""
 
     machine: Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class DataLoaded:
     """All blocks of a machine's volumes have come from their snapshots."""
 
     machine: Resource
@@ -57,8 +66,8 @@ class Remark:
     text: str
 
 
-Happening = WatchEvent | Moved | Loaded | Remark
-PutBack = Callable[[int], bool]
+Happening = WatchEvent | StateChanged | DataLoaded | Remark
+Relaunch = Callable[[int], bool]
 """Launches so many machines again, and says whether that was wanted and done."""
 
 
@@ -74,7 +83,7 @@ class Watching:
     """By id, those that live, as they were last seen."""
     loaded: dict[str, str] = field(default_factory=dict)
     """By id, how far their blocks have come from their snapshots: 43%."""
-    inquiries: dict[str, Inquiry] = field(default_factory=dict)
+    inquiries: dict[str, ProgressPoller] = field(default_factory=dict)
     """By id, who asks how the command gets on there; also of machines that are gone."""
     _codes: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
@@ -85,7 +94,7 @@ class Watching:
     _saw_all: bool = False
     _began: bool = False
 
-    def events(self, put_back: PutBack) -> Iterator[Happening]:
+    def events(self, put_back: Relaunch) -> Iterator[Happening]:
         """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
         pauses = growing(FIRST_POLL, LONGEST_POLL)
         while True:
@@ -121,7 +130,7 @@ class Watching:
         yield from self._refusals()
         yield from self._states()
         yield from self._loading()
-        yield from self._announced()
+        yield from self._check_spot_notices()
         yield from self._commands()
 
     def _once(self, key: Any, *happenings: Happening) -> Iterator[Happening]:
@@ -134,9 +143,9 @@ class Watching:
 
     def _refusals(self) -> Iterator[Happening]:
         """Tell what AWS refused since the last look, whichever process had asked."""
-        for refused in refusals_in(self.records):
+        for refused in launch_failures(self.records):
             if self._began:
-                yield from self._once(refused.id, refused_in(self.name, refused))
+                yield from self._once(refused.id, to_event(self.name, refused))
             self._told.add(refused.id)
         self._began = True
 
@@ -156,11 +165,11 @@ class Watching:
                 continue
             shown = found.get(machine.id)
             if shown:
-                told = kind.resource(shown, machine.region, tag_map(shown.get("Tags")))
+                told = kind.resource(shown, machine.region, from_aws(shown.get("Tags")))
                 now = replace(told, recorded=machine.recorded)
             else:
-                now = replace(machine, state=NOT_SHOWN_YET if is_new(self.session, machine) else UNKNOWN_TO_AWS)
-            yield from self._is(now, ended=now.state == UNKNOWN_TO_AWS or bool(shown and kind.is_gone(shown)))
+                now = replace(machine, state=NOT_VISIBLE_YET if is_new(self.session, machine) else NOT_FOUND)
+            yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
 
     def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Happening]:
         """Tell once which regions can't be seen; the others are followed. Raises a failure where all fail for good."""
@@ -178,17 +187,17 @@ class Watching:
         """Take note of how a machine is."""
         before = self.machines.get(machine.id)
         self.machines[machine.id] = machine
-        if (before.state if before else NOT_SHOWN_YET) != machine.state:
-            yield Moved(machine)
+        if (before.state if before else NOT_VISIBLE_YET) != machine.state:
+            yield StateChanged(machine)
             if machine.state == "running":
                 details = {"region": machine.region, "type": machine.details.get("type", "")}
                 yield Running(experiment=self.name, machine=machine.id, **details)
         if ended:
             del self.machines[machine.id]
             self._over.add(machine.id)
-            if taken_by_aws(machine):
+            if interrupted_by_aws(machine):
                 self._taken.append(machine.id)
-                yield self._interrupted(machine.id, Stage.TAKEN, self._why(machine))
+                yield self._interrupted(machine.id, InterruptionStage.TAKEN, self._why(machine))
 
     def _why(self, machine: Resource) -> str:
         """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
@@ -198,7 +207,7 @@ class Watching:
                 told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
         return next((f"{code}: {message}" for _, code, message in told), machine.state)
 
-    def _interrupted(self, machine: str, stage: Stage, why: str) -> Interrupted:
+    def _interrupted(self, machine: str, stage: InterruptionStage, why: str) -> Interrupted:
         return Interrupted(experiment=self.name, machine=machine, stage=stage, why=why)
 
     def _loading(self) -> Iterator[Happening]:
@@ -216,9 +225,9 @@ class Watching:
                 before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
                 self.loaded[machine.id] = now
                 if now == "100%" and before:
-                    yield Loaded(machine)
+                    yield DataLoaded(machine)
 
-    def _announced(self) -> Iterator[Happening]:
+    def _check_spot_notices(self) -> Iterator[Happening]:
         """Tell which spot machines are marked, two minutes ahead."""
         spot = [m for m in self.machines.values() if m.details.get("market") == "spot" and m.state == "running"]
         for region, some in by_region(spot) if "no notices" not in self._told else ():
@@ -231,39 +240,43 @@ class Watching:
                 yield from self._once("no notices", Remark(why))
                 return
             for machine, code, message in found:
-                if code in MARKED:
+                if code in INTERRUPTION_CODES:
                     yield from self._notice(machine, f"{code}: {message}" if message else code)
 
     def _notice(self, machine: str, why: str) -> Iterator[Happening]:
-        return self._once((machine, Stage.NOTICE), self._interrupted(machine, Stage.NOTICE, why))
+        return self._once(
+            (machine, InterruptionStage.NOTICE), self._interrupted(machine, InterruptionStage.NOTICE, why)
+        )
 
     def _commands(self) -> Iterator[Happening]:
         """Have those machines asked that run, and tell what they answered until now."""
-        self._begin_to_ask()
+        self._start_pollers()
         for identity, inquiry in self.inquiries.items():
             if identity in self.machines and self.machines[identity].state == "running":
                 inquiry.ask()
             yield from self._answered(identity, inquiry)
         self._put_on_record()
 
-    def _begin_to_ask(self) -> None:
+    def _start_pollers(self) -> None:
         """Ask machines of a run with a command, from when its launch has ended."""
         launched = next((r.note[LAUNCHED] for r in reversed(self.records) if r.note and LAUNCHED in r.note), ())
         if new := [identity for identity in launched if (identity, "run") not in self._told]:
             self._told.update((identity, "run") for identity in new)
             try:
-                runs = runs_in(self.session, self.records, self.name)
+                runs = last_run_in(self.session, self.records, self.name)
             except LabError:
                 return  # it was launched without a command
-            self.inquiries |= {run.instance: Inquiry(run) for run in runs if run.instance in new}
+            self.inquiries |= {run.instance: ProgressPoller(run) for run in runs if run.instance in new}
 
-    def _answered(self, identity: str, inquiry: Inquiry) -> Iterator[Happening]:
+    def _answered(self, identity: str, inquiry: ProgressPoller) -> Iterator[Happening]:
         said = inquiry.last
         if said.problem:
             yield from self._once(said.problem, Remark(said.problem))
         if said.rebalance:
             why = f"AWS recommends since {said.rebalance} to leave it"
-            yield from self._once((identity, Stage.AT_RISK), self._interrupted(identity, Stage.AT_RISK, why))
+            yield from self._once(
+                (identity, InterruptionStage.AT_RISK), self._interrupted(identity, InterruptionStage.AT_RISK, why)
+            )
         if said.interruption:
             yield from self._notice(identity, said.interruption)
         if said.ending and identity not in self._codes:
@@ -272,7 +285,7 @@ class Watching:
 
     def _put_on_record(self) -> None:
         """Write down how the command ended on all machines, as `make wait` does, if it has not."""
-        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and ended_in(self.records) is None:
+        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and exit_code_in(self.records) is None:
             self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
             self.records = self.session.records_here(self.name)
 
@@ -290,12 +303,12 @@ class Watching:
     def _exit_code(self) -> int | None:
         if self._codes:
             return next((code for code in self._codes.values() if code), 0)
-        return ended_in(self.records)
+        return exit_code_in(self.records)
 
     def _to_put_back(self) -> tuple[str, ...]:
         """Return which machines AWS took; none where the experiment was torn down meanwhile."""
         gone, self._taken = tuple(self._taken), []
-        return () if was_torn_down(self.records) else gone
+        return () if teardown_started(self.records) else gone
 
 
 def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
@@ -316,14 +329,14 @@ def as_said(problem: Exception) -> str:
     return str(api_error(problem)) if isinstance(problem, AWS_ERRORS) and is_passing(problem) else reason(problem)
 
 
-def taken_by_aws(machine: Resource) -> bool:
+def interrupted_by_aws(machine: Resource) -> bool:
     """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
     return machine.state.startswith("terminated (Server.")
 
 
 # The machine itself is told the same in its metadata, to the second; and alone it is told of a rebalance
 # recommendation, which else only EventBridge has, and that would need something that listens all the time.
-MARKED = ("marked-for-termination", "marked-for-stop")
+INTERRUPTION_CODES = ("marked-for-termination", "marked-for-stop")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
 VALUES = 200
 """How many values a filter takes."""
@@ -348,12 +361,12 @@ def ttl_in(records: list[Record]) -> timedelta | None:
     return found
 
 
-def refusals_in(records: Iterable[Record]) -> list[Record]:
+def launch_failures(records: Iterable[Record]) -> list[Record]:
     """Return the records by which AWS refused to make or start a machine, dry runs left out."""
-    return [record for record in records if refusal_in(record)]
+    return [record for record in records if launch_error_in(record)]
 
 
-def was_torn_down(records: Sequence[Record]) -> bool:
+def teardown_started(records: Sequence[Record]) -> bool:
     """Say whether somebody has begun to take an experiment down since it was last launched."""
     for record in reversed(records):
         if record.note and LAUNCHED in record.note:
@@ -363,7 +376,7 @@ def was_torn_down(records: Sequence[Record]) -> bool:
     return False
 
 
-def ended_in(records: Sequence[Record]) -> int | None:
+def exit_code_in(records: Sequence[Record]) -> int | None:
     """Return the exit code on record of the last launch's command; None where there is none."""
     for record in reversed(records):
         if record.note and LAUNCHED in record.note:
@@ -373,12 +386,12 @@ def ended_in(records: Sequence[Record]) -> int | None:
     return None
 
 
-def refused_in(name: str, record: Record) -> Refused:
+def to_event(name: str, record: Record) -> Refused:
     """Return what such a record tells. Raises ValueError where it tells of no refusal."""
-    refusal, request = refusal_in(record), record.request or {}
+    refusal, request = launch_error_in(record), record.request or {}
     if refusal is None:
         raise ValueError(record)
-    wanted = f"{request.get('InstanceType')}  {market_in(request)}"
+    wanted = f"{request.get('InstanceType')}  {market_of(request)}"
     if record.operation == "StartInstances":
         wanted = " ".join(request.get("InstanceIds", ()))
     return Refused(

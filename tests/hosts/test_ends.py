@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ec2lab.hosts.programs import sent
-from ec2lab.instances.ttl import DEADLINE, EACH_BOOT, NEVER
+from ec2lab.instances.ttl import BOOT_HOOK, DEADLINE, NEVER
 from tests.changed_constants import sent_with
 from tests.hosts.host import holds_within
 from tests.hosts.machine import be_the_machine
@@ -59,7 +59,7 @@ def test_an_end_is_set_on_a_machine_that_had_none_and_none_on_one_that_had(machi
         in host.path("/etc/systemd/system/ec2-lab-power-off@.service").read_text()
     )
     host.path(DEADLINE).write_text("[Timer]\nOnCalendar=@1000\n# 14400\n")
-    host.run(EACH_BOOT)
+    host.run(BOOT_HOOK)
     assert deadline(host) - time.time() == pytest.approx(4 * 3600, abs=60), "as after a stop in which it passed"
     assert lab.run("extend", EXP="demo", TTL="never", **variables).code == 0
     assert deadline(host) == NEVER

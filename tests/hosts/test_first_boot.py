@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ec2lab.hosts.host_keys import host_keys_in
+from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.launch.parts.boot_commands import answering_for_all
 from ec2lab.launch.parts.members import KEYS_ON_SERIAL_CONSOLE
 from ec2lab.runs.command_files import NEEDRESTART
@@ -45,7 +45,7 @@ def test_host_keys_are_on_the_serial_console_though_the_image_has_another_one_la
         booting.write("/dev/ttyS0", "")
         booting.write("/sys/class/tty/console/active", f"{consoles}\n")
         booting.run("sh", "-c", "\n".join(answering_for_all([KEYS_ON_SERIAL_CONSOLE])))
-        assert host_keys_in(booting.path("/dev/ttyS0").read_text()) == ([key] if added else []), consoles
+        assert parse_host_keys(booting.path("/dev/ttyS0").read_text()) == ([key] if added else []), consoles
 
 
 @pytest.fixture

@@ -198,9 +198,9 @@ def test_of_a_program_that_fails_the_last_words_are_told_whatever_else_is_on_sta
     host, there = carol
     make_noisy(host, "/bin/bash")
     with pytest.raises(Failed, match=r"^there: python3 ended with 3: why it failed$"):
-        there().run_as_oneself("import sys\nprint('why it failed', file=sys.stderr)\nsys.exit(3)")
+        there().run_program("import sys\nprint('why it failed', file=sys.stderr)\nsys.exit(3)")
     with pytest.raises(Failed, match=r"^there: python3 ended with 143$"):
-        there().run_as_oneself("import os\nos.kill(os.getpid(), 15)")
+        there().run_program("import os\nos.kill(os.getpid(), 15)")
 
 
 def test_where_sudo_wants_a_password_it_is_asked_for_once_the_host_is_ready_for_it(carol, monkeypatch):
@@ -251,7 +251,7 @@ def test_what_a_program_leaves_behind_keeps_nobody_waiting(carol):
     _, there = carol
     began = time.monotonic()
     left = "import subprocess\nsubprocess.Popen(['sh', '-c', 'yes & sleep 60'])\nprint('done', flush=True)"
-    assert "done\n" in there().run_as_oneself(left)
+    assert "done\n" in there().run_program(left)
     assert time.monotonic() - began < 8
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ec2lab.hosts import ssh_config, ssh_options
 from ec2lab.hosts.ssh import Host as Way
-from ec2lab.hosts.ssh_config import Reach, SshFiles
+from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from tests.hosts.host import QUICK
 from tests.hosts.noise import for_terminals, make_noisy
 from tests.hosts.test_login_shells import ARGUMENTS, PROGRAM, SAID
@@ -37,8 +37,8 @@ def test_its_ssh_takes_what_it_is_told_over_a_configuration_for_terminals(host, 
     for module in (ssh_options, ssh_config):
         monkeypatch.setattr(module, "client_version", lambda: version)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    files = SshFiles(tmp_path / "lab")
-    files.write("demo", [Reach("demo", "127.0.0.1", "i-1", "us-east-1")], "carol")
+    files = SshConfig(tmp_path / "lab")
+    files.write("demo", [SshTarget("demo", "127.0.0.1", "i-1", "us-east-1")], "carol")
     block = (tmp_path / "lab/.ssh/hosts/demo").read_text()
     settings = for_terminals("/tmp").splitlines()
     settings += ["  KnownHostsCommand /usr/bin/false"]

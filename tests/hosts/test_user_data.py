@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ec2lab.launch.part import Share, total
 from ec2lab.launch.parts.boot_commands import answering_for_all
-from ec2lab.launch.request import request_for
+from ec2lab.launch.request import build_request
 from ec2lab.launch.search import Pool
 from tests.full import examples
 
@@ -26,7 +26,7 @@ def document(commands, texts):
     """The user data of a launch whose parts hold these commands and file contents."""
     files = [{"path": f"/etc/file{number}", "content": text} for number, text in enumerate(texts)]
     share = total([Share(cloud_init={"users": ["default"], "write_files": files, "runcmd": commands})])
-    return request_for(share, POOL)["UserData"].decode()
+    return build_request(share, POOL)["UserData"].decode()
 
 
 def judged(root, command, name, text, tmp_path):

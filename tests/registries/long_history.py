@@ -11,7 +11,7 @@ from itertools import count, islice
 from ec2lab.registry.base import Registry
 from ec2lab.registry.dynamodb_items import packed
 from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
-from ec2lab.registry.file_format import CLOSING, as_line
+from ec2lab.registry.file_format import TRAILER, as_line
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import Event, Record
 
@@ -34,7 +34,7 @@ def put_away(registry: Registry, records: Iterator[Record]) -> None:
     """Have a registry hold records that are over, as if it had put them away whenever it had grown too much."""
     if isinstance(registry, FileRegistry):
         while some := list(islice(records, FILE_FULL)):
-            registry.path.write_bytes(b"[\n" + b",\n".join(as_line(r.as_json()) for r in some) + CLOSING)
+            registry.path.write_bytes(b"[\n" + b",\n".join(as_line(r.as_json()) for r in some) + TRAILER)
             registry.path.chmod(0o600)
             registry.archive(lambda _: set())
     elif isinstance(registry, DynamoDbRegistry):

@@ -78,7 +78,7 @@ def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
 
 def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(opened, mocker):
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
-    mocker.patch.object(dynamodb_lock.Leases, "_renew_in_time")  # as if the process had been held up
+    mocker.patch.object(dynamodb_lock.LeaseManager, "_renew_in_time")  # as if the process had been held up
     slow, other = opened(), opened()
     with slow.acting_alone("demo", "launch"):
         slow.append(intent())
@@ -159,7 +159,7 @@ def test_a_transaction_that_is_cancelled_for_now_is_sent_again(opened, mocker, r
 
 def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
-    mocker.patch.object(dynamodb_lock.Leases, "_renew_in_time")
+    mocker.patch.object(dynamodb_lock.LeaseManager, "_renew_in_time")
     dead, other = opened(), opened()
     holding = dead.acting_alone("demo", "launch")
     holding.__enter__()

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import Meter
-from ec2lab.costs.meters.instance_timeline import MachineLife, MachineLives, Run
+from ec2lab.costs.meters.instance_timeline import InstanceTimeline, InstanceTimelines, Run
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.rates import Hourly, Rate
+from ec2lab.costs.rates import HourlyRate, Rate
 from ec2lab.registry.record import Record
 
 
@@ -21,7 +21,7 @@ class InstanceMeter(Meter):
     """  # noqa: D205
 
     def __init__(self) -> None:
-        self.lives = MachineLives()
+        self.lives = InstanceTimelines()
 
     def hear(self, record: Record) -> None:
         """Take a record in."""
@@ -43,16 +43,16 @@ class InstanceMeter(Meter):
                         kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
                         by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
                         due=machine.due,
-                        rate=Hourly(book.address_hour(machine.region, used=True)),
+                        rate=HourlyRate(book.address_hour(machine.region, used=True)),
                     )  # fmt: skip
 
 
-def _rate(machine: MachineLife, run: Run, until: datetime, book: PriceBook) -> Rate:
+def _rate(machine: InstanceTimeline, run: Run, until: datetime, book: PriceBook) -> Rate:
     if not machine.type:
-        return Hourly(None)  # taken in by `make registry-rebuild`, and not described since
+        return HourlyRate(None)  # taken in by `make registry-rebuild`, and not described since
     match machine.market:
         case "spot":
             return book.spot(machine.region, machine.zone, machine.type, run.began, until)
         case "on-demand":
-            return Hourly(book.machine_hour(machine.region, machine.type))
-    return Hourly(None)
+            return HourlyRate(book.machine_hour(machine.region, machine.type))
+    return HourlyRate(None)

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.aws.tags import ENDS, EXPERIMENT, requested_tags, tag_map
+from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.config.fields import duration
 from ec2lab.instances.expiry import NEVER
 from ec2lab.launch.resume import RUN
 from ec2lab.registry.evidence import token_of
-from ec2lab.registry.history import described_in, market_in, transition_in
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.history import instances_in, market_of, transition_time
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
 RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
-SHUT_DOWN = ("Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
+RAN_THEN_ENDED_CODES = (
+    "Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
              "Server.SpotInstanceShutdown")  # fmt: skip
 """StateReason codes of machines that ran before they ended; all others are of those that never came to run."""
 SETTLING = timedelta(minutes=1)
@@ -35,7 +36,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class MachineLife:
+class InstanceTimeline:
     """One machine, from its launch to its end."""
 
     id: str
@@ -85,7 +86,7 @@ class MachineLife:
     def due(self) -> datetime | None:
         """When it ends by itself, as far as it runs and that is known."""
         if self.ends:
-            return None if self.ends == NEVER else moment_of(self.ends)
+            return None if self.ends == NEVER else parse_time(self.ends)
         return self._run.began + self.ttl if self._run and self.ttl else None
 
     def saw(self, state: str, at: datetime, *, failed: bool, when: datetime | None) -> None:
@@ -109,16 +110,17 @@ class MachineLife:
         return self.runs[-1] if self.runs and self.runs[-1].ended is None else None
 
 
-ACTS = {
-    "TerminateInstances": MachineLife.end, "StopInstances": MachineLife.stop, "StartInstances": MachineLife.start,
+TRANSITIONS = {
+    "TerminateInstances": InstanceTimeline.end, "StopInstances": InstanceTimeline.stop,
+    "StartInstances": InstanceTimeline.start,
 }  # fmt: skip
 
 
-class MachineLives:
+class InstanceTimelines:
     """All machines that records tell of."""
 
     def __init__(self) -> None:
-        self.known: dict[str, MachineLife] = {}
+        self.known: dict[str, InstanceTimeline] = {}
         self.requests: dict[str, Record] = {}
         """The intents of RunInstances, by their token."""
         self._ttl: dict[str | None, timedelta] = {}
@@ -133,22 +135,22 @@ class MachineLives:
             self._hear_answer(record)
 
     def _hear_answer(self, record: Record) -> None:
-        request, response, at = record.request or {}, record.response or {}, moment_of(record.time)
+        request, response, at = record.request or {}, record.response or {}, parse_time(record.time)
         if record.operation == "RunInstances":
             for found in response.get("Instances", ()):
-                began = moment_of(found["LaunchTime"]) if found.get("LaunchTime") else at
+                began = parse_time(found["LaunchTime"]) if found.get("LaunchTime") else at
                 self._born(record, found, str(found["InstanceId"]), began)
         elif record.operation == "DescribeInstances":
-            for found in described_in(response):
+            for found in instances_in(response):
                 self._seen(found, at)
-        elif act := ACTS.get(record.operation or ""):
+        elif act := TRANSITIONS.get(record.operation or ""):
             for machine in self._named(request.get("InstanceIds", ())):
                 act(machine, at)
-        elif record.operation == "CreateTags" and (ends := tag_map(request.get("Tags")).get(ENDS)):
+        elif record.operation == "CreateTags" and (ends := from_aws(request.get("Tags")).get(EXPIRES_AT)):
             for machine in self._named(request.get("Resources", ())):
                 machine.ends = ends
 
-    def _named(self, ids: Iterable[str]) -> Iterator[MachineLife]:
+    def _named(self, ids: Iterable[str]) -> Iterator[InstanceTimeline]:
         return (self.known[identity] for identity in ids if identity in self.known)
 
     def _hear_note(self, record: Record) -> None:
@@ -158,10 +160,10 @@ class MachineLives:
         for told in note.get(FOUND, ()):
             if told["kind"] == "instance":
                 asked = self.requests.get(told["record"]) or replace(record, region=told["region"])
-                self._born(asked, {}, str(told["id"]), moment_of(told.get("since") or record.time))
+                self._born(asked, {}, str(told["id"]), parse_time(told.get("since") or record.time))
         for identity in note.get(GONE, ()):
             if machine := self.known.get(identity):
-                moment = moment_of(record.time)
+                moment = parse_time(record.time)
                 machine.end(machine.overdue(moment) or moment)
 
     def _note_ttl(self, experiment: str | None, ttl: str | None) -> None:
@@ -171,13 +173,13 @@ class MachineLives:
 
     def _born(self, asked: Record, found: Mapping[str, Any], identity: str, began: datetime) -> None:
         request = asked.request or {}
-        experiment = requested_tags(request, "instance").get(EXPERIMENT) or asked.experiment
+        experiment = tags_in_request(request, "instance").get(EXPERIMENT) or asked.experiment
         self.known.setdefault(
             identity,
-            MachineLife(
+            InstanceTimeline(
                 id=identity, region=asked.region or "", experiment=experiment, by=asked.by,
                 type=found.get("InstanceType") or request.get("InstanceType", ""),
-                market=found.get("InstanceLifecycle") or market_in(request),
+                market=found.get("InstanceLifecycle") or market_of(request),
                 zone=found.get("Placement", {}).get("AvailabilityZone", ""),
                 made=began, request=request, ttl=self._ttl.get(experiment), runs=[Run(began)],
             ),
@@ -190,8 +192,8 @@ class MachineLives:
         machine.type = machine.type or found.get("InstanceType", "")
         machine.market = found.get("InstanceLifecycle", machine.market)
         machine.zone = machine.zone or found.get("Placement", {}).get("AvailabilityZone", "")
-        machine.ends = tag_map(found.get("Tags")).get(ENDS, machine.ends)
-        machine.address = machine.address or passing_address(found)
+        machine.ends = from_aws(found.get("Tags")).get(EXPIRES_AT, machine.ends)
+        machine.address = machine.address or ephemeral_ip(found)
         for mapping in found.get("BlockDeviceMappings", ()):
             if "Ebs" in mapping:
                 machine.volumes[mapping["DeviceName"]] = mapping["Ebs"]
@@ -199,7 +201,7 @@ class MachineLives:
         machine.saw(state, at, failed=_failed(found), when=when)
 
 
-def passing_address(found: Mapping[str, Any]) -> str:
+def ephemeral_ip(found: Mapping[str, Any]) -> str:
     """Return the public IPv4 address that came with a machine; an elastic one is a thing of its own."""
     owners = {i["Association"].get("IpOwnerId") for i in found.get("NetworkInterfaces", ()) if "Association" in i}
     return "" if any(str(owner).isdigit() for owner in owners) else str(found.get("PublicIpAddress", ""))
@@ -208,10 +210,10 @@ def passing_address(found: Mapping[str, Any]) -> str:
 def _failed(found: Mapping[str, Any]) -> bool:
     """Say whether a machine that does not run never came to run, by its reason."""
     code = found.get("StateReason", {}).get("Code", "")
-    return bool(code) and code not in SHUT_DOWN
+    return bool(code) and code not in RAN_THEN_ENDED_CODES
 
 
-def _transition(found: Mapping[str, Any], machine: MachineLife, at: datetime) -> datetime | None:
+def _transition(found: Mapping[str, Any], machine: InstanceTimeline, at: datetime) -> datetime | None:
     """Return when AWS says that it stopped or ended, where that can be of its present run."""
-    moment = transition_in(found)
+    moment = transition_time(found)
     return moment if moment and machine.runs and machine.runs[-1].began <= moment <= at else None

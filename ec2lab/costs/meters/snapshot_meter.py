@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import KindMeter, Life
-from ec2lab.costs.rates import HOUR, Hourly, Monthly
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.costs.rates import HOUR, HourlyRate, Monthly
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.resources.base import Kind
 
-RESTORES = {
+FSR_OPERATIONS = {
     "EnableFastSnapshotRestores": "Successful", "DisableFastSnapshotRestores": "Successful",
     "DescribeFastSnapshotRestores": "FastSnapshotRestores",
 }  # fmt: skip
 """Where the answers tell of fast restore, each with its State."""
-OFF = ("disabled", "disabling")
+DISABLED_STATES = ("disabled", "disabling")
 
 
 class SnapshotMeter(KindMeter):
@@ -47,9 +47,9 @@ class SnapshotMeter(KindMeter):
             self._size(response)
         for found in response.get("Snapshots", ()) if record.operation == "DescribeSnapshots" else ():
             self._size(found)
-        if member := RESTORES.get(record.operation or ""):
+        if member := FSR_OPERATIONS.get(record.operation or ""):
             for found in response.get(member, ()):
-                (self._no_restore if found["State"] in OFF else self._restore)(record, found)
+                (self._no_restore if found["State"] in DISABLED_STATES else self._restore)(record, found)
 
     def _size(self, found: Mapping[str, Any]) -> None:
         if stored := found.get("FullSnapshotSizeInBytes"):
@@ -63,12 +63,12 @@ class SnapshotMeter(KindMeter):
             return
         made = self.lives.get(found["SnapshotId"])
         experiment, by = (made.experiment, made.by) if made else (record.experiment, record.by)
-        began = moment_of(found.get("EnabledTime") or found.get("OptimizingTime") or record.time)
+        began = parse_time(found.get("EnabledTime") or found.get("OptimizingTime") or record.time)
         times_of_it.append(Life(found["SnapshotId"], record.region or "", experiment, by, began, found))
 
     def _no_restore(self, record: Record, found: Mapping[str, Any]) -> None:
         for one in self._restores.get((found["SnapshotId"], found["AvailabilityZone"]), [])[-1:]:
-            one.end(moment_of(found.get("DisabledTime") or record.time))
+            one.end(parse_time(found.get("DisabledTime") or record.time))
 
     def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
@@ -84,7 +84,7 @@ class SnapshotMeter(KindMeter):
             for one in restores:
                 yield Span(
                     kind=self.kind.name, id=identity, region=one.region, experiment=one.experiment, by=one.by,
-                    what=f"fast restore in {zone}", rate=Hourly(book.fast_restore_hour(one.region)), least=HOUR,
+                    what=f"fast restore in {zone}", rate=HourlyRate(book.fast_restore_hour(one.region)), least=HOUR,
                     began=one.began, ended=min(filter(None, (one.ended, self._gone(identity))), default=None),
                 )  # fmt: skip
 

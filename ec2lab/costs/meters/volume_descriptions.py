@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.registry.history import described_in
-from ec2lab.registry.record import Record, moment_of
+from ec2lab.registry.history import instances_in
+from ec2lab.registry.record import Record, parse_time
 from ec2lab.units import GIB
 
 SETTLING = timedelta(minutes=2)
 """How young a volume may be that a listing leaves out although it lives."""
 
 
-class VolumeFacts:
+class VolumeDescriptions:
     """What volumes, the snapshots that they are made from, and images were described as."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def _sizes(response: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], int]]
                 yield (image["ImageId"], mapping["DeviceName"]), size
 
 
-class Listings:
+class FullListings:
     """Which volumes a whole listing of their region did not show, and when: they were deleted by hand."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class Listings:
 
     def hear(self, record: Record) -> None:
         """Take an answer in: `make audit` lists whole regions."""
-        region, response, at = record.region or "", record.response or {}, moment_of(record.time)
+        region, response, at = record.region or "", record.response or {}, parse_time(record.time)
         there = self._there.setdefault(region, {})
         if record.operation == "CreateVolume":
             there.setdefault(response["VolumeId"], at)
         elif record.operation == "DescribeInstances":
-            for machine in described_in(response):
+            for machine in instances_in(response):
                 for mapping in machine.get("BlockDeviceMappings", ()):
                     if identity := mapping.get("Ebs", {}).get("VolumeId"):
                         there.setdefault(identity, at)

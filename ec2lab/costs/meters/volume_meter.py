@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.aws.tags import EXPERIMENT, requested_tags
+from ec2lab.aws.tags import EXPERIMENT, tags_in_request
 from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import Meter
-from ec2lab.costs.meters.instance_timeline import MachineLife, MachineLives
-from ec2lab.costs.meters.volume_descriptions import Listings, VolumeFacts
+from ec2lab.costs.meters.instance_timeline import InstanceTimeline, InstanceTimelines
+from ec2lab.costs.meters.volume_descriptions import FullListings, VolumeDescriptions
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.rates import Hourly, Monthly
+from ec2lab.costs.rates import HourlyRate, Monthly
 from ec2lab.registry.evidence import token_of
-from ec2lab.registry.record import Event, Record, moment_of
+from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VolumeLife:
+class VolumeTimeline:
     """One volume."""
 
     id: str
@@ -47,9 +47,9 @@ class VolumeMeter(Meter):
     """
 
     def __init__(self) -> None:
-        self.machines = MachineLives()
-        self.facts = VolumeFacts()
-        self.listings = Listings()
+        self.machines = InstanceTimelines()
+        self.facts = VolumeDescriptions()
+        self.listings = FullListings()
         self._asked: dict[str, Record] = {}
         """What CreateVolume was asked, by its token: the answer may be lost."""
         self._made: dict[str, Record] = {}
@@ -68,12 +68,12 @@ class VolumeMeter(Meter):
             if record.operation == "CreateVolume":
                 self._made[(record.response or {})["VolumeId"]] = record
             elif record.operation == "DeleteVolume" and (identity := (record.request or {}).get("VolumeId")):
-                self._ended.setdefault(identity, moment_of(record.time))
+                self._ended.setdefault(identity, parse_time(record.time))
 
     def _hear_note(self, record: Record) -> None:
         note = record.note or {}
         for identity in note.get(GONE, ()):
-            self._ended.setdefault(identity, moment_of(record.time))
+            self._ended.setdefault(identity, parse_time(record.time))
         for told in note.get(FOUND, ()):
             if told["kind"] == "volume" and told["record"] not in self.machines.requests:
                 asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
@@ -92,26 +92,26 @@ class VolumeMeter(Meter):
             if rate := one.asked.get("VolumeInitializationRate"):
                 yield Span(
                     kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
-                    what=f"initialization at {rate} MiB/s", rate=Hourly(0.0), began=one.began, ended=one.began,
+                    what=f"initialization at {rate} MiB/s", rate=HourlyRate(0.0), began=one.began, ended=one.began,
                     least=timedelta(), once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
                 )  # fmt: skip
 
-    def _lives(self, now: datetime) -> Iterator[VolumeLife]:
+    def _lives(self, now: datetime) -> Iterator[VolumeTimeline]:
         for identity, record in self._made.items():
             request, response = record.request or {}, record.response or {}
-            yield VolumeLife(
+            yield VolumeTimeline(
                 id=identity, region=record.region or "", by=record.by, asked={**request, **response},
-                experiment=requested_tags(request, "volume").get(EXPERIMENT) or record.experiment,
-                began=moment_of(response.get("CreateTime") or record.time), ended=self._end(identity),
+                experiment=tags_in_request(request, "volume").get(EXPERIMENT) or record.experiment,
+                began=parse_time(response.get("CreateTime") or record.time), ended=self._end(identity),
             )  # fmt: skip
         for machine in self.machines.known.values():
             if machine.runs or not machine.ended:  # else it never came to run, and its volumes went with it
-                yield from self._came_with(machine, now)
+                yield from self._root_and_data_volumes(machine, now)
 
     def _end(self, identity: str) -> datetime | None:
         return self._ended.get(identity) or self.listings.unlisted.get(identity)
 
-    def _came_with(self, machine: MachineLife, now: datetime) -> Iterator[VolumeLife]:
+    def _root_and_data_volumes(self, machine: InstanceTimeline, now: datetime) -> Iterator[VolumeTimeline]:
         asked = {m["DeviceName"]: m["Ebs"] for m in machine.request.get("BlockDeviceMappings", ()) if "Ebs" in m}
         attached = {d: e for d, e in machine.volumes.items() if e.get("VolumeId") not in self._made}
         for device in {**asked, **attached}:
@@ -119,7 +119,7 @@ class VolumeMeter(Meter):
             identity = attached.get(device, {}).get("VolumeId") or f"{machine.id}{device}"
             goes_with_it = told.get("DeleteOnTermination", True)
             ends = [self._end(identity), (machine.ended or machine.overdue(now)) if goes_with_it else None]
-            yield VolumeLife(
+            yield VolumeTimeline(
                 id=identity, region=machine.region, experiment=machine.experiment, by=machine.by, asked=told,
                 began=machine.made, ended=min(filter(None, ends), default=None), machine=machine.id,
                 image=str(machine.request.get("ImageId", "")), device=device, due=machine.due if goes_with_it else None,

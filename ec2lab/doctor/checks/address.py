@@ -8,25 +8,25 @@ from functools import partial
 from typing import Literal
 
 from ec2lab.account.region_facts import caller_address, shared_groups
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
-from ec2lab.doctor.sample_resources import own_things
-from ec2lab.launch.parts.network import admit, rules_in
+from ec2lab.doctor.sample_resources import sample_resource_ids
+from ec2lab.launch.parts.network import allow_current_ip, ssh_cidrs
 from ec2lab.session import Session
 
-ADMITTED = Diagnosis("address-admitted", Level.OK, "ssh from {address} is admitted in {subjects}")
-NO_GROUP_YET = Diagnosis("no-group-yet", Level.OK, "{subjects}: no security group yet, the first launch makes it")
+ADMITTED = Diagnosis("address-admitted", Severity.OK, "ssh from {address} is admitted in {subjects}")
+NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet, the first launch makes it")
 NOT_ADMITTED = Diagnosis(
-    "address-not-admitted", Level.WRONG, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
+    "address-not-admitted", Severity.WRONG, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
     "the next launch in that region admits it; for machines that run, `make doctor FIX=1` does",
 )  # fmt: skip
-ADMITTED_NEXT = Diagnosis(
-    "address-admitted-next", Level.OK,
+ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
+    "address-admitted-next", Severity.OK,
     "no machine of the lab runs in {subjects}; the next launch there admits ssh from {address}",
 )  # fmt: skip
 NOT_IN_LIST = Diagnosis(
-    "address-not-in-list", Level.WARNING, "this machine's {address} is in no network of ssh_from in lab.toml",
+    "address-not-in-list", Severity.WARNING, "this machine's {address} is in no network of ssh_from in lab.toml",
     "go through the network that is (a VPN), or add it to ssh_from, and `make doctor FIX=1` for machines that run",
 )  # fmt: skip
 
@@ -36,21 +36,21 @@ class Address(Check):
 
     name = "address"
     order = 63
-    needs = Needs.AWS
+    needs = Requirement.AWS
 
-    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask for the address and for the groups, then compare."""
         lab.begin(caller_address)
         for region in lab.regions:
             lab.begin(shared_groups, region)
-            lab.begin(own_things, region)
+            lab.begin(sample_resource_ids, region)
         yield partial(self.look, lab)
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Say where this machine may come in."""
         address = lab.begin(caller_address).result()
         ssh_from = lab.lab.network.ssh_from
-        if not admits(ssh_from, address):
+        if not contains_address(ssh_from, address):
             yield NOT_IN_LIST.of(address=bare(address))
             return
         told, untold = answers({region: lab.begin(shared_groups, region) for region in lab.regions})
@@ -59,21 +59,21 @@ class Address(Check):
             if not groups:
                 yield NO_GROUP_YET.of(region)
             for group in groups:
-                if admits(list(rules_in(group)), address):
+                if contains_address(list(ssh_cidrs(group)), address):
                     yield ADMITTED.of(region, address=bare(address))
-                elif "instance" in lab.begin(own_things, region).result():
+                elif "instance" in lab.begin(sample_resource_ids, region).result():
                     yield NOT_ADMITTED.of(region, address=bare(address), group=group["GroupId"])
                 else:
-                    yield ADMITTED_NEXT.of(region, address=bare(address))
+                    yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=bare(address))
 
     def mend(self, session: Session, finding: Finding) -> Iterator[str]:
         """Admit this machine's address as a launch would."""
         if finding.diagnosis is NOT_ADMITTED:
             for region in finding.subjects:
-                yield from (f"ssh is admitted from {added}, {region}" for added in admit(session, region))
+                yield from (f"ssh is admitted from {added}, {region}" for added in allow_current_ip(session, region))
 
 
-def admits(networks: Literal["auto"] | list[str], address: str) -> bool:
+def contains_address(networks: Literal["auto"] | list[str], address: str) -> bool:
     """Say whether one of some networks holds an address; `auto` is the address itself."""
     if networks == "auto":
         return True

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Needs
-from ec2lab.doctor.context import CheckedLab, NotLooked
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
+from ec2lab.doctor.context import CheckSkipped, DoctorContext
 
-TOLERATED = 300
+MAX_SKEW = 300
 """Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 NOTICEABLE = 30
-SET_IT = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
+FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
 
-CLOCK_RIGHT = Diagnosis("clock-right", Level.OK, "as AWS's, to {seconds} s")
-CLOCK_OFF = Diagnosis(
-    "clock-off", Level.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", SET_IT
+CLOCK_OK = Diagnosis("clock-right", Severity.OK, "as AWS's, to {seconds} s")
+CLOCK_SKEWED = Diagnosis(
+    "clock-off", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
 )
-CLOCK_WRONG = Diagnosis("clock-wrong", Level.WRONG, "{seconds} s {direction} AWS's, which takes no call so", SET_IT)
+CLOCK_SKEW_TOO_LARGE = Diagnosis(
+    "clock-wrong", Severity.WRONG, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
+)
 
 
 class Clock(Check):
@@ -24,16 +26,16 @@ class Clock(Check):
 
     name = "clock"
     order = 41
-    needs = Needs.ANSWER
+    needs = Requirement.ANSWER
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare."""
         skew = lab.caller().skew
         if skew is None:
-            raise NotLooked("AWS did not answer")
+            raise CheckSkipped("AWS did not answer")
         off = max(0, round(abs(skew) - 1))  # a Date has no fractions
-        found = CLOCK_WRONG if off > TOLERATED else CLOCK_OFF if off > NOTICEABLE else CLOCK_RIGHT
-        if found is CLOCK_RIGHT:
+        found = CLOCK_SKEW_TOO_LARGE if off > MAX_SKEW else CLOCK_SKEWED if off > NOTICEABLE else CLOCK_OK
+        if found is CLOCK_OK:
             yield found.of(seconds=1 + off)
         else:
             yield found.of(seconds=round(abs(skew)), direction="ahead of" if skew > 0 else "behind")

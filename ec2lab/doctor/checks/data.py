@@ -8,18 +8,18 @@ from functools import partial
 from ec2lab.account.region_facts import data_sets
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
-from ec2lab.launch.part import RegionUnready
+from ec2lab.launch.part import RegionUnavailable
 
-DATA_THERE = Diagnosis("data-there", Level.OK, "{subjects}: in all regions where it is wanted")
+DATASET_AVAILABLE = Diagnosis("data-there", Severity.OK, "{subjects}: in all regions where it is wanted")
 DATA_MISSING = Diagnosis(
-    "data-missing", Level.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked for there",
+    "data-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked for there",
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip
-NO_DATA = Diagnosis(
-    "no-data", Level.WRONG, "{experiment}: {dataset} is in none of its regions ({subjects})",
+DATASET_NOWHERE = Diagnosis(
+    "no-data", Severity.WRONG, "{experiment}: {dataset} is in none of its regions ({subjects})",
     "`make dataset-build DATASET={bare} FROM=…` makes it; `make datasets` lists what there is",
 )  # fmt: skip
 
@@ -29,17 +29,17 @@ class DataSets(Check):
 
     name = "data"
     order = 61
-    needs = Needs.AWS
+    needs = Requirement.AWS
 
-    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask all regions, then compare."""
         for region in lab.regions:
             lab.begin(data_sets, region)
         yield partial(self.look, lab)
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Say which region lacks which."""
-        lab.expect_aws()
+        lab.require_aws()
         told, untold = answers({region: lab.begin(data_sets, region) for region in lab.regions})
         yield from untold
         for name, experiment in lab.experiments.items():
@@ -52,17 +52,17 @@ def _of_one(experiment: str, data: Data, seen: list[str], told: Mapping[str, lis
     lacking = [region for region in seen if not _is_there(data, told[region], region)]
     shown = f"{data.dataset}@{data.version}" if data.version else data.dataset
     if lacking and lacking == seen:
-        yield NO_DATA.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset)
+        yield DATASET_NOWHERE.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset)
     elif lacking:
         version = f" VERSION={data.version}" if data.version else ""
         yield DATA_MISSING.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset, version=version)
     elif seen:
-        yield DATA_THERE.of(shown)
+        yield DATASET_AVAILABLE.of(shown)
 
 
 def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
     try:
         chosen(data.dataset, data.version, there, region, {snapshot.registry for snapshot in there})
-    except RegionUnready:
+    except RegionUnavailable:
         return False
     return True

@@ -7,13 +7,13 @@ from functools import partial
 
 from ec2lab import clock
 from ec2lab.account.region_facts import kept_volumes
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
 
-NONE_OUTSTAYED = Diagnosis("no-volume-outstayed", Level.OK, "{subjects}: no volume is kept past its day")
+RETENTION_OK = Diagnosis("no-volume-outstayed", Severity.OK, "{subjects}: no volume is kept past its day")
 OUTSTAYED = Diagnosis(
-    "volume-outstayed", Level.WARNING, "{volume} in {subjects} was to be kept {kept}",
+    "volume-outstayed", Severity.WARNING, "{volume} in {subjects} was to be kept {kept}",
     "`make volume-delete VOLUME={volume} YES=1`, or `make volume-keep VOLUME={volume} KEEP_FOR=30d`",
 )  # fmt: skip
 
@@ -23,15 +23,15 @@ class KeptVolumes(Check):
 
     name = "kept"
     order = 64
-    needs = Needs.AWS
+    needs = Requirement.AWS
 
-    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask all regions at once."""
         for region in lab.regions:
             lab.begin(kept_volumes, region)
         yield partial(self.look, lab)
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Say which outstayed, and why each was kept."""
         told, untold = answers({region: lab.begin(kept_volumes, region) for region in lab.regions})
         yield from untold
@@ -41,4 +41,4 @@ class KeptVolumes(Check):
             for identity, kept in outstayed.items():
                 yield OUTSTAYED.of(region, volume=identity, kept=kept)
             if not outstayed:
-                yield NONE_OUTSTAYED.of(region)
+                yield RETENTION_OK.of(region)

@@ -10,54 +10,56 @@ from ec2lab.aws.authorization import in_words
 from ec2lab.aws.dry_run import DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
-from ec2lab.doctor.context import CheckedLab
-from ec2lab.doctor.dry_runs import Answer, Trials, Tried
-from ec2lab.doctor.enabled_regions import expect_open
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.dry_runs import Answer, DryRunResult, Trials
+from ec2lab.doctor.enabled_regions import require_enabled
 from ec2lab.doctor.iam_policy import actions, for_data, statements
-from ec2lab.doctor.policy_simulation import Verdicts, policy_source, registry_id, simulated, together
+from ec2lab.doctor.policy_simulation import Verdicts, principal_arn, registry_id, simulated, together
 from ec2lab.doctor.read_probes import READS
-from ec2lab.doctor.sample_resources import own_things, zone_in
+from ec2lab.doctor.sample_resources import sample_resource_ids, zone_in
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Site, total
-from ec2lab.launch.request import request_for
+from ec2lab.launch.request import build_request
 from ec2lab.launch.search import Pool
 
 POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
 RUN = "RunInstances"
 
-ALLOWED = Diagnosis("allowed", Level.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator")
-REFUSED = Diagnosis("not-allowed", Level.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
+ALLOWED = Diagnosis(
+    "allowed", Severity.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator"
+)
+REFUSED = Diagnosis("not-allowed", Severity.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
 CARRIED_OUT = Diagnosis(
-    "dry-run-carried-out", Level.WRONG, "{subjects}: a dry run of {action} was carried out; no more are made",
+    "dry-run-carried-out", Severity.WRONG, "{subjects}: a dry run of {action} was carried out; no more are made",
     "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
 )  # fmt: skip
 LAUNCH_REFUSED = Diagnosis(
-    "launch-refused", Level.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
+    "launch-refused", Severity.WARNING, "a dry run of a launch of {experiment} in {subjects} is refused: {why}",
     "`make plan EXP={experiment}` shows the request",
 )  # fmt: skip
 DATA_REFUSED = Diagnosis(
-    "data-not-allowed", Level.WARNING, "you may not make or copy data sets: {subjects}",
+    "data-not-allowed", Severity.WARNING, "you may not make or copy data sets: {subjects}",
     "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
 )  # fmt: skip
 SIMULATED_REFUSAL = Diagnosis(
-    "not-allowed-by-simulation", Level.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
+    "not-allowed-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
     f"{POLICY}; nothing is to be done where a narrower policy means it so",
 )  # fmt: skip
-LESS_TOLD = Diagnosis(
+OPTIONAL_DENIED = Diagnosis(
     "less-told",
-    Level.WARNING,
+    Severity.WARNING,
     "not allowed, so that the lab works, and says less: {subjects}",
     POLICY,
 )
 UNTOLD = Diagnosis(
-    "permission-untold", Level.WARNING, "can't be told whether these are allowed: {subjects}",
+    "permission-untold", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
     "allow iam:SimulatePrincipalPolicy, or look again while a machine of the lab runs",
 )  # fmt: skip
 
-ONLY_TELL = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
+OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
 """Without these the lab works, and says less."""
-ABOUT_ITSELF = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
+ALWAYS_ALLOWED = ("iam:SimulatePrincipalPolicy", "iam:GetRole")
 """Asked for by this check alone."""
 
 
@@ -66,46 +68,46 @@ class Permissions(Check):
 
     name = "permissions"
     order = 50
-    needs = Needs.AWS
+    needs = Requirement.AWS
 
-    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask for each call of EC2 in each region by itself; for all others at once."""
         trials = Trials(lab.opened.cloud, lab.opened.query_one)
         for region in lab.regions:
             lab.begin(are_dry, region)
-            lab.begin(own_things, region)
+            lab.begin(sample_resource_ids, region)
             lab.begin(zone_in, region)
         # First in the queue, as simulations wait for them, on all threads.
         lab.begin(registry_id)
-        lab.begin(policy_source)
+        lab.begin(principal_arn)
         asked = [lab.begin(simulated, statement) for statement in statements()]
         for region in lab.regions:
             yield partial(self._are_dry, lab, region)
             for action in actions("ec2"):
-                yield partial(self._tried, lab, trials, region, action, asked)
+                yield partial(self._dry_run, lab, trials, region, action, asked)
         yield partial(self._others, lab, asked)
 
-    def look(self, lab: CheckedLab) -> Iterable[Finding]:
+    def look(self, lab: DoctorContext) -> Iterable[Finding]:
         """Look at nothing else."""
         del lab
         return ()
 
-    def _are_dry(self, lab: CheckedLab, region: str) -> Iterator[Finding]:
-        expect_open(lab, region)
+    def _are_dry(self, lab: DoctorContext, region: str) -> Iterator[Finding]:
+        require_enabled(lab, region)
         if lab.begin(are_dry, region).result() is DryRuns.CARRIED_OUT:
             yield CARRIED_OUT.of(region, action="a harmless call", undo="nothing was changed")
 
-    def _tried(
-        self, lab: CheckedLab, trials: Trials, region: str, action: str, asked: list[Future[Verdicts]]
+    def _dry_run(
+        self, lab: DoctorContext, trials: Trials, region: str, action: str, asked: list[Future[Verdicts]]
     ) -> Iterator[Finding]:
-        expect_open(lab, region)
+        require_enabled(lab, region)
         operation = action.partition(":")[2]
         if lab.begin(are_dry, region).result() is not DryRuns.DRY:
-            yield _by_simulation(action, together(asked))
+            yield _simulated_finding(action, together(asked))
         elif operation == RUN:
             yield from self._launch(lab, trials, region)
         else:
-            own = {**lab.begin(own_things, region).result(), **lab.begin(zone_in, region).result()}
+            own = {**lab.begin(sample_resource_ids, region).result(), **lab.begin(zone_in, region).result()}
             result = trials.tried(region, operation, own)
             if result.answer is Answer.REFUSED and action in for_data():
                 yield DATA_REFUSED.of(action)
@@ -116,9 +118,9 @@ class Permissions(Check):
             elif result.answer is Answer.CARRIED_OUT:
                 yield CARRIED_OUT.of(region, action=action, undo=_undo(region, result))
             else:
-                yield _by_simulation(action, together(asked))
+                yield _simulated_finding(action, together(asked))
 
-    def _launch(self, lab: CheckedLab, trials: Trials, region: str) -> Iterator[Finding]:
+    def _launch(self, lab: DoctorContext, trials: Trials, region: str) -> Iterator[Finding]:
         """Try the request of the first experiment that would be launched in a region."""
         name = next((name for name in lab.experiments if region in lab.regions_of(name)), None)
         if name is None:
@@ -129,12 +131,12 @@ class Permissions(Check):
             share = lab.opened.query_one(lambda: total(part.share(site) for part in lab.opened.launch_parts))
             subnets = lab.subnets_in(region)
             pool = Pool(region, experiment.types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
-            request = request_for(share, pool, experiment.nodes, experiment.nodes)
+            request = build_request(share, pool, experiment.nodes, experiment.nodes)
         except NoResponse as silent:
             raise NoResponse(f"{region}: {silent}") from silent
         except LabError:
             return  # what the region or the experiment lacks, other checks say
-        result = trials.tried_with(region, RUN, request)
+        result = trials.dry_run_request(region, RUN, request)
         if result.answer is Answer.REFUSED:
             yield REFUSED.of(region, action=f"ec2:{RUN}", why=_why(lab, region, result))
         elif result.answer is Answer.ALLOWED:
@@ -144,43 +146,43 @@ class Permissions(Check):
         elif result.answer is Answer.UNCLEAR:
             yield LAUNCH_REFUSED.of(region, experiment=name, why=f"{result.code}: {result.message}")
 
-    def _others(self, lab: CheckedLab, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
+    def _others(self, lab: DoctorContext, asked: list[Future[Verdicts]]) -> Iterator[Finding]:
         said = together(asked)
         for action in sorted(said):
-            if not action.startswith("ec2:") and action not in ABOUT_ITSELF and _comes_to_make(lab, action):
+            if not action.startswith("ec2:") and action not in ALWAYS_ALLOWED and _uses_action(lab, action):
                 allowed = said[action]
                 if allowed is None and action in READS:
                     said[action] = lab.opened.query_one(partial(READS[action], lab))
-                yield _by_simulation(action, said)
+                yield _simulated_finding(action, said)
 
 
-def are_dry(lab: CheckedLab, region: str) -> DryRuns:
+def are_dry(lab: DoctorContext, region: str) -> DryRuns:
     """Return what a region's endpoint makes of dry runs."""
-    expect_open(lab, region)
+    require_enabled(lab, region)
     return dry_runs(lab.opened.cloud.ec2(region))
 
 
-def _undo(region: str, result: Tried) -> str:
+def _undo(region: str, result: DryRunResult) -> str:
     if not result.made:
         return "see what it did in CloudTrail"
     return f"`aws ec2 terminate-instances --region {region} --instance-ids {' '.join(result.made)}` ends what it made"
 
 
-def _by_simulation(action: str, said: Mapping[str, bool | None]) -> Finding:
+def _simulated_finding(action: str, said: Mapping[str, bool | None]) -> Finding:
     if said.get(action):
         return ALLOWED.of(action)
     if said.get(action) is None:
         return UNTOLD.of(action)
     if action in for_data():
         return DATA_REFUSED.of(action)
-    return (LESS_TOLD if action.startswith(ONLY_TELL) else SIMULATED_REFUSAL).of(action)
+    return (OPTIONAL_DENIED if action.startswith(OPTIONAL_ACTIONS) else SIMULATED_REFUSAL).of(action)
 
 
-def _why(lab: CheckedLab, region: str, result: Tried) -> str:
+def _why(lab: DoctorContext, region: str, result: DryRunResult) -> str:
     return in_words(lab.opened.cloud, region, ApiError(result.code, result.message))
 
 
-def _comes_to_make(lab: CheckedLab, action: str) -> bool:
+def _uses_action(lab: DoctorContext, action: str) -> bool:
     """Say whether a lab with these files ever makes a call."""
     experiments = lab.experiments.values()
     match action.partition(":")[0]:
@@ -195,7 +197,7 @@ def _comes_to_make(lab: CheckedLab, action: str) -> bool:
     return True
 
 
-def _comes_to_ask_of_iam(lab: CheckedLab, action: str) -> bool:
+def _comes_to_ask_of_iam(lab: DoctorContext, action: str) -> bool:
     experiments = lab.experiments.values()
     if action == "iam:PassRole":
         return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)

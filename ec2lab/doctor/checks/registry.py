@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ec2lab.aws.credentials import CredentialsProblem
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Needs
-from ec2lab.doctor.context import CheckedLab, NotLooked
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
+from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.errors import LabError
-from ec2lab.launch.resume import was_cut_off
+from ec2lab.launch.resume import was_interrupted
 from ec2lab.registry.base import NotARegistry
 from ec2lab.registry.state import holdings
 
-READABLE = Diagnosis("registry-readable", Level.OK, "{name}: {records} records, {living} things live")
-NOT_MADE_YET = Diagnosis("registry-not-made-yet", Level.OK, "{name}: the first command that asks AWS makes it")
+READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")
+NOT_CREATED_YET = Diagnosis("registry-not-made-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
-    "registry-unreadable", Level.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
+    "registry-unreadable", Severity.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
 )
 NOT_ONE = Diagnosis(
     "no-registry",
-    Level.WRONG,
+    Severity.WRONG,
     "{reason}",
     "name another in lab.toml (registry = …) or in REGISTRY; leave this one alone",
 )
 MALFORMED = Diagnosis(
-    "record-malformed", Level.WRONG, "{where}: is no record ({problem}): nothing is computed from it",
+    "record-malformed", Severity.WRONG, "{where}: is no record ({problem}): nothing is computed from it",
     "docs/registry.md#malformed-records: it may tell of something that runs; compare `make audit`, then delete it",
 )  # fmt: skip
-UNSETTLED = Diagnosis(
-    "unsettled", Level.WARNING, "{subjects}: something was asked for, and no answer is on record",
+UNRESOLVED_INTENT = Diagnosis(
+    "unsettled", Severity.WARNING, "{subjects}: something was asked for, and no answer is on record",
     "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
-DIED = Diagnosis(
-    "died-at-work", Level.WARNING, "{subjects}: {who} did not end as it should",
+STALE_LOCK = Diagnosis(
+    "died-at-work", Severity.WARNING, "{subjects}: {who} did not end as it should",
     "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
-AT_WORK = Diagnosis("at-work", Level.OK, "{subjects}: {who} is at work")
+LOCK_HELD = Diagnosis("at-work", Severity.OK, "{subjects}: {who} is at work")
 
 
 ENDED_BY_ITSELF = ("teardown", "stop", "start")
@@ -48,9 +48,9 @@ class RegistryHealth(Check):
 
     name = "registry"
     order = 70
-    needs = Needs.LAB
+    needs = Requirement.LAB
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Read it, without writing to it or making it."""
         try:
             registry = lab.opened.registry
@@ -58,27 +58,27 @@ class RegistryHealth(Check):
             records = list(registry.records()) if registry.is_there() else []
             holders = registry.holders()
         except CredentialsProblem as problem:
-            raise NotLooked("there are no credentials to read it with") from problem
+            raise CheckSkipped("there are no credentials to read it with") from problem
         except LabError as problem:
             yield (NOT_ONE if isinstance(problem, NotARegistry) else UNREADABLE).of(reason=problem)
             return
         for malformed in registry.set_aside.values():
             yield MALFORMED.of(where=malformed.where, problem=malformed.problem)
         if not records:
-            yield NOT_MADE_YET.of(name=registry.name)
+            yield NOT_CREATED_YET.of(name=registry.name)
             return
         known = holdings(records, lab.opened.kinds)
         yield READABLE.of(name=registry.name, records=len(records), living=len(known.living))
         at_work = {holder.experiment for holder in holders if holder.alive}
         for name, script in {str(intent.experiment): intent.script for intent in known.unsettled}.items():
             if name not in at_work:
-                yield UNSETTLED.of(name, experiment=name, again=_again(script))
+                yield UNRESOLVED_INTENT.of(name, experiment=name, again=_again(script))
         for holder in holders:
             name, script = holder.experiment, holder.who.partition(" ")[0]
             if holder.alive:
-                yield AT_WORK.of(name, who=holder.who)
-            elif name in known.names and (script in ENDED_BY_ITSELF or was_cut_off(records, name)):
-                yield DIED.of(name, who=holder.who, experiment=name, again=_again(script))
+                yield LOCK_HELD.of(name, who=holder.who)
+            elif name in known.names and (script in ENDED_BY_ITSELF or was_interrupted(records, name)):
+                yield STALE_LOCK.of(name, who=holder.who, experiment=name, again=_again(script))
 
 
 def _again(script: str | None) -> str:

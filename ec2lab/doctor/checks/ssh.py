@@ -10,46 +10,51 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ec2lab.config.public_key import fingerprint
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.files import exists
 from ec2lab.hosts.own_keys import agent_fingerprints, own_key_files, said
-from ec2lab.hosts.ssh_config import SshFiles
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.registry.record import local_user
 
 OLDEST = (7, 6)
 """The first that knows StrictHostKeyChecking=accept-new (https://www.openssh.com/txt/release-7.6)."""
 OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S_IRWXO
 
-CLIENT = Diagnosis("ssh-client", Level.OK, "{told}")
-NO_CLIENT = Diagnosis("no-ssh", Level.WRONG, "there is no ssh here", "install OpenSSH's client")
-CLIENT_OLD = Diagnosis("ssh-old", Level.WRONG, "{told} is older than 7.6", "install a newer OpenSSH")
-KEY_HERE = Diagnosis("key-here", Level.OK, "{member}'s key {key} is {where}")
+CLIENT = Diagnosis("ssh-client", Severity.OK, "{told}")
+NO_CLIENT = Diagnosis("no-ssh", Severity.WRONG, "there is no ssh here", "install OpenSSH's client")
+CLIENT_OLD = Diagnosis("ssh-old", Severity.WRONG, "{told} is older than 7.6", "install a newer OpenSSH")
+KEY_FOUND = Diagnosis("key-here", Severity.OK, "{member}'s key {key} is {where}")
 NO_KEY = Diagnosis(
-    "key-not-here", Level.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
+    "key-not-here", Severity.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
     "`ssh-add` the private key, or add this machine's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",
 )  # fmt: skip
 KEY_LOCKED = Diagnosis(
-    "key-locked", Level.WARNING, "{member}'s key {path} has a passphrase, and is not in the agent", "`ssh-add {path}`"
+    "key-locked",
+    Severity.WARNING,
+    "{member}'s key {path} has a passphrase, and is not in the agent",
+    "`ssh-add {path}`",
 )
 NOT_A_MEMBER = Diagnosis(
-    "not-a-member", Level.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
+    "not-a-member", Severity.WARNING, "{user} is in no file of members/, so `make ssh` does not know as whom to log in",
     "MEMBER=… names who you are there; `make user-add NAME={user}` adds you",
 )  # fmt: skip
 NO_SUCH_MEMBER = Diagnosis(
-    "no-such-member", Level.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
+    "no-such-member", Severity.WRONG, "MEMBER: {user!r} is in no file of members/", "MEMBER=… names one of them"
 )
 REFUSED_BY_SSH = Diagnosis(
-    "refused-by-ssh", Level.WRONG, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
+    "refused-by-ssh", Severity.WRONG, "others may {may} {path}, and so ssh refuses it", "`chmod 600 {path}`"
 )
-OPEN_TO_OTHERS = Diagnosis(
-    "open-to-others", Level.WARNING, "others may write to {path}, and so say where ssh goes", "`chmod go-w {path}`"
+WRITABLE_BY_OTHERS = Diagnosis(
+    "open-to-others", Severity.WARNING, "others may write to {path}, and so say where ssh goes", "`chmod go-w {path}`"
 )
 STALE_INCLUDE = Diagnosis(
-    "stale-include", Level.WARNING, "~/.ssh/config includes {path}, which is not there (any more)",
+    "stale-include", Severity.WARNING, "~/.ssh/config includes {path}, which is not there (any more)",
     "take the line out, or name this lab's: `Include {own}`",
 )  # fmt: skip
-INCLUDED = Diagnosis("ssh-included", Level.OK, "~/.ssh/config includes the lab's machines: plain `ssh NAME` works too")
+INCLUDED = Diagnosis(
+    "ssh-included", Severity.OK, "~/.ssh/config includes the lab's machines: plain `ssh NAME` works too"
+)
 
 
 class Ssh(Check):
@@ -58,17 +63,17 @@ class Ssh(Check):
     name = "ssh"
     order = 30
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Look at the client, the keys and the files."""
         if not shutil.which("ssh"):
             yield NO_CLIENT.of()
             return
         yield _client()
         yield from self._keys(lab)
-        yield from _rights(SshFiles(lab.directory))
-        yield from _includes(SshFiles(lab.directory))
+        yield from _permissions(SshConfig(lab.directory))
+        yield from _includes(SshConfig(lab.directory))
 
-    def _keys(self, lab: CheckedLab) -> Iterator[Finding]:
+    def _keys(self, lab: DoctorContext) -> Iterator[Finding]:
         named = os.environ.get("MEMBER")
         user = named or local_user()
         if user in lab.members:
@@ -85,7 +90,7 @@ def _key_of(member: str, wanted: list[str]) -> Finding:
     places = agents or {one: "in ~/.ssh" for one, file in files.items() if not file.is_locked}
     if places:
         key = min(places)
-        return KEY_HERE.of(member=member, key=key, where=places[key])
+        return KEY_FOUND.of(member=member, key=key, where=places[key])
     if locked := next(iter(files.values()), None):
         return KEY_LOCKED.of(member=member, path=_short(locked.path))
     return NO_KEY.of(member=member)
@@ -99,21 +104,21 @@ def _client() -> Finding:
     return (CLIENT_OLD if old else CLIENT).of(told=name)
 
 
-def _rights(files: SshFiles) -> Iterator[Finding]:
+def _permissions(files: SshConfig) -> Iterator[Finding]:
     # ssh uses no private key that others may read, and stops at a configuration that others may write (ssh(1), FILES).
     keys = [path.with_suffix("") for path in sorted(_own().glob("*.pub"))]
-    yield from (REFUSED_BY_SSH.of(path=_short(one), may="read") for one in keys if _lets(one, OTHERS_AT_ALL))
-    if _lets(_own() / "config", OTHERS_WRITE):
+    yield from (REFUSED_BY_SSH.of(path=_short(one), may="read") for one in keys if _is_writable_by(one, OTHERS_AT_ALL))
+    if _is_writable_by(_own() / "config", OTHERS_WRITE):
         yield REFUSED_BY_SSH.of(path="~/.ssh/config", may="write to")
     ours = [_own(), files.directory, *sorted(files.directory.glob("*")), *sorted(files.directory.glob("*/*"))]
-    yield from (OPEN_TO_OTHERS.of(path=_short(path)) for path in ours if _lets(path, OTHERS_WRITE))
+    yield from (WRITABLE_BY_OTHERS.of(path=_short(path)) for path in ours if _is_writable_by(path, OTHERS_WRITE))
 
 
-def _lets(path: Path, others: int) -> bool:
+def _is_writable_by(path: Path, others: int) -> bool:
     return exists(path) and bool(path.stat().st_mode & others)
 
 
-def _includes(files: SshFiles) -> Iterator[Finding]:
+def _includes(files: SshConfig) -> Iterator[Finding]:
     config = _own() / "config"
     text = config.read_text(errors="replace") if config.is_file() else ""
     for path in re.findall(r'^\s*Include\s+"?([^"\n]*/\.ssh/hosts/\*)"?\s*$', text, re.MULTILINE | re.IGNORECASE):

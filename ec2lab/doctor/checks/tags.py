@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 
 from ec2lab.account.region_facts import malformed_tags
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level, Look, Needs
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
 
-WELL_FORMED = Diagnosis("tags-well-formed", Level.OK, "{subjects}: every tag of the lab's can be read")
+WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: every tag of the lab's can be read")
 MALFORMED = Diagnosis(
-    "tag-malformed", Level.WARNING, "{thing} in {subjects}: its tag {tag}; where it can't be read, it counts as absent",
+    "tag-malformed", Severity.WARNING,
+    "{thing} in {subjects}: its tag {tag}; where it can't be read, it counts as absent",
     "set it right, or delete it: `aws ec2 delete-tags --region {region} --resources {thing} --tags Key={key}`",
 )  # fmt: skip
 
@@ -22,15 +23,15 @@ class Tags(Check):
 
     name = "tags"
     order = 66
-    needs = Needs.AWS
+    needs = Requirement.AWS
 
-    def looks(self, lab: CheckedLab) -> Iterator[Look]:
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
         """Ask all regions at once."""
         for region in lab.regions:
             lab.begin(malformed_tags, region)
         yield partial(self.look, lab)
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Name each tag that has another value than the lab writes."""
         told, untold = answers({region: lab.begin(malformed_tags, region) for region in lab.regions})
         yield from untold

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Level
-from ec2lab.doctor.context import CheckedLab
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Severity
+from ec2lab.doctor.context import DoctorContext
 
 REPOSITORY = Path(__file__).parents[3]
 OLDEST_PYTHON = (3, 11)
@@ -21,16 +21,16 @@ OLDEST_MAKE = (3, 81)
 """What macOS ships; the Makefile asks for nothing newer."""
 SHOWN = ("boto3", "botocore", "moto")
 
-VERSIONS = Diagnosis("versions", Level.OK, "{told}")
+VERSIONS = Diagnosis("versions", Severity.OK, "{told}")
 PYTHON_OLD = Diagnosis(
-    "python-old", Level.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
+    "python-old", Severity.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
     "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
 )  # fmt: skip
-NOT_AS_LOCKED = Diagnosis(
-    "not-as-locked", Level.WARNING, "installed otherwise than requirements.lock says: {subjects}",
+LOCKFILE_MISMATCH = Diagnosis(
+    "not-as-locked", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
     "`rm .venv/ready`, and make installs it anew",
 )  # fmt: skip
-MAKE_OLD = Diagnosis("make-old", Level.WARNING, "make {found} is older than 3.81", "install GNU make")
+MAKE_OLD = Diagnosis("make-old", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
 
 
 class Versions(Check):
@@ -39,7 +39,7 @@ class Versions(Check):
     name = "versions"
     order = 20
 
-    def look(self, lab: CheckedLab) -> Iterator[Finding]:
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
         """Compare with what is wanted."""
         del lab
         if sys.version_info < OLDEST_PYTHON:
@@ -48,9 +48,14 @@ class Versions(Check):
         if make and numbers(make) < OLDEST_MAKE:
             yield MAKE_OLD.of(found=make)
         if others := differing((REPOSITORY / "requirements.lock").read_text()):
-            yield NOT_AS_LOCKED.of(*others)
+            yield LOCKFILE_MISMATCH.of(*others)
         packages = [f"{name} {_installed(name) or 'not installed'}" for name in SHOWN]
-        known = [f"ec2-lab {_own()}", f"Python {platform.python_version()}", *packages, f"make {make or 'not found'}"]
+        known = [
+            f"ec2-lab {_ec2lab_version()}",
+            f"Python {platform.python_version()}",
+            *packages,
+            f"make {make or 'not found'}",
+        ]
         yield VERSIONS.of(told=", ".join(known))
 
 
@@ -85,5 +90,5 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _own() -> str:
+def _ec2lab_version() -> str:
     return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])

@@ -20,7 +20,7 @@ class Command(LaunchPart):
         """
         if site.experiment.command is None:
             return Share()
-        files = {} if site.experiment.is_delivered_to else command_files(site.name, site.experiment)
+        files = {} if site.experiment.needs_code_upload else command_files(site.name, site.experiment)
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
         return Share(
             cloud_init={
@@ -37,6 +37,6 @@ def _begin(experiment: Experiment) -> list[list[str]]:
     """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
     # Seen now, and not when hours of work are to be told of.
     begin = [["aws", "--version"]] if experiment.bucket else []
-    if not experiment.is_delivered_to:
+    if not experiment.needs_code_upload:
         begin += [["systemctl", "enable", "--now", "--no-block", "experiment.service"]]
     return begin

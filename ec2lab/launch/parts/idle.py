@@ -24,7 +24,7 @@ class Idle(LaunchPart):
         if site.experiment.idle is None:
             return Share()
         seconds = int(site.experiment.idle.total_seconds())
-        text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.is_delivered_to)
+        text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.needs_code_upload)
         return Share(
             cloud_init={
                 "write_files": [

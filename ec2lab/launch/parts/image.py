@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, Root
-from ec2lab.launch.part import LaunchPart, RegionUnready, Share, Site
+from ec2lab.launch.part import LaunchPart, RegionUnavailable, Share, Site
 
 
 class MachineImage(LaunchPart):
@@ -23,7 +23,7 @@ class MachineImage(LaunchPart):
                 return _share(parameter, root.device, root)
             case ImageByRegion(ids=ids):
                 if site.region not in ids:
-                    raise RegionUnready(f"image: no image id is given for {site.region}")
+                    raise RegionUnavailable(f"image: no image id is given for {site.region}")
                 return _share(ids[site.region], root.device, root)
             case ImageByName(owner=owner, name=name):
                 newest = _newest(site, owner, name)
@@ -46,5 +46,5 @@ def _newest(site: Site, owner: str, name: str) -> Any:
         ],
     )["Images"]
     if not images:
-        raise RegionUnready(f"image: {owner} has none in {site.region} whose name matches {name!r}")
+        raise RegionUnavailable(f"image: {owner} has none in {site.region} whose name matches {name!r}")
     return max(images, key=lambda image: image["CreationDate"])

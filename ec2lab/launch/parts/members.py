@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, document, made_at_boot
+from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.programs import sent, sshd_drop_in
 from ec2lab.launch.part import LaunchPart, Share, Site
@@ -29,9 +29,9 @@ class Members(LaunchPart):
         nobody can log in, the image's own account included, which no key opens.
         """
         session = site.session
-        first = login_name(session) if session.boot_seconds else None
+        first = login_name(session) if session.boot_timeout else None
         members = session.members()
-        accounts = document(members, session.lab.accounts, only=made_at_boot(members, first, site.experiment))
+        accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
         return Share(
             cloud_init={

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.aws.tags import SHARED, tag_map, tag_specifications
-from ec2lab.launch.part import LaunchPart, Preparation, RegionUnready, Share, Site
+from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
+from ec2lab.launch.part import LaunchPart, Preparation, RegionUnavailable, Share, Site
 from ec2lab.launch.parts.stale_rules import description_of, stale
-from ec2lab.launch.search import subnets_of
+from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import growing
 from ec2lab.registry.ownership import Marks
 from ec2lab.registry.reconcile import note_shown
@@ -50,20 +50,20 @@ class LabNetwork(LaunchPart):
             return Share(
                 preparations=(Preparation(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
             )
-        missing, surplus = difference(rules_in(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
+        missing, surplus = difference(ssh_cidrs(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
         if missing or surplus:
-            mend = partial(_mend, site.session, site.region, group["GroupId"], missing, surplus)
+            mend = partial(_update_rules, site.session, site.region, group["GroupId"], missing, surplus)
             return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
         return _share(group["GroupId"])
 
 
-def admit(session: Session, region: str) -> list[str]:
+def allow_current_ip(session: Session, region: str) -> list[str]:
     """Admit ssh from where the lab says to all of its groups in a region; return what is admitted now and was not."""
     filters: Any = [{"Name": f"tag:{SHARED}", "Values": [session.lab.name]}]
     added = []
     for group in _made_by_a_lab(session.cloud.ec2(region).describe_security_groups(Filters=filters)["SecurityGroups"]):
-        missing, _ = difference(rules_in(group), _wanted(session), only_mine=True)
-        _mend(session, region, group["GroupId"], missing, {})
+        missing, _ = difference(ssh_cidrs(group), _wanted(session), only_mine=True)
+        _update_rules(session, region, group["GroupId"], missing, {})
         added += [f"{network} in {group['GroupId']}" for network in missing]
     return added
 
@@ -88,7 +88,7 @@ def mine() -> str:
     return description_of(person())
 
 
-def rules_in(group: Mapping[str, Any]) -> Rules:
+def ssh_cidrs(group: Mapping[str, Any]) -> Rules:
     """Return the networks that a described group admits ssh from."""
     rules: Rules = {}
     for permission in group["IpPermissions"]:
@@ -114,21 +114,21 @@ def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules
 
 def _vpc(site: Site) -> str:
     """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
-    subnets = subnets_of(site.session.lab, site.experiment)
+    subnets = allowed_subnets(site.session.lab, site.experiment)
     if not subnets:
         return "default"
     if site.region not in subnets:
-        raise RegionUnready(f"subnets: none is named for {site.region}")
+        raise RegionUnavailable(f"subnets: none is named for {site.region}")
     try:
         found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=list(subnets[site.region]))["Subnets"]
     except ClientError as refusal:
         if not refusal.response["Error"]["Code"].startswith("InvalidSubnet"):
             raise
         message = refusal.response["Error"]["Message"]
-        raise RegionUnready(f"subnets: {site.region}: {message}") from refusal
+        raise RegionUnavailable(f"subnets: {site.region}: {message}") from refusal
     vpcs = {subnet["VpcId"] for subnet in found}
     if len(vpcs) != 1:
-        raise RegionUnready(f"subnets: {site.region}: all subnets must be in one VPC, not {sorted(vpcs)}")
+        raise RegionUnavailable(f"subnets: {site.region}: all subnets must be in one VPC, not {sorted(vpcs)}")
     return vpcs.pop()
 
 
@@ -142,7 +142,7 @@ def _group(site: Site, vpc: str) -> Any:
 
 def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
     """Leave out those that only carry the tag: nothing of somebody else's is opened, or stood in, on a tag's word."""
-    return [group for group in groups if Marks.read(tag_map(group.get("Tags")))]
+    return [group for group in groups if Marks.read(from_aws(group.get("Tags")))]
 
 
 def _shown(site: Site, vpc: str) -> Any:
@@ -183,10 +183,10 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
         group = found["GroupId"]
     # What was just made is not known everywhere at once, and RunInstances must not be the first to find out.
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
-    return _mend(site.session, site.region, group, wanted, {})
+    return _update_rules(site.session, site.region, group, wanted, {})
 
 
-def _mend(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> Share:
+def _update_rules(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> Share:
     """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
     ec2 = session.cloud.ec2(region)
     for network, text in missing.items():
@@ -212,7 +212,7 @@ def _admit(session: Session, ec2: EC2Client, group: str, rule: Any) -> None:
 
 def _make_room(session: Session, ec2: EC2Client, group: str) -> bool:
     """Take the oldest rule away that nobody needs; False where there is none."""
-    rules = rules_in(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
+    rules = ssh_cidrs(ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0])
     for network in stale(rules, session.registry.records())[:1]:
         with _unless("InvalidPermission.NotFound"):
             ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[_ssh(network, rules[network])])

@@ -14,7 +14,7 @@ from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.console import warn
 from ec2lab.errors import LabError
 from ec2lab.launch.part import LaunchPart, Preparation, Share, Site
-from ec2lab.launch.search import subnets_of
+from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import growing
 from ec2lab.registry.record import new_id
 
@@ -34,13 +34,13 @@ class Nodes(LaunchPart):
         """Return the two groups, or what makes them, and which types have an adapter for them."""
         if site.experiment.nodes == 1:
             return Share()
-        placement, security = _own(site, "placement-group"), _own(site, "security-group")
+        placement, security = _existing(site, "placement-group"), _existing(site, "security-group")
         share = Share(efa_types=_efa_types(site))
         if placement:
             share += _placed(placement["GroupName"])
         else:
             share += _prepared(f"a cluster placement group in {site.region}", partial(_make_placement, site))
-        if security and _admits_itself(security):
+        if security and _allows_internal_traffic(security):
             share += _secured(security["GroupId"])
         else:
             share += _prepared(f"a security group of its own in {site.region}", partial(_make_security, site))
@@ -59,25 +59,25 @@ def _secured(group: str) -> Share:
     return Share(request={"SecurityGroupIds": [group]})
 
 
-def _own(site: Site, kind: str) -> Mapping[str, Any] | None:
+def _existing(site: Site, kind: str) -> Mapping[str, Any] | None:
     """Return the experiment's own group of a kind: one that this registry asked for."""
     ours = site.session.ownership(site.session.holdings(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
     known = site.session.kinds[kind]
     for found in known.find(site.session.cloud, site.region, wanted):
-        if ours.proves(known, found, site.name) and not known.is_gone(found):
+        if ours.proves(known, found, site.name) and not known.is_deleted(found):
             return found
     return None
 
 
 def _make_placement(site: Site) -> Share:
-    ec2 = site.session.cloud.ec2_asking_once(site.region)
+    ec2 = site.session.cloud.ec2_no_retry(site.region)
 
     def make() -> Mapping[str, Any]:
-        return ec2.create_placement_group(GroupName=_new_name(site), Strategy="cluster")["PlacementGroup"]
+        return ec2.create_placement_group(GroupName=_unique_name(site), Strategy="cluster")["PlacementGroup"]
 
     attempt = ("CreatePlacementGroup", site.region, {EXPERIMENT: site.name})
-    found, _ = made_once(site.session, attempt, partial(_own, site, "placement-group"), make, lambda _: None)
+    found, _ = made_once(site.session, attempt, partial(_existing, site, "placement-group"), make, lambda _: None)
     _wait_until_available(site, found["GroupName"])
     return _placed(found["GroupName"])
 
@@ -95,14 +95,14 @@ def _wait_until_available(site: Site, name: str) -> None:
 
 
 def _make_security(site: Site) -> Share:
-    ec2 = site.session.cloud.ec2_asking_once(site.region)
+    ec2 = site.session.cloud.ec2_no_retry(site.region)
 
     def make() -> Mapping[str, Any]:
         said = f"what the nodes of {site.name} say to each other"
-        return ec2.create_security_group(GroupName=_new_name(site), Description=said, **_network(site))
+        return ec2.create_security_group(GroupName=_unique_name(site), Description=said, **_network(site))
 
     attempt = ("CreateSecurityGroup", site.region, {EXPERIMENT: site.name})
-    found, _ = made_once(site.session, attempt, partial(_own, site, "security-group"), make, lambda _: None)
+    found, _ = made_once(site.session, attempt, partial(_existing, site, "security-group"), make, lambda _: None)
     group = found["GroupId"]
     ec2 = site.session.cloud.ec2(site.region)
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
@@ -118,21 +118,21 @@ def _make_security(site: Site) -> Share:
     return _secured(group)
 
 
-def _new_name(site: Site) -> str:
+def _unique_name(site: Site) -> str:
     """Return a name that nobody else has: a repeated request can't meet another's group, nor one that is going."""
     return f"ec2-lab-{site.session.lab.name}-{site.name}-{new_id()[:8]}"
 
 
 def _network(site: Site) -> dict[str, Any]:
     """Return in which network the group is, where it is not the default one."""
-    subnets = subnets_of(site.session.lab, site.experiment).get(site.region)
+    subnets = allowed_subnets(site.session.lab, site.experiment).get(site.region)
     if not subnets:
         return {}
     found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=[subnets[0]])["Subnets"]
     return {"VpcId": found[0]["VpcId"]}
 
 
-def _admits_itself(group: Mapping[str, Any]) -> bool:
+def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
     """Say whether a described group admits everything from and to itself."""
     return all(
         any(

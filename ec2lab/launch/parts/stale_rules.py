@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from ec2lab import clock
-from ec2lab.registry.record import Record, moment_of, person
+from ec2lab.registry.record import Record, parse_time, person
 
 SILENT = timedelta(days=1)
 """After which a host that made no call counts as gone; should it come back, its next launch admits it again."""
@@ -30,7 +30,7 @@ def stale(rules: Mapping[str, str], records: Iterable[Record]) -> list[str]:
     heard: dict[str, datetime] = {}
     for record in records:
         who = description_of(str(record.actor).rpartition(":")[0])
-        heard[who] = max(moment_of(record.time), heard.get(who, moment_of(record.time)))
+        heard[who] = max(parse_time(record.time), heard.get(who, parse_time(record.time)))
     mine, never = description_of(person()), datetime.min.replace(tzinfo=clock.now().tzinfo)
     own = mine.partition("@")[0] + "@"
     found = [

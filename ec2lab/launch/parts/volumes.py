@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ec2lab.aws.tags import AT_TEARDOWN, DATA, of_device
+from ec2lab.aws.tags import DATA, DELETION_POLICY, of_device
 from ec2lab.config.fields import duration_text
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
-from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, in_region
+from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.hosts.programs import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
 from ec2lab.volumes.devices import DEVICES
-from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeDocument
+from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeSpec
 
 UNIT = "ec2-lab-volumes.service"
 OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "NEARLY_ALL", "SECTOR", "activate", "grow_partition", "kernels_own")
@@ -72,7 +72,7 @@ def _attached(site: Site) -> Iterator[Attached]:
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     if len(volumes) > len(DEVICES):
         raise LabError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
-    there = in_region(site.session.cloud, site.region) if experiment.data else []
+    there = list_snapshots(site.session.cloud, site.region) if experiment.data else []
     for volume, device in zip(volumes, DEVICES, strict=False):
         snapshot = None
         if isinstance(volume, Data):
@@ -83,12 +83,14 @@ def _attached(site: Site) -> Iterator[Attached]:
 def _tags(attached: list[Attached]) -> dict[str, str]:
     data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
     ends = {
-        of_device(AT_TEARDOWN, one.device): _end(one.volume) for one in attached if one.volume.at_teardown != "delete"
+        of_device(DELETION_POLICY, one.device): _deletion_policy(one.volume)
+        for one in attached
+        if one.volume.at_teardown != "delete"
     }
     return ends | ({DATA: data[:256]} if data else {})
 
 
-def _end(volume: Volume) -> str:
+def _deletion_policy(volume: Volume) -> str:
     """Return what becomes of a volume: "keep", for how long, and why; or "snapshot", its data set, and its version."""
     if volume.at_teardown == "keep" and volume.keep_for is not None:
         return f"keep {duration_text(volume.keep_for)} {volume.reason}"
@@ -120,9 +122,9 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
     return {"DeviceName": device, "Ebs": {key: value for key, value in asked.items() if value is not None}}
 
 
-def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeDocument:
+def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeSpec:
     """Return what the machine is told of one volume."""
-    return VolumeDocument(
+    return VolumeSpec(
         mount=volume.mount,
         device=device,
         uuid=snapshot.tags.get(UUID) if snapshot else None,
@@ -134,8 +136,8 @@ def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> Vo
     )
 
 
-def _of_the_machine(store: InstanceStore) -> VolumeDocument:
-    return VolumeDocument(
+def _of_the_machine(store: InstanceStore) -> VolumeSpec:
+    return VolumeSpec(
         source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode,
         options=store.options or None,
     )  # fmt: skip
