@@ -10,7 +10,7 @@ import pytest
 from ec2lab.registry.recorder import changes_something
 from tests.hosts.machine import be_the_machine
 from tests.hosts.test_data import speech  # noqa: F401 - a fixture
-from tests.hosts.test_mount_volumes import disks  # noqa: F401 - a fixture
+from tests.hosts.test_mount_volumes import disks, name  # noqa: F401 - a fixture
 from tests.iam.calls import World, requests_of
 from tests.iam.evaluation import several
 from tests.iam.policies import ALL, DAILY, SETUP, of_registry, refusals
@@ -126,10 +126,11 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     (machine,) = lab.status()
     region = machine["region"]
     be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
-    disks(filesystem="ext4", U=speech)
+    device = disks(filesystem="ext4", U=speech)
     run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more")
     mounted = [{"Name": "tag-key", "Values": ["lab:mount"]}]
     (volume,) = cloud.client("ec2", region).describe_volumes(Filters=mounted)["Volumes"]
+    name(host_with_sshd, device, volume["VolumeId"])
     run("snapshot_create", HOST="demo", DATASET="more", VOLUME=volume["VolumeId"], MOUNT="/more")
     run("users", HOST="demo", CHECK="1")
     run("volume_unmount", HOST="demo", MOUNT="/more", VOLUME=volume["VolumeId"])
