@@ -13,11 +13,11 @@ from ec2lab.costs.meter import KindMeter, Life
 from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
-from ec2lab.costs.summary import NOBODY, THE_LAB, amount, grouped, moment, parse_group_by, spent
+from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, amount, grouped, moment, parse_group_by, spent
 from ec2lab.errors import LabError, PluginFailed
 from ec2lab.registry.account import Account
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import UNKNOWN_ID, Kind, Resource
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
 
@@ -296,6 +296,12 @@ def test_what_came_with_a_resource_is_its_own_unless_it_is_a_row_of_its_own():
     ]
     found = shared_out(some, rows)
     assert {name: one.dollars for name, one in found.items()} == {"i-1": 5.0, "vol-1": 2.0, "vol-9": 0.0}
+
+
+def test_what_was_perhaps_made_is_counted_and_of_unknown_price_as_often_as_it_may_have_been():
+    perhaps = Resource(kind="instance", id=UNKNOWN_ID, region="us-east-1", experiment="e")
+    found = shared_out([], [perhaps, perhaps])
+    assert found == {UNKNOWN_ID: CostSummary(UNKNOWN_ID, 0.0, 2, 0.0, 2, 2)}
 
 
 class Vague(Disk):
