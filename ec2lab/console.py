@@ -157,13 +157,18 @@ def warn(line: str) -> None:
 
 def _fail(line: str, code: int) -> NoReturn:
     INTERRUPTS.heed()
-    if os.environ.get("DEBUG") == "1":
-        _print_traceback()
+    print_debug_traceback()
     print(f"error: {printable(line)}", file=sys.stderr)
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)
     sys.exit(code)
+
+
+def print_debug_traceback() -> None:
+    """With DEBUG=1, print the traceback of the exception that is being handled, without what a terminal would obey."""
+    if os.environ.get("DEBUG") == "1":
+        _print_traceback()
 
 
 def _print_traceback() -> None:

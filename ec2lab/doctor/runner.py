@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
@@ -13,11 +10,11 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import in_words
+from ec2lab.console import print_debug_traceback
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity, merged
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.enabled_regions import RegionDisabled, opt_in_states
 from ec2lab.errors import LabError, PluginFailed
-from ec2lab.printable import printable_document
 
 Fact = TypeVar("Fact")
 
@@ -102,8 +99,7 @@ def run_probe(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 
 
 def _broken(reason: str) -> list[Finding]:
-    if os.environ.get("DEBUG") == "1":
-        print(printable_document(traceback.format_exc()), file=sys.stderr)
+    print_debug_traceback()
     return [CHECK_CRASHED.of(reason=reason)]
 
 
