@@ -35,9 +35,11 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         accounts = {record.account for record in records if record.operation}
         several = len(accounts) > 1
         columns = (*COLUMNS, "account") if several else COLUMNS
-        console.table(
-            columns, [[*_row(record), *([str(record.whose or "?")] if several else [])] for record in told(records)]
-        )
+        rows = [[*_row(record), *([str(record.whose or "?")] if several else [])] for record in told(records)]
+        if rows:
+            console.table(columns, rows)
+        else:
+            console.hint(f"{exp}: AWS was asked for nothing that changes anything")
 
 
 def _row(record: Record) -> list[str]:

@@ -15,6 +15,7 @@ def status(as_json: AsJson = False) -> None:
     What lives in a region that AWS does not show now is shown as the registry has it, with the reason, and exit 3.
     """
     from ec2lab.costs.current_costs import costs_of, total_of
+    from ec2lab.costs.report import CostReport
     from ec2lab.instances.elsewhere_report import tell_elsewhere
     from ec2lab.instances.status import StatusReport, standing
     from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
@@ -30,7 +31,8 @@ def status(as_json: AsJson = False) -> None:
             return
         report, costs = StatusReport(console), costs_of(session, shown.resources)
         report.lives(shown.resources, costs.spent)
-        report.sum(total_of(costs.spent.values()))
+        report.sum(total := total_of(costs.spent.values()))
+        CostReport(console).unpriced(total)
         tell_unknown(console, [*shown.unknown, *costs.unknown])
         tell_unseen(console, shown.unseen)
         console.hint(session.cloud.banner)

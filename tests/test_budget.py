@@ -131,6 +131,7 @@ def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for
     assert ended.code == 1
     assert "experiments/demo.toml: budget: demo would pass the budget of 0.50 dollars in all by 0.51" in ended.error
     assert {call["action"] for call in cloud.calls()} <= {"GetProducts"}
+    assert "demo would pass the budget" in lab.run("history", EXP="demo").out
     told = lab.run("plan", EXP="demo")
     assert "it would cost at most 1.01 dollars" in told.out
     assert "over its ttl of 10 h" in told.out

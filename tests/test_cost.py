@@ -17,6 +17,7 @@ from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.price_lookup import LIST, REFUSED
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import GROUPS, grouped, spent
+from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.plugins import Plugins
 from ec2lab.registry.record import Event
 from tests.lab_directory import REPOSITORY, LabDirectory
@@ -159,6 +160,27 @@ def test_unknown_is_never_zero_and_the_sum_says_how_many_it_leaves_out(lab):
     )
     ended = lab.run("cost", SINCE="2026-10-01", UNTIL="2026-11-01")
     assert ended.out.startswith("128.26 + 2 unknown dollars"), "a type without a price, a volume without a size"
+    assert "  unknown: i-d (x9.huge): no list price of x9.huge in us-east-1 is known\n" in ended.out
+    assert (
+        "  unknown: i-d/dev/sda1 (? GiB gp3): its size or type is not on record; `make status` asks AWS\n" in ended.out
+    )
+
+
+def test_a_future_since_is_refused_as_what_lives_has_cost_nothing_since_then(lab):
+    refused = lab.run("cost", SINCE="2199-01-01")
+    assert (refused.code, refused.out) == (1, "")
+    assert "SINCE: 2199-01-01 is in the future" in refused.error
+
+
+def test_a_snapshot_has_one_price_in_every_command():
+    tags = [{"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:bytes", "Value": str(100 * GIB)}]
+    found = {"SnapshotId": "snap-1", "VolumeSize": 500, "Tags": tags, "StartTime": "2026-10-01T00:00:00Z",
+             "State": "completed", "Encrypted": True}  # fmt: skip
+    (charge,) = charged([answer("2026-10-01T00:00:00Z", "CreateSnapshot", {}, found)], until="2026-11-01")
+    kind, prices = KINDS["snapshot"], book()
+    assert charge.dollars == pytest.approx(100 * 0.05)
+    assert kind.monthly(found, "us-east-1", prices) == pytest.approx(charge.dollars)
+    assert kind.monthly(DataSnapshot.of(found, "us-east-1").as_described, "us-east-1", prices) == charge.dollars
 
 
 def test_prices_older_than_a_week_are_told_with_their_date(lab):

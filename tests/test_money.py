@@ -8,7 +8,7 @@ import pytest
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
 from ec2lab.costs.charges import EPOCH, Charge, Span, charges, charges_by_account
-from ec2lab.costs.current_costs import costs_of, hourly_cost_text, shared_out, total_of
+from ec2lab.costs.current_costs import NOT_KNOWN, costs_of, hourly_cost_text, shared_out, total_of
 from ec2lab.costs.meter import KindMeter, Life
 from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
@@ -301,7 +301,7 @@ def test_what_came_with_a_resource_is_its_own_unless_it_is_a_row_of_its_own():
 def test_what_was_perhaps_made_is_counted_and_of_unknown_price_as_often_as_it_may_have_been():
     perhaps = Resource(kind="instance", id=UNKNOWN_ID, region="us-east-1", experiment="e")
     found = shared_out([], [perhaps, perhaps])
-    assert found == {UNKNOWN_ID: CostSummary(UNKNOWN_ID, 0.0, 2, 0.0, 2, 2)}
+    assert found == {UNKNOWN_ID: CostSummary(UNKNOWN_ID, 0.0, 2, 0.0, 2, 2, NOT_KNOWN)}
 
 
 class Vague(Disk):

@@ -87,3 +87,15 @@ def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
     (resource,) = lab.status()
     assert resource["unknown_prices"] == 1
     assert "0.01 + 1 unknown dollars an hour" in lab.run("status").out
+
+
+def test_a_spot_machine_of_less_than_a_minute_costs_a_minute(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\nroot = { gib = 75 }\n')
+    assert lab.launch().code == 0
+    assert lab.status()[0]["unknown_prices"] == 0
+    assert lab.teardown().code == 0
+    for seconds in (0, 7200):  # soon after, and for ever
+        cloud.advance(seconds)
+        charged = {e["kind"]: e for e in lab.run("cost", JSON="1").events if e["event"] == "charge"}
+        assert charged["instance"]["dollars"] is not None
+    assert charged["instance"]["dollars"] == pytest.approx(0.42 / 60, rel=0.1)

@@ -20,6 +20,8 @@ SHARED = "lab:shared"
 """On what belongs to the whole lab and outlives experiments, such as a region's security group."""
 DATASET = "lab:dataset"
 VERSION = "lab:version"
+BYTES = "lab:bytes"
+"""On a data set's snapshot: how much it holds."""
 DELETION_POLICY = "lab:at-teardown"
 """On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
 of. On an instance the same for each of its volumes, with the device after the key: lab:at-teardown:sdf. Where instances

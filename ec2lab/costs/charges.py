@@ -55,6 +55,8 @@ class Charge:
     """The machine that it came with, where it is a part of one."""
     vague: bool = False
     """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
+    why: str = ""
+    """Why `dollars` or `hourly` is unknown, where one is."""
     due: datetime | None = None
     """When it ends by itself, where that is known."""
 
@@ -85,18 +87,24 @@ class Span:
     def charge(self, since: datetime, until: datetime, now: datetime) -> Charge | None:
         """Return what falls into the time from `since` to `until`; None where nothing does."""
         lives = self.ended is None and until >= now
-        paid_until = max(self.ended, self.began + self.least) if self.ended else now
+        paid_until = paid_end(self.began, self.ended, self.least) or now
         began, ended = max(self.began, since), min(paid_until, until)
         begins_here = since <= self.began < until
         if ended <= began and not begins_here:
             return None
         parts = (self.rate.dollars(began, ended) if ended > began else 0.0, self.once if begins_here else 0.0)
         over = max(began, min(ended, self.ended or ended))
+        dollars, hourly = total(parts), self.rate.hourly(now) if lives else 0.0
         return Charge(
             kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
             market=self.market, of=self.of, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
-            dollars=total(parts), hourly=self.rate.hourly(now) if lives else 0.0,
+            dollars=dollars, hourly=hourly, why=self.rate.why if None in (dollars, hourly) else "",
         )  # fmt: skip
+
+
+def paid_end(began: datetime, ended: datetime | None, least: timedelta = MINUTE) -> datetime | None:
+    """Return until when a time is paid for that may be shorter than the least that is; None while it goes on."""
+    return max(ended, began + least) if ended else None
 
 
 def charges(

@@ -12,6 +12,8 @@ from ec2lab.costs.summary import CostSummary, amount, spent
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
+NOT_KNOWN = (("no response says whether it was made", "what was perhaps made"),)
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -43,7 +45,7 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
         parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
     if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
-        costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps)
+        costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps, NOT_KNOWN)
     return costs
 
 
@@ -59,6 +61,7 @@ def total_of(costs: Iterable[CostSummary]) -> CostSummary:
     return CostSummary(
         "", sum(c.dollars for c in found), sum(c.unknown for c in found),
         sum(c.hourly for c in found), sum(c.hourly_unknown for c in found), sum(c.things for c in found),
+        tuple(one for c in found for one in c.unpriced),
     )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from ec2lab.aws.region_queries import Key, Unknown
 from ec2lab.costs.money import Dollars
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.session import Session
-from ec2lab.units import GIB
 
 FAST_RESTORE_OFF = ("disabled", "disabling")
 FAST_RESTORE, UNKNOWN = "fast restore", "unknown"
@@ -43,10 +42,12 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
         ids.setdefault((snapshot.region, FAST_RESTORE), []).append(snapshot.id)
     restores = session.query({key: partial(_fast_restores, session.cloud, key[0], some) for key, some in ids.items()})
     found = {identity: zones for told in restores.found.values() for identity, zones in told.items()}
-    unseen = restores.unseen
+    unseen, kind = restores.unseen, session.kinds["snapshot"]
     priced = [
         PricedSnapshot(
-            s, session.prices.stored(s.region, s.size / GIB), UNKNOWN if s.region in unseen else found.get(s.id, "")
+            s,
+            kind.monthly(s.as_described, s.region, session.prices),
+            UNKNOWN if s.region in unseen else found.get(s.id, ""),
         )
         for s in snapshots
     ]

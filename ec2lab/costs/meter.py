@@ -12,7 +12,7 @@ from ec2lab.aws.tags import EXPERIMENT, tags_in_request
 from ec2lab.costs.charges import Span
 from ec2lab.costs.money import times
 from ec2lab.costs.price_book import HOURS
-from ec2lab.costs.rates import HourlyRate
+from ec2lab.costs.rates import HourlyRate, unlisted
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
@@ -86,11 +86,13 @@ class KindMeter(Meter):
             return
         for one in self.lives.values():
             monthly = self.kind.monthly(one.found, one.region, book) if one.found is not None else None
+            why = "what it is is not on record" if one.found is None else unlisted(self.kind.name, one.region)
             if monthly == 0.0:
                 continue
             yield Span(
                 kind=self.kind.name, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
-                what=self.kind.name, rate=HourlyRate(times(monthly, 1 / HOURS)), began=one.began, ended=one.ended,
+                what=self.kind.name, rate=HourlyRate(times(monthly, 1 / HOURS), why), began=one.began,
+                ended=one.ended,
             )  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from ec2lab import clock
 from ec2lab.aws.region_queries import Unknown
 from ec2lab.costs.money import Dollars, times, total
-from ec2lab.costs.rates import SpotRate
+from ec2lab.costs.rates import HourlyRate, Rate, SpotRate, unlisted
 
 HOURS = 730
 """In a month, where a price by the hour is told by the month, as AWS reckons (8,760 a year by 12)."""
@@ -77,11 +78,25 @@ class PriceBook:
         with self._lock:
             return self.source.spot_now(region, types)
 
-    def machine(self, region: str, instance_type: str, market: str) -> Dollars:
-        """Return what a running machine costs a month."""
-        if market == "spot":
-            return times(self.spot_now(region, [instance_type]).get(instance_type), HOURS)
-        return times(self.machine_hour(region, instance_type), HOURS)
+    def instance(
+        self, region: str, zone: str, instance_type: str, market: str, began: datetime, ended: datetime
+    ) -> Rate:
+        """Return what an instance costs while it runs."""
+        if not instance_type:  # taken in by `make registry-rebuild`, and not described since
+            return HourlyRate(None, "its type is not on record; `make status` asks AWS")
+        match market:
+            case "spot" if zone:
+                return self.spot(region, zone, instance_type, began, ended)
+            case "spot":
+                return HourlyRate(None, "its zone is not on record; `make status` asks AWS")
+            case "on-demand":
+                return HourlyRate(self.machine_hour(region, instance_type), unlisted(instance_type, region))
+        return HourlyRate(None, "a capacity block is paid for beforehand, by whoever bought it")
+
+    def machine(self, region: str, zone: str, instance_type: str, market: str) -> Dollars:
+        """Return what a running instance costs a month, as it is now."""
+        now = clock.now()
+        return times(self.instance(region, zone, instance_type, market, now, now).hourly(now), HOURS)
 
     def address_hour(self, region: str, *, used: bool) -> Dollars:
         """Return what a public IPv4 address costs an hour; the same whether it is used or not, so far."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ec2lab.costs.money import Dollars, times, total
 
 HOUR = timedelta(hours=1)
+UNPRICED = "no price of it is known"
 
 
 class Rate(ABC):
     """Dollars for time."""
+
+    why: str = UNPRICED
+    """Why they are not known, where they are not."""
 
     @abstractmethod
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
@@ -33,6 +37,7 @@ class HourlyRate(Rate):
     """A price by the hour, paid by the second."""
 
     price: Dollars
+    why: str = field(default=UNPRICED, compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
         """Return the price for so many seconds."""
@@ -53,6 +58,7 @@ class Monthly(Rate):
     """
 
     price: Dollars
+    why: str = field(default=UNPRICED, compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
         """Return each month's share of the price."""
@@ -74,6 +80,7 @@ class SpotRate(Rate):
     """From when on, and the price; oldest first. Before the first one nothing is known."""
     until: datetime
     """How far they are known; the last one is not taken to hold longer."""
+    why: str = field(default="no spot price of all of that time is known", compare=False)
 
     def dollars(self, began: datetime, ended: datetime) -> Dollars:
         """Return the sum over the prices that held; unknown where one is not known."""
@@ -94,6 +101,11 @@ class SpotRate(Rate):
             here, there = max(since, began), min(end, ended)
             if here < there:
                 yield here, there, price
+
+
+def unlisted(what: str, region: str) -> str:
+    """Return why what has no list price costs nobody knows what."""
+    return f"no list price of {what} in {region} is known"
 
 
 def month_of(moment: datetime) -> tuple[datetime, datetime]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from ec2lab import clock
@@ -16,6 +17,8 @@ from ec2lab.costs.summary import CostSummary, amount, grouped, spent
 from ec2lab.registry.account import Account
 
 OLD = timedelta(days=7)
+NAMED = 3
+"""Of how many things of one kind without a price the ids are told."""
 
 
 class CostReport:
@@ -41,6 +44,17 @@ class CostReport:
                 self.console.say("", "charge", **_charge(charge))
         if groups:
             self.console.table((by, "$", "$/hour now", "things"), [_row(group) for group in groups])
+        self.unpriced(everything)
+
+    def unpriced(self, found: CostSummary) -> None:
+        """Say what has no known price, and why: those of one reason together."""
+        by_reason: dict[str, dict[str, None]] = {}
+        for why, thing in found.unpriced:
+            by_reason.setdefault(why, {})[thing] = None
+        for why, things in by_reason.items():
+            more = f" and {len(things) - NAMED} more" if len(things) > NAMED else ""
+            text = f"  unknown: {', '.join(islice(things, NAMED))}{more}: {why}"
+            self.console.say(text, "unpriced", things=list(things), why=why)
 
     def accounts(self, found: Mapping[Account | None, Sequence[Charge]]) -> None:
         """Say what of it falls to which account, where there are several."""

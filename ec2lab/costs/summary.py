@@ -37,6 +37,8 @@ class CostSummary:
     hourly_unknown: int
     things: int
     """How many things they are of."""
+    unpriced: tuple[tuple[str, str], ...] = ()
+    """What the unknown is: why no price of it is known, and what it is, for people."""
 
 
 def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
@@ -45,7 +47,8 @@ def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
     dollars, unknown = sum_known(charge.dollars for charge in found)
     hourly, hourly_unknown = sum_known(charge.hourly for charge in found)
     things = len({(charge.kind, charge.id) for charge in found})
-    return CostSummary(name, dollars, unknown, hourly, hourly_unknown, things)
+    unpriced = tuple((c.why, f"{c.id} ({c.what})") for c in found if None in (c.dollars, c.hourly))
+    return CostSummary(name, dollars, unknown, hourly, hourly_unknown, things, unpriced)
 
 
 def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:

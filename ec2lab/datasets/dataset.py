@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import Responses
-from ec2lab.aws.tags import BY, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
+from ec2lab.aws.tags import BY, BYTES, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.names import did_you_mean
 from ec2lab.registry.record import parse_time
-from ec2lab.units import GIB
+from ec2lab.resources.snapshot import stored_bytes
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
 
-LABEL, UUID, FILESYSTEM, BYTES, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:bytes", "lab:source"
-"""What a snapshot's tags tell of the file system in it, how much it holds, and where it came from."""
+LABEL, UUID, FILESYSTEM, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "lab:source"
+"""What a snapshot's tags tell of the file system in it, and where it came from."""
 LAYOUT = "lab:layout"
 """ "parts" where the file system does not lie on the disk as a whole: in a partition, or on a logical volume."""
 MADE = "lab:made"
@@ -106,8 +106,11 @@ class DataSnapshot:
 
     @property
     def as_described(self) -> dict[str, Any]:
-        """What of AWS's description proves who made it."""
-        return {"SnapshotId": self.id, "Tags": to_aws(self.tags), "StartTime": self.started, "VolumeId": self.volume}
+        """What of AWS's description proves who made it, and says what it costs."""
+        return {
+            "SnapshotId": self.id, "Tags": to_aws(self.tags), "StartTime": self.started, "VolumeId": self.volume,
+            "VolumeSize": self.gib, "FullSnapshotSizeInBytes": self.stored,
+        }  # fmt: skip
 
     @property
     def percent(self) -> float:
@@ -117,9 +120,8 @@ class DataSnapshot:
 
     @property
     def size(self) -> int:
-        """Bytes that it holds: as AWS says, else as it was tagged with, else the whole volume, which is the most."""
-        tagged, most = self.tags.get(BYTES, ""), self.gib * GIB
-        return self.stored or (min(int(tagged), most) if tagged.isdecimal() else most)
+        """Bytes that it holds, at the most."""
+        return stored_bytes(self.as_described) or 0
 
     def copied_tags(self) -> dict[str, str]:
         """Return the tags that go with a copy: all but who made it, and from what."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -41,8 +41,10 @@ from ec2lab.launch.search import PlacementPreferences, Pool, Search, wishes
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
+from ec2lab.registry.history import FAILED
 from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record, new_id
+from ec2lab.registry.redaction import text_without_secrets
 from ec2lab.registry.state import GONE, SETTLED
 from ec2lab.resources.base import Resource
 from ec2lab.runs.kept_code import keep
@@ -363,7 +365,8 @@ def launch_experiment(
     SshConfig(session.directory).expect_own()
     if experiment.nodes > 1:
         count = at_least = experiment.nodes
-    with admitted(session, name, defined.base if defined else name, experiment, count) as budgets:
+    base = defined.base if defined else name
+    with _failure_recorded(session), admitted(session, name, base, experiment, count) as budgets:
         check_ssh_access(session, name, experiment)
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
@@ -385,6 +388,19 @@ def launch_experiment(
             launch.launched()
         report.reached(session, done.reaches)
         done.expect_seen(name)
+
+
+@contextmanager
+def _failure_recorded(session: Session) -> Iterator[None]:
+    """Put on record why a launch fails, or is refused."""
+    try:
+        yield
+    except AlreadyRunning:
+        raise
+    except (LabError, *AWS_ERRORS) as problem:
+        with suppress(LabError):  # why the launch failed is the thing to say
+            session.recorder.note(**{FAILED: text_without_secrets(_reason(problem))})
+        raise
 
 
 def _mark(session: Session, name: str, machines: Sequence[Instance]) -> None:

@@ -11,6 +11,8 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.recorder import changes_something
 
+FAILED = "failed"
+"""The note by which a launch says why it failed, or was refused before AWS was asked for anything."""
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
 """What capacity may refuse."""
 TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
@@ -64,5 +66,5 @@ def outcome(record: Record) -> str:
         case Event.ERROR:
             return str((record.error or {}).get("code"))
         case Event.NOTE:
-            return ""
+            return str((record.note or {}).get(FAILED, ""))
     return "done"

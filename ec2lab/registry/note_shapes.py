@@ -54,6 +54,7 @@ NOTE = members(
     ran_on=optional(several(ORIGIN)),
     ended=optional(members(exit_code=whole(-(2**31), 2**31 - 1))),
     pulls=optional(TEXT),
+    failed=optional(TEXT),
     kept_bytes=optional(whole(0, 2**53)),
 )
 """A note of a later version, or of a plugin, may say what it likes under other names."""

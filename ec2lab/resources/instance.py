@@ -96,8 +96,9 @@ class Instance(Kind):
         """Return what it costs while it runs, with its address; its volumes cost by themselves."""
         if found["State"]["Name"] not in ("pending", "running"):
             return 0.0
-        machine = prices.machine(region, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
-        return total([machine, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
+        zone = found.get("Placement", {}).get("AvailabilityZone", "")
+        running = prices.machine(region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
+        return total([running, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
 
     def meter(self) -> Meter:
         """Return what says what its things cost."""

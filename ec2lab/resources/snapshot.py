@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.resources.base import Kind, Resource, as_text
 from ec2lab.resources.images_of_snapshots import images_of
@@ -54,7 +55,8 @@ class Snapshot(Kind):
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return the most that it can cost: what it shares with others is not told."""
-        return prices.stored(region, (found.get("FullSnapshotSizeInBytes") or found["VolumeSize"] * GIB) / GIB)
+        stored = stored_bytes(found)
+        return None if stored is None else prices.stored(region, stored / GIB)
 
     def meter(self) -> Meter:
         """Return what says what its things cost."""
@@ -82,3 +84,14 @@ class Snapshot(Kind):
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it."""
         cloud.ec2(resource.region).delete_snapshot(SnapshotId=resource.id)
+
+
+def stored_bytes(found: Mapping[str, Any]) -> int | None:
+    """Return what all blocks of a snapshot take: as AWS says, else as the lab tagged it, else its whole volume.
+
+    That of the volume is the most that it can be; None where not even that is told.
+    """
+    if stored := found.get("FullSnapshotSizeInBytes"):
+        return int(stored)
+    most, tagged = int(found.get("VolumeSize") or 0) * GIB, from_aws(found.get("Tags")).get(BYTES, "")
+    return (min(int(tagged), most) if tagged.isdecimal() else most) or None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import Span, paid_end
 from ec2lab.costs.meter import Meter
-from ec2lab.costs.meters.instance_timeline import InstanceTimeline, InstanceTimelines, Run
+from ec2lab.costs.meters.instance_timeline import InstanceTimelines
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.rates import HourlyRate, Rate
+from ec2lab.costs.rates import HourlyRate, unlisted
 from ec2lab.registry.record import Record
 
 
@@ -32,7 +32,10 @@ class InstanceMeter(Meter):
         for machine in self.lives.known.values():
             for run in machine.runs:
                 ended = run.ended or (machine.overdue(now) if run is machine.runs[-1] else None)
-                rate = _rate(machine, run, ended or now, book)
+                rate = book.instance(
+                    machine.region, machine.zone, machine.type, machine.market, run.began,
+                    paid_end(run.began, ended) or now,
+                )  # fmt: skip
                 yield Span(
                     kind="instance", id=machine.id, region=machine.region, experiment=machine.experiment,
                     by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began, ended=ended,
@@ -43,16 +46,7 @@ class InstanceMeter(Meter):
                         kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
                         by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
                         due=machine.due,
-                        rate=HourlyRate(book.address_hour(machine.region, used=True)),
+                        rate=HourlyRate(
+                            book.address_hour(machine.region, used=True), unlisted("public addresses", machine.region)
+                        ),
                     )  # fmt: skip
-
-
-def _rate(machine: InstanceTimeline, run: Run, until: datetime, book: PriceBook) -> Rate:
-    if not machine.type:
-        return HourlyRate(None)  # taken in by `make registry-rebuild`, and not described since
-    match machine.market:
-        case "spot":
-            return book.spot(machine.region, machine.zone, machine.type, run.began, until)
-        case "on-demand":
-            return HourlyRate(book.machine_hour(machine.region, machine.type))
-    return HourlyRate(None)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import KindMeter, Life
-from ec2lab.costs.rates import HOUR, HourlyRate, Monthly
+from ec2lab.costs.rates import HOUR, HourlyRate, Monthly, unlisted
 from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class SnapshotMeter(KindMeter):
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
-        self._sizes: dict[str, float] = {}
+        self._described: dict[str, Mapping[str, Any]] = {}
         self._restores: dict[tuple[str, str], list[Life]] = {}
 
     def hear(self, record: Record) -> None:
@@ -44,18 +45,15 @@ class SnapshotMeter(KindMeter):
             return
         response = record.response or {}
         if record.operation in ("CreateSnapshot", "StartSnapshot"):
-            self._size(response)
+            self._saw(response)
         for found in response.get("Snapshots", ()) if record.operation == "DescribeSnapshots" else ():
-            self._size(found)
+            self._saw(found)
         if member := FSR_OPERATIONS.get(record.operation or ""):
             for found in response.get(member, ()):
                 (self._no_restore if found["State"] in DISABLED_STATES else self._restore)(record, found)
 
-    def _size(self, found: Mapping[str, Any]) -> None:
-        if stored := found.get("FullSnapshotSizeInBytes"):
-            self._sizes[found["SnapshotId"]] = stored / GIB
-        elif size := found.get("VolumeSize"):
-            self._sizes.setdefault(found["SnapshotId"], size)
+    def _saw(self, found: Mapping[str, Any]) -> None:
+        self._described[found["SnapshotId"]] = {**self._described.get(found["SnapshotId"], {}), **found}
 
     def _restore(self, record: Record, found: Mapping[str, Any]) -> None:
         times_of_it = self._restores.setdefault((found["SnapshotId"], found["AvailabilityZone"]), [])
@@ -74,17 +72,20 @@ class SnapshotMeter(KindMeter):
         """Yield a span for each snapshot, and one for each time of fast restore."""
         del now
         for one in self.lives.values():
-            gib = self._sizes.get(one.id)
+            described = self._described.get(one.id, {})
+            stored = stored_bytes(described)
+            why = unlisted("snapshots", one.region) if stored else "its size is not on record; `make datasets` asks AWS"
             yield Span(
                 kind=self.kind.name, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
-                what="a snapshot" if gib is None else f"up to {gib:.0f} GiB stored",
-                rate=Monthly(None if gib is None else book.stored(one.region, gib)), began=one.began, ended=one.ended,
+                what=f"up to {stored / GIB:.0f} GiB stored" if stored else "a snapshot",
+                rate=Monthly(self.kind.monthly(described, one.region, book), why), began=one.began, ended=one.ended,
             )  # fmt: skip
         for (identity, zone), restores in self._restores.items():
             for one in restores:
                 yield Span(
                     kind=self.kind.name, id=identity, region=one.region, experiment=one.experiment, by=one.by,
-                    what=f"fast restore in {zone}", rate=HourlyRate(book.fast_restore_hour(one.region)), least=HOUR,
+                    what=f"fast restore in {zone}", least=HOUR,
+                    rate=HourlyRate(book.fast_restore_hour(one.region), unlisted("fast restore", one.region)),
                     began=one.began, ended=min(filter(None, (one.ended, self._gone(identity))), default=None),
                 )  # fmt: skip
 

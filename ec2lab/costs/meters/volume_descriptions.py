@@ -8,6 +8,7 @@ from typing import Any
 
 from ec2lab.registry.history import instances_in
 from ec2lab.registry.record import Record, parse_time
+from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 
 SETTLING = timedelta(minutes=2)
@@ -45,11 +46,9 @@ class VolumeDescriptions:
         return {"Size": next(filter(None, sizes), None), "SnapshotId": snapshot, **named, **described}
 
     def stored(self, snapshot: str) -> float | None:
-        """Return how many GiB all blocks of a snapshot are; those of its volume where AWS did not say."""
-        found = self._snapshots.get(snapshot, {})
-        stored = found.get("FullSnapshotSizeInBytes")
-        size: float | None = found.get("VolumeSize")
-        return stored / GIB if stored else size
+        """Return how many GiB all blocks of a snapshot are."""
+        stored = stored_bytes(self._snapshots.get(snapshot, {}))
+        return stored / GIB if stored else None
 
 
 def _sizes(response: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], int]]:

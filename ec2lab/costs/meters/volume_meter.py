@@ -12,8 +12,8 @@ from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import Meter
 from ec2lab.costs.meters.instance_timeline import InstanceTimeline, InstanceTimelines
 from ec2lab.costs.meters.volume_descriptions import FullListings, VolumeDescriptions
-from ec2lab.costs.price_book import PriceBook
-from ec2lab.costs.rates import HourlyRate, Monthly
+from ec2lab.costs.price_book import IO2_TIER1_IOPS, PriceBook
+from ec2lab.costs.rates import HourlyRate, Monthly, unlisted
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
@@ -83,17 +83,17 @@ class VolumeMeter(Meter):
         """Yield a span for each volume, and what was paid for its initialization."""
         for one in self._lives(now):
             made_of = self.facts.made_of(one.id, one.asked, one.image, one.device)
-            vague = not (made_of.get("Size") and made_of.get("VolumeType"))
             yield Span(
                 kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
-                what=_in_words(made_of), rate=Monthly(None if vague else book.volume(one.region, made_of)),
-                vague=vague, due=one.due, began=one.began, ended=one.ended,
+                what=_in_words(made_of), rate=_rate(made_of, one.region, book),
+                vague=not _is_told(made_of), due=one.due, began=one.began, ended=one.ended,
             )  # fmt: skip
             if rate := one.asked.get("VolumeInitializationRate"):
                 yield Span(
                     kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
-                    what=f"initialization at {rate} MiB/s", rate=HourlyRate(0.0), began=one.began, ended=one.began,
-                    least=timedelta(), once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
+                    what=f"initialization at {rate} MiB/s", began=one.began, ended=one.began, least=timedelta(),
+                    rate=HourlyRate(0.0, "the price of a GiB, or how many the snapshot's blocks are, is not known"),
+                    once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
                 )  # fmt: skip
 
     def _lives(self, now: datetime) -> Iterator[VolumeTimeline]:
@@ -124,6 +124,18 @@ class VolumeMeter(Meter):
                 began=machine.made, ended=min(filter(None, ends), default=None), machine=machine.id,
                 image=str(machine.request.get("ImageId", "")), device=device, due=machine.due if goes_with_it else None,
             )  # fmt: skip
+
+
+def _is_told(made_of: Mapping[str, Any]) -> bool:
+    return bool(made_of.get("Size") and made_of.get("VolumeType"))
+
+
+def _rate(made_of: Mapping[str, Any], region: str, book: PriceBook) -> Monthly:
+    if not _is_told(made_of):
+        return Monthly(None, "its size or type is not on record; `make status` asks AWS")
+    kind, why = made_of["VolumeType"], f"iops of io2 beyond {IO2_TIER1_IOPS:,} cost less each, which is not looked up"
+    is_beyond = kind == "io2" and (made_of.get("Iops") or 0) > IO2_TIER1_IOPS
+    return Monthly(book.volume(region, made_of), why if is_beyond else unlisted(f"{kind} volumes", region))
 
 
 def _in_words(made_of: Mapping[str, Any]) -> str:
