@@ -29,8 +29,7 @@ from ec2lab.errors import LabError
 from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.hosts.said import number_said
 from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
-from ec2lab.launch.lost_request import is_wanted
-from ec2lab.launch.resume import last_run, was_interrupted
+from ec2lab.launch.resume import is_wanted
 from ec2lab.launch.search import wishes
 from ec2lab.launch.wait_for_boot import errors_in
 from ec2lab.names import (
@@ -53,6 +52,7 @@ from ec2lab.registry.dynamodb_items import body_of, item_of, packed, parts_of, u
 from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.file_format import as_line, parsed
 from ec2lab.registry.history import outcome, told
+from ec2lab.registry.launch_notes import last_run, was_interrupted
 from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact

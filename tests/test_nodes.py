@@ -122,14 +122,14 @@ def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
 
 
 KEPT = """
-import ec2lab.launch.launcher as launching
+import ec2lab.launch.rollback as rollback
 
 
 def nothing(session, name, report):
     pass
 
 
-launching.delete_experiment = nothing
+rollback.delete_experiment = nothing
 """
 """A launch that fails and can't take down what it made, as one that is killed."""
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ec2lab.launch.resume import LAUNCHED, was_interrupted
+from ec2lab.registry.launch_notes import LAUNCHED, was_interrupted
 from ec2lab.registry.record import Event, Record
 from tests.living import living_in
 

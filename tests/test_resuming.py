@@ -5,14 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from ec2lab.launch.resume import (
-    AlreadyRunning,
-    instances_of_interrupted_launch,
-    last_run,
-    origin,
-    requests_of,
-    was_interrupted,
-)
+from ec2lab.launch.resume import AlreadyRunning, instances_of_interrupted_launch, requests_of
+from ec2lab.registry.launch_notes import last_run, origin, was_interrupted
 from ec2lab.registry.record import Event, Record
 from tests.small_aws import small_lab
 

@@ -15,20 +15,14 @@ UPWARD = {
     "aws/idempotency.py": {"ec2lab.session"},
     "aws/tagging.py": {"ec2lab.resources.base"},
     "costs/aws_prices.py": {"ec2lab.launch.search"},
-    "costs/budget_guard.py": {
-        "ec2lab.launch.resume",
-        "ec2lab.session",
-    },
+    "costs/budget_guard.py": {"ec2lab.session"},
     "costs/charges.py": {"ec2lab.session"},
     "costs/current_costs.py": {"ec2lab.session"},
     "costs/dataset_costs.py": {
         "ec2lab.datasets.dataset",
         "ec2lab.session",
     },
-    "costs/meters/instance_timeline.py": {
-        "ec2lab.instances.expiry",
-        "ec2lab.launch.resume",
-    },
+    "costs/meters/instance_timeline.py": {"ec2lab.instances.expiry"},
     "hosts/inventory.py": {
         "ec2lab.volumes.mount",
         "ec2lab.volumes.sources",

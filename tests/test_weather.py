@@ -11,8 +11,8 @@ from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
 from ec2lab.instances.teardown import delete_experiment
-from ec2lab.launch import launcher
-from ec2lab.launch.launcher import Launch
+from ec2lab.launch import search_loop
+from ec2lab.launch.launcher import start_instances
 from ec2lab.session import Session
 from tests.full import examples
 from tests.living import living_in
@@ -40,7 +40,10 @@ rules = st.lists(
 
 
 class Silent:
-    """Nobody is told."""
+    """Nobody is told; the search that was in vain is kept."""
+
+    def in_vain(self, search):
+        self.search = search
 
     def __getattr__(self, _):
         return lambda *_: None
@@ -58,12 +61,12 @@ def session(lab, in_cloud_time):
 def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, weather):
     cloud.reset()
     cloud.weather(capacity=weather)
-    launch = Launch(session, "demo", Experiment(types=list(TYPES)), Silent())
+    listener = Silent()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launcher, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
+        patch.setattr(search_loop, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
         try:
             with working_on("demo"):
-                (machine,) = launch.run()
+                (machine,) = start_instances(session, "demo", Experiment(types=list(TYPES)), listener).running
         except LabError:
             machine = None
     asked = cloud.calls("RunInstances")
@@ -90,20 +93,22 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
         delete_experiment(session, "demo", lambda _: None)
     assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
     if machine is None:
-        never = {(c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(launch, c)}
-        assert never == set(itertools.product(REGIONS, TYPES)) - _unasked(launch), "who refused was asked"
+        never = {
+            (c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(listener, c)
+        }
+        assert never == set(itertools.product(REGIONS, TYPES)) - _unasked(listener), "who refused was asked"
 
 
-def _died(launch, call):
-    return any(p.region == call["region"] and r.late for p, r in launch.search.refusals.items())
+def _died(listener, call):
+    return any(p.region == call["region"] and r.late for p, r in listener.search.refusals.items())
 
 
-def _unasked(launch):
+def _unasked(listener):
     """Return (region, type) pairs that were ruled out before they were asked."""
-    asked = {(pool.region, pool.instance_type) for pool in launch.search.refusals}
+    asked = {(pool.region, pool.instance_type) for pool in listener.search.refusals}
     out = {
         (region, instance_type)
         for region, instance_type in itertools.product(REGIONS, TYPES)
-        if any(scope.region == region for scope in launch.search.ruled_out)
+        if any(scope.region == region for scope in listener.search.ruled_out)
     }
     return out - asked

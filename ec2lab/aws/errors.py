@@ -82,9 +82,9 @@ def _in_words(problem: AwsError, *, place: bool = True) -> str:
     return f"AWS: {described(problem, place=place)}"
 
 
-def reason(problem: Exception) -> str:
-    """Return what went wrong with a query, without its region: for a line that begins with that."""
-    return _in_words(problem, place=False) if isinstance(problem, AWS_ERRORS) else str(problem)
+def reason(problem: Exception, *, place: bool = False) -> str:
+    """Return what went wrong with a query, by default without its region: for a line that begins with that."""
+    return _in_words(problem, place=place) if isinstance(problem, AWS_ERRORS) else str(problem)
 
 
 STATUS = "HTTPStatusCode"

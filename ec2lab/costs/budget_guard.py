@@ -17,7 +17,7 @@ from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import month_of
 from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
 from ec2lab.errors import LabError
-from ec2lab.launch.resume import RUN
+from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record
 from ec2lab.resources.base import Kind

@@ -17,8 +17,9 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.report import LaunchConsole
-from ec2lab.launch.resume import RUN, AlreadyRunning
+from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.polling import growing
+from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Record
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session

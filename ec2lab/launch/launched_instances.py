@@ -9,11 +9,11 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.tags import from_aws
 from ec2lab.console import warn
-from ec2lab.hosts.inventory import region_of
+from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
-from ec2lab.launch.resume import origin
 from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
 from ec2lab.launch.search import Pool
+from ec2lab.registry.launch_notes import LAUNCHED, RAN_ON, origin
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -23,6 +23,8 @@ class LaunchedInstances:
     """What a launch has been given so far."""
 
     session: Session
+    count: int = 1
+    """How many are wanted."""
     running: list[Instance] = field(default_factory=list)
     origins: list[dict[str, Any]] = field(default_factory=list)
     """What each of them was made from."""
@@ -34,6 +36,16 @@ class LaunchedInstances:
         """The ids of those that run or start."""
         running = {machine["InstanceId"] for machine in self.running}
         return running.union(*(starting.pending for starting in self._starting.values()))
+
+    @property
+    def missing(self) -> int:
+        """How many are neither running nor pending."""
+        return self.count - len(self.ids)
+
+    @property
+    def in_order(self) -> list[Instance]:
+        """Those that run, in the order of their launch."""
+        return by_launch_order(self.running)
 
     def add(self, pool: Pool, ids: Iterable[str], request: Mapping[str, Any]) -> None:
         """Take instances in that a pool gave for a request."""
@@ -53,6 +65,14 @@ class LaunchedInstances:
             dead += [(pool, error) for error in starting.dead]
         self._starting.clear()
         return dead
+
+    def commit(self) -> None:
+        """Record that the launch succeeded, and what its instances were made from.
+
+        From here on another launch of the experiment is refused; before, it resumes this one.
+        """
+        ids = [instance["InstanceId"] for instance in self.in_order]
+        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self.origins})
 
     def give_back(self, deleted: Callable[[Resource], None]) -> None:
         """Delete instances that lack their fellows, and wait until they are gone.

@@ -9,16 +9,16 @@ from typing import Any
 
 from ec2lab.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.errors import api_error, described
+from ec2lab.aws.errors import AwsError, api_error, described
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable, Share
 from ec2lab.launch.quotas import quota_of_pool, quotas, virtual_cpus
-from ec2lab.launch.region_specs import Failure, RegionSpecs, Zones, known, zones_of
+from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request
-from ec2lab.launch.reserved import look_at_reservations
+from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.run_instances import Refused, ask
 from ec2lab.launch.search import Exclusion, Pool, Search, wishes
 from ec2lab.registry.record import new_id
@@ -128,7 +128,7 @@ class Plan:
         cloud, types = self.session.cloud, self.experiment.types
         failures: list[str] = []
 
-        def unknown(problem: Failure) -> None:
+        def unknown(problem: AwsError) -> None:
             api_error(problem)  # raises what is not of AWS or the network
             failures.append(described(problem))
 

@@ -8,14 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.errors import AWS_ERRORS, api_error, described
-from ec2lab.aws.region_queries import TICK
+from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error, described
+from ec2lab.aws.region_queries import TICK, NoResponse
 from ec2lab.config.models import Experiment
+from ec2lab.console import warn
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable, Share, Site, total
 from ec2lab.session import Session
@@ -120,7 +118,6 @@ def _of_one_region() -> Iterator[None]:
         raise RegionUnavailable(described(problem), error) from problem
 
 
-Failure = ClientError | BotoCoreError | ResponseParserError
 T = TypeVar("T")
 
 
@@ -152,7 +149,7 @@ class Zones:
         return None
 
 
-def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[Failure], None]) -> Zones:
+def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[AwsError], None]) -> Zones:
     """Return what the client's region says of its zones; `unknown` hears of what it does not say."""
     return Zones(
         known(lambda: zones_by_instance_type(ec2, types), unknown),
@@ -160,11 +157,30 @@ def zones_of(ec2: EC2Client, types: Sequence[str], unknown: Callable[[Failure], 
     )
 
 
-def known(ask: Callable[[], T], unknown: Callable[[Failure], None]) -> T | None:
+def zones_in_time(session: Session, region: str, types: Sequence[str]) -> Zones:
+    """Return what a region says of its zones within the time that one region is given; warns of what it does not."""
+
+    def unknown(problem: AwsError) -> None:
+        warn(f"which zones to try is known in part: {described(problem)}")
+
+    def in_time(ask: Callable[[], T]) -> T | None:
+        try:
+            return session.query_one(lambda: known(ask, unknown))
+        except NoResponse as silent:
+            warn(f"which zones to try is known in part: {region}: {silent}")
+            return None
+
+    ec2 = session.cloud.ec2(region)
+    # Both at the same time: every region has refused by now, and others look for capacity too.
+    default = session.threads.submit(in_time, lambda: zones_with_default_subnet(ec2))
+    return Zones(in_time(lambda: zones_by_instance_type(ec2, types)), default.result())
+
+
+def known(ask: Callable[[], T], unknown: Callable[[AwsError], None]) -> T | None:
     """Return what a call that only helps brings; None, and `unknown` hears why, where it fails."""
     try:
         return ask()
-    except (ClientError, BotoCoreError, ResponseParserError) as problem:
+    except AWS_ERRORS as problem:
         unknown(problem)
         return None
 

@@ -8,9 +8,9 @@ from typing import Any
 from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.files import exists
-from ec2lab.launch.resume import RAN_ON, last_run
 from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
 from ec2lab.names import did_you_mean
+from ec2lab.registry.launch_notes import RAN_ON, last_run
 from ec2lab.session import Session
 from ec2lab.volumes.devices import DEVICES
 

@@ -7,13 +7,19 @@ A reservation is described before it is asked for: EC2 refuses what does not fit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
+from ec2lab.aws.errors import AWS_ERRORS
+
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
+
+    from ec2lab.aws.cloud import Cloud
+    from ec2lab.launch.search import PlacementPreferences, Search
 
 KINDS = {"reservation": "default", "block": "capacity-block"}
 """What a market is called here, and its ReservationType in EC2."""
@@ -79,3 +85,14 @@ def find(ec2: EC2Client, market: str) -> Reservation | None:
             raise
         return None
     return next(map(Reservation.of, found["CapacityReservations"]), None)
+
+
+def look_at_reservations(cloud: Cloud, wishes: PlacementPreferences, search: Search) -> None:
+    """Describe the reservations that an experiment names, in each region, and tell the search of them.
+
+    Where that is not possible the search asks without knowing, and EC2's own error says what does not fit.
+    """
+    for market in filter(is_reserved, wishes.markets):
+        for region in wishes.regions:
+            with suppress(*AWS_ERRORS):
+                search.reserve(region, market, find(cloud.ec2(region), market))

@@ -1,56 +1,31 @@
-"""A launch that was cut off is told from one that ended, by the registry alone; what it made is taken up."""
+"""Resuming a launch that was interrupted: the registry says that it was, and what it made is adopted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ec2lab.errors import LabError
+from ec2lab.launch.part import RegionUnavailable
+from ec2lab.launch.region_specs import RegionSpecs
+from ec2lab.launch.request import build_request, pool_of
+from ec2lab.launch.run_instances import Refused, Unclear, ask
+from ec2lab.launch.search import PlacementPreferences, Pool
 from ec2lab.registry.evidence import token_of
+from ec2lab.registry.launch_notes import was_interrupted
 from ec2lab.registry.reconcile import AskAgain, reconcile
 from ec2lab.registry.record import Event, Record
+from ec2lab.registry.redaction import redact
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
-RUN = "run"
-"""The note by which a launch says what it is about to run."""
-LAUNCHED = "launched"
-"""The note by which a launch says that it ended well, with these machines."""
-
-RAN_ON = "ran_on"
-"""Beside it: what each machine was made from."""
-
-
-def last_run(records: Iterable[Record], experiment: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return what an experiment's last launch that ended well ran, and its note LAUNCHED; None where there was none.
-
-    One that failed since has said what it would run, and ran nothing.
-    """
-    wanted: dict[str, Any] | None = None
-    found = None
-    for record in records:
-        if record.experiment == experiment and record.note:
-            wanted = record.note.get(RUN, wanted)
-            if LAUNCHED in record.note and wanted is not None:
-                found = (wanted, record.note)
-    return found
+if TYPE_CHECKING:
+    from ec2lab.launch.search_loop import SearchLoop
 
 
 class AlreadyRunning(LabError):
     """There is nothing to launch."""
-
-
-def was_interrupted(records: Iterable[Record], experiment: str) -> bool:
-    """Say whether the last launch of an experiment began and never came to its end."""
-    cut_off = False
-    for record in records:
-        if record.experiment == experiment:
-            if record.operation == "RunInstances" and record.event is Event.INTENT:
-                cut_off = cut_off or not (record.request or {}).get("DryRun")  # a plan launches nothing
-            elif record.event is Event.NOTE and record.note:
-                # What nodes need for themselves is made before the first machine is asked for.
-                cut_off = LAUNCHED not in record.note and (cut_off or RUN in record.note)
-    return cut_off
 
 
 def instances_of_interrupted_launch(
@@ -85,16 +60,58 @@ def requests_of(session: Session, experiment: str, machines: Sequence[Resource])
     return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}
 
 
-def origin(region: str, machine: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a machine was made from: its region, type and image, and the snapshot of each device that had one."""
-    return {
-        "instance": machine["InstanceId"],
-        "region": region,
-        "type": machine["InstanceType"],
-        "image": machine["ImageId"],
-        "snapshots": {
-            mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"]
-            for mapping in request.get("BlockDeviceMappings", ())
-            if "SnapshotId" in mapping.get("Ebs", {})
-        },
-    }
+def adopt(loop: SearchLoop, left: Sequence[Resource]) -> None:
+    """Let a search begin with the instances of an interrupted launch, as if it had found them itself."""
+    if not left:
+        return
+    loop.rollback.may_hold_something = True
+    loop.listener.taken_up(left)
+    requests = requests_of(loop.session, loop.name, left)
+    for region in sorted({instance.region for instance in left}):
+        ids = {instance.id for instance in left if instance.region == region}
+        request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
+        loop.instances.add(Pool(region, str(request.get("InstanceType", "")), "earlier"), ids, request)
+
+
+def resend(loop: SearchLoop, intent: Record) -> None:
+    """Send a request whose response was lost once more, if the experiment as it is now asks for the same.
+
+    By its ClientToken AWS responds with what the first one made, or makes it now: either is what is wanted.
+    """
+    if intent.operation != "RunInstances" or not is_wanted(intent, loop.preferences, loop.instances.missing):
+        return
+    loop.rollback.may_hold_something |= loop.is_all_or_nothing
+    if not (request := same_request(loop.session, loop.specs, intent)):
+        return
+    loop.rollback.asked_before()
+    ec2, limiter = loop.session.cloud.ec2_no_retry(str(intent.region)), loop.session.launch_limiter(str(intent.region))
+    # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
+    with suppress(Refused, Unclear):
+        ask(ec2, request, token_of(intent), limiter, renew=False)
+
+
+def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -> bool:
+    """Say whether an experiment, as it is now, would ask for what an intent asked for."""
+    recorded, region = intent.request or {}, str(intent.region)
+    pool = pool_of(recorded, region)
+    placed = (
+        region in preferences.regions and pool.instance_type in preferences.types and pool.market in preferences.markets
+    )
+    return placed and 0 < recorded.get("MaxCount", 0) <= missing
+
+
+def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
+    """Return the request of an intent, if the experiment as it is now asks for the same; None else.
+
+    The record holds user data by its digest alone, so it is made again.
+    """
+    recorded, region = intent.request or {}, str(intent.region)
+    try:
+        spec, pool = specs.ready(region), pool_of(recorded, region)
+        request = build_request(spec, pool, recorded["MaxCount"], recorded.get("MinCount", 0))
+    except RegionUnavailable:
+        return None
+    request["TagSpecifications"] = recorded.get("TagSpecifications", [])
+    shape = session.cloud.ec2(region).meta.service_model.operation_model("RunInstances").input_shape
+    same = redact({**request, "ClientToken": token_of(intent)}, shape) == recorded
+    return request if same else None

@@ -16,7 +16,7 @@ from ec2lab.config.parameters import Value, chosen
 from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
 from ec2lab.errors import LabError
-from ec2lab.launch.resume import RUN
+from ec2lab.registry.launch_notes import RUN
 from ec2lab.runs.code_archive import CodeArchive, packed
 from ec2lab.runs.kept_code import kept
 from ec2lab.session import Session

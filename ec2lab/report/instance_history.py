@@ -10,8 +10,8 @@ from typing import Any
 
 from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory
 from ec2lab.costs.charges import Span
-from ec2lab.launch.resume import RUN
 from ec2lab.registry.history import instances_in, launch_error_in, market_of, transition_time
+from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 from ec2lab.resources.base import Kind, Resource

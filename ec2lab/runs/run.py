@@ -13,10 +13,10 @@ from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import login_name, machines_of, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.taking_down import living_experiments
-from ec2lab.launch.resume import LAUNCHED, last_run
 from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.names import is_pattern
 from ec2lab.polling import growing
+from ec2lab.registry.launch_notes import LAUNCHED, last_run
 from ec2lab.registry.record import Record
 from ec2lab.runs.exit_status import ENDED, Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket

@@ -17,8 +17,9 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launcher import Report, launch_experiment
-from ec2lab.launch.resume import LAUNCHED, RUN, AlreadyRunning
+from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_spec import RunSpec
+from ec2lab.registry.launch_notes import LAUNCHED, RUN
 from ec2lab.registry.record import Event, Record
 from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.runs.exit_status import ENDED

@@ -18,9 +18,9 @@ from ec2lab.aws.tags import from_aws
 from ec2lab.config.fields import duration
 from ec2lab.errors import LabError
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
-from ec2lab.launch.resume import LAUNCHED, RUN
 from ec2lab.polling import growing
 from ec2lab.registry.history import launch_error_in, market_of
+from ec2lab.registry.launch_notes import LAUNCHED, RUN
 from ec2lab.registry.live_resources import is_new
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings

@@ -10,9 +10,9 @@ from typing import Any
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.config.fields import duration
 from ec2lab.instances.expiry import NEVER
-from ec2lab.launch.resume import RUN
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.history import instances_in, market_of, transition_time
+from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 

@@ -8,8 +8,8 @@ from ec2lab.aws.credentials import CredentialsProblem
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.errors import LabError
-from ec2lab.launch.resume import was_interrupted
 from ec2lab.registry.base import NotARegistry
+from ec2lab.registry.launch_notes import was_interrupted
 from ec2lab.registry.state import holdings
 
 READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")

@@ -1,0 +1,87 @@
+"""Undoing a launch that fails: what it made is deleted, or it is on record that it made nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+
+from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.errors import LabError
+from ec2lab.instances.teardown import delete_experiment
+from ec2lab.interrupts import INTERRUPTS
+from ec2lab.launch.listener import Listener
+from ec2lab.launch.resume import AlreadyRunning
+from ec2lab.launch.run_instances import Refused
+from ec2lab.registry.history import FAILED
+from ec2lab.registry.redaction import text_without_secrets
+from ec2lab.registry.state import GONE, SETTLED
+from ec2lab.session import Session
+
+
+@contextmanager
+def failure_recorded(session: Session) -> Iterator[None]:
+    """Record why a launch fails, or is refused."""
+    try:
+        yield
+    except AlreadyRunning:
+        raise
+    except (LabError, *AWS_ERRORS) as problem:
+        with suppress(LabError):  # why the launch failed is what to report
+            session.recorder.note(**{FAILED: text_without_secrets(_why(problem))})
+        raise
+
+
+@dataclass
+class Rollback:
+    """What a launch knows of what AWS may hold of it, and how that is deleted should the launch fail."""
+
+    session: Session
+    name: str
+    listener: Listener
+    may_hold_something: bool = False
+    """Whether AWS may hold a resource of the launch: an instance, or what nodes need for themselves."""
+    _has_asked: bool = False
+
+    def on_failure(self) -> AbstractContextManager[None]:
+        """Roll back, whatever ends the block early: an instance that nobody knows of costs money."""
+        return INTERRUPTS.undone_on_failure(self._undo, f"`make teardown EXP={self.name}` deletes it")
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around a RunInstances call: unless AWS refuses it, the launch may hold instances from now on."""
+        held = self.may_hold_something
+        self.asked_before()
+        try:
+            yield
+        except Refused:
+            self.may_hold_something = held
+            raise
+
+    def asked_before(self) -> None:
+        """Note that a RunInstances call was sent whose response is not known."""
+        self.may_hold_something = self._has_asked = True
+
+    def _undo(self, problem: BaseException) -> None:
+        # An interrupted sweep keeps what it has: the next one resumes it.
+        if not isinstance(problem, AlreadyRunning) and not self.session.over.is_set():
+            self._delete(problem) if self.may_hold_something else self._record_clean_failure()
+
+    def _record_clean_failure(self) -> None:
+        """Record that all that was asked for was refused, so that its records can be archived."""
+        if self._has_asked:
+            with suppress(LabError):  # why the launch failed is what to report; the records stay a while longer
+                self.session.recorder.note(**{GONE: [], SETTLED: []})
+
+    def _delete(self, problem: BaseException) -> None:
+        try:
+            self.listener.taking_down()
+            delete_experiment(self.session, self.name, self.listener.deleted)
+        except BaseException as failure:
+            first, second = (_why(error) for error in (problem, failure))
+            how = f"run `make teardown EXP={self.name}`"
+            raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
+
+
+def _why(error: BaseException) -> str:
+    return (reason(error, place=True) if isinstance(error, Exception) else str(error)) or "interrupted"

@@ -1,0 +1,187 @@
+"""The search for capacity as it runs: pool after pool is asked, in rounds, until no instance is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Any
+
+from ec2lab import clock
+from ec2lab.aws.authorization import in_words
+from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
+from ec2lab.aws.errors import format_code
+from ec2lab.config.models import Experiment
+from ec2lab.errors import LabError
+from ec2lab.launch.launched_instances import LaunchedInstances
+from ec2lab.launch.listener import Listener
+from ec2lab.launch.part import RegionUnavailable
+from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
+from ec2lab.launch.request import build_request
+from ec2lab.launch.reservations import look_at_reservations
+from ec2lab.launch.rollback import Rollback
+from ec2lab.launch.run_instances import Refused, Unclear, ask
+from ec2lab.launch.search import PlacementPreferences, Pool, Search, wishes
+from ec2lab.polling import pauses
+from ec2lab.registry.reconcile import reconcile
+from ec2lab.registry.record import new_id
+from ec2lab.session import Session
+
+
+@dataclass
+class SearchLoop:
+    """The search of one launch."""
+
+    session: Session
+    name: str
+    experiment: Experiment
+    instances: LaunchedInstances
+    listener: Listener
+    rollback: Rollback
+
+    @cached_property
+    def specs(self) -> RegionSpecs:
+        """What the launch needs in each region."""
+        return RegionSpecs(self.session, self.name, self.experiment)
+
+    @cached_property
+    def preferences(self) -> PlacementPreferences:
+        """What the experiment would take. Raises LabError where that is nowhere."""
+        return wishes(self.session.lab, self.name, self.experiment)
+
+    @cached_property
+    def search(self) -> Search:
+        """Which pools are asked, and in which order."""
+        return Search(self.preferences, lambda region, instance_type: self._zones(region).to_try(instance_type))
+
+    @cached_property
+    def _zones(self) -> Callable[[str], Zones]:
+        return cache(lambda region: zones_in_time(self.session, region, self.experiment.types))
+
+    @property
+    def is_all_or_nothing(self) -> bool:
+        """Whether fewer than all are of no use: nodes are placed together."""
+        return self.experiment.nodes > 1
+
+    @property
+    def _least(self) -> int:
+        return self.instances.missing if self.is_all_or_nothing else 1
+
+    def run(self) -> None:
+        """Ask in rounds until nothing is missing, no pool is left to ask, or the time is over."""
+        self._wait()  # for the instances of an interrupted launch
+        if not self.instances.missing:
+            return
+        began = clock.monotonic()
+        retry_for = self.experiment.retry_for.total_seconds()
+        self._round()
+        for pause in pauses(retry_for, lambda: clock.monotonic() - began):
+            if not self.instances.missing or self.search.exhausted():
+                return
+            self.listener.next_round(pause, retry_for - (clock.monotonic() - began))
+            self.session.pause(pause)
+            self._round()
+
+    def expect(self, at_least: int) -> None:
+        """Raise LabError, which says what the search met with, where fewer instances run."""
+        if len(self.instances.running) < at_least:
+            self._check_offers()
+            self.listener.in_vain(self.search)
+            raise LabError(self._in_vain(at_least))
+
+    def _round(self) -> None:
+        look_at_reservations(self.session.cloud, self.preferences, self.search)
+        for pool in self.search.round():
+            if lack := self.search.lack(pool, self._least):
+                self._refused(pool, ApiError("ReservationCapacityExceeded", lack))
+            elif self._is_ready(pool):
+                self._ask(pool)
+            if not self.instances.missing:
+                self._wait()
+            if not self.instances.missing:
+                return
+        self._wait()
+
+    def _is_ready(self, pool: Pool) -> bool:
+        """Have all at hand that an instance there needs; False where the region lacks something."""
+        try:
+            # What AWS would refuse is refused here, before anything is made.
+            build_request(self.specs.plain(pool.region), pool)
+            # Nodes have groups of their own, made for them before the first instance is.
+            self.rollback.may_hold_something |= self.is_all_or_nothing
+            self.specs.ready(pool.region)
+        except RegionUnavailable as lack:
+            self._skip(pool.region, lack)
+            return False
+        return True
+
+    def _skip(self, region: str, lack: RegionUnavailable) -> None:
+        if lack.may_pass:
+            self.search.pass_over(region, str(lack))
+            self.specs.look_again(region)
+        else:
+            self.search.exclude_region(region, str(lack), lack.error)
+        self.listener.region_unready(region, str(lack))
+
+    def _ask(self, pool: Pool) -> None:
+        """Ask a pool for all that is missing, and keep what it gives."""
+        request = build_request(self.specs.ready(pool.region), pool, self.instances.missing, self._least)
+        ec2 = self.session.cloud.ec2_no_retry(pool.region)
+        # Should this pool refuse, the next region can be asked at once.
+        self.specs.warm_up(region for region in self.preferences.regions if region != pool.region)
+        try:
+            with self.rollback.asking():
+                made = ask(ec2, request, new_id(), self.session.launch_limiter(pool.region))
+        except Refused as no:
+            self._refused(pool, no.refusal)
+        except Unclear as lost:
+            self._reconcile(pool, request, lost)
+        else:
+            self.instances.add(pool, {machine["InstanceId"] for machine in made}, request)
+            self.listener.started(pool, made, self.instances.missing)
+
+    def _reconcile(self, pool: Pool, request: Mapping[str, Any], lost: Unclear) -> None:
+        """Learn from AWS whether a request made something whose responses were all lost; if not, go on elsewhere."""
+        shown = [r for r in reconcile(self.session, self.name) if (r.kind, r.region) == ("instance", pool.region)]
+        if found := {resource.id for resource in shown} - self.instances.ids:
+            self.instances.add(pool, found, request)
+        else:
+            self._refused(pool, lost.error)
+            self.search.pass_over(pool.region, str(lost))
+
+    def _wait(self) -> None:
+        """Wait until every pending instance runs or has died, which is a refusal that came late."""
+        for pool, error in self.instances.settle(self.listener.waiting):
+            self._refused(pool, error)
+        if self.is_all_or_nothing and self.instances.missing:
+            # The next request places all of them together, elsewhere.
+            self.instances.give_back(self.listener.deleted)
+
+    def _refused(self, pool: Pool, refusal: ApiError) -> None:
+        self.search.refused(pool, refusal)
+        self.listener.refused(pool, refusal)
+        if refusal.category in STOPS:
+            raise LabError(self._in_words(replace(refusal, region=pool.region)))
+        # While this region is still being asked, the others can be looked at.
+        self.specs.prefetch(self.preferences.regions)
+
+    def _check_offers(self) -> None:
+        """Look up whether what was refused as not supported is not offered: that is one cause of several."""
+        refused = [pool for pool, e in self.search.refusals.items() if e.category is ErrorCategory.NOT_OFFERED]
+        for region, instance_type in {(pool.region, pool.instance_type) for pool in refused}:
+            if self._zones(region).exclusion_reason(instance_type, region, None):
+                self.search.unoffered.add((region, instance_type))
+
+    def _in_words(self, error: ApiError) -> str:
+        message = in_words(self.session.cloud, error.region, error)
+        return f"{error.region}: {format_code(error.code, message)}"
+
+    def _in_vain(self, at_least: int) -> str:
+        """Return why there are too few instances, in one line."""
+        if error := self.search.said_everywhere():
+            return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
+        if not self.search.refusals:
+            return f"{self.name}: no region will do: {'; '.join(self.search.reasons())}"
+        running = len(self.instances.running)
+        had = f"{running} of {at_least} machines were" if running else "no machine was"
+        return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"
