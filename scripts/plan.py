@@ -9,8 +9,8 @@ from ec2lab.console import Console, run, warn
 from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
+    from ec2lab.capacity_pools import Pool
     from ec2lab.launch.plan import Plan, PlannedPool
-    from ec2lab.launch.search import Pool
 
 app = script(__doc__)
 
@@ -68,11 +68,11 @@ def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     for number, candidate in enumerate(candidates, start=1):
         pool = candidate.pool
         place = pool.subnet or pool.zone or "any"
-        rows.append([str(number), pool.region, place, pool.instance_type, pool.market,
+        rows.append([str(number), pool.region, place, pool.instance_type, str(pool.market),
                      shown(pool, candidate.price), candidate.out or ""])  # fmt: skip
         if console.as_json:
             console.say("", "candidate", region=pool.region, zone=pool.zone, subnet=pool.subnet,
-                        type=pool.instance_type, market=pool.market, dollars_per_hour=candidate.price,
+                        type=pool.instance_type, market=str(pool.market), dollars_per_hour=candidate.price,
                         out=candidate.out)  # fmt: skip
     console.table(("", "region", "zone", "type", "market", "$/hour", "out, because"), rows)
 

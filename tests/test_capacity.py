@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.launch.quota_names import quota_key
-from ec2lab.launch.search import PlacementPreferences, Pool, Search
+from ec2lab.launch.search import PlacementPreferences, Search
 from tests.test_error_table import ROWS
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 TYPES = ("p4d.24xlarge", "g5.12xlarge", "g4dn.xlarge")
-MARKETS = ("spot", "on-demand")
+MARKETS = (SPOT, ON_DEMAND)
 ZONES = {region: [f"{region}{letter}" for letter in "abc"] for region in REGIONS}
 
 EMPTY = ApiError("InsufficientInstanceCapacity", "none", 500)
@@ -26,7 +27,7 @@ def offering(region, _):
     return ZONES[region]
 
 
-def search(regions=REGIONS, types=TYPES, markets=("on-demand",), **more):
+def search(regions=REGIONS, types=TYPES, markets=(ON_DEMAND,), **more):
     return Search(PlacementPreferences(regions, types, markets, **more), offering)
 
 
@@ -69,25 +70,25 @@ def test_a_quota_of_the_regions_storage_or_network_rules_the_region_out_whatever
 
 
 def test_one_spot_quota_says_nothing_of_another_though_the_family_is_one():
-    looking = search(types=["p5.48xlarge", "p4d.24xlarge"], markets=["spot"])
-    looking.refused(Pool("us-east-1", "p5.48xlarge", "spot"), QUOTA)
-    assert looking.exclusion_reason(Pool("us-east-1", "p5en.48xlarge", "spot"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "spot"))
+    looking = search(types=["p5.48xlarge", "p4d.24xlarge"], markets=[SPOT])
+    looking.refused(Pool("us-east-1", "p5.48xlarge", SPOT), QUOTA)
+    assert looking.exclusion_reason(Pool("us-east-1", "p5en.48xlarge", SPOT))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", SPOT))
 
 
 def test_what_is_not_supported_on_spot_may_be_on_demand():
     looking = search(markets=MARKETS)
-    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), NOT_HERE)
-    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "spot"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT), NOT_HERE)
+    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", SPOT))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND))
 
 
 def test_a_zone_without_a_default_subnet_is_out_for_all_types_and_markets():
     looking = search(markets=MARKETS)
     message = "No default subnet for availability zone: 'us-east-1b'."
-    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b"), ApiError("InvalidInput", message, 400))
-    assert looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1b"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "on-demand", "us-east-1a"))
+    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT, "us-east-1b"), ApiError("InvalidInput", message, 400))
+    assert looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", ON_DEMAND, "us-east-1b"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", ON_DEMAND, "us-east-1a"))
 
 
 def test_a_named_subnet_that_is_gone_leaves_the_others_of_the_region():
@@ -100,7 +101,7 @@ def test_a_named_subnet_that_is_gone_leaves_the_others_of_the_region():
 
 def test_an_error_is_everywhere_s_only_when_every_region_says_so():
     looking = search(REGIONS[:2])
-    looking.refused(Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("AuthFailure", "", 401))
+    looking.refused(Pool("us-east-1", "g5.12xlarge", ON_DEMAND), ApiError("AuthFailure", "", 401))
     assert looking.said_everywhere() is None
     looking.exclude_region("us-west-2", "denied", ApiError("UnauthorizedOperation", "", 403))
     assert looking.said_everywhere().region == "us-east-1"
@@ -108,22 +109,22 @@ def test_an_error_is_everywhere_s_only_when_every_region_says_so():
 
 def test_a_quota_rules_out_the_whole_family_in_that_region_and_market_and_nothing_else():
     looking = search(markets=MARKETS)
-    looking.refused(Pool("us-east-1", "g5.12xlarge", "spot"), QUOTA)
-    assert looking.exclusion_reason(Pool("us-east-1", "g4dn.xlarge", "spot", "us-east-1a"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", "spot"))
-    assert not looking.exclusion_reason(Pool("us-west-2", "g5.12xlarge", "spot"))
+    looking.refused(Pool("us-east-1", "g5.12xlarge", SPOT), QUOTA)
+    assert looking.exclusion_reason(Pool("us-east-1", "g4dn.xlarge", SPOT, "us-east-1a"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND))
+    assert not looking.exclusion_reason(Pool("us-east-1", "p4d.24xlarge", SPOT))
+    assert not looking.exclusion_reason(Pool("us-west-2", "g5.12xlarge", SPOT))
 
 
 def test_a_type_not_offered_in_a_zone_is_out_there_alone():
     looking = search()
     looking.refused(
-        Pool("us-east-1", "g5.12xlarge", "on-demand"), ApiError("Unsupported", "not supported in (us-east-1b)", 400)
+        Pool("us-east-1", "g5.12xlarge", ON_DEMAND), ApiError("Unsupported", "not supported in (us-east-1b)", 400)
     )
-    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1b"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "spot", "us-east-1b")), "another market"
-    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand", "us-east-1a"))
-    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", "on-demand"))
+    assert looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND, "us-east-1b"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", SPOT, "us-east-1b")), "another market"
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND, "us-east-1a"))
+    assert not looking.exclusion_reason(Pool("us-east-1", "g5.12xlarge", ON_DEMAND))
 
 
 def test_named_zones_and_subnets_are_the_only_places_asked():
@@ -166,7 +167,7 @@ POOLS = [Pool(r, t, m, z) for r, z in PLACES for t in TYPES_ASKED for m in MARKE
 def worlds(draw):
     """An AWS that answers each pool in its own way, from the whole table; consistent as the real one is."""
     few = st.sampled_from
-    quotas = sorted({(p.region, quota_key(p.instance_type, p.market)) for p in POOLS})
+    quotas = sorted({(p.region, quota_key(p.instance_type, p.market.type)) for p in POOLS})
     return {
         "closed": draw(st.dictionaries(few(REGIONS), few(CLOSED_ROWS), max_size=2)),
         "no subnet": draw(st.sets(few(PLACES), max_size=6)),
@@ -180,7 +181,7 @@ def worlds(draw):
 
 def answer(world, pool):
     """Answer as EC2 does, in its order of looking: None is an instance."""
-    place, quota = (pool.region, pool.zone), (pool.region, quota_key(pool.instance_type, pool.market))
+    place, quota = (pool.region, pool.zone), (pool.region, quota_key(pool.instance_type, pool.market.type))
     here = [replace(pool, zone=zone) for zone in ZONES[pool.region]]
     there_is = has(world, pool) if pool.zone else not world["overlooks"] and any(has(world, one) for one in here)
     rows = {
@@ -197,7 +198,7 @@ def answer(world, pool):
 def has(world, pool):
     """Say whether there is an instance to be had in a zone."""
     shut = pool.region in world["closed"] or (pool.region, pool.zone) in world["no subnet"]
-    used_up = (pool.region, quota_key(pool.instance_type, pool.market)) in world["quotas"]
+    used_up = (pool.region, quota_key(pool.instance_type, pool.market.type)) in world["quotas"]
     return pool in world["has"] and not shut and not used_up and pool not in world["not offered"]
 
 

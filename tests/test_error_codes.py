@@ -173,10 +173,10 @@ def test_zones_are_known_by_their_region_whatever_aws_calls_them():
         ("g5.xlarge", "on-demand", "Running On-Demand G and VT instances"),
         ("gr6.4xlarge", "spot", "All G and VT Spot Instance Requests"),
         ("p4d.24xlarge", "on-demand", "Running On-Demand P instances"),
-        ("p4d.24xlarge", "reservation:cr-1", "Running On-Demand P instances"),
+        ("p4d.24xlarge", "reservation", "Running On-Demand P instances"),
         ("p4de.24xlarge", "spot", "All P4, P3 and P2 Spot Instance Requests"),
         ("p5en.48xlarge", "spot", "All P5 Spot Instance Requests"),
-        ("p5.48xlarge", "block:cr-1", None),
+        ("p5.48xlarge", "capacity-block", None),
         ("p6-b200.48xlarge", "spot", None),
         ("trn1.32xlarge", "spot", "All Trn Spot Instance Requests"),
         ("u7i-12tb.224xlarge", "spot", None),
@@ -240,7 +240,7 @@ def test_an_error_is_of_the_call_itself_unless_it_came_late():
 
 def test_what_has_no_quota_that_is_known_shares_one_with_its_generation_and_market():
     assert quota_key("x9y.large", "spot") == quota_name("x9y.large", "spot")
-    assert quota_key("q4d.large", "spot:x") == "q4 spot"
+    assert quota_key("q4d.large", "spot") == "q4 spot"
     assert quota_key("q4d.large", "on-demand") == "q4 on-demand"
     assert quota_key("g5.xlarge", "on-demand") == "Running On-Demand G and VT instances"
     assert quota_name("qa1.large", "on-demand") is None

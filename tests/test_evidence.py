@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ec2lab.capacity_pools import Market, Pool
 from ec2lab.launch.part import Share
 from ec2lab.launch.request import build_request, pool_of
-from ec2lab.launch.search import Pool
 from ec2lab.plugins import Plugins
 from ec2lab.registry.evidence import Says, is_shown, stand_alone, what_it_says
 from ec2lab.registry.record import Event, Record
@@ -84,7 +84,7 @@ def test_what_an_error_says_of_the_call(code, status, retries, says):
     assert what_it_says(Record(event=Event.ERROR, of="x", operation="RunInstances", error=error)) is says
 
 
-markets = st.sampled_from(["on-demand", "spot", "reservation:cr-1", "block:cr-2"])
+markets = st.sampled_from(["on-demand", "spot", "reservation:cr-1", "capacity-block:cr-2"]).map(Market.parse)
 places = st.sampled_from([{}, {"zone": "us-east-1a"}, {"subnet": "subnet-1"}])
 
 

@@ -273,7 +273,7 @@ def test_a_region_that_is_not_set_up_is_passed_over_and_the_next_is_asked(lab, c
 RESERVED = {"id": "cr-0123", "region": "us-east-1", "zone": "us-east-1c", "type": "g5.xlarge"}
 
 
-@pytest.mark.parametrize(("kind", "market"), [("default", "reservation"), ("capacity-block", "block")])
+@pytest.mark.parametrize(("kind", "market"), [("default", "reservation"), ("capacity-block", "capacity-block")])
 def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind, market):
     lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\nmarkets = ["{market}:cr-0123"]\n')
     cloud.weather(reservations=[RESERVED | {"region": "us-west-2", "zone": "us-west-2b", "kind": kind}])
@@ -287,7 +287,7 @@ def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind,
     ("held", "said"),
     [
         ({"type": "p4d.24xlarge"}, "cr-0123 is for p4d.24xlarge, not for g5.xlarge"),
-        ({"kind": "capacity-block"}, "cr-0123 is a capacity-block (write block:cr-0123)"),
+        ({"kind": "capacity-block"}, "cr-0123 is a capacity-block (write capacity-block:cr-0123)"),
         ({"state": "expired"}, "cr-0123 is expired"),
         ({"region": "eu-west-1"}, "cr-0123 is not in us-east-1"),
     ],

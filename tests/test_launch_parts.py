@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Market, Pool
 from ec2lab.config.volume import Data, Scratch
 from ec2lab.datasets.dataset import DataSnapshot, chosen
 from ec2lab.errors import LabError
@@ -11,9 +12,8 @@ from ec2lab.launch.part import Preparation, RegionUnavailable, Share, total
 from ec2lab.launch.parts.network import difference
 from ec2lab.launch.parts.volumes import mapping, on_machine
 from ec2lab.launch.request import build_request, check_block_devices
-from ec2lab.launch.search import Pool
 
-POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
+POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 
 
 def test_dictionaries_are_merged_and_lists_are_joined_in_order():
@@ -45,11 +45,11 @@ def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
 @pytest.mark.parametrize(
     ("pool", "added"),
     [
-        (Pool("us-east-1", "g5.xlarge", "on-demand"), {}),
-        (Pool("us-east-1", "g5.xlarge", "on-demand", "us-east-1a"), {"Placement": {"AvailabilityZone": "us-east-1a"}}),
-        (Pool("us-east-1", "g5.xlarge", "on-demand", subnet="subnet-1"), {"SubnetId": "subnet-1"}),
+        (Pool("us-east-1", "g5.xlarge", ON_DEMAND), {}),
+        (Pool("us-east-1", "g5.xlarge", ON_DEMAND, "us-east-1a"), {"Placement": {"AvailabilityZone": "us-east-1a"}}),
+        (Pool("us-east-1", "g5.xlarge", ON_DEMAND, subnet="subnet-1"), {"SubnetId": "subnet-1"}),
         (
-            Pool("us-east-1", "g5.xlarge", "spot"),
+            Pool("us-east-1", "g5.xlarge", SPOT),
             {
                 "InstanceMarketOptions": {
                     "MarketType": "spot",
@@ -58,7 +58,7 @@ def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
             },
         ),
         (
-            Pool("us-east-1", "p5.48xlarge", "block:cr-0123"),
+            Pool("us-east-1", "p5.48xlarge", Market.parse("capacity-block:cr-0123")),
             {
                 "InstanceMarketOptions": {"MarketType": "capacity-block"},
                 "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": "cr-0123"}},

@@ -156,9 +156,9 @@ def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
     assert "p6-b300.48xlarge in us-west-2: its first network card takes no EFA" in planned.err
 
 
-@pytest.mark.parametrize("market", ["reservation:cr-0123456789abcdef0", "block:cr-0123456789abcdef0"])
+@pytest.mark.parametrize("market", ["reservation:cr-0123456789abcdef0", "capacity-block:cr-0123456789abcdef0"])
 def test_reserved_capacity_stands_where_it_was_reserved_and_in_no_group_of_ours(lab, cloud, market):
-    kind = {"reservation": "default", "block": "capacity-block"}[market.partition(":")[0]]
+    kind = {"reservation": "default", "capacity-block": "capacity-block"}[market.partition(":")[0]]
     where = {"region": "us-east-1", "zone": "us-east-1a", "type": "p4d.24xlarge"}
     cloud.weather(reservations=[{"id": market.partition(":")[2], "kind": kind, "total": 4, **where}])
     reserved = f'{FOUR}markets = ["{market}"]\nzones = ["us-east-1a"]\nregions = ["us-east-1"]\n'

@@ -14,7 +14,6 @@ ROOMS = {room: floor for floor, rooms in enumerate(FLOORS, start=1) for room in 
 UPWARD = {
     "aws/idempotency.py": {"ec2lab.session"},
     "aws/tagging.py": {"ec2lab.resources.base"},
-    "costs/aws_prices.py": {"ec2lab.launch.search"},
     "costs/budget_guard.py": {"ec2lab.session"},
     "costs/charges.py": {"ec2lab.session"},
     "costs/current_costs.py": {"ec2lab.session"},

@@ -3,12 +3,12 @@
 import pytest
 import yaml
 
+from ec2lab.capacity_pools import ON_DEMAND, Market, Pool
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Share
 from ec2lab.launch.request import build_request, check_block_devices, pool_of, verify_root_device
-from ec2lab.launch.search import Pool
 
-POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
+POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 LIMITS = [
     ("gp3", "VolumeSize", 1, 65536), ("gp2", "VolumeSize", 1, 16384), ("io1", "VolumeSize", 4, 16384),
     ("io2", "VolumeSize", 4, 65536), ("st1", "VolumeSize", 125, 16384), ("sc1", "VolumeSize", 125, 16384),
@@ -111,29 +111,32 @@ def test_one_boot_command_that_fails_fails_the_boot_and_without_any_there_is_non
     assert "runcmd" not in yaml.safe_load(build_request(Share(cloud_init={"packages": ["git"]}), POOL)["UserData"])
 
 
-@pytest.mark.parametrize("market", ["reservation:cr-1", "block:cr-1"])
+@pytest.mark.parametrize("market", ["reservation:cr-1", "capacity-block:cr-1"])
 def test_reserved_capacity_is_taken_where_it_was_reserved(market):
-    pool = Pool("us-east-1", "p5.48xlarge", market)
+    pool = Pool("us-east-1", "p5.48xlarge", Market.parse(market))
     grouped = Share(request={"Placement": {"GroupName": "near"}, "ImageId": "ami-1"})
     request = build_request(grouped, pool)
     assert "Placement" not in request
     assert request["ImageId"] == "ami-1"
     target = {"CapacityReservationTarget": {"CapacityReservationId": "cr-1"}}
     assert request["CapacityReservationSpecification"] == target
-    zoned = build_request(grouped, Pool("us-east-1", "p5.48xlarge", market, "us-east-1a"))
+    zoned = build_request(grouped, Pool("us-east-1", "p5.48xlarge", Market.parse(market), "us-east-1a"))
     assert zoned["Placement"] == {"AvailabilityZone": "us-east-1a"}
     assert build_request(Share(), pool).get("Placement") is None
 
 
 @pytest.mark.parametrize("market", ["on-demand", "spot"])
 def test_elsewhere_a_placement_group_stays(market):
-    grouped = Share(request={"Placement": {"GroupName": "near"}})
-    assert build_request(grouped, Pool("us-east-1", "p5.48xlarge", market))["Placement"] == {"GroupName": "near"}
+    grouped, pool = (
+        Share(request={"Placement": {"GroupName": "near"}}),
+        Pool("us-east-1", "p5.48xlarge", Market.parse(market)),
+    )
+    assert build_request(grouped, pool)["Placement"] == {"GroupName": "near"}
 
 
 def test_an_efa_is_the_one_interface_and_has_the_subnet_and_the_groups():
     share = Share(request={"SecurityGroupIds": ["sg-1"], "ImageId": "ami-1"}, efa_types=frozenset(["p5.48xlarge"]))
-    request = build_request(share, Pool("us-east-1", "p5.48xlarge", "on-demand", subnet="subnet-1"))
+    request = build_request(share, Pool("us-east-1", "p5.48xlarge", ON_DEMAND, subnet="subnet-1"))
     assert request["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "NetworkCardIndex": 0, "InterfaceType": "efa", "DeleteOnTermination": True,
          "Groups": ["sg-1"], "SubnetId": "subnet-1"}

@@ -10,13 +10,13 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import KEPT, SHARED, from_aws
+from ec2lab.capacity_pools import MarketType
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.enabled_regions import require_enabled
-from ec2lab.launch.quotas import quota_of_pool, quotas, quotas_told, virtual_cpus
+from ec2lab.launch.quotas import quota_of, quotas, quotas_told, virtual_cpus
 from ec2lab.launch.region_specs import zones_by_instance_type
-from ec2lab.launch.search import Pool
 from ec2lab.registry.ownership import Marks
 from ec2lab.volumes.retention import Retention
 
@@ -70,7 +70,7 @@ def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
     sizes = virtual_cpus(lab.opened.cloud, region, sorted({one["InstanceType"] for one in running})) if running else {}
     used: dict[str, float] = {}
     for one in running:
-        counted = quota_of_pool(Pool(region, one["InstanceType"], one.get("InstanceLifecycle", "on-demand")), known)
+        counted = quota_of(one["InstanceType"], one.get("InstanceLifecycle", MarketType.ON_DEMAND), known)
         if counted:
             used[counted[0]] = used.get(counted[0], 0) + sizes.get(one["InstanceType"], 0)
     return used

@@ -9,8 +9,9 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
+from ec2lab import capacity_pools
 from ec2lab.login_names import LOGIN
 from ec2lab.names import NAME, NAME_HELP
 from ec2lab.regions import no_region, partitions, region_of_zone, regions
@@ -190,6 +191,11 @@ def _is_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and len(text.split()) == 1
 
 
+def market(text: Any) -> capacity_pools.Market:
+    """Return the market that a text names."""
+    return text if isinstance(text, capacity_pools.Market) else capacity_pools.Market.parse(str(text))
+
+
 Region = Annotated[str, AfterValidator(region), Field(examples=["us-east-1"])]
 Zone = Annotated[str, AfterValidator(zone), Field(examples=["us-east-1a"])]
 Subnet = Annotated[
@@ -201,14 +207,7 @@ InstanceType = Annotated[
     str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]
 """Which there are, AWS knows; `*` and `?` would stand for several in a filter."""
-Market = Annotated[
-    str,
-    matching(
-        r"on-demand|spot|reservation:cr-[0-9a-z]+|block:cr-[0-9a-z]+",
-        'a market ("on-demand", "spot", "reservation:cr-…" or "block:cr-…")',
-    ),
-    Field(examples=["on-demand"]),
-]
+Market = Annotated[capacity_pools.Market, PlainValidator(market), Field(examples=["on-demand"])]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
 S3Address = Annotated[
     str,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ec2lab.capacity_pools import ON_DEMAND
 from ec2lab.config.fields import (
     Command,
     Duration,
@@ -145,7 +146,7 @@ class Experiment(StrictModel):
     """experiments/NAME.toml: what a machine for this experiment is."""
 
     types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
-    markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = ["on-demand"]
+    markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = [ON_DEMAND]
     regions: Annotated[list[Region], Field(min_length=1)] | None = None
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
     subnets: dict[Region, list[Subnet]] | None = None

@@ -9,9 +9,9 @@ from typing import Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.capacity_pools import Pool
 from ec2lab.costs.money import Dollars, in_dollars
 from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
-from ec2lab.launch.search import Pool
 from ec2lab.regions import partition_of
 
 PRICING_REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
@@ -106,6 +106,6 @@ def spot_changes(
 
 def shown(pool: Pool, price: Dollars) -> str:
     """Return a price for people."""
-    if pool.market not in ("on-demand", "spot"):
+    if pool.market.reservation:
         return "reserved"
     return in_dollars(price)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ec2lab.capacity_pools import ON_DEMAND, SPOT
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.config.volume import Data, Scratch, Volume
 from ec2lab.costs.charges import Charge
@@ -88,11 +89,11 @@ def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> F
 
 def _machines(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
     """Return what each type costs an hour; what is reserved is paid for already, whoever did."""
-    spot: Mapping[str, float] = book.spot_now(region, experiment.types) if "spot" in experiment.markets else {}
+    spot: Mapping[str, float] = book.spot_now(region, experiment.types) if SPOT in experiment.markets else {}
     for instance_type in experiment.types:
-        if "on-demand" in experiment.markets:
+        if ON_DEMAND in experiment.markets:
             yield book.machine_hour(region, instance_type)
-        elif "spot" in experiment.markets:
+        elif SPOT in experiment.markets:
             yield spot.get(instance_type)
         else:
             yield 0.0

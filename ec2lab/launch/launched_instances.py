@@ -8,11 +8,11 @@ from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.tags import from_aws
+from ec2lab.capacity_pools import Pool
 from ec2lab.console import warn
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
-from ec2lab.launch.search import Pool
 from ec2lab.registry.launch_notes import LAUNCHED, RAN_ON, origin
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ec2lab.aws.error_codes import ApiError
+from ec2lab.capacity_pools import Pool
 from ec2lab.launch.run_instances import Instance
-from ec2lab.launch.search import Pool, Search
+from ec2lab.launch.search import Search
 from ec2lab.resources.base import Resource
 
 

@@ -11,16 +11,17 @@ from ec2lab.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.errors import AwsError, api_error, described
 from ec2lab.aws.region_queries import NoResponse
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable, Share
-from ec2lab.launch.quotas import quota_of_pool, quotas, virtual_cpus
+from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.run_instances import Refused, ask
-from ec2lab.launch.search import Exclusion, Pool, Search, wishes
+from ec2lab.launch.search import Exclusion, Search, wishes
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
@@ -151,7 +152,7 @@ class Plan:
         facts = self.facts[pool.region]
         if reason := facts.zones.exclusion_reason(pool.instance_type, pool.region, pool.zone):
             return reason
-        quota = quota_of_pool(pool, facts.quotas)
+        quota = quota_of(pool.instance_type, pool.market.type, facts.quotas)
         wanted = facts.cpus.get(pool.instance_type, 0) * self.count
         if quota and wanted > quota[1]:
             return f"quota: {quota[0]}: {quota[1]:.0f} vCPUs, {wanted} are wanted"
@@ -160,6 +161,6 @@ class Plan:
     def _price(self, pool: Pool) -> Dollars:
         """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
         book = self.session.prices
-        if pool.market == "spot" and not self.facts[pool.region].lack:
+        if pool.market == SPOT and not self.facts[pool.region].lack:
             return book.spot_now(pool.region, self.experiment.types).get(pool.instance_type)
-        return book.machine_hour(pool.region, pool.instance_type) if pool.market == "on-demand" else None
+        return book.machine_hour(pool.region, pool.instance_type) if pool.market == ON_DEMAND else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from ec2lab.capacity_pools import MarketType
+
 STANDARD = "Standard (A, C, D, H, I, M, R, T, Z)"
 FAMILIES = {
     "dl": "DL", "f": "F", "g": "G and VT", "gr": "G and VT", "vt": "G and VT", "u": "High Memory", "hpc": "HPC",
@@ -34,10 +36,10 @@ def quota_name(instance_type: str, market: str) -> str | None:
 
     Instances in a Capacity Reservation count as On-Demand; those of a Capacity Block count against no vCPU quota.
     """
-    kind, found = market.partition(":")[0], family(instance_type)
-    if found is None or kind in ("block", "capacity-block"):
+    found = family(instance_type)
+    if found is None or market == MarketType.CAPACITY_BLOCK:
         return None
-    if kind != "spot":
+    if market != MarketType.SPOT:
         return f"Running On-Demand {found} instances"
     if found == "P":
         found = SPOT_P.get(generation(instance_type))
@@ -52,5 +54,4 @@ def generation(instance_type: str) -> str:
 
 def quota_key(instance_type: str, market: str) -> str:
     """Return what tells quotas apart: the name, or where none is known what surely counts together."""
-    kind = market.partition(":")[0]
-    return quota_name(instance_type, market) or f"{generation(instance_type)} {kind}"
+    return quota_name(instance_type, market) or f"{generation(instance_type)} {market}"

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS
+from ec2lab.capacity_pools import MarketType
 from ec2lab.launch.quota_names import generation, quota_name
-from ec2lab.launch.search import Pool
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:
@@ -45,18 +45,18 @@ def virtual_cpus(cloud: Cloud, region: str, types: list[str]) -> Mapping[str, in
     return {str(t["InstanceType"]): t["VCpuInfo"]["DefaultVCpus"] for t in found}
 
 
-def quota_of_pool(pool: Pool, known: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return name and value of the quota that a pool counts against, or None where it is not known.
+def quota_of(instance_type: str, market: str, known: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return name and value of the quota that an instance counts against, or None where it is not known.
 
     Where AWS's documentation lists no quota for a generation on spot, one that names it is taken.
     """
-    if pool.market not in ("on-demand", "spot"):
+    if market not in (MarketType.ON_DEMAND, MarketType.SPOT):
         return None
-    name = quota_name(pool.instance_type, pool.market) or _naming(pool, known)
+    name = quota_name(instance_type, market) or (_naming(instance_type, known) if market == MarketType.SPOT else "")
     return (name, known[name]) if name in known else None
 
 
-def _naming(pool: Pool, known: Mapping[str, float]) -> str:
-    wanted = generation(pool.instance_type).upper()
-    spot = (name for name in known if pool.market == "spot" and name.endswith("Spot Instance Requests"))
+def _naming(instance_type: str, known: Mapping[str, float]) -> str:
+    wanted = generation(instance_type).upper()
+    spot = (name for name in known if name.endswith("Spot Instance Requests"))
     return next((name for name in spot if wanted in re.findall(r"\w+", name)), "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError, ErrorCategory
 from ec2lab.aws.errors import remedy_of
+from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.console import Console
 from ec2lab.hosts.inventory import region_of, ssh_files
@@ -16,7 +17,7 @@ from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.expiry import left
 from ec2lab.launch.quota_names import quota_name
 from ec2lab.launch.run_instances import Instance
-from ec2lab.launch.search import Pool, Search
+from ec2lab.launch.search import Search
 from ec2lab.printable import shortened
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
@@ -40,10 +41,9 @@ class LaunchConsole:
         self._runs_something = experiment.command is not None
         data = ", ".join(f"{volume.dataset} on {volume.mount}" for volume in experiment.data) or "no data set"
         many = f"{count} x " if count > 1 else ""
-        wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(experiment.markets)}, with {data}"
-        self.console.say(
-            wanted, "begins", experiment=self.name, types=experiment.types, markets=experiment.markets, count=count
-        )
+        markets = [str(market) for market in experiment.markets]
+        wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(markets)}, with {data}"
+        self.console.say(wanted, "begins", experiment=self.name, types=experiment.types, markets=markets, count=count)
 
     def within(self, budgets: Sequence[Budget]) -> None:
         """Say how far each budget is used."""
@@ -97,7 +97,7 @@ class LaunchConsole:
     def in_vain(self, search: Search) -> None:
         """Show every pool with its last answer, and what would help."""
         rows = [
-            [p.region, p.subnet or p.zone or "any", p.instance_type, p.market, str(r)]
+            [p.region, p.subnet or p.zone or "any", p.instance_type, str(p.market), str(r)]
             for p, r in search.refusals.items()
         ]
         if rows:
@@ -157,7 +157,7 @@ class LaunchConsole:
 
 def _fields(pool: Pool) -> dict[str, str | None]:
     return {"region": pool.region, "zone": pool.zone, "subnet": pool.subnet, "type": pool.instance_type,
-            "market": pool.market}  # fmt: skip
+            "market": str(pool.market)}  # fmt: skip
 
 
 EBS_QUOTAS = {
@@ -191,7 +191,7 @@ def advice(search: Search, experiment: str) -> list[str]:
 def _about(search: Search, pool: Pool, error: ApiError) -> str | None:
     code, said = error.code.removeprefix("Client."), None
     match error.category:
-        case ErrorCategory.COMPUTE_QUOTA if name := quota_name(pool.instance_type, pool.market):
+        case ErrorCategory.COMPUTE_QUOTA if name := quota_name(pool.instance_type, pool.market.type):
             said = f"ask AWS for a higher quota: {name}, in {pool.region} (Service Quotas, Amazon EC2)"
         case ErrorCategory.COMPUTE_QUOTA:
             said = f"ask AWS for a higher quota for {pool.instance_type}, {pool.market}, in {pool.region}"

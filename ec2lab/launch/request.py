@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ec2lab.aws.tags import checked, tag_specifications
+from ec2lab.capacity_pools import Market, MarketType, Pool
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Share, merged
 from ec2lab.launch.parts.boot_commands import answering_for_all
-from ec2lab.launch.search import Pool
+from ec2lab.registry.history import market_of
 from ec2lab.templates import cloud_init, user_data
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
@@ -20,6 +21,10 @@ THROUGHPUT = {"gp3": (125, 2000)}
 GP3_IOPS, GP3_THROUGHPUT_SHARE = 3000, 0.25
 """MiB/s. The limits of the volume types
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html)."""
+
+
+EC2_MARKETS = {"spot": MarketType.SPOT, "capacity-block": MarketType.CAPACITY_BLOCK}
+"""By the MarketType of a request."""
 
 
 def build_request(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
@@ -44,11 +49,11 @@ def pool_of(request: Mapping[str, Any], region: str) -> Pool:
     """Return the pool that a RunInstances request asks."""
     interface: Mapping[str, Any] = next(iter(request.get("NetworkInterfaces", ())), {})
     target = request.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
-    market = request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand")
-    if reservation := target.get("CapacityReservationId"):
-        market = f"{'block' if market == 'capacity-block' else 'reservation'}:{reservation}"
+    reservation = target.get("CapacityReservationId", "")
+    bought = EC2_MARKETS.get(market_of(request), MarketType.RESERVATION if reservation else MarketType.ON_DEMAND)
     zone, subnet = request.get("Placement", {}).get("AvailabilityZone"), request.get("SubnetId")
-    return Pool(region, str(request.get("InstanceType", "")), market, zone, subnet or interface.get("SubnetId"))
+    market, subnet = Market(bought, reservation), subnet or interface.get("SubnetId")
+    return Pool(region, str(request.get("InstanceType", "")), market, zone, subnet)
 
 
 def _document(share: Share) -> Mapping[str, Any]:
@@ -70,7 +75,7 @@ def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> di
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cr-groups.html,
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html).
     """
-    if pool.market.partition(":")[0] not in ("reservation", "block") or "Placement" not in request:
+    if not pool.market.reservation or "Placement" not in request:
         return request
     place = {key: value for key, value in request["Placement"].items() if key != "GroupName"}
     rest = {key: value for key, value in request.items() if key != "Placement"}
@@ -91,15 +96,15 @@ def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _market(pool: Pool) -> dict[str, Any]:
-    kind, _, reservation = pool.market.partition(":")
-    target = {"CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": reservation}}}
-    match kind:
-        case "spot":
+    named = {"CapacityReservationId": pool.market.reservation}
+    target = {"CapacityReservationSpecification": {"CapacityReservationTarget": named}}
+    match pool.market.type:
+        case MarketType.SPOT:
             one_time = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
             return {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": one_time}}
-        case "reservation":
+        case MarketType.RESERVATION:
             return target
-        case "block":
+        case MarketType.CAPACITY_BLOCK:
             return {"InstanceMarketOptions": {"MarketType": "capacity-block"}, **target}
     return {}
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.errors import AWS_ERRORS
+from ec2lab.capacity_pools import Market, MarketType
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from ec2lab.aws.cloud import Cloud
     from ec2lab.launch.search import PlacementPreferences, Search
 
-KINDS = {"reservation": "default", "block": "capacity-block"}
-"""What a market is called here, and its ReservationType in EC2."""
+KINDS = {MarketType.RESERVATION: "default", MarketType.CAPACITY_BLOCK: "capacity-block"}
+"""Markets, and their ReservationType in EC2."""
 ACTIVE = "active"
 NOT_YET = ("pending", "scheduled", "assessing", "delayed", "payment-pending")
 """States after which a reservation may be active."""
@@ -46,13 +47,13 @@ class Reservation:
         """Read a description."""
         return cls(
             described["CapacityReservationId"], described.get("AvailabilityZone", ""), described["InstanceType"],
-            described.get("ReservationType", KINDS["reservation"]), described.get("State", ACTIVE),
+            described.get("ReservationType", KINDS[MarketType.RESERVATION]), described.get("State", ACTIVE),
             described.get("AvailableInstanceCount", 0), described.get("TotalInstanceCount", 0),
         )  # fmt: skip
 
-    def exclusion_reason(self, market: str, instance_type: str) -> str | None:
+    def exclusion_reason(self, market: Market, instance_type: str) -> str | None:
         """Return why it will never hold an instance of a type, asked for as a market; None if it may."""
-        asked = KINDS.get(market.partition(":")[0], "")
+        asked = KINDS.get(market.type, "")
         if self.kind != asked:
             other = next((name for name, kind in KINDS.items() if kind == self.kind), self.kind)
             return f"{self.id} is a {self.kind.replace('default', 'capacity reservation')} (write {other}:{self.id})"
@@ -71,15 +72,10 @@ class Reservation:
         return None
 
 
-def is_reserved(market: str) -> bool:
-    """Say whether a market is a reservation's."""
-    return market.partition(":")[0] in KINDS
-
-
-def find(ec2: EC2Client, market: str) -> Reservation | None:
+def find(ec2: EC2Client, market: Market) -> Reservation | None:
     """Return a market's reservation in the client's region; None where it is not there."""
     try:
-        found = ec2.describe_capacity_reservations(CapacityReservationIds=[market.partition(":")[2]])
+        found = ec2.describe_capacity_reservations(CapacityReservationIds=[market.reservation])
     except ClientError as refusal:
         if not refusal.response["Error"]["Code"].startswith("InvalidCapacityReservationId"):
             raise
@@ -92,7 +88,7 @@ def look_at_reservations(cloud: Cloud, wishes: PlacementPreferences, search: Sea
 
     Where that is not possible the search asks without knowing, and EC2's own error says what does not fit.
     """
-    for market in filter(is_reserved, wishes.markets):
+    for market in (market for market in wishes.markets if market.reservation):
         for region in wishes.regions:
             with suppress(*AWS_ERRORS):
                 search.reserve(region, market, find(cloud.ec2(region), market))

@@ -11,7 +11,7 @@ from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.run_instances import Refused, Unclear, ask
-from ec2lab.launch.search import PlacementPreferences, Pool
+from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.launch_notes import was_interrupted
 from ec2lab.registry.reconcile import AskAgain, reconcile
@@ -70,7 +70,7 @@ def adopt(loop: SearchLoop, left: Sequence[Resource]) -> None:
     for region in sorted({instance.region for instance in left}):
         ids = {instance.id for instance in left if instance.region == region}
         request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
-        loop.instances.add(Pool(region, str(request.get("InstanceType", "")), "earlier"), ids, request)
+        loop.instances.add(pool_of(request, region), ids, request)
 
 
 def resend(loop: SearchLoop, intent: Record) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ec2lab.aws.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
+from ec2lab.capacity_pools import Market, Pool
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.errors import LabError
 from ec2lab.launch.quota_names import quota_key
@@ -14,28 +15,12 @@ from ec2lab.regions import region_of_zone
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """One place that a machine may come from: what one RunInstances call asks for."""
-
-    region: str
-    instance_type: str
-    market: str
-    zone: str | None = None
-    """None leaves the zone to EC2, which then looks in every zone of the region."""
-    subnet: str | None = None
-    """Set where the lab names subnets; it pins the zone as well."""
-
-    def __str__(self) -> str:
-        return f"{self.region}  {self.subnet or self.zone or 'any zone'}  {self.instance_type}  {self.market}"
-
-
-@dataclass(frozen=True, slots=True)
 class PlacementPreferences:
     """What an experiment would take, each list in the order of preference."""
 
     regions: Sequence[str]
     types: Sequence[str]
-    markets: Sequence[str]
+    markets: Sequence[Market]
     zones: Sequence[str] = ()
     """The only zones that will do; empty for all."""
     subnets: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -52,7 +37,7 @@ class Exclusion:
     subnet: str | None = None
     quota: str | None = None
     """As `quota_key` names it."""
-    market: str | None = None
+    market: Market | None = None
 
     def covers(self, pool: Pool) -> bool:
         """Say whether a pool is in the set."""
@@ -61,7 +46,7 @@ class Exclusion:
             and self.instance_type in (None, pool.instance_type)
             and self.zone in (None, pool.zone)
             and self.subnet in (None, pool.subnet)
-            and self.quota in (None, quota_key(pool.instance_type, pool.market))
+            and self.quota in (None, quota_key(pool.instance_type, pool.market.type))
             and self.market in (None, pool.market)
         )
 
@@ -87,7 +72,7 @@ class Search:
         self.unoffered: set[tuple[str, str]] = set()
         """Regions and types that AWS does not offer there by its own list; what is refused as `Unsupported` may be."""
         self._region_errors: dict[str, ApiError] = {}
-        self._reserved: dict[tuple[str, str], Reservation] = {}
+        self._reserved: dict[tuple[str, Market], Reservation] = {}
         self._wishes = wishes
         self._zones_to_try = zones_to_try
 
@@ -101,7 +86,7 @@ class Search:
 
     def refused(self, pool: Pool, error: ApiError) -> None:
         """Note a response, and what it rules out for good."""
-        error = replace(error, region=pool.region, market=pool.market, instance_type=pool.instance_type)
+        error = replace(error, region=pool.region, market=str(pool.market), instance_type=pool.instance_type)
         self.refusals[pool] = error
         if exclusion := _exclusion_for(pool, error):
             self.ruled_out.setdefault(exclusion, error.explained)
@@ -114,10 +99,10 @@ class Search:
         if error:
             self._region_errors.setdefault(region, error)
 
-    def reserve(self, region: str, market: str, found: Reservation | None) -> None:
+    def reserve(self, region: str, market: Market, found: Reservation | None) -> None:
         """Note how it stands with a reservation in a region, and rule out what it will never hold."""
         if found is None:
-            self.ruled_out[Exclusion(region, market=market)] = f"{market.partition(':')[2]} is not in {region}"
+            self.ruled_out[Exclusion(region, market=market)] = f"{market.reservation} is not in {region}"
             return
         self._reserved[region, market] = found
         if self._wishes.zones and found.zone not in self._wishes.zones:
@@ -176,7 +161,7 @@ class Search:
             for zone in sorted(zones, key=lambda zone: zone not in self._suggested_zones(region, instance_type)):
                 yield Pool(region, instance_type, market, zone)
 
-    def _combinations(self) -> Iterator[tuple[str, str, str]]:
+    def _combinations(self) -> Iterator[tuple[str, str, Market]]:
         for region in self._wishes.regions:
             for instance_type in self._wishes.types:
                 for market in self._wishes.markets:
@@ -206,7 +191,7 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
         case ErrorCategory.NOT_OFFERED | ErrorCategory.RESERVATION_UNUSABLE:
             found = this
         case ErrorCategory.COMPUTE_QUOTA:
-            found = Exclusion(pool.region, quota=quota_key(pool.instance_type, pool.market))
+            found = Exclusion(pool.region, quota=quota_key(pool.instance_type, pool.market.type))
         case ErrorCategory.NOT_OFFERED_IN_ZONE if pool.subnet or zone:
             found = replace(this, zone=None if pool.subnet else zone, subnet=pool.subnet)
         case ErrorCategory.ZONE_UNAVAILABLE if zone and error.lacks_default_subnet:

@@ -11,6 +11,7 @@ from ec2lab import clock
 from ec2lab.aws.authorization import in_words
 from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import format_code
+from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.errors import LabError
 from ec2lab.launch.launched_instances import LaunchedInstances
@@ -21,7 +22,7 @@ from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import Refused, Unclear, ask
-from ec2lab.launch.search import PlacementPreferences, Pool, Search, wishes
+from ec2lab.launch.search import PlacementPreferences, Search, wishes
 from ec2lab.polling import pauses
 from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import new_id

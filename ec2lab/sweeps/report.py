@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ec2lab.aws.error_codes import ApiError
+from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation
 from ec2lab.console import Console
@@ -17,7 +18,7 @@ from ec2lab.costs.budget import Budget
 from ec2lab.hosts.inventory import region_of
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
-from ec2lab.launch.search import Pool, Search
+from ec2lab.launch.search import Search
 from ec2lab.printable import printable
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
@@ -113,7 +114,7 @@ class SweepConsole:
         self.console.hint(session.cloud.banner)
         before = f", {done} were launched before" if done else ""
         types = " or ".join(experiment.types)
-        text = f"{self.base}: {len(variations)} to launch{before}; {types}, {' or '.join(experiment.markets)}"
+        text = f"{self.base}: {len(variations)} to launch{before}; {types}, {' or '.join(map(str, experiment.markets))}"
         names = [variation.name for variation in variations]
         self.console.say(text, "begins", experiment=self.base, launching=names, launched_before=done)
 

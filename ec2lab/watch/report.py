@@ -10,10 +10,10 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
+from ec2lab.capacity_pools import Pool
 from ec2lab.console import Console
 from ec2lab.instances.expiry import NEVER
 from ec2lab.launch.report import LaunchConsole
-from ec2lab.launch.search import Pool
 from ec2lab.printable import without_colours
 from ec2lab.registry.record import parse_time
 from ec2lab.resources.base import Resource

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ec2lab.capacity_pools import ON_DEMAND, Pool
 from ec2lab.launch.part import Share, total
 from ec2lab.launch.parts.boot_commands import answering_for_all
 from ec2lab.launch.request import build_request
-from ec2lab.launch.search import Pool
 from tests.full import examples
 
 HOSTILE = [
@@ -19,7 +19,7 @@ HOSTILE = [
     "&anchor", "!!python/object",
 ]  # fmt: skip
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF"
-POOL = Pool("us-east-1", "g5.xlarge", "on-demand")
+POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 
 
 def document(commands, texts):

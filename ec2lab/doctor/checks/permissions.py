@@ -10,6 +10,7 @@ from ec2lab.aws.authorization import in_words
 from ec2lab.aws.dry_run import DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
+from ec2lab.capacity_pools import SPOT, Pool
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.dry_runs import Answer, DryRunResult, Trials
@@ -21,7 +22,6 @@ from ec2lab.doctor.sample_resources import sample_resource_ids, zone_in
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Site, total
 from ec2lab.launch.request import build_request
-from ec2lab.launch.search import Pool
 
 POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
 RUN = "RunInstances"
@@ -202,5 +202,5 @@ def _comes_to_ask_of_iam(lab: DoctorContext, action: str) -> bool:
     if action == "iam:PassRole":
         return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)
     if action == "iam:CreateServiceLinkedRole":
-        return any("spot" in one.markets for one in experiments)
+        return any(SPOT in one.markets for one in experiments)
     return bool(lab.lab.logs.bucket)

@@ -7,12 +7,12 @@ from functools import partial
 from math import prod
 
 from ec2lab.account.region_facts import cpus, in_use, quota_values
+from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
-from ec2lab.launch.quotas import quota_of_pool
-from ec2lab.launch.search import Pool
+from ec2lab.launch.quotas import quota_of
 
 ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {wanted} or more, days ahead"
 
@@ -83,7 +83,7 @@ def _of_pool(
     sizes: Mapping[str, Mapping[str, int]], used: Mapping[str, Mapping[str, float]],
 ) -> Iterator[Finding]:  # fmt: skip
     """Compare what an experiment wants of one pool with the quota that it counts against."""
-    quota = quota_of_pool(pool, values[pool.region])
+    quota = quota_of(pool.instance_type, pool.market.type, values[pool.region])
     each = sizes[pool.region].get(pool.instance_type, 0) * experiment.nodes
     if quota is None or not each:
         return
