@@ -6,7 +6,8 @@ say that this is under way. A person at a terminal can insist: a second Ctrl-C s
 up.
 
 Python runs signal handlers in the main thread alone, so work in other threads is never interrupted by one. It drops
-what is raised within a finalizer; so a first interrupt comes again until it is heeded.
+what is raised within a finalizer; so a first interrupt comes again until it is heeded. And the kernel may deliver a
+signal to any thread, as to one that has just started an ssh process: the main thread is woken up for it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 
 from ec2lab import clock
@@ -25,6 +28,8 @@ SOON = 2.0
 """Seconds between two Ctrl-C that mean it."""
 AGAIN = 1.0
 """Seconds after which an interrupt that nobody has heeded comes again."""
+WAKE_UP = signal.SIGURG
+"""What nobody else sends, and what is ignored where it is not handled."""
 STDERR = 2
 
 
@@ -58,6 +63,7 @@ class Interrupts:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._heard)
         signal.signal(signal.SIGALRM, self._once_more)
+        _wake_main_thread_for_signals()
 
     @contextmanager
     def undone_on_failure(
@@ -131,6 +137,23 @@ class Interrupts:
         now = clock.monotonic()
         soon, self._last_ctrl_c = self._asked or now - self._last_ctrl_c < SOON, now
         return soon
+
+
+@cache
+def _wake_main_thread_for_signals() -> None:
+    """End this thread's wait when any thread gets a signal; once in a process, from its main thread."""
+    main = threading.get_ident()
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+
+    def wake() -> None:
+        while numbers := heard.recv(64):
+            if set(numbers) != {WAKE_UP}:
+                signal.pthread_kill(main, WAKE_UP)
+
+    signal.signal(WAKE_UP, lambda *_: None)
+    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=wake, daemon=True).start()
 
 
 INTERRUPTS = Interrupts()

@@ -54,6 +54,18 @@ def test_a_failure_is_undone_whatever_comes_and_the_signal_ends_the_command_then
         fail(interrupts, problem, lambda _: None)
 
 
+def test_a_signal_that_another_thread_gets_ends_what_the_main_thread_waits_for(interrupts):
+    def get_one():
+        time.sleep(0.05)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    threading.Thread(target=get_one).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        threading.Event().wait(PATIENCE)
+    assert time.monotonic() - began < PATIENCE
+
+
 @pytest.mark.parametrize("first", NUMBERS)
 def test_the_first_signal_is_an_interrupt_and_no_other_is(interrupts, first):
     undone = []
