@@ -1,10 +1,42 @@
-"""How often to look at what takes its time: often at first, then seldom enough to spare AWS's request buckets."""
+"""Waiting for what takes its time elsewhere: one way to poll, and one to back off from what is refused.
+
+How often: often at first, then seldom enough to spare AWS's request buckets. By which clock, and what may end the wait
+early, the caller says with `pause`: `Session.pause` ends with its session, `clock.sleep` does not.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from itertools import count
+from math import inf
+from typing import TypeVar, overload
+
+from ec2lab import clock
+
+Poll = tuple[float, float]
+"""Seconds before the second look, and the longest between two."""
+Pause = Callable[[float], None]
+T = TypeVar("T")
+
+
+@overload
+def wait_until(look: Callable[[], T | None], pause: Pause, poll: Poll) -> T: ...
+@overload
+def wait_until(look: Callable[[], T], pause: Pause, poll: Poll, timeout: float) -> T: ...
+def wait_until(look: Callable[[], T], pause: Pause, poll: Poll, timeout: float = inf) -> T:
+    """Return what `look` returns as soon as that is true; after `timeout` seconds, what it returned last."""
+    return next(found for last in attempts(pause, poll, timeout) if (found := look()) or last)
+
+
+def attempts(pause: Pause, poll: Poll, timeout: float = inf) -> Iterator[bool]:
+    """Yield for each attempt whether it is the last, as `timeout` seconds are over; wait between them."""
+    began = clock.monotonic()
+    for seconds in growing(*poll):
+        last = clock.monotonic() - began >= timeout
+        yield last
+        if last:
+            return
+        pause(max(0.0, min(seconds, timeout - (clock.monotonic() - began))))
 
 
 def growing(first: float, longest: float) -> Iterator[float]:
@@ -18,20 +50,30 @@ def growing(first: float, longest: float) -> Iterator[float]:
         pause = min(longest, pause * 1.25)
 
 
+Jitter = Callable[[float, float], float]
+
+
+def jittered(first: float, longest: float, jitter: Jitter = random.uniform) -> Iterator[float]:
+    """Yield the seconds to wait before asking again what was refused, without end: none of a team asks in step
+    (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+    """  # noqa: D205
+    most = first
+    while True:
+        yield jitter(0, min(longest, most))
+        most = min(longest, most * 2)
+
+
 FIRST, LONGEST = 10.0, 300.0
-"""Seconds. Capacity comes back when somebody else's machine ends, so minutes are soon enough; the jitter keeps a team's
-searches from asking in step (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
+"""Seconds. Capacity comes back when somebody else's machine ends, so minutes are soon enough."""
 
 
-def pauses(
-    retry_for: float, elapsed: Callable[[], float], jitter: Callable[[float, float], float] = random.uniform
-) -> Iterator[float]:
+def pauses(retry_for: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:
     """Yield the seconds to wait before each further round of a search that goes on for `retry_for` seconds.
 
     The last round begins when the time is over, not before.
     """
-    for rounds in count():
+    for pause in jittered(FIRST, LONGEST, jitter):
         left = retry_for - elapsed()
         if left <= 0:
             return
-        yield min(left, jitter(0, min(LONGEST, FIRST * 2.0**rounds)))
+        yield min(left, pause)

@@ -11,14 +11,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab import clock
 from ec2lab.account.setup_step import Step
 from ec2lab.aws.tags import SHARED, from_aws, to_aws
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 0.5, 5.0
+POLL = 0.5, 5.0
 IAM_PROPAGATION_SECONDS = 15.0
 """Seconds in which RunInstances may say of a new profile that its name is invalid: IAM's changes take their time
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency)."""
@@ -144,13 +143,9 @@ class LogBucketRole:
 
     def settle(self) -> None:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
-        began, known = clock.monotonic(), self.session.cloud.settling_seconds
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            if not self.lacking():
-                break
-            if clock.monotonic() - began > known:
-                raise LabError("IAM does not show yet what it has made; run the same again")
-            self.session.pause(pause)
+        known = self.session.cloud.settling_seconds
+        if not wait_until(lambda: not self.lacking(), self.session.pause, POLL, known):
+            raise LabError("IAM does not show yet what it has made; run the same again")
         self.session.pause(min(IAM_PROPAGATION_SECONDS, known))
 
     def manual_commands(self) -> list[str]:

@@ -6,19 +6,20 @@ Such a call is sent by a client that never repeats it by itself: a repetition co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ec2lab.aws.error_codes import WAITING_HELPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.evidence import Says, token_of, what_it_says
 from ec2lab.registry.live_resources import POLL, is_young
 from ec2lab.registry.record import Event, Record
 from ec2lab.session import Session
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+POLL_QUOTA = 1.0, 60.0
 """Seconds until AWS is asked again after `too many at once`, which may last for as long as the others take."""
 MAX_AMBIGUOUS = 8
 
@@ -39,7 +40,9 @@ def made_once(
     on any other refusal, LabError where it stays unclear.
     """
     unclear = 0
-    for pause in growing(FIRST_PAUSE, LONGEST_PAUSE):
+
+    def once() -> tuple[T, bool] | None:
+        nonlocal unclear
         _wait_for_earlier(session, *attempt)
         if (there := find()) is not None:
             return there, False
@@ -54,8 +57,9 @@ def made_once(
             if unclear >= MAX_AMBIGUOUS:
                 raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
         waits(refusal)
-        session.pause(pause)
-    raise AssertionError("pauses never end")
+        return None
+
+    return wait_until(once, session.pause, POLL_QUOTA)
 
 
 def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mapping[str, str]) -> None:
@@ -65,8 +69,7 @@ def _wait_for_earlier(session: Session, operation: str, region: str, tags: Mappi
     region and tags that is younger than that, and AWS shows nothing of it, a second call could make a second thing.
     """
     for intent in attempts(session.records_here(tags.get(EXPERIMENT)), operation, region, tags):
-        while is_young(session, intent.time) and not _shown(session, intent):
-            session.pause(POLL)
+        wait_until(partial(_is_clear, session, intent), session.pause, POLL)
 
 
 def attempts(records: Iterable[Record], operation: str, region: str, tags: Mapping[str, str]) -> list[Record]:
@@ -96,8 +99,9 @@ def requested_tag_sets(request: Mapping[str, Any]) -> list[dict[str, str]]:
     return [from_aws(request.get("Tags")), *(tags_in_request(request, kind) for kind in asked)]
 
 
-def _shown(session: Session, intent: Record) -> bool:
-    return any(
+def _is_clear(session: Session, intent: Record) -> bool:
+    """Say whether AWS shows what an intent made, or would have shown it by now."""
+    return not is_young(session, intent.time) or any(
         kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
         for kind in session.kinds.values()
         if intent.operation in kind.created_by

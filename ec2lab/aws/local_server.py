@@ -26,6 +26,7 @@ from typing import IO, Any
 from ec2lab import clock
 from ec2lab.errors import LabError
 from ec2lab.files import exists, open_file, read_text, temp_file_beside
+from ec2lab.polling import attempts, wait_until
 from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
 
 LOCAL_DIRECTORY = ".local-cloud"
@@ -40,6 +41,7 @@ REPOSITORY = Path(__file__).parents[2]
 START_TIMEOUT = 30.0
 """Seconds to wait until a started server answers."""
 STOP_TIMEOUT = 10.0
+POLL = 0.01, 0.02
 TIMEOUT = 5.0
 """Seconds to wait for an answer of one that runs."""
 
@@ -150,11 +152,8 @@ def _asked(server: LocalServer, method: str, path: str, headers: dict[str, str])
 
 
 def _wait_for_end(server: LocalServer) -> None:
-    deadline = clock.monotonic() + STOP_TIMEOUT
-    while _is_genuine(server):
-        if clock.monotonic() > deadline:
-            raise LabError(f"the local cloud does not stop; `kill {server.pid}` ends it")
-        clock.nap(0.01)
+    if not wait_until(lambda: not _is_genuine(server), clock.nap, POLL, STOP_TIMEOUT):
+        raise LabError(f"the local cloud does not stop; `kill {server.pid}` ends it")
 
 
 @contextmanager
@@ -201,11 +200,9 @@ def _started(directory: Path) -> LocalServer:
 
 def _up(directory: Path, process: subprocess.Popen[bytes]) -> LocalServer | None:
     """Return a server that is starting, once it answers; None where it does not."""
-    deadline = clock.monotonic() + START_TIMEOUT
-    while clock.monotonic() < deadline and process.poll() is None:
-        if server := running(directory):
+    for _ in attempts(clock.nap, POLL, START_TIMEOUT):
+        if (server := running(directory)) or process.poll() is not None:
             return server
-        clock.nap(0.02)
     return None
 
 

@@ -18,7 +18,7 @@ from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.report import LaunchConsole
 from ec2lab.launch.resume import AlreadyRunning
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Record
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
@@ -28,7 +28,7 @@ from ec2lab.volumes.devices import DEVICES
 
 MOUNT = "/build"
 ACCOUNT = "experiment"
-FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+POLL = 1.0, 30.0
 PULL_COMMAND = "pulls"
 """The note by which a build says from where."""
 LEAST_IOPS, IOPS_PER_GIB = 3000, 500
@@ -103,7 +103,9 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
     Raises LabError where the machine is gone, or was never to be reached; a connection that is lost is waited out.
     """
     seen = False
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
+
+    def look() -> tuple[Host, Ending] | None:
+        nonlocal seen
         try:
             host = host_for_experiment(session, name)
             ending = read_exit_status(host)
@@ -111,13 +113,14 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
             if not seen:
                 raise LabError(f"{problem}; `make teardown EXP={name}` ends it") from problem
             console.hint(f"  {problem}; asked again soon")
-        else:
-            seen = True
-            if ending:
-                return _log_tail(host, ending) if ending.exit_code else None
+            return None
+        seen = True
+        if not ending:
             console.progress(f"  {host.name}: pulls")
-        session.pause(pause)
-    raise AssertionError("pauses never end")
+        return (host, ending) if ending else None
+
+    host, ending = wait_until(look, session.pause, POLL)
+    return _log_tail(host, ending) if ending.exit_code else None
 
 
 def _log_tail(host: Host, ending: Ending) -> str:

@@ -18,7 +18,7 @@ from ec2lab.datasets.blocks import BLOCK, ZERO, Digests, block
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots
 from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import attempts, wait_until
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
@@ -28,7 +28,7 @@ THREADS = 32
 ATTEMPTS = 10
 ABANDON_MINUTES = 24 * 60
 """Minutes without a block after which AWS gives an unfinished snapshot up; until then the upload can be taken up."""
-FIRST_POLL, LONGEST_POLL = 0.5, 10.0
+POLL = 0.5, 10.0
 
 Report = Callable[[int, int], None]
 """(bytes done, bytes in all)."""
@@ -91,16 +91,13 @@ class DirectSnapshots:
 
     def _completes(self, snapshot: str) -> bool:
         """Say whether a snapshot is complete, or becomes so within a minute."""
-        waited = 0.0
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            found = next((s for s in list_snapshots(self.session.cloud, self.region) if s.id == snapshot), None)
-            if found and found.completed:
-                return True
-            if waited > self.session.cloud.settling_seconds or (found and found.state == "error"):
-                return False
-            self.session.pause(pause)
-            waited += pause
-        raise AssertionError("pauses never end")
+
+        def over() -> DataSnapshot | None:
+            there = (one for one in list_snapshots(self.session.cloud, self.region) if one.id == snapshot)
+            return next((one for one in there if one.completed or one.state == "error"), None)
+
+        found = wait_until(over, self.session.pause, POLL, self.session.cloud.settling_seconds)
+        return found is not None and found.completed
 
     def digests(self, snapshot: str, report: Report) -> Digests:
         """Read a snapshot back and return the digest of each block that is not all zeros.
@@ -122,7 +119,7 @@ class DirectSnapshots:
     def _read(self, snapshot: str, index: int, token: str) -> bytes:
         """Return a block. One that is cut off on its way is asked for again: botocore does so only until it begins."""
         why = ""
-        for pause in islice(growing(FIRST_POLL, LONGEST_POLL), ATTEMPTS):
+        for _ in islice(attempts(self.session.pause, POLL), ATTEMPTS):
             answer = self.ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=index, BlockToken=token)
             try:
                 content: bytes = answer["BlockData"].read()
@@ -132,7 +129,6 @@ class DirectSnapshots:
                 if base64.b64encode(hashlib.sha256(content).digest()).decode() == answer["Checksum"]:
                     return content
                 why = "is not what its checksum says"
-            self.session.pause(pause)
         raise LabError(f"{snapshot}: block {index} {why}; run this again")
 
     def _listed(self, snapshot: str) -> Iterator[tuple[int, str]]:

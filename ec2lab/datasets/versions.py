@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from ec2lab import clock
 from ec2lab.aws.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.aws.tags import DATASET, VERSION
 from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import attempts
 from ec2lab.registry.base import Held
 from ec2lab.registry.record import Record
 from ec2lab.session import Session
@@ -20,7 +19,7 @@ CREATE_OPERATIONS = ("CreateSnapshot", "StartSnapshot")
 """The calls that make a version; a copy has that of what it copies."""
 PATIENCE = 120.0
 """Seconds. Whoever gives out a number has it on its snapshot in a few; a frozen file system thaws after 90."""
-FIRST_POLL, LONGEST_POLL = 0.1, 2.0
+POLL = 0.1, 2.0
 
 
 @contextmanager
@@ -56,15 +55,13 @@ def given_out(records: Iterable[Record], dataset: str) -> list[str]:
 
 @contextmanager
 def _version_lock(session: Session, dataset: str) -> Iterator[None]:
-    began = clock.monotonic()
     with ExitStack() as held:
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(session.pause, POLL, PATIENCE):
             try:
                 held.enter_context(session.registry.acting_alone(f"versions-of-{dataset}", session.script))
             except Held:
-                if clock.monotonic() - began > PATIENCE:
+                if last:
                     raise
-                session.pause(pause)
             else:
                 break
         yield

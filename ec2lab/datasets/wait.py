@@ -9,10 +9,10 @@ from ec2lab.aws.error_codes import TRANSIENT
 from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 0.2, 30.0
+POLL = 0.2, 30.0
 """Seconds between looks."""
 PATIENCE = 15 * 60
 """Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
@@ -27,24 +27,25 @@ def wait_until_completed(
     """
     answered, seen = clock.monotonic(), False
     began = answered
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
+
+    def completed() -> DataSnapshot | None:
+        nonlocal answered, seen
         try:
             found = _look(session, region, identity)
         except AWS_ERRORS as problem:
             if not _is_transient(problem) or clock.monotonic() - answered > PATIENCE:
                 raise
-        else:
-            answered = clock.monotonic()
-            if found:
-                seen = True
-                report(found)
-                if found.completed:
-                    return found
-                _raise_if_failed(found)
-            elif seen or answered - began > session.cloud.settling_seconds:
-                raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
-        session.pause(pause)
-    raise AssertionError("pauses never end")
+            return None
+        answered = clock.monotonic()
+        if found:
+            seen = True
+            report(found)
+            _raise_if_failed(found)
+        elif seen or answered - began > session.cloud.settling_seconds:
+            raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+        return found if found and found.completed else None
+
+    return wait_until(completed, session.pause, POLL)
 
 
 def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:

@@ -18,10 +18,10 @@ from ec2lab.hosts.programs import program as program_text
 from ec2lab.hosts.said import said
 from ec2lab.hosts.ssh import Host
 from ec2lab.names import did_you_mean
-from ec2lab.polling import growing
+from ec2lab.polling import attempts
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 
-FIRST_POLL, LONGEST_POLL = 0.5, 5.0
+POLL = 0.5, 5.0
 LONGEST_CHANGE = 3600.0
 """Seconds that a purge of large homes may take."""
 ROLLBACK_AFTER = 60
@@ -126,17 +126,14 @@ class HostAccounts:
 
     def _log_in_anew(self) -> None:
         """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises LabError."""
-        waited = 0.0
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(clock.sleep, POLL, ROLLBACK_AFTER / 3):
             try:
                 self.host.run("true")
             except Unreachable as locked_out:
-                if waited > ROLLBACK_AFTER / 3:
+                if last:
                     raise LabError(
                         f"{locked_out}; sshd's settings keep you out: the host takes them back in {ROLLBACK_AFTER} s"
                     ) from locked_out
-                clock.sleep(pause)
-                waited += pause
             else:
                 return
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from ec2lab.config.public_key import fingerprint, public_key
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.session import Session
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _is_key(text: str) -> bool:
     return True
 
 
-FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+POLL = 1.0, 10.0
 TRUSTED = "trusted-on-first-use"
 """The note by which the lab says which host key it took without having seen it on the console."""
 
@@ -113,11 +113,4 @@ class Pinning:
         return console_output(self.session.cloud.ec2(self.reach.region), self.reach.instance)
 
     def _on_console(self, seconds: float) -> list[str]:
-        waited = 0.0
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
-            keys = parse_host_keys(self._console())
-            if keys or waited + pause > seconds:
-                return keys
-            self.session.pause(pause)
-            waited += pause
-        raise AssertionError("pauses never end")
+        return wait_until(lambda: parse_host_keys(self._console()), self.session.pause, POLL, seconds)

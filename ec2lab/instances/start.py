@@ -15,10 +15,10 @@ from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.stop import Machine, state_of
-from ec2lab.polling import growing, pauses
+from ec2lab.polling import attempts, pauses
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+POLL = 0.2, 5.0
 PATIENCE = 15 * 60
 """Seconds until a machine that neither runs nor is refused is reported."""
 AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *TRANSIENT}
@@ -92,7 +92,7 @@ class InstanceStarter:
     def _settled(self, asked: frozenset[str] = frozenset()) -> None:
         """Wait until no machine is on its way; one of `asked` that is stopped yet may have been seen too early."""
         began = clock.monotonic()
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(self.session.pause, POLL, PATIENCE):
             waited = clock.monotonic() - began
             moving = []
             for machine in machines_of(self.session, self.experiment):
@@ -107,10 +107,9 @@ class InstanceStarter:
                         moving.append(machine)
             if not moving:
                 return
-            if waited > PATIENCE:
+            if last:
                 raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make start again")
             self.listener.waiting(moving[0])
-            self.session.pause(pause)
 
     def _in_vain(self, stopped: Sequence[Machine]) -> str:
         machine = stopped[0]

@@ -8,10 +8,10 @@ from typing import Any
 
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of
-from ec2lab.polling import growing
+from ec2lab.polling import attempts
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 0.5, 10.0
+POLL = 0.5, 10.0
 PATIENCE = 20 * 60
 """Seconds until a machine that does not stop is reported. Large ones take minutes."""
 
@@ -64,18 +64,15 @@ class Stopping:
 
     def wait(self, waiting: Callable[[Machine], None]) -> None:
         """Wait until no machine of the experiment is on its way down. Raises LabError where one stays so."""
-        waited = 0.0
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(self.session.pause, POLL, PATIENCE):
             moving = [
                 m for m in machines_of(self.session, self.experiment) if state_of(m) not in ("stopped", "terminated")
             ]
             if not moving:
                 return
-            if waited > PATIENCE:
+            if last:
                 raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make stop again")
             waiting(moving[0])
-            self.session.pause(pause)
-            waited += pause
 
 
 def state_of(machine: Machine) -> str:

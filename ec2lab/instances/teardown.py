@@ -13,7 +13,7 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.console import warn
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import attempts
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.live_resources import is_new, is_young, left_alone, seen_alive, seen_by_id
@@ -25,7 +25,7 @@ from ec2lab.session import Session
 
 PATIENCE = 20 * 60
 """Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
-FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+POLL = 0.2, 5.0
 SILENCE = 10.0
 """Seconds after which is said what is awaited, and why."""
 
@@ -86,19 +86,19 @@ class Deletion:
         """
         if not self.known.seen:
             return
-        deadline, pauses = clock.monotonic() + PATIENCE, growing(FIRST_POLL, LONGEST_POLL)
         self.seen = {resource.id: resource for resource in self.known.living}
-        while (left := self._looked()) or self._may_be_incomplete():
+        for last in attempts(clock.sleep, POLL, PATIENCE):
+            if not (left := self._looked()) and not self._may_be_incomplete():
+                break
             self._delete(left)
             if self._other_things() and all(self._is_going(resource) for resource in left):
                 break  # what is left may hang on what is left alone
             stuck = [resource for resource in left if not self._is_going(resource)]
             if stuck and all(resource.id in self.failures for resource in stuck):
                 raise self._failed(stuck)
-            if clock.monotonic() > deadline:
+            if last:
                 raise LabError("; ".join([self._in_vain(left), *self._not_seen()]))
             self._tell_what_is_awaited(left)
-            clock.sleep(next(pauses))
         others = self._other_things()
         self._note({resource.id for resource in [*others, *left]})
         if others:

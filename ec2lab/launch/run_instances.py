@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
@@ -13,7 +13,7 @@ from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import LabError
-from ec2lab.polling import growing
+from ec2lab.polling import attempts, jittered
 from ec2lab.registry.evidence import NOT_NOW
 from ec2lab.registry.history import market_of
 from ec2lab.registry.record import new_id
@@ -28,7 +28,7 @@ TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Seconds between those tries, growing with full jitter
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
-FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+POLL = 0.2, 5.0
 """Seconds between looks at a starting machine: early and often at first, then sparing EC2's request bucket."""
 
 Instance = Mapping[str, Any]
@@ -59,7 +59,7 @@ def ask(
     `renew` takes another token. Raises Refused; Unclear where it stays unclear whether a machine was made.
     """
     refusal, unclear = None, False
-    for pause in [0.0, *_pauses()]:
+    for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:
         bucket.pause(pause)
         bucket.take()
         try:
@@ -80,12 +80,6 @@ def ask(
     if refusal is None:
         raise AssertionError("nothing was asked")
     raise Unclear(refusal) if unclear else Refused(refusal)  # throttled to the last: nothing was made
-
-
-def _pauses() -> Iterator[float]:
-    """Yield the seconds to wait before each further try."""
-    for tries in range(TRIES - 1):
-        yield random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries))  # noqa: S311 - jitter is no secret
 
 
 @dataclass
@@ -120,12 +114,11 @@ def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[floa
 
     Large ones take longer than anybody waits for, and a search of hours does not end for that.
     """
-    began, left = clock.monotonic(), set(ids)
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
+    left = set(ids)
+    for _ in attempts(wait, POLL, PATIENCE):
         left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
-        if not left or clock.monotonic() - began > PATIENCE:
-            return left
-        wait(pause)
+        if not left:
+            break
     return left
 
 
@@ -137,7 +130,7 @@ def wait_until_running(
     `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
     """
     began = clock.monotonic()
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
+    for last in attempts(wait, POLL, PATIENCE):
         for starting in all_starting:
             if starting.pending:
                 starting.look()
@@ -145,6 +138,5 @@ def wait_until_running(
         if not pending:
             return
         waiting(clock.monotonic() - began)
-        if clock.monotonic() - began > PATIENCE:
+        if last:
             raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
-        wait(pause)

@@ -23,11 +23,11 @@ from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance
-from ec2lab.polling import growing
+from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 1.0, 10.0
+POLL = 1.0, 10.0
 LEAST_WAIT = 10.0
 """Seconds that cloud-init has to answer at least, however late somebody could log in."""
 STATUS, OK_STATUSES = "cloud-init status --wait", ("done", "disabled")
@@ -82,18 +82,17 @@ class Arrival:
 
     def _log_in(self, host: Host, deadline: float) -> None:
         warned = False
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(self.session.pause, POLL, deadline - clock.monotonic()):
             try:
                 host.run("true")
             except Unreachable as not_yet:
                 self._expect_key(not_yet)
                 is_shell = isinstance(not_yet, NotOurShell)
-                if clock.monotonic() + pause > deadline:
+                if last:
                     raise (LoginTimeout if is_shell else NotLetIn)(f"{not_yet}{self._from_console()}") from not_yet
                 if is_shell and not warned:
                     self.say(f"{not_yet}; tried again, as its set-up may go on")
                 warned = warned or is_shell
-                self.session.pause(pause)
             except Failed as failure:
                 raise LoginTimeout(str(failure)) from failure
             else:
@@ -116,17 +115,16 @@ class Arrival:
 
     def _status(self, host: Host, deadline: float) -> str:
         """Return what cloud-init says at its end. Raises LabError; a connection that breaks off is made again."""
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        for last in attempts(self.session.pause, POLL, deadline - clock.monotonic()):
             left = max(deadline - clock.monotonic(), LEAST_WAIT)
             try:
                 # It ends with 1 for errors and 2 for warnings, says more in words, and before 22.4 it knows no JSON.
                 asked = f"{STATUS} --format json 2>/dev/null || {STATUS} --long; true"
                 return host.run("sh", "-c", asked, within=left)
             except Unreachable:
-                if clock.monotonic() + pause > deadline:
+                if last:
                     raise
-            self.session.pause(pause)
-        raise AssertionError("pauses never end")
+        raise AssertionError("the last attempt raises")
 
     def _from_console(self) -> str:
         """Return what the lab's own programs complained of on the console, if it can be read."""

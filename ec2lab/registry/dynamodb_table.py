@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,6 +14,7 @@ from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.aws.tags import SHARED, to_aws
 from ec2lab.errors import LabError
+from ec2lab.polling import attempts, jittered
 from ec2lab.registry.base import NotARegistry
 
 TRIES = 10
@@ -33,7 +32,7 @@ BACKUP_MARKER = {"place": {"S": "about"}, "id": {"S": "backups"}}
 """The item that says that backups were seen to."""
 NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
 """What a table says to that which was made a moment ago."""
-BACKUP_PATIENCE, BACKUP_PAUSE = 120, 2
+BACKUP_PATIENCE, BACKUP_POLL = 120, (2.0, 2.0)
 """Seconds after which a new table can be backed up at the latest, and between the tries."""
 
 Answer = dict[str, Any]
@@ -126,12 +125,12 @@ class Table:
         call: Callable[..., Answer] = getattr(self.client, operation)
         table = {"TableName": self.name} if named else {}
         with self._explained():
-            for tried in count(1):
+            for tried, pause in enumerate(jittered(FIRST_PAUSE, LONGEST_PAUSE), 1):
                 try:
                     answer = call(**table, **request)
                 except ClientError as refusal:
                     self._handle_error(refusal, last=tried >= TRIES and not self._is_young())
-                    clock.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(tried, TRIES))))  # noqa: S311 - jitter
+                    clock.sleep(pause)
                 else:
                     self._read_clock(answer)
                     return answer
@@ -205,17 +204,12 @@ class Table:
 
     def _back_up(self) -> None:
         """Turn point-in-time recovery on, as soon as AWS lets a new table have it."""
-        deadline = clock.monotonic() + BACKUP_PATIENCE
-        done = False
-        while not done:
-            final = clock.monotonic() > deadline
-            with nullcontext() if final else _unless(*NO_BACKUPS_YET):
+        for last in attempts(clock.sleep, BACKUP_POLL, BACKUP_PATIENCE):
+            with nullcontext() if last else _unless(*NO_BACKUPS_YET):
                 self.client.update_continuous_backups(
                     TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
                 )
-                done = True
-            if not done:
-                clock.sleep(BACKUP_PAUSE)
+                return
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -6,11 +6,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from ec2lab import clock
 from ec2lab.errors import LabError
 from ec2lab.files import open_file
+from ec2lab.polling import attempts
 from ec2lab.private_files import private_directory, private_opener
 from ec2lab.registry.base import Held, Holder
 from ec2lab.registry.file_io import explained
@@ -93,7 +95,7 @@ def _directory(registry: Path) -> Path:
 
 
 def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
-    for _ in range(LOOKS):
+    for _ in islice(attempts(clock.nap, (LOOK, LOOK)), LOOKS):
         with explained(directory):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,6 +105,5 @@ def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
                 return
         if holder:
             break
-        clock.nap(LOOK)
     who = holder or "another process"
     raise Held(f"{experiment} is being worked on by {who}; wait for it to end, then try again")

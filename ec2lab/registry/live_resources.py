@@ -15,7 +15,7 @@ from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
-POLL = 0.5
+POLL = 0.5, 0.5
 """Seconds between looks for what AWS may not show yet."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ec2lab.aws.tags import RECORD, from_aws
+from ec2lab.polling import attempts
 from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
 from ec2lab.registry.live_resources import POLL, is_new, is_young, left_alone, living, shown_by_id
 from ec2lab.registry.record import Event, Record
@@ -31,14 +32,13 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
             ask_again(intent)
         known = session.holdings(experiment)
     seen: dict[str, Resource] = {}
-    while True:
+    for _ in attempts(session.pause, POLL):
         found = living(session, experiment, known)
         seen |= {resource.id: resource for resource in found}
         seen |= {resource.id: resource for resource in without_experiment(session, known.unsettled)}
         still_open = unresolved(known.unsettled, seen.values(), session.kinds)
         if not any(is_young(session, intent.time) for intent in still_open):
             break
-        session.pause(POLL)
     # A description may have told that something has ended.
     living_by_record = [r for r in session.holdings(experiment).living if r.id not in {shown.id for shown in found}]
     young_yet = [resource for resource in living_by_record if is_new(session, resource)]

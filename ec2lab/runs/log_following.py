@@ -12,7 +12,7 @@ from ec2lab.runs.log_pieces import Piece, pieces_in
 from ec2lab.runs.run import Run
 from ec2lab.runs.s3_logs import S3RunLogs
 
-FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+POLL = 1.0, 30.0
 ON_ITS_WAY = ("pending", "running", "stopping", "shutting-down")
 """States in which a machine may tell more."""
 
@@ -30,7 +30,7 @@ class LogFollowing:
 
     def follow(self) -> None:
         """Read until the command has ended. Raises LabError where the rest is not to be had."""
-        pauses = growing(FIRST_POLL, LONGEST_POLL)
+        pauses = growing(*POLL)
         while True:
             before, state = self.place, self.run.state()
             if self._read_host() or (self.run.bucket and self._read_bucket(self.run.bucket)):
@@ -38,7 +38,7 @@ class LogFollowing:
             if state not in ON_ITS_WAY:
                 raise self.run.lost("the rest of its log" if self.place else "its log")
             if self.place > before:
-                pauses = growing(FIRST_POLL, LONGEST_POLL)
+                pauses = growing(*POLL)
             self.heard(b"")
             self.run.session.pause(next(pauses))
 

@@ -15,14 +15,14 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.instances.taking_down import living_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.names import is_pattern
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.launch_notes import LAUNCHED, last_run
 from ec2lab.registry.record import Record
 from ec2lab.runs.exit_status import ENDED, Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session
 
-FIRST_POLL, LONGEST_POLL = 1.0, 30.0
+POLL = 1.0, 30.0
 Say = Callable[[str], None]
 
 
@@ -39,7 +39,8 @@ class Run:
 
     def wait(self, say: Say) -> Ending:
         """Wait until the command has ended. Raises LabError where that can't be told any more."""
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+
+        def ended() -> Ending | None:
             state = self.state()
             if found := self._ending(say):
                 return found
@@ -49,8 +50,9 @@ class Run:
                 )
             if not state:
                 raise self.lost("its exit code")
-            self.session.pause(pause)
-        raise AssertionError("pauses never end")
+            return None
+
+        return wait_until(ended, self.session.pause, POLL)
 
     def _ending(self, say: Say) -> Ending | None:
         """Return how the command ended, as the machine or the bucket tells it; None while neither does."""

@@ -16,7 +16,7 @@ from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import region_of, running_instances
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.live_resources import living, seen_alive
 from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
@@ -24,7 +24,7 @@ from ec2lab.registry.state import FOUND
 from ec2lab.session import Session
 from ec2lab.volumes.retention import Retention, marks
 
-FIRST_POLL, LONGEST_POLL = 0.5, 30.0
+POLL = 0.5, 30.0
 MAY_HAVE_ENDS = {"instance", "volume"}
 Say = Callable[[str], None]
 
@@ -142,10 +142,10 @@ def _terminate_instances(session: Session, experiment: str, say: Say, unseen: Co
         if machine.kind == kind.name and not kind.is_deleting(machine):
             kind.delete(session.cloud, machine)
             say(f"deleting {machine}: its volumes are snapshotted once it is gone")
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        if not any(one.attached for one in _ending(session, experiment, unseen) if one.dataset):
-            return
-        session.pause(pause)
+    wait_until(
+        lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.dataset),
+        session.pause, POLL,
+    )  # fmt: skip
 
 
 def _save(session: Session, one: Ending, say: Say) -> None:

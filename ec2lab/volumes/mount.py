@@ -18,7 +18,7 @@ from ec2lab.datasets.dataset import UUID
 from ec2lab.errors import LabError
 from ec2lab.hosts.ssh import Host
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.session import Session
 from ec2lab.volumes.attached_volume import AttachedVolume
 from ec2lab.volumes.devices import free_device
@@ -28,7 +28,7 @@ from ec2lab.volumes.volumes_on_host import VolumesOnHost
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
-FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+POLL = 0.2, 5.0
 OVER = ("deleting", "deleted", "error")
 PATIENCE = 600.0
 """Seconds until a volume that does not become available, attached or free is given up."""
@@ -252,22 +252,19 @@ class VolumeMounter:
         return self.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]
 
     def _wait_until(self, volume: str, there: Callable[[Description], bool], state: str) -> None:
-        waited = 0.0
-        for pause in growing(FIRST_POLL, LONGEST_POLL):
+        def is_there() -> bool:
             try:
                 found = self._described(volume)
             except ClientError as refusal:
                 if refusal.response["Error"]["Code"] != "InvalidVolume.NotFound":  # too new to be seen
                     raise
-            else:
-                if there(found):
-                    return
-                if found["State"] == "error":
-                    raise LabError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
-            if waited > PATIENCE:
-                raise LabError(f"{volume}: not {state} after {PATIENCE:.0f} s")
-            self.session.pause(pause)
-            waited += pause
+                return False
+            if found["State"] == "error" and not there(found):
+                raise LabError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
+            return there(found)
+
+        if not wait_until(is_there, self.session.pause, POLL, PATIENCE):
+            raise LabError(f"{volume}: not {state} after {PATIENCE:.0f} s")
 
 
 def _code(problem: BaseException) -> str:

@@ -40,7 +40,7 @@ from ec2lab.watch.events import (
     WatchEvent,
 )
 
-FIRST_POLL, LONGEST_POLL = 1.0, 15.0
+POLL = 1.0, 15.0
 """Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
 """What another look may change: AWS is too busy, or this machine is off the network for a while."""
 
@@ -96,11 +96,11 @@ class Watching:
 
     def events(self, put_back: Relaunch) -> Iterator[Happening]:
         """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
-        pauses = growing(FIRST_POLL, LONGEST_POLL)
+        pauses = growing(*POLL)
         while True:
             acting = self.session.registry.who_acts(self.name)  # first: what was launched until now is seen then
             for happening in self._looked():
-                pauses = growing(FIRST_POLL, LONGEST_POLL)
+                pauses = growing(*POLL)
                 yield happening
             if self._saw_all and not self.machines and not acting:
                 if not (gone := self._to_put_back()):

@@ -14,7 +14,7 @@ from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
 from ec2lab.launch.part import LaunchPart, Preparation, RegionUnavailable, Share, Site
 from ec2lab.launch.parts.stale_rules import description_of, stale
 from ec2lab.launch.search import allowed_subnets
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.ownership import Marks
 from ec2lab.registry.reconcile import note_shown
 from ec2lab.registry.record import person
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 FULL = "RulesPerSecurityGroupLimitExceeded"
-FIRST_POLL, LONGEST_POLL = 0.2, 5.0
+POLL = 0.2, 5.0
 
 VPC = "lab:vpc"
 """The tag that says which network a group is for: a VPC's id, or `default`."""
@@ -147,14 +147,7 @@ def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
 
 def _shown(site: Site, vpc: str) -> Any:
     """Return the region's group, which is there, once AWS shows it; None where that takes too long."""
-    waited = 0.0
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        found = _group(site, vpc)
-        if found or waited > site.session.cloud.settling_seconds:
-            return found
-        site.session.pause(pause)
-        waited += pause
-    return None
+    return wait_until(lambda: _group(site, vpc), site.session.pause, POLL, site.session.cloud.settling_seconds)
 
 
 def _name(site: Site, vpc: str) -> str:

@@ -8,17 +8,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab import clock
 from ec2lab.aws.idempotency import made_once
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.console import warn
 from ec2lab.errors import LabError
 from ec2lab.launch.part import LaunchPart, Preparation, Share, Site
 from ec2lab.launch.search import allowed_subnets
-from ec2lab.polling import growing
+from ec2lab.polling import wait_until
 from ec2lab.registry.record import new_id
 
-FIRST_POLL, LONGEST_POLL, PATIENCE = 0.2, 5.0, 120
+POLL, PATIENCE = (0.2, 5.0), 120
 """Seconds between looks for a new placement group, and until it is given up."""
 DUPLICATE_RULE = "InvalidPermission.Duplicate"
 
@@ -85,13 +84,9 @@ def _make_placement(site: Site) -> Share:
 def _wait_until_available(site: Site, name: str) -> None:
     """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises LabError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
-    began = clock.monotonic()
-    for pause in growing(FIRST_POLL, LONGEST_POLL):
-        if list(site.session.kinds["placement-group"].find(site.session.cloud, site.region, wanted)):
-            return
-        if clock.monotonic() - began > PATIENCE:
-            raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
-        site.session.pause(pause)
+    kind, cloud = site.session.kinds["placement-group"], site.session.cloud
+    if not wait_until(lambda: list(kind.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
+        raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
 
 
 def _make_security(site: Site) -> Share:
