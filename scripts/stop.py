@@ -6,6 +6,7 @@ from typing import Any
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
+from ec2lab.instance_state import state_of
 from ec2lab.options import AsJson, Confirm, ExperimentName, script
 
 app = script(__doc__)
@@ -19,7 +20,7 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
     machine can't be stopped.
     """
     from ec2lab.costs.current_costs import hourly_cost_text
-    from ec2lab.instances.stop import Stopping, state_of
+    from ec2lab.instances.stop import Stopping
     from ec2lab.session import acting_on
 
     console = Console(as_json=as_json)

@@ -59,7 +59,7 @@ def test_on_the_word_of_tags_alone_nothing_goes_that_is_dear_to_somebody(kind):
 
 @pytest.mark.parametrize(
     ("state", "goes"),
-    [("pending", False), ("running", False), ("running (why)", False), ("stopping", False), ("stopped", True)],
+    [("pending", False), ("running", False), ("stopping", False), ("stopped", True)],
 )
 def test_an_instance_that_somebody_may_be_working_on_stays(state, goes):
     said = {} if goes else {"i-1": "it runs: ONLY=i-1 means it"}

@@ -46,7 +46,7 @@ def test_a_spot_machine_that_aws_took_is_shown_with_its_reason(lab, cloud):
     assert resource["market"] == "spot"
     cloud.end(resource["id"], "us-east-1", "Server.SpotInstanceTermination")
     (resource,) = lab.status()
-    assert resource["state"] == "terminated (Server.SpotInstanceTermination)"
+    assert (resource["state"], resource["state_reason"]) == ("terminated", "Server.SpotInstanceTermination")
 
 
 def test_what_aws_does_not_know_any_more_is_said_so_once_it_must_know(lab, cloud):

@@ -109,7 +109,7 @@ def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_
         (machine(), "running", 12.01, "ends now"),
         (machine(), "running", 13.5, "overdue by 1 h 30 min"),
         (machine(), "shutting-down", 13.5, ""),
-        (machine(), "stopped (Client.UserInitiatedShutdown)", 2, "10 h 00 min if started"),
+        (machine(), "stopped", 2, "10 h 00 min if started"),
         (machine(), "stopped", 14, "12h once started"),
         (machine(idle="30m"), "running", 2, "10 h 00 min or idle 30m"),
         (machine(ttl=None, idle="30m"), "running", 2, "idle 30m"),

@@ -68,14 +68,14 @@ def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experime
     lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
     first = launched(lab)
     watching = watch()
-    assert watching.next("state") == {"event": "state", "id": first, "state": "running"}
+    assert watching.next("state") == {"event": "state", "id": first, "state": "running", "state_reason": ""}
     cloud.mark(first)
     notice = watching.next("interrupted")
     assert (notice["stage"], notice["machine"]) == ("notice", first)
     assert notice["why"].startswith("marked-for-termination: ")
     cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert watching.next("state")["state"] == "terminated (Server.SpotInstanceTermination)"
+    assert watching.next("state")["state_reason"] == "Server.SpotInstanceTermination"
     assert watching.next("interrupted")["stage"] == "taken"
     assert watching.next("refused")["code"] == "InsufficientInstanceCapacity"
     second = watching.next("lives")
@@ -112,7 +112,7 @@ def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     events = watching.rest()
     assert [event["event"] for event in events] == ["state", "interrupted", "ended"]
-    assert events[0]["state"] == "terminated (Server.SpotInstanceTermination)"
+    assert (events[0]["state"], events[0]["state_reason"]) == ("terminated", "Server.SpotInstanceTermination")
     assert events[1]["why"].startswith("instance-terminated-no-capacity: ")
     assert lab.status() == []
 

@@ -11,6 +11,7 @@ from typing import Any
 from ec2lab.audit.inventory import Item, Survey
 from ec2lab.aws.tags import BY, DATASET, DELETION_POLICY, KEPT, SHARED
 from ec2lab.costs.money import Dollars, total
+from ec2lab.instance_state import OVER as INSTANCE_OVER
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
 from ec2lab.registry.state import ResourceState
@@ -19,7 +20,7 @@ from ec2lab.volumes.retention import Retention
 
 IsYoung = Callable[[str], bool]
 """Says of a time whether AWS may not show yet what was made then."""
-OVER = ("terminated", "shutting-down", "deleting", "deleted", "error")
+OVER = (*INSTANCE_OVER, "deleting", "deleted", "error")
 """States in which a thing costs no more."""
 
 OF_EXPERIMENTS, SNAPSHOT = ("instance", "volume", "address"), "snapshot"
@@ -157,7 +158,7 @@ def held_by(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 def is_over(item: Item) -> bool:
     """Say whether a thing costs no more, though AWS still lists it."""
-    return item.resource.state.partition(" ")[0] in OVER
+    return item.resource.state in OVER
 
 
 def monthly(found: Iterable[Finding]) -> tuple[float, int]:

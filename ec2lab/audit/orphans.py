@@ -11,6 +11,7 @@ from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Ver
 from ec2lab.aws.tagging import REFUSED
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
+from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import Awaits, Report, delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import FOUND, GONE, as_note
@@ -21,7 +22,6 @@ ALL_OWNERS = "everyone"
 MACHINE, VOLUME = "instance", "volume"
 SHORTEST = 8
 """Digits of a registry's id by which it may be named."""
-RUNNING = ("pending", "running", "stopping")
 """States of an instance that somebody may be working on: it is deleted by its id alone."""
 ELSEWHERE = {
     Verdict.UNFINISHED: "an experiment's: `make teardown` of that ends it",
@@ -81,7 +81,7 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
         return f"made by {finding.owner}, by CloudTrail: {by_name}"
     if caller is not None and not finding.owner and finding.resource.kind in (*OF_EXPERIMENTS, SNAPSHOT):
         return f"CloudTrail does not say who made it: {by_name}"
-    return f"it runs: {by_name}" if finding.resource.state.partition(" ")[0] in RUNNING else ""
+    return f"it runs: {by_name}" if finding.resource.state in (*UP, InstanceState.STOPPING) else ""
 
 
 def named(found: Iterable[Finding], ids: str) -> list[Finding]:

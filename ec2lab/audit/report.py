@@ -119,8 +119,9 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
 def _row(finding: Finding) -> list[str]:
     resource = finding.resource
     return [
-        finding.verdict, resource.kind, resource.id, resource.details.get("zone") or resource.region, resource.state,
-        _age(resource.since), finding.by or finding.owner, in_dollars(finding.monthly), finding.spared or finding.why,
+        finding.verdict, resource.kind, resource.id, resource.details.get("zone") or resource.region,
+        resource.shown_state, _age(resource.since), finding.by or finding.owner, in_dollars(finding.monthly),
+        finding.spared or finding.why,
     ]  # fmt: skip
 
 
@@ -138,7 +139,8 @@ def _as_fields(finding: Finding) -> dict[str, Any]:
     resource = finding.resource
     return {
         "finding": finding.verdict, "kind": resource.kind, "id": resource.id, "region": resource.region,
-        "experiment": resource.experiment, "state": resource.state, "since": resource.since,
+        "experiment": resource.experiment, "state": resource.state,
+        "state_reason": resource.state_reason.code, "since": resource.since,
         "made_by": finding.by or finding.owner, "dollars_a_month": finding.monthly, "why": finding.why,
         "spared": finding.spared, "registry": finding.registry, **_of_kept(finding),
     }  # fmt: skip

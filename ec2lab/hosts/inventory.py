@@ -20,6 +20,7 @@ from ec2lab.hosts.host_keys import Pinning
 from ec2lab.hosts.own_keys import own_key_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
+from ec2lab.instance_state import OVER, InstanceState, state_of
 from ec2lab.names import did_you_mean, experiment_name
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
@@ -54,7 +55,7 @@ def login_name(session: Session) -> str | None:
 def running_instances(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
     """Describe the running machines of an experiment, the oldest first, but for those in some regions."""
     there = machines_of(session, experiment, without)
-    return [machine for machine in there if machine["State"]["Name"] == "running"]
+    return [machine for machine in there if state_of(machine) is InstanceState.RUNNING]
 
 
 def region_of(machine: Mapping[str, Any]) -> str:
@@ -78,7 +79,7 @@ def machines_of(session: Session, experiment: str, without: Collection[str] = ()
         for machine in session.kinds["instance"].find(session.cloud, region, mine)
         if machine["InstanceId"] in ids
     ]
-    there = [machine for machine in described if machine["State"]["Name"] not in ("shutting-down", "terminated")]
+    there = [machine for machine in described if state_of(machine) not in OVER]
     return by_launch_order(there)
 
 

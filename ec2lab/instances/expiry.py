@@ -8,6 +8,7 @@ from typing import Any
 
 from ec2lab.aws.tags import EXPIRES_AT, IDLE, TTL, from_aws
 from ec2lab.config.fields import duration
+from ec2lab.instance_state import DOWN, OVER, InstanceState
 
 NEVER = "never"
 LATE = timedelta(minutes=3)
@@ -50,7 +51,7 @@ def restarted_expiry(machine: Machine) -> datetime | None:
 
 def left(details: Mapping[str, str], state: str, now: datetime) -> str:
     """Return in words what is left to a machine, by what `expiry_details` told and AWS's word for its state."""
-    if state.startswith(("shutting-down", "terminated")):
+    if state in OVER:
         return ""
     said = [_until(details, state, now)]
     said += [f"idle {details['idle']}"] if "idle" in details else []
@@ -60,14 +61,14 @@ def left(details: Mapping[str, str], state: str, now: datetime) -> str:
 def is_overdue(details: Mapping[str, str], state: str, now: datetime) -> bool:
     """Say whether a machine runs though its time is over, so that its own timer must have failed."""
     ends = _moment(details.get("ends"))
-    return state.startswith("running") and ends is not None and now - ends > LATE
+    return state == InstanceState.RUNNING and ends is not None and now - ends > LATE
 
 
 def _until(details: Mapping[str, str], state: str, now: datetime) -> str:
     ends = _moment(details.get("ends"))
     if ends is None:
         return "no end" if details.get("ends") == NEVER and "idle" not in details else ""
-    if state.startswith("stop"):
+    if state in DOWN:
         return f"{_in_words(ends - now)} if started" if ends > now else f"{details.get('ttl', '?')} once started"
     if is_overdue(details, state, now):
         return f"overdue by {_in_words(now - ends)}"

@@ -14,7 +14,8 @@ from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of
 from ec2lab.hosts.ssh_config import SshTarget
-from ec2lab.instances.stop import Machine, state_of
+from ec2lab.instance_state import InstanceState, state_of, state_reason_of
+from ec2lab.instances.stop import Machine
 from ec2lab.polling import attempts, pauses
 from ec2lab.session import Session
 
@@ -66,7 +67,7 @@ class InstanceStarter:
         return machines_of(self.session, self.experiment)
 
     def _stopped(self) -> list[Machine]:
-        return [m for m in machines_of(self.session, self.experiment) if state_of(m) == "stopped"]
+        return [m for m in machines_of(self.session, self.experiment) if state_of(m) is InstanceState.STOPPED]
 
     def _round(self) -> None:
         """Ask for each stopped machine once; one's refusal stops no other."""
@@ -96,12 +97,12 @@ class InstanceStarter:
             waited = clock.monotonic() - began
             moving = []
             for machine in machines_of(self.session, self.experiment):
-                state, reason = state_of(machine), machine.get("StateReason", {})
-                if state in ("pending", "stopping"):
+                state, reason = state_of(machine), state_reason_of(machine)
+                if state in (InstanceState.PENDING, InstanceState.STOPPING):
                     moving.append(machine)
-                elif state == "stopped" and machine["InstanceId"] in asked:
-                    if str(reason.get("Code", "")).startswith("Server.") and waited > 0:
-                        self._refused(machine, ApiError(reason["Code"], reason.get("Message", ""), late=True))
+                elif state is InstanceState.STOPPED and machine["InstanceId"] in asked:
+                    if reason.is_aws and waited > 0:
+                        self._refused(machine, ApiError(reason.code, reason.message, late=True))
                         asked = asked - {machine["InstanceId"]}
                     elif waited < self.session.cloud.settling_seconds:
                         moving.append(machine)

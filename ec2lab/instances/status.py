@@ -157,7 +157,7 @@ class StatusReport:
         what = [details.get("type") or details.get("size", ""), "" if market == ON_DEMAND else market]
         loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
         return [
-            resource.experiment or "", _lines(resource.id, details.get("address", "")), resource.state,
+            resource.experiment or "", _lines(resource.id, details.get("address", "")), resource.shown_state,
             details.get("zone", resource.region),
             _lines(" ".join(filter(None, what)) or resource.kind, details.get("data", ""), loaded),
             resource.since[5:16].replace("T", " "), left(details, resource.state, self.now),
@@ -168,6 +168,7 @@ class StatusReport:
         details, state = resource.details, resource.state
         return {
             "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": state,
+            "state_reason": resource.state_reason.code,
             "region": resource.region, "since": resource.since, "left": left(details, state, self.now),
             "overdue": is_overdue(details, state, self.now), **details, "dollars_per_hour": round(cost.hourly, 6),
             "dollars": round(cost.dollars, 6), "unknown_prices": cost.unknown,

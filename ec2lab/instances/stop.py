@@ -8,9 +8,11 @@ from typing import Any
 
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of
+from ec2lab.instance_state import UP, InstanceState, state_of
 from ec2lab.polling import attempts
 from ec2lab.session import Session
 
+AT_REST = (InstanceState.STOPPED, InstanceState.TERMINATED)
 POLL = 0.5, 10.0
 PATIENCE = 20 * 60
 """Seconds until a machine that does not stop is reported. Large ones take minutes."""
@@ -40,7 +42,7 @@ class Stopping:
                 f"{self.experiment}: {', '.join(spot)} is a spot machine, which AWS can only end: "
                 f"`make teardown EXP={self.experiment}`, after saving what is on it"
             )
-        return [machine for machine in machines if state_of(machine) in ("pending", "running")]
+        return [machine for machine in machines if state_of(machine) in UP]
 
     def losses(self, machines: Sequence[Machine]) -> list[str]:
         """Return what stopping would lose, a line for each type with disks of its own: their content goes with it
@@ -65,16 +67,9 @@ class Stopping:
     def wait(self, waiting: Callable[[Machine], None]) -> None:
         """Wait until no machine of the experiment is on its way down. Raises LabError where one stays so."""
         for last in attempts(self.session.pause, POLL, PATIENCE):
-            moving = [
-                m for m in machines_of(self.session, self.experiment) if state_of(m) not in ("stopped", "terminated")
-            ]
+            moving = [m for m in machines_of(self.session, self.experiment) if state_of(m) not in AT_REST]
             if not moving:
                 return
             if last:
                 raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make stop again")
             waiting(moving[0])
-
-
-def state_of(machine: Machine) -> str:
-    """Return AWS's word for how a machine is."""
-    return str(machine["State"]["Name"])

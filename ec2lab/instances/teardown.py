@@ -167,7 +167,7 @@ class Deletion:
         refusal = self.failures.get(resource.id) or self.refused.get(resource.id)
         holders = self._holders(resource)
         held = f"held by {', '.join(holders)}" if holders else ""
-        said = reason(refusal) if refusal else f"it is {resource.state}" if resource.state else "AWS shows it yet"
+        said = reason(refusal) if refusal else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
         return "; ".join(filter(None, (said, held)))
 
     def _holders(self, resource: Resource) -> list[str]:

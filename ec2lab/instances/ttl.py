@@ -19,6 +19,7 @@ from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_fi
 from ec2lab.hosts.programs import sent
 from ec2lab.hosts.said import LAST_MOMENT, number_said
 from ec2lab.hosts.ssh import Host
+from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.expiry import NEVER as NO_END
 from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
@@ -94,7 +95,7 @@ class TtlChange:
         machines = machines_of(self.session, self.experiment)
         if not machines:
             raise LabError(f"{self.experiment}: no machine of it lives; `make status` shows what does")
-        running = [machine for machine in machines if machine["State"]["Name"] == "running"]
+        running = [machine for machine in machines if state_of(machine) is InstanceState.RUNNING]
         problems = [f"{machine['InstanceId']} does not run" for machine in machines if machine not in running]
         for machine, (name, ends) in zip(running, self._on_the_machines(running), strict=True):
             if isinstance(ends, LabError):

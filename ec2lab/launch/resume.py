@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.errors import LabError
+from ec2lab.instance_state import DOWN
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
 from ec2lab.launch.request import build_request, pool_of
@@ -39,14 +40,15 @@ def instances_of_interrupted_launch(
     found = reconcile(session, experiment, ask_again)
     if found and not was_interrupted(session.records_here(experiment), experiment):
         named = [resource for resource in found if resource.kind == "instance"] or found
-        shown = ", ".join(" ".join(filter(None, (str(r), r.state, r.since and f"since {r.since}"))) for r in named)
+        told = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
+        shown = ", ".join(" ".join(filter(None, words)) for words in told)
         raise AlreadyRunning(f"{experiment} already lives: {shown}; {_hint(found, experiment)}")
     kind = session.kinds["instance"]
     return [resource for resource in found if resource.kind == kind.name and not kind.is_deleting(resource)]
 
 
 def _hint(found: Sequence[Resource], experiment: str) -> str:
-    stopped = any(resource.state.startswith("stop") for resource in found)
+    stopped = any(resource.state in DOWN for resource in found)
     return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 
 

@@ -13,6 +13,7 @@ from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import LabError
+from ec2lab.instance_state import DOWN, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, jittered
 from ec2lab.registry.evidence import NOT_NOW
 from ec2lab.registry.history import market_of
@@ -95,18 +96,17 @@ class PendingInstances:
     def look(self) -> None:
         """Ask once how all that are pending are."""
         for found in self.looks.look(sorted(self.pending)):
-            identity, state = found["InstanceId"], found["State"]["Name"]
-            if state == "pending":
+            identity, state = found["InstanceId"], state_of(found)
+            if state is InstanceState.PENDING:
                 continue
             self.pending.discard(identity)
-            if state == "running":
+            if state is InstanceState.RUNNING:
                 self.running.append(found)
-            elif state in ("stopping", "stopped"):
+            elif state in DOWN:
                 raise LabError(f"{identity} was stopped by somebody while it started")
             else:
-                reason = found.get("StateReason", {})
-                told = ApiError(reason.get("Code", state), reason.get("Message", ""), late=True)
-                self.dead.append(told)
+                reason = state_reason_of(found)
+                self.dead.append(ApiError(reason.code or state, reason.message, late=True))
 
 
 def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
@@ -116,7 +116,7 @@ def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[floa
     """
     left = set(ids)
     for _ in attempts(wait, POLL, PATIENCE):
-        left = {found["InstanceId"] for found in looks.look(left) if found["State"]["Name"] != "terminated"}
+        left = {found["InstanceId"] for found in looks.look(left) if state_of(found) is not InstanceState.TERMINATED}
         if not left:
             break
     return left

@@ -43,7 +43,8 @@ def events(page: Page) -> Iterator[Told]:
 def _standing(one: Standing) -> dict[str, Any]:
     thing = one.resource
     return {
-        "experiment": thing.experiment, "kind": thing.kind, "id": thing.id, "state": thing.state, "where": one.where,
+        "experiment": thing.experiment, "kind": thing.kind, "id": thing.id, "state": thing.state,
+        "state_reason": thing.state_reason.code, "where": one.where,
         "what": one.what, "since": thing.since, "dollars_an_hour": one.spent.hourly,
         "dollars_so_far": round(one.spent.dollars, 4), "unknown_prices": one.spent.hourly_unknown,
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory
 from ec2lab.costs.charges import Span
+from ec2lab.instance_state import DOWN
 from ec2lab.registry.history import instances_in, launch_error_in, market_of, transition_time
 from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Event, Record, parse_time
@@ -156,7 +157,7 @@ def _note_stops(record: Record, open_lives: Mapping[str, Life]) -> None:
     if record.operation == "DescribeInstances":
         for told in instances_in(record.response or {}):
             if life := open_lives.get(told["InstanceId"]):
-                life.stopped = told["State"]["Name"] in ("stopping", "stopped")
+                life.stopped = told["State"]["Name"] in DOWN
 
 
 def _note_runs(lives: Iterable[Life], spans: Iterable[Span]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
+from ec2lab.instance_state import NO_REASON, StateReason
 from ec2lab.registry.record import Event, Record
 
 if TYPE_CHECKING:
@@ -41,10 +42,17 @@ class Resource:
     """When the registry heard of it, by this machine's own clock, which AWS's may differ from by minutes."""
     state: str = ""
     """AWS's own word, where known."""
+    state_reason: StateReason = NO_REASON
+    """Why it is in that state, of an instance."""
     record: str | None = None
     """Its lab:record tag: which call made it."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What a person wants to see of it: type, zone, address, …"""
+
+    @property
+    def shown_state(self) -> str:
+        """Its state in words: `terminated (Server.SpotInstanceTermination)`."""
+        return f"{self.state} ({self.state_reason.code})" if self.state_reason.code else self.state
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id} ({self.region})"
@@ -112,6 +120,7 @@ class Kind(ABC):
             record=tags.get(RECORD),
             since=self.since_in(found) or since,
             state=self.state_in(found),
+            state_reason=self.state_reason_in(found),
             details=self.details_in(found),
         )
 
@@ -171,6 +180,11 @@ class Kind(ABC):
     def state_in(self, found: Mapping[str, Any]) -> str:
         """Return AWS's word for its state, or nothing where the kind has none."""
         return str(found.get("State", ""))
+
+    def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
+        """Return why it is in that state, where AWS tells it of the kind."""
+        del found
+        return NO_REASON
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return what a person wants to see of it."""

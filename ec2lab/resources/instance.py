@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.costs.money import Dollars, total
+from ec2lab.instance_state import NO_REASON, UP, InstanceState, StateReason, state_reason_of
 from ec2lab.instances.expiry import expiry_details
 from ec2lab.registry.history import instances_in
 from ec2lab.registry.record import Record
@@ -59,10 +60,12 @@ class Instance(Kind):
         return str(found["InstanceId"])
 
     def state_in(self, found: Mapping[str, Any]) -> str:
-        """Return pending, running, …, and why where AWS says why."""
-        reason = found.get("StateReason", {}).get("Code", "")
-        state = str(found["State"]["Name"])
-        return f"{state} ({reason})" if reason and state != "pending" else state
+        """Return one of EC2's states."""
+        return str(found["State"]["Name"])
+
+    def state_reason_in(self, found: Mapping[str, Any]) -> StateReason:
+        """Return why it ended or stopped; of a pending one that is what it is waiting for."""
+        return NO_REASON if found["State"]["Name"] == InstanceState.PENDING else state_reason_of(found)
 
     def confirms(self, found: Mapping[str, Any], call: Call) -> bool:
         """Say whether AWS names the call's own client token: a copy of it has another, or none."""
@@ -74,11 +77,11 @@ class Instance(Kind):
 
     def is_deleted(self, found: Mapping[str, Any]) -> bool:
         """Say whether it is terminated."""
-        return bool(found["State"]["Name"] == "terminated")
+        return bool(found["State"]["Name"] == InstanceState.TERMINATED)
 
     def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is shutting down."""
-        return resource.state.startswith("shutting-down")
+        return resource.state == InstanceState.SHUTTING_DOWN
 
     def details_in(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return type, zone, market, address and data."""
@@ -94,7 +97,7 @@ class Instance(Kind):
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return what it costs while it runs, with its address; its volumes cost by themselves."""
-        if found["State"]["Name"] not in ("pending", "running"):
+        if found["State"]["Name"] not in UP:
             return 0.0
         zone = found.get("Placement", {}).get("AvailabilityZone", "")
         running = prices.machine(region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
@@ -108,7 +111,7 @@ class Instance(Kind):
 
     def idle(self, found: Mapping[str, Any]) -> str:
         """Say that it is stopped, and when that was where AWS says it."""
-        if found["State"]["Name"] != "stopped":
+        if found["State"]["Name"] != InstanceState.STOPPED:
             return ""
         when = re.search(r"\d{4}-\d\d-\d\d", found.get("StateTransitionReason", ""))
         return f"stopped since {when[0]}" if when else "stopped"

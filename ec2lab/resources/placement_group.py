@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
+from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.registry.history import instances_in
 from ec2lab.resources.base import Kind, Resource
 
@@ -55,8 +56,8 @@ class PlacementGroup(Kind):
         wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
         for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
             for machine in instances_in(page):
-                if machine["State"]["Name"] != "terminated":
-                    yield f"instance {machine['InstanceId']} ({machine['State']['Name']})"
+                if (state := state_of(machine)) is not InstanceState.TERMINATED:
+                    yield f"instance {machine['InstanceId']} ({state})"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
         """Delete it; no machine may be in it, not even one that shuts down."""

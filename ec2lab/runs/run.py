@@ -12,6 +12,7 @@ from ec2lab.errors import LabError
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import login_name, machines_of, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
+from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import living_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.names import is_pattern
@@ -44,7 +45,7 @@ class Run:
             state = self.state()
             if found := self._ending(say):
                 return found
-            if state == "stopped":
+            if state is InstanceState.STOPPED:
                 raise LabError(
                     f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
                 )
@@ -64,17 +65,17 @@ class Run:
             say(str(problem))
         return found or (self.bucket.ending() if self.bucket else None)
 
-    def state(self) -> str:
-        """Return AWS's word for the machine's state; nothing where it is gone."""
+    def state(self) -> InstanceState | None:
+        """Return the machine's state; None where it is gone."""
         there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
-        return str(there[self.instance]["State"]["Name"]) if self.instance in there else ""
+        return state_of(there[self.instance]) if self.instance in there else None
 
     def host(self) -> Host | None:
         """Return the machine where it runs and may be logged in to; None where its bucket is to be asked.
 
         Raises LabError, Unreachable where ssh can't log in.
         """
-        if (self.bucket and not login_name(self.session)) or self.state() != "running":
+        if (self.bucket and not login_name(self.session)) or self.state() is not InstanceState.RUNNING:
             return None
         if not self.session.boot_timeout and not self.bucket:
             raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")

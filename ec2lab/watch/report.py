@@ -12,6 +12,7 @@ from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.capacity_pools import Pool
 from ec2lab.console import Console
+from ec2lab.instance_state import InstanceState
 from ec2lab.instances.expiry import NEVER
 from ec2lab.launch.report import LaunchConsole
 from ec2lab.printable import without_colours
@@ -40,9 +41,10 @@ class WatchConsole:
         match happening:
             case StateChanged(machine):
                 where = machine.details.get("zone", machine.region)
-                text = f"{self.name}  {machine.id}  {machine.state}"
-                what = f"  {machine.details.get('type', '')} in {where}" if machine.state == "running" else ""
-                self.console.say(text + what, "state", id=machine.id, state=machine.state)
+                text = f"{self.name}  {machine.id}  {machine.shown_state}"
+                is_up, why = machine.state == InstanceState.RUNNING, machine.state_reason.code
+                what = f"  {machine.details.get('type', '')} in {where}" if is_up else ""
+                self.console.say(text + what, "state", id=machine.id, state=machine.state, state_reason=why)
             case DataLoaded(machine):
                 text = f"{self.name}  {machine.id}  its data is loaded"
                 self.console.say(text, "loaded", id=machine.id)
@@ -107,7 +109,7 @@ def counted(machines: list[Resource]) -> str:
     if not machines:
         return "no machine yet"
     if len(machines) == 1:
-        return f"{machines[0].id} {machines[0].state}"
+        return f"{machines[0].id} {machines[0].shown_state}"
     states = Counter(machine.state for machine in machines)
     return ", ".join(f"{number} {state}" for state, number in states.most_common())
 

@@ -15,8 +15,10 @@ from ec2lab.aws.error_codes import TRANSIENT
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
 from ec2lab.aws.region_queries import NoResponse, Responses
 from ec2lab.aws.tags import from_aws
+from ec2lab.capacity_pools import MarketType
 from ec2lab.config.fields import duration
 from ec2lab.errors import LabError
+from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
 from ec2lab.polling import growing
 from ec2lab.registry.history import launch_error_in, market_of
@@ -168,7 +170,8 @@ class Watching:
                 told = kind.resource(shown, machine.region, from_aws(shown.get("Tags")))
                 now = replace(told, recorded=machine.recorded)
             else:
-                now = replace(machine, state=NOT_VISIBLE_YET if is_new(self.session, machine) else NOT_FOUND)
+                why = NOT_VISIBLE_YET if is_new(self.session, machine) else NOT_FOUND
+                now = replace(machine, state=why, state_reason=NO_REASON)
             yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
 
     def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Happening]:
@@ -189,7 +192,7 @@ class Watching:
         self.machines[machine.id] = machine
         if (before.state if before else NOT_VISIBLE_YET) != machine.state:
             yield StateChanged(machine)
-            if machine.state == "running":
+            if machine.state == InstanceState.RUNNING:
                 details = {"region": machine.region, "type": machine.details.get("type", "")}
                 yield Running(experiment=self.name, machine=machine.id, **details)
         if ended:
@@ -202,10 +205,10 @@ class Watching:
     def _why(self, machine: Resource) -> str:
         """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
         told: Iterable[tuple[str, str, str]] = ()
-        if machine.details.get("market") == "spot" and "no notices" not in self._told:
+        if machine.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
             with suppress(*AWS_ERRORS):  # nice to know, and no more
                 told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
-        return next((f"{code}: {message}" for _, code, message in told), machine.state)
+        return next((f"{code}: {message}" for _, code, message in told), machine.shown_state)
 
     def _interrupted(self, machine: str, stage: InterruptionStage, why: str) -> Interrupted:
         return Interrupted(experiment=self.name, machine=machine, stage=stage, why=why)
@@ -229,7 +232,8 @@ class Watching:
 
     def _check_spot_notices(self) -> Iterator[Happening]:
         """Tell which spot machines are marked, two minutes ahead."""
-        spot = [m for m in self.machines.values() if m.details.get("market") == "spot" and m.state == "running"]
+        running = [m for m in self.machines.values() if m.state == InstanceState.RUNNING]
+        spot = [m for m in running if m.details.get("market") == MarketType.SPOT]
         for region, some in by_region(spot) if "no notices" not in self._told else ():
             try:
                 found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
@@ -252,7 +256,7 @@ class Watching:
         """Have those machines asked that run, and tell what they answered until now."""
         self._start_pollers()
         for identity, inquiry in self.inquiries.items():
-            if identity in self.machines and self.machines[identity].state == "running":
+            if identity in self.machines and self.machines[identity].state == InstanceState.RUNNING:
                 inquiry.ask()
             yield from self._answered(identity, inquiry)
         self._put_on_record()
@@ -330,8 +334,8 @@ def as_said(problem: Exception) -> str:
 
 
 def interrupted_by_aws(machine: Resource) -> bool:
-    """Say whether it was AWS that ended a machine, and not its user: StateReason codes begin with who did it."""
-    return machine.state.startswith("terminated (Server.")
+    """Say whether it was AWS that ended a machine, and not its user."""
+    return machine.state == InstanceState.TERMINATED and machine.state_reason.is_aws
 
 
 # The machine itself is told the same in its metadata, to the second; and alone it is told of a rebalance

@@ -9,6 +9,7 @@ from typing import Any
 
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.config.fields import duration
+from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
 from ec2lab.instances.expiry import NEVER
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.history import instances_in, market_of, transition_time
@@ -16,7 +17,6 @@ from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
-RUNNING, STOPPED = ("pending", "running"), ("stopping", "stopped")
 RAN_THEN_ENDED_CODES = (
     "Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination",
              "Server.SpotInstanceShutdown")  # fmt: skip
@@ -91,17 +91,17 @@ class InstanceTimeline:
 
     def saw(self, state: str, at: datetime, *, failed: bool, when: datetime | None) -> None:
         """Note the state that a description tells; `failed` is a machine that never came to run."""
-        if state in RUNNING:
+        if state in UP:
             if (self.runs and at - (self.runs[-1].ended or at) > SETTLING) or not self.runs:
                 self.start(at)
-            if state == "running" and self._run:
+            if state == InstanceState.RUNNING and self._run:
                 self._run.seen = at
             return
         if failed and self._run and self._run.seen is None:
             self.runs.pop()
         moment = when or self.overdue(at) or at
         self.stop(moment)
-        if state not in STOPPED:
+        if state not in DOWN:
             self.end(moment)
 
     @property
@@ -209,7 +209,7 @@ def ephemeral_ip(found: Mapping[str, Any]) -> str:
 
 def _failed(found: Mapping[str, Any]) -> bool:
     """Say whether a machine that does not run never came to run, by its reason."""
-    code = found.get("StateReason", {}).get("Code", "")
+    code = state_reason_of(found).code
     return bool(code) and code not in RAN_THEN_ENDED_CODES
 
 

@@ -1,0 +1,52 @@
+"""How an instance is, in EC2's words, and why: read once from a description, never from what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class InstanceState(StrEnum):
+    """As https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html names them."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+
+
+UP = (InstanceState.PENDING, InstanceState.RUNNING)
+DOWN = (InstanceState.STOPPING, InstanceState.STOPPED)
+"""It can be started again."""
+OVER = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
+
+
+@dataclass(frozen=True, slots=True)
+class StateReason:
+    """Why an instance is in its state: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html."""
+
+    code: str = ""
+    message: str = ""
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether AWS did it, and not a user: a code begins with who did."""
+        return self.code.startswith("Server.")
+
+
+NO_REASON = StateReason()
+
+
+def state_of(instance: Mapping[str, Any]) -> InstanceState:
+    """Return the state of a described instance."""
+    return InstanceState(instance["State"]["Name"])
+
+
+def state_reason_of(instance: Mapping[str, Any]) -> StateReason:
+    """Return why a described instance is in its state; without a code where AWS does not say."""
+    told = instance.get("StateReason", {})
+    return StateReason(str(told.get("Code", "")), str(told.get("Message", "")))
