@@ -92,13 +92,11 @@ def resend(loop: SearchLoop, intent: Record) -> None:
         ask(ec2, request, token_of(intent), limiter, renew=False)
 
 
-def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -> bool:
+def is_wanted(intent: Record, wishes: PlacementPreferences, missing: int) -> bool:
     """Say whether an experiment, as it is now, would ask for what an intent asked for."""
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
-    placed = (
-        region in preferences.regions and pool.instance_type in preferences.types and pool.market in preferences.markets
-    )
+    placed = region in wishes.regions and pool.instance_type in wishes.types and pool.market in wishes.markets
     return placed and 0 < recorded.get("MaxCount", 0) <= missing
 
 
