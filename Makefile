@@ -201,6 +201,9 @@ bench: $(READY_TO_TEST)  ## Measure, and write docs/benchmarks.md (ONLY=launch)
 picture: $(READY_TO_TEST)  ## Record docs/terminal.svg again
 	@$(VENV)/bin/python docs/terminal.py
 
+schema: $(READY)  ## Write the reference of JSON events again
+	@$(VENV)/bin/python -m ec2lab.events.schema
+
 lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml again
 	@$(COMPILE) --extra local --output-file requirements.lock
 	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock

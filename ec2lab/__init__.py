@@ -3,6 +3,7 @@
 The floors, from the ground up. No room imports from a floor above its own: tests/test_rooms.py says so, and names what
 does not keep to it yet. A file that stands in no room is of the ground floor, but for those that are named here.
 
+    events                                    what commands report to programs, people and notifiers
     config                                    what files say
     registry                                  what was requested of AWS and what it responded, and what follows from it
     aws                                       the recorded way to AWS

@@ -6,10 +6,10 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from threading import Event
-from typing import Any, NoReturn
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -17,9 +17,16 @@ from ec2lab.errors import LabError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
+from ec2lab.rendering import TABLES, render
+
+if TYPE_CHECKING:
+    from ec2lab.events import Event as LabEvent
 
 INTERRUPTED = 130
 """The exit code of a script ended by Ctrl-C, as shells have it (128 + SIGINT), and typer."""
+
+INCOMPLETE = 3
+"""The exit code of a command that showed what it could see, and that was not all; what it shows is true."""
 
 MAX_WIDTH = 1000
 """Columns, more than any table has."""
@@ -36,6 +43,7 @@ class Console:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self._unfinished = False
+        self._lock = Lock()
 
     def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
         """Print a line (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
@@ -44,6 +52,31 @@ class Console:
         else:
             line = printable(text)
             self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
+
+    def emit(self, *events: LabEvent) -> None:
+        """Print events: their text, or in JSON mode an object each."""
+        from ec2lab.events import ForPeople, Progress
+
+        for event in events:
+            if isinstance(event, Progress):
+                self.progress(event.text)
+            elif not self.as_json:
+                self._print_lines(*render(event))
+            elif not isinstance(event, ForPeople):
+                self._print(json.dumps(event.as_json()))
+
+    def _print_lines(self, lines: Sequence[str], style: str | None) -> None:
+        for number, line in enumerate(map(printable, lines)):
+            coloured = style and number == 0 and "NO_COLOR" not in os.environ
+            self._print(typer.style(line, fg=style) if coloured else line)
+
+    def emit_table(self, events: Sequence[LabEvent]) -> None:
+        """Print events of one type as the rows of a table, or in JSON mode an object each."""
+        if self.as_json:
+            self.emit(*events)
+        elif events:
+            columns, row = TABLES[events[0].event]
+            self.table(columns, [row(event) for event in events])
 
     @property
     def is_terminal(self) -> bool:
@@ -84,10 +117,11 @@ class Console:
     def _print(self, text: str | bytes, *, newline: bool = True) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
-            if self._unfinished and newline:
-                typer.echo("\r\033[K", nl=False)
-                self._unfinished = False
-            typer.echo(text, nl=newline)
+            with self._lock:
+                if self._unfinished and newline:
+                    typer.echo("\r\033[K", nl=False)
+                    self._unfinished = False
+                typer.echo(text, nl=newline)
         except OSError:
             _discard_stdout()
 
@@ -148,6 +182,12 @@ def run(app: typer.Typer) -> NoReturn:
         # The process ends: Python need not look through all that was ever imported for garbage, which takes 0.1 s.
         gc.freeze()
     sys.exit(0)
+
+
+def exit_if_incomplete(unseen: Mapping[str, str]) -> None:
+    """End a command that showed what it could, where that was not all: the exit code is 3."""
+    if unseen:
+        raise typer.Exit(INCOMPLETE)
 
 
 def warn(line: str) -> None:

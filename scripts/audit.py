@@ -11,7 +11,7 @@ from ec2lab.options import AsJson, Of, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.audit.audit import Finding
-    from ec2lab.audit.report import AuditReport
+    from ec2lab.events import Emit
     from ec2lab.session import Session
 
 app = script(__doc__)
@@ -40,23 +40,25 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     from ec2lab.audit.cloudtrail import with_owners
     from ec2lab.audit.examination import examined
     from ec2lab.audit.orphans import parse_owner
-    from ec2lab.audit.report import AuditReport
-    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.audit.report import show_findings
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
+    from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
 
-    report = AuditReport(Console(as_json=as_json))
+    console = Console(as_json=as_json)
     whose = parse_owner(of)
     with open_session("audit") as session:
-        report.begins(session)
-        tell_elsewhere(report.console, session, session.elsewhere())
+        console.hint(session.cloud.banner)
+        console.progress("  looking into all regions")
+        console.emit(*other_accounts(session.elsewhere(), session.cloud.account))
         seen, found = examined(session, region_names(regions))
         found, unknown = with_owners(session, found)
-        report.found(seen, found)
-        report.not_told(seen, unknown)
+        show_findings(console, seen, found)
+        console.emit(*seen.unknown, *unknown, *RegionsUnavailable.by_reason(seen.unseen))
         if fix:
             caller = None if of else who_asks(session)
-            gone = _fixed(session, found, report, only, whose, caller)
+            gone = _fixed(session, found, console.emit, only, whose, caller)
             found = [finding for finding in found if finding.resource.id not in gone]
     if seen.unseen or any(finding.verdict in ERROR_VERDICTS for finding in found):
         raise typer.Exit(EXIT_FINDINGS)
@@ -69,20 +71,21 @@ def who_asks(session: Session) -> str:
     return get_identity(session.cloud, session.lab.regions).name
 
 
-def _fixed(
-    session: Session, found: list[Finding], report: AuditReport, only: str, whose: str, caller: str | None
-) -> list[str]:
+def _fixed(session: Session, found: list[Finding], emit: Emit, only: str, whose: str, caller: str | None) -> list[str]:
     """Delete the orphans that are meant, or what ONLY names; return what is out of the world, ghosts among it."""
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.orphans import delete_orphans, forget, named, sorted_out
+    from ec2lab.events.audit import AuditFixed, Skipped
 
     going, spared = (named(found, only), []) if only else sorted_out(found, whose, caller)
-    report.spares(spared)
-    deleted = delete_orphans(session, going, report.deleting, report.awaits) if going else []
+    for one in spared:
+        emit(Skipped.of(one.resource, reason=one.spared))
+    deleted = delete_orphans(session, going, emit) if going else []
     ghosts = [] if only else [finding for finding in found if finding.verdict is Verdict.GHOST]
     forget(session, ghosts)
-    report.fixed(deleted, ghosts)
-    return [*deleted, *(ghost.resource.id for ghost in ghosts)]
+    dropped = [ghost.resource.id for ghost in ghosts]
+    emit(AuditFixed(deleted=deleted, dropped=dropped))
+    return [*deleted, *dropped]
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     from ec2lab.costs.charges import charges_by_account
     from ec2lab.costs.report import CostReport
     from ec2lab.costs.summary import moment, parse_group_by
-    from ec2lab.resources.unseen_report import tell_unknown
     from ec2lab.session import open_session
 
     by = parse_group_by(by or "experiment")
@@ -43,7 +42,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         report.tells([charge for some in found.values() for charge in some], by, begins, ends)
         report.accounts(found)
         report.prices(session.prices)
-        tell_unknown(report.console, session.prices.unknown())
+        report.console.emit(*session.prices.unknown())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
 from ec2lab.options import AsJson, DataSet, Regions, Version, script
 
@@ -26,8 +26,8 @@ def dataset_verify(
     """
     from ec2lab.aws.region_queries import not_seen
     from ec2lab.datasets.dataset import list_snapshots_in, newest, told_by, usable
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
     from ec2lab.session import open_session
 
     if not dataset:
@@ -44,11 +44,11 @@ def dataset_verify(
             seen = ", ".join(region for region in places if region not in responses.unseen)
             lacks = f"{dataset}{f'@{version}' if version else ''} is in none of {seen}" if seen else ""
             raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
-        tell_unseen(console, responses.unseen)
+        console.emit(*RegionsUnavailable.by_reason(responses.unseen))
         failed = [f"{s.id} in {s.region}" for s in found if not verify_snapshot(session, s, console)]
     if failed:
         raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
-    exit_if_unseen(responses.unseen)
+    exit_if_incomplete(responses.unseen)
 
 
 def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) -> bool:

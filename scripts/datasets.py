@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, DataSet, Regions, script
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
     """
     from ec2lab.costs.dataset_costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
     from ec2lab.session import open_session
     from ec2lab.volumes.sources import known_regions
 
@@ -58,9 +58,9 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
         elif seen := [region for region in places if region not in responses.unseen]:
             makes = "`make snapshot-create` and `make dataset-build` make one"
             console.hint(f"no data set in {', '.join(seen)}; {makes}")
-        tell_unknown(console, costs.unknown)
-        tell_unseen(console, responses.unseen)
-    exit_if_unseen(responses.unseen)
+        console.emit(*costs.unknown)
+        console.emit(*RegionsUnavailable.by_reason(responses.unseen))
+    exit_if_incomplete(responses.unseen)
 
 
 def _row(one: PricedSnapshot) -> list[str]:

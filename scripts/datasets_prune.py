@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, exit_if_incomplete, run, warn
 from ec2lab.errors import LabError
 from ec2lab.options import AsJson, Confirm, DataSet, Regions, script
 
@@ -34,8 +34,8 @@ def datasets_prune(
     from ec2lab.costs.dataset_costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
     from ec2lab.session import open_session
     from ec2lab.volumes.sources import known_regions
 
@@ -53,8 +53,8 @@ def datasets_prune(
         costs = price_snapshots(session, beyond)
         for one in costs.snapshots:
             show(console, one, reasons.get(one.snapshot.id, ""))
-        tell_unknown(console, [*use.unknown, *costs.unknown])
-        tell_unseen(console, responses.unseen)
+        console.emit(*use.unknown, *costs.unknown)
+        console.emit(*RegionsUnavailable.by_reason(responses.unseen))
         doomed = [snapshot for snapshot in beyond if snapshot.id not in reasons]
         if not doomed:
             seen = " that could be seen" if responses.unseen else ""
@@ -63,7 +63,7 @@ def datasets_prune(
             console.hint(f"nothing was deleted; YES=1 deletes {len(doomed)}")
         else:
             delete_all(session, console, doomed)
-    exit_if_unseen(responses.unseen)
+    exit_if_incomplete(responses.unseen)
 
 
 def show(console: Console, one: PricedSnapshot, why: str) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
+from ec2lab.errors import LabError
 from ec2lab.options import AsJson, OneExperiment, script
 
 if TYPE_CHECKING:
     from ec2lab.doctor.check import Check, Finding
-    from ec2lab.doctor.report import DoctorReport
+    from ec2lab.doctor.context import DoctorContext
+    from ec2lab.events import Emit
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
@@ -31,29 +33,50 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     """
     from ec2lab.doctor.check import Severity
     from ec2lab.doctor.context import open_readonly
-    from ec2lab.doctor.report import DoctorReport
     from ec2lab.doctor.runner import run_checks
+    from ec2lab.events.account import CheckFinding, CheckSummary
 
-    report = DoctorReport(Console(as_json=as_json))
+    console = Console(as_json=as_json)
+    found: list[tuple[Check, Finding]] = []
     with open_readonly(Path.cwd(), exp) as lab:
-        report.begins(lab)
-        found = [report.found(check, finding) for check, finding in run_checks(lab, lab.plugins.checks())]
-    report.ends()
+        console.hint(banner(lab))
+        console.progress("  looking")
+        for check, finding in run_checks(lab, lab.plugins.checks()):
+            found.append((check, finding))
+            console.emit(
+                CheckFinding(
+                    severity=finding.diagnosis.level, check=check.name, finding=finding.diagnosis.id,
+                    subjects=list(finding.subjects), values=dict(finding.values), message=finding.text,
+                    remedy=finding.remedy,
+                )
+            )  # fmt: skip
+    levels = [finding.diagnosis.level for _, finding in found]
+    console.emit(CheckSummary(counts={level.value: levels.count(level) for level in Severity}))
     if fix:
-        found = _remaining(found, report)
+        found = _remaining(found, console.emit)
     if any(finding.diagnosis.level in (Severity.WRONG, Severity.UNKNOWN) for _, finding in found):
         raise typer.Exit(NOT_ALL_IS_WELL)
 
 
-def _remaining(found: list[tuple[Check, Finding]], report: DoctorReport) -> list[tuple[Check, Finding]]:
+def banner(lab: DoctorContext) -> str:
+    """Return where calls go; empty where that is not known: the check of the credentials says why."""
+    try:
+        return lab.opened.cloud.banner
+    except LabError:
+        return ""
+
+
+def _remaining(found: list[tuple[Check, Finding]], emit: Emit) -> list[tuple[Check, Finding]]:
     """Mend what can be mended; return what is left."""
+    from ec2lab.events.account import Fixed
     from ec2lab.session import open_session
 
     left = []
     with open_session("doctor") as session:
         for check, finding in found:
             done = list(check.mend(session, finding))
-            report.mended(check, finding, done)
+            for text in done:
+                emit(Fixed(check=check.name, finding=finding.diagnosis.id, message=text))
             left += [] if done else [(check, finding)]
     return left
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ec2lab.console import Console, run, warn
+from ec2lab.console import Console, exit_if_incomplete, run, warn
 from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def plan(
     from ec2lab.costs.budget_guard import planned as would_cost
     from ec2lab.costs.budget_report import tell
     from ec2lab.errors import LabError
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -47,8 +47,8 @@ def plan(
         for what in planned.unknown():
             warn(f"not known to this plan: {what}")
         show_candidates(console, candidates)
-        tell_unknown(console, session.prices.unknown())
-        tell_unseen(console, planned.unseen)
+        console.emit(*session.prices.unknown())
+        console.emit(*RegionsUnavailable.by_reason(planned.unseen))
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
@@ -57,7 +57,7 @@ def plan(
         tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
         show_request(console, planned, first)
         check_permission(console, planned, candidates)
-    exit_if_unseen(planned.unseen)
+    exit_if_incomplete(planned.unseen)
 
 
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:

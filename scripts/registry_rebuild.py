@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
 from ec2lab.options import AsJson, Confirm, Of, Regions, script
 
@@ -31,31 +30,30 @@ def registry_rebuild(
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.examination import examined
     from ec2lab.audit.orphans import ALL_OWNERS, import_orphans, of_registry, parse_owner
-    from ec2lab.audit.report import AuditReport
+    from ec2lab.audit.report import show_findings
+    from ec2lab.events import RegionsUnavailable
+    from ec2lab.events.audit import Imported, Skipped
     from ec2lab.regions import region_names
-    from ec2lab.resources.unseen_report import exit_if_unseen
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
-    report = AuditReport(console)
     whose = parse_owner(of)
     with open_session("registry-rebuild") as session:
-        report.begins(session)
+        console.hint(session.cloud.banner)
+        console.progress("  looking into all regions")
         seen, found = examined(session, region_names(regions))
-        report.found(seen, [finding for finding in found if finding.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
-        report.not_told(seen, ())
+        show_findings(console, seen, [f for f in found if f.verdict in (Verdict.ORPHAN, Verdict.ANOTHERS)])
+        console.emit(*seen.unknown, *RegionsUnavailable.by_reason(seen.unseen))
         lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
         mine = [finding for finding in lost if whose in (ALL_OWNERS, finding.by)]
         others = [finding for finding in lost if finding not in mine]
-        report.spares([replace(one, spared=f"made by {one.by}: OF={one.by} means it") for one in others])
+        console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OF={f.by} means it") for f in others))
         if mine and not yes:
             raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
         import_orphans(session, mine)
         experiments = sorted({finding.resource.experiment for finding in mine if finding.resource.experiment})
-        named = f", of {', '.join(experiments)}" if experiments else ""
-        console.say(f"{len(mine)} written into the registry{named}", "taken-in", style="green",
-                    ids=[finding.resource.id for finding in mine], experiments=experiments)  # fmt: skip
-    exit_if_unseen(seen.unseen)
+        console.emit(Imported(ids=[finding.resource.id for finding in mine], experiments=experiments))
+    exit_if_incomplete(seen.unseen)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, Force, script
 
 app = script(__doc__)
@@ -26,7 +26,6 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     from ec2lab.report.events import events
     from ec2lab.report.html import GENERATOR, report_html
     from ec2lab.report.view_model import page
-    from ec2lab.resources.unseen_report import exit_if_unseen
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -45,7 +44,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
                     path=str(place), records=found.records)  # fmt: skip
         for what, why in found.unanswered.items():
             console.hint(f"  {what}: from the registry alone, {why}")
-    exit_if_unseen(found.unanswered)
+    exit_if_incomplete(found.unanswered)
 
 
 if __name__ == "__main__":

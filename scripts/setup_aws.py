@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ec2lab.account.setup import AccountSetup
 
 app = script(__doc__)
-STYLES = {"there": None, "lacks": "yellow", "wants": "red"}
-"""How each is shown that may be said of what a lab needs: an event by that name."""
 
 
 @app.command()
@@ -36,7 +34,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
             setup.look(region_names(regions) or session.lab.regions)
             show(console, setup)
             if yes:
-                setup.make(lambda where, what: console.say(f"  {where}  made  {what}", "made", where=where, what=what))
+                setup.make(console.emit)
         except IamPermissionDenied:
             print_manual_steps(console, setup)
             raise
@@ -45,38 +43,37 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
 
 def show(console: Console, setup: AccountSetup) -> None:
     """Show what is there, what is lacking, and what would be wise."""
-    widest = max(len(region.region) for region in setup.regions)
-    for region in setup.regions:
-        lines = [("there", what) for what in region.there]
-        lines += [("lacks", step.what) for step in region.lacking]
-        lines += [("wants", what) for what in region.missing]
-        for how, what in lines:
-            text = f"  {region.region:<{widest}}  {how}  {what}"
-            console.say(text, how, style=STYLES[how], where=region.region, what=what)
-    every = dict.fromkeys(what for region in setup.regions for what in region.advice)
-    for what in every:
-        where = [region.region for region in setup.regions if what in region.advice]
-        console.say(f"  advice for {', '.join(where)}: {what}", "advice", where=where, what=what)
+    from ec2lab.events.account import Blocked, Creatable, Present, Recommendation
+
+    for one in setup.regions:
+        console.emit(*(Present(region=one.region, what=what) for what in one.there))
+        console.emit(*(Creatable(region=one.region, what=step.what) for step in one.lacking))
+        console.emit(*(Blocked(region=one.region, what=what) for what in one.missing))
+    for what in dict.fromkeys(what for one in setup.regions for what in one.advice):
+        console.emit(Recommendation(regions=[one.region for one in setup.regions if what in one.advice], what=what))
     if setup.denied:
         print_manual_steps(console, setup)
 
 
 def print_manual_steps(console: Console, setup: AccountSetup) -> None:
     """Show what somebody else may run instead, documents and all."""
-    for line in setup.delivery.manual_commands() if setup.delivery else ():
-        console.say(f"  {line}", "hand-over", command=line)
+    from ec2lab.events.account import ManualStep
+
+    if setup.delivery:
+        console.emit(*(ManualStep(command=line) for line in setup.delivery.manual_commands()))
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     """Say how it stands in the end. Raises LabError where anything is lacking still."""
+    from ec2lab.events.account import SetupComplete
+
     if setup.missing:
         raise LabError(f"no launch can be made there: {'; '.join(setup.missing)}")
     if setup.denied:
         raise LabError(setup.denied)
     if setup.lacking and not made:
         raise LabError(f"{len(setup.lacking)} things are lacking; YES=1 makes them")
-    done = f"made {len(setup.lacking)}; all is there" if setup.lacking else "nothing to do: all is there"
-    console.say(done, "done", style="green", made=len(setup.lacking))
+    console.emit(SetupComplete(created=len(setup.lacking)))
     if setup.delivery:
         console.hint(f'  in an experiment: bucket = "{setup.delivery.bucket}"')
         console.hint(f'                    instance_profile = "{setup.delivery.profile}"')

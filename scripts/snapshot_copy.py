@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
 from ec2lab.options import AsJson, DataSet, Regions, Version, script
 from ec2lab.regions import region_names
@@ -34,8 +34,8 @@ def snapshot_copy(
     version.
     """
     from ec2lab.datasets.copy import SnapshotCopier, completion_time, source_of
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.progress import progress_bars
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unseen
     from ec2lab.session import open_session
 
     wanted = region_names(regions)
@@ -46,7 +46,7 @@ def snapshot_copy(
         console.hint(session.cloud.banner)
         source, unseen = source_of(session, dataset, version or None)
         console.hint(f"{source.name}: {source.id} in {source.region}, to {', '.join(wanted)}")
-        tell_unseen(console, unseen)
+        console.emit(*RegionsUnavailable.by_reason(unseen))
         with progress_bars(console) as bars:
             copies = SnapshotCopier(session, source, reporting(console, bars, source), time).run(wanted)
     for copy in copies:
@@ -54,7 +54,7 @@ def snapshot_copy(
             console.hint(f"  {copy.region}  {copy.failure}")
     if failed := [copy.region for copy in copies if copy.failure]:
         raise LabError(f"{dataset}: not copied to {', '.join(failed)}; mend that and run this again")
-    exit_if_unseen(unseen)
+    exit_if_incomplete(unseen)
 
 
 def reporting(console: Console, bars: ProgressBars, source: DataSnapshot) -> Report:

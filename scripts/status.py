@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -16,16 +16,16 @@ def status(as_json: AsJson = False) -> None:
     """
     from ec2lab.costs.current_costs import costs_of, total_of
     from ec2lab.costs.report import CostReport
-    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.events import RegionsUnavailable
     from ec2lab.instances.status import StatusReport, standing
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_unknown, tell_unseen
+    from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
     with open_session("status") as session:
         known, others = session.everywhere()
         shown = standing(session, known)
-        tell_elsewhere(console, session, others)
+        console.emit(*other_accounts(others, session.cloud.account))
         if not shown.resources:
             console.hint("nothing lives")
             return
@@ -33,10 +33,10 @@ def status(as_json: AsJson = False) -> None:
         report.lives(shown.resources, costs.spent)
         report.sum(total := total_of(costs.spent.values()))
         CostReport(console).unpriced(total)
-        tell_unknown(console, [*shown.unknown, *costs.unknown])
-        tell_unseen(console, shown.unseen)
+        console.emit(*shown.unknown, *costs.unknown)
+        console.emit(*RegionsUnavailable.by_reason(shown.unseen))
         console.hint(session.cloud.banner)
-    exit_if_unseen(shown.unseen)
+    exit_if_incomplete(shown.unseen)
 
 
 if __name__ == "__main__":

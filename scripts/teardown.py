@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING
-
-from ec2lab.console import Console, run
+from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
 from ec2lab.names import is_pattern
 from ec2lab.options import AsJson, Confirm, Experiments, script
-
-if TYPE_CHECKING:
-    from ec2lab.resources.base import Resource
 
 app = script(__doc__)
 
@@ -35,82 +28,53 @@ def teardown(exp: Experiments = "", yes: Confirm = False, as_json: AsJson = Fals
 
 def one(exp: str, console: Console, yes: bool) -> None:
     """Take one experiment down."""
-    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.events import RegionsUnavailable
+    from ec2lab.events.teardown import RecordsDropped
     from ec2lab.instances.taking_down import strike_out, take_down
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import acting_on
 
     with acting_on(exp, "teardown") as session:
         if struck := strike_out(session, exp) if yes else []:
-            text = f"{exp}: struck out of the registry: {', '.join(struck)}"
-            console.say(text, "struck-out", experiment=exp, struck_out=struck)
+            console.emit(RecordsDropped(experiment=exp, ids=struck))
             if not session.holdings(exp).names:
                 return
-        removal = take_down(
-            session, exp, partial(deleting, console), partial(tell_awaited, console), partial(saving, console)
-        )
-        deleted, along = list(removal.deleted), list(removal.went_along)
-        with_it = f" (and {len(along)} that went with it)" if along else ""
-        done = f"deleted {len(deleted)}{with_it}; AWS shows nothing left" if deleted or along else "nothing was left"
-        console.say(f"{exp}: {done}", "gone", style="green", experiment=exp, deleted=deleted, went_along=along)
-        tell_elsewhere(console, session, session.elsewhere(exp))
-        tell_unseen(console, removal.unseen)
-    exit_if_unseen(removal.unseen)
+        removal = take_down(session, exp, console.emit)
+        console.emit(*other_accounts(session.elsewhere(exp), session.cloud.account))
+        console.emit(*RegionsUnavailable.by_reason(removal.unseen))
+    exit_if_incomplete(removal.unseen)
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
     """Show which experiments match; take them down where that is meant."""
-    from ec2lab.instances.elsewhere_report import tell_elsewhere
+    from ec2lab.events import RegionsUnavailable
+    from ec2lab.events.teardown import NoMatch, WouldDelete
     from ec2lab.instances.status import standing
     from ec2lab.instances.taking_down import living_experiments, teardown_many
-    from ec2lab.resources.unseen_report import exit_if_unseen, tell_awaited, tell_unseen
+    from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
-
-    unseen: dict[str, str] = {}
-
-    def ended(experiment: str, problem: str, not_looked_at: Mapping[str, str]) -> None:
-        unseen.update(not_looked_at)
-        if problem:
-            console.say(f"{experiment}: {problem}", "failed", style="red", experiment=experiment, why=problem)
-        else:
-            console.say(f"{experiment}: AWS shows nothing left", "gone", style="green", experiment=experiment)
 
     with open_session("teardown") as session:
         names = living_experiments(session, pattern)
-        if tell_elsewhere(console, session, session.elsewhere(), pattern) and not names:
+        others = other_accounts(session.elsewhere(), session.cloud.account, pattern)
+        console.emit(*others)
+        if others and not names:
             raise LabError(f"{pattern}: nothing of it lives in the account that is used")
         if not names:
-            console.say(f"{pattern}: nothing that lives matches", "none", pattern=pattern)
+            console.emit(NoMatch(pattern=pattern))
             return
         shown = standing(session)
-        for resource in shown.resources:
-            if resource.experiment in names:
-                details = " ".join(filter(None, (resource.details.get("type"), resource.details.get("zone"))))
-                console.say(
-                    f"  {resource.experiment}  {resource} {details}", "would-delete",
-                    experiment=resource.experiment, kind=resource.kind, id=resource.id, region=resource.region,
-                )  # fmt: skip
-        tell_unseen(console, shown.unseen)
+        for one in shown.resources:
+            if one.experiment in names:
+                details = {"instance_type": one.details.get("type", ""), "zone": one.details.get("zone", "")}
+                console.emit(WouldDelete.of(one, **details))
+        console.emit(*RegionsUnavailable.by_reason(shown.unseen))
         if not yes:
             raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
-        failed = teardown_many(
-            session, names, partial(deleting, console), partial(tell_awaited, console), partial(saving, console), ended
-        )
+        failed, unseen = teardown_many(session, names, console.emit)
         if failed:
             raise LabError(f"{failed} of {len(names)} could not be taken down; run the same again")
-    exit_if_unseen(unseen)
-
-
-def deleting(console: Console, resource: Resource) -> None:
-    """Say what is being deleted."""
-    text = f"  deleting {resource} {resource.details.get('type', '')}".rstrip()
-    console.say(text, "deleting", kind=resource.kind, id=resource.id, region=resource.region)
-    console.progress("  waiting until AWS shows nothing left")
-
-
-def saving(console: Console, said: str) -> None:
-    """Say what becomes of volumes that are not simply deleted."""
-    console.say(f"  {said}", "saving", said=said)
+    exit_if_incomplete(unseen)
 
 
 if __name__ == "__main__":

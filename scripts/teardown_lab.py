@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +12,6 @@ from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.account.ownership import Belongings
-    from ec2lab.audit.inventory import Item
-    from ec2lab.resources.base import Resource
 
 app = script(__doc__)
 WithData = Annotated[
@@ -36,9 +33,10 @@ def teardown_lab(
     from ec2lab.account.region_setup import NO_NAME
     from ec2lab.account.uninstall import check_can_uninstall
     from ec2lab.audit.inventory import survey
+    from ec2lab.events import Info
+    from ec2lab.events.teardown import TeardownComplete
     from ec2lab.instances.teardown import delete_resources
     from ec2lab.regions import region_names
-    from ec2lab.resources.unseen_report import tell_awaited
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
@@ -52,53 +50,29 @@ def teardown_lab(
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
             raise LabError(f"{len(going)} would be deleted; YES=1 does it")
-        removal = delete_resources(
-            session, NO_NAME, going, partial(deleting, console), lambda one, why: tell_awaited(console, one, why)
+        removal = delete_resources(session, NO_NAME, going, console.emit)
+        retained = 0 if with_data else len(found.data)
+        deleted, along = list(removal.deleted), list(removal.went_along)
+        console.emit(
+            TeardownComplete(experiment=None, deleted=deleted, deleted_with_parent=along, retained=retained),
+            Info(text=f"  the registry {session.registry.name} stays, the record of it all"),
         )
-        done = f"deleted {len(removal.deleted)}; AWS shows nothing left" if going else "nothing was left"
-        stays = f"; {len(found.data)} data sets and kept volumes stay" if found.data and not with_data else ""
-        console.say(f"{done}{stays}", "gone", style="green", deleted=list(removal.deleted))
-        console.hint(f"  the registry {session.registry.name} stays, the record of it all")
 
 
 def show(console: Console, found: Belongings, with_data: bool) -> None:
     """Show what goes, and what stays with what it costs."""
-    for item in found.own:
-        row(console, item, "goes")
-    for item in found.data:
-        row(console, item, "goes" if with_data else "stays")
-    for item in found.others:
-        row(console, item, "another lab's")
-    for item in found.copies:
-        row(console, item, "a copy")
+    from ec2lab.costs.money import sum_known
+    from ec2lab.events.teardown import DataCost, OwnedResource
+
+    groups = {"foreign": found.others, "copy": found.copies}
+    data = {"would-delete" if with_data else "retained": found.data}
+    for status, items in (("would-delete", found.own), *data.items(), *groups.items()):
+        for item in items:
+            name = item.tags.get("Name", "")
+            console.emit(OwnedResource.of(item.resource, status=status, name=name, dollars_per_month=item.monthly))
     if found.data:
-        dollars, unknown = total_cost(found.data)
-        more = f", and {unknown} of unknown price" if unknown else ""
-        text = f"  data sets and kept volumes: {dollars:,.2f} dollars a month{more}"
-        console.say(text, "data", dollars_a_month=round(dollars, 2), unknown_prices=unknown)
-
-
-def total_cost(items: list[Item]) -> tuple[float, int]:
-    """Return what things cost a month together, and of how many that is not known."""
-    costs = [item.monthly for item in items]
-    return sum(cost for cost in costs if cost is not None), costs.count(None)
-
-
-def row(console: Console, item: Item, what: str) -> None:
-    """Show one thing."""
-    name = item.tags.get("Name", "")
-    cost = "" if item.monthly == 0 else "unknown price" if item.monthly is None else f"{item.monthly:,.2f} $ a month"
-    console.say(
-        "  ".join(filter(None, (f"  {what:<6}", str(item.resource), name, cost))), "belongs", what=what,
-        kind=item.resource.kind, id=item.resource.id, region=item.resource.region, name=name,
-        dollars_a_month=item.monthly,
-    )  # fmt: skip
-
-
-def deleting(console: Console, resource: Resource) -> None:
-    """Say what is being deleted."""
-    console.say(f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region)
-    console.progress("  waiting until AWS shows nothing left")
+        dollars, unknown = sum_known(item.monthly for item in found.data)
+        console.emit(DataCost(dollars_per_month=round(dollars, 2), unknown_prices=unknown))
 
 
 if __name__ == "__main__":

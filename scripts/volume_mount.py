@@ -24,6 +24,7 @@ def volume_mount(
     A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
     before it are undone.
     """
+    from ec2lab.events import Step
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance
     from ec2lab.volumes.mount import VolumeMounter
     from ec2lab.volumes.sources import wanted
@@ -35,7 +36,7 @@ def volume_mount(
         console.hint(session.cloud.banner)
         machine = resolve_instance(session, host)
         source = wanted(session, machine, mount, volume, snapshot, dataset, version or None)
-        mounting = VolumeMounter(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        mounting = VolumeMounter(session, machine, lambda said: console.emit(Step(message=said)))
         found = mounting.mount(source)
         console.say(f"{found} is mounted on {source.mount} of {machine.host.name}", "mounted", style="green",
                     volume=found, mount=source.mount, instance=machine.id, made=not volume)  # fmt: skip

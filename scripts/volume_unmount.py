@@ -14,6 +14,7 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
 
     A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
     """
+    from ec2lab.events import Step
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance
     from ec2lab.volumes.attached_volume import attached_volume
     from ec2lab.volumes.mount import VolumeMounter
@@ -23,7 +24,7 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     with locked_host_session(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
         machine = resolve_instance(session, host)
-        mounting = VolumeMounter(session, machine, lambda said: console.say(f"  {said}", "step", said=said))
+        mounting = VolumeMounter(session, machine, lambda said: console.emit(Step(message=said)))
         if volume and mounting.finish_unmount(volume):
             console.say(f"{volume} is deleted, as it was made for this", "unmounted", style="green", volume=volume,
                         mount=mount, deleted=True)  # fmt: skip

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from ec2lab.watch.events import Running, WatchEvent
-from scripts import setup_aws
 
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("scripts", "ec2lab", "local_cloud", "bench")
@@ -47,7 +46,6 @@ WATCH_EVENTS = {
 OF_THE_REPORT = "ec2lab/report/events.py"
 NAMED_ELSEWHERE = {
     ("ec2lab/watch/report.py", "event.name"): WATCH_EVENTS,
-    ("scripts/setup_aws.py", "how"): dict.fromkeys(setup_aws.STYLES, frozenset()),
     ("scripts/report.py", "event"): {},  # each is yielded by ec2lab/report/events.py, and read there
 }
 """Where the name of an event is no literal: which names it can have, and what each one brings."""
@@ -120,3 +118,20 @@ def _file_of(name: str) -> str | None:
 def _imports(module: str) -> set[str]:
     """Return what a module imports, at its top or later."""
     return {node.module for node in ast.walk(_tree(module)) if isinstance(node, ast.ImportFrom) and node.module}
+
+
+@cache
+def _named_events() -> dict[str, set[str]]:
+    """Return by (module of its class, class) which modules import an event."""
+    found: dict[str, set[str]] = {}
+    for module in _modules():
+        for node in ast.walk(_tree(module)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ec2lab.events"):
+                for name in node.names:
+                    found.setdefault(f"{node.module}.{name.name}", set()).add(module)
+    return found
+
+
+def reporters(event: type) -> set[str]:
+    """Return the modules that import an event's class: what reports it."""
+    return _named_events().get(f"{event.__module__}.{event.__name__}", set()) - {"ec2lab/rendering.py"}

@@ -55,7 +55,7 @@ def test_one_begins_on_the_local_cloud_and_goes_on_in_aws_with_the_same_registry
     assert launched.launch(**aws).code == 0
     assert len(living_in(second_cloud, HERE, "instance")) == 1
     rows = launched.run("status", JSON="1", **aws)
-    (elsewhere,) = [event for event in rows.events if event["event"] == "elsewhere"]
+    (elsewhere,) = [event for event in rows.events if event["event"] == "other-account"]
     assert (elsewhere["experiments"], elsewhere["partition"]) == (["demo"], "local")
     assert launched.teardown(**aws).code == 0
     assert living_in(second_cloud, HERE, "instance") == []

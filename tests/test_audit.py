@@ -24,8 +24,8 @@ def audit(lab, regions=HERE, **variables):
     """The exit code, the sum, and the findings."""
     ended = lab.run("audit", JSON="1", REGIONS=regions, **variables)
     events = ended.events if ended.out else []
-    (summary,) = [e for e in events if e["event"] == "audit"] or [None]
-    return ended.code, summary, [e for e in events if e["event"] == "finding"]
+    (summary,) = [e for e in events if e["event"] == "audit-summary"] or [None]
+    return ended.code, summary, [e for e in events if e["event"] == "audit-finding"]
 
 
 def lose_registry(lab):
@@ -54,7 +54,7 @@ def test_nothing_is_forgotten_where_all_that_lives_is_in_the_registry(running):
     code, summary, found = audit(running, ALL)
     assert (code, found) == (0, [])
     assert {"us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1"} <= set(summary["regions"])
-    assert summary["unseen"] == {}
+    assert summary["unavailable"] == {}
 
 
 def test_orphans_are_found_with_their_price_and_their_maker(running):
@@ -62,12 +62,12 @@ def test_orphans_are_found_with_their_price_and_their_maker(running):
     code, summary, found = audit(running)
     assert code == 3
     assert {f["finding"] for f in found} == {"orphan"}
-    by_kind = {f["kind"]: f for f in found if f["dollars_a_month"] > 20}
+    by_kind = {f["resource_type"]: f for f in found if f["dollars_per_month"] > 20}
     # 1.006 and 0.005 dollars an hour for 730 hours; 500 GiB of gp3 at 0.08 a month.
-    assert by_kind["instance"]["dollars_a_month"] == pytest.approx((1.006 + 0.005) * 730)
-    assert by_kind["volume"]["dollars_a_month"] == pytest.approx(40.0)
-    assert {f["made_by"] for f in found} == {ME}
-    assert summary["dollars_a_month"] == pytest.approx(sum(f["dollars_a_month"] for f in found), abs=0.01)
+    assert by_kind["instance"]["dollars_per_month"] == pytest.approx((1.006 + 0.005) * 730)
+    assert by_kind["volume"]["dollars_per_month"] == pytest.approx(40.0)
+    assert {f["created_by"] for f in found} == {ME}
+    assert summary["dollars_per_month"] == pytest.approx(sum(f["dollars_per_month"] for f in found), abs=0.01)
     assert summary["counts"]["orphan"] == len(found) == 3
 
 
@@ -115,7 +115,7 @@ def test_what_another_registry_made_is_no_orphan_and_runs_on(running, cloud):
     for variables in ({}, {"OF": "everyone"}):
         ended = running.run("audit", REGIONS=HERE, FIX="1", JSON="1", REGISTRY="second.json", **variables)
         assert ended.code == 0
-        assert {e["finding"] for e in ended.events if e["event"] == "finding"} == {"another registry's"}
+        assert {e["finding"] for e in ended.events if e["event"] == "audit-finding"} == {"another registry's"}
     assert machines(cloud) == [machine]
     held = cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"][0]["VolumeId"]
     assert "is attached to" in running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=held).err
@@ -229,11 +229,11 @@ def test_strangers_that_look_forgotten_are_shown_and_never_touched(lab, cloud):
     assert code == 0, "strangers may be meant so"
     shown = {f["id"]: f for f in found}
     assert {f["finding"] for f in found} == {"stranger"}
-    assert shown[volume]["why"] == "attached to nothing"
-    assert shown[address]["why"] == "not in use"
-    assert shown[stopped["InstanceId"]]["why"].startswith("stopped")
-    assert shown[volume]["dollars_a_month"] is None, "no price is listed there: unknown, not zero"
-    assert shown[volume]["made_by"] == "testing", "CloudTrail knows"
+    assert shown[volume]["reason"] == "attached to nothing"
+    assert shown[address]["reason"] == "not in use"
+    assert shown[stopped["InstanceId"]]["reason"].startswith("stopped")
+    assert shown[volume]["dollars_per_month"] is None, "no price is listed there: unknown, not zero"
+    assert shown[volume]["created_by"] == "testing", "CloudTrail knows"
     assert lab.run("audit", REGIONS="eu-central-1", FIX="1").code == 0
     assert len(ec2.describe_addresses()["Addresses"]) == 1
 
@@ -245,8 +245,8 @@ def test_what_a_volume_costs_is_its_size_and_what_it_has_beyond_what_comes_with_
     ec2.allocate_address(Domain="vpc")
     _, summary, found = audit(lab)
     # 100 x 0.08 + 2,000 x 0.005 + 500 x 0.04;  100 x 0.125 + 1,000 x 0.065;  730 x 0.005
-    assert sorted(f["dollars_a_month"] for f in found) == pytest.approx([3.65, 38.0, 77.5])
-    assert summary["dollars_a_month"] == pytest.approx(119.15)
+    assert sorted(f["dollars_per_month"] for f in found) == pytest.approx([3.65, 38.0, 77.5])
+    assert summary["dollars_per_month"] == pytest.approx(119.15)
 
 
 def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
@@ -258,7 +258,7 @@ def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
     assert lab.launch().code == 0
     assert lab.teardown().code == 0
     code, _, found = audit(lab)
-    assert (code, [(f["finding"], f["dollars_a_month"]) for f in found]) == (0, [("kept", 8.0)])
+    assert (code, [(f["finding"], f["dollars_per_month"]) for f in found]) == (0, [("kept", 8.0)])
 
 
 def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, cloud):
@@ -267,7 +267,7 @@ def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, c
     code, summary, found = audit(running, "us-east-1 eu-west-1")
     assert code == 3
     assert len(found) == 3
-    assert "UnauthorizedOperation" in summary["unseen"]["eu-west-1"]
+    assert "UnauthorizedOperation" in summary["unavailable"]["eu-west-1"]
     assert "eu-west-1" not in summary["regions"]
 
 
@@ -275,7 +275,7 @@ def test_where_cloudtrail_may_not_be_asked_the_audit_is_made_without_it(lab, clo
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
     cloud.weather(faults=[{"action": "LookupEvents", "code": "AccessDeniedException"}])
     code, _, (found,) = audit(lab)
-    assert (code, found["made_by"]) == (0, "")
+    assert (code, found["created_by"]) == (0, "")
 
 
 def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_teardown_works_from_it(running, cloud):

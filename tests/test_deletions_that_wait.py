@@ -8,6 +8,7 @@ import pytest
 from ec2lab.config.lab_files import load_lab
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
+from ec2lab.events.teardown import DeletionPending
 from ec2lab.instances import teardown as removal
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.session import Session
@@ -49,9 +50,10 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
     ec2.attach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
     disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
-    told = {}
+    events = []
     with pytest.raises(LabError) as ended:
-        delete_experiment(session, "demo", lambda _: None, awaits=lambda r, why: told.setdefault(r.id, why))
+        delete_experiment(session, "demo", events.append)
+    told = {event.id: event.reason for event in events if isinstance(event, DeletionPending)}
     assert told == {
         group: f"DeleteSecurityGroup: DependencyViolation: resource {group} has a dependent object; "
                f"held by network interface {interface}",
@@ -82,12 +84,12 @@ def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud
     teardown = lab.start("teardown", EXP="demo", JSON="1")
     with in_quick_motion(cloud):
         events = map(json.loads, teardown.stdout)
-        awaited = next(event for event in events if event["event"] == "awaits")
+        awaited = next(event for event in events if event["event"] == "deletion-pending")
         ec2.delete_network_interface(NetworkInterfaceId=interface)
-        assert [event["event"] for event in events][-1] == "gone"
+        assert [event["event"] for event in events][-1] == "teardown-complete"
     assert teardown.wait() == 0
-    assert (awaited["id"], awaited["kind"]) == (group, "security-group")
-    assert interface in awaited["why"]
+    assert (awaited["id"], awaited["resource_type"]) == (group, "security-group")
+    assert interface in awaited["reason"]
 
 
 def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named(lab, cloud):
@@ -97,9 +99,11 @@ def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named
     cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "UnauthorizedOperation"}])
     ended = lab.teardown("foo-*", YES="1")
     assert ended.code == 1
-    assert [event["experiment"] for event in ended.events if event["event"] == "gone"] == ["foo-2"]
-    (failed,) = [event for event in ended.events if event["event"] == "failed"]
-    assert re.search(r"us-east-1: not seen: DescribeInstances: Unauth.*; may be there yet: instance i-", failed["why"])
+    assert [event["experiment"] for event in ended.events if event["event"] == "teardown-complete"] == ["foo-2"]
+    (failed,) = [event for event in ended.events if event["event"] == "teardown-failed"]
+    assert re.search(
+        r"us-east-1: not seen: DescribeInstances: Unauth.*; may be there yet: instance i-", failed["reason"]
+    )
     assert living_in(cloud, "us-west-2", "instance") == []
     cloud.weather()
     assert lab.teardown("foo-1").code == 0, "it was not taken for gone"
@@ -130,9 +134,9 @@ def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab
     cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "AuthFailure"}])
     ended = lab.teardown()
     assert ended.code == 3
-    assert [(event["event"], event.get("region")) for event in ended.events][-2:] == [
-        ("gone", None),
-        ("unseen", "us-east-1"),
+    assert [(event["event"], event.get("regions")) for event in ended.events][-2:] == [
+        ("teardown-complete", None),
+        ("regions-unavailable", ["us-east-1"]),
     ]
 
 

@@ -47,7 +47,7 @@ def ids(found):
 
 
 def findings(ended):
-    return [event for event in ended.events if event["event"] == "finding"]
+    return [event for event in ended.events if event["event"] == "check-finding"]
 
 
 def lines_of(ended):
@@ -106,10 +106,10 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     lab.write("members/eve.toml", 'keys = ["nonsense"]\nuid = 3\n')
     ended = lab.run("doctor", JSON="1")
     assert ended.code == 3
-    wrong = [event for event in findings(ended) if event["level"] == "wrong"]
+    wrong = [event for event in findings(ended) if event["severity"] == "wrong"]
     assert {event["finding"] for event in wrong} == {"file-wrong"}
     assert all(event["remedy"] for event in wrong)
-    told = [event["text"].split(": ")[0:2] for event in wrong]
+    told = [event["message"].split(": ")[0:2] for event in wrong]
     assert sorted(told) == [
         ["experiments/B.toml", f"'B' is not {NAME_HELP}"],
         ["experiments/a.toml", "ttl"], ["experiments/a.toml", "types"], ["experiments/a.toml", "typse"],
@@ -118,7 +118,7 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     ]  # fmt: skip
     unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
     assert unlooked == [check for check in CHECKS if check not in ("files", "versions", "ssh")]
-    assert ended.events[-1] == {"event": "doctor", "ok": 2, "warning": 0, "unknown": 10, "wrong": 9}
+    assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 10, "wrong": 9}}
     assert cloud.calls() == []
 
 

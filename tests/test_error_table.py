@@ -313,11 +313,11 @@ def unreadable(command):
 
 def names_each(ended, met):
     """Check that each region is named once, with AWS's own message."""
-    unseen = [event for event in ended.events if event["event"] == "unseen"]
-    assert sorted(event["region"] for event in unseen) == sorted(met)
-    for event in unseen:
-        row = met[event["region"]]
-        assert f"{row.code}: {words_of(row, event['region'])}" in event["why"]
+    unseen = [event for event in ended.events if event["event"] == "regions-unavailable"]
+    reasons = {region: event["reason"] for event in unseen for region in event["regions"]}
+    assert reasons.keys() == met.keys()
+    for region, row in met.items():
+        assert f"{row.code}: {words_of(row, region)}" in reasons[region]
 
 
 def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cloud):
@@ -333,8 +333,8 @@ def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cl
     cloud.weather(**weather)
     ended = lab.teardown("*", YES="1")
     assert ended.code == 1
-    assert [event["experiment"] for event in ended.events if event["event"] == "gone"] == ["demo"]
-    failed = {event["experiment"]: event["why"] for event in ended.events if event["event"] == "failed"}
+    assert [event["experiment"] for event in ended.events if event["event"] == "teardown-complete"] == ["demo"]
+    failed = {event["experiment"]: event["reason"] for event in ended.events if event["event"] == "teardown-failed"}
     assert len(failed) == len(met)
     for number, (region, row) in enumerate(met.items()):
         assert f"{region}: not seen: DescribeInstances: {row.code}: {words_of(row, region)}" in failed[f"lost-{number}"]
@@ -345,7 +345,7 @@ def test_audit_datasets_and_copies_go_on_without_the_regions_that_answer_a_row(l
     met, weather = unreadable("audit")
     a_lab_in(lab, [*met, LAST])
     for script, variables, event, shown in (
-        ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit", {"regions": [LAST, "global"]}),
+        ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit-summary", {"regions": [LAST, "global"]}),
         ("datasets", {}, "data-set", {"region": LAST}),
         ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy", {"state": "completed"}),
     ):

@@ -96,9 +96,9 @@ def test_before_its_day_it_is_listed_after_it_it_is_wrong_and_the_remedies_are_n
     assert f"`make volume-keep VOLUME={kept} KEEP_FOR=30d`" in wrong.out
     assert f"`make volume-delete VOLUME={kept} YES=1`" in wrong.out
     events = lab.run("audit", REGIONS=HERE, JSON="1", FIX="1").events
-    (finding,) = [event for event in events if event["event"] == "finding"]
-    assert (finding["finding"], finding["until"]) == ("outstayed", "2026-01-01")
-    assert finding["reason"] == "until the paper is out"
+    (finding,) = [event for event in events if event["event"] == "audit-finding"]
+    assert (finding["finding"], finding["retain_until"]) == ("outstayed", "2026-01-01")
+    assert finding["retain_reason"] == "until the paper is out"
     assert tags(cloud, kept), "FIX deletes no kept volume"
 
 

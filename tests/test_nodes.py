@@ -206,13 +206,13 @@ def test_an_audit_finds_a_group_that_nobody_remembers(lab, cloud):
     lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("note") or {})]))
     ended = lab.run("audit", JSON="1", REGIONS=HERE)
     assert ended.code == 3
-    assert {e["kind"] for e in ended.events if e.get("finding") == "orphan"} >= {
+    assert {e["resource_type"] for e in ended.events if e.get("finding") == "orphan"} >= {
         "placement-group",
         "security-group",
         "instance",
     }
     assert lab.run("audit", FIX="1", REGIONS=HERE).code == 3
-    running = [e["id"] for e in ended.events if e.get("kind") == "instance"]
+    running = [e["id"] for e in ended.events if e.get("resource_type") == "instance"]
     assert lab.run("audit", FIX="1", REGIONS=HERE, ONLY=" ".join(running)).code == 3
     assert lab.run("audit", FIX="1", REGIONS=HERE).code == 0
     assert kinds(cloud) == []

@@ -69,7 +69,7 @@ def test_a_check_dropped_into_plugins_is_made_by_the_doctor(lab):
     lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
     ended = lab.run("doctor", JSON="1")
     (found,) = [event for event in ended.events if event.get("check") == "uids"]
-    assert (found["level"], found["text"]) == ("warning", "without a uid: alice")
+    assert (found["severity"], found["message"]) == ("warning", "without a uid: alice")
     assert found["remedy"] == "uid = … in each one's file in members/"
 
 

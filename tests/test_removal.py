@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.errors import LabError
+from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.instances.teardown import delete_experiment, delete_resources
 from ec2lab.registry.state import GONE
 from tests.full import examples
@@ -36,11 +37,14 @@ def torn_down(lab, awaits=lambda *_: None):
     """Tear foo down; return the removal, and what it reported."""
     reported, asked = [], []
 
-    def report(resource):
-        reported.append(resource.id)
-        asked.append(times_asked(lab, resource.id))
+    def emit(event):
+        if isinstance(event, Deleting):
+            reported.append(event.id)
+            asked.append(times_asked(lab, event.id))
+        elif isinstance(event, DeletionPending):
+            awaits(event)
 
-    removal = delete_experiment(lab.session, "foo", report, awaits=awaits)
+    removal = delete_experiment(lab.session, "foo", emit)
     assert asked == [times_asked(lab, identity) for identity in reported], "said when AWS has agreed, and not before"
     return removal, reported
 
@@ -97,11 +101,12 @@ def test_not_found_is_a_deletion_where_it_is_old_also_if_it_is_listed_once_more(
     lab.aws.refuses[instance] = refused("InvalidInstanceID.NotFound")
     reported = []
 
-    def report(resource):
-        reported.append(resource.id)
+    def emit(event):
+        if isinstance(event, Deleting):
+            reported.append(event.id)
         lab.aws.things[instance].gone_from = lab.aws.time
 
-    removal = delete_experiment(lab.session, "foo", report)
+    removal = delete_experiment(lab.session, "foo", emit)
     assert (reported, list(removal.deleted)) == ([instance], [instance])
 
 
@@ -179,8 +184,8 @@ def test_what_takes_long_is_told_once_with_what_is_in_its_way_and_again_where_th
     lab.aws.refuses[failing] = refused("UnauthorizedOperation")
     told, began = [], lab.aws.time
 
-    def awaits(resource, why):
-        told.append((resource.id, why))
+    def awaits(event):
+        told.append((event.id, event.reason))
         assert (lab.aws.time - began).total_seconds() >= 10
         lab.aws.refuses.pop(failing, None)
 
@@ -202,14 +207,8 @@ def test_what_holds_a_thing_is_left_out_where_aws_does_not_tell_it(lab, failure,
     monkeypatch.setattr(lab.session.kinds["volume"], "held_by", held_by, raising=False)
     (instance,) = lab.launch(volumes=0)
     held, told = lab.volume(attached=instance), {}
-    torn_down(lab, lambda resource, why: told.setdefault(resource.id, why))
+    torn_down(lab, lambda event: told.setdefault(event.id, event.reason))
     assert told[held] == "Something: VolumeInUse: no"
-
-
-def test_unless_it_is_to_be_told_otherwise_standard_error_says_it(lab, capsys):
-    (instance,) = lab.launch(volumes=0)
-    delete_experiment(lab.session, "foo", lambda _: None)
-    assert f"waiting for instance {instance} ({REGION}): it is shutting-down" in capsys.readouterr().err
 
 
 def test_what_goes_with_an_instance_whose_response_was_lost_is_not_asked_for_either(lab):
@@ -258,8 +257,8 @@ def test_what_has_taken_long_is_told_though_something_else_has_only_begun(lab):
     lab.launch(volumes=0, late=9)
     began, told = lab.aws.time, {}
 
-    def awaits(resource, _):
-        told.setdefault(resource.id, (lab.aws.time - began).total_seconds())
+    def awaits(event):
+        told.setdefault(event.id, (lab.aws.time - began).total_seconds())
         lab.aws.things[foreign].gone_from = lab.aws.time
 
     torn_down(lab, awaits)
@@ -269,7 +268,7 @@ def test_what_has_taken_long_is_told_though_something_else_has_only_begun(lab):
 def test_what_is_soon_over_is_not_told(lab):
     lab.launch(volumes=1)
     lab.aws.shutting_down = 5
-    torn_down(lab, lambda *told: pytest.fail(str(told)))
+    torn_down(lab, lambda event: pytest.fail(str(event)))
     assert lab.aws.there() == set()
 
 

@@ -9,8 +9,8 @@ import local_cloud
 
 HOUSE, BESIDE = Path(ec2lab.__file__).parent, Path(local_cloud.__file__).parent
 FLOORS = [line.split("  ")[0].split(", ") for line in re.findall(r"^    (.+)$", ec2lab.__doc__, re.MULTILINE)]
-ROOMS = {room: floor for floor, rooms in enumerate(FLOORS, start=1) for room in rooms}
-"""The floor of each, from 1; what is not named stands on the ground."""
+ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+"""The floor of each, from 0, the ground, where all stands that is not named."""
 UPWARD = {
     "aws/idempotency.py": {"ec2lab.session"},
     "aws/tagging.py": {"ec2lab.resources.base"},

@@ -60,7 +60,7 @@ def test_it_is_shown_then_made_on_a_yes_recorded_and_tagged_and_made_once(wantin
             assert thing["tags"]["lab:record"] in {record["id"] for record in wanting.records()}
     calls = len(cloud.calls())
     again = setup(wanting, YES="1", JSON="1")
-    assert (again.code, told(again, "done")) == (0, [{"event": "done", "made": 0}])
+    assert (again.code, told(again, "setup-complete")) == (0, [{"event": "setup-complete", "created": 0}])
     assert not [c for c in cloud.calls()[calls:] if c["action"].startswith(("Create", "Put", "Add", "Authorize"))]
 
 
@@ -180,13 +180,15 @@ def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wantin
     shown = teardown(wanting, JSON="1")
     assert shown.code == 1
     assert "4 would be deleted; YES=1 does it" in shown.error
-    rows = told(shown, "belongs")
-    assert sorted((row["kind"], row["region"]) for row in rows if row["what"] == "goes") == ALL
+    rows = told(shown, "owned-resource")
+    assert sorted((row["resource_type"], row["region"]) for row in rows if row["status"] == "would-delete") == ALL
     # The other two regions have it from somebody who tagged it by hand: 500 GiB for 0.05 dollars.
-    assert [(row["kind"], row["region"]) for row in rows if row["what"] == "stays"] == [("snapshot", "us-west-1")]
-    by_another = [(row["kind"], row["dollars_a_month"]) for row in rows if row["what"] == "another lab's"]
+    assert [(row["resource_type"], row["region"]) for row in rows if row["status"] == "retained"] == [
+        ("snapshot", "us-west-1")
+    ]
+    by_another = [(row["resource_type"], row["dollars_per_month"]) for row in rows if row["status"] == "foreign"]
     assert by_another == [("snapshot", 25.0), ("snapshot", 25.0)]
-    assert told(shown, "data")[0]["unknown_prices"] == 1
+    assert told(shown, "data-cost")[0]["unknown_prices"] == 1
     assert owned(cloud) == ALL
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == []
@@ -215,7 +217,7 @@ def test_what_another_registry_shares_in_the_account_is_shown_and_left(wanting, 
     assert setup(wanting, YES="1").code == 0
     shown = teardown(wanting, REGISTRY="second.json", YES="1", JSON="1")
     assert shown.code == 0
-    assert {row["what"] for row in told(shown, "belongs")} == {"another lab's"}
+    assert {row["status"] for row in told(shown, "owned-resource")} == {"foreign"}
     assert owned(cloud) == ALL
 
 
@@ -234,7 +236,7 @@ def test_what_has_copied_tags_is_shown_and_left(wanting, cloud):
     )["SnapshotId"]
     ended = teardown(wanting, YES="1", WITH_DATA="1", JSON="1")
     assert ended.code == 0, ended.err
-    assert {row["id"] for row in told(ended, "belongs") if row["what"] == "a copy"} == {backup, again}
+    assert {row["id"] for row in told(ended, "owned-resource") if row["status"] == "copy"} == {backup, again}
     assert {backup, again} <= {thing["id"] for thing in cloud.inventory()}
     assert snapshot["SnapshotId"] not in {thing["id"] for thing in cloud.inventory()}
 
@@ -261,9 +263,9 @@ def test_a_region_that_can_not_be_looked_at_hides_no_other_from_a_setup(wanting,
     cloud.weather(faults=[{"region": "us-west-2", "action": "Describe*", "kind": "torn"}])
     ended = wanting.run("setup_aws", JSON="1")
     assert ended.code == 1
-    told = {(event["event"], event["where"]) for event in ended.events if event["event"] in ("there", "wants")}
-    assert ("wants", "us-west-2") in told
-    assert ("there", "us-east-1") in told
+    told = {(event["event"], event["region"]) for event in ended.events if event["event"] in ("present", "blocked")}
+    assert ("blocked", "us-west-2") in told
+    assert ("present", "us-east-1") in told
     assert "Unable to parse response" in ended.error
 
 

@@ -24,8 +24,8 @@ def test_it_says_what_it_deleted_and_waits_until_aws_shows_nothing(lab, cloud):
     lab.launch()
     ended = lab.teardown()
     assert ended.events[0]["event"] == "deleting"
-    assert ended.events[0]["kind"] == "instance"
-    assert ended.events[-1]["event"] == "gone"
+    assert ended.events[0]["resource_type"] == "instance"
+    assert ended.events[-1]["event"] == "teardown-complete"
     (machine,) = cloud.client("ec2", "us-east-1").describe_instances()["Reservations"]
     assert machine["Instances"][0]["State"]["Name"] == "terminated"
 
@@ -35,7 +35,9 @@ def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
     lab.teardown()
     ended = lab.teardown()
     assert ended.code == 0
-    assert ended.events == [{"event": "gone", "experiment": "demo", "deleted": [], "went_along": []}]
+    assert ended.events == [
+        {"event": "teardown-complete", "experiment": "demo", "deleted": [], "deleted_with_parent": [], "retained": 0}
+    ]
     assert len(cloud.calls("TerminateInstances")) == 1
 
 
@@ -70,7 +72,7 @@ def test_what_another_script_made_for_the_experiment_goes_too_in_the_right_order
     assert "PRIVATE KEY" in private_key
     assert private_key.splitlines()[1] not in lab.registry.read_text()
     ended = lab.teardown()
-    kinds = [event["kind"] for event in ended.events if event["event"] == "deleting"]
+    kinds = [event["resource_type"] for event in ended.events if event["event"] == "deleting"]
     assert set(kinds) == {"instance", "volume", "snapshot", "security-group", "key-pair"}
     assert kinds.index("volume") < kinds.index("snapshot")
     ec2 = cloud.client("ec2", "us-west-2")
@@ -86,7 +88,7 @@ def test_a_machine_that_somebody_else_ended_counts_as_deleted(lab, cloud):
     cloud.reset()  # the cloud has forgotten everything
     ended = lab.teardown()
     assert ended.code == 0
-    assert ended.events[-1]["event"] == "gone"
+    assert ended.events[-1]["event"] == "teardown-complete"
     assert lab.status() == []
 
 

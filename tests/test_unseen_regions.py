@@ -48,7 +48,7 @@ def of(ended, event):
 
 def names_each(ended):
     """Check that each of the ill regions is named once, with its reason; return which others are."""
-    unseen = [(event["region"], event["why"]) for event in of(ended, "unseen")]
+    unseen = [(r, event["reason"]) for event in of(ended, "regions-unavailable") for r in event["regions"]]
     assert max(Counter(region for region, _ in unseen).values()) == 1
     for region, (_, why) in ILL.items():
         assert why in dict(unseen)[region]
@@ -82,9 +82,9 @@ def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
     ("script", "variables", "event", "shown"),
     [
         ("datasets", {}, "data-set", {"dataset": "speech", "region": SEEN}),
-        ("datasets_prune", {"KEEP": "1", "YES": "1"}, "unseen", {}),
+        ("datasets_prune", {"KEEP": "1", "YES": "1"}, "regions-unavailable", {}),
         ("snapshot_copy", {"DATASET": "speech", "REGIONS": "ap-south-1"}, "copy", {"state": "completed"}),
-        ("audit", {"REGIONS": " ".join(REGIONS)}, "audit", {"regions": [SEEN, "global"]}),
+        ("audit", {"REGIONS": " ".join(REGIONS)}, "audit-summary", {"regions": [SEEN, "global"]}),
     ],
 )
 def test_what_can_be_seen_is_shown_and_each_other_region_is_named_with_its_reason(ill, script, variables, event, shown):
@@ -108,14 +108,14 @@ def test_a_plan_goes_on_without_a_region_that_does_not_respond(ill):
     assert out.pop(SEEN) is None
     for region, (_, why) in ILL.items():
         assert why.replace("3 s", "8 s") in out[region]
-    assert [one["region"] for one in of(plan, "unseen")] == ["ca-central-1"]
+    assert [one["regions"] for one in of(plan, "regions-unavailable")] == [["ca-central-1"]]
 
 
 def test_doctor_goes_on_without_a_region_that_does_not_respond(ill):
     ill.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
     doctor = ill.run("doctor", JSON="1")
     assert doctor.code == 3, doctor.err
-    found = [one["text"] for one in of(doctor, "finding")]
+    found = [one["message"] for one in of(doctor, "check-finding")]
     assert any("ca-central-1: no response within 9 s" in text for text in found)
     assert any("open, with a network" in text and SEEN in text for text in found)
 
@@ -157,7 +157,7 @@ def test_how_far_data_is_loaded_is_unknown_where_aws_does_not_tell_it(lab, cloud
     ended = lab.run("status", JSON="1")
     assert ended.code == 0
     assert [(one["state"], one["loaded"]) for one in of(ended, "resource")] == [("running", "unknown")]
-    assert [(one["what"], one["region"]) for one in of(ended, "unknown")] == [("loaded", "us-east-1")]
+    assert [(one["what"], one["region"]) for one in of(ended, "unavailable")] == [("loaded", "us-east-1")]
 
 
 def test_prices_that_aws_does_not_tell_are_unknown_and_end_nothing(lab, cloud):
@@ -170,7 +170,7 @@ def test_prices_that_aws_does_not_tell_are_unknown_and_end_nothing(lab, cloud):
     ended = lab.run("status", JSON="1")
     assert ended.code == 0, ended.err
     assert of(ended, "resource")[0]["unknown_prices"] > 0
-    assert {(one["what"], one["region"]) for one in of(ended, "unknown")} == {("spot prices", "us-east-1")}
+    assert {(one["what"], one["region"]) for one in of(ended, "unavailable")} == {("spot prices", "us-east-1")}
 
 
 NEVER, URL = threading.Event(), "https://ec2"

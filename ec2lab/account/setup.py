@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,8 @@ from ec2lab.account.region_setup import RegionSetup, region_setup
 from ec2lab.account.setup_step import Step
 from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.errors import LabError
+from ec2lab.events import Emit
+from ec2lab.events.account import Created
 from ec2lab.registry.state import FOUND, ResourceState, as_note
 from ec2lab.resources.base import GLOBAL, Resource
 from ec2lab.session import Session
@@ -66,8 +68,8 @@ class AccountSetup:
         """All that somebody must see to."""
         return [f"{region.region}: {what}" for region in self.regions for what in region.missing]
 
-    def make(self, made: Callable[[str, str], None]) -> None:
-        """Make what is lacking; `made` hears of each. Raises NotAllowed, ClientError."""
+    def make(self, emit: Emit) -> None:
+        """Make what is lacking. Raises NotAllowed, ClientError."""
         delivery = self.delivery
         for region, step in self.lacking:
             if region == GLOBAL and delivery:
@@ -75,7 +77,7 @@ class AccountSetup:
                     step.make()
             else:
                 step.make()
-            made(region, step.what)
+            emit(Created(region=region, what=step.what))
         if delivery and any(region == GLOBAL for region, _ in self.lacking):
             delivery.settle()
         self._take_in()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from ec2lab.audit.audit import DELETABLE, Finding, Verdict
-from ec2lab.aws.region_queries import Unknown
+from ec2lab.events import Unavailable
 from ec2lab.resources.base import GLOBAL
 from ec2lab.session import Session
 
@@ -17,7 +17,7 @@ MOST = 50
 (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html)."""
 
 
-def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unknown]]:
+def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unavailable]]:
     """Return findings with the names of those who made them, and what of these CloudTrail did not tell."""
     nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.GHOST)][:MOST]
     regions = {finding.resource.region for finding in nameless} - {GLOBAL}
@@ -27,7 +27,7 @@ def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Findin
         for region in sorted(regions)
     })  # fmt: skip
     named = [replace(f, owner=makers.get(f.resource.id, "")) for f in found]
-    return named, [Unknown(MAKERS, region, why) for region, why in responses.unseen.items()]
+    return named, [Unavailable(what=MAKERS, region=region, reason=why) for region, why in responses.unseen.items()]
 
 
 def _ask(session: Session, region: str, wanted: Iterable[Finding], makers: dict[str, str]) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ec2lab.aws.region_queries import Unknown, not_seen
+from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import LabError
+from ec2lab.events import Unavailable
 from ec2lab.resources.base import GLOBAL, Kind, Resource
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
@@ -46,7 +47,7 @@ class Survey:
     """Those that were seen whole; `global` is what belongs to none."""
     unseen: dict[str, str] = field(default_factory=dict)
     """By region, why it could not be looked at, or not whole."""
-    unknown: Sequence[Unknown] = ()
+    unknown: Sequence[Unavailable] = ()
 
 
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:

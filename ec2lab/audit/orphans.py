@@ -11,8 +11,9 @@ from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Ver
 from ec2lab.aws.tagging import REFUSED
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
+from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
-from ec2lab.instances.teardown import Awaits, Report, delete_resources
+from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import FOUND, GONE, as_note
 from ec2lab.resources.base import Resource
@@ -99,9 +100,9 @@ def named(found: Iterable[Finding], ids: str) -> list[Finding]:
     return [by_id[identity] for identity in wanted]
 
 
-def delete_orphans(session: Session, found: Sequence[Finding], report: Report, awaits: Awaits) -> list[str]:
+def delete_orphans(session: Session, found: Sequence[Finding], emit: Emit) -> list[str]:
     """Delete orphans until AWS shows none of them any more, and return their ids. Raises as a teardown does."""
-    removal = delete_resources(session, "orphans", [finding.resource for finding in found], report, awaits)
+    removal = delete_resources(session, "orphans", [finding.resource for finding in found], emit)
     return [*removal.deleted, *removal.went_along]
 
 

@@ -39,15 +39,6 @@ class NoResponse(LabError):
     """AWS did not respond in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Something that a command does without, and why it could not be told."""
-
-    what: str
-    region: str
-    why: str
-
-
 @dataclass(slots=True)
 class Responses(Generic[Found]):
     """What the regions told, and for those that did not, why."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ec2lab.aws.region_queries import Key, Unknown
+from ec2lab.aws.region_queries import Key
 from ec2lab.costs.charges import Charge, charges
 from ec2lab.costs.summary import CostSummary, amount, spent
+from ec2lab.events import Unavailable
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
@@ -20,7 +21,7 @@ class Costs:
     """What resources cost, by id, and why some of it is not known."""
 
     spent: Mapping[str, CostSummary]
-    unknown: Sequence[Unknown] = ()
+    unknown: Sequence[Unavailable] = ()
 
 
 def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
@@ -78,10 +79,10 @@ def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:
     return vague
 
 
-def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unknown]:
+def _look_into(session: Session, vague: Mapping[Key, set[str]]) -> list[Unavailable]:
     """Have AWS describe things; return of which regions it does not."""
     responses = session.query({
         (region, kind): partial(session.kinds[kind].describe_for_pricing, session.cloud, region, sorted(ids))
         for (region, kind), ids in vague.items()
     })  # fmt: skip
-    return [Unknown("some prices", region, why) for region, why in responses.unseen.items()]
+    return [Unavailable(what="some prices", region=region, reason=why) for region, why in responses.unseen.items()]

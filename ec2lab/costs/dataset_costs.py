@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.region_queries import Key, Unknown
+from ec2lab.aws.region_queries import Key
 from ec2lab.costs.money import Dollars
 from ec2lab.datasets.dataset import DataSnapshot
+from ec2lab.events import Unavailable
 from ec2lab.session import Session
 
 FAST_RESTORE_OFF = ("disabled", "disabling")
@@ -32,7 +33,7 @@ class CostedSnapshots:
     """Snapshots of data sets with their costs, and what of these is not known."""
 
     snapshots: list[PricedSnapshot]
-    unknown: Sequence[Unknown] = ()
+    unknown: Sequence[Unavailable] = ()
 
 
 def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> CostedSnapshots:
@@ -51,7 +52,7 @@ def price_snapshots(session: Session, snapshots: Sequence[DataSnapshot]) -> Cost
         )
         for s in snapshots
     ]
-    unknown = [Unknown(FAST_RESTORE, region, why) for region, why in unseen.items()]
+    unknown = [Unavailable(what=FAST_RESTORE, region=region, reason=why) for region, why in unseen.items()]
     return CostedSnapshots(priced, [*unknown, *session.prices.unknown()])
 
 

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ec2lab import clock
-from ec2lab.aws.region_queries import Unknown
 from ec2lab.costs.money import Dollars, times, total
 from ec2lab.costs.rates import HourlyRate, Rate, SpotRate, unlisted
+from ec2lab.events import Unavailable
 
 HOURS = 730
 """In a month, where a price by the hour is told by the month, as AWS reckons (8,760 a year by 12)."""
@@ -48,7 +48,7 @@ class PriceSource(Protocol):
     def origins(self) -> Iterable[Origin]:
         """Return where each list price is from that was given."""
 
-    def unknown(self) -> Iterable[Unknown]:
+    def unknown(self) -> Iterable[Unavailable]:
         """Return which prices could not be asked for, and why."""
 
 
@@ -60,7 +60,7 @@ class PriceBook:
         self._known: dict[Priced, Dollars] = {}
         self._lock = threading.Lock()
 
-    def unknown(self) -> list[Unknown]:
+    def unknown(self) -> list[Unavailable]:
         """Return which prices could not be asked for, and why."""
         return list(self.source.unknown())
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.region_queries import Unknown, in_time
+from ec2lab.aws.region_queries import in_time
 from ec2lab.costs.aws_prices import PriceUnavailable, list_price, spot_changes
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import Origin, Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.rates import SpotRate
 from ec2lab.errors import LabError
+from ec2lab.events import Unavailable
 
 LIST_TTL = timedelta(days=7)
 """List prices change a few times a year."""
@@ -66,10 +67,12 @@ class PriceLookup:
             self._unknown.setdefault(LIST, self._list_refused or AGAIN_LATER)
         return price
 
-    def unknown(self) -> Iterable[Unknown]:
+    def unknown(self) -> Iterable[Unavailable]:
         """Return which prices AWS did not tell, and why."""
         return [
-            Unknown(LIST, self.list_region, why) if what == LIST else Unknown("spot prices", what, why)
+            Unavailable(what=LIST, region=self.list_region, reason=why)
+            if what == LIST
+            else Unavailable(what="spot prices", region=what, reason=why)
             for what, why in self._unknown.items()
         ]
 

@@ -50,8 +50,8 @@ def build_from_bucket(
     unseen: Mapping[str, Exception] = {}
     if failure is None:
         _create_version(session, name, " ".join(filter(None, ("snapshot", dataset, version))))
-        unseen = apply_deletion_policies(session, name, lambda said: console.say(f"  {said}", "saving", said=said))
-    delete_experiment(session, name, report.deleted, unseen=unseen)
+        unseen = apply_deletion_policies(session, name, console.emit)
+    delete_experiment(session, name, console.emit, unseen=unseen)
     if failure is not None:
         raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
     console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)

@@ -11,11 +11,11 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.aws.region_queries import Unknown
 from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.config.lab_files import experiment_files, load_experiment
 from ec2lab.datasets.dataset import DataSnapshot, by_age
 from ec2lab.errors import LabError
+from ec2lab.events import Unavailable
 from ec2lab.files import LARGEST, read_bytes
 from ec2lab.resources.images_of_snapshots import images_of
 from ec2lab.session import Session
@@ -55,7 +55,7 @@ class Use:
 
     reasons: dict[str, str]
     """By snapshot."""
-    unknown: Sequence[Unknown]
+    unknown: Sequence[Unavailable]
     broken: Sequence[str]
     """What is wrong with experiments' files that can't be read."""
 
@@ -75,7 +75,9 @@ def in_use(session: Session, snapshots: Sequence[DataSnapshot]) -> Use:
     used = {snapshot: why for some in images.found.values() for snapshot, why in some.items()}
     usable = [s for s in snapshots if s.state != "error"]
     pinned, broken = _pinned(session, usable)
-    unknown = [Unknown("images made from them", region, why) for region, why in images.unseen.items()]
+    unknown = [
+        Unavailable(what="images made from them", region=region, reason=why) for region, why in images.unseen.items()
+    ]
     return Use(used | pinned | silent | living, unknown, broken)
 
 

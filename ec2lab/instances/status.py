@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from ec2lab import clock
-from ec2lab.aws.region_queries import Key, Responses, Unknown
+from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.console import Cell, Console
 from ec2lab.costs.summary import CostSummary, amount
+from ec2lab.events import Unavailable
 from ec2lab.instances.expiry import is_overdue, left
 from ec2lab.registry.live_resources import is_new, seen_by_id
 from ec2lab.registry.record import Record
@@ -34,7 +35,7 @@ class Standing:
     resources: list[Resource]
     unseen: Mapping[str, str] = field(default_factory=dict)
     """By region, why it could not be seen: what the registry says lives there is among the resources."""
-    unknown: Sequence[Unknown] = ()
+    unknown: Sequence[Unavailable] = ()
 
 
 def standing(session: Session, holdings: ResourceState | None = None) -> Standing:
@@ -103,7 +104,7 @@ class _More:
     """What is told of resources beside their description, by id."""
 
     details: Mapping[str, Mapping[str, str]]
-    unknown: list[Unknown]
+    unknown: list[Unavailable]
 
 
 def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
@@ -120,7 +121,9 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
     }
     found = {identity: details for some in responses.found.values() for identity, details in some.items()}
     lacking = ", ".join(sorted({detail for details in unknown.values() for detail in details}))
-    reasons = [Unknown(lacking, region, why) for region, why in responses.unseen.items() if lacking]
+    reasons = [
+        Unavailable(what=lacking, region=region, reason=why) for region, why in responses.unseen.items() if lacking
+    ]
     return _More({**unknown, **found}, reasons)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from ec2lab.aws.errors import in_words
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
+from ec2lab.events import Emit
+from ec2lab.events.teardown import TeardownComplete, TeardownFailed
 from ec2lab.hosts.inventory import ssh_files
-from ec2lab.instances.teardown import Awaits, Deletion, Report, delete_experiment
+from ec2lab.instances.teardown import Deletion, delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.names import did_you_mean
 from ec2lab.registry.state import GONE, SETTLED
@@ -18,10 +20,9 @@ from ec2lab.volumes.deletion_policy import apply_deletion_policies
 
 AT_ONCE = 32
 """Teardowns on their way at once."""
-Say = Callable[[str], None]
 
 
-def take_down(session: Session, experiment: str, deleting: Report, awaits: Awaits, saving: Say) -> Deletion:
+def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     """Take one experiment down, that the caller acts on alone.
 
     Raises LabError where it was never launched, and where something is left that no plugin here can delete.
@@ -33,14 +34,19 @@ def take_down(session: Session, experiment: str, deleting: Report, awaits: Await
         names = living_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
         raise LabError(f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}")
-    unseen = apply_deletion_policies(session, experiment, saving)
-    removal = delete_experiment(session, experiment, deleting, ever, awaits, unseen)
+    unseen = apply_deletion_policies(session, experiment, emit)
+    removal = delete_experiment(session, experiment, emit, ever, unseen)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
         raise LabError(
             f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
             "tear it down where that plugin is, in plugins/"
         )
+    emit(
+        TeardownComplete(
+            experiment=experiment, deleted=list(removal.deleted), deleted_with_parent=list(removal.went_along)
+        )
+    )
     return removal
 
 
@@ -64,38 +70,27 @@ def living_experiments(session: Session, pattern: str = "*") -> list[str]:
     return sorted(name for name in session.holdings().names if fnmatchcase(name, pattern))
 
 
-def teardown_many(
-    session: Session,
-    experiments: Iterable[str],
-    deleting: Report,
-    awaits: Awaits,
-    saving: Say,
-    ended: Callable[[str, str, Mapping[str, str]], None],
-) -> int:
-    """Take experiments down at the same time; return how many failed.
+def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> tuple[int, dict[str, str]]:
+    """Take experiments down at the same time; return how many failed, and which regions were not seen, and why.
 
-    `ended` hears of each, why it failed if it did, and which regions could not be seen in which nothing of it is known.
-
-    Ctrl-C lets those that are on their way end.
+    Nothing is known of the experiments in those regions. Ctrl-C lets those that are on their way end.
     """
 
-    def one(experiment: str) -> tuple[str, Mapping[str, str]]:
+    def one(experiment: str) -> Deletion | None:
         try:
             with in_words(), working_on(experiment), session.registry.acting_alone(experiment, "teardown"):
-                return "", take_down(session, experiment, deleting, awaits, saving).unseen
+                return take_down(session, experiment, emit)
         except LabError as problem:
-            return str(problem), {}
+            emit(TeardownFailed(experiment=experiment, reason=str(problem)))
+            return None
 
-    failed = 0
     with ContextThreadPool(AT_ONCE) as threads:
-        ends = {experiment: threads.submit(one, experiment) for experiment in experiments}
+        ends = [threads.submit(one, experiment) for experiment in experiments]
         with INTERRUPTS.undone_on_failure(
             lambda _: threads.shutdown(wait=True, cancel_futures=True),
             "the same command again goes on with it",
             "waiting for the teardowns that are on their way",
         ):
-            for experiment, end in ends.items():
-                problem, unseen = end.result()
-                failed += bool(problem)
-                ended(experiment, problem, unseen)
-    return failed
+            removals = [end.result() for end in ends]
+    unseen = {region: why for removal in removals if removal for region, why in removal.unseen.items()}
+    return removals.count(None), unseen

@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Key, Responses
-from ec2lab.console import warn
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Progress
+from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.polling import attempts
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import unresolved
@@ -29,14 +30,6 @@ POLL = 0.2, 5.0
 SILENCE = 10.0
 """Seconds after which is said what is awaited, and why."""
 
-Report = Callable[[Resource], None]
-Awaits = Callable[[Resource, str], None]
-
-
-def warn_of_wait(resource: Resource, why: str) -> None:
-    """Say on standard error what is awaited."""
-    warn(f"waiting for {resource}: {why}")
-
 
 @dataclass
 class Deletion:
@@ -44,10 +37,7 @@ class Deletion:
 
     session: Session
     name: str
-    deleting: Report
-    """Called for each resource once AWS has agreed to delete it."""
-    awaits: Awaits
-    """Called for what is not gone after some seconds, with what is in the way."""
+    emit: Emit
     known: ResourceState
     """What the registry says of it."""
     look: Callable[[], Responses[list[Resource]]]
@@ -160,7 +150,7 @@ class Deletion:
             self.awaited[resource.id] = now
             if self.told.get(resource.id) != why:
                 self.told[resource.id] = why
-                self.awaits(resource, why)
+                self.emit(DeletionPending.of(resource, reason=why))
 
     def _why(self, resource: Resource) -> str:
         """Return why something is there yet: AWS's own word, and what holds it."""
@@ -237,7 +227,8 @@ class Deletion:
             if agreed and resource.id not in self.deleted:
                 self.deleted[resource.id] = resource
                 self.went_along.pop(resource.id, None)
-                self.deleting(resource)
+                self.emit(Deleting.of(resource))
+                self.emit(Progress(text="  waiting until AWS shows nothing left"))
 
     def _asked(self, resource: Resource) -> bool:
         """Ask AWS to delete; False where it says `not yet`, or does not know yet what it made a moment ago."""
@@ -269,8 +260,7 @@ class Deletion:
 
 
 def delete_experiment(
-    session: Session, experiment: str, report: Report, known: ResourceState | None = None,
-    awaits: Awaits = warn_of_wait,
+    session: Session, experiment: str, emit: Emit, known: ResourceState | None = None,
     unseen: Mapping[str, Exception] | None = None,
 ) -> Deletion:  # fmt: skip
     """Delete what an experiment owns, and return what that was. Raises when anything is left, saying why.
@@ -285,14 +275,12 @@ def delete_experiment(
         seen = {key: some for key, some in told.found.items() if key not in hidden}
         return Responses(seen, {**told.failures, **hidden})
 
-    removal = Deletion(session, experiment, report, awaits, held, look)
+    removal = Deletion(session, experiment, emit, held, look)
     removal.run()
     return removal
 
 
-def delete_resources(
-    session: Session, name: str, going: Sequence[Resource], report: Report, awaits: Awaits = warn_of_wait
-) -> Deletion:
+def delete_resources(session: Session, name: str, going: Sequence[Resource], emit: Emit) -> Deletion:
     """Delete things that were looked at before, until AWS shows none of them any more. Raises as a teardown does.
 
     What carries another call's tag by now is left alone.
@@ -305,6 +293,6 @@ def delete_resources(
         same = {key: [one for one in some if one.record == records[one.id]] for key, some in told.found.items()}
         return Responses(same, told.failures)
 
-    removal = Deletion(session, name, report, awaits, known, look)
+    removal = Deletion(session, name, emit, known, look)
     removal.run()
     return removal

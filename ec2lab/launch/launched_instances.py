@@ -10,11 +10,12 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.tags import from_aws
 from ec2lab.capacity_pools import Pool
 from ec2lab.console import warn
+from ec2lab.events import Emit
+from ec2lab.events.teardown import Deleting
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
 from ec2lab.registry.launch_notes import LAUNCHED, RAN_ON, origin
-from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
 
@@ -74,7 +75,7 @@ class LaunchedInstances:
         ids = [instance["InstanceId"] for instance in self.in_order]
         self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self.origins})
 
-    def give_back(self, deleted: Callable[[Resource], None]) -> None:
+    def give_back(self, emit: Emit) -> None:
         """Delete instances that lack their fellows, and wait until they are gone.
 
         Until then their placement group takes nobody in another zone. What takes longer than anybody waits for is left
@@ -84,7 +85,7 @@ class LaunchedInstances:
         given = [kind.resource(m, region_of(m), from_aws(m.get("Tags"))) for m in self.running]
         for resource in given:
             kind.delete(self.session.cloud, resource)
-            deleted(resource)
+            emit(Deleting.of(resource))
         for region in sorted({resource.region for resource in given}):
             ids = [resource.id for resource in given if resource.region == region]
             if slow := wait_until_gone(self.session.looks(region), ids, self.session.pause):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.capacity_pools import Pool
+from ec2lab.events import Event
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.search import Search
 from ec2lab.resources.base import Resource
@@ -39,5 +40,5 @@ class Listener(Protocol):
     def taking_down(self) -> None:
         """The launch failed or was interrupted, what it made is being deleted."""
 
-    def deleted(self, resource: Resource) -> None:
-        """AWS was asked to delete a resource."""
+    def deleted(self, event: Event) -> None:
+        """AWS was asked to delete a resource, or it takes its time."""

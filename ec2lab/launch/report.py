@@ -12,6 +12,7 @@ from ec2lab.aws.errors import remedy_of
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.console import Console
+from ec2lab.events import Event
 from ec2lab.hosts.inventory import region_of, ssh_files
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instances.expiry import left
@@ -113,11 +114,9 @@ class LaunchConsole:
         """Say that what was made is deleted again."""
         self.console.say("  taking down what was made", "taking-down", style="yellow")
 
-    def deleted(self, resource: Resource) -> None:
+    def deleted(self, event: Event) -> None:
         """Say what is being deleted."""
-        self.console.say(
-            f"  deleting {resource}", "deleting", kind=resource.kind, id=resource.id, region=resource.region
-        )
+        self.console.emit(event)
 
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """Say what runs where, how to reach it, and what to do next."""

@@ -25,6 +25,7 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several
+from ec2lab.rendering import render
 from ec2lab.session import Session
 
 POLL = 1.0, 10.0
@@ -213,7 +214,7 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
 
 
 def _take_down(session: Session, name: str, say: Say) -> None:
-    delete_experiment(session, name, lambda resource: say(f"deleting {resource}"))
+    delete_experiment(session, name, lambda event: say(" ".join(render(event)[0]).strip()))
 
 
 def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> SetUp:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
+from ec2lab.events import OtherAccount
 from ec2lab.registry.account import Account
 from ec2lab.registry.state import ResourceState
 
@@ -47,3 +50,15 @@ class Elsewhere:
             return f"{way}; {self._end}"
         aws = 'cloud = "aws" and ' if used.is_local else ""
         return f"{aws}the profile of that account leads there"
+
+
+def other_accounts(others: Iterable[Elsewhere], used: Account, pattern: str = "*") -> list[OtherAccount]:
+    """Return an event for each other account in which an experiment lives whose name matches a pattern."""
+    return [
+        OtherAccount(
+            experiments=one.names, partition=one.account.partition if one.account else None,
+            account=one.account.id if one.account else None, message=one.told(used),
+        )
+        for one in others
+        if any(fnmatchcase(name, pattern) for name in one.names)
+    ]  # fmt: skip

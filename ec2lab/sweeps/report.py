@@ -15,11 +15,13 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation
 from ec2lab.console import Console
 from ec2lab.costs.budget import Budget
+from ec2lab.events import Event
 from ec2lab.hosts.inventory import region_of
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.search import Search
 from ec2lab.printable import printable
+from ec2lab.rendering import render
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 from ec2lab.sweeps.sweep import Outcome, State
@@ -78,9 +80,10 @@ class TrialStatus:
         """Say that what was made is deleted again."""
         self._now("taking down what was made")
 
-    def deleted(self, resource: Resource) -> None:
+    def deleted(self, event: Event) -> None:
         """Say what is being deleted."""
-        self._now(f"deleting {resource}")
+        for line in render(event)[0]:
+            self._now(line.strip())
 
     def lives(self, session: Session, machines: Sequence[Instance]) -> None:
         """Keep what runs where; of nodes, which stand side by side, the first."""

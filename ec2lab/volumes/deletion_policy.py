@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, Dat
 from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Step
 from ec2lab.hosts.inventory import region_of, running_instances
 from ec2lab.polling import wait_until
 from ec2lab.registry.live_resources import living, seen_alive
@@ -26,7 +27,6 @@ from ec2lab.volumes.retention import Retention, marks
 
 POLL = 0.5, 30.0
 MAY_HAVE_ENDS = {"instance", "volume"}
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str])
             session.cloud.ec2(region).create_tags(Resources=[volume["VolumeId"]], Tags=tags)  # type: ignore[arg-type]
 
 
-def apply_deletion_policies(session: Session, experiment: str, say: Say) -> Mapping[str, Exception]:
+def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Mapping[str, Exception]:
     """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its machine is gone.
 
     Return the regions that can't be seen, and why: nothing may be deleted there. May be interrupted and run again at
@@ -85,12 +85,12 @@ def apply_deletion_policies(session: Session, experiment: str, say: Say) -> Mapp
     ending = _ending(session, experiment, unseen)
     for one in ending:
         if one.end.startswith("keep"):
-            _keep(session, experiment, one, say)
+            _keep(session, experiment, one, emit)
     saved = [one for one in ending if one.dataset]
     if any(one.attached for one in saved):
-        _terminate_instances(session, experiment, say, unseen)
+        _terminate_instances(session, experiment, emit, unseen)
     for one in saved:
-        _save(session, one, say)
+        _save(session, experiment, one, emit)
     return unseen
 
 
@@ -129,27 +129,33 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
     return found
 
 
-def _keep(session: Session, experiment: str, one: Ending, say: Say) -> None:
+def _keep(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
     tags = marks(one.end, experiment, clock.now().date())
     session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
-    say(f"{one.volume} ({one.region}) is kept, and goes on costing, {Retention.read(tags)}")
+    text = f"{one.volume} ({one.region}) is kept, and goes on costing, {Retention.read(tags)}"
+    emit(Step(experiment=experiment, message=text))
 
 
-def _terminate_instances(session: Session, experiment: str, say: Say, unseen: Collection[str]) -> None:
+def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
     """Terminate the machines and wait: a file system is whole once its machine has shut down."""
     kind = session.kinds["instance"]
     for machine in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
         if machine.kind == kind.name and not kind.is_deleting(machine):
             kind.delete(session.cloud, machine)
-            say(f"deleting {machine}: its volumes are snapshotted once it is gone")
+            text = f"deleting {machine}: its volumes are snapshotted once it is gone"
+            emit(Step(experiment=experiment, message=text))
     wait_until(
         lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.dataset),
         session.pause, POLL,
     )  # fmt: skip
 
 
-def _save(session: Session, one: Ending, say: Say) -> None:
+def _save(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
     """Snapshot a volume as the next version of its data set, and wait until that is complete."""
+
+    def say(message: str) -> None:
+        emit(Step(experiment=experiment, message=message))
+
     made, _ = made_once(
         session,
         ("CreateSnapshot", one.region, {SOURCE: one.volume, DELETION_POLICY: SAVED}),

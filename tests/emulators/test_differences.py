@@ -27,7 +27,7 @@ def test_a_plan_goes_without_what_is_not_known_and_makes_no_dry_run_that_would_b
 
 def test_doctor_finds_out_that_dry_runs_are_carried_out_and_goes_on(lab, emulator):
     ended = lab.run("doctor", JSON="1")
-    found = {event["finding"]: event for event in ended.events if event["event"] == "finding"}
+    found = {event["finding"]: event for event in ended.events if event["event"] == "audit-finding"}
     assert ended.code == 3
     assert found["dry-run-carried-out"]["level"] == "wrong"
     assert found["dry-run-carried-out"]["values"]["undo"] == "nothing was changed"

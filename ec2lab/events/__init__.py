@@ -1,0 +1,148 @@
+"""What commands report: one class for each event. Programs read it as JSON, people as text, notifiers as an object.
+
+`ec2lab/rendering.py` has the text. docs/events.schema.json and the reference in docs/json.md are generated from these
+classes by `make schema`. Each family has a module of its own, so that a command loads only what it reports.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ec2lab import clock
+
+
+class Event(BaseModel):
+    """Something that happened, or a row of what a command shows. Its name is its class's, in kebab case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    event: ClassVar[str]
+    commands: ClassVar[frozenset[str]]
+    """The make targets that report it."""
+    time: datetime = Field(default_factory=clock.now)
+
+    def __init_subclass__(cls, commands: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.event = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+        cls.commands = frozenset(commands.split())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _encodable(cls, data: Any) -> Any:
+        """AWS, hosts and file names bring text that is not Unicode; UTF-8 cannot carry a lone surrogate."""
+        return _encodable(data)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that JSON=1 prints."""
+        return {"event": self.event, **self.model_dump(mode="json")}
+
+
+Emit = Callable[[Event], None]
+
+
+class ForPeople(Event):
+    """What is not printed with JSON=1, and is in no schema: advice and progress."""
+
+
+class Info(ForPeople):
+    """A line of advice."""
+
+    text: str
+
+
+class Progress(ForPeople):
+    """How far something is: on a terminal, in a line that the next one replaces."""
+
+    text: str
+
+
+class HasIdentity(Protocol):
+    """A resource, as ec2lab/resources/base.py has it."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def region(self) -> str: ...  # noqa: D102
+    @property
+    def experiment(self) -> str | None: ...  # noqa: D102
+
+
+class ResourceEvent(Event):
+    """Something about one resource."""
+
+    resource_type: str
+    id: str
+    region: str
+    experiment: str | None
+
+    @classmethod
+    def of(cls, resource: HasIdentity, **fields: Any) -> Self:
+        """Return the event about a resource."""
+        return cls(
+            resource_type=resource.kind, id=resource.id, region=resource.region, experiment=resource.experiment,
+            **fields,
+        )  # fmt: skip
+
+
+LAUNCH = "dataset-build launch relaunch sweep watch"
+"""The commands that launch instances."""
+REGIONAL = "audit dataset-verify datasets datasets-prune plan registry-rebuild snapshot-copy status teardown"
+"""Those that describe several regions, and go on where one cannot be reached."""
+
+
+class Step(Event, commands=f"{LAUNCH} teardown volume-mount volume-unmount"):
+    """One step of something that takes a while: a boot, a mount, a snapshot at teardown."""
+
+    experiment: str | None = None
+    message: str
+
+
+class RegionsUnavailable(Event, commands=REGIONAL):
+    """Regions that could not be described, or not completely. What else is printed is true; the exit code is 3."""
+
+    regions: list[str]
+    reason: str
+    """AWS's own message, or that no response came."""
+
+    @classmethod
+    def by_reason(cls, unseen: Mapping[str, str]) -> list[Self]:
+        """Return one event for each reason why regions (the keys) could not be described."""
+        regions: dict[str, list[str]] = {}
+        for region, reason in unseen.items():
+            regions.setdefault(reason, []).append(region)
+        return [cls(regions=some, reason=reason) for reason, some in regions.items()]
+
+
+class Unavailable(Event, commands=f"cost {REGIONAL}"):
+    """A detail that AWS did not tell. The command goes on without it."""
+
+    what: str
+    region: str | None = None
+    reason: str
+
+
+class OtherAccount(Event, commands="audit status teardown"):
+    """Experiments that are live, or may be, in another account than the current one. Nothing there is touched."""
+
+    experiments: list[str]
+    partition: str | None
+    """aws, aws-cn, …; local for a local cloud; null where the records do not name it."""
+    account: str | None
+    message: str
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,76 @@
+"""What teardown and the uninstallation of a lab report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ec2lab.events import LAUNCH, Event, ResourceEvent
+
+
+class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-lab"):
+    """AWS has agreed to delete a resource."""
+
+
+class DeletionPending(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-lab"):
+    """A resource that AWS still shows some seconds after its deletion was requested."""
+
+    reason: str
+    """AWS's own message, and what holds the resource."""
+
+
+class TeardownComplete(Event, commands="teardown teardown-lab"):
+    """AWS shows nothing left of an experiment, or of the lab (experiment is null)."""
+
+    experiment: str | None
+    deleted: list[str]
+    deleted_with_parent: list[str]
+    """The ids of what AWS deleted together with those."""
+    retained: int = 0
+    """How many datasets and retained volumes are left on purpose."""
+
+
+class TeardownFailed(Event, commands="teardown"):
+    """One of several experiments could not be deleted completely."""
+
+    experiment: str
+    reason: str
+
+
+class WouldDelete(ResourceEvent, commands="teardown"):
+    """A resource that YES=1 deletes; with YES=1, one that is about to be deleted."""
+
+    name: str = ""
+    zone: str = ""
+    instance_type: str = ""
+    dollars_per_month: float | None = None
+    """null where it is not known."""
+
+
+class NoMatch(Event, commands="teardown"):
+    """No live experiment matches."""
+
+    pattern: str
+
+
+class RecordsDropped(Event, commands="teardown"):
+    """The registry no longer counts what lived in a cloud that is no more."""
+
+    experiment: str
+    ids: list[str]
+
+
+class OwnedResource(ResourceEvent, commands="teardown-lab"):
+    """A resource with this lab's tags."""
+
+    status: Literal["would-delete", "retained", "foreign", "copy"]
+    """foreign: another registry made it. copy: its tags were copied from a resource of this registry."""
+    name: str
+    dollars_per_month: float | None
+    """null where it is not known."""
+
+
+class DataCost(Event, commands="teardown-lab"):
+    """The monthly cost of datasets and retained volumes."""
+
+    dollars_per_month: float
+    unknown_prices: int
