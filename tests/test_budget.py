@@ -11,6 +11,7 @@ from ec2lab.costs.budget import forecast
 from ec2lab.costs.budget_guard import Spending, budgets
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.plugins import Plugins
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from tests.recorded import Prices, acted, disk, launched, note
 
@@ -51,7 +52,8 @@ def test_prices_that_are_not_known_are_counted():
 
 def spending(*records, now=NOW):
     made = Spending.from_records(list(records), Plugins(Path("/nonexistent")).kinds(), BOOK, now)
-    return replace(made, bases={"speech-1": "speech", "speech-2": "speech"})
+    named = [note("2026-09-01T00:00:00Z", experiment=f"speech-{n}", run={"from": "speech"}) for n in (1, 2)]
+    return replace(made, history=History(named))
 
 
 def test_the_labs_budget_is_a_months_and_an_experiments_is_all_of_its_files_launches():

@@ -51,8 +51,7 @@ from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.dynamodb_items import body_of, item_of, packed, parts_of, unpacked, where_is
 from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.file_format import as_line, parsed
-from ec2lab.registry.history import outcome, told
-from ec2lab.registry.launch_notes import last_run, was_interrupted
+from ec2lab.registry.history import History, outcome, told
 from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact
@@ -63,7 +62,7 @@ from ec2lab.runs.progress import parse_progress
 from ec2lab.volumes.deletion_policy import marks
 from ec2lab.volumes.mounted import mounted_in
 from ec2lab.volumes.retention import Retention
-from ec2lab.watch.watcher import exit_code_in, launch_failures, teardown_started, to_event, ttl_in
+from ec2lab.watch.watcher import to_event
 from tests.generated_registry import GeneratedRegistry
 from tests.recorded import Prices
 from tests.test_malformed_records import COMMON, ID, MALFORMED
@@ -222,15 +221,13 @@ def look_at_all(loaded):
             is_wanted(record, WISHES, 1)
     needed_records(records, kinds())
     told(records)
-    paid = spans(records, kinds(), PriceBook(Prices({})), NOW)
-    past(records, kinds()["instance"], paid)
+    history = History(records)
+    paid = spans(history, kinds(), PriceBook(Prices({})), NOW)
+    past(history, NOW)
     for span in paid:
         span.charge(span.began, NOW, NOW)
-    was_interrupted(records, "speech")
-    last_run(records, "speech")
-    for read in (ttl_in, exit_code_in, teardown_started):
-        read(records)
-    for refusal in launch_failures(records):
+    history.of("speech")
+    for refusal in history.errors:
         to_event("speech", refusal)
 
 

@@ -16,6 +16,7 @@ from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, amount, grouped, moment, parse_group_by, spent
 from ec2lab.errors import LabError, PluginFailed
 from ec2lab.registry.account import Account
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import UNKNOWN_ID, Kind, Resource
 from tests.recorded import Prices, answer, note
@@ -172,9 +173,7 @@ def deleted(time, identity="d-1"):
 
 def metered(*records, kind=None, now=NOW):
     meter = KindMeter(kind or Disk())
-    for record in records:
-        meter.hear(record)
-    return list(meter.spans(PriceBook(Prices({})), now))
+    return list(meter.spans(History(records), PriceBook(Prices({})), now))
 
 
 def test_a_thing_costs_from_its_making_to_its_end():
@@ -318,8 +317,8 @@ class Vague(Disk):
 
 
 class VagueMeter(KindMeter):
-    def spans(self, book, now):
-        for one in super().spans(book, now):
+    def spans(self, history, book, now):
+        for one in super().spans(history, book, now):
             yield one if self.kind.looked else replace(one, rate=HourlyRate(None), vague=True)
 
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from ec2lab.registry.launch_notes import LAUNCHED, was_interrupted
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import LAUNCHED
 from ec2lab.registry.record import Event, Record
 from tests.living import living_in
 
@@ -121,6 +122,6 @@ def test_a_plan_of_what_lives_does_not_make_its_launch_one_that_was_cut_off():
     launch = [Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={}),
               Record(event=Event.NOTE, experiment="demo", note={LAUNCHED: ["i-1"]})]  # fmt: skip
     planned = Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={"DryRun": True})
-    assert was_interrupted(launch[:1], "demo")
-    assert was_interrupted([*launch[:1], planned], "demo")
-    assert not was_interrupted([*launch, planned], "demo")
+    assert History(launch[:1]).of("demo").interrupted
+    assert History([*launch[:1], planned]).of("demo").interrupted
+    assert not History([*launch, planned]).of("demo").interrupted

@@ -20,6 +20,7 @@ from ec2lab.costs.rates import SpotRate
 from ec2lab.costs.summary import spent
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.plugins import Plugins
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event
 from ec2lab.registry.state import holdings
 from ec2lab.report.cost_chart import columns, marks, scale
@@ -55,10 +56,10 @@ class EachTwoDollars:
 
 def facts_of(generated: GeneratedRegistry, **more) -> ReportData:
     records = sorted(generated.records, key=lambda record: record.time)
-    paid = spans(records, KINDS, PriceBook(EachTwoDollars()), generated.now)
+    paid = spans(History(records), KINDS, PriceBook(EachTwoDollars()), generated.now)
     told = {
         "lab": "lab", "registry": "registry.json", "banner": "", "now": generated.now, "records": len(records),
-        "past": past(records, KINDS["instance"], paid), "spans": paid, "living": holdings(records, KINDS).living,
+        "past": past(History(records), generated.now), "spans": paid, "living": holdings(records, KINDS).living,
         "data_sets": [], "survey": Survey(), "findings": [], "unanswered": {},
     }  # fmt: skip
     told |= more
@@ -146,11 +147,11 @@ def test_every_machine_and_every_refusal_is_on_the_time_line_once_and_no_two_bar
     made = generated(work)
     line = time_line(facts_of(made).past, NOW)
     assert len(line.rows) <= MOST_ROWS
-    assert sorted(life.machine.id for row in line.rows for life in row.lives) == sorted(made.machines)
+    assert sorted(life.id for row in line.rows for life in row.lives) == sorted(made.machines)
     assert sum(len(row.refused) for row in line.rows) == sum(refusals for *_, refusals, _ in work)
     for row in line.rows:
         drawn = {rect.told.split()[1].rstrip(",") for rect in row.machines if rect.look != "crowd"}
-        assert drawn == (set() if row.crowded else {life.machine.id for life in row.lives})
+        assert drawn == (set() if row.crowded else {life.id for life in row.lives})
         for rect in (*row.machines, *row.refusals):
             assert 0 <= rect.x <= rect.x + rect.width <= 100.0001
             assert 0 <= rect.y <= rect.y + rect.height <= row.height
@@ -239,7 +240,7 @@ def test_a_machine_that_aws_took_away_tells_so_and_one_that_died_for_lack_of_cap
     assert {life.fate for life in lives.lives} == {
         "Server.SpotInstanceTermination", "Server.InsufficientInstanceCapacity",
     }  # fmt: skip
-    assert [(r.refusal.code, r.refusal.category.value) for r in lives.refused] == [
+    assert [(r.error.code, r.error.category.value) for r in lives.refused] == [
         ("Server.InsufficientInstanceCapacity", "insufficient capacity")
     ]
 

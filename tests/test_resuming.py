@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from ec2lab.launch.resume import AlreadyRunning, instances_of_interrupted_launch, requests_of
-from ec2lab.registry.launch_notes import last_run, origin, was_interrupted
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import origin
 from ec2lab.registry.record import Event, Record
 from tests.small_aws import small_lab
 
@@ -23,14 +24,14 @@ def test_of_one_that_failed_since_nothing_is_taken():
         note(gone=["i-1"]),
         note(run=failed),
     ]
-    run, launched = last_run(records, "foo")
+    run, launched = History(records).of("foo").ran
     assert run == ran
     assert launched["launched"] == ["i-1"]
 
 
 def test_one_that_was_gone_on_with_is_what_it_was_gone_on_with_as():
     records = [note(run={"from": "a"}), note(run={"from": "b"}), note(launched=["i-1"])]
-    assert last_run(records, "foo") == ({"from": "b"}, {"launched": ["i-1"]})
+    assert History(records).of("foo").ran == ({"from": "b"}, {"launched": ["i-1"]})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_one_that_was_gone_on_with_is_what_it_was_gone_on_with_as():
     ],
 )
 def test_where_none_ran_there_is_none(records):
-    assert last_run(records, "foo") is None
+    assert History(records).of("foo").ran is None
 
 
 def asked(operation="RunInstances", event=Event.INTENT, experiment="foo", **request):
@@ -79,7 +80,7 @@ RUN, LAUNCHED, DRY = note(run={}), note(launched=["i-1"]), asked(DryRun=True)
     ],
 )
 def test_a_launch_was_cut_off_if_it_began_and_never_said_that_it_ended_well(records, cut_off):
-    assert was_interrupted(records, "foo") is cut_off
+    assert History(records).of("foo").interrupted is cut_off
 
 
 @pytest.fixture

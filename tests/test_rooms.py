@@ -21,7 +21,6 @@ UPWARD = {
         "ec2lab.datasets.dataset",
         "ec2lab.session",
     },
-    "costs/meters/instance_timeline.py": {"ec2lab.instances.expiry"},
     "hosts/inventory.py": {
         "ec2lab.volumes.mount",
         "ec2lab.volumes.sources",
@@ -54,6 +53,10 @@ UPWARD = {
     "registry/file_registry.py": {"ec2lab.doctor.check"},
     "registry/health.py": {"ec2lab.doctor.check"},
     "registry/history.py": {"ec2lab.aws.error_codes"},
+    "registry/instance_timeline.py": {
+        "ec2lab.aws.tag_forms",
+        "ec2lab.aws.tags",
+    },
     "registry/live_resources.py": {
         "ec2lab.aws.region_queries",
         "ec2lab.aws.tags",

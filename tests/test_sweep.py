@@ -176,8 +176,11 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     assert sweep(lab).code == 0
     registry = FileRegistry(lab.registry)
     codes = {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9}
+    last = list(registry.records())[-1]
     for name, code in codes.items():
-        registry.append(Record(event=Event.NOTE, experiment=name, note={"ended": {"exit_code": code}}, **lab.account))
+        ended = {"ended": {"exit_code": code}}
+        registry.append(Record(event=Event.NOTE, time=last.time, actor=last.actor, experiment=name, note=ended,
+                               **lab.account))  # fmt: skip
     kept = sweep(lab, FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
     assert "already lives" in kept.error

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Resource
 from ec2lab.runs.progress import Progress, ProgressPoller
 from ec2lab.watch.report import counted, least, time_left
-from ec2lab.watch.watcher import exit_code_in, launch_failures, teardown_started, to_event, ttl_in
+from ec2lab.watch.watcher import Watching, to_event
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -18,6 +19,10 @@ def machine(identity, since="2026-11-24T11:00:00+00:00", state="running"):
 
 def note(**words):
     return Record(event=Event.NOTE, experiment="demo", script=words.pop("script", "launch"), note=words)
+
+
+def demo(*records):
+    return History(records).of("demo")
 
 
 def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_heard():
@@ -47,16 +52,16 @@ def test_many_machines_are_counted_by_their_states():
 
 def test_how_the_command_ended_counts_from_the_last_launch_on():
     launched, ended = note(launched=["i-1"]), note(ended={"exit_code": 3}, script="wait")
-    assert exit_code_in([launched, ended]) == 3
-    assert exit_code_in([launched, ended, launched]) is None
-    assert exit_code_in([]) is None
+    assert demo(launched, ended).exit_code == 3
+    assert demo(launched, ended, launched).exit_code is None
+    assert demo().exit_code is None
 
 
 def test_a_teardown_since_the_last_launch_is_seen_by_whatever_it_wrote():
     launched, torn = note(launched=["i-1"]), note(gone=["i-1"], script="teardown")
-    assert teardown_started([launched, torn])
-    assert not teardown_started([torn, launched])
-    assert not teardown_started([launched])
+    assert demo(launched, torn).torn_down
+    assert not demo(torn, launched).torn_down
+    assert not demo(launched).torn_down
 
 
 def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
@@ -66,13 +71,15 @@ def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
     refused = Record(operation="RunInstances", request=request, **asked)
     dry = Record(operation="RunInstances", request={**request, "DryRun": True}, **asked)
     start = Record(operation="StartInstances", request={"InstanceIds": ["i-1"]}, **asked)
-    assert launch_failures([dry, refused, start]) == [refused, start]
-    told = to_event("demo", refused)
+    first, second = History([dry, refused, start]).errors
+    told = to_event("demo", first)
     assert told.text == "demo: us-east-1  g5.xlarge  spot  insufficient capacity (InsufficientInstanceCapacity)"
-    assert to_event("demo", start).wanted == "i-1"
+    assert to_event("demo", second).wanted == "i-1"
 
 
 def test_the_time_to_live_is_that_of_the_last_run():
-    assert ttl_in([note(run={"experiment": {"ttl": "12h"}})]) == timedelta(hours=12)
-    assert ttl_in([note(run={"experiment": {}})]) is None
-    assert ttl_in([]) is None
+    watching = Watching(None, "demo", history=History([note(run={"experiment": {"ttl": "12h"}})]))
+    assert watching.ttl == timedelta(hours=12)
+    watching.history = History([*watching.history.records, note(run={"experiment": {}})])
+    assert watching.ttl is None
+    assert Watching(None, "demo").ttl is None

@@ -17,7 +17,7 @@ from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import month_of
 from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
 from ec2lab.errors import LabError
-from ec2lab.registry.launch_notes import RUN
+from ec2lab.registry.history import History
 from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record
 from ec2lab.resources.base import Kind
@@ -29,8 +29,7 @@ class Spending:
     """All that was spent, as the registry had it at a moment."""
 
     spans: list[Span]
-    bases: Mapping[str, str]
-    """By experiment, the name of the file that it was launched from."""
+    history: History
     now: datetime
 
     @classmethod
@@ -42,8 +41,8 @@ class Spending:
     @classmethod
     def from_records(cls, records: list[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> Spending:
         """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
-        counted = [*records, *as_if_answered(records, kinds)]
-        return cls(spans(counted, kinds, book, now), base_experiments(records), now)
+        history = History([*records, *as_if_answered(records, kinds)])
+        return cls(spans(history, kinds, book, now), history, now)
 
     def without_unanswered(self, experiments: Collection[str]) -> Spending:
         """Return the same without the lost requests of experiments that are launched now: that resolves them."""
@@ -56,20 +55,11 @@ class Spending:
 
     def for_base(self, base: str) -> list[Charge]:
         """Return what falls to all that was ever launched from an experiment's file."""
-        own = [span for span in self.spans if self.bases.get(span.experiment or "", span.experiment) == base]
+        own = [span for span in self.spans if self.history.base(span.experiment or "") == base]
         return self._charges(EPOCH, own)
 
     def _charges(self, since: datetime, of: Iterable[Span]) -> list[Charge]:
         return [charge for span in of if (charge := span.charge(since, self.now, self.now))]
-
-
-def base_experiments(records: Iterable[Record]) -> dict[str, str]:
-    """Return by experiment the name of the file that it was launched from."""
-    return {
-        record.experiment: record.note[RUN].get("from", record.experiment)
-        for record in records
-        if record.experiment and record.note and RUN in record.note
-    }
 
 
 @dataclass

@@ -18,6 +18,7 @@ from ec2lab.console import warn
 from ec2lab.costs.money import Dollars, total
 from ec2lab.costs.rates import Rate
 from ec2lab.errors import PluginFailed
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Record, by_account
 
 if TYPE_CHECKING:
@@ -121,23 +122,19 @@ def charges(
     """
     now = now or clock.now()
     ends = min(until or now, now)
-    found = (span.charge(since or EPOCH, ends, now) for span in spans(records, kinds, book, now))
+    found = (span.charge(since or EPOCH, ends, now) for span in spans(History(records), kinds, book, now))
     return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
 
 
-def spans(records: Iterable[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> list[Span]:
+def spans(history: History, kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> list[Span]:
     """Return, whole, every time in which something cost."""
-    recorded = list(records)
-    return [span for kind in kinds.values() for span in _metered(kind, recorded, book, now)]
+    return [span for kind in kinds.values() for span in _metered(kind, history, book, now)]
 
 
-def _metered(kind: Kind, records: Iterable[Record], book: PriceBook, now: datetime) -> list[Span]:
+def _metered(kind: Kind, history: History, book: PriceBook, now: datetime) -> list[Span]:
     """Return what one resource type cost. A plugin's that fails hides no other's."""
     try:
-        meter = kind.meter()
-        for record in records:
-            meter.hear(record)
-        return list(meter.spans(book, now))
+        return list(kind.meter().spans(history, book, now))
     except PluginFailed as failed:
         warn(f"what each {kind.name} costs is unknown: {failed}")
         return []

@@ -1,4 +1,4 @@
-"""A meter hears the registry's records, oldest first, and says for which times what has to be paid. Pure."""
+"""A meter reads the history, and says for which times what has to be paid. Pure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ec2lab.registry.state import FOUND, GONE
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.history import History
     from ec2lab.resources.base import Kind
 
 
@@ -25,11 +26,7 @@ class Meter(ABC):
     """What one kind of thing cost."""
 
     @abstractmethod
-    def hear(self, record: Record) -> None:
-        """Take a record in."""
-
-    @abstractmethod
-    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield every time in which something cost."""
 
 
@@ -61,7 +58,7 @@ class KindMeter(Meter):
         self.kind = kind
         self.lives: dict[str, Life] = {}
 
-    def hear(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Note what was made and what ended."""
         if record.event is Event.ANSWER and record.operation in self.kind.created_by and record.response:
             for found in self.kind.created_in(record.response):
@@ -79,9 +76,11 @@ class KindMeter(Meter):
         if begun.id not in self.lives or self.lives[begun.id].ended:
             self.lives[begun.id] = begun
 
-    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each thing that its kind says costs something, or of which it is not known."""
         del now
+        for record in history.records:
+            self.add(record)
         if type(self.kind).monthly is _free():
             return
         for one in self.lives.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ec2lab.aws.tags import DELETION_POLICY, to_aws
 from ec2lab.config.models import Experiment
@@ -19,8 +19,8 @@ from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.report import LaunchConsole
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.polling import wait_until
-from ec2lab.registry.launch_notes import RUN
-from ec2lab.registry.record import Record
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import PULLS
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session
 from ec2lab.volumes.deletion_policy import apply_deletion_policies
@@ -29,8 +29,6 @@ from ec2lab.volumes.devices import DEVICES
 MOUNT = "/build"
 ACCOUNT = "experiment"
 POLL = 1.0, 30.0
-PULL_COMMAND = "pulls"
-"""The note by which a build says from where."""
 LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 """https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
 
@@ -62,24 +60,15 @@ def _launch(session: Session, name: str, report: LaunchConsole, experiment: Expe
 
     Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
     """
-    earlier = _pulled_by(session.records_here(name), name)
+    earlier = History(session.records_here(name)).of(name).pulls
     if name in session.holdings(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
         raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
-    session.recorder.note(**{PULL_COMMAND: source})
+    session.recorder.note(**{PULLS: source})
     try:
         launch_experiment(session, name, experiment, report)
     except AlreadyRunning:
         report.on_setup(f"{name} lives already: its pull is waited for")
-
-
-def _pulled_by(records: Iterable[Record], name: str) -> str | None:
-    """Return what the last launch by a name was to pull; None where it was an experiment's."""
-    source: str | None = None
-    for record in records:
-        if record.experiment == name and record.note:
-            source = record.note.get(PULL_COMMAND, None if RUN in record.note else source)
-    return source
 
 
 def _create_version(session: Session, name: str, end: str) -> None:

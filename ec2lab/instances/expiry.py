@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPIRES_AT, IDLE, TTL, from_aws
 from ec2lab.config.fields import duration
 from ec2lab.instance_state import DOWN, OVER, InstanceState
 
-NEVER = "never"
 LATE = timedelta(minutes=3)
 """A machine reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
+from ec2lab.aws.tag_forms import NEVER as NO_END
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
 from ec2lab.config.fields import duration, duration_text
 from ec2lab.context import ContextThreadPool
@@ -20,7 +21,6 @@ from ec2lab.hosts.programs import sent
 from ec2lab.hosts.said import LAST_MOMENT, number_said
 from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
-from ec2lab.instances.expiry import NEVER as NO_END
 from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
 from ec2lab.templates import text_of

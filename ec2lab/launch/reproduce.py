@@ -10,7 +10,8 @@ from ec2lab.errors import LabError
 from ec2lab.files import exists
 from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
 from ec2lab.names import did_you_mean
-from ec2lab.registry.launch_notes import RAN_ON, last_run
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import RAN_ON
 from ec2lab.session import Session
 from ec2lab.volumes.devices import DEVICES
 
@@ -22,7 +23,7 @@ def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, 
     """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
         raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
-    found = last_run(session.registry.history(name), name)
+    found = History(session.registry.history(name)).of(name).ran
     recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)
     if recorded is None or not machines:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}

@@ -10,7 +10,7 @@ from ec2lab.capacity_pools import Market, MarketType, Pool
 from ec2lab.errors import LabError
 from ec2lab.launch.part import Share, merged
 from ec2lab.launch.parts.boot_commands import answering_for_all
-from ec2lab.registry.history import market_of
+from ec2lab.registry.instance_timeline import market_of
 from ec2lab.templates import cloud_init, user_data
 
 IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}

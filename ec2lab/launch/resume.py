@@ -14,9 +14,9 @@ from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.run_instances import Refused, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.evidence import token_of
-from ec2lab.registry.launch_notes import was_interrupted
+from ec2lab.registry.history import History
 from ec2lab.registry.reconcile import AskAgain, reconcile
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record import Record
 from ec2lab.registry.redaction import redact
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
@@ -38,7 +38,7 @@ def instances_of_interrupted_launch(
     where, if the experiment lives because its launch ended well.
     """
     found = reconcile(session, experiment, ask_again)
-    if found and not was_interrupted(session.records_here(experiment), experiment):
+    if found and not History(session.records_here(experiment)).of(experiment).interrupted:
         named = [resource for resource in found if resource.kind == "instance"] or found
         told = ((str(r), r.shown_state, r.since and f"since {r.since}") for r in named)
         shown = ", ".join(" ".join(filter(None, words)) for words in told)
@@ -54,12 +54,8 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
 
 def requests_of(session: Session, experiment: str, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
     """Return the RunInstances request that each of an experiment's machines was made by, by its id."""
-    made_by = {
-        token_of(record): record.request or {}
-        for record in session.records_here(experiment)
-        if record.operation == "RunInstances" and record.event is Event.INTENT
-    }
-    return {machine.id: made_by[machine.record] for machine in machines if machine.record in made_by}
+    intents = History(session.records_here(experiment)).requests
+    return {m.id: intents[m.record].request or {} for m in machines if m.record and m.record in intents}
 
 
 def adopt(loop: SearchLoop, left: Sequence[Resource]) -> None:

@@ -13,7 +13,7 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.listener import Listener
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import Refused
-from ec2lab.registry.history import FAILED
+from ec2lab.registry.launch_notes import FAILED
 from ec2lab.registry.redaction import text_without_secrets
 from ec2lab.registry.state import GONE, SETTLED
 from ec2lab.session import Session

@@ -16,7 +16,7 @@ from ec2lab.errors import LabError
 from ec2lab.instance_state import DOWN, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, jittered
 from ec2lab.registry.evidence import NOT_NOW
-from ec2lab.registry.history import market_of
+from ec2lab.registry.instance_timeline import market_of
 from ec2lab.registry.record import new_id
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ec2lab.config.parameters import Value, chosen
 from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
 from ec2lab.errors import LabError
-from ec2lab.registry.launch_notes import RUN
+from ec2lab.registry.history import History
 from ec2lab.runs.code_archive import CodeArchive, packed
 from ec2lab.runs.kept_code import kept
 from ec2lab.session import Session
@@ -142,11 +142,10 @@ def digest_of(command: str) -> str:
     return hashlib.sha256(command.encode()).hexdigest()
 
 
-def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> dict[str, Any] | None:
+def last_recorded_run(session: Session, name: str, *, ever: bool = False) -> Mapping[str, Any] | None:
     """Return what was last recorded of a run of `name`; `ever` looks into the archive too."""
     records = session.registry.history(name) if ever else session.records_here(name)
-    runs = [r.note[RUN] for r in records if r.experiment == name and r.note and RUN in r.note]
-    return runs[-1] if runs else None
+    return History(records).of(name).run
 
 
 def _lives(session: Session, name: str) -> bool:

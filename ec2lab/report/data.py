@@ -29,9 +29,10 @@ from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
 from ec2lab.errors import LabError
 from ec2lab.instances.status import perhaps, standing
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
-from ec2lab.report.instance_history import MACHINE, History, past
+from ec2lab.report.instance_history import Past, past
 from ec2lab.resources.base import Kind, Resource
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
@@ -52,7 +53,7 @@ class ReportData:
     """Where calls go, if that is not AWS."""
     now: datetime
     records: int
-    past: History
+    past: Past
     spans: list[Span]
     living: list[Resource]
     costs: Mapping[str, CostSummary]
@@ -100,11 +101,12 @@ def facts(session: Session) -> ReportData:
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
     records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
-    paid = spans(records, session.kinds, _prices(session, asking.why_not), now)
+    history = History(records)
+    paid = spans(history, session.kinds, _prices(session, asking.why_not), now)
     alive, costs = living or _living_on_record(session, records, paid, now)
     return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
-        now=now, records=len(records), past=past(records, session.kinds[MACHINE], paid), spans=paid, living=alive,
+        now=now, records=len(records), past=past(history, now), spans=paid, living=alive,
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
         survey=seen, findings=found, unanswered=asking.unanswered,
     )  # fmt: skip

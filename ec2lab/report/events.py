@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ec2lab.aws.tags import DATA, IDLE, TTL, tags_in_request
+from ec2lab.registry.instance_timeline import InstanceTimeline
+from ec2lab.report.instance_history import MACHINE
 from ec2lab.report.tables import Standing
 from ec2lab.report.timeline import Row
 from ec2lab.report.view_model import Page
@@ -59,9 +62,9 @@ def _row(page: Page, row: Row) -> Iterator[Told]:
     }  # fmt: skip
     for life in row.lives:
         yield "machine", {
-            "experiment": life.experiment, "id": life.machine.id, "region": life.machine.region, "by": life.by,
+            "experiment": life.experiment, "id": life.id, "region": life.region, "by": life.by,
             "began": life.began.isoformat(), "ended": life.ended.isoformat() if life.ended else None,
-            "fate": life.fate, **life.machine.details,
+            "fate": life.fate, **_details(life),
         }  # fmt: skip
     for reason in page.reasons(row):
         yield "refusals", {
@@ -69,6 +72,15 @@ def _row(page: Page, row: Row) -> Iterator[Told]:
             "meaning": reason.meaning, "times": reason.times, "first": reason.first.isoformat(),
             "last": reason.last.isoformat(), "message": reason.message,
         }  # fmt: skip
+
+
+def _details(life: InstanceTimeline) -> dict[str, str]:
+    tags = tags_in_request(life.request, MACHINE)
+    told = {
+        "type": life.type, "zone": life.zone, "market": life.market, "address": life.address, "ends": life.ends,
+        "data": tags.get(DATA), "ttl": tags.get(TTL), "idle": tags.get(IDLE),
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value}
 
 
 def _costs(page: Page) -> Iterator[Told]:

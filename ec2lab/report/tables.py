@@ -12,7 +12,7 @@ from ec2lab.costs.dataset_costs import PricedSnapshot
 from ec2lab.costs.money import Dollars, total
 from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.dataset import newest
-from ec2lab.report.instance_history import Refused
+from ec2lab.registry.history import LaunchError
 from ec2lab.report.timeline import short
 from ec2lab.resources.base import Resource
 from ec2lab.units import format_bytes
@@ -70,20 +70,20 @@ class DataSetRow:
     monthly: Dollars
 
 
-def reasons(refused: Iterable[Refused]) -> list[Reason]:
+def reasons(refused: Iterable[LaunchError]) -> list[Reason]:
     """Return refusals, those of one kind by one pool together, the most frequent first."""
-    groups: dict[tuple[str, ...], list[Refused]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[LaunchError]] = defaultdict(list)
     for one in refused:
-        groups[one.zone or one.region, one.type, one.market, one.refusal.code].append(one)
+        groups[one.zone or one.region, one.type, one.market, one.error.code].append(one)
     found = [_reason(group) for group in groups.values()]
     return sorted(found, key=lambda reason: (-reason.times, reason.where, reason.what, reason.code))
 
 
-def _reason(group: Sequence[Refused]) -> Reason:
+def _reason(group: Sequence[LaunchError]) -> Reason:
     last = max(group, key=lambda one: one.time)
     return Reason(
         where=last.zone or last.region, what=f"{last.type} {last.market}".strip(),
-        meaning=last.refusal.category.value, code=last.refusal.code, message=plain(last.refusal.message),
+        meaning=last.error.category.value, code=last.error.code, message=plain(last.error.message),
         times=len(group), first=min(one.time for one in group), last=last.time,
     )  # fmt: skip
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ec2lab.costs.summary import THE_LAB
-from ec2lab.report.instance_history import History, Life, Refused
+from ec2lab.registry.history import LaunchError
+from ec2lab.registry.instance_timeline import InstanceTimeline
+from ec2lab.report.instance_history import Past
 from ec2lab.report.time_axis import TimeAxis, new_axis
 
 MOST_ROWS = 24
@@ -56,8 +58,8 @@ class Row:
     """One experiment with its variations, or several that share the last row."""
 
     name: str
-    lives: list[Life] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    lives: list[InstanceTimeline] = field(default_factory=list)
+    refused: list[LaunchError] = field(default_factory=list)
     machines: list[Rect] = field(default_factory=list)
     refusals: list[Rect] = field(default_factory=list)
     baseline: float = 0.0
@@ -73,7 +75,7 @@ class Row:
     @property
     def experiments(self) -> list[str]:
         """The names of all that are in the row."""
-        return sorted({*(life.experiment for life in self.lives), *(one.experiment for one in self.refused)})
+        return sorted({*(life.experiment or "" for life in self.lives), *(one.experiment for one in self.refused)})
 
     @property
     def living(self) -> int:
@@ -94,7 +96,7 @@ class Timeline:
     rows: list[Row]
 
 
-def time_line(past: History, now: datetime) -> Timeline:
+def time_line(past: Past, now: datetime) -> Timeline:
     """Return the chart of all that is on record up to now."""
     moments = [*(life.began for life in past.lives), *(refused.time for refused in past.refused)]
     axis = new_axis(min(moments, default=now), now)
@@ -106,18 +108,18 @@ def time_line(past: History, now: datetime) -> Timeline:
     return Timeline(axis, rows)
 
 
-def hours(life: Life, now: datetime) -> float:
+def hours(life: InstanceTimeline, now: datetime) -> float:
     """Return how long a machine has run, without the time that it was stopped."""
-    return sum(((until or life.ended or now) - since for since, until in life.runs), timedelta()) / timedelta(hours=1)
+    return sum(((run.ended or life.ended or now) - run.began for run in life.runs), timedelta()) / timedelta(hours=1)
 
 
-def _rows(past: History, now: datetime) -> list[Row]:
+def _rows(past: Past, now: datetime) -> list[Row]:
     """Return a row for each base, those that live first, then the last at work first; beyond the most, one for all
     whose machines ran the least.
     """  # noqa: D205
     rows: dict[str, Row] = {}
     for life in past.lives:
-        name = past.base(life.experiment) or THE_LAB
+        name = past.base(life.experiment or "") or THE_LAB
         rows.setdefault(name, Row(name)).lives.append(life)
     for refused in past.refused:
         name = past.base(refused.experiment) or THE_LAB
@@ -154,23 +156,23 @@ def _draw(row: Row, axis: TimeAxis) -> None:
         row.machines += _bars(life, span, row.baseline - (lane + 1) * LANE + (LANE - BAR), axis)
 
 
-def _span(life: Life, axis: TimeAxis) -> tuple[float, float]:
+def _span(life: InstanceTimeline, axis: TimeAxis) -> tuple[float, float]:
     """Return from where to where a machine is drawn, in percent; what lived seconds is as wide as can be seen."""
     begin, end = axis.at(life.began), axis.at(life.ended or axis.end)
     begin = min(begin, 100 - NARROWEST)
     return begin, max(end, begin + NARROWEST)
 
 
-def _bars(life: Life, span: tuple[float, float], y: float, axis: TimeAxis) -> Iterable[Rect]:
+def _bars(life: InstanceTimeline, span: tuple[float, float], y: float, axis: TimeAxis) -> Iterable[Rect]:
     """Return the bar of a machine, thin where it was stopped."""
     begin, end = span
-    look = "spot" if life.machine.details.get("market") == "spot" else "on-demand"
+    look = "spot" if life.market == "spot" else "on-demand"
     told = told_of(life)
     at = begin
-    for since, until in life.runs:
-        low = _within(min(axis.at(since), 100 - NARROWEST), at, end)
+    for run in life.runs:
+        low = _within(min(axis.at(run.began), 100 - NARROWEST), at, end)
         low = low if low - at > MIN_WIDTH else at
-        high = _within(max(axis.at(until or life.ended or axis.end), low + NARROWEST), low, end)
+        high = _within(max(axis.at(run.ended or life.ended or axis.end), low + NARROWEST), low, end)
         if low > at:
             yield Rect(at, low - at, y + (BAR - THIN) / 2, THIN, "stopped", told)
         if high > low:
@@ -184,13 +186,11 @@ def _within(x: float, low: float, high: float) -> float:
     return min(max(x, low), high)
 
 
-def told_of(life: Life) -> str:
+def told_of(life: InstanceTimeline) -> str:
     """Return what a machine's bar says of it."""
-    details = life.machine.details
-    where = details.get("zone") or life.machine.region
-    what = " ".join(word for word in (details.get("type", ""), details.get("market", "")) if word)
+    what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
-    return f"{life.experiment}: {life.machine.id}, {what or 'machine'} in {where}, {short(life.began)} {end}"
+    return f"{life.experiment}: {life.id}, {what or 'machine'} in {life.zone or life.region}, {short(life.began)} {end}"
 
 
 def short(moment: datetime) -> str:
@@ -219,7 +219,7 @@ def _moment(axis: TimeAxis, x: float) -> datetime:
     return axis.begin + axis.length * (x / 100)
 
 
-def _by_bin(refused: Iterable[Refused], axis: TimeAxis) -> Counter[int]:
+def _by_bin(refused: Iterable[LaunchError], axis: TimeAxis) -> Counter[int]:
     return Counter(min(BINS - 1, int(axis.at(one.time) * BINS / 100)) for one in refused)
 
 
@@ -227,7 +227,7 @@ def _refusals(row: Row, axis: TimeAxis, most: int) -> list[Rect]:
     """Return a mark below the line for each bin with refusals, longer for more of them."""
     kinds: dict[int, Counter[str]] = defaultdict(Counter)
     for one in row.refused:
-        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.refusal.category.value] += 1
+        kinds[min(BINS - 1, int(axis.at(one.time) * BINS / 100))][one.error.category.value] += 1
     found = []
     for number, count in sorted(_by_bin(row.refused, axis).items()):
         x, width = 100 * number / BINS, 100 / BINS

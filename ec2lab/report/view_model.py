@@ -11,9 +11,10 @@ from ec2lab.audit.audit import ERROR_VERDICTS, monthly
 from ec2lab.costs.charges import Charge, Span
 from ec2lab.costs.current_costs import total_of
 from ec2lab.costs.money import sum_known
+from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.cost_periods import Spending, spending
 from ec2lab.report.data import ReportData
-from ec2lab.report.instance_history import MACHINE, History, Life
+from ec2lab.report.instance_history import MACHINE, Past
 from ec2lab.report.tables import DataSetRow, Reason, Standing, data_set_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
@@ -50,11 +51,11 @@ class Page:
         """Return a row's refusals, summed up."""
         return reasons(row.refused)
 
-    def listed(self, row: Row) -> list[Life]:
+    def listed(self, row: Row) -> list[InstanceTimeline]:
         """Return the machines that a row's table lists, the last first."""
         return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
 
-    def hours(self, lives: Iterable[Life]) -> float:
+    def hours(self, lives: Iterable[InstanceTimeline]) -> float:
         """Return how long machines have run."""
         return sum(hours(life, self.facts.now) for life in lives)
 
@@ -119,8 +120,8 @@ def _more(said: str, unpriced: int) -> str:
     return ", ".join(filter(None, (said, f"{unpriced} unpriced" if unpriced else "")))
 
 
-def _refusals(past: History) -> Kpi:
-    meanings = Counter(one.refusal.category.value for one in past.refused)
+def _refusals(past: Past) -> Kpi:
+    meanings = Counter(one.error.category.value for one in past.refused)
     most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'machine')}"
     return Kpi("Refusals ever", f"{len(past.refused):,}", most)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.instance_state import InstanceState, state_of
-from ec2lab.registry.history import instances_in
+from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.resources.base import Kind, Resource
 
 if TYPE_CHECKING:

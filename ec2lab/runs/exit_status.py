@@ -12,8 +12,6 @@ from ec2lab.registry.shapes import LINE, members, optional, whole
 
 LOG = "/var/lib/ec2-lab/instance/log"
 FILE = "/var/lib/ec2-lab/instance/ended.json"
-ENDED = "ended"
-"""The note by which the lab says how an experiment's command ended: `exit_code`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,9 @@ from ec2lab.instances.taking_down import living_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
 from ec2lab.names import is_pattern
 from ec2lab.polling import wait_until
-from ec2lab.registry.launch_notes import LAUNCHED, last_run
-from ec2lab.registry.record import Record
-from ec2lab.runs.exit_status import ENDED, Ending, read_exit_status
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import ENDED, LAUNCHED
+from ec2lab.runs.exit_status import Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session
 
@@ -99,12 +99,12 @@ class Run:
 def runs_of(session: Session, experiment: str) -> list[Run]:
     """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
     session.expect_here(experiment)
-    return last_run_in(session, session.history_here(experiment), experiment)
+    return last_run_in(session, History(session.history_here(experiment)), experiment)
 
 
-def last_run_in(session: Session, records: Iterable[Record], experiment: str) -> list[Run]:
-    """Return the last run of an experiment that records tell of. Raises LabError where they tell of none."""
-    found = last_run(records, experiment)
+def last_run_in(session: Session, history: History, experiment: str) -> list[Run]:
+    """Return the last run of an experiment. Raises LabError where there is none."""
+    found = history.of(experiment).ran
     if found is None:
         raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
     recorded, machines = found[0], found[1][LAUNCHED]

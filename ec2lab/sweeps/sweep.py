@@ -19,10 +19,9 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launcher import Report, launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_spec import RunSpec
-from ec2lab.registry.launch_notes import LAUNCHED, RUN
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.history import History
+from ec2lab.registry.record import Record
 from ec2lab.runs.code_archive import CodeArchive
-from ec2lab.runs.exit_status import ENDED
 from ec2lab.session import Session
 
 AT_ONCE = 128
@@ -128,21 +127,10 @@ def pending_trials(variations: Sequence[Variation], records: Iterable[Record], *
 
     With `failed`, those whose command ended badly, and no others.
     """
-    launched: set[str] = set()
-    ended_badly: set[str] = set()
-    for record in records:
-        name, note = record.experiment or "", record.note or {}
-        if record.event is not Event.NOTE:
-            continue
-        if LAUNCHED in note:
-            launched.add(name)
-        if RUN in note:
-            ended_badly.discard(name)
-        if ENDED in note:
-            (ended_badly.add if note[ENDED]["exit_code"] else ended_badly.discard)(name)
+    history = History(records)
     if failed:
-        return [variation for variation in variations if variation.name in ended_badly]
-    return [variation for variation in variations if variation.name not in launched]
+        return [variation for variation in variations if history.of(variation.name).exit_code]
+    return [variation for variation in variations if history.of(variation.name).launched is None]
 
 
 FEW = 100

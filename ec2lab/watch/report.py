@@ -10,10 +10,10 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError
+from ec2lab.aws.tag_forms import NEVER
 from ec2lab.capacity_pools import Pool
 from ec2lab.console import Console
 from ec2lab.instance_state import InstanceState
-from ec2lab.instances.expiry import NEVER
 from ec2lab.launch.report import LaunchConsole
 from ec2lab.printable import without_colours
 from ec2lab.registry.record import parse_time
@@ -22,7 +22,7 @@ from ec2lab.runs.progress import ProgressPoller
 from ec2lab.watch.dispatch import NotificationDispatcher
 from ec2lab.watch.events import Ended, Interrupted, InterruptionStage, Refused, Running, WatchEvent
 from ec2lab.watch.notifier import Notifier
-from ec2lab.watch.watcher import DataLoaded, Happening, Remark, StateChanged, Watching, ttl_in
+from ec2lab.watch.watcher import DataLoaded, Happening, Remark, StateChanged, Watching
 
 STYLES = {"refused": "yellow", "interrupted": "red", "relaunched": "green"}
 
@@ -74,7 +74,7 @@ class WatchConsole:
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
         loading = [share for m in every if (share := watching.loaded.get(m.id)) not in (None, "", "100%")]
         line = without_colours(last[-1]) if last else ""
-        left = time_left(every, watching.inquiries, ttl_in(watching.records), clock.now())
+        left = time_left(every, watching.inquiries, watching.ttl, clock.now())
         if (loading, line) != self._shown and (loading or line):
             self._shown = (loading, line)
             if self.console.as_json:

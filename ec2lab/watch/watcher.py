@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,13 +21,11 @@ from ec2lab.errors import LabError
 from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
 from ec2lab.polling import growing
-from ec2lab.registry.history import launch_error_in, market_of
-from ec2lab.registry.launch_notes import LAUNCHED, RUN
+from ec2lab.registry.history import ExperimentHistory, History, LaunchError
+from ec2lab.registry.launch_notes import ENDED
 from ec2lab.registry.live_resources import is_new
-from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
 from ec2lab.resources.base import Resource
-from ec2lab.runs.exit_status import ENDED
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import last_run_in
 from ec2lab.session import Session
@@ -92,7 +90,7 @@ class Watching:
     _taken: list[str] = field(default_factory=list)
     _told: set[Any] = field(default_factory=set)
     """What was said and is said once."""
-    records: list[Record] = field(default_factory=list)
+    history: History = field(default_factory=lambda: History(()))
     _saw_all: bool = False
     _began: bool = False
 
@@ -128,12 +126,27 @@ class Watching:
             yield from self._once("no answer", self._not_now("AWS", problem))
 
     def _look(self) -> Iterator[Happening]:
-        self.records = [r for r in self.session.records_here(self.name) if r.experiment == self.name]
+        self.history = self._read()
         yield from self._refusals()
         yield from self._states()
         yield from self._loading()
         yield from self._check_spot_notices()
         yield from self._commands()
+
+    def _read(self) -> History:
+        return History(r for r in self.session.records_here(self.name) if r.experiment == self.name)
+
+    @property
+    def past(self) -> ExperimentHistory:
+        """What was launched, and what came of it."""
+        return self.history.of(self.name)
+
+    @property
+    def ttl(self) -> timedelta | None:
+        """The time to live of the last run on record."""
+        written = (self.past.run or {}).get("experiment", {}).get("ttl")
+        found: timedelta | None = duration(written) if written else None
+        return found
 
     def _once(self, key: Any, *happenings: Happening) -> Iterator[Happening]:
         if key not in self._told:
@@ -145,7 +158,7 @@ class Watching:
 
     def _refusals(self) -> Iterator[Happening]:
         """Tell what AWS refused since the last look, whichever process had asked."""
-        for refused in launch_failures(self.records):
+        for refused in self.history.errors:
             if self._began:
                 yield from self._once(refused.id, to_event(self.name, refused))
             self._told.add(refused.id)
@@ -154,7 +167,7 @@ class Watching:
     def _states(self) -> Iterator[Happening]:
         """Tell which machines are in another state. What the registry has ended is looked at until AWS says how."""
         kind = self.session.kinds["instance"]
-        known = holdings(self.records, self.session.kinds, self.name).living
+        known = holdings(self.history.records, self.session.kinds, self.name).living
         wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.machines
         responses = self.session.query({
             (region, kind.name): partial(self.session.looks(region).look, [machine.id for machine in some])
@@ -263,11 +276,11 @@ class Watching:
 
     def _start_pollers(self) -> None:
         """Ask machines of a run with a command, from when its launch has ended."""
-        launched = next((r.note[LAUNCHED] for r in reversed(self.records) if r.note and LAUNCHED in r.note), ())
+        launched = self.past.launched or ()
         if new := [identity for identity in launched if (identity, "run") not in self._told]:
             self._told.update((identity, "run") for identity in new)
             try:
-                runs = last_run_in(self.session, self.records, self.name)
+                runs = last_run_in(self.session, self.history, self.name)
             except LabError:
                 return  # it was launched without a command
             self.inquiries |= {run.instance: ProgressPoller(run) for run in runs if run.instance in new}
@@ -289,9 +302,9 @@ class Watching:
 
     def _put_on_record(self) -> None:
         """Write down how the command ended on all machines, as `make wait` does, if it has not."""
-        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and exit_code_in(self.records) is None:
+        if self.inquiries and self._codes.keys() >= self.inquiries.keys() and self.past.exit_code is None:
             self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
-            self.records = self.session.records_here(self.name)
+            self.history = self._read()
 
     def _last_words(self) -> Iterator[Happening]:
         """Ask the bucket of machines that took themselves away."""
@@ -307,12 +320,12 @@ class Watching:
     def _exit_code(self) -> int | None:
         if self._codes:
             return next((code for code in self._codes.values() if code), 0)
-        return exit_code_in(self.records)
+        return self.past.exit_code
 
     def _to_put_back(self) -> tuple[str, ...]:
         """Return which machines AWS took; none where the experiment was torn down meanwhile."""
         gone, self._taken = tuple(self._taken), []
-        return () if teardown_started(self.records) else gone
+        return () if self.past.torn_down else gone
 
 
 def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
@@ -357,48 +370,10 @@ def spot_statuses(cloud: Cloud, region: str, machines: Iterable[str]) -> Iterato
                 yield request.get("InstanceId", ""), status.get("Code", ""), status.get("Message", "")
 
 
-def ttl_in(records: list[Record]) -> timedelta | None:
-    """Return the time to live of the last run on record."""
-    run = next((record.note[RUN] for record in reversed(records) if record.note and RUN in record.note), None)
-    written = run["experiment"].get("ttl") if run else None
-    found: timedelta | None = duration(written) if written else None
-    return found
-
-
-def launch_failures(records: Iterable[Record]) -> list[Record]:
-    """Return the records by which AWS refused to make or start a machine, dry runs left out."""
-    return [record for record in records if launch_error_in(record)]
-
-
-def teardown_started(records: Sequence[Record]) -> bool:
-    """Say whether somebody has begun to take an experiment down since it was last launched."""
-    for record in reversed(records):
-        if record.note and LAUNCHED in record.note:
-            return False
-        if record.script == "teardown":
-            return True
-    return False
-
-
-def exit_code_in(records: Sequence[Record]) -> int | None:
-    """Return the exit code on record of the last launch's command; None where there is none."""
-    for record in reversed(records):
-        if record.note and LAUNCHED in record.note:
-            return None
-        if record.note and ENDED in record.note:
-            return int(record.note[ENDED]["exit_code"])
-    return None
-
-
-def to_event(name: str, record: Record) -> Refused:
-    """Return what such a record tells. Raises ValueError where it tells of no refusal."""
-    refusal, request = launch_error_in(record), record.request or {}
-    if refusal is None:
-        raise ValueError(record)
-    wanted = f"{request.get('InstanceType')}  {market_of(request)}"
-    if record.operation == "StartInstances":
-        wanted = " ".join(request.get("InstanceIds", ()))
+def to_event(name: str, refused: LaunchError) -> Refused:
+    """Return what a refusal tells."""
+    wanted = " ".join(refused.instances) or f"{refused.type}  {refused.market}"
     return Refused(
-        experiment=name, at=record.time, region=str(record.region), code=refusal.code, message=refusal.message,
-        wanted=wanted, meaning=refusal.category.value,
+        experiment=name, at=refused.at, region=refused.region, code=refused.error.code, message=refused.error.message,
+        wanted=wanted, meaning=refused.error.category.value,
     )  # fmt: skip

@@ -13,7 +13,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/registry/evidence.py": ("evidence", "resources", "reconcile"),
     "ec2lab/registry/state.py": ("resources",),
     "ec2lab/launch/resume.py": ("resuming",),
-    "ec2lab/registry/launch_notes.py": ("resuming",),
+    "ec2lab/registry/history.py": ("resuming", "watch_report"),
     "ec2lab/registry/known_soon.py": ("known_soon",),
     "ec2lab/registry/compaction.py": ("needed_records",),
     "ec2lab/registry/call.py": ("ownership_proof",),

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from ec2lab.costs.charges import Span, paid_end
 from ec2lab.costs.meter import Meter
-from ec2lab.costs.meters.instance_timeline import InstanceTimelines
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import HourlyRate, unlisted
-from ec2lab.registry.record import Record
+from ec2lab.registry.history import History
 
 
 class InstanceMeter(Meter):
@@ -20,31 +19,23 @@ class InstanceMeter(Meter):
     A machine in a capacity block is paid for beforehand, by whoever bought the block: what it costs is unknown here.
     """  # noqa: D205
 
-    def __init__(self) -> None:
-        self.lives = InstanceTimelines()
-
-    def hear(self, record: Record) -> None:
-        """Take a record in."""
-        self.lives.hear(record)
-
-    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each run of each machine, and one for its address beside it."""
-        for machine in self.lives.known.values():
+        for machine in (instance.as_of(now) for instance in history.instances.values()):
             for run in machine.runs:
-                ended = run.ended or (machine.overdue(now) if run is machine.runs[-1] else None)
                 rate = book.instance(
                     machine.region, machine.zone, machine.type, machine.market, run.began,
-                    paid_end(run.began, ended) or now,
+                    paid_end(run.began, run.ended) or now,
                 )  # fmt: skip
                 yield Span(
                     kind="instance", id=machine.id, region=machine.region, experiment=machine.experiment,
-                    by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began, ended=ended,
-                    due=machine.due,
+                    by=machine.by, what=machine.type, market=machine.market, rate=rate, began=run.began,
+                    ended=run.ended, due=machine.due,
                 )  # fmt: skip
                 if machine.address:
                     yield Span(
                         kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
-                        by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=ended,
+                        by=machine.by, what="public IPv4 address", of=machine.id, began=run.began, ended=run.ended,
                         due=machine.due,
                         rate=HourlyRate(
                             book.address_hour(machine.region, used=True), unlisted("public addresses", machine.region)

@@ -15,6 +15,7 @@ from ec2lab.units import GIB
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
+    from ec2lab.registry.history import History
     from ec2lab.resources.base import Kind
 
 FSR_OPERATIONS = {
@@ -38,9 +39,9 @@ class SnapshotMeter(KindMeter):
         self._described: dict[str, Mapping[str, Any]] = {}
         self._restores: dict[tuple[str, str], list[Life]] = {}
 
-    def hear(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         """Take a record in."""
-        super().hear(record)
+        super().add(record)
         if record.event is not Event.ANSWER:
             return
         response = record.response or {}
@@ -68,9 +69,11 @@ class SnapshotMeter(KindMeter):
         for one in self._restores.get((found["SnapshotId"], found["AvailabilityZone"]), [])[-1:]:
             one.end(parse_time(found.get("DisabledTime") or record.time))
 
-    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
         del now
+        for record in history.records:
+            self.add(record)
         for one in self.lives.values():
             described = self._described.get(one.id, {})
             stored = stored_bytes(described)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.registry.history import instances_in
+from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record, parse_time
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB

@@ -10,11 +10,12 @@ from typing import Any
 from ec2lab.aws.tags import EXPERIMENT, tags_in_request
 from ec2lab.costs.charges import Span
 from ec2lab.costs.meter import Meter
-from ec2lab.costs.meters.instance_timeline import InstanceTimeline, InstanceTimelines
 from ec2lab.costs.meters.volume_descriptions import FullListings, VolumeDescriptions
 from ec2lab.costs.price_book import IO2_TIER1_IOPS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, unlisted
 from ec2lab.registry.evidence import token_of
+from ec2lab.registry.history import History
+from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 
@@ -47,7 +48,6 @@ class VolumeMeter(Meter):
     """
 
     def __init__(self) -> None:
-        self.machines = InstanceTimelines()
         self.facts = VolumeDescriptions()
         self.listings = FullListings()
         self._asked: dict[str, Record] = {}
@@ -55,11 +55,9 @@ class VolumeMeter(Meter):
         self._made: dict[str, Record] = {}
         self._ended: dict[str, datetime] = {}
 
-    def hear(self, record: Record) -> None:
-        """Take a record in."""
-        self.machines.hear(record)
+    def _add(self, record: Record, history: History) -> None:
         if record.event is Event.NOTE:
-            self._hear_note(record)
+            self._add_note(record, history)
         elif record.operation == "CreateVolume" and record.event is Event.INTENT:
             self._asked[token_of(record)] = record
         elif record.event is Event.ANSWER:
@@ -70,18 +68,20 @@ class VolumeMeter(Meter):
             elif record.operation == "DeleteVolume" and (identity := (record.request or {}).get("VolumeId")):
                 self._ended.setdefault(identity, parse_time(record.time))
 
-    def _hear_note(self, record: Record) -> None:
+    def _add_note(self, record: Record, history: History) -> None:
         note = record.note or {}
         for identity in note.get(GONE, ()):
             self._ended.setdefault(identity, parse_time(record.time))
         for told in note.get(FOUND, ()):
-            if told["kind"] == "volume" and told["record"] not in self.machines.requests:
+            if told["kind"] == "volume" and told["record"] not in history.requests:
                 asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
                 self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))
 
-    def spans(self, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each volume, and what was paid for its initialization."""
-        for one in self._lives(now):
+        for record in history.records:
+            self._add(record, history)
+        for one in self._lives(history, now):
             made_of = self.facts.made_of(one.id, one.asked, one.image, one.device)
             yield Span(
                 kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, of=one.machine,
@@ -96,7 +96,7 @@ class VolumeMeter(Meter):
                     once=book.initialization(one.region, self.facts.stored(made_of["SnapshotId"])),
                 )  # fmt: skip
 
-    def _lives(self, now: datetime) -> Iterator[VolumeTimeline]:
+    def _lives(self, history: History, now: datetime) -> Iterator[VolumeTimeline]:
         for identity, record in self._made.items():
             request, response = record.request or {}, record.response or {}
             yield VolumeTimeline(
@@ -104,24 +104,24 @@ class VolumeMeter(Meter):
                 experiment=tags_in_request(request, "volume").get(EXPERIMENT) or record.experiment,
                 began=parse_time(response.get("CreateTime") or record.time), ended=self._end(identity),
             )  # fmt: skip
-        for machine in self.machines.known.values():
+        for machine in (instance.as_of(now) for instance in history.instances.values()):
             if machine.runs or not machine.ended:  # else it never came to run, and its volumes went with it
-                yield from self._root_and_data_volumes(machine, now)
+                yield from self._root_and_data_volumes(machine)
 
     def _end(self, identity: str) -> datetime | None:
         return self._ended.get(identity) or self.listings.unlisted.get(identity)
 
-    def _root_and_data_volumes(self, machine: InstanceTimeline, now: datetime) -> Iterator[VolumeTimeline]:
+    def _root_and_data_volumes(self, machine: InstanceTimeline) -> Iterator[VolumeTimeline]:
         asked = {m["DeviceName"]: m["Ebs"] for m in machine.request.get("BlockDeviceMappings", ()) if "Ebs" in m}
         attached = {d: e for d, e in machine.volumes.items() if e.get("VolumeId") not in self._made}
         for device in {**asked, **attached}:
             told = {**attached.get(device, {}), **asked.get(device, {})}
             identity = attached.get(device, {}).get("VolumeId") or f"{machine.id}{device}"
             goes_with_it = told.get("DeleteOnTermination", True)
-            ends = [self._end(identity), (machine.ended or machine.overdue(now)) if goes_with_it else None]
+            ends = [self._end(identity), machine.ended if goes_with_it else None]
             yield VolumeTimeline(
                 id=identity, region=machine.region, experiment=machine.experiment, by=machine.by, asked=told,
-                began=machine.made, ended=min(filter(None, ends), default=None), machine=machine.id,
+                began=machine.began, ended=min(filter(None, ends), default=None), machine=machine.id,
                 image=str(machine.request.get("ImageId", "")), device=device, due=machine.due if goes_with_it else None,
             )  # fmt: skip
 

@@ -9,7 +9,7 @@ from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.errors import LabError
 from ec2lab.registry.base import NotARegistry
-from ec2lab.registry.launch_notes import was_interrupted
+from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
 
 READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")
@@ -67,7 +67,7 @@ class RegistryHealth(Check):
         if not records:
             yield NOT_CREATED_YET.of(name=registry.name)
             return
-        known = holdings(records, lab.opened.kinds)
+        known, history = holdings(records, lab.opened.kinds), History(records)
         yield READABLE.of(name=registry.name, records=len(records), living=len(known.living))
         at_work = {holder.experiment for holder in holders if holder.alive}
         for name, script in {str(intent.experiment): intent.script for intent in known.unsettled}.items():
@@ -77,7 +77,7 @@ class RegistryHealth(Check):
             name, script = holder.experiment, holder.who.partition(" ")[0]
             if holder.alive:
                 yield LOCK_HELD.of(name, who=holder.who)
-            elif name in known.names and (script in ENDED_BY_ITSELF or was_interrupted(records, name)):
+            elif name in known.names and (script in ENDED_BY_ITSELF or history.of(name).interrupted):
                 yield STALE_LOCK.of(name, who=holder.who, experiment=name, again=_again(script))
 
 

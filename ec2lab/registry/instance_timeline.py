@@ -1,0 +1,250 @@
+"""When instances ran, with which volumes and addresses, and how they ended: all that records tell of each. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ec2lab.aws.tag_forms import NEVER
+from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
+from ec2lab.config.fields import duration
+from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
+from ec2lab.registry.launch_notes import RUN
+from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.state import FOUND, GONE
+
+USER_SHUTDOWN = "Client.UserInitiatedShutdown"
+"""AWS's word for an instance that a call ended
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html)."""
+RAN_THEN_ENDED_CODES = (
+    USER_SHUTDOWN, "Client.InstanceInitiatedShutdown", "Server.SpotInstanceTermination", "Server.SpotInstanceShutdown",
+)  # fmt: skip
+"""StateReason codes of instances that ran before they ended; all others are of those that never came to run."""
+SETTLING = timedelta(minutes=1)
+"""For how long after a stop a description may still show what was before."""
+TORN_DOWN, EXPIRED, GONE_WHEN_LOOKED = "taken down", "its time to live was over", "gone when the lab looked"
+"""How an instance ended, where that is not AWS's own word."""
+TRANSITION = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+"""In StateTransitionReason, `User initiated (2026-11-24 10:00:00 GMT)`: when it was stopped or terminated
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html)."""
+
+
+def market_of(request: Mapping[str, Any]) -> str:
+    """Return the market that a request for instances names."""
+    return str(request.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"))
+
+
+def instances_in(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Return the instances of a DescribeInstances response."""
+    for reservation in response.get("Reservations", ()):
+        yield from reservation["Instances"]
+
+
+@dataclass(slots=True)
+class Run:
+    """A time from a start to a stop."""
+
+    began: datetime
+    ended: datetime | None = None
+    seen: datetime | None = None
+    """When it was last seen running."""
+
+
+@dataclass(slots=True, kw_only=True)
+class InstanceTimeline:
+    """One instance, from its launch to its end."""
+
+    id: str
+    region: str
+    experiment: str | None
+    by: str
+    """Who asked for it: user@host."""
+    type: str
+    market: str
+    zone: str
+    began: datetime
+    request: Mapping[str, Any]
+    """That of RunInstances."""
+    ttl: timedelta | None
+    runs: list[Run]
+    """When it ran; between them it was stopped."""
+    ended: datetime | None = None
+    fate: str = ""
+    """How it ended, in AWS's or the lab's word; empty while it lives."""
+    ends: str = ""
+    """Its lab:ends tag, where its end was set anew: a moment, or "never"."""
+    address: str = ""
+    """A public address that came with it, if it was ever seen with one."""
+    volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By device name, what descriptions of the instance tell: VolumeId, DeleteOnTermination."""
+
+    def start(self, moment: datetime) -> None:
+        """Begin another run, where it does not run."""
+        if self.ended is None and self._run is None:
+            self.runs.append(Run(moment))
+
+    def stop(self, moment: datetime) -> None:
+        """End its run, where it runs."""
+        if run := self._run:
+            run.ended = max(moment, run.began)
+
+    def terminate(self, moment: datetime) -> None:
+        """Note that it was torn down."""
+        self.end(moment, TORN_DOWN)
+
+    def end(self, moment: datetime, fate: str) -> None:
+        """Note its end; the first that is heard of is the true one."""
+        self.stop(moment)
+        if self.ended is None:
+            self.ended, self.fate = max(moment, self.began), fate
+
+    def gone_by(self, moment: datetime) -> None:
+        """Note that AWS did not know it any more at a moment."""
+        self.end(self._overdue(moment) or moment, GONE_WHEN_LOOKED)
+
+    def as_of(self, now: datetime) -> InstanceTimeline:
+        """Return the same, ended where it must have ended by itself: its ttl is over, and nobody has seen it since."""
+        if (over := self._overdue(now)) is None:
+            return self
+        return replace(self, runs=[*self.runs[:-1], Run(self.runs[-1].began, over)], ended=over, fate=EXPIRED)
+
+    def _overdue(self, now: datetime) -> datetime | None:
+        due = self.due
+        if due is None or self._run is None:
+            return None
+        due = max(due, self._run.seen or due)
+        return due if due < now else None
+
+    @property
+    def due(self) -> datetime | None:
+        """When it ends by itself, as far as it runs and that is known."""
+        if self.ends:
+            return None if self.ends == NEVER else parse_time(self.ends)
+        return self._run.began + self.ttl if self._run and self.ttl else None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was, when last heard of."""
+        return self.ended is None and self._run is None
+
+    def saw(self, found: Mapping[str, Any], at: datetime) -> None:
+        """Note what a description tells of its state."""
+        state = found["State"]["Name"]
+        if state in UP:
+            if (self.runs and at - (self.runs[-1].ended or at) > SETTLING) or not self.runs:
+                self.start(at)
+            if state == InstanceState.RUNNING and self._run:
+                self._run.seen = at
+            return
+        code, moment = state_reason_of(found).code, self._transition(found, at)
+        if code and code not in RAN_THEN_ENDED_CODES and self._run and self._run.seen is None:
+            self.runs.pop()  # it never came to run
+        moment = moment or self._overdue(at) or at
+        self.stop(moment)
+        if state not in DOWN:
+            self.end(moment, TORN_DOWN if code == USER_SHUTDOWN else code or "ended")
+
+    def _transition(self, found: Mapping[str, Any], at: datetime) -> datetime | None:
+        """Return when AWS says that it stopped or ended, where that can be of its present run."""
+        told = TRANSITION.search(str(found.get("StateTransitionReason", "")))
+        moment = datetime.fromisoformat(told[1]).replace(tzinfo=UTC) if told else None
+        return moment if moment and self.runs and self.runs[-1].began <= moment <= at else None
+
+    @property
+    def _run(self) -> Run | None:
+        """The run that has not ended."""
+        return self.runs[-1] if self.runs and self.runs[-1].ended is None else None
+
+
+TRANSITIONS = {
+    "TerminateInstances": InstanceTimeline.terminate, "StopInstances": InstanceTimeline.stop,
+    "StartInstances": InstanceTimeline.start,
+}  # fmt: skip
+
+
+class InstanceTimelines:
+    """All instances that records tell of.
+
+    What was made is noted before what became of it: of two writers, one's clock may be ahead of the other's.
+    """
+
+    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record]) -> None:
+        self.known: dict[str, InstanceTimeline] = {}
+        self._requests = requests
+        self._ttl: dict[str | None, timedelta] = {}
+        for record in records:
+            self._note_births(record)
+        for record in records:
+            self._note_events(record)
+
+    def _note_births(self, record: Record) -> None:
+        note, at = record.note or {}, record.time
+        if RUN in note:
+            self._note_ttl(record.experiment, note[RUN].get("experiment", {}).get("ttl"))
+        if record.operation == "RunInstances" and record.event is Event.ANSWER:
+            for found in (record.response or {}).get("Instances", ()):
+                self._born(record, found, str(found["InstanceId"]), found.get("LaunchTime") or at)
+        for told in note.get(FOUND, ()):
+            if told["kind"] == "instance":
+                asked = self._requests.get(told["record"]) or replace(record, region=told["region"])
+                self._born(asked, {}, str(told["id"]), told.get("since") or at)
+
+    def _note_ttl(self, experiment: str | None, ttl: str | None) -> None:
+        self._ttl.pop(experiment, None)
+        if ttl:
+            self._ttl[experiment] = duration(ttl)
+
+    def _born(self, asked: Record, found: Mapping[str, Any], identity: str, began: str) -> None:
+        request, since = asked.request or {}, parse_time(began)
+        experiment = tags_in_request(request, "instance").get(EXPERIMENT) or asked.experiment
+        self.known.setdefault(
+            identity,
+            InstanceTimeline(
+                id=identity, region=asked.region or "", experiment=experiment, by=asked.by,
+                type=found.get("InstanceType") or request.get("InstanceType", ""),
+                market=found.get("InstanceLifecycle") or market_of(request),
+                zone=found.get("Placement", {}).get("AvailabilityZone", ""),
+                began=since, request=request, ttl=self._ttl.get(experiment), runs=[Run(since)],
+            ),
+        )  # fmt: skip
+
+    def _note_events(self, record: Record) -> None:
+        for identity in (record.note or {}).get(GONE, ()):
+            for instance in self._named([identity]):
+                instance.gone_by(parse_time(record.time))
+        if record.event is not Event.ANSWER:
+            return
+        request = record.request or {}
+        if record.operation == "DescribeInstances":
+            for found in instances_in(record.response or {}):
+                self._seen(found, parse_time(record.time))
+        elif act := TRANSITIONS.get(record.operation or ""):
+            for instance in self._named(request.get("InstanceIds", ())):
+                act(instance, parse_time(record.time))
+        elif record.operation == "CreateTags" and (ends := from_aws(request.get("Tags")).get(EXPIRES_AT)):
+            for instance in self._named(request.get("Resources", ())):
+                instance.ends = ends
+
+    def _named(self, ids: Iterable[str]) -> Iterator[InstanceTimeline]:
+        return (self.known[identity] for identity in ids if identity in self.known)
+
+    def _seen(self, found: Mapping[str, Any], at: datetime) -> None:
+        for instance in self._named([found["InstanceId"]]):
+            instance.type = instance.type or found.get("InstanceType", "")
+            instance.market = found.get("InstanceLifecycle", instance.market)
+            instance.zone = instance.zone or found.get("Placement", {}).get("AvailabilityZone", "")
+            instance.ends = from_aws(found.get("Tags")).get(EXPIRES_AT, instance.ends)
+            instance.address = instance.address or ephemeral_ip(found)
+            for mapping in found.get("BlockDeviceMappings", ()):
+                if "Ebs" in mapping:
+                    instance.volumes[mapping["DeviceName"]] = mapping["Ebs"]
+            instance.saw(found, at)
+
+
+def ephemeral_ip(found: Mapping[str, Any]) -> str:
+    """Return the public IPv4 address that came with an instance; an elastic one is a thing of its own."""
+    owners = {i["Association"].get("IpOwnerId") for i in found.get("NetworkInterfaces", ()) if "Association" in i}
+    return "" if any(str(owner).isdigit() for owner in owners) else str(found.get("PublicIpAddress", ""))

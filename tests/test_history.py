@@ -1,0 +1,96 @@
+"""What happened is the same in whatever order the records of several people are read."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ec2lab.costs.charges import charges
+from ec2lab.costs.price_book import PriceBook
+from ec2lab.plugins import Plugins
+from ec2lab.registry.history import History
+from ec2lab.registry.record import Event, Record
+from ec2lab.report.instance_history import past
+from tests.full import examples
+from tests.recorded import Prices, acted, answer, described, disk, launched, note
+
+KINDS = Plugins(Path("/nonexistent")).kinds()
+BOOK = PriceBook(Prices({
+    "machine us-east-1 g5.xlarge": 1.0, "size us-east-1 gp3": 0.08, "address us-east-1": 0.005,
+    "snapshot us-east-1": 0.05,
+}))  # fmt: skip
+BEGAN, NOW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+WRITERS = ("alice@desk", "bob@lap", "carol@ci")
+INSTANCES, VOLUMES, NAMES = ("i-1", "i-2", "i-3"), ("vol-1", "vol-2"), ("speech", "vision")
+MADE = {"kind": "instance", "id": "i-3", "region": "us-east-1", "record": "lost", "since": ""}
+
+
+@st.composite
+def told(draw, by, time):
+    """One record of a writer."""
+    one, name = draw(st.sampled_from(INSTANCES)), draw(st.sampled_from(NAMES))
+    volumes = [("/dev/sda1", draw(st.sampled_from(VOLUMES)), draw(st.booleans()))]
+    error = {"code": "InsufficientInstanceCapacity", "message": "", "http_status": 500}
+    return draw(st.sampled_from([
+        launched(time, one, by=by, experiment=name, mappings=[disk("/dev/sda1", 100)]),
+        described(time, one, address="203.0.113.7", volumes=volumes, by=by),
+        described(time, one, "terminated", code="Server.SpotInstanceTermination", by=by),
+        described(time, one, "stopped", code="Client.UserInitiatedShutdown", by=by),
+        *(acted(time, f"{verb}Instances", one, by=by) for verb in ("Terminate", "Stop", "Start")),
+        answer(time, "CreateVolume", {}, {"VolumeId": "vol-1", "VolumeType": "gp3", "Size": 10}, by=by),
+        answer(time, "DeleteVolume", {"VolumeId": "vol-1"}, by=by),
+        answer(time, "CreateSnapshot", {}, {"SnapshotId": "snap-1", "VolumeSize": 10}, by=by),
+        answer(time, "CreateTags", {"Resources": [one], "Tags": [{"Key": "lab:ends", "Value": "never"}]}, by=by),
+        Record(event=Event.ERROR, time=time, operation="RunInstances", error=error, actor=f"{by}:7", experiment=name),
+        note(time, experiment=name, by=by, run={"from": name, "experiment": {"ttl": "12h"}}),
+        note(time, experiment=name, by=by, launched=[one]),
+        note(time, experiment=name, by=by, ended={"exit_code": 1}),
+        note(time, experiment=name, by=by, found=[MADE], gone=[one]),
+    ]))  # fmt: skip
+
+
+@st.composite
+def written(draw):
+    """What each of several writers wrote, in its own order; their clocks agree to the second at times."""
+    parts = []
+    for by in WRITERS:
+        hours = sorted(draw(st.lists(st.integers(0, 200), max_size=8)))
+        parts.append([draw(told(by, (BEGAN + timedelta(hours=hour)).isoformat())) for hour in hours])
+    return parts
+
+
+def interleaved(parts, chance):
+    """Return the records of all, each writer's in its order."""
+    left, found = [list(part) for part in parts if part], []
+    while left:
+        part = chance.choice(left)
+        found.append(part.pop(0))
+        left = [some for some in left if some]
+    return found
+
+
+@settings(max_examples=examples(40))
+@given(written(), st.randoms(use_true_random=False))
+def test_the_same_timelines_and_sums_come_of_any_order_that_keeps_each_writers_own(parts, chance):
+    first, second = (History(interleaved(parts, chance)) for _ in range(2))
+    for timelines in ("instances", "experiments", "errors", "requests"):
+        assert getattr(first, timelines) == getattr(second, timelines)
+    shown = [past(history, NOW) for history in (first, second)]
+    assert shown[0].lives == shown[1].lives
+    costs = [charges(history.records, KINDS, BOOK, now=NOW) for history in (first, second)]
+    assert costs[0] == costs[1]
+
+
+def test_a_writer_whose_clock_is_behind_ends_what_another_made():
+    made = launched("2026-10-01T12:00:00Z", "i-1", by="alice@desk")
+    ended = acted("2026-10-01T11:58:00Z", "TerminateInstances", "i-1", by="bob@lap")
+    (one,) = History([made, ended]).instances.values()
+    assert (one.ended, one.fate) == (one.began, "taken down")
+
+
+def test_a_writer_whose_clock_was_set_back_is_read_in_the_order_in_which_it_wrote():
+    launch, end = note("2026-10-01T12:00:00Z", launched=["i-1"]), note("2026-10-01T11:00:00Z", ended={"exit_code": 3})
+    found = History([launch, end])
+    assert found.records == [launch, end]
+    assert History([end, launch]).records == [end, launch]
