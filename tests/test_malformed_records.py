@@ -8,6 +8,7 @@ import pytest
 from ec2lab.config.models import Lab
 from ec2lab.errors import LabError
 from ec2lab.registry.dynamodb_items import packed
+from ec2lab.registry.dynamodb_table import typed
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import FORMAT, Event, Record
 from ec2lab.registry.state import FOUND, holdings
@@ -176,19 +177,19 @@ def items_of(record, at=1_764_000_000_000_000):
 
 
 FORGED = {
-    "a slash in its key": lambda item: {**item, "id": {"S": item["id"]["S"].replace("speech/", "a/b/")}},
-    "no time in its key": lambda item: {**item, "id": {"S": "speech/now/" + ID}},
-    "a time beyond all others": lambda item: {**item, "id": {"S": f"speech/{'9' * 17}/{item['record']['S']}"}},
-    "another experiment's key": lambda item: {**item, "id": {"S": item["id"]["S"].replace("speech/", "vision/")}},
-    "another record's key": lambda item: {**item, "id": {"S": item["id"]["S"][:-32] + ID}},
-    "another record's name": lambda item: {**item, "record": {"S": ID}},
+    "a slash in its key": lambda item: {**item, "id": item["id"].replace("speech/", "a/b/")},
+    "no time in its key": lambda item: {**item, "id": "speech/now/" + ID},
+    "a time beyond all others": lambda item: {**item, "id": f"speech/{'9' * 17}/{item['record']}"},
+    "another experiment's key": lambda item: {**item, "id": item["id"].replace("speech/", "vision/")},
+    "another record's key": lambda item: {**item, "id": item["id"][:-32] + ID},
+    "another record's name": lambda item: {**item, "record": ID},
     "no name": lambda item: {key: value for key, value in item.items() if key != "record"},
-    "a format that is a text": lambda item: {**item, "format": {"S": "1"}},
+    "a format that is a text": lambda item: {**item, "format": "1"},
     "no body": lambda item: {key: value for key, value in item.items() if key != "body"},
-    "parts that are not there": lambda item: {**{k: v for k, v in item.items() if k != "body"}, "parts": {"N": "2"}},
-    "a body that is none": lambda item: {**item, "body": {"B": b"x"}},
-    "a body that is cut off": lambda item: {**item, "body": {"B": item["body"]["B"][:-9]}},
-    "a body of a text": lambda item: {**item, "body": {"S": "x"}},
+    "parts that are not there": lambda item: {**{k: v for k, v in item.items() if k != "body"}, "parts": 2},
+    "a body that is none": lambda item: {**item, "body": b"x"},
+    "a body that is cut off": lambda item: {**item, "body": item["body"][:-9]},
+    "a body of a text": lambda item: {**item, "body": "x"},
 }
 
 
@@ -199,11 +200,11 @@ def test_each_item_of_a_table_that_is_no_record_is_named_and_all_others_count(la
     registry.append(sound)
     client = cloud.client("dynamodb", "us-east-1")
     for forge in FORGED.values():
-        client.put_item(TableName="lab", Item=forge(items_of(found(identity="i-0bad"))))
+        client.put_item(TableName="lab", Item=typed(forge(items_of(found(identity="i-0bad")))))
     for malformed in (m for m in MALFORMED.values() if isinstance(m, dict)):
         item = items_of(Record(event=Event.NOTE, experiment="speech"))
         body = packed(Body(malformed), 1).body
-        client.put_item(TableName="lab", Item={**item, "body": {"B": body}})
+        client.put_item(TableName="lab", Item=typed({**item, "body": body}))
     assert [record.id for record in registry.records()] == [sound.id]
     assert len(registry.set_aside) == len(FORGED) + len(MALFORMED) - 1
     assert all("dynamodb://us-east-1/lab: item " in str(one) for one in registry.set_aside.values())
@@ -228,13 +229,13 @@ class Body:
 
 @pytest.mark.parametrize(
     "forged",
-    [{"until": {"S": "never"}}, {"holder": {"N": "1"}}, {"token": {"S": ""}}, {"process": {"S": "here and now x"}}],
+    [{"until": "never"}, {"until": -1}, {"holder": 1}, {"token": ""}, {"process": "here and now x"}],
 )
 def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(lab, cloud, forged):
     registry = Session(lab.path, Lab(regions=["us-east-1"]), "test").registry_at("dynamodb://us-east-1/lab", "test")
     registry.append(found())
-    sound = {"holder": {"S": "x"}, "token": {"S": ID}, "until": {"N": "1"}, "process": {"S": ""}}
-    item = {"place": {"S": "lease"}, "id": {"S": "speech"}, **sound, **forged}
+    sound = {"holder": "x", "token": ID, "until": 1, "process": ""}
+    item = typed({"place": "lease", "id": "speech", **sound, **forged})
     cloud.client("dynamodb", "us-east-1").put_item(TableName="lab", Item=item)
     holding = registry.acting_alone("speech", "test")
     for ask in (lambda: registry.who_acts("speech"), registry.holders, holding.__enter__):

@@ -19,7 +19,7 @@ from ec2lab.registry.file_format import parsed
 from ec2lab.registry.record import FORMAT, Record
 from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.shapes import BYTES as RAW
-from ec2lab.registry.shapes import RECORD_ID, members, optional, pattern
+from ec2lab.registry.shapes import RECORD_ID, members, optional, pattern, whole
 
 PART_BYTES = 350_000
 """An item may have 400 KB, its attributes' names included
@@ -35,17 +35,13 @@ NOBODY = "-"
 """Stands for no experiment: no name begins so."""
 
 Attributes = Mapping[str, Any]
-"""An item in the form of DynamoDB's protocol: {"place": {"S": "live"}, …}."""
 
-IDS = members(
-    first_id=optional(members(S=RECORD_ID)), answers_for=optional(members(SS=core_schema.list_schema(RECORD_ID)))
-)
+IDS = members(first_id=optional(RECORD_ID), answers_for=optional(core_schema.set_schema(RECORD_ID)))
 """The item that says by which ids a registry's resources are known: those form tags, by which it knows its own."""
-PART = members(body=members(B=RAW))
+PART = members(body=RAW)
 ITEM = members(
-    place=members(S=pattern(r"live|history/.+")), id=members(S=pattern(r"[^/]+/[0-8][0-9]{16}/[^/]+")),
-    record=members(S=RECORD_ID), format=members(N=pattern(r"[0-9]{1,3}")),
-    body=optional(members(B=RAW)), parts=optional(members(N=pattern(r"[0-9]{1,4}"))),
+    place=pattern(r"live|history/.+"), id=pattern(r"[^/]+/[0-8][0-9]{16}/[^/]+"), record=RECORD_ID,
+    format=whole(0, 999), body=optional(RAW), parts=optional(whole(0, 9999)),
 )  # fmt: skip
 """What each record's item has. Times beyond the year 4800 are none: the next one would have a digit more."""
 
@@ -65,18 +61,17 @@ class Item:
     @property
     def key(self) -> dict[str, Any]:
         """The item's key in the table."""
-        return {"place": {"S": self.place}, "id": {"S": sort_key(self.record, self.at)}}
+        return {"place": self.place, "id": sort_key(self.record, self.at)}
 
     def attributes(self) -> dict[str, Any]:
         """Return the item; what a person looks for in the console stands in plain text."""
         told = {
-            name: {"S": str(value)}
+            name: str(value)
             for name in ("event", "time", "script", "actor", "operation", "region")
             if (value := getattr(self.record, name)) is not None
         }
-        body: dict[str, Any] = {"parts": {"N": str(self.parts)}} if self.parts else {"body": {"B": self.body}}
-        about = {"record": {"S": self.record.id}, "format": {"N": str(FORMAT)}, BYTES: {"N": str(len(self.body))}}
-        return {**self.key, **about, **told, **body}
+        body = {"parts": self.parts} if self.parts else {"body": self.body}
+        return {**self.key, "record": self.record.id, "format": FORMAT, BYTES: len(self.body), **told, **body}
 
     def in_history(self) -> Item:
         """Return the same record where it stands once it is over."""
@@ -85,7 +80,7 @@ class Item:
     def part_items(self) -> list[dict[str, Any]]:
         """Return the items that hold the body, where it is too large for one."""
         chunks = [self.body[start : start + PART_BYTES] for start in range(0, len(self.body), PART_BYTES)]
-        return [{**part_key(self.record.id, n), "body": {"B": chunk}} for n, chunk in enumerate(chunks)]
+        return [{**part_key(self.record.id, n), "body": chunk} for n, chunk in enumerate(chunks)]
 
 
 def packed(record: Record, at: int) -> Item:
@@ -97,16 +92,16 @@ def packed(record: Record, at: int) -> Item:
 def parts_of(attributes: Attributes) -> tuple[str, int]:
     """Return under which record's id the parts of an item's body lie, and how many. Raises BadRecord."""
     held_to(ITEM, attributes)
-    return str(attributes["record"]["S"]), int(attributes["parts"]["N"]) if "parts" in attributes else 0
+    return str(attributes["record"]), attributes.get("parts", 0)
 
 
 def body_of(attributes: Attributes, parts: Sequence[Attributes]) -> bytes:
     """Return the body of an item that `parts_of` was content with. Raises BadRecord where it is not whole."""
     if "body" in attributes:
-        return bytes(attributes["body"]["B"])
-    if len(parts) != int(attributes.get("parts", {"N": "0"})["N"]) or not parts:
+        return bytes(attributes["body"])
+    if len(parts) != attributes.get("parts", 0) or not parts:
         raise BadRecord(f"body: {len(parts)} parts are there")
-    return b"".join(held_to(PART, part)["body"]["B"] for part in parts)
+    return b"".join(held_to(PART, part)["body"] for part in parts)
 
 
 def unpacked(body: bytes) -> Any:
@@ -125,9 +120,9 @@ def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> 
     """Return the item that a record was read from. Raises BadRecord where it is not its own: a key and what lies under
     it must say the same, as some are looked for by the one and some by the other.
     """  # noqa: D205
-    place, key = attributes["place"]["S"], attributes["id"]["S"]
+    place, key = attributes["place"], attributes["id"]
     item = Item(place, int(key.rpartition("/")[0].rpartition("/")[2]), record, body, parts)
-    if item.key["id"]["S"] != key or attributes["record"]["S"] != record.id:
+    if item.key["id"] != key or attributes["record"] != record.id:
         raise BadRecord(f"id: is not that of record {record.id} of {record.experiment or 'no experiment'}")
     if place not in (CURRENT_PARTITION, history_of(record.experiment)):
         raise BadRecord("place: is another experiment's")
@@ -136,15 +131,13 @@ def item_of(attributes: Attributes, record: Record, body: bytes, parts: int) -> 
 
 def number_in(attributes: Attributes, name: str) -> int:
     """Return a whole number that an item has; 0 where it has none."""
-    try:
-        return max(0, int(attributes[name]["N"]))
-    except (KeyError, TypeError, ValueError):
-        return 0
+    found = attributes.get(name)
+    return max(0, found) if isinstance(found, int) else 0
 
 
 def where_is(attributes: Attributes) -> str:
     """Return what tells an item to a person who looks for it in AWS's console."""
-    return "item " + " ".join(json.dumps(attributes.get(name))[:SHOWN] for name in ("place", "id"))
+    return "item " + " ".join(json.dumps(attributes.get(name), default=repr)[:SHOWN] for name in ("place", "id"))
 
 
 def history_of(experiment: str | None) -> str:
@@ -164,4 +157,4 @@ def prefix_of(experiment: str | None) -> str:
 
 def part_key(record: str, number: int) -> dict[str, Any]:
     """Return the key of one part of a large record."""
-    return {"place": {"S": f"part/{record}"}, "id": {"S": f"{number:04d}"}}
+    return {"place": f"part/{record}", "id": f"{number:04d}"}

@@ -13,8 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import core_schema
 
 from ec2lab.errors import LabError
 from ec2lab.registry.base import Held, Holder
@@ -22,7 +25,7 @@ from ec2lab.registry.dynamodb_items import where_is
 from ec2lab.registry.dynamodb_table import ConditionFailed, Table
 from ec2lab.registry.record import actor, new_id, now
 from ec2lab.registry.record_model import BadRecord, held_to
-from ec2lab.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern
+from ec2lab.registry.shapes import LINE, RECORD_ID, TEXT, members, pattern, whole
 
 CLOCK_RESOLUTION = 1.0
 """Seconds: the Date of an answer has no fractions."""
@@ -30,9 +33,8 @@ TRIES = 5
 LEASE = "lease"
 """The partition that leases stand in."""
 FORM = members(
-    place=members(S=TEXT), id=members(S=LINE), holder=members(S=LINE), token=members(S=RECORD_ID),
-    until=members(N=pattern(r"[0-9]{1,12}([.][0-9]+)?", 40)),
-    process=members(S=pattern(r"(.+ [1-9][0-9]{0,8} [0-9]{1,20})?", 500)),
+    place=TEXT, id=LINE, holder=LINE, token=RECORD_ID, process=pattern(r"(.+ [1-9][0-9]{0,8} [0-9]{1,20})?", 500),
+    until=core_schema.union_schema([whole(0, 10**12), core_schema.decimal_schema(ge=Decimal(0), strict=True)]),
 )  # fmt: skip
 """What each lease has."""
 MINE = "#token = :mine"
@@ -69,11 +71,11 @@ class LeaseManager:
     def holder(self, experiment: str) -> str:
         """Return who holds an experiment, in words; nothing where nobody does."""
         found = self._found(experiment)
-        return str(found["holder"]["S"]) if found and not self._is_over(found) else ""
+        return str(found["holder"]) if found and not self._is_over(found) else ""
 
-    def condition_check(self, experiment: str) -> dict[str, Any]:
+    def condition_check(self, experiment: str) -> tuple[str, dict[str, Any]]:
         """Return what a transaction is conditioned on, so that it is done only while an experiment is held."""
-        return {"ConditionCheck": {"Key": lease_key(experiment), **_condition(MINE, mine=self.held[experiment])}}
+        return "ConditionCheck", {"Key": lease_key(experiment), **_condition(MINE, mine=self.held[experiment])}
 
     def close(self) -> None:
         """End the renewing."""
@@ -84,7 +86,7 @@ class LeaseManager:
     def holders(self) -> list[Holder]:
         """Return who has a lease, and who let one run out or died with it. Raises LabError where one can't be read."""
         leases = map(self._checked, self.table.query(LEASE))
-        return [Holder(one["id"]["S"], one["holder"]["S"], alive=not self._is_over(one)) for one in leases]
+        return [Holder(one["id"], one["holder"], alive=not self._is_over(one)) for one in leases]
 
     def _found(self, experiment: str) -> dict[str, Any] | None:
         found = self.table.get(lease_key(experiment))
@@ -104,19 +106,19 @@ class LeaseManager:
         token = new_id()
         for _ in range(TRIES):
             found = self._found(experiment)
-            if found and found["token"]["S"] == token:
+            if found and found["token"] == token:
                 return token  # the answer to an earlier try was lost
             if found and not self._is_over(found):
                 raise _held(experiment, found)
             item = {
                 **lease_key(experiment),
-                "token": {"S": token},
-                "until": {"N": self._until()},
-                "holder": {"S": f"{script} ({actor()}, since {now()})"},
-                "process": {"S": process_identity()},
+                "token": token,
+                "until": self._until(),
+                "holder": f"{script} ({actor()}, since {now()})",
+                "process": process_identity(),
             }
             unchanged = (
-                _condition("#token = :mine AND #until = :until", mine=found["token"]["S"], until=found["until"])
+                _condition("#token = :mine AND #until = :until", mine=found["token"], until=found["until"])
                 if found
                 else {"ConditionExpression": "attribute_not_exists(place)"}
             )
@@ -128,10 +130,10 @@ class LeaseManager:
         raise Held(f"{experiment} is wanted by many at once; try again")
 
     def _is_over(self, found: dict[str, Any]) -> bool:
-        return self.table.server_time() > float(found["until"]["N"]) or is_dead(found["process"]["S"])
+        return self.table.server_time() > float(found["until"]) or is_dead(found["process"])
 
-    def _until(self) -> str:
-        return f"{self.table.server_time() + self.seconds + CLOCK_RESOLUTION:.3f}"
+    def _until(self) -> Decimal:
+        return Decimal(f"{self.table.server_time() + self.seconds + CLOCK_RESOLUTION:.3f}")
 
     def _renew_in_time(self) -> None:
         if self._renewing is None:
@@ -145,18 +147,18 @@ class LeaseManager:
                 with suppress(ConditionFailed, LabError):
                     self.table.update(
                         lease_key(experiment), UpdateExpression="SET #until = :until",
-                        **_condition(MINE, mine=token, until={"N": self._until()}, names=("#until",)),
+                        **_condition(MINE, mine=token, until=self._until(), names=("#until",)),
                     )  # fmt: skip
 
 
 def lease_key(experiment: str) -> dict[str, Any]:
     """Return where the lease of an experiment stands."""
-    return {"place": {"S": LEASE}, "id": {"S": experiment}}
+    return {"place": LEASE, "id": experiment}
 
 
-def _condition(expression: str, *, mine: str, until: dict[str, str] | None = None, names: tuple[str, ...] = ()) -> Any:
+def _condition(expression: str, *, mine: str, until: Decimal | None = None, names: tuple[str, ...] = ()) -> Any:
     """Return a condition with its values and the names in it; `token` and `until` are no words of ours alone."""
-    values = {":mine": {"S": mine}, **({":until": until} if until else {})}
+    values = {":mine": mine, **({":until": until} if until is not None else {})}
     used = {name: name[1:] for name in ("#token", "#until") if name in expression or name in names}
     return {
         "ConditionExpression": expression,
@@ -166,7 +168,7 @@ def _condition(expression: str, *, mine: str, until: dict[str, str] | None = Non
 
 
 def _held(experiment: str, found: dict[str, Any]) -> Held:
-    return Held(f"{experiment} is being worked on by {found['holder']['S']}; wait for it to end, then try again")
+    return Held(f"{experiment} is being worked on by {found['holder']}; wait for it to end, then try again")
 
 
 def process_identity() -> str:

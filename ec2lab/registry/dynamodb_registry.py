@@ -50,9 +50,9 @@ GROWTH = 64 * 1024
 About a hundred records: all of it is read by each command, over a network, and moving it is two transactions.
 """
 MAX_CONCURRENCY = 16
-IDENTITY = {"place": {"S": "about"}, "id": {"S": "registry"}}
+IDENTITY = {"place": "about", "id": "registry"}
 """The item that says by which id the resources of this registry are known, and whose it answers for besides."""
-KEPT = {"place": {"S": "about"}, "id": {"S": "archive"}}
+KEPT = {"place": "about", "id": "archive"}
 """The item that says how many bytes were kept when something was last put away."""
 
 
@@ -106,7 +106,7 @@ class DynamoDbRegistry(Registry):
 
     def _append_if_held(self, item: Item, experiment: str) -> None:
         try:
-            self.table.transact([self._leases.condition_check(experiment), {"Put": {"Item": item.attributes()}}])
+            self.table.transact([self._leases.condition_check(experiment), ("Put", {"Item": item.attributes()})])
         except ConditionFailed as lost:
             raise LabError(
                 f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
@@ -140,7 +140,7 @@ class DynamoDbRegistry(Registry):
         for some in _in_transactions(over):
             self.table.transact([move for item in some for move in _moves(item)])
         kept = sum(len(item.body) for item in items if item.record.id in stays)
-        self.table.put({**KEPT, "bytes": {"N": str(kept)}})
+        self.table.put({**KEPT, "bytes": kept})
         return len(over)
 
     def is_overgrown(self) -> bool:
@@ -152,7 +152,7 @@ class DynamoDbRegistry(Registry):
                 self._bytes_at_hand = self._live_bytes()
             if self._bytes_at_hand <= GROWTH:
                 return False
-            kept = self.table.get(KEPT) or {"bytes": {"N": "0"}}
+            kept = self.table.get(KEPT) or {}
         except LabError:  # whoever reads or writes it next says what is wrong with it
             return False
         return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
@@ -164,8 +164,8 @@ class DynamoDbRegistry(Registry):
             held_to(IDS, found)
         except BadRecord as problem:
             raise LabError(f"{self.name}: {where_is(IDENTITY)}: {problem}") from problem
-        own = [found["first_id"]["S"]] if "first_id" in found else []
-        return list(dict.fromkeys([*own, *sorted(found.get("answers_for", {}).get("SS", ()))]))
+        own = [found["first_id"]] if "first_id" in found else []
+        return list(dict.fromkeys([*own, *sorted(found.get("answers_for", ()))]))
 
     def answer_for(self, ids: Iterable[str]) -> None:
         """Add to that item; whoever is first gives the registry its own id."""
@@ -173,7 +173,7 @@ class DynamoDbRegistry(Registry):
             self.table.update(
                 IDENTITY,
                 UpdateExpression="SET first_id = if_not_exists(first_id, :id) ADD answers_for :ids",
-                ExpressionAttributeValues={":id": {"S": identity}, ":ids": {"SS": [identity]}},
+                ExpressionAttributeValues={":id": identity, ":ids": {identity}},
             )
 
     def _live_bytes(self) -> int:
@@ -223,7 +223,7 @@ class DynamoDbRegistry(Registry):
         where = f"{self.name}: {where_is(attributes)}"
         try:
             identity, number = parts_of(attributes)
-            check_format(int(attributes["format"]["N"]), where)
+            check_format(attributes["format"], where)
             parts = list(islice(self.table.query(f"part/{identity}"), number + 1)) if number else []
             body = body_of(attributes, parts)
             record = self.record_in(unpacked(body), where)
@@ -245,5 +245,5 @@ def _in_transactions(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield some
 
 
-def _moves(item: Item) -> list[dict[str, Any]]:
-    return [{"Put": {"Item": item.in_history().attributes()}}, {"Delete": {"Key": item.key}}]
+def _moves(item: Item) -> list[tuple[str, dict[str, Any]]]:
+    return [("Put", {"Item": item.in_history().attributes()}), ("Delete", {"Key": item.key})]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from ec2lab import clock
@@ -28,7 +30,7 @@ KEYS = {"place": "HASH", "id": "RANGE"}
 """The keys of a registry's table."""
 KNOWN_AFTER = 120.0
 """Seconds in which calls may not know a new table yet, though it is described as active."""
-BACKUP_MARKER = {"place": {"S": "about"}, "id": {"S": "backups"}}
+BACKUP_MARKER = {"place": "about", "id": "backups"}
 """The item that says that backups were seen to."""
 NO_BACKUPS_YET = ("ContinuousBackupsUnavailableException", "TableNotFoundException", "ResourceNotFoundException")
 """What a table says to that which was made a moment ago."""
@@ -36,6 +38,30 @@ BACKUP_PATIENCE, BACKUP_POLL = 120, (2.0, 2.0)
 """Seconds after which a new table can be backed up at the latest, and between the tries."""
 
 Answer = dict[str, Any]
+WITH_VALUES = {"Key", "Item", "ExpressionAttributeValues"}
+"""Members of requests that are typed on the wire: {"place": {"S": "live"}, …}."""
+
+
+def typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as DynamoDB's protocol has them."""
+    serialize = TypeSerializer().serialize
+    return {name: serialize(value) for name, value in values.items()}
+
+
+def plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item as Python has it: whole numbers are int, others Decimal."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: _plain(deserialize(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Binary):
+        return bytes(value.value)  # type: ignore[attr-defined]  # missing from its stubs
+    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+
+
+def _as_sent(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: typed(value) if name in WITH_VALUES else value for name, value in request.items()}
 
 
 class ConditionFailed(Exception):
@@ -60,8 +86,8 @@ class Table:
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return an item as it is now."""
-        found: dict[str, Any] | None = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
-        return found
+        found = self._call("get_item", Key=key, ConsistentRead=True).get("Item")
+        return plain(found) if found else None
 
     def put(self, item: Mapping[str, Any], **condition: Any) -> None:
         """Write an item. Raises ConditionFailed."""
@@ -75,11 +101,10 @@ class Table:
         """Delete an item. Raises ConditionFailed."""
         self._call("delete_item", Key=key, **condition)
 
-    def transact(self, writes: list[dict[str, Any]]) -> None:
-        """Do all of some writes or none. Raises ConditionFailed."""
-        for write in writes:
-            next(iter(write.values()))["TableName"] = self.name
-        self._call("transact_write_items", named=False, TransactItems=writes)
+    def transact(self, writes: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Do all of some writes or none: by each one's action (Put, Delete, …) and request. Raises ConditionFailed."""
+        sent = [{action: {"TableName": self.name, **_as_sent(request)}} for action, request in writes]
+        self._call("transact_write_items", named=False, TransactItems=sent)
 
     def description(self) -> dict[str, Any] | None:
         """Return what DynamoDB says of the table; None where there is none. Raises LabError."""
@@ -97,9 +122,9 @@ class Table:
 
     def query(self, place: str, prefix: str = "", **more: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a partition whose sort key begins with `prefix`, in its order, as they are now."""
-        condition, values = "place = :place", {":place": {"S": place}}
+        condition, values = "place = :place", {":place": place}
         if prefix:
-            condition, values = f"{condition} AND begins_with(id, :prefix)", {**values, ":prefix": {"S": prefix}}
+            condition, values = f"{condition} AND begins_with(id, :prefix)", {**values, ":prefix": prefix}
         yield from self._pages(
             "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ConsistentRead=True, **more
         )
@@ -108,14 +133,14 @@ class Table:
         """Yield the items of all partitions whose name begins with `prefix`, as they are now."""
         yield from self._pages(
             "scan", FilterExpression="begins_with(place, :prefix)",
-            ExpressionAttributeValues={":prefix": {"S": prefix}}, ConsistentRead=True,
+            ExpressionAttributeValues={":prefix": prefix}, ConsistentRead=True,
         )  # fmt: skip
 
     def _pages(self, operation: str, **request: Any) -> Iterator[dict[str, Any]]:
         start: dict[str, Any] = {}
         while True:
             answer = self._call(operation, **request, **start)
-            yield from answer["Items"]
+            yield from map(plain, answer["Items"])
             if "LastEvaluatedKey" not in answer:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
@@ -123,7 +148,7 @@ class Table:
     def _call(self, operation: str, *, named: bool = True, **request: Any) -> Answer:
         """Make a call, with the table's name where it takes one. Raises ConditionFailed, LabError."""
         call: Callable[..., Answer] = getattr(self.client, operation)
-        table = {"TableName": self.name} if named else {}
+        table, request = ({"TableName": self.name} if named else {}), _as_sent(request)
         with self._explained():
             for tried, pause in enumerate(jittered(FIRST_PAUSE, LONGEST_PAUSE), 1):
                 try:

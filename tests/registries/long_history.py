@@ -11,6 +11,7 @@ from itertools import count, islice
 from ec2lab.registry.base import Registry
 from ec2lab.registry.dynamodb_items import packed
 from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
+from ec2lab.registry.dynamodb_table import typed
 from ec2lab.registry.file_format import TRAILER, as_line
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import Event, Record
@@ -49,4 +50,4 @@ def _write(registry: DynamoDbRegistry, records: Sequence[Record]) -> None:
     at = time.time_ns() // 1000
     items = [packed(record, at + number).in_history().attributes() for number, record in enumerate(records)]
     table = registry.table
-    table.client.batch_write_item(RequestItems={table.name: [{"PutRequest": {"Item": item}} for item in items]})
+    table.client.batch_write_item(RequestItems={table.name: [{"PutRequest": {"Item": typed(item)}} for item in items]})

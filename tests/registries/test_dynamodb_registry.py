@@ -68,8 +68,8 @@ def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
     holder, other = opened(), opened()
     clock = mocker.patch.object(other.table, "server_time")
     with holder.acting_alone("demo", "launch"):
-        before = float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
-        while float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"]) <= before + 0.1:
+        before = float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"])
+        while float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]) <= before + 0.1:
             pass
         clock.return_value = before + 0.1
         with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
@@ -82,7 +82,7 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
     slow, other = opened(), opened()
     with slow.acting_alone("demo", "launch"):
         slow.append(intent())
-        ends = float(slow.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
+        ends = float(slow.table.get(dynamodb_lock.lease_key("demo"))["until"])
         mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
         with other.acting_alone("demo", "launch"):
             for unwanted in (intent(), Record(event=Event.NOTE, experiment="demo", note={"launched": ["i-1"]})):
@@ -163,7 +163,7 @@ def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
     dead, other = opened(), opened()
     holding = dead.acting_alone("demo", "launch")
     holding.__enter__()
-    ends = float(dead.table.get(dynamodb_lock.lease_key("demo"))["until"]["N"])
+    ends = float(dead.table.get(dynamodb_lock.lease_key("demo"))["until"])
     mocker.patch.object(other.table, "server_time", return_value=ends - 0.1)
     with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
         pass
