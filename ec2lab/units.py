@@ -1,6 +1,11 @@
-"""Sizes of data."""
+"""Sizes of data, and lengths of time."""
 
 from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from ec2lab.errors import LabError
 
 GIB = 1 << 30
 
@@ -12,3 +17,37 @@ def format_bytes(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+"""Seconds."""
+LONGEST = 100_000 * UNITS["d"]
+"""Such a length and a moment of this century make a moment that can be written down."""
+MOST_DIGITS = 10
+
+
+def duration(text: object) -> timedelta:
+    """Return "90s", "30m", "6h" or "2d" as a timedelta. Raises ValueError."""
+    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
+        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
+        raise ValueError(message)
+    seconds = int(found[1]) * UNITS[found[2]] if len(found[1]) <= MOST_DIGITS else LONGEST + 1
+    if seconds > LONGEST:
+        message = f"{text!r} is longer than time is counted"
+        raise ValueError(message)
+    return timedelta(seconds=seconds)
+
+
+def duration_in(variable: str, text: str) -> timedelta:
+    """Return the duration in a variable of make's. Raises LabError."""
+    try:
+        return duration(text)
+    except ValueError as problem:
+        raise LabError(f"{variable}: {problem}") from problem
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
+    seconds = int(length.total_seconds())
+    unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
+    return f"{seconds // UNITS[unit]}{unit}"

@@ -42,16 +42,15 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def capacity_timeout(session: Session, exp: str) -> timedelta:
     """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
-    from ec2lab.config.fields import duration
     from ec2lab.config.lab_files import has_file, load_experiment
     from ec2lab.launch.run_spec import last_recorded_run
+    from ec2lab.units import duration
 
     if has_file(session.directory, exp):
         return load_experiment(session.directory, exp).retry_for
     # What an earlier version of the lab recorded may be no experiment for this one; its retry_for is.
     recorded = last_recorded_run(session, exp) or {"experiment": {}}
-    length: timedelta = duration(recorded["experiment"].get("retry_for", "0s"))
-    return length
+    return duration(recorded["experiment"].get("retry_for", "0s"))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ec2lab.config.fields import duration
 from ec2lab.names import NAME
+from ec2lab.units import duration
 
 NEVER = "never"
 KEEP = "keep"

@@ -16,6 +16,7 @@ from ec2lab.login_names import LOGIN
 from ec2lab.names import NAME, NAME_HELP
 from ec2lab.regions import no_region, partitions, region_of_zone, regions
 from ec2lab.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
+from ec2lab.units import duration
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_DIRS_EXACT = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
@@ -60,32 +61,6 @@ def mount_point(path: str) -> str:
         message = f'{path!r} lies where others than root can write, and could lay a link (try "/data")'
         raise ValueError(message)
     return normal
-
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-"""Seconds."""
-LONGEST = 100_000 * UNITS["d"]
-"""Such a length and a moment of this century make a moment that can be written down."""
-MOST_DIGITS = 10
-
-
-def duration(text: Any) -> Any:
-    """Return "90s", "30m", "6h" or "2d" as a timedelta."""
-    if not isinstance(text, str) or not (found := re.fullmatch(r"(\d+)([smhd])", text)):
-        message = f'{text!r} is not a duration (try "90s", "30m", "6h" or "2d")'
-        raise ValueError(message)
-    seconds = int(found[1]) * UNITS[found[2]] if len(found[1]) <= MOST_DIGITS else LONGEST + 1
-    if seconds > LONGEST:
-        message = f"{text!r} is longer than time is counted"
-        raise ValueError(message)
-    return timedelta(seconds=seconds)
-
-
-def duration_text(length: timedelta) -> str:
-    """Return a timedelta of whole seconds as it is written in a file, in the largest unit that holds it whole."""
-    seconds = int(length.total_seconds())
-    unit = next(unit for unit in reversed(UNITS) if seconds % UNITS[unit] == 0)
-    return f"{seconds // UNITS[unit]}{unit}"
 
 
 def networks(ssh_from: Any) -> Any:

@@ -30,13 +30,13 @@ from ec2lab.config.fields import (
     Subnet,
     Tags,
     Zone,
-    duration_text,
     matching,
     networks,
 )
 from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
 from ec2lab.config.public_key import public_key
 from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
+from ec2lab.units import duration_text
 
 NO_CLUSTER_PLACEMENT = ("t1.", "t2.", "t3.", "t3a.", "t4g.")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster"""

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, StrictModel, duration_text, matching
+from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, StrictModel, matching
+from ec2lab.units import duration_text
 
 DeletionPolicy = Literal["delete", "snapshot", "keep"]
 Filesystem = Literal["ext4", "xfs"]

@@ -12,12 +12,12 @@ from ec2lab.aws.errors import in_words
 from ec2lab.aws.idempotency import made_once
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
-from ec2lab.config.fields import duration
 from ec2lab.context import ContextThreadPool
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, list_snapshots_in, newest, told_by, usable
 from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import LabError
 from ec2lab.session import Session
+from ec2lab.units import duration_in
 
 
 @dataclass(slots=True)
@@ -148,10 +148,7 @@ def completion_time(text: str) -> timedelta | None:
     """Return WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
     if not text:
         return None
-    try:
-        wanted: timedelta = duration(text)
-    except ValueError as problem:
-        raise LabError(f"WITHIN: {problem}") from problem
+    wanted = duration_in("WITHIN", text)
     if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
         raise LabError(f"WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
     return wanted

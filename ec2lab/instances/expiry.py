@@ -8,8 +8,8 @@ from typing import Any
 
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPIRES_AT, IDLE, TTL, from_aws
-from ec2lab.config.fields import duration
 from ec2lab.instance_state import DOWN, OVER, InstanceState
+from ec2lab.units import duration
 
 LATE = timedelta(minutes=3)
 """A machine reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
@@ -94,10 +94,9 @@ def _first_launch(machine: Machine, started: datetime) -> datetime:
 
 def _length(text: str | None) -> timedelta | None:
     try:
-        found = duration(text)
+        return duration(text) or None
     except ValueError:  # a tag that somebody wrote by hand
         return None
-    return found if isinstance(found, timedelta) and found else None
 
 
 def _moment(told: datetime | str | None) -> datetime | None:

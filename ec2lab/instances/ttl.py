@@ -13,7 +13,6 @@ from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import NEVER as NO_END
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
-from ec2lab.config.fields import duration, duration_text
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
@@ -24,6 +23,7 @@ from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
 from ec2lab.templates import text_of
+from ec2lab.units import duration_in, duration_text
 
 EXTENDED = "extended"
 """The note by which the lab says that a machine's end was set anew: `instance`, `ends`, `before`."""
@@ -48,10 +48,7 @@ def parse_ttl(text: str) -> timedelta | None:
         raise LabError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
     if text in (NO_END, "none"):
         return None
-    try:
-        length: timedelta = duration(text)
-    except ValueError as problem:
-        raise LabError(f"TTL: {problem}; TTL=never lets it run on until somebody ends it") from problem
+    length = duration_in("TTL", text)
     if length < SHORTEST:
         raise LabError(f"TTL: {text} is over before it is set (at least 1m); `make teardown` ends it at once")
     if length > LONGEST:

@@ -10,11 +10,11 @@ from typing import Any
 
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
-from ec2lab.config.fields import duration
 from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
 from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
+from ec2lab.units import duration
 
 USER_SHUTDOWN = "Client.UserInitiatedShutdown"
 """AWS's word for an instance that a call ended

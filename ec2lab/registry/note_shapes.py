@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic_core import core_schema
 
-from ec2lab.config.fields import duration
 from ec2lab.registry.shapes import (
     ANYTHING,
     AREA,
@@ -26,6 +25,7 @@ from ec2lab.registry.shapes import (
     several,
     whole,
 )
+from ec2lab.units import duration
 
 FOUND = members(
     kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE), experiment=optional(nullable(EXPERIMENT)),

@@ -8,13 +8,14 @@ from datetime import date, timedelta
 
 from ec2lab import clock
 from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
-from ec2lab.config.fields import REASON, duration
+from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
 from ec2lab.errors import LabError
 from ec2lab.registry.ownership import Marks
 from ec2lab.resources.base import Resource
 from ec2lab.secret_detection import secret_in
 from ec2lab.session import Session
+from ec2lab.units import duration, duration_in
 from ec2lab.volumes.sources import described, known_regions
 
 DEFAULT_RETENTION = timedelta(days=30)
@@ -112,10 +113,7 @@ def keep_for(session: Session, volume: RetainedVolume, text: str, reason: str) -
 def _length(text: str) -> timedelta:
     if not text:
         raise LabError("KEEP_FOR: for how long from today? (KEEP_FOR=30d)")
-    try:
-        length: timedelta = duration(text)
-    except ValueError as problem:
-        raise LabError(f"KEEP_FOR: {problem}") from problem
+    length = duration_in("KEEP_FOR", text)
     if length > LONGEST:
         raise LabError(f"KEEP_FOR: {text} is longer than anybody remembers (at most 3650d)")
     return length

@@ -16,7 +16,6 @@ from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
 from ec2lab.aws.region_queries import NoResponse, Responses
 from ec2lab.aws.tags import from_aws
 from ec2lab.capacity_pools import MarketType
-from ec2lab.config.fields import duration
 from ec2lab.errors import LabError
 from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
@@ -29,6 +28,7 @@ from ec2lab.resources.base import Resource
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import last_run_in
 from ec2lab.session import Session
+from ec2lab.units import duration
 from ec2lab.watch.events import (
     CommandEnded,
     Ended,

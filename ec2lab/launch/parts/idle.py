@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ec2lab.aws.tags import IDLE
-from ec2lab.config.fields import duration_text
 from ec2lab.hosts.programs import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import render
+from ec2lab.units import duration_text
 
 PROGRAM = "/opt/ec2-lab/end-when-idle"
 UNIT = "ec2-lab-idle.service"

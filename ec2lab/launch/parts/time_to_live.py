@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ec2lab.aws.tags import TTL
-from ec2lab.config.fields import duration_text
 from ec2lab.hosts.programs import unit
 from ec2lab.instances.ttl import DIRECTORY, UNITS, at_boot
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
+from ec2lab.units import duration_text
 
 
 class TimeToLive(LaunchPart):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.tags import DATA, DELETION_POLICY, of_device
-from ec2lab.config.fields import duration_text
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
 from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
@@ -16,6 +15,7 @@ from ec2lab.errors import LabError
 from ec2lab.hosts.programs import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
+from ec2lab.units import duration_text
 from ec2lab.volumes.devices import DEVICES
 from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeSpec
 
