@@ -127,6 +127,14 @@ class Session:
     @cached_property
     def prices(self) -> PriceBook:
         """What things cost, as far as the lab can know it."""
+        return self._prices(asks_aws=True)
+
+    @cached_property
+    def prices_at_hand(self) -> PriceBook:
+        """The same, as far as it is known without asking AWS."""
+        return self._prices(asks_aws=False)
+
+    def _prices(self, *, asks_aws: bool) -> PriceBook:
         from ec2lab.costs.aws_prices import pricing_region
         from ec2lab.costs.price_book import PriceBook
         from ec2lab.costs.price_cache import PriceCache
@@ -135,7 +143,8 @@ class Session:
         profile = f"-{quote(self.lab.profile, safe='')}" if self.lab.profile else ""
         cache = PriceCache(self.directory / ".cache" / f"prices-{self.lab.cloud}{profile}.json")
         home = self.lab.regions[0]
-        return PriceBook(PriceLookup(lambda: self.cloud, cache, self.region_timeout, pricing_region(home) or home))
+        where = pricing_region(home) or home
+        return PriceBook(PriceLookup(lambda: self.cloud, cache, self.region_timeout, where, asks_aws))
 
     @cached_property
     def budgets(self) -> BudgetGuard:
@@ -254,6 +263,11 @@ class Session:
     def put_away(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""
         return self.registry.archive(lambda records: needed_records(records, self.kinds))
+
+    @property
+    def instances_boot(self) -> bool:
+        """Whether anybody can log in to what is launched here: the local cloud's instances never boot."""
+        return bool(self.boot_timeout or self.cloud.boot_timeout)
 
     @property
     def boot_timeout(self) -> float:

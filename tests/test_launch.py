@@ -89,8 +89,34 @@ def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, clou
     lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "spech"\nmount = "/data"\n')
     ended = lab.launch()
     assert ended.code == 1
-    assert 'data set spech is not in us-east-1 (did you mean "speech"?)' in ended.error
+    assert ended.error == 'error: demo: no region will do: data set spech is in none of them (did you mean "speech"?)'
+    assert events(ended, "passed-over") == []
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "images"\nmount = "/data"\n')
+    for script in ("launch", "plan"):
+        assert lab.run(script, EXP="demo").error.endswith("data set images is in none of them (there is: speech)")
     assert not [call for call in cloud.calls() if call["action"] in MUTATING]
+
+
+def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and_who_can_log_in(lab, cloud):
+    cloud.weather(capacity=[{"region": "us-east-1"}, {"region": "us-west-2"}])
+    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge", "g5.xlarge"]\nttl = "12h"\nroot = { gib = 100 }\n')
+    lines = lab.run("launch", EXP="demo").out.splitlines()
+    begin = lines.index("  price   up to $21.97 an hour")
+    assert lines[begin + 1 : begin + 3] == [
+        "  ends    by itself, 12h after the launch",
+        "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)",
+    ]
+    refused = [line for line in lines if "InsufficientInstanceCapacity" in line]
+    assert len(refused) == len(set(refused)) == len(cloud.calls("RunInstances")), "each refusal is shown once"
+    assert min(map(lines.index, refused)) > begin
+
+
+def test_on_the_local_cloud_no_command_is_named_that_would_have_to_log_in(lab):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\ncommand = "true"\n')
+    out = lab.run("launch", EXP="demo").out
+    assert "  ends    never by itself (no ttl): `make teardown EXP=demo` ends it" in out
+    assert "  next    make status    make teardown EXP=demo" in out
+    assert not [word for word in ("make ssh", "make logs", "make wait", "Include") if word in out]
 
 
 def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cloud):

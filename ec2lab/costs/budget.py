@@ -36,6 +36,13 @@ class Forecast:
     is_assumed: bool
     """Whether that is only assumed, as there is no ttl."""
 
+    @property
+    def hourly_text(self) -> str:
+        """What it costs an hour, in words."""
+        items = f"{self.unknown} item{'s' if self.unknown > 1 else ''} without a known price" if self.unknown else ""
+        known = f"up to ${self.dollars / self.hours:,.2f} an hour" if self.dollars or not items else ""
+        return ", plus ".join(filter(None, (known, items)))
+
     def __str__(self) -> str:
         unknown = f", beside {self.unknown} of unknown price," if self.unknown else ""
         over = "a day, as it has no ttl" if self.is_assumed else f"its ttl of {self.hours:g} h"

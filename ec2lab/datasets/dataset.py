@@ -224,10 +224,27 @@ def chosen(
             f"data set {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
             "data sets this lab uses"
         )
-    command = f"`make snapshot-copy DATASET={dataset} REGIONS={region}`"
-    hint = did_you_mean(dataset, {snapshot.dataset for snapshot in there})
-    copy = f" ({command} copies it there from another region)"
-    raise RegionUnavailable(f"data set {dataset} is not in {region}{hint or copy}")
+    raise DatasetMissing(dataset, region, {snapshot.dataset for snapshot in there})
+
+
+class DatasetMissing(RegionUnavailable):
+    """A region has no version of a dataset; `known` are the datasets that it has."""
+
+    def __init__(self, dataset: str, region: str, known: Collection[str]) -> None:
+        self.dataset, self.known = dataset, known
+        copy = f" (`make snapshot-copy DATASET={dataset} REGIONS={region}` copies it there from another region)"
+        super().__init__(f"data set {dataset} is not in {region}{did_you_mean(dataset, known) or copy}")
+
+
+def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
+    """Return that no region has a dataset, and which there are; None where regions lack something else."""
+    missing = [lack for lack in lacks if isinstance(lack, DatasetMissing)]
+    if not missing or len(missing) < len(lacks):
+        return None
+    dataset, known = missing[0].dataset, sorted({name for lack in missing for name in lack.known})
+    build = f"`make dataset-build DATASET={dataset} SOURCE=…` builds one"
+    hint = did_you_mean(dataset, known) or f" (there is: {', '.join(known)})" if known else f" ({build})"
+    return f"data set {dataset} is in none of them{hint}"
 
 
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:

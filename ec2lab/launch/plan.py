@@ -14,6 +14,7 @@ from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
+from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable, Share
 from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
@@ -62,10 +63,13 @@ class Plan:
         self.count = count
         self.shares = RegionSpecs(session, name, experiment)
         self.shares.prefetch(self.wishes.regions)
+        self._lacks: dict[str, RegionUnavailable] = {}
         responses = session.query({(region, FACTS): partial(self._facts, region) for region in self.wishes.regions})
         for problem in responses.failures.values():
             if not isinstance(problem, NoResponse):
                 raise problem
+        if len(self._lacks) == len(self.wishes.regions) and (why := in_no_region(self._lacks.values())):
+            raise LabError(f"{name}: no region will do: {why}")
         self.unseen = responses.unseen
         """By region, why it did not respond: it is out in this plan, and a launch may find it again."""
         silent = {
@@ -145,6 +149,7 @@ class Plan:
         try:
             self.shares.plain(region)
         except RegionUnavailable as lack:
+            self._lacks[region] = lack
             return str(lack)
         return None
 

@@ -12,16 +12,17 @@ from ec2lab.aws.errors import remedy_of
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.console import Console
+from ec2lab.costs.budget import forecast
 from ec2lab.events import Event
 from ec2lab.hosts.inventory import region_of, ssh_files
 from ec2lab.hosts.ssh_config import SshTarget
-from ec2lab.instances.expiry import left
 from ec2lab.launch.quota_names import quota_name
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.search import Search
 from ec2lab.printable import shortened
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
+from ec2lab.units import duration_text
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget import Budget
@@ -45,6 +46,10 @@ class LaunchConsole:
         markets = [str(market) for market in experiment.markets]
         wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(markets)}, with {data}"
         self.console.say(wanted, "begins", experiment=self.name, types=experiment.types, markets=markets, count=count)
+        hourly = forecast(session.prices_at_hand, session.lab, experiment, count).hourly_text
+        self.console.hint(f"  price   {hourly}")
+        self.console.hint(f"  ends    {end_of(experiment, self.name)}")
+        self.console.hint(nobody_can_log_in(session))
 
     def within(self, budgets: Sequence[Budget]) -> None:
         """Say how far each budget is used."""
@@ -66,9 +71,7 @@ class LaunchConsole:
 
     def region_unready(self, region: str, reason: str) -> None:
         """Say why a region is passed over."""
-        self.console.say(
-            f"  {region}  passed over: {reason}", "passed-over", style="yellow", region=region, reason=reason
-        )
+        self.console.say(f"  {region}  skipped: {reason}", "passed-over", style="yellow", region=region, reason=reason)
 
     def taken_up(self, machines: Sequence[Resource]) -> None:
         """Say that an earlier launch was cut off, and what it had made."""
@@ -96,13 +99,7 @@ class LaunchConsole:
         self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
 
     def in_vain(self, search: Search) -> None:
-        """Show every pool with its last answer, and what would help."""
-        rows = [
-            [p.region, p.subnet or p.zone or "any", p.instance_type, str(p.market), str(r)]
-            for p, r in search.refusals.items()
-        ]
-        if rows:
-            self.console.table(("region", "zone", "type", "market", "last answer"), rows)
+        """Tell what would help; each refusal was reported as it came."""
         helps = advice(search, self.name)
         for line in helps:
             self.console.hint(f"  {line}")
@@ -128,10 +125,6 @@ class LaunchConsole:
                 "lives", style="green", experiment=self.name, id=found.id, seconds=round(took, 3), **found.details,
             )  # fmt: skip
             self.console.hint(f"  data    {found.details.get('data', 'none')}")
-            if how_long := left(found.details, "running", clock.now()):
-                self.console.hint(
-                    f"  ends    by itself: {how_long}; `make extend EXP={self.name} TTL=…` sets another end"
-                )
 
     def on_setup(self, said: str) -> None:
         """Say how far a machine's set-up is."""
@@ -143,15 +136,27 @@ class LaunchConsole:
             self.console.say(
                 f"  reach   {reach.name} at {reach.address}", "reached", host=reach.name, address=reach.address
             )
-        if not session.members():
-            self.console.hint("          by nobody yet: members/ is empty, `make user-add NAME=…` adds one")
-        which = f"EXP={self.name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
-        if self._runs_something:
+        can_log_in = session.instances_boot and session.members()
+        if self._runs_something and session.instances_boot:
             self.console.hint(f"  follow  make logs EXP={self.name}    make wait EXP={self.name}")
-        self.console.hint(f"  next    make ssh {which}    make status    make teardown EXP={self.name}")
-        self.console.hint(
-            f"          to ssh from anywhere: Include {ssh_files(session).hosts_pattern} in ~/.ssh/config"
-        )
+        which = f"EXP={self.name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
+        ssh = f"make ssh {which}    " if can_log_in else ""
+        self.console.hint(f"  next    {ssh}make status    make teardown EXP={self.name}")
+        if can_log_in:
+            self.console.hint(f"  ssh     from anywhere: in ~/.ssh/config, Include {ssh_files(session).hosts_pattern}")
+
+
+def nobody_can_log_in(session: Session) -> str:
+    """Return, before anything is launched, that nobody will have an account on it; nothing where somebody will."""
+    return "" if session.members() else "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
+
+
+def end_of(experiment: Experiment, name: str) -> str:
+    """Return when instances end by themselves, as their experiment says it."""
+    ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
+    ends += [f"after {duration_text(experiment.idle)} without work"] if experiment.idle else []
+    never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
+    return f"by itself, {' or '.join(ends)}" if ends else never
 
 
 def _fields(pool: Pool) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import format_code
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
+from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import LabError
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.listener import Listener
@@ -39,6 +40,8 @@ class SearchLoop:
     instances: LaunchedInstances
     listener: Listener
     rollback: Rollback
+    _skipped: dict[str, RegionUnavailable] = field(default_factory=dict)
+    """Regions that were not asked, and why, until that is reported."""
 
     @cached_property
     def specs(self) -> RegionSpecs:
@@ -79,6 +82,7 @@ class SearchLoop:
         for pause in pauses(retry_for, lambda: clock.monotonic() - began):
             if not self.instances.missing or self.search.exhausted():
                 return
+            self._report_skipped()
             self.listener.next_round(pause, retry_for - (clock.monotonic() - began))
             self.session.pause(pause)
             self._round()
@@ -87,6 +91,8 @@ class SearchLoop:
         """Raise LabError, which says what the search met with, where fewer instances run."""
         if len(self.instances.running) < at_least:
             self._check_offers()
+            if self.search.refusals:
+                self._report_skipped()
             self.listener.in_vain(self.search)
             raise LabError(self._in_vain(at_least))
 
@@ -122,10 +128,17 @@ class SearchLoop:
             self.specs.look_again(region)
         else:
             self.search.exclude_region(region, str(lack), lack.error)
-        self.listener.region_unready(region, str(lack))
+        self._skipped[region] = lack
+
+    def _report_skipped(self) -> None:
+        """Report the regions that were skipped: once another is asked, as the error tells of them where none is."""
+        for region, lack in self._skipped.items():
+            self.listener.region_unready(region, str(lack))
+        self._skipped.clear()
 
     def _ask(self, pool: Pool) -> None:
         """Ask a pool for all that is missing, and keep what it gives."""
+        self._report_skipped()
         request = build_request(self.specs.ready(pool.region), pool, self.instances.missing, self._least)
         ec2 = self.session.cloud.ec2_no_retry(pool.region)
         # Should this pool refuse, the next region can be asked at once.
@@ -182,7 +195,8 @@ class SearchLoop:
         if error := self.search.said_everywhere():
             return self._in_words(error) + ("; so says every region" if len(self.preferences.regions) > 1 else "")
         if not self.search.refusals:
-            return f"{self.name}: no region will do: {'; '.join(self.search.reasons())}"
+            why = in_no_region(self._skipped.values()) or "; ".join(self.search.reasons())
+            return f"{self.name}: no region will do: {why}"
         running = len(self.instances.running)
         had = f"{running} of {at_least} machines were" if running else "no machine was"
         return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"

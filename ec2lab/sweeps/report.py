@@ -18,6 +18,7 @@ from ec2lab.costs.budget import Budget
 from ec2lab.events import Event
 from ec2lab.hosts.inventory import region_of
 from ec2lab.hosts.ssh_config import SshTarget
+from ec2lab.launch.report import nobody_can_log_in
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.search import Search
 from ec2lab.printable import printable
@@ -55,7 +56,7 @@ class TrialStatus:
 
     def region_unready(self, region: str, reason: str) -> None:
         """Say why a region is passed over."""
-        self._now(f"{region}  passed over: {reason}")
+        self._now(f"{region}  skipped: {reason}")
 
     def taken_up(self, machines: Sequence[Resource]) -> None:
         """Say that an earlier launch was cut off."""
@@ -120,6 +121,7 @@ class SweepConsole:
         text = f"{self.base}: {len(variations)} to launch{before}; {types}, {' or '.join(map(str, experiment.markets))}"
         names = [variation.name for variation in variations]
         self.console.say(text, "begins", experiment=self.base, launching=names, launched_before=done)
+        self.console.hint(nobody_can_log_in(session))
 
     def line(self, variation: Variation) -> TrialStatus:
         """Return who is told of one launch."""
