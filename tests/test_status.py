@@ -58,6 +58,20 @@ def test_what_aws_does_not_know_any_more_is_said_so_once_it_must_know(lab, cloud
         assert resource["state"] == state
 
 
+def test_what_aws_does_not_know_any_more_costs_nothing_from_then_on(lab, cloud):
+    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nroot = { gib = 75 }\n')
+    assert lab.launch().code == 0
+    cloud.reset()
+    cloud.advance(600)
+    (resource,) = lab.status()
+    assert (resource["state"], resource["dollars_per_hour"]) == ("not in AWS any more", 0)
+    cloud.advance(36000)
+    for script in ("status", "cost"):
+        told = next(e for e in lab.run(script, JSON="1").events if "unknown_prices" in e and "id" not in e)
+        assert told["dollars_per_hour"] == 0, script
+        assert told["dollars"] == pytest.approx(resource["dollars"], rel=0.01), script
+
+
 def test_how_far_the_blocks_of_the_data_are_loaded_is_shown(lab, cloud):
     cloud.weather(initialization_seconds=3600)
     assert lab.launch().code == 0

@@ -72,6 +72,14 @@ class KindMeter(Meter):
             if identity in self.lives:
                 self.lives[identity].end(parse_time(record.time))
 
+    def read(self, history: History) -> None:
+        """Take all records in, and what looks at AWS did not show any more."""
+        for record in history.records:
+            self.add(record)
+        for one in self.lives.values():
+            if gone := history.looks.gone_by(one.id, one.began):
+                one.end(gone)
+
     def _begin(self, begun: Life) -> None:
         if begun.id not in self.lives or self.lives[begun.id].ended:
             self.lives[begun.id] = begun
@@ -79,8 +87,7 @@ class KindMeter(Meter):
     def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each thing that its kind says costs something, or of which it is not known."""
         del now
-        for record in history.records:
-            self.add(record)
+        self.read(history)
         if type(self.kind).monthly is _free():
             return
         for one in self.lives.values():

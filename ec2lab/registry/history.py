@@ -1,4 +1,4 @@
-"""What happened, folded from the registry's records: experiments and their launches, errors, instances. Pure.
+"""What happened, folded from the registry's records: launches, errors, instances, volumes. Pure.
 
 `state.py` computes what lives. Each timeline is computed when it is first asked for, from the records in one order,
 whatever order they were read in.
@@ -16,8 +16,10 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
 from ec2lab.registry.launch_notes import ENDED, FAILED, LAUNCHED, PULLS, RUN
+from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
+from ec2lab.registry.volume_timeline import VolumeTimeline, VolumeTimelines
 
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
 """What capacity may refuse."""
@@ -135,7 +137,20 @@ class History:
     @cached_property
     def instances(self) -> Mapping[str, InstanceTimeline]:
         """By its id, each instance."""
-        return InstanceTimelines(self.records, self.requests).known
+        return InstanceTimelines(self.records, self.requests, self.looks).known
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What AWS, asked for it, did not show any more."""
+        return Looks(self.records)
+
+    @cached_property
+    def _volumes(self) -> VolumeTimelines:
+        return VolumeTimelines(self.records, self.requests, self.looks)
+
+    def volumes(self, now: datetime) -> Sequence[VolumeTimeline]:
+        """Return each volume, where instances end by themselves until now and take theirs with them."""
+        return list(self._volumes.of(instance.as_of(now) for instance in self.instances.values()))
 
 
 def launch_error_in(record: Record) -> LaunchError | None:

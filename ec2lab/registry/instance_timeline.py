@@ -11,7 +11,9 @@ from typing import Any
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
+from ec2lab.registry.account import Account
 from ec2lab.registry.launch_notes import RUN
+from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.state import FOUND, GONE
 from ec2lab.units import duration
@@ -62,6 +64,8 @@ class InstanceTimeline:
     experiment: str | None
     by: str
     """Who asked for it: user@host."""
+    whose: Account | None
+    """The account that it is in, where that is known."""
     type: str
     market: str
     zone: str
@@ -171,7 +175,7 @@ class InstanceTimelines:
     What was made is noted before what became of it: of two writers, one's clock may be ahead of the other's.
     """
 
-    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record]) -> None:
+    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record], looks: Looks) -> None:
         self.known: dict[str, InstanceTimeline] = {}
         self._requests = requests
         self._ttl: dict[str | None, timedelta] = {}
@@ -179,6 +183,9 @@ class InstanceTimelines:
             self._note_births(record)
         for record in records:
             self._note_events(record)
+        for instance in self.known.values():
+            if moment := looks.gone_by(instance.id, instance.began):
+                instance.gone_by(moment)
 
     def _note_births(self, record: Record) -> None:
         note, at = record.note or {}, record.time
@@ -203,7 +210,7 @@ class InstanceTimelines:
         self.known.setdefault(
             identity,
             InstanceTimeline(
-                id=identity, region=asked.region or "", experiment=experiment, by=asked.by,
+                id=identity, region=asked.region or "", experiment=experiment, by=asked.by, whose=asked.whose,
                 type=found.get("InstanceType") or request.get("InstanceType", ""),
                 market=found.get("InstanceLifecycle") or market_of(request),
                 zone=found.get("Placement", {}).get("AvailabilityZone", ""),

@@ -72,8 +72,7 @@ class SnapshotMeter(KindMeter):
     def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
         del now
-        for record in history.records:
-            self.add(record)
+        self.read(history)
         for one in self.lives.values():
             described = self._described.get(one.id, {})
             stored = stored_bytes(described)
