@@ -37,7 +37,6 @@ remove_units() {
     systemctl stop --no-block "$unit" 2>/dev/null
   done
   rm -rf -- ec2-lab-* ./*.wants/ec2-lab-* experiment[.-]* ./*.wants/experiment.*
-  rm -f /var/lib/cloud/scripts/per-boot/ec2-lab-*
 }
 
 unmount() {

@@ -1,7 +1,8 @@
 """Set when this machine ends by itself, and read back that it does. Runs as root, on Python 3.9 or later.
 
 The argument is JSON: `timer`, `deadline` (the timer's drop-in), `seconds` from now (or `moment`, seconds since 1970),
-and `files` (text by path: what the timer is made of). Prints the end, in seconds since 1970.
+`files` (text by path: what the timer is made of), and `at_boot`, the units that run at each boot, if any. Prints the
+end, in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TOLERANCE = 2
 
 
 def write(path: pathlib.Path, text: str) -> None:
-    """Write a file as a whole. What cloud-init runs at each boot must be executable."""
+    """Write a file as a whole. A script is executable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text)
@@ -47,7 +48,8 @@ def main(given: dict) -> int:
         write(pathlib.Path(path), text)
     length = f"# {given['seconds']}\n" if given.get("seconds") else ""
     write(pathlib.Path(given["deadline"]), f"[Timer]\nOnCalendar=@{ends}\n{length}")
-    for command in (["daemon-reload"], ["enable", "--quiet", given["timer"]], ["restart", given["timer"]]):
+    enabled = [given["timer"], *given.get("at_boot", ())]
+    for command in (["daemon-reload"], ["enable", "--quiet", *enabled], ["restart", given["timer"]]):
         subprocess.run(["systemctl", *command], check=True)
     if abs(next_elapse(given["timer"]) - ends) > TOLERANCE:
         print(f"systemd does not take the new end: {given['timer']} is to elapse at another time", file=sys.stderr)

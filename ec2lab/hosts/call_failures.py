@@ -90,7 +90,11 @@ def _last_line(said: bytes) -> str:
 def _in_words(host: str, said: bytes) -> str:
     text, last = said.decode(errors="replace"), _last_line(said)
     if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text:
-        return "its host key is not the one that was pinned: another machine answers at its address; nothing was sent"
+        return (
+            "its host key is not the one that was pinned, and nothing was sent: another instance answers at its "
+            "address, or it has a new key since a `cloud-init clean` there; delete the old one from the lab's "
+            ".ssh/known_hosts/, and the new one is read from its console"
+        )
     if "Host key verification failed" in text:
         return (
             f"its host key is not known; log in once by hand (`ssh {host}`) and compare the fingerprint, "

@@ -129,8 +129,9 @@ class TtlChange:
             return {**told, "moment": NEVER}
         seconds = int(self.length.total_seconds())
         # A machine that was launched without a ttl has nothing else that sets a deadline anew after a stop.
-        files[BOOT_HOOK] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
-        return {**told, "seconds": seconds}
+        files[f"{DIRECTORY}/{AT_BOOT}"] = text_of(AT_BOOT)
+        files[SET_AT_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
+        return {**told, "seconds": seconds, "at_boot": [AT_BOOT]}
 
     def _write_down(self, machine: Mapping[str, Any], name: str, ends: int) -> None:
         """Tag the machine, so that everybody knows, and note it."""
@@ -167,8 +168,8 @@ passed, would never meet it: its time begins anew, as long as was last said (`ma
 at each boot, the first before there is a timer."""
 NEVER = 4102444800
 """2100-01-01, for a machine that is not to end: as it is to come, nothing begins anew at a boot."""
-BOOT_HOOK = "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live"
-"""cloud-init runs it at each boot: on a machine that was launched without a ttl, nothing else would."""
+AT_BOOT, SET_AT_BOOT = "ec2-lab-restart-ttl.service", "/opt/ec2-lab/restart-ttl"
+"""A unit, and what it runs at each boot. No script of cloud-init's: `cloud-init clean` deletes those."""
 
 
 def at_boot(seconds: int) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ec2lab.hosts.programs import sent
-from ec2lab.instances.ttl import BOOT_HOOK, DEADLINE, NEVER
+from ec2lab.instances.ttl import AT_BOOT, DEADLINE, NEVER, SET_AT_BOOT
 from tests.changed_constants import sent_with
 from tests.hosts.host import holds_within
 from tests.hosts.machine import be_the_machine
@@ -53,13 +53,16 @@ def test_an_end_is_set_on_a_machine_that_had_none_and_none_on_one_that_had(machi
     (shown,) = lab.status()
     assert datetime.fromisoformat(shown["ends"]) == datetime.fromtimestamp(deadline(host), UTC)
     told = host.path("/run/systemctl").read_text()
-    assert "daemon-reload\nenable --quiet ec2-lab-time-to-live.timer\nrestart ec2-lab-time-to-live.timer\n" in told
+    assert (
+        f"daemon-reload\nenable --quiet ec2-lab-time-to-live.timer {AT_BOOT}\nrestart ec2-lab-time-to-live.timer\n"
+        in told
+    )
     assert (
         "start --no-block --job-mode=replace-irreversibly poweroff.target"
         in host.path("/etc/systemd/system/ec2-lab-power-off@.service").read_text()
     )
     host.path(DEADLINE).write_text("[Timer]\nOnCalendar=@1000\n# 14400\n")
-    host.run(BOOT_HOOK)
+    host.run(SET_AT_BOOT)
     assert deadline(host) - time.time() == pytest.approx(4 * 3600, abs=60), "as after a stop in which it passed"
     assert lab.run("extend", EXP="demo", TTL="never", **variables).code == 0
     assert deadline(host) == NEVER

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from ec2lab.hosts.accounts import OVER_SSH
+from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH
 from ec2lab.hosts.programs import sent, unit
+from ec2lab.launch.parts.members import ONCE
 from ec2lab.templates import text_of
 
 USED, NEW = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
@@ -19,7 +20,7 @@ THEIRS = (
     "/etc/systemd/system/ec2-lab-time-to-live.timer", "/etc/systemd/system/experiment.service.d/tools.conf",
     "/etc/systemd/system/multi-user.target.wants/experiment.service",
     "/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "/etc/systemd/system/experiment-log.timer",
-    f"/var/lib/cloud/instances/{USED}/user-data.txt", "/var/lib/cloud/scripts/per-boot/ec2-lab-time-to-live",
+    f"/var/lib/cloud/instances/{USED}/user-data.txt", "/opt/ec2-lab/restart-ttl",
     "/home/experiment/code/train.py",
 )  # fmt: skip
 NOT_THE_LABS = (
@@ -84,6 +85,18 @@ def test_what_another_instance_left_in_an_image_is_gone_and_nobody_gets_in_until
     assert host.ssh("alice", "sudo", "-n", "true", key=alice_key.file).worked
     assert not host.ssh("bob", "true", key=bob_key.file).worked
     assert host.run("cat", "/home/bob/.ssh/authorized_keys", check=False).stdout == ""
+
+
+def test_the_members_of_a_launch_are_let_in_once_in_the_life_of_an_instance(used, alice_key, bob_key):
+    members = {name: {"keys": [key.line], "sudo": None} for name, key in (("alice", alice_key), ("bob", bob_key))}
+    launched = {name: {"shell": None, "uid": None, "groups": [], **entry} for name, entry in members.items()}
+    used.write(DOCUMENT, json.dumps({"members": launched, "make_groups": [], "reserved": []}))
+    used.run("sh", "-c", ONCE)
+    assert used.ssh("bob", "true", key=bob_key.file).worked
+    used.write("/opt/ec2-lab/accounts", sent("accounts.py"), mode=0o755)
+    used.accounts({"members": {"alice": members["alice"]}})
+    used.run("sh", "-c", ONCE)
+    assert not used.ssh("bob", "true", key=bob_key.file).worked, "after a `cloud-init clean`"
 
 
 @pytest.mark.parametrize("identity", [USED, "iid-datasource-none", ""])

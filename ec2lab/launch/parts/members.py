@@ -15,6 +15,12 @@ KEYS_ON_SERIAL_CONSOLE = (
 Rocky 9 and RHEL they are not the same (console=ttyS0,115200n8 console=tty0)."""
 
 
+DONE = "/var/lib/ec2-lab/instance/members"
+ONCE = f"test -e {DONE} || {{ touch {DONE}; {PROGRAM} --at-boot {DOCUMENT}; }}"
+"""Once in the life of an instance: user data has the members of the launch, and after a `cloud-init clean` those would
+be let in again who were removed since."""
+
+
 class Members(LaunchPart):
     """One account for each file in members/."""
 
@@ -43,6 +49,6 @@ class Members(LaunchPart):
                     {"path": PROGRAM, "permissions": "0755", "content": sent("accounts.py", *OVER_SSH)},
                     {"path": DOCUMENT, "permissions": "0600", "content": accounts.as_json()},
                 ],
-                "runcmd": [KEYS_ON_SERIAL_CONSOLE, [PROGRAM, "--at-boot", DOCUMENT]],
+                "runcmd": [KEYS_ON_SERIAL_CONSOLE, ONCE],
             }
         )
