@@ -11,6 +11,7 @@ printed into. Python 3.9 or later.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -28,34 +29,48 @@ MISSING = RUNTIME / "log-missing"
 BEGUN = RUNTIME / "experiment/begun"
 """What the command's script makes first; what a login does comes before it."""
 ROOM = 4096
-LOOK, LOOKS = 0.1, 600
+PROCESSES = pathlib.Path("/sys/fs/cgroup/system.slice/experiment.service/cgroup.procs")
+LOOK, LOOKS = 0.1, 2400
+"""Seconds, and how often: both waits together are shorter than TimeoutStopSec."""
 
 
 def exit_code(ended: str, status: str) -> int:
     """Return the exit code of the command, as a shell has it: 128 and the signal's number where it was killed."""
     if ended == "exited":
         return int(status)
-    number = getattr(signal, f"SIG{status}", None)
-    return 128 + int(number) if number else 1
+    return 128 + getattr(signal, f"SIG{status}", -127)
 
 
 def unread() -> int:
     """Return how many bytes are in the pipe; none where standard output is something else."""
     try:
-        return int.from_bytes(fcntl.ioctl(1, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return int.from_bytes(fcntl.ioctl(1, termios.FIONREAD, bytes(4)), "little")
     except OSError:
         return 0
 
 
-def wait_for_log() -> None:
-    """Wait until all that was printed is in the log: who sees the end may stop to read it, or the machine ends."""
+def left() -> set:
+    """Return the processes of the command that still run: all of the unit's but this one."""
+    told = PROCESSES.read_text() if PROCESSES.exists() else ""
+    return {*map(int, told.split())} - {os.getpid()}
+
+
+def wait_for_end() -> None:
+    """Wait until no process is left, and all that was printed is in the log.
+
+    systemd waits for the first process alone, and others may be saving their state. Who sees the end may stop to read
+    the log, or the machine ends.
+    """
     with (RUNTIME / "log-lock").open("w") as lock:
         for _ in range(LOOKS):
             fcntl.flock(lock, fcntl.LOCK_EX)  # write-log has it from when it takes something until that is written
-            if not unread():
+            if not unread() and not left():
                 return
             fcntl.flock(lock, fcntl.LOCK_UN)
             time.sleep(LOOK)
+    for number in left():
+        with contextlib.suppress(OSError):
+            os.kill(number, signal.SIGKILL)
 
 
 def sync(path: pathlib.Path) -> None:
@@ -91,8 +106,9 @@ def ending() -> tuple[int, str]:
 def main() -> int:
     """Write it as a whole, for everybody to read."""
     code, why = ending()
+    wait_for_end()
     print("ec2-lab:", why or f"the command ended with {code}", flush=True)
-    wait_for_log()
+    wait_for_end()
     told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     if why:
         told["why"] = why

@@ -37,7 +37,7 @@ class Reporting:
         (directory / "state").symlink_to(INSTANCE)
         places = {
             "/opt/ec2-lab": str(directory), "/var/lib/ec2-lab/instance": str(directory / "state"),
-            "/run/ec2-lab": str(directory / "run"), "(2,5,10,20,40,40,None)": "(0,0,None)",
+            "/run/ec2-lab": str(directory / "run"), "(2,5,10,20,40,40,0)": "(0,0,0)",
         }  # fmt: skip
         self.writes_ending, self.tells = sent("write-ending.py"), sent("tell-bucket.py")
         for place, own in places.items():

@@ -41,7 +41,7 @@ def key(name):
     return f"ssh-ed25519 {base64.b64encode(packed).decode()} {name}@laptop"
 
 
-SPARE = 256
+SPARE = 192
 """Bytes that a longer command may have, and that nothing makes shorter."""
 SPARE_OTHERWISE = 1024
 """As many where the command is brought over ssh."""

@@ -13,6 +13,16 @@ from tests.waiting import wait_until
 INSTANCE = "i-0123456789abcdef0"
 STATE = f"/var/lib/ec2-lab/{INSTANCE}"
 AWS = '#!/bin/sh\nfor last; do :; done\ncat >/var/put && mv /var/put "/var/bucket/${last##*/}"\n'
+SAVING = """
+import pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.5)
+    pathlib.Path("saved").touch()
+    sys.exit("saved")
+signal.signal(signal.SIGTERM, save)
+print("ready")
+time.sleep(1000)
+"""
 BEGIN = ("systemctl", "enable", "--now", "--no-block", "experiment.service")
 WHY = "the instance was started again while the command ran, which does not begin again"
 
@@ -73,6 +83,17 @@ def test_a_command_that_the_power_cut_off_has_ended_at_the_next_boot_with_all_it
         "inactive", "inactive"
     ]  # fmt: skip
     assert put(host)[1] == (137, WHY), "it begins once"
+
+
+def test_the_exit_code_is_written_when_what_saves_its_state_has_ended(instance):
+    systemd = instance(f"python3 -c '{SAVING}'")
+    log, saved = systemd.host.path(f"{STATE}/log"), systemd.host.path("/home/experiment/saved")
+    systemd.run(*BEGIN)
+    assert wait_until(lambda: log.exists() and "ready" in log.read_text())
+    systemd.run("systemctl", "stop", "experiment.service")
+    assert has_ended(systemd.host)
+    assert saved.stat().st_mtime < systemd.host.path(f"{STATE}/ended.json").stat().st_mtime
+    assert put(systemd.host) == ("ready\nsaved\nec2-lab: the command ended with 143\n", (143, None))
 
 
 def test_a_login_that_ends_before_the_command_begins_is_no_success(instance):
