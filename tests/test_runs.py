@@ -195,7 +195,7 @@ def cloud_init(lab, name):
 
 def test_a_command_comes_and_begins_with_the_boot_unless_it_waits_for_its_code(trained):
     trained.write("experiments/plain.toml", 'types = ["g5.xlarge"]\ncommand = "true --of plain"\n')
-    start = ["systemctl", "enable", "--now", "--no-block", "experiment.service"]
+    start = ["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]
     at_boot = cloud_init(trained, "plain")
     assert start in at_boot["runcmd"]
     (script,) = [file for file in at_boot["write_files"] if "true --of plain" in file["content"]]

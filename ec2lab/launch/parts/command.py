@@ -38,5 +38,5 @@ def _begin(experiment: Experiment) -> list[list[str]]:
     # Seen now, and not when hours of work are to be told of.
     begin = [["aws", "--version"]] if experiment.bucket else []
     if not experiment.needs_code_upload:
-        begin += [["systemctl", "enable", "--now", "--no-block", "experiment.service"]]
+        begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]]
     return begin

@@ -31,7 +31,7 @@ class Idle(LaunchPart):
                     {"path": PROGRAM, "permissions": "0755", "content": sent("end-when-idle.py")},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text)},
                 ],
-                "runcmd": [["systemctl", "enable", "--now", UNIT]],
+                "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
             tags={IDLE: duration_text(site.experiment.idle)},
         )

@@ -28,7 +28,7 @@ class TimeToLive(LaunchPart):
                     for name in UNITS[:1]
                 ],
                 "bootcmd": [at_boot(int(site.experiment.ttl.total_seconds()))],
-                "runcmd": [["systemctl", "enable", "--now", UNITS[0]]],
+                "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNITS[0]]],
             },
             tags={TTL: duration_text(site.experiment.ttl)},
         )

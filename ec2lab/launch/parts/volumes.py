@@ -60,7 +60,7 @@ class Volumes(LaunchPart):
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],
                 # A unit, because the machine's own disks are empty again after every stop.
-                "runcmd": [["systemctl", "enable", "--now", UNIT]],
+                "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
             tags=_tags(attached),
         )
