@@ -442,7 +442,7 @@ def mount(volume: Volume, disk: str) -> tuple:
     problems: list = []
     if not volume.read_only:
         made += finish(volume, found, disk, problems)
-    say(f"{found.device} ({found.kind}, UUID {found.uuid}) is mounted on {volume.mount}, {rights}{made}")
+    say(f"{found.device} ({found.kind}) is mounted on {volume.mount}, {rights}{made}")
     for problem in problems:
         say(f"PROBLEM: {volume.mount}: it is mounted, but {problem}")
     return found, problems

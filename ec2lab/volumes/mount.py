@@ -129,7 +129,7 @@ class VolumeMounter:
         made_for, here = tags.get(MOUNTED, ""), tags.get(MACHINE) == self.machine.id
         made_for_it = bool(made_for) and mount in ("", made_for) and here and self._is_ours(found)
         if made_for_it:
-            self._delete(volume)
+            self.ec2.delete_volume(VolumeId=volume)
         return made_for_it
 
     @property
