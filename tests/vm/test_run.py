@@ -37,6 +37,9 @@ command = "python3 train.py"
 code = { path = "../code" }
 parameters = { lr = 0.2 }
 ttl = "5h"
+[[scratch]]
+mount = "/work"
+gib = 1
 """
 TRAIN = """
 import getpass, os, pathlib, sys, time, urllib.request
@@ -48,12 +51,13 @@ while not pathlib.Path("/run/go-on").exists():
 print("the last word")
 sys.exit(3)
 """
-LOG = """lr 0.1 as experiment in /home/experiment/code
-True True
-the last word
-ec2-lab: the command ended with 3
-"""
-HOST_KEY = r"ssh-ed25519 \S+"
+BEGIN = "lr 0.1 as experiment in /home/experiment/code\nTrue True\n"
+LOG = f"{BEGIN}the last word\nec2-lab: the command ended with 3\n"
+WHY = "the instance was started again while the command ran, which does not begin again"
+CLEAN = "sudo cloud-init clean --logs --machine-id"
+"""What people do before they make an image; at the next boot cloud-init takes the instance for a new one."""
+DEADLINE = "cat /etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf"
+HOST_KEY, END_OF_KEYS = r"ssh-ed25519 \S+", "END SSH HOST KEY KEYS"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,7 @@ def followed(launched, laboratory, through):
     first = following.stdout.readline()
     waiting = laboratory.directory.start("wait", EXP="train", **laboratory.variables)
     looked = laboratory.ssh("train", "stat -c '%a %U' /opt/ec2-lab/experiment; cat /opt/ec2-lab/experiment")
-    laboratory.ssh("train", "findmnt /scratch && sudo touch /run/go-on")
+    laboratory.ssh("train", f"findmnt /scratch && {CLEAN} && sudo touch /run/go-on")
     out, err = following.communicate(timeout=300)
     logs = Ended(following.returncode, first + out, err)
     out, err = waiting.communicate(timeout=300)
@@ -135,23 +139,26 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
     assert laboratory.run("wait", EXP="train").code == 3
 
 
-def test_an_image_of_a_used_instance_is_as_good_as_new(followed, laboratory, tools):
-    used = followed.machine
+@pytest.fixture(scope="module")
+def baked(followed, laboratory, tools, tmp_path_factory):
+    """A machine made from an image of the experiment's, which another experiment was launched on, and that launch."""
     (laboratory.directory.path / "members/bob.toml").unlink()
     laboratory.directory.write("experiments/again.toml", AGAIN)
-    machine, ended = laboratory.launch("again", lambda _: [tools], used)
+    scratch = tmp_path_factory.mktemp("disks")
+    return laboratory.launch("again", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])], followed.machine)
+
+
+def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, laboratory):
+    used = followed.machine
+    machine, ended = baked
     assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
     assert f"ec2-lab: this is {machine.instance}, made from an image of another instance" in machine.console
     assert "PROBLEM" not in machine.console
-    waiting = laboratory.directory.start("wait", EXP="again", **laboratory.variables)
     shown = laboratory.ssh(
         "again",
         "ls /var/lib/ec2-lab/instance/ /var/lib/cloud/instances; findmnt /scratch; grep scratch /etc/fstab;"
-        "cat /etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf; ls /etc/systemd/system /opt/ec2-lab;"
-        "systemctl list-timers ec2-lab-time-to-live.timer; sudo touch /run/go-on",
+        f"{DEADLINE}; ls /etc/systemd/system /opt/ec2-lab; systemctl list-timers ec2-lab-time-to-live.timer",
     )
-    told, err = waiting.communicate(timeout=300)
-    assert (waiting.returncode, told) == (3, "again: ended with 3\n"), err
     assert machine.instance in shown.stdout
     assert used.instance not in shown.stdout
     assert "ended.json" not in shown.stdout
@@ -159,8 +166,30 @@ def test_an_image_of_a_used_instance_is_as_good_as_new(followed, laboratory, too
     assert "tell-bucket" not in shown.stdout
     deadline = int(re.search(r"OnCalendar=@(\d+)", shown.stdout)[1])
     assert 4 * 3600 < deadline - time.time() < 5 * 3600
-    log = laboratory.run("logs", EXP="again")
-    assert log.out == LOG.replace("0.1", "0.2"), "and nothing of the other's journal"
     assert laboratory.ssh("again", "true", user="bob").returncode == 255, "he left before the image was used"
     assert laboratory.ssh("again", "true", user="carol").returncode == 0
     assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, machine.console))
+
+
+def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(baked, laboratory):
+    machine, _ = baked
+    removed = laboratory.run("user_remove", NAME="carol", HOST="again")
+    assert removed.code == 0, removed.err
+    before = laboratory.ssh("again", f"{DEADLINE}; echo kept | sudo tee /work/kept; {CLEAN}; sudo sync").stdout
+    machine.stop()  # while the command runs
+    keys = machine.console.count(END_OF_KEYS)
+    machine.boot()
+    machine.wait_for_console(END_OF_KEYS, times=keys + 1)
+    refused = laboratory.run("users", HOST="again", CHECK="1")
+    assert "it has a new key since a `cloud-init clean` there" in refused.err
+    (laboratory.directory.path / ".ssh/known_hosts/again").unlink()
+    ended = laboratory.run("wait", EXP="again")
+    assert (ended.code, WHY in ended.out) == (137, True), ended.out + ended.err
+    assert laboratory.run("logs", EXP="again").out == f"{BEGIN.replace('0.1', '0.2')}ec2-lab: {WHY}\n", "begun once"
+    after = laboratory.ssh("again", f"cloud-init status --wait >/dev/null; {DEADLINE}; cat /work/kept; findmnt /work")
+    assert after.stdout.startswith(before)
+    assert "/work" in after.stdout.removeprefix(before)
+    assert laboratory.ssh("again", "systemctl is-active experiment").stdout == "inactive\n"
+    assert len(re.findall("is mounted on /work, read-write, formatted", machine.console)) == 1
+    assert laboratory.ssh("again", "true", user="carol").returncode == 255, "removed after the launch, she stays so"
+    assert machine.console.count("made from an image of another instance") == 1
