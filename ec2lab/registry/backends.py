@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ec2lab.config.fields import Duration
 from ec2lab.errors import LabError
-from ec2lab.regions import regions
+from ec2lab.regions import no_region, regions
 from ec2lab.registry.backend import RegistryBackend
 from ec2lab.registry.base import Registry
 from ec2lab.trusted_path import followed
@@ -65,8 +65,10 @@ class DynamoDbBackend(RegistryBackend):
         parts = urlsplit(address)
         region, table = parts.netloc, parts.path.removeprefix("/")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        if region not in regions() or not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
+        if not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
             raise LabError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
+        if region not in regions():
+            raise LabError(f"{where}: {address!r}: {no_region(region)}")
         try:
             lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
         except ValidationError as problem:
