@@ -4,8 +4,8 @@
 # environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
-VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP KEEP_FOR REASON YES FIX OF FROM SET TO FAILED SIZE OUT FORCE NAME KEY MEMBER AS PURGE ADOPT CHECK PASSWORD WITH_DATA SINCE UNTIL BY REGISTRY ONLY RUNS RAW JSON DEBUG COVERAGE FULL
-# make has some of its own by these names: AS is its assembler.
+VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW JSON DEBUG COVERAGE FULL
+# Those that make gives a value of its own are empty unless the user sets them.
 $(foreach variable,$(VARIABLES),$(if $(filter default,$(origin $(variable))),$(eval override $(variable) :=)))
 # Some shells, and WSL, export these as the name of the machine that make runs on.
 $(foreach variable,HOST NAME,$(if $(findstring environment,$(origin $(variable))),$(eval override $(variable) :=)))
@@ -53,8 +53,8 @@ plan: $(READY)  ## Show what a launch of EXP would do, and its price
 sweep: $(READY)  ## Launch all combinations of EXP's matrix; again: failed
 	$(RUN) scripts.sweep
 
-relaunch: $(READY)  ## Launch EXP's last run again, as it was, under AS
-	$(RUN) scripts.relaunch
+rerun: $(READY)  ## Launch EXP's last run again, as it was, as NEW_EXP
+	$(RUN) scripts.rerun
 
 wait: $(READY)  ## Wait for EXP's command; exit with its status
 	$(RUN) scripts.wait
@@ -68,8 +68,8 @@ stop: $(READY)  ## Stop EXP's instances; volumes stay (YES=1 confirms)
 start: $(READY)  ## Start EXP's stopped instances, retrying for capacity
 	$(RUN) scripts.start
 
-extend: $(READY)  ## Set EXP's expiry to TTL from now (TTL=4h, TTL=never)
-	$(RUN) scripts.extend
+ttl-set: $(READY)  ## Set EXP's expiry to TTL from now (TTL=4h, TTL=never)
+	$(RUN) scripts.ttl_set
 
 history: $(READY)  ## List everything done for EXP, archive included
 	$(RUN) scripts.history
@@ -79,14 +79,14 @@ history: $(READY)  ## List everything done for EXP, archive included
 datasets: $(READY)  ## List datasets: regions, versions, sizes, costs
 	$(RUN) scripts.datasets
 
-dataset-build: $(READY)  ## Build a version of DATASET from FROM (path or s3://)
+dataset-build: $(READY)  ## Build a version of DATASET from SOURCE (path or s3://)
 	$(RUN) scripts.dataset_build
 
 dataset-verify: $(READY)  ## Read DATASET back and compare it with its source
 	$(RUN) scripts.dataset_verify
 
-datasets-prune: $(READY)  ## Delete versions beyond the newest KEEP (YES=1)
-	$(RUN) scripts.datasets_prune
+dataset-prune: $(READY)  ## Delete versions beyond the newest KEEP_LAST (YES=1)
+	$(RUN) scripts.dataset_prune
 
 snapshot-create: $(READY)  ## Snapshot a volume of EXP or HOST as a DATASET version
 	$(RUN) scripts.snapshot_create
@@ -100,15 +100,15 @@ volume-mount: $(READY)  ## Mount VOLUME, SNAPSHOT or DATASET on HOST at MOUNT
 volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and delete or keep its volume
 	$(RUN) scripts.volume_unmount
 
-volume-keep: $(READY)  ## Retain VOLUME for KEEP_FOR from today (KEEP_FOR=30d)
-	$(RUN) scripts.volume_keep
+volume-retain: $(READY)  ## Retain VOLUME from today on (RETAIN_FOR=30d)
+	$(RUN) scripts.volume_retain
 
 volume-delete: $(READY)  ## Delete VOLUME, which a teardown retained (YES=1)
 	$(RUN) scripts.volume_delete
 
 ##@ People
 
-users: $(READY)  ## Bring HOST's accounts in line with members/ (CHECK=1)
+users: $(READY)  ## Apply members/ to HOST's accounts (DRY_RUN=1)
 	$(RUN) scripts.users
 
 user-add: $(READY)  ## Add member NAME (KEY=path.pub), on HOST too if named
@@ -119,7 +119,7 @@ user-remove: $(READY)  ## Remove member NAME, and their account on HOST
 
 ##@ Money
 
-cost: $(READY)  ## Show costs (SINCE= UNTIL= BY=member|experiment|region)
+cost: $(READY)  ## Show costs (SINCE= UNTIL= GROUP_BY=member)
 	$(RUN) scripts.cost
 
 report: $(READY)  ## Write report.html: instances, refusals, costs, data
@@ -136,13 +136,13 @@ doctor: $(READY)  ## Check credentials, quotas, files, ssh; suggest fixes
 setup-aws: $(READY)  ## Show what the account lacks for the lab; YES=1 creates
 	$(RUN) scripts.setup_aws
 
-teardown-lab: $(READY)  ## Delete what the lab owns in the account (YES=1)
-	$(RUN) scripts.teardown_lab
+teardown-aws: $(READY)  ## Delete what the lab owns in the account (YES=1)
+	$(RUN) scripts.teardown_aws
 
-registry-push: $(READY)  ## Copy this registry to TO (dynamodb://REGION/TABLE)
+registry-push: $(READY)  ## Copy this registry to DEST (dynamodb://REGION/TABLE)
 	$(RUN) scripts.registry_push
 
-registry-pull: $(READY)  ## Copy the registry at FROM into this lab's own
+registry-pull: $(READY)  ## Copy the registry at SOURCE into this lab's own
 	$(RUN) scripts.registry_pull
 
 registry-rebuild: $(READY)  ## Import resources with the lab's tags (YES=1)
@@ -198,7 +198,7 @@ dependencies: $(READY_TO_TEST)  ## Check the pinned packages for known vulnerabi
 bench: $(READY_TO_TEST)  ## Measure, and write docs/benchmarks.md (ONLY=launch)
 	$(RUN) bench
 
-picture: $(READY_TO_TEST)  ## Record docs/terminal.svg again
+demo-svg: $(READY_TO_TEST)  ## Record docs/terminal.svg again
 	@$(VENV)/bin/python docs/terminal.py
 
 schema: $(READY)  ## Write the reference of JSON events again

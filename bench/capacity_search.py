@@ -19,7 +19,7 @@ REFUSALS = len(REGIONS) * len(TYPES) - 1
 FLOOR, OURS = "the calls that are unavoidable", "ec2-lab"
 FILES = {
     "lab.toml": f"regions = {list(REGIONS)}\n".replace("'", '"'),
-    "experiments/demo.toml": f"types = {list(TYPES)}\n".replace("'", '"'),
+    "experiments/demo.toml": f"instance_types = {list(TYPES)}\n".replace("'", '"'),
 }
 
 

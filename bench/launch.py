@@ -20,7 +20,7 @@ from ec2lab.errors import LabError
 
 TITLE = "Launch, status, teardown"
 SAID = """
-Whole processes, from `python` or `sh` to their end. All three launch a g5.xlarge with the data set `speech` on a volume
+Whole processes, from `python` or `sh` to their end. All three launch a g5.xlarge with the dataset `speech` on a volume
 of its own that goes with the machine, wait until it runs, look at it, terminate it, and wait until it is gone.
 
 - *ec2-lab*: what `make launch`, `make status` and `make teardown` run. Each call is on record, flushed to disk, before
@@ -44,7 +44,7 @@ CONTENDERS = Path(__file__).with_name("contenders")
 TYPE = "g5.xlarge"
 FILES = {
     "lab.toml": 'regions = ["us-east-1"]\n',
-    "experiments/demo.toml": f'types = ["{TYPE}"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
+    "experiments/demo.toml": f'instance_types = ["{TYPE}"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
 }
 BY_HAND_LIMIT = 0.15
 INSTALLING = "python3 -m venv /opt/aws-cli && /opt/aws-cli/bin/pip install awscli==1.45.11"

@@ -32,7 +32,7 @@ KINDS = {
     "table": tuple(f"dynamodb://us-east-1/{name}" for name in ("empty", "long", "full")),
 }
 NAMES = ("an empty registry", "a long history", "a long history, full")
-FILES = {"lab.toml": 'regions = ["us-east-1"]\n', "experiments/demo.toml": 'types = ["g5.xlarge"]\n'}
+FILES = {"lab.toml": 'regions = ["us-east-1"]\n', "experiments/demo.toml": 'instance_types = ["g5.xlarge"]\n'}
 
 
 def measure(runs: int, records: int = RECORDS) -> Result:

@@ -57,8 +57,8 @@ def named(size: int) -> str:
 
 def record() -> Record:
     """Return a record of about RECORD bytes as it stands in the file."""
-    empty = Record(event=Event.NOTE, note={"text": ""})
-    return Record(event=Event.NOTE, note={"text": "x" * (RECORD - len(as_line(empty.as_json())))})
+    empty = Record(event=Event.ANNOTATION, annotation={"text": ""})
+    return Record(event=Event.ANNOTATION, annotation={"text": "x" * (RECORD - len(as_line(empty.as_json())))})
 
 
 def registry_with(path: Path, count: int) -> FileRegistry:

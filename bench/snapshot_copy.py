@@ -1,4 +1,4 @@
-"""A copy of a data set to five regions, which takes as long as the slowest of them."""
+"""A copy of a dataset to five regions, which takes as long as the slowest of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns
 
-TITLE = "Copies of a data set to several regions"
+TITLE = "Copies of a dataset to several regions"
 SAID = """
 `make snapshot-copy`, from its start until the copies are completed, at 200 ms a call: to the region whose copy takes
 3 s alone, and to five at once, of which the other four take 0.5 s. One after the other they would take 5 s and more.

@@ -53,7 +53,7 @@ def swept_anew(local: LocalLab, machines: int) -> tuple[float, float]:
     local.cloud.reset()
     local.lab.registry.unlink(missing_ok=True)
     matrix = f"lr = {[10.0**-n for n in range(machines // SEEDS)]}\nseed = {list(range(SEEDS))}\n"
-    local.lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n[matrix]\n{matrix}')
+    local.lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\n[matrix]\n{matrix}')
     bucket = {"RunInstances": {"size": SIZE, "refill": REFILL}}
     room = {"Running On-Demand G and VT instances": 100_000}
     local.cloud.weather(latency=LATENCY, pending=PENDING, buckets=bucket, quotas=room)
@@ -77,9 +77,9 @@ def on_record(records: list[dict[str, Any]], cloud: LocalCloud) -> str:
     """Return how what is on record agrees with what was on the wire."""
     asked = [record for record in records if record.get("operation") == "RunInstances"]
     intents = {record["id"]: record["request"]["ClientToken"] for record in asked if record["event"] == "intent"}
-    outcomes = Counter(record["of"] for record in asked if record["event"] in ("answer", "error"))
+    outcomes = Counter(record["parent_id"] for record in asked if record["event"] in ("response", "error"))
     sent = Counter(call["params"]["ClientToken"] for call in cloud.calls("RunInstances"))
-    launched = {record["experiment"] for record in records if "launched" in (record.get("note") or {})}
+    launched = {record["experiment"] for record in records if "launched" in (record.get("annotation") or {})}
     whole = (
         outcomes == dict.fromkeys(intents, 1) and Counter(intents.values()) == sent and len(launched) == len(intents)
     )

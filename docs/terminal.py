@@ -1,6 +1,6 @@
 """Records docs/terminal.svg: a launch, what lives, and a teardown, as a terminal shows them.
 
-    make picture
+    make demo-svg
 
 Runs the real commands in a directory of its own, on a local cloud that begins anew.
 """

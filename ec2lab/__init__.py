@@ -1,6 +1,6 @@
 """What the scripts and plugins are made of, a file for each idea. Nothing here imports a script.
 
-The floors, from the ground up. No room imports from a floor above its own: tests/test_rooms.py says so, and names what
+The floors, from the ground up. No room imports from a floor above its own: tests/test_floors.py says so, and names what
 does not keep to it yet. A file that stands in no room is of the ground floor, but for those that are named here.
 
     events                                    what commands report to programs, people and notifiers

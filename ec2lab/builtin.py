@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ec2lab.plugins import hookimpl
 from ec2lab.registry.backend import RegistryBackend
 from ec2lab.registry.backends import DynamoDbBackend, File
-from ec2lab.resources.address import Address
 from ec2lab.resources.base import Kind
+from ec2lab.resources.elastic_ip import Address
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.instance_profile import InstanceProfile
 from ec2lab.resources.key_pair import KeyPair
@@ -35,14 +35,14 @@ def lab_kinds() -> list[Kind]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts, which launches alone load."""
+    from ec2lab.launch.parts.base_instance import Machine
+    from ec2lab.launch.parts.cluster import Nodes
     from ec2lab.launch.parts.command import Command
     from ec2lab.launch.parts.idle import Idle
     from ec2lab.launch.parts.image import MachineImage
-    from ec2lab.launch.parts.machine import Machine
     from ec2lab.launch.parts.members import Members
     from ec2lab.launch.parts.network import LabNetwork
-    from ec2lab.launch.parts.nodes import Nodes
-    from ec2lab.launch.parts.time_to_live import TimeToLive
+    from ec2lab.launch.parts.ttl import TimeToLive
     from ec2lab.launch.parts.volumes import Volumes
 
     return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
@@ -57,17 +57,17 @@ def lab_registry_backends() -> list[RegistryBackend]:
 @hookimpl
 def lab_checks() -> list[Check]:
     """Return the built-in checks of `make doctor`, which alone loads them."""
-    from ec2lab.doctor.checks.address import Address as CallersAddress
     from ec2lab.doctor.checks.clock import Clock
+    from ec2lab.doctor.checks.config_files import Files
     from ec2lab.doctor.checks.credentials import Credentials
-    from ec2lab.doctor.checks.data import DataSets
-    from ec2lab.doctor.checks.files import Files
-    from ec2lab.doctor.checks.kept import KeptVolumes
+    from ec2lab.doctor.checks.datasets import DataSets
     from ec2lab.doctor.checks.permissions import Permissions
     from ec2lab.doctor.checks.quotas import Quotas
     from ec2lab.doctor.checks.regions import Regions
     from ec2lab.doctor.checks.registry import RegistryHealth
+    from ec2lab.doctor.checks.retained_volumes import KeptVolumes
     from ec2lab.doctor.checks.ssh import Ssh
+    from ec2lab.doctor.checks.ssh_ingress import Address as CallersAddress
     from ec2lab.doctor.checks.tags import Tags
     from ec2lab.doctor.checks.versions import Versions
 

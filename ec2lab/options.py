@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ec2lab.names import (
-    data_set_name,
+from ec2lab.validators import (
+    dataset_name,
     experiment_name,
     experiment_or_glob,
     leaving_member,
@@ -30,20 +30,20 @@ OneExperiment = Annotated[
 ]
 MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
 VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
-DataSet = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=data_set_name, help="The data set.")]
+DatasetName = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=dataset_name, help="The dataset.")]
 BaseExperiment = Annotated[
-    str, typer.Option("--from", envvar="FROM", callback=optional_experiment, help="Of whose file it is a variation.")
+    str, typer.Option("--base", envvar="BASE", callback=optional_experiment, help="Of whose file it is a variation.")
 ]
-Parameters = Annotated[str, typer.Option("--set", envvar="SET", help='Parameters: "lr=0.1 seed=3".')]
+Parameters = Annotated[str, typer.Option("--params", envvar="PARAMS", help='Parameters: "lr=0.1 seed=3".')]
 Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Its version; the newest if left out.")]
 Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
 HostName = Annotated[
     str, typer.Option("--host", envvar="HOST", help="An experiment, a machine of one, or an address; or several.")
 ]
-Of = Annotated[str, typer.Option("--of", envvar="OF", help="Whose: user@host, or everyone; yours if left out.")]
+Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone; yours if left out.")]
 Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
 Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
-Check = Annotated[bool, typer.Option("--check", envvar="CHECK", help="Show what would change, and change nothing.")]
+Check = Annotated[bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show what would change, and change nothing.")]
 Purge = Annotated[bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and homes, not only lock them.")]
 Adopt = Annotated[
     bool, typer.Option("--adopt", envvar="ADOPT", help="Take over accounts of members that ec2-lab did not make.")

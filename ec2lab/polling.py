@@ -67,13 +67,13 @@ FIRST, LONGEST = 10.0, 300.0
 """Seconds. Capacity comes back when somebody else's machine ends, so minutes are soon enough."""
 
 
-def pauses(retry_for: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:
-    """Yield the seconds to wait before each further round of a search that goes on for `retry_for` seconds.
+def pauses(capacity_timeout: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:
+    """Yield the seconds to wait before each further round of a search that goes on for `capacity_timeout` seconds.
 
     The last round begins when the time is over, not before.
     """
     for pause in jittered(FIRST, LONGEST, jitter):
-        left = retry_for - elapsed()
+        left = capacity_timeout - elapsed()
         if left <= 0:
             return
         yield min(left, pause)

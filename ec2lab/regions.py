@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.errors import LabError
-from ec2lab.names import did_you_mean
+from ec2lab.validators import did_you_mean
 
 EVERYWHERE = "-global"
 """How botocore's stand-ins for services without regions end: aws-global."""

@@ -49,7 +49,7 @@ def _teardown_complete(event: TeardownComplete) -> str:
     with_it = f" (and {len(event.deleted_with_parent)} that went with it)" if event.deleted_with_parent else ""
     some = f"deleted {len(event.deleted)}{with_it}; AWS shows nothing left"
     done = some if event.deleted or event.deleted_with_parent else "nothing was left"
-    stays = f"; {event.retained} data sets and kept volumes stay" if event.retained else ""
+    stays = f"; {event.retained} datasets and kept volumes stay" if event.retained else ""
     return f"{f'{event.experiment}: ' if event.experiment else ''}{done}{stays}"
 
 
@@ -146,7 +146,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "records-dropped": (None, lambda e: f"{e.experiment}: struck out of the registry: {', '.join(e.ids)}"),
     "owned-resource": (None, _owned_resource),
     "data-cost": (
-        None, lambda e: f"  data sets and kept volumes: {_with_unknown(e.dollars_per_month, e.unknown_prices)}",
+        None, lambda e: f"  datasets and kept volumes: {_with_unknown(e.dollars_per_month, e.unknown_prices)}",
     ),
     # audit
     "audit-summary": (_audit_summary_style, _audit_summary),

@@ -205,7 +205,7 @@ class Session:
         return self._registry_ids
 
     def data_registries(self) -> Collection[str]:
-        """Return the ids of the registries whose data sets the lab uses: its own, and those that lab.toml names."""
+        """Return the ids of the registries whose datasets the lab uses: its own, and those that lab.toml names."""
         return {*self.registry_ids(), *self.lab.data_of}
 
     def ownership(self, known: ResourceState) -> Ownership:
@@ -272,7 +272,7 @@ class Session:
     @property
     def boot_timeout(self) -> float:
         """How long a machine may take to boot and set itself up, before it counts as not seen."""
-        wait = self.lab.ssh.wait
+        wait = self.lab.ssh.boot_timeout
         return self.cloud.boot_timeout if wait is None else wait.total_seconds()
 
     def looks(self, region: str) -> SharedLooks:

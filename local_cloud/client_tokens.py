@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
 
 ACTIONS = ("RunInstances", "CreateVolume", "CreateFleet")
 LONGEST = 64

@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
 
 TOLERANCE = 300
 """Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""

@@ -6,8 +6,8 @@ A zone that AWS opened after an account's default VPC was made has none there
 
 from __future__ import annotations
 
-from local_cloud.answers import Problem
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
+from local_cloud.responses import Problem
 
 OPENED_LATER = ("us-west-2d",)
 """Zones in which a new cloud's account has no default subnet."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import ACCOUNT, Call, as_json
-from local_cloud.machines import backend
-from local_cloud.rest import route
+from local_cloud.lifecycle import backend
+from local_cloud.request import ACCOUNT, Call, as_json
+from local_cloud.responses import Answer, Problem
+from local_cloud.rest_routes import route
 from local_cloud.tags import check_direct_tags
 
 BLOCK = 512 * 1024

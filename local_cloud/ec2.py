@@ -9,22 +9,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from local_cloud import clock, images, interfaces, launched, metadata_tags, reservations, validation, vcpu_quotas
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import ACCOUNT, Call
+from local_cloud import (
+    clock,
+    images,
+    metadata_tags,
+    network_interfaces,
+    reservations,
+    run_instances_fixups,
+    validation,
+    vcpu_quotas,
+)
 from local_cloud.client_tokens import ClientTokens
 from local_cloud.default_subnets import zones_for
 from local_cloud.hosts import Hosts
-from local_cloud.machines import CODES, Machines, backend
+from local_cloud.lifecycle import CODES, Machines, backend
 from local_cloud.placement import Placed, Wanted, place
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.regions import with_opt_in_states
+from local_cloud.request import ACCOUNT, Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 from local_cloud.snapshots import Snapshots
 from local_cloud.spot_requests import SpotRequests
-from local_cloud.stand_ins import quotas_in
+from local_cloud.stub_services import quotas_in
 from local_cloud.visibility import Visibility
 from local_cloud.volume_status import describe_volume_status
-from local_cloud.weather import Weather
 
 RESTART_DELAY = timedelta(seconds=2)
 """EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
@@ -102,7 +111,7 @@ class Ec2:
 
     def _describe_instances(self, call: Call) -> Answer:
         answer = self.ask_moto(call)
-        answer.body = interfaces.with_owners(answer.body, call.region)
+        answer.body = network_interfaces.with_owners(answer.body, call.region)
         return answer
 
     def _run_instances(self, call: Call) -> Answer:
@@ -111,21 +120,21 @@ class Ec2:
         if not validation.subnet(call):
             call.params["Placement.AvailabilityZone"] = placed.zone
         call.params |= {"MinCount": str(placed.count), "MaxCount": str(placed.count)}
-        interfaces.to_instance_level(call)
-        before = launched.Inventory.of(call.region)
+        network_interfaces.to_instance_level(call)
+        before = run_instances_fixups.Inventory.of(call.region)
         answer = self.ask_moto(call)
         if answer.code is not None:
             before.restore()
         else:
             machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
-            launched.complete(call, machines)
+            run_instances_fixups.complete(call, machines)
             self.placement_groups.launched(call, machines)
             for machine in machines:
                 reservations.hold(machine, placed.reservation)
                 self.hosts.give_address(machine)
                 self.machines.started(call.region, machine, placed.rule, self.weather)
                 self.visibility.made_with(call.region, machine, self.weather)
-            answer.body = launched.as_initial_response(answer.body)
+            answer.body = run_instances_fixups.as_initial_response(answer.body)
         return answer
 
     def _console(self, call: Call) -> Answer:

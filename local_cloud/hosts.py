@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import backend
-from local_cloud.weather import Weather
+from local_cloud.lifecycle import backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 
 CONSOLE_BYTES = 64 * 1024
 """What EC2 keeps of a console."""

@@ -10,9 +10,9 @@ from typing import Any
 from moto.ec2.models.amis import Ami
 from moto.ssm import models as ssm
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import ACCOUNT, Call
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
+from local_cloud.request import ACCOUNT, Call
+from local_cloud.responses import Answer, Problem
 from local_cloud.volumes import too_small
 
 DEEP_LEARNING = "898082745236"

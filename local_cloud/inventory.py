@@ -8,7 +8,7 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
-from local_cloud.call import ACCOUNT
+from local_cloud.request import ACCOUNT
 
 
 def inventory() -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 from local_cloud.tags import tags_for
-from local_cloud.weather import Weather
 
 OPTION: Final = "InstanceMetadataTags"
 ENABLED = "enabled"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local_cloud.answers import Problem
-from local_cloud.weather import Capacity, Reservation, Weather
+from local_cloud.responses import Problem
+from local_cloud.scenario import Capacity, Reservation, Weather
 
 AliveUnder = Callable[[Capacity], int]
 """How many living machines a rule of the weather granted."""

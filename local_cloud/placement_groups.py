@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
 from local_cloud.tags import tags_for
 
 KIND = "placement-group"

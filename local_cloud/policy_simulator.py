@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.weather import Weather
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 
 REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 CONTEXT_TYPES = {

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.weather import OPT_IN, Weather
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import OPT_IN, Weather
 
 OTHER_PARTITIONS = ("cn-", "us-gov-")
 """How regions begin that moto knows, and an account of the partition `aws` does not."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import CAPACITY_FREE_STATES, backend
-from local_cloud.weather import Reservation, Weather
+from local_cloud.lifecycle import CAPACITY_FREE_STATES, backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Reservation, Weather
 
 TARGET = "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
 BLOCK = "capacity-block"

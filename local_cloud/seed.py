@@ -1,4 +1,4 @@
-"""What the local cloud begins with: public images everywhere, and the demo's data set in two regions."""
+"""What the local cloud begins with: public images everywhere, and the demo's dataset in two regions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from moto.ec2.models import ec2_backends
 
-from local_cloud.call import ACCOUNT
 from local_cloud.default_subnets import leave_out_zones
 from local_cloud.images import seed_images
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
+from local_cloud.request import ACCOUNT
 
 DATA_SET_REGIONS = ("us-east-1", "us-west-2")
 DATA_SET = {
@@ -53,7 +53,7 @@ def _seed_data_set(region: str) -> None:
     # Without a key's name moto would generate an RSA key here, at every start and reset.
     key = f"arn:aws:kms:{region}:{ACCOUNT}:key/{KEY}"
     volume = backend(region).create_volume(DATA_SET_GIB, f"{region}a", encrypted=True, kms_key_id=key)
-    snapshot = backend(region).create_snapshot(volume.id, "The demo's data set")
+    snapshot = backend(region).create_snapshot(volume.id, "The demo's dataset")
     snapshot.start_time -= AGE
     snapshot.add_tags(DATA_SET)
     backend(region).delete_volume(volume.id)

@@ -19,16 +19,16 @@ from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, proof
 from ec2lab.private_files import private_directory
 from local_cloud import clock
 from local_cloud.access import browser_error, is_authorized
-from local_cloud.answers import Answer, ConnectionDropped, Problem, error
-from local_cloud.call import Call, as_json
-from local_cloud.control import controlled
-from local_cloud.front import Pipeline
+from local_cloud.admin_api import controlled
+from local_cloud.dynamodb_patches import keep_pace
 from local_cloud.lookups import look_up_once
 from local_cloud.moto_clock import keep_time
+from local_cloud.pipeline import Pipeline
+from local_cloud.request import Call, as_json
+from local_cloud.responses import Answer, ConnectionDropped, Problem, error
+from local_cloud.scenario import demo_scenario
 from local_cloud.signature import is_signed, signature_error, with_secret
 from local_cloud.symmetric_keys import without_private_keys
-from local_cloud.tables import keep_pace
-from local_cloud.weather import demo_scenario
 
 NOT_AWS = ("moto_api", "instance_metadata")
 """Backends of moto that are no AWS service: its own control API, and an instance's view of itself."""

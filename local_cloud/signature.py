@@ -14,8 +14,8 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local_cloud.answers import Problem
-from local_cloud.call import Call
+from local_cloud.request import Call
+from local_cloud.responses import Problem
 
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/,\s]+/(?P<date>\d{8})/[^/,\s]+/[^/,\s]+/aws4_request,\s*"

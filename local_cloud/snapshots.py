@@ -9,10 +9,10 @@ from typing import Any
 from moto.ec2.models.elastic_block_store import Snapshot
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import backend
-from local_cloud.weather import Weather
+from local_cloud.lifecycle import backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 
 DURATIONS = range(15, 2881, 15)
 """Minutes in which AWS sells the completion of a copy

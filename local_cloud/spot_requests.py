@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import ENDED, backend
+from local_cloud.lifecycle import ENDED, backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
 
 MESSAGES = {
     "fulfilled": "Your spot request is fulfilled.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from local_cloud.answers import Problem
-from local_cloud.call import Call
+from local_cloud.request import Call
+from local_cloud.responses import Problem
 
 MOST_TAGS = 50
 LONGEST_KEY = 128

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from local_cloud import clock
-from local_cloud.weather import Bucket
+from local_cloud.scenario import Bucket
 
 
 @dataclass

@@ -9,11 +9,11 @@ import re
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 from moto.iam.models import iam_backends
 
-from local_cloud.answers import Problem
-from local_cloud.call import ACCOUNT, Call
-from local_cloud.interfaces import check_interfaces
-from local_cloud.machines import backend
-from local_cloud.states import (
+from local_cloud.lifecycle import backend
+from local_cloud.network_interfaces import check_interfaces
+from local_cloud.request import ACCOUNT, Call
+from local_cloud.responses import Problem
+from local_cloud.state_checks import (
     check_attach_volume,
     check_delete_security_group,
     check_start_instances,

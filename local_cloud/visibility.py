@@ -15,11 +15,11 @@ from random import Random
 from typing import Any
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
 from local_cloud.placement_groups import PlacementGroups
-from local_cloud.weather import Weather
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 
 UNKNOWN = {
     "instance": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),

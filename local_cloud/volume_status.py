@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from local_cloud import clock
-from local_cloud.answers import Answer, Problem
-from local_cloud.call import Call
-from local_cloud.machines import backend
-from local_cloud.weather import Weather
+from local_cloud.lifecycle import backend
+from local_cloud.request import Call
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
 
 
 def describe_volume_status(call: Call, weather: Weather) -> Answer:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local_cloud.answers import Problem
-from local_cloud.machines import backend
+from local_cloud.lifecycle import backend
+from local_cloud.responses import Problem
 
 INITIALIZATION_RATE = (100, 300)
 """MiB/s."""

@@ -22,14 +22,14 @@ _ec2_lab_files() {  # experiments .toml: foo, where there is experiments/foo.tom
 
 _ec2_lab_values() {
     case $1 in
-        EXP|FROM|AS) _ec2_lab_files experiments .toml ;;
+        EXP|BASE|NEW_EXP) _ec2_lab_files experiments .toml ;;
         HOST) _ec2_lab_files experiments .toml; _ec2_lab_files .ssh/hosts '' ;;
         SCRIPT) grep -ho 'PluginScript("[^"]*"' plugins/*.py 2>/dev/null | cut -d'"' -f2 ;;
         NAME|MEMBER) _ec2_lab_files members .toml ;;
         DATASET) sed -n 's/^ *dataset *= *"\([^"]*\)".*/\1/p' experiments/*.toml 2>/dev/null ;;
         REGIONS) sed -n '/^regions/,/\]/p' lab.toml | grep -o '"[^"]*"' | tr -d '"' ;;
-        BY) printf '%s\n' member experiment region kind ;;
-        YES|FIX|CHECK|PURGE|ADOPT|FAILED|RAW|JSON|DEBUG|FORCE) echo 1 ;;
+        GROUP_BY) printf '%s\n' member experiment region kind ;;
+        YES|FIX|DRY_RUN|PURGE|ADOPT|RETRY_FAILED|RAW|JSON|DEBUG|FORCE) echo 1 ;;
     esac
 }
 
@@ -72,7 +72,7 @@ _ec2_lab() {
     esac
     case $name in
         '') ;;
-        KEY|OUT) _ec2_lab_offer_files "$word" ;;
+        KEY|OUTPUT) _ec2_lab_offer_files "$word" ;;
         *) _ec2_lab_offer "$word" '' < <(_ec2_lab_values "$name") ;;
     esac
     if [ -n "$name" ]; then

@@ -14,7 +14,7 @@ from ec2lab.options import AsJson, script
 app = script(__doc__)
 Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="From when on: 2026-10-01, in UTC.")]
 Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="Until when: 2026-11-01 is all of October.")]
-By = Annotated[str, typer.Option("--by", envvar="BY", help="Summed by member, experiment, region or kind.")]
+By = Annotated[str, typer.Option("--group-by", envvar="GROUP_BY", help="Summed by member, experiment, region or kind.")]
 
 
 @app.command()

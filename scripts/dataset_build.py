@@ -1,4 +1,4 @@
-"""Build a version of a data set: from a directory, a tarball or a disk image here, or from a bucket."""
+"""Build a version of a dataset: from a directory, a tarball or a disk image here, or from a bucket."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, script
+from ec2lab.options import AsJson, DatasetName, script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 app = script(__doc__)
 From = Annotated[
-    str, typer.Option("--from", envvar="FROM", help="./directory, file.tar, disk.img or s3://bucket/prefix.")
+    str, typer.Option("--source", envvar="SOURCE", help="./directory, file.tar, disk.img or s3://bucket/prefix.")
 ]
 Size = Annotated[str, typer.Option("--size", envvar="SIZE", help="Of the volume: 500G, 2T; as large as it must be.")]
 NewVersion = Annotated[str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number.")]
@@ -31,10 +31,10 @@ BUCKET = "s3://"
 
 @app.command()
 def dataset_build(
-    dataset: DataSet = "", source: From = "", size: Size = "", version: NewVersion = "", regions: Regions = "",
+    dataset: DatasetName = "", source: From = "", size: Size = "", version: NewVersion = "", regions: Regions = "",
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Build a new version of DATASET from FROM.
+    """Build a new version of DATASET from SOURCE.
 
     What lies here needs no machine: a file system image is made of it, and its blocks are sent to a snapshot; only
     those that differ from the last version's. It may be left (Ctrl-C) and run again: what was sent is not sent twice.
@@ -45,7 +45,7 @@ def dataset_build(
     from ec2lab.regions import region_names
 
     if not dataset or not source:
-        raise LabError("DATASET, FROM: what is built, and from what? (DATASET=speech FROM=./recordings)")
+        raise LabError("DATASET, SOURCE: what is built, and from what? (DATASET=speech SOURCE=./recordings)")
     console, gib, places = Console(as_json=as_json), parse_size(size), region_names(regions)
     if source.startswith(BUCKET):
         from_bucket(console, dataset, source, gib, version or None, places)

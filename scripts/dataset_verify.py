@@ -1,4 +1,4 @@
-"""Read a version of a data set back, block by block, and compare it with what was built."""
+"""Read a version of a dataset back, block by block, and compare it with what was built."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, Regions, Version, script
+from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 
 if TYPE_CHECKING:
     from ec2lab.datasets.dataset import DataSnapshot
@@ -17,7 +17,7 @@ app = script(__doc__)
 
 @app.command()
 def dataset_verify(
-    dataset: DataSet = "", version: Version = "", regions: Regions = "", as_json: AsJson = False
+    dataset: DatasetName = "", version: Version = "", regions: Regions = "", as_json: AsJson = False
 ) -> None:
     """Read DATASET (its newest version, or VERSION) back from REGIONS, the lab's when left out; exit 1 if any differs.
 
@@ -31,7 +31,7 @@ def dataset_verify(
     from ec2lab.session import open_session
 
     if not dataset:
-        raise LabError("DATASET: which data set? (DATASET=speech)")
+        raise LabError("DATASET: which dataset? (DATASET=speech)")
     console = Console(as_json=as_json)
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)

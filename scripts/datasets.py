@@ -1,18 +1,18 @@
-"""List the data sets: in which regions, which versions, how large, at what cost."""
+"""List the datasets: in which regions, which versions, how large, at what cost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.options import AsJson, DataSet, Regions, script
+from ec2lab.options import AsJson, DatasetName, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.costs.dataset_costs import PricedSnapshot
 
 app = script(__doc__)
 COLUMNS = (
-    "data set",
+    "dataset",
     "version",
     "region",
     "state",
@@ -26,8 +26,8 @@ COLUMNS = (
 
 
 @app.command()
-def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = False) -> None:
-    """List the snapshots of data sets, all or DATASET's, in the lab's regions or in REGIONS.
+def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson = False) -> None:
+    """List the snapshots of datasets, all or DATASET's, in the lab's regions or in REGIONS.
 
     A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
     is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
@@ -57,7 +57,7 @@ def datasets(dataset: DataSet = "", regions: Regions = "", as_json: AsJson = Fal
             console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
         elif seen := [region for region in places if region not in responses.unseen]:
             makes = "`make snapshot-create` and `make dataset-build` make one"
-            console.hint(f"no data set in {', '.join(seen)}; {makes}")
+            console.hint(f"no dataset in {', '.join(seen)}; {makes}")
         console.emit(*costs.unknown)
         console.emit(*RegionsUnavailable.by_reason(responses.unseen))
     exit_if_incomplete(responses.unseen)

@@ -18,9 +18,9 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
-    from ec2lab.names import did_you_mean
     from ec2lab.registry.history import told
     from ec2lab.session import open_session
+    from ec2lab.validators import did_you_mean
 
     console = Console(as_json=as_json)
     with open_session("history") as session:
@@ -45,7 +45,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 def _row(record: Record) -> list[str]:
     from ec2lab.registry.history import outcome
 
-    when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.note or {})
+    when, what = record.time[:19].replace("T", " "), record.operation or ", ".join(record.annotation or {})
     return [when, record.by, record.script or "", record.region or "", what, outcome(record)]
 
 

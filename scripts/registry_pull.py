@@ -11,12 +11,14 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-From = Annotated[str, typer.Option("--from", envvar="FROM", help="Where from: dynamodb://us-east-1/lab, or a file.")]
+From = Annotated[
+    str, typer.Option("--source", envvar="SOURCE", help="Where from: dynamodb://us-east-1/lab, or a file.")
+]
 
 
 @app.command()
 def registry_pull(source: From = "", as_json: AsJson = False) -> None:
-    """Write all records of the registry at FROM, its archive too, into this lab's own.
+    """Write all records of the registry at SOURCE, its archive too, into this lab's own.
 
     What is there already is not written again. Nothing is taken out of the other.
     """
@@ -24,11 +26,11 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not source:
-        raise LabError("FROM: where from? (FROM=dynamodb://us-east-1/lab, for one)")
+        raise LabError("SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab, for one)")
     console = Console(as_json=as_json)
     with open_session("registry-pull") as session:
         console.hint(session.cloud.banner)
-        pulled = session.registry_at(source, "FROM")
+        pulled = session.registry_at(source, "SOURCE")
         written, there = copy_records(session, pulled, session.registry)
         text = f"{written} records of {pulled.name} written to {session.registry.name}, {there} were there"
         console.say(text, "pulled", style="green", written=written, there=there, source=pulled.name)

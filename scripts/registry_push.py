@@ -11,12 +11,12 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-To = Annotated[str, typer.Option("--to", envvar="TO", help="Where to: dynamodb://us-east-1/lab, or a file.")]
+To = Annotated[str, typer.Option("--dest", envvar="DEST", help="Where to: dynamodb://us-east-1/lab, or a file.")]
 
 
 @app.command()
 def registry_push(to: To = "", as_json: AsJson = False) -> None:
-    """Write all records of this lab's registry, its archive too, into the one at TO, which is made if need be.
+    """Write all records of this lab's registry, its archive too, into the one at DEST, which is made if need be.
 
     What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
     out of this lab's own registry: from then on, name the other in lab.toml.
@@ -26,11 +26,11 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not to:
-        raise LabError("TO: where to? (TO=dynamodb://us-east-1/lab, for one)")
+        raise LabError("DEST: where to? (DEST=dynamodb://us-east-1/lab, for one)")
     console = Console(as_json=as_json)
     with open_session("registry-push") as session:
         console.hint(session.cloud.banner)
-        target = session.registry_at(to, "TO")
+        target = session.registry_at(to, "DEST")
         written, there = copy_records(session, session.registry, target)
         then = f"now say registry = {toml_text(to)} in lab.toml"
         text = f"{written} records written to {target.name}, {there} were there; {then}"

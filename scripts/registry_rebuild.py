@@ -22,7 +22,7 @@ def registry_rebuild(
 ) -> None:
     """Look for orphans in all regions (or REGIONS) and write them into the registry, with YES=1.
 
-    Those that you made; OF=user@host or OF=everyone takes others'. Where the whole registry was lost, nothing but its
+    Those that you made; OWNER=user@host or OWNER=everyone takes others'. Where the whole registry was lost, nothing but its
     id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry answers
     for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be found
     out any more. A region that can't be seen is named, and the exit code is 3.
@@ -47,7 +47,7 @@ def registry_rebuild(
         lost = of_registry(found, only) if only else [f for f in found if f.verdict is Verdict.ORPHAN]
         mine = [finding for finding in lost if whose in (ALL_OWNERS, finding.by)]
         others = [finding for finding in lost if finding not in mine]
-        console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OF={f.by} means it") for f in others))
+        console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OWNER={f.by} means it") for f in others))
         if mine and not yes:
             raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
         import_orphans(session, mine)

@@ -11,12 +11,12 @@ from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, Force, script
 
 app = script(__doc__)
-Out = Annotated[str, typer.Option("--out", envvar="OUT", help="The file to write: report.html if left out.")]
+Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="The file to write: report.html if left out.")]
 
 
 @app.command()
 def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None:
-    """Write OUT: machines and their refusals over time, costs, data sets, what lives, what an audit finds.
+    """Write OUTPUT: machines and their refusals over time, costs, datasets, what lives, what an audit finds.
 
     A file that is there and was not written by this command is not overwritten without FORCE=1. The page needs no
     network. Where AWS can't be asked it is made from the registry alone, and says so, with exit 3.
@@ -29,7 +29,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
-    file = OutputFile(Path(out or "report.html"), "OUT", GENERATOR, force=force)
+    file = OutputFile(Path(out or "report.html"), "OUTPUT", GENERATOR, force=force)
     file.check()
     with open_session("report") as session:
         console.progress("  reading the registry, and asking AWS what lives")

@@ -21,8 +21,8 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
 
     It reads its options from the environment, as all scripts do: `make script SCRIPT=who-runs EXP=foo`.
     """
-    from ec2lab.names import did_you_mean
     from ec2lab.plugins import Plugins
+    from ec2lab.validators import did_you_mean
 
     console, known = Console(as_json=as_json), Plugins(Path("plugins")).scripts()
     if not name:

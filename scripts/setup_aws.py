@@ -75,7 +75,7 @@ def ended(console: Console, setup: AccountSetup, made: bool) -> None:
         raise LabError(f"{len(setup.lacking)} things are lacking; YES=1 makes them")
     console.emit(SetupComplete(created=len(setup.lacking)))
     if setup.delivery:
-        console.hint(f'  in an experiment: bucket = "{setup.delivery.bucket}"')
+        console.hint(f'  in an experiment: artifact_uri = "{setup.delivery.bucket}"')
         console.hint(f'                    instance_profile = "{setup.delivery.profile}"')
 
 

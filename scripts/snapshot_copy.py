@@ -1,4 +1,4 @@
-"""Copy a data set's snapshot to other regions, so that launches find it there."""
+"""Copy a dataset's snapshot to other regions, so that launches find it there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, Regions, Version, script
+from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 from ec2lab.regions import region_names
 
 if TYPE_CHECKING:
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 app = script(__doc__)
 Within = Annotated[
     str,
-    typer.Option("--within", envvar="WITHIN", help="Pay for a guaranteed time, 15m to 2d; as it comes if left out."),
+    typer.Option(
+        "--complete-within",
+        envvar="COMPLETE_WITHIN",
+        help="Pay for a guaranteed time, 15m to 2d; as it comes if left out.",
+    ),
 ]
 
 
 @app.command()
 def snapshot_copy(
-    dataset: DataSet = "", version: Version = "", regions: Regions = "", within: Within = "", as_json: AsJson = False
+    dataset: DatasetName = "",
+    version: Version = "",
+    regions: Regions = "",
+    within: Within = "",
+    as_json: AsJson = False,
 ) -> None:
     """Copy DATASET to REGIONS, to all at once, and wait until it is there.
 

@@ -1,4 +1,4 @@
-"""Make a version of a data set: a snapshot of a volume that is mounted on a host."""
+"""Make a version of a dataset: a snapshot of a volume that is mounted on a host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, HostName, MountPoint, OptionalExperiment, VolumeId, script
+from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
     from ec2lab.aws.error_codes import ApiError
@@ -21,7 +21,7 @@ NewVersion = Annotated[
 
 @app.command()
 def snapshot_create(
-    dataset: DataSet = "", version: NewVersion = "", exp: OptionalExperiment = "", host: HostName = "",
+    dataset: DatasetName = "", version: NewVersion = "", exp: OptionalExperiment = "", host: HostName = "",
     volume: VolumeId = "", mount: MountPoint = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Snapshot a volume of EXP's machine, or of HOST, as a new version of DATASET; MOUNT or VOLUME says which.
@@ -57,7 +57,7 @@ def snapshot_create(
             creation.follow(
                 snapshot, lambda s: bars.show(s.name, s.size * s.percent / 100, s.size, f"{s.percent:.0f}%")
             )
-        console.say(f"{snapshot.name} is complete: the next launch with this data set gets it", "complete",
+        console.say(f"{snapshot.name} is complete: the next launch with this dataset gets it", "complete",
                     style="green", id=snapshot.id)  # fmt: skip
 
 

@@ -16,11 +16,11 @@ app = script(__doc__)
 
 @app.command()
 def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Start EXP's stopped machines, asking for capacity for as long as the experiment's retry_for.
+    """Start EXP's stopped machines, asking for capacity for as long as the experiment's capacity_timeout.
 
     Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. Where a
     machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1;
-    so does it end where one lets nobody in within ssh.wait (lab.toml).
+    so does it end where one lets nobody in within ssh.boot_timeout (lab.toml).
     """
     from ec2lab.instances.start import InstanceStarter, StartReport
     from ec2lab.instances.ttl import tag_new_expiry
@@ -47,10 +47,10 @@ def capacity_timeout(session: Session, exp: str) -> timedelta:
     from ec2lab.units import duration
 
     if has_file(session.directory, exp):
-        return load_experiment(session.directory, exp).retry_for
-    # What an earlier version of the lab recorded may be no experiment for this one; its retry_for is.
+        return load_experiment(session.directory, exp).capacity_timeout
+    # What an earlier version of the lab recorded may be no experiment for this one; its capacity_timeout is.
     recorded = last_recorded_run(session, exp) or {"experiment": {}}
-    return duration(recorded["experiment"].get("retry_for", "0s"))
+    return duration(recorded["experiment"].get("capacity_timeout", "0s"))
 
 
 if __name__ == "__main__":

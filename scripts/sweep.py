@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ec2lab.config.models import Experiment
 
 app = script(__doc__)
-Failed = Annotated[bool, typer.Option("--failed", envvar="FAILED", help="Those whose command ended badly, once more.")]
+Failed = Annotated[
+    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Those whose command ended badly, once more.")
+]
 
 
 @app.command()
@@ -30,7 +32,7 @@ def sweep(
     """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
 
     All at once, as fast as AWS takes the requests. Run again, it launches what failed to launch and leaves alone what
-    was launched; so it goes on where it was interrupted. SET="seed=3" holds a parameter still. FAILED=1 launches those
+    was launched; so it goes on where it was interrupted. PARAMS="seed=3" holds a parameter still. RETRY_FAILED=1 launches those
     again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
     from ec2lab import clock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.errors import LabError
-from ec2lab.names import is_pattern
 from ec2lab.options import AsJson, Confirm, Experiments, script
+from ec2lab.validators import is_pattern
 
 app = script(__doc__)
 

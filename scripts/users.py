@@ -27,7 +27,7 @@ def users(
     Accounts are made or mended; keys are exactly those listed; groups are those listed, and whatever else others gave.
     Members no longer listed are locked and lose keys and groups, PURGE=1 deletes those that ec2-lab made. An account
     that it did not make is refused, ADOPT=1 takes it over. sshd is brought to take keys alone, and the host takes
-    that back by itself if a fresh login fails. A second run changes nothing; CHECK=1 changes nothing at all.
+    that back by itself if a fresh login fails. A second run changes nothing; DRY_RUN=1 changes nothing at all.
     """
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts

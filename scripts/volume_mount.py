@@ -8,7 +8,7 @@ import typer
 
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
-from ec2lab.options import AsJson, DataSet, HostName, MountPoint, Version, VolumeId, script
+from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, Version, VolumeId, script
 
 app = script(__doc__)
 SnapshotId = Annotated[str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Make the volume from snap-….")]
@@ -17,7 +17,7 @@ SnapshotId = Annotated[str, typer.Option("--snapshot", envvar="SNAPSHOT", help="
 @app.command()
 def volume_mount(
     host: HostName = "", mount: MountPoint = "", volume: VolumeId = "", snapshot: SnapshotId = "",
-    dataset: DataSet = "", version: Version = "", as_json: AsJson = False,
+    dataset: DatasetName = "", version: Version = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Mount VOLUME, or a new volume made from SNAPSHOT or from DATASET, on HOST at MOUNT.
 

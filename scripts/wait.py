@@ -17,7 +17,7 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
 
     Exit with the command's own code; of several with the first that is not 0, in the order of their names, or with 1
     where that can't be known of one. How each
-    ended is put on record, so that `make sweep EXP=speech FAILED=1` knows which to launch again.
+    ended is put on record, so that `make sweep EXP=speech RETRY_FAILED=1` knows which to launch again.
     """
     from ec2lab.runs.run import wait_for_commands
     from ec2lab.session import open_session

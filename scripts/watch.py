@@ -53,7 +53,7 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
 
     try:
         defined = definition(session, exp, again=True)
-        if not defined.experiment.relaunch:
+        if defined.experiment.on_interruption != "relaunch":
             return False
         with session.registry.acting_alone(exp, "watch"):
             listener = RelaunchReport(report, exp)

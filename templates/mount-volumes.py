@@ -148,7 +148,7 @@ def disks() -> list:
 def find(volume: Volume, taken: set) -> str:
     """Return the disk of a volume; nothing where it has not appeared (yet).
 
-    By its name first: two volumes of one data set have the same UUID. Raises NotMounted where several fit.
+    By its name first: two volumes of one dataset have the same UUID. Raises NotMounted where several fit.
     """
     wanted, candidates = volume.device[len("/dev/") :], disks()
     names = (wanted, "xvd" + wanted[2:]) if wanted else ()

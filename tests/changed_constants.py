@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from ec2lab.hosts.programs import compact, program
+from ec2lab.hosts.program_packer import compact, program
 
 
 @cache

@@ -11,10 +11,10 @@ from ec2lab.aws.local_server import ensure_running, stop
 from local_cloud.clock import CLOCK_FILE
 from tests.aws_cli import serving
 from tests.cloud_time import live_by
+from tests.distribution import InOneProcess, longest_first
 from tests.full import FULL, examples
 from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
-from tests.sharing_out import InOneProcess, longest_first
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes begin here, and would each compile it all
 settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy

@@ -59,7 +59,7 @@ class GeneratedRegistry:
         region, kind = self.chance.choice(REGIONS), self.chance.choice(TYPES)
         by = by or PEOPLE[len(base or experiment) % len(PEOPLE)]
         common = {"experiment": experiment, "script": "launch", "actor": f"{by}:4711"}
-        self.add(began, Event.NOTE, note={"run": {"from": base or experiment, "experiment": {}}}, **common)
+        self.add(began, Event.ANNOTATION, annotation={"run": {"from": base or experiment, "experiment": {}}}, **common)
         request = {"InstanceType": kind, "MinCount": 1, "MaxCount": 1, "TagSpecifications": [
             {"ResourceType": "instance", "Tags": [{"Key": "lab:experiment", "Value": experiment}]}]}  # fmt: skip
         if market == "spot":
@@ -97,15 +97,15 @@ class GeneratedRegistry:
 
     def described(self, moment, machine, region, common):
         found = {"Reservations": [{"Instances": [machine]}]}
-        self.add(moment, Event.ANSWER, service="ec2", operation="DescribeInstances", region=region, response=found,
+        self.add(moment, Event.RESPONSE, service="ec2", operation="DescribeInstances", region=region, response=found,
                  request={"InstanceIds": [machine["InstanceId"]]}, **common)  # fmt: skip
 
     def call(self, moment, operation, region, request, common, **outcome):
         """An intent and what came of it."""
         told = {"service": "ec2", "operation": operation, "region": region, "request": request, **common}
         intent = self.add(moment, Event.INTENT, **told)
-        event = Event.ERROR if "error" in outcome else Event.ANSWER
-        self.add(moment + timedelta(seconds=1), event, of=intent.id, **told, **outcome)
+        event = Event.ERROR if "error" in outcome else Event.RESPONSE
+        self.add(moment + timedelta(seconds=1), event, parent_id=intent.id, **told, **outcome)
 
     def add(self, moment, event, **fields):
         time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

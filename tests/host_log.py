@@ -61,14 +61,14 @@ class HostLog:
 
     def begins(self) -> bool:
         """Do what the unit does before the command; say whether it is begun then."""
-        command = [sys.executable, "-I", "-c", self.program("write-ending.py"), "begins"]
+        command = [sys.executable, "-I", "-c", self.program("write-exit-status.py"), "begins"]
         return subprocess.run(command, check=False).returncode == 0
 
     def ends(self, code: int = 0, result: str = "success") -> dict:
         """Do what the unit does after the command; return what is written of its end."""
         with self.output.open("wb") as output:
             subprocess.run(
-                [sys.executable, "-I", "-c", self.program("write-ending.py")], check=True, stdout=output, timeout=60,
+                [sys.executable, "-I", "-c", self.program("write-exit-status.py")], check=True, stdout=output, timeout=60,
                 env={"EXIT_CODE": "exited", "EXIT_STATUS": str(code), "SERVICE_RESULT": result},
             )  # fmt: skip
         return json.loads(self.ended.read_text())
@@ -79,7 +79,7 @@ class HostLog:
 
     def followed(self, place: int = 0) -> list[Piece]:
         """Read what a follower is sent from a place on, until the end."""
-        command = [sys.executable, "-I", "-c", self.program("follow-run.py"), str(place)]
+        command = [sys.executable, "-I", "-c", self.program("follow-log.py"), str(place)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60)
         return list(pieces_in([done.stdout], "it"))
 

@@ -14,7 +14,7 @@ def run_machines(lab: LabDirectory, here: str, elsewhere: Sequence[str]) -> None
     All of these are lost-0's records, moved: AWS has but that one.
     """
     for name, region in (("demo", here), ("lost-0", elsewhere[0])):
-        lab.write(f"experiments/{name}.toml", f'types = ["c6i.large"]\nregions = ["{region}"]\n')
+        lab.write(f"experiments/{name}.toml", f'instance_types = ["c6i.large"]\nregions = ["{region}"]\n')
         assert lab.launch(name).code == 0
     mine = [json.dumps(record) for record in lab.records() if record.get("experiment") == "lost-0"]
     moved = [

@@ -13,13 +13,13 @@ NUMBERS = count(1)
 def answer(time, operation, request=None, response=None, *, by="alice@desk", experiment=None, region="us-east-1"):
     """One answer of AWS."""
     return Record(
-        event=Event.ANSWER, time=time, operation=operation, request=request or {}, response=response or {},
-        of=f"{next(NUMBERS):032x}", region=region, actor=f"{by}:7", experiment=experiment, service="ec2",
+        event=Event.RESPONSE, time=time, operation=operation, request=request or {}, response=response or {},
+        parent_id=f"{next(NUMBERS):032x}", region=region, actor=f"{by}:7", experiment=experiment, service="ec2",
     )  # fmt: skip
 
 
 def note(time, *, experiment=None, by="alice@desk", **told):
-    return Record(event=Event.NOTE, time=time, note=told, experiment=experiment, actor=f"{by}:7")
+    return Record(event=Event.ANNOTATION, time=time, annotation=told, experiment=experiment, actor=f"{by}:7")
 
 
 def launched(time, identity, instance_type="g5.xlarge", *, experiment="speech", mappings=(), zone="a", **more):

@@ -26,7 +26,7 @@ import scripts
 from ec2lab.aws.local_server import LOCAL_DIRECTORY
 from local_cloud.clock import CLOCK_FILE
 from tests.cloud_time import live_by
-from tests.made_once import make_once
+from tests.created_once import make_once
 
 PRELOADED = (
     "argparse", "boto3", "botocore.session", "encodings.idna", "rich._emoji_codes", "rich.box", "rich.console",

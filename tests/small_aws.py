@@ -205,7 +205,7 @@ class SmallLab:
 
     def note(self, experiment, **told):
         with working_on(experiment):
-            self.session.recorder.note(**told)
+            self.session.recorder.annotate(**told)
 
     def call(self, operation, request, response=None, *, experiment="foo", error=None, identity=None):
         """Write a call's records: its intent, and what came of it if that is given. Return the intent."""
@@ -214,9 +214,9 @@ class SmallLab:
         intent = Record(event=Event.INTENT, id=identity or new_id(), **common)
         self.registry.append(intent)
         if response is not None:
-            self.registry.append(Record(event=Event.ANSWER, of=intent.id, response=response, **common))
+            self.registry.append(Record(event=Event.RESPONSE, parent_id=intent.id, response=response, **common))
         if error is not None:
-            self.registry.append(Record(event=Event.ERROR, of=intent.id, error=error, **common))
+            self.registry.append(Record(event=Event.ERROR, parent_id=intent.id, error=error, **common))
         return intent
 
     def tags(self, token, experiment="foo"):
@@ -270,7 +270,7 @@ class SmallLab:
 
     def notes(self, key):
         """All that was noted under a key."""
-        return [told for record in self.registry.all for told in (record.note or {}).get(key, ())]
+        return [told for record in self.registry.all for told in (record.annotation or {}).get(key, ())]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ec2lab.config.models import Member
 from ec2lab.config.public_key import KEY_FIELDS, public_key
-from ec2lab.hosts.programs import program as program_text
+from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.login_names import IMAGE_USERS, SYSTEM_NAMES, valid_login
 from tests.hosts.program import program
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from ec2lab.registry.recorder import changes_something
-from tests.living import living_in
+from tests.live_resources import living_in
 
-AWS = 'cloud = "aws"\nregions = ["us-east-1"]\n[network]\nssh_from = ["10.0.0.0/8"]\n[ssh]\nwait = "0s"\n'
+AWS = 'cloud = "aws"\nregions = ["us-east-1"]\n[network]\nssh_allowed_cidrs = ["10.0.0.0/8"]\n[ssh]\nboot_timeout = "0s"\n'
 HERE = "us-east-1"
-EXPERIMENT = 'types = ["g5.xlarge"]\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\n'
 
 
 def number_of(directory):
@@ -105,7 +105,9 @@ def test_every_record_of_a_call_says_which_account_was_asked(launched, cloud_dir
 
 def test_aws_is_asked_once_for_each_access_key_which_account_it_is_of(lab, cloud):
     lab.write("lab.toml", AWS)
-    lab.write("registry.json", json.dumps([{"event": "note", "id": "f" * 32, "time": "2026-01-01T00:00:00.000Z"}]))
+    lab.write(
+        "registry.json", json.dumps([{"event": "annotation", "id": "f" * 32, "time": "2026-01-01T00:00:00.000Z"}])
+    )
     for key in ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"):
         assert lab.run("status", **cloud.credentials(key)).code == 0
     assert len(cloud.calls("GetCallerIdentity")) == 2

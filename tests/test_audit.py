@@ -15,7 +15,9 @@ ME = f"{getpass.getuser()}@{socket.gethostname()}"
 @pytest.fixture
 def running(lab):
     """A lab whose experiment runs."""
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+    )
     assert lab.launch().code == 0
     return lab
 
@@ -35,13 +37,19 @@ def lose_registry(lab):
 
 def lose_records(lab):
     """Lose all records but the one that says which registry it is."""
-    lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("note") or {})]))
+    lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("annotation") or {})]))
 
 
 def marked(lab, kind, **tags):
     """Tag specifications as this registry's own calls make them."""
-    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
-    whole = {"lab:record": "0" * 32, "lab:registry": identity, "lab:by": ME, "lab:experiment": "old", **tags}
+    (identity,) = [r["annotation"]["registry"] for r in lab.records() if "registry" in (r.get("annotation") or {})]
+    whole = {
+        "lab:request-id": "0" * 32,
+        "lab:registry": identity,
+        "lab:created-by": ME,
+        "lab:experiment": "old",
+        **tags,
+    }
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in whole.items()]}]
 
 
@@ -89,13 +97,15 @@ def test_orphans_are_deleted_after_they_were_shown_and_what_runs_by_its_name_alo
 def test_a_teammates_are_shown_and_left_alone_until_they_are_named(running, cloud):
     ec2 = cloud.client("ec2", "us-east-1")
     volume = ec2.create_volume(
-        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=marked(running, "volume", **{"lab:by": "bob@laptop"})
+        AvailabilityZone="us-east-1a",
+        Size=1,
+        TagSpecifications=marked(running, "volume", **{"lab:created-by": "bob@laptop"}),
     )["VolumeId"]
     ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
-    assert "made by bob@laptop: OF=bob@laptop means it" in ended.out
+    assert "made by bob@laptop: OWNER=bob@laptop means it" in ended.out
     assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
-    assert running.run("audit", REGIONS=HERE, FIX="1", OF="bob@laptop").code == 0
+    assert running.run("audit", REGIONS=HERE, FIX="1", OWNER="bob@laptop").code == 0
     assert volume not in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
 
 
@@ -112,7 +122,7 @@ def test_what_cloudtrail_says_that_somebody_else_made_is_left_alone_until_it_is_
 
 def test_what_another_registry_made_is_no_orphan_and_runs_on(running, cloud):
     (machine,) = machines(cloud)
-    for variables in ({}, {"OF": "everyone"}):
+    for variables in ({}, {"OWNER": "everyone"}):
         ended = running.run("audit", REGIONS=HERE, FIX="1", JSON="1", REGISTRY="second.json", **variables)
         assert ended.code == 0
         assert {e["finding"] for e in ended.events if e["event"] == "audit-finding"} == {"another registry's"}
@@ -123,7 +133,7 @@ def test_what_another_registry_made_is_no_orphan_and_runs_on(running, cloud):
     assert machines(cloud) == []
 
 
-@pytest.mark.parametrize("lacking", ["lab:registry", "lab:by", "lab:record"])
+@pytest.mark.parametrize("lacking", ["lab:registry", "lab:created-by", "lab:request-id"])
 def test_what_carries_some_of_the_labs_tags_is_shown_as_a_strangers_and_never_touched(running, cloud, lacking):
     ec2 = cloud.client("ec2", "us-east-1")
     (specification,) = marked(running, "volume")
@@ -131,7 +141,7 @@ def test_what_carries_some_of_the_labs_tags_is_shown_as_a_strangers_and_never_to
     volume = ec2.create_volume(
         AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[{**specification, "Tags": tags}]
     )["VolumeId"]
-    ended = running.run("audit", REGIONS=HERE, FIX="1", OF="everyone")
+    ended = running.run("audit", REGIONS=HERE, FIX="1", OWNER="everyone")
     assert ended.code == 0
     assert "carries some of the lab's tags, and not all" in ended.out
     assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}
@@ -146,7 +156,7 @@ def test_a_copy_of_what_the_registry_made_is_told_from_it_and_deleted_by_its_nam
     address = ec2.allocate_address(Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}])
     code, _, (found,) = audit(running)
     assert (code, found["finding"], found["id"]) == (3, "copy", address["AllocationId"])
-    assert audit(running, FIX="1", OF="everyone")[0] == 3
+    assert audit(running, FIX="1", OWNER="everyone")[0] == 3
     assert len(ec2.describe_addresses()["Addresses"]) == 1
     assert audit(running, FIX="1", ONLY=address["AllocationId"])[0] == 0
     assert ec2.describe_addresses()["Addresses"] == []
@@ -163,16 +173,16 @@ def test_nothing_that_costs_hides_behind_a_tag_of_what_is_the_labs(running, clou
 
 
 def test_who_is_meant_must_be_somebody(lab):
-    assert "OF: 'bob' is nobody" in lab.run("audit", REGIONS=HERE, FIX="1", OF="bob").error
+    assert "OWNER: 'bob' is nobody" in lab.run("audit", REGIONS=HERE, FIX="1", OWNER="bob").error
 
 
 def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(running, cloud):
     ec2 = cloud.client("ec2", "us-west-2")
-    tags = marked(running, "volume", **{"lab:at-teardown": "keep"})
+    tags = marked(running, "volume", **{"lab:deletion-policy": "retain"})
     ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3", TagSpecifications=tags)
     ended = running.run("audit", REGIONS=HERE, FIX="1")
     assert ended.code == 3
-    assert "marked keep at teardown" in ended.out
+    assert "marked retain at teardown" in ended.out
     assert len(ec2.describe_volumes()["Volumes"]) == 1
 
 
@@ -184,7 +194,7 @@ def test_ghosts_are_found_and_struck_out(running, cloud):
     running.registry.write_text(lines)  # as old as a registry whose machine AWS does not even list any more
     age(running)
     code, _, found = audit(running)
-    assert (code, [(f["finding"], f["id"]) for f in found]) == (3, [("ghost", "i-0123456789abcdef0")])
+    assert (code, [(f["finding"], f["id"]) for f in found]) == (3, [("stale-record", "i-0123456789abcdef0")])
     assert audit(running, FIX="1")[0] == 0
     assert audit(running)[0] == 0
     assert running.status() == []
@@ -202,17 +212,17 @@ def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, clou
     (machine,) = machines(cloud)
     note = {
         "format": 1,
-        "event": "note",
+        "event": "annotation",
         "id": "f" * 32,
         "time": running.records()[-1]["time"],
-        "note": {"gone": [machine]},
+        "annotation": {"deleted": [machine]},
         "partition": "local",
         "account": running.records()[-1]["account"],
     }
     running.registry.write_text(json.dumps([*running.records(), note]))
     ended = running.run("audit", REGIONS=HERE)
     assert ended.code == 3
-    assert "unfinished: `make teardown EXP=demo` ends it" in ended.out
+    assert "not-terminated: `make teardown EXP=demo` ends it" in ended.out
     assert running.teardown().code == 0
     assert machines(cloud) == []
     assert audit(running)[0] == 0
@@ -228,7 +238,7 @@ def test_strangers_that_look_forgotten_are_shown_and_never_touched(lab, cloud):
     code, _, found = audit(lab, ALL)
     assert code == 0, "strangers may be meant so"
     shown = {f["id"]: f for f in found}
-    assert {f["finding"] for f in found} == {"stranger"}
+    assert {f["finding"] for f in found} == {"unmanaged"}
     assert shown[volume]["reason"] == "attached to nothing"
     assert shown[address]["reason"] == "not in use"
     assert shown[stopped["InstanceId"]]["reason"].startswith("stopped")
@@ -252,8 +262,8 @@ def test_what_a_volume_costs_is_its_size_and_what_it_has_beyond_what_comes_with_
 def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
     lab.write(
         "experiments/demo.toml",
-        'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/scratch"\ngib = 100\nat_teardown = "keep"\n'
-        'keep_for = "30d"\nreason = "until the paper is out"\n',
+        'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/scratch"\nsize_gib = 100\ndeletion_policy = "retain"\n'
+        'retain_for = "30d"\nreason = "until the paper is out"\n',
     )
     assert lab.launch().code == 0
     assert lab.teardown().code == 0

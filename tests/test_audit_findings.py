@@ -21,7 +21,7 @@ from ec2lab.resources.volume import Volume
 OURS, THEIRS = "a" * 32, "b" * 32
 KINDS = {kind.name: kind for kind in (Instance(), Volume(), Snapshot(), SecurityGroup())}
 IDS = {"instance": "InstanceId", "volume": "VolumeId", "snapshot": "SnapshotId", "security-group": "GroupId"}
-MARKS = {"lab:record": "t", "lab:registry": OURS, "lab:by": "me@here"}
+MARKS = {"lab:request-id": "t", "lab:registry": OURS, "lab:created-by": "me@here"}
 TODAY = date(2026, 11, 20)
 
 
@@ -30,7 +30,7 @@ def item(kind="volume", identity="x-1", *, state="available", tags=None, idle=""
     named = {**MARKS, "lab:experiment": "foo", **more} if tags is None else tags
     found = {IDS[kind]: identity, "Tags": to_aws(named), "Attachments": [{"InstanceId": one} for one in attached]}
     resource = Resource(kind=kind, id=identity, region="us-east-1", experiment=named.get("lab:experiment"),
-                        record=named.get("lab:record"), state=state)  # fmt: skip
+                        record=named.get("lab:request-id"), state=state)  # fmt: skip
     return Item(resource, named, KINDS[kind], found, idle, costs)
 
 
@@ -59,13 +59,13 @@ def test_what_lives_by_the_registry_is_fine_and_what_has_ended_by_it_is_unfinish
     after = known(("volume", "x-1"), living=[item().resource])
     assert found(item(), after=after) == []
     ended = known(("volume", "x-1"))
-    assert found(item(), after=ended) == [(Verdict.UNFINISHED, "x-1")]
+    assert found(item(), after=ended) == [(Verdict.NOT_TERMINATED, "x-1")]
     assert found(item(), after=ended, before=after) == [], "it was torn down meanwhile"
     assert found(item(), after=after, before=ended) == [], "it was launched meanwhile"
-    assert found(item(identity="x-2"), after=after) == [(Verdict.COPY, "x-2"), (Verdict.GHOST, "x-1")]
+    assert found(item(identity="x-2"), after=after) == [(Verdict.COPY, "x-2"), (Verdict.STALE_RECORD, "x-1")]
 
 
-@pytest.mark.parametrize(("young", "verdicts"), [(("now",), []), ((), [(Verdict.UNFINISHED, "x-1")])])
+@pytest.mark.parametrize(("young", "verdicts"), [(("now",), []), ((), [(Verdict.NOT_TERMINATED, "x-1")])])
 def test_what_a_young_open_call_made_is_no_finding(young, verdicts):
     intent = Record(event=Event.INTENT, operation="CreateVolume", request={"ClientToken": "t"}, time="now")
     after = known(("volume", "x-1"), unsettled=[intent])
@@ -75,12 +75,12 @@ def test_what_a_young_open_call_made_is_no_finding(young, verdicts):
 def test_what_the_registry_says_lives_and_aws_does_not_show_is_a_ghost_where_it_was_looked_for():
     lost = Resource(kind="volume", id="x-1", region="us-east-1", experiment="foo", recorded="then")
     holds = known(("volume", "x-1"), living=[lost])
-    ghost = [(Verdict.GHOST, "x-1")]
+    ghost = [(Verdict.STALE_RECORD, "x-1")]
     assert found(after=holds) == ghost
     assert found(after=holds, before=ResourceState()) == [], "it was launched meanwhile"
     assert found(after=holds, regions=()) == []
     assert found(after=holds, young=("then",)) == []
-    assert found(item(tags=MARKS), after=holds) == [(Verdict.UNFINISHED, "x-1")]
+    assert found(item(tags=MARKS), after=holds) == [(Verdict.NOT_TERMINATED, "x-1")]
     assert found(item(state="deleted"), after=holds) == ghost
 
 
@@ -101,25 +101,27 @@ def test_what_is_the_whole_labs_is_no_finding_and_nothing_of_an_experiments_hide
 
 def test_a_strangers_is_found_where_it_is_idle_or_carries_some_of_our_tags():
     assert found(item(tags={})) == []
-    assert found(item(tags={}, idle="attached to nothing")) == [(Verdict.STRANGER, "x-1")]
-    survey = Survey([item(tags={"lab:by": "me@here"}, idle="idle")], ["us-east-1"])
+    assert found(item(tags={}, idle="attached to nothing")) == [(Verdict.UNMANAGED, "x-1")]
+    survey = Survey([item(tags={"lab:created-by": "me@here"}, idle="idle")], ["us-east-1"])
     (one,) = findings(survey, ResourceState(), ResourceState(), {OURS}, bool, TODAY)
     assert (one.verdict, one.why, one.by) == (
-        Verdict.STRANGER, "idle, carries some of the lab's tags, and not all", "me@here",
+        Verdict.UNMANAGED, "idle, carries some of the lab's tags, and not all", "me@here",
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("until", "verdict"), [("2026-11-20", Verdict.KEPT), ("2026-11-19", Verdict.OUTSTAYED)])
+@pytest.mark.parametrize(
+    ("until", "verdict"), [("2026-11-20", Verdict.RETAINED), ("2026-11-19", Verdict.RETENTION_EXPIRED)]
+)
 def test_a_kept_volume_is_told_of_and_complained_of_after_its_day(until, verdict):
-    kept = {"lab:kept": "2026-11-01 after foo", "lab:kept-until": until}
+    kept = {"lab:retained": "2026-11-01 after foo", "lab:retain-until": until}
     assert found(item(**kept)) == [(verdict, "x-1")]
 
 
 def test_what_is_marked_at_teardown_and_what_is_attached_is_told():
-    survey = Survey([item(attached=("i-1", "i-2"), **{"lab:at-teardown": "keep"})], ["us-east-1"])
+    survey = Survey([item(attached=("i-1", "i-2"), **{"lab:deletion-policy": "retain"})], ["us-east-1"])
     (one,) = findings(survey, ResourceState(), ResourceState(), {OURS}, bool, TODAY)
     assert (one.spared, one.attached, one.by, one.registry) == (
-        "marked keep at teardown", ("i-1", "i-2"), "me@here", OURS,
+        "marked retain at teardown", ("i-1", "i-2"), "me@here", OURS,
     )  # fmt: skip
 
 
@@ -168,8 +170,8 @@ def pile_of(one, after=None):
         ("snapshot", {"lab:dataset": "speech"}, "others"),
         ("volume", {"lab:dataset": "speech"}, None),
         ("snapshot", {}, None),
-        ("volume", {**MARKS, "lab:kept": "2026-11-01", "lab:experiment": "foo"}, "data"),
-        ("volume", {**MARKS, "lab:kept": "2026-11-01"}, "data"),
+        ("volume", {**MARKS, "lab:retained": "2026-11-01", "lab:experiment": "foo"}, "data"),
+        ("volume", {**MARKS, "lab:retained": "2026-11-01"}, "data"),
     ],
 )
 def test_what_carries_the_labs_tags_is_sorted_by_whose_it_is(kind, tags, pile):
@@ -182,4 +184,4 @@ def test_what_only_has_the_tags_of_what_a_known_call_made_is_a_copy():
     dataset = {**MARKS, "lab:dataset": "speech"}
     assert pile_of(item("snapshot", tags=dataset), after) == "data"
     assert pile_of(item("snapshot", "x-2", tags=dataset), after) == "copies"
-    assert pile_of(item("snapshot", "x-2", tags={**dataset, "lab:record": "unknown"}), after) == "data"
+    assert pile_of(item("snapshot", "x-2", tags={**dataset, "lab:request-id": "unknown"}), after) == "data"

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from tests.lab_directory import REPOSITORY
-from tests.living import living_in
+from tests.live_resources import living_in
 
-EXPERIMENT = 'types = ["g5.xlarge"]\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\n'
 
 
 def refused(lab, cloud, ended):
@@ -25,16 +25,16 @@ def refused(lab, cloud, ended):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: typse: unknown key (did you mean "types"?)'),
-        ("types = 3\n", "error: experiments/foo.toml: types: should be a valid list, not 3"),
-        ("types = [\n", "error: experiments/foo.toml: not TOML"),
+        ('instance_typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: instance_typse: unknown key (did you mean "instance_types"?)'),
+        ("instance_types = 3\n", "error: experiments/foo.toml: instance_types: should be a valid list, not 3"),
+        ("instance_types = [\n", "error: experiments/foo.toml: not TOML"),
         (f"x = {'9' * 5000}\n", "error: experiments/foo.toml: not TOML: Exceeds the limit (4300 digits)"),
         (f"x = {'[' * 9000}{']' * 9000}\n", "error: experiments/foo.toml: not TOML: is nested too deeply"),
         (f"x = '{'x' * 1024 * 1024}'\n", "error: experiments/foo.toml: can't be read: is larger than 1 MiB"),
-        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: data set"),
+        (EXPERIMENT + '[[data]]\ndataset = "nothing"\nmount = "/data"\n', "error: foo: no region will do: dataset"),
         (EXPERIMENT + 'image = { us-east-2 = "ami-12345678" }\n', "error: foo: no region will do: image: no image id"),
         (EXPERIMENT + 'image = { owner = "self", name = "none" }\n', "error: foo: no region will do: image: self"),
-        (EXPERIMENT + 'root = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
+        (EXPERIMENT + 'root_volume = { device = "/dev/sdf" }\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
          "error: volumes: /dev/sdf is asked for twice"),
     ],
 )  # fmt: skip
@@ -99,7 +99,9 @@ def test_a_plugin_that_can_not_be_loaded(lab, cloud):
 def on_aws(lab, *lines):
     lab.write(
         "lab.toml",
-        "\n".join(['cloud = "aws"', 'regions = ["us-east-1"]', *lines, "[network]", 'ssh_from = ["10.0.0.0/8"]']),
+        "\n".join(
+            ['cloud = "aws"', 'regions = ["us-east-1"]', *lines, "[network]", 'ssh_allowed_cidrs = ["10.0.0.0/8"]']
+        ),
     )
 
 
@@ -200,20 +202,23 @@ def test_a_registry_that_can_not_be(lab, cloud, registry, said):
 
 @pytest.mark.parametrize("mount", ["//", "/.", "/etc", "/usr/local/data", "/home", "/data/../etc", "data", "/da ta"])
 def test_a_mount_point_that_can_not_be(lab, cloud, mount):
-    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "{mount}"\n')
+    lab.write(
+        "experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "{mount}"\n'
+    )
     assert refused(lab, cloud, lab.launch()).startswith("error: experiments/demo.toml: data[0].mount: ")
 
 
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ("gib = 10", "error: data set speech: gib = 10, its snapshot has 500"),
+        ("size_gib = 10", "error: dataset speech: size_gib = 10, its snapshot has 500"),
         ("throughput = 2000", "error: volume /dev/sdf: throughput: gp3 gives 1 MiB/s for every 4 iops"),
     ],
 )
 def test_a_volume_that_aws_would_refuse(lab, cloud, keys, said):
     lab.write(
-        "experiments/demo.toml", f'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n{keys}\n'
+        "experiments/demo.toml",
+        f'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n{keys}\n',
     )
     assert refused(lab, cloud, lab.launch()).startswith(said)
 

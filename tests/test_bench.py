@@ -18,7 +18,7 @@ from bench.turns import in_turns
 from ec2lab.errors import LabError
 
 SECONDS = st.lists(st.floats(0.001, 1e4), min_size=1, max_size=9)
-FOUND = Result(
+DISCOVERED = Result(
     [
         Table(
             "launch, 0 ms", "s",
@@ -53,17 +53,17 @@ def test_contenders_take_turns_to_begin_and_a_first_round_is_not_counted():
 
 def test_what_is_kept_is_read_back_as_it_was(tmp_path):
     assert kept("launch", tmp_path) is None
-    keep("launch", FOUND, tmp_path)
-    assert kept("launch", tmp_path) == FOUND
+    keep("launch", DISCOVERED, tmp_path)
+    assert kept("launch", tmp_path) == DISCOVERED
 
 
 def test_the_page_has_each_median_with_its_spread_and_says_which_goals_were_missed():
-    text = page([("Launch", "\nWhat is measured.\n", FOUND)])
+    text = page([("Launch", "\nWhat is measured.\n", DISCOVERED)])
     assert "| ec2-lab | 2 s | 1 s | 3 s | 0.50 x | 4: a \\| b |\n" in text
     assert "| launch: of the floor | 0.50 x | 1 x | yes |" in text
     assert "| --help beyond python | 130 ms | 120 ms | **no** |" in text
-    assert FOUND.machine in text
-    assert FOUND.date in text
+    assert DISCOVERED.machine in text
+    assert DISCOVERED.date in text
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.1234, "0.12 s"), (12.34, "12.3 s"), (123.4, "123 s"), (7.0, "7 s")])
@@ -89,7 +89,7 @@ def test_the_picture_is_svg_in_which_every_bar_fits_and_none_lies_on_another(sam
 
 
 def test_bars_are_as_long_as_their_medians():
-    root = parsed(picture(FOUND.tables))
+    root = parsed(picture(DISCOVERED.tables))
     ours, floor = (float(element.get("width")) for element in root if element.tag.endswith("rect"))
     assert ours / floor == pytest.approx(2 / 4, rel=0.01)
 
@@ -108,7 +108,7 @@ def test_where_there_is_no_aws_cli_one_line_says_how_to_install_it(monkeypatch, 
 
 
 def test_page_and_picture_are_written_from_what_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.__main__.kept", lambda part: FOUND if part == "launch" else None)
+    monkeypatch.setattr("bench.__main__.kept", lambda part: DISCOVERED if part == "launch" else None)
     write(tmp_path)
     assert "## Launch, status, teardown" in (tmp_path / "benchmarks.md").read_text()
     assert parsed((tmp_path / "benchmarks.svg").read_text()) is not None

@@ -22,17 +22,17 @@ LISTED = {
     "address us-east-1": 0.005,
 }
 BOOK = PriceBook(Prices({**LISTED, "spot g5.xlarge": 0.4}))
-LAB = Lab(regions=["us-east-1"], root={"gib": 100})
+LAB = Lab(regions=["us-east-1"], root_volume={"size_gib": 100})
 NOW = datetime(2026, 10, 20, tzinfo=UTC)
 
 
 def experiment(**written):
-    return Experiment(**{"types": ["g5.xlarge"], "ttl": "10h", **written})
+    return Experiment(**{"instance_types": ["g5.xlarge"], "ttl": "10h", **written})
 
 
 def test_a_launch_is_reckoned_by_the_dearest_it_may_get_over_its_ttl():
-    scratch = [{"gib": 1000, "mount": "/s"}]
-    dear = forecast(BOOK, LAB, experiment(types=["g5.xlarge", "g5.12xlarge"], scratch=scratch), 3)
+    scratch = [{"size_gib": 1000, "mount": "/s"}]
+    dear = forecast(BOOK, LAB, experiment(instance_types=["g5.xlarge", "g5.12xlarge"], scratch=scratch), 3)
     # An hour: the machine, its address, 1,100 GiB at 0.073 a month of 730 hours.
     assert dear.dollars == pytest.approx(3 * 10 * (5.0 + 0.005 + 0.11))
     assert (dear.unknown, dear.is_assumed) == (0, False)
@@ -46,7 +46,7 @@ def test_without_a_ttl_a_day_is_reckoned_with_and_said():
 
 
 def test_prices_that_are_not_known_are_counted():
-    assert forecast(BOOK, LAB, experiment(types=["x9.huge"]), 2).unknown == 2
+    assert forecast(BOOK, LAB, experiment(instance_types=["x9.huge"]), 2).unknown == 2
     assert forecast(BOOK, Lab(regions=["us-east-1"]), experiment(), 1).unknown == 1, "the image's own root volume"
 
 
@@ -102,9 +102,9 @@ REFUSED = {"code": "InvalidParameterValue", "message": "", "http_status": 400}
     [
         ([], 2),
         ([asked(AT, "t", 2, id="again")], 2),
-        ([asked(AT, "t", 2, event=Event.ERROR, id="e", of="t", error=LOST)], 2),
-        ([asked(AT, "t", 2, event=Event.ERROR, id="e", of="t", error=REFUSED)], 0),
-        ([note(AT, settled=["t"], experiment="speech-1")], 0),
+        ([asked(AT, "t", 2, event=Event.ERROR, id="e", parent_id="t", error=LOST)], 2),
+        ([asked(AT, "t", 2, event=Event.ERROR, id="e", parent_id="t", error=REFUSED)], 0),
+        ([note(AT, resolved=["t"], experiment="speech-1")], 0),
     ],
 )
 def test_a_launch_that_was_never_answered_counts_as_if_it_ran_until_it_is_known(after, counted):
@@ -124,7 +124,7 @@ def test_what_other_launches_of_this_process_are_about_to_cost_counts():
     assert (of_lab.promised, own.promised) == (pytest.approx(20.3), pytest.approx(10.15))
 
 
-CHEAP = 'types = ["c6i.large"]\nttl = "10h"\nroot = { gib = 100 }\n'  # 10 x (0.085 + 0.005 + 8 / 730) = 1.01
+CHEAP = 'instance_types = ["c6i.large"]\nttl = "10h"\nroot_volume = { size_gib = 100 }\n'  # 10 x (0.085 + 0.005 + 8 / 730) = 1.01
 
 
 def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for_nothing(lab, cloud):
@@ -168,7 +168,7 @@ def test_of_a_sweep_as_many_are_launched_as_the_months_budget_bears(lab, cloud):
 
 
 def test_prices_that_are_not_known_hold_nobody_up(lab):
-    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nbudget = 1\nroot = { gib = 100 }\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["m5.large"]\nbudget = 1\nroot_volume = { size_gib = 100 }\n')
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 0, ended.err
     assert "budget  1.00 dollars in all: 0.00 are spent" in ended.out

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.living import living_in
+from tests.live_resources import living_in
 
-C6 = 'types = ["c6i.large"]\n'
+C6 = 'instance_types = ["c6i.large"]\n'
 
 
 def regions(lab, *names):
@@ -58,7 +58,7 @@ def test_zones_without_a_default_subnet_are_not_asked_and_the_second_region_is(l
 
 def test_where_default_subnets_can_not_be_read_a_zone_without_one_is_refused_and_the_search_goes_on(lab, cloud):
     regions(lab, "us-west-2")
-    lab.write("experiments/demo.toml", 'types = ["c6i.large", "m5.large"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["c6i.large", "m5.large"]\nmarkets = ["spot", "on-demand"]\n')
     cloud.weather(
         faults=[{"action": "DescribeSubnets", "code": "UnauthorizedOperation"}],
         capacity=[{"zone": f"us-west-2{letter}"} for letter in "abc"],
@@ -89,7 +89,7 @@ def test_zones_are_tried_with_what_is_known_where_offerings_can_not_be_read(lab,
 
 def test_a_region_that_fails_for_a_moment_is_asked_in_the_next_round(lab, cloud):
     regions(lab, "us-east-1")
-    lab.write("experiments/demo.toml", f'{C6}retry_for = "60s"\n')
+    lab.write("experiments/demo.toml", f'{C6}capacity_timeout = "60s"\n')
     cloud.weather(faults=[{"action": "DescribeSecurityGroups", "code": "RequestLimitExceeded", "times": 5}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
@@ -100,7 +100,7 @@ def test_a_region_that_fails_for_a_moment_is_asked_in_the_next_round(lab, cloud)
 
 def test_a_refused_spot_quota_leaves_the_other_quota_of_the_family_and_names_itself(lab, cloud):
     regions(lab, "us-east-1")
-    lab.write("experiments/demo.toml", 'types = ["p5.48xlarge", "p4d.24xlarge"]\nmarkets = ["spot"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["p5.48xlarge", "p4d.24xlarge"]\nmarkets = ["spot"]\n')
     cloud.weather(capacity=[{"type": "p4d*"}])
     ended = lab.launch()
     assert ended.code == 1
@@ -128,7 +128,7 @@ def test_what_spot_does_not_support_may_be_had_on_demand_and_no_offer_is_denied(
 @pytest.mark.parametrize(("code", "helps"), [("VolumeLimitExceeded", "EBS storage"), ("InternalError", "KMS key")])
 def test_a_late_refusal_of_the_whole_region_costs_one_instance_and_not_one_a_pool(lab, cloud, code, helps):
     regions(lab, "us-east-1", "us-west-2")
-    lab.write("experiments/demo.toml", 'types = ["c6i.large", "m5.large"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["c6i.large", "m5.large"]\nmarkets = ["spot", "on-demand"]\n')
     cloud.weather(capacity=[{"region": "us-east-1", "code": f"Client.{code}", "late": True}])
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 0, ended.err

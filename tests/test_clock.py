@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ec2lab.registry.record import parse_time
-from tests.living import living_in
+from tests.live_resources import living_in
 
 
 @pytest.mark.parametrize(("skew", "direction"), [(400, "behind"), (-4000, "ahead of")])

@@ -90,7 +90,7 @@ def hostile_lab(tmp_path, offered):
     return tmp_path
 
 
-@pytest.mark.parametrize("variable", ["EXP", "FROM", "HOST", "NAME", "DATASET", "REGIONS", "SCRIPT"])
+@pytest.mark.parametrize("variable", ["EXP", "BASE", "HOST", "NAME", "DATASET", "REGIONS", "SCRIPT"])
 def test_names_and_contents_of_files_are_not_expanded_and_only_names_are_offered(hostile_lab, offered, variable):
     names = {"sound", "speech", "vision", "alice", "talks", "touch", "run", "HOME", "a", "b"}  # pieces are harmless
     assert "sound" in offered("make", "launch", variable, "=", "")
@@ -100,14 +100,14 @@ def test_names_and_contents_of_files_are_not_expanded_and_only_names_are_offered
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_what_was_typed_is_not_expanded(hostile_lab, offered, word):
-    for words in (["EXP", "=", word], ["EXP=" + word], ["OUT", "=", word], [word]):
+    for words in (["EXP", "=", word], ["EXP=" + word], ["OUTPUT", "=", word], [word]):
         offered("make", *words)
     assert not (hostile_lab / "run").exists()
 
 
 def test_files_are_offered_as_the_shell_takes_them(hostile_lab):
     ask = ASK.rpartition("printf")[0] + 'eval "set -- ${COMPREPLY[*]}"; printf "%s\\0" "$@"'
-    command = ["bash", "-uc", ask, "bash", REPOSITORY / "scripts/completion.bash", "make", "report", "OUT", "=", ""]
+    command = ["bash", "-uc", ask, "bash", REPOSITORY / "scripts/completion.bash", "make", "report", "OUTPUT", "=", ""]
     done = subprocess.run(command, cwd=hostile_lab, capture_output=True, text=True, check=True)
     assert set(HOSTILE) <= set(done.stdout.split("\0"))
     assert not (hostile_lab / "run").exists()

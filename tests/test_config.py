@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.config.models import Accounts, Build, Experiment, Lab, Logs, Member, Network, Ssh
+from ec2lab.config.models import Accounts, DatasetBuilder, Experiment, Lab, Logs, Member, Network, Ssh
 from ec2lab.config.public_key import public_key
 from ec2lab.config.toml_files import load
 from ec2lab.errors import LabError
@@ -18,7 +18,7 @@ from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\\nb3Bl"
-KEPT = 'types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\nat_teardown = "keep"'
+KEPT = 'instance_types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\ndeletion_policy = "retain"'
 LOCAL = '[instance_store]\nmount = "/s/local"'
 MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
 
@@ -34,77 +34,117 @@ def complaint(tmp_path, kind, text):
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
-        ("experiment", 'typse = ["g5.xlarge"]', 'file.toml: typse: unknown key (did you mean "types"?)'),
-        ("experiment", "", 'file.toml: types: is missing (try types = ["p4d.24xlarge", "g5.12xlarge"])'),
-        ("experiment", 'types = "g5.xlarge"', "file.toml: types: should be a valid list, not 'g5.xlarge' (try types ="),
-        ("experiment", "types = []", "file.toml: types: is empty (try types ="),
-        ("experiment", 'types = ["g5xlarge"]', "file.toml: types[0]: 'g5xlarge' is not an instance type"),
         (
             "experiment",
-            'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "data"',
+            'instance_typse = ["g5.xlarge"]',
+            'file.toml: instance_typse: unknown key (did you mean "instance_types"?)',
+        ),
+        (
+            "experiment",
+            "",
+            'file.toml: instance_types: is missing (try instance_types = ["p4d.24xlarge", "g5.12xlarge"])',
+        ),
+        (
+            "experiment",
+            'instance_types = "g5.xlarge"',
+            "file.toml: instance_types: should be a valid list, not 'g5.xlarge' (try instance_types =",
+        ),
+        ("experiment", "instance_types = []", "file.toml: instance_types: is empty (try instance_types ="),
+        (
+            "experiment",
+            'instance_types = ["g5xlarge"]',
+            "file.toml: instance_types[0]: 'g5xlarge' is not an instance type",
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "data"',
             "file.toml: data[0].mount: 'data' is not an absolute path (try \"/data\")",
         ),
         *(
             (
                 "experiment",
-                f'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1\nmount = "{mount}"',
+                f'instance_types = ["g5.xlarge"]\n[[scratch]]\nsize_gib = 1\nmount = "{mount}"',
                 f"file.toml: scratch[0].mount: '{mount}' lies where others than root can write",
             )
             for mount in ("/tmp/a", "/var/tmp/a", "/home/alice/data")
         ),
         (
             "experiment",
-            'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1\nmount = "/s"\noptions = ["exec,suid"]',
+            'instance_types = ["g5.xlarge"]\n[[scratch]]\nsize_gib = 1\nmount = "/s"\noptions = ["exec,suid"]',
             "file.toml: scratch[0].options[0]: should be 'suid', 'dev', 'noexec'",
         ),
         *(
             (
                 "experiment",
-                f'types = ["g5.xlarge"]\nscratch = [{{gib = 1, mount = "/s", {given_away}}}]\n{LOCAL}',
+                f'instance_types = ["g5.xlarge"]\nscratch = [{{size_gib = 1, mount = "/s", {given_away}}}]\n{LOCAL}',
                 "file.toml: /s/local lies in /s, where its owner could lay a link: mount it elsewhere",
             )
             for given_away in ('owner = "alice"', 'owner = ":docker", mode = "2775"')
         ),
         (
             "experiment",
-            'types = ["g5.xlarge"]\n[[data]]\ndataset = "a"\nmount = "/d"\n[[data]]\ndataset = "b"\nmount = "/d"',
+            'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "a"\nmount = "/d"\n[[data]]\ndataset = "b"\nmount = "/d"',
             "file.toml: two volumes can't share a mount point",
         ),
-        ("experiment", 'types = ["g5.xlarge"]\nretry_for = 3', 'file.toml: retry_for: 3 is not a duration (try "90s"'),
-        ("experiment", 'types = ["g5.xlarge"]\nimage = "ami-1"', "file.toml: image: 'ami-1' is not an image (try"),
         (
             "experiment",
-            'types = ["g5.xlarge"]\nroot = { gib = "big" }',
-            "file.toml: root.gib: should be a valid integer",
-        ),
-        ("experiment", 'types = ["g5.xlarge"]\nidle = "30s"', 'file.toml: idle = "30s": machines look once a minute'),
-        (
-            "experiment",
-            'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\ngib = 1\nat_teardown = "keep"\nkeep_for = "30d"',
-            'file.toml: scratch[0]: at_teardown = "keep" wants reason = "until the paper is out": a kept volume costs',
+            'instance_types = ["g5.xlarge"]\ncapacity_timeout = 3',
+            'file.toml: capacity_timeout: 3 is not a duration (try "90s"',
         ),
         (
             "experiment",
-            'types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\ngib = 1\nreason = "x"',
-            "file.toml: scratch[0]: keep_for and reason are of a volume that is kept",
+            'instance_types = ["g5.xlarge"]\nimage = "ami-1"',
+            "file.toml: image: 'ami-1' is not an image (try",
         ),
         (
             "experiment",
-            f'{KEPT}\nreason = "x"\nkeep_for = "9999d"',
-            'file.toml: data[0]: keep_for = "9999d" is longer than anybody remembers',
+            'instance_types = ["g5.xlarge"]\nroot_volume = { size_gib = "big" }',
+            "file.toml: root_volume.size_gib: should be a valid integer",
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\nidle_timeout = "30s"',
+            'file.toml: idle_timeout = "30s": machines look once a minute',
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\nsize_gib = 1\ndeletion_policy = "retain"\nretain_for = "30d"',
+            'file.toml: scratch[0]: deletion_policy = "retain" wants reason = "until the paper is out": a kept volume costs',
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\nsize_gib = 1\nreason = "x"',
+            "file.toml: scratch[0]: retain_for and reason are of a volume that is kept",
+        ),
+        (
+            "experiment",
+            f'{KEPT}\nreason = "x"\nretain_for = "9999d"',
+            'file.toml: data[0]: retain_for = "9999d" is longer than anybody remembers',
         ),
         ("lab", 'regions = ["us-east-1"]\ncloud = "awz"', "file.toml: cloud: should be 'local' or 'aws', not 'awz'"),
         ("lab", 'regions = ["us-east1"]', "file.toml: regions[0]: 'us-east1' is not a region"),
         ("lab", 'regions = ["us-wset-2"]', "file.toml: regions[0]: 'us-wset-2' is not a region"),
         ("lab", 'regions = ["us-east-1a"]', "file.toml: regions[0]: 'us-east-1a' is not a region"),
         ("lab", 'regions = ["aws-global"]', "file.toml: regions[0]: 'aws-global' is not a region"),
-        ("experiment", 'types = ["g5.xlarge"]\nzones = ["us-east1-a"]', "file.toml: zones[0]: 'us-east1-a' is not"),
-        ("experiment", 'types = ["g5.xlarge"]\nzones = ["us-east-12a"]', "file.toml: zones[0]: 'us-east-12a' is not"),
-        ("experiment", 'types = ["g5*.xlarge"]', "file.toml: types[0]: 'g5*.xlarge' is not an instance type"),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\nzones = ["us-east1-a"]',
+            "file.toml: zones[0]: 'us-east1-a' is not",
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5.xlarge"]\nzones = ["us-east-12a"]',
+            "file.toml: zones[0]: 'us-east-12a' is not",
+        ),
+        (
+            "experiment",
+            'instance_types = ["g5*.xlarge"]',
+            "file.toml: instance_types[0]: 'g5*.xlarge' is not an instance type",
+        ),
         (
             "lab",
-            'regions = ["us-east-1"]\n[network]\nssh_from = ["1.2.3.4/8"]',
-            "file.toml: network.ssh_from: 1.2.3.4/8 has host bits set",
+            'regions = ["us-east-1"]\n[network]\nssh_allowed_cidrs = ["1.2.3.4/8"]',
+            "file.toml: network.ssh_allowed_cidrs: 1.2.3.4/8 has host bits set",
         ),
         (
             "lab",
@@ -157,7 +197,7 @@ def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):
         "eusc-de-east-1": "eusc-de-east-1b",
     }
     for region, zone in zones.items():
-        experiment = Experiment(types=["u-6tb1.112xlarge"], regions=[region], zones=[zone])
+        experiment = Experiment(instance_types=["u-6tb1.112xlarge"], regions=[region], zones=[zone])
         assert wishes(Lab(regions=["us-east-1"]), "far", experiment).zones == [zone]
         assert region_of({"InstanceId": "i-1", "Placement": {"AvailabilityZone": zone}}) == region
 
@@ -181,6 +221,6 @@ def test_no_text_around_a_key_gets_into_authorized_keys(text):
 
 def test_every_key_of_a_lab_stands_in_the_file_that_comes_with_it():
     text = (REPOSITORY / "lab.toml").read_text()
-    for model in (Lab, Network, Ssh, Accounts, Build, Logs):
+    for model in (Lab, Network, Ssh, Accounts, DatasetBuilder, Logs):
         lacking = [key for key in model.model_fields if not re.search(rf"^(# )?\[?{key}\b", text, re.MULTILINE)]
         assert lacking == [], model.__name__

@@ -45,7 +45,7 @@ def at(text):
 def a_month():
     """Mixed things of October 2026, which has 31 days, and of the first of November, which has 30."""
     restore = {"SnapshotId": "snap-1", "AvailabilityZone": "us-east-1a", "State": "enabled"}
-    off, kept = restore | {"State": "disabling"}, [{"Key": "lab:kept", "Value": "x"}]
+    off, kept = restore | {"State": "disabling"}, [{"Key": "lab:retained", "Value": "x"}]
     data = disk("/dev/sdf", 500, keep=True, Iops=6000, Throughput=250)
     disks = [("/dev/sda1", "vol-root", True), ("/dev/sdf", "vol-data", False)]
     return [
@@ -130,10 +130,10 @@ def test_a_month_computed_by_hand_and_by_make_cost_agree_to_the_cent(lab):
 
 def test_it_is_summed_by_member_experiment_region_and_kind(lab):
     october = {"SINCE": "2026-10-01", "UNTIL": "2026-11-01"}
-    events = lab.run("cost", BY="member", JSON="1", **october).events
+    events = lab.run("cost", GROUP_BY="member", JSON="1", **october).events
     by = {e["name"]: e["dollars"] for e in events if e["event"] == "group"}
     assert by == pytest.approx({"alice@desk": 94.22471, "bob@desk": 34.021505, "carol@lap": 0.016767}, abs=1e-5)
-    ended = lab.run("cost", BY="kind", **october)
+    ended = lab.run("cost", GROUP_BY="kind", **october)
     assert ended.out.splitlines()[0].startswith("128.26 dollars since 2026-10-01 until 2026-11-01")
     assert {"instance", "volume", "snapshot", "address"} <= set(ended.out.split())
 
@@ -141,7 +141,7 @@ def test_it_is_summed_by_member_experiment_region_and_kind(lab):
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({"BY": "regio"}, "BY: 'regio' is none of member, experiment, region, kind (did you mean \"region\"?)"),
+        ({"GROUP_BY": "regio"}, "GROUP_BY: 'regio' is none of member, experiment, region, kind (did you mean \"region\"?)"),
         ({"SINCE": "October"}, "SINCE: 'October' is no day (try 2026-10-01)"),
         ({"SINCE": "2026-10-02", "UNTIL": "2026-10-01"}, "UNTIL: 2026-10-01 is not after SINCE, which is 2026-10-02"),
     ],
@@ -215,18 +215,18 @@ def test_a_machine_over_its_ttl_is_not_charged_on_because_nobody_looked():
     machine, volume = charged(began)
     assert machine.dollars == pytest.approx(12 * 1.006)
     assert (machine.hourly, volume.ended) == (0.0, at("2026-10-01T12:00"))
-    gone = [*began, note("2026-10-20T00:00:00Z", gone=["i-a"])]
+    gone = [*began, note("2026-10-20T00:00:00Z", deleted=["i-a"])]
     assert charged(gone)[0].dollars == pytest.approx(12 * 1.006)
     seen = [*began, described("2026-10-01T15:00:00Z", "i-a")]
     assert charged(seen)[0].dollars == pytest.approx(15 * 1.006), "it ran on, whatever its timer should have done"
     anew = [*began, answer("2026-10-01T11:00:00Z", "CreateTags", {"Resources": ["i-a"], "Tags": [
-        {"Key": "lab:ends", "Value": "2026-10-02T00:00:00Z"}]})]  # fmt: skip
+        {"Key": "lab:expires-at", "Value": "2026-10-02T00:00:00Z"}]})]  # fmt: skip
     assert charged(anew)[0].dollars == pytest.approx(24 * 1.006)
 
 
 def test_a_machine_whose_answer_was_lost_costs_from_when_it_was_found_to_have_begun():
     lost = launched("2026-10-01T00:00:00Z", "i-a")
-    intent = replace(lost, event=Event.INTENT, response=None, of=None)
+    intent = replace(lost, event=Event.INTENT, response=None, parent_id=None)
     found = {
         "kind": "instance",
         "id": "i-x",
@@ -234,7 +234,7 @@ def test_a_machine_whose_answer_was_lost_costs_from_when_it_was_found_to_have_be
         "since": "2026-10-01T00:00:03Z",
         "record": "i-ai-a",
     }
-    told = note("2026-10-01T00:10:00Z", found=[found], gone=[], settled=[])
+    told = note("2026-10-01T00:10:00Z", discovered=[found], deleted=[], resolved=[])
     end = acted("2026-10-01T10:00:03Z", "TerminateInstances", "i-x")
     (one,) = charged([intent, told, end])
     assert (one.what, one.experiment, one.dollars) == ("g5.xlarge", "speech", pytest.approx(10.06))
@@ -244,13 +244,13 @@ def test_what_a_rebuilt_registry_found_costs_by_what_it_is_described_as_and_a_gr
     things = {"instance": "i-x", "volume": "vol-x", "security-group": "sg-x"}
     of = {"region": "us-east-1", "since": "2026-10-01T00:00:00Z", "record": "another registry's"}
     found = note(
-        "2026-10-03T00:00:00Z", experiment="lost", found=[{"kind": k, "id": i, **of} for k, i in things.items()]
+        "2026-10-03T00:00:00Z", experiment="lost", discovered=[{"kind": k, "id": i, **of} for k, i in things.items()]
     )
     machine = described("2026-10-03T00:00:01Z", "i-x", volumes=[("/dev/sda1", "vol-x", True)])
     machine.response["Reservations"][0]["Instances"][0]["InstanceType"] = "g5.xlarge"
     volume = answer("2026-10-03T00:00:02Z", "DescribeVolumes", {"Filters": ["x"]}, {"Volumes": [
         {"VolumeId": "vol-x", "VolumeType": "gp3", "Size": 31}]})  # fmt: skip
-    gone = note("2026-10-05T00:00:00Z", gone=["i-x", "vol-x", "sg-x"])
+    gone = note("2026-10-05T00:00:00Z", deleted=["i-x", "vol-x", "sg-x"])
     costs = {c.id: c.dollars for c in charged([found, machine, volume, gone])}
     assert costs == pytest.approx({"i-x": 96 * 1.006, "vol-x": 4 * 0.08})
     assert charged([found])[0].dollars is None, "what it is was never told"
@@ -397,7 +397,7 @@ def many_runs():
         yield described(after(2), identity, address="203.0.113.7", volumes=[("/dev/sda1", volume, True)])
         yield answer(after(50), "DescribeVolumes", {}, {"Volumes": [made | {"VolumeId": volume}]})
         yield acted(after(51), "TerminateInstances", identity)
-        yield note(after(52), experiment=name, gone=[identity], settled=[], found=[])
+        yield note(after(52), experiment=name, deleted=[identity], resolved=[], discovered=[])
 
 
 def test_ten_thousand_records_take_well_under_five_seconds():

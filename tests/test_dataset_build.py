@@ -1,4 +1,4 @@
-"""A data set is built from what lies here: sent block by block, taken up where it was left, and only what changed."""
+"""A dataset is built from what lies here: sent block by block, taken up where it was left, and only what changed."""
 
 import random
 import shutil
@@ -28,14 +28,14 @@ def recordings(lab):
 
 
 def build(lab, **variables):
-    ended = lab.run("dataset_build", **{"DATASET": "talks", "FROM": "./recordings", "JSON": "1", **variables})
+    ended = lab.run("dataset_build", **{"DATASET": "talks", "SOURCE": "./recordings", "JSON": "1", **variables})
     assert ended.code == 0, ended.err
     return ended.events[-1]
 
 
 def test_tags_that_are_too_long_for_a_snapshot_are_named_before_anything_is_made(lab, recordings, cloud):
     lab.write("lab.toml", f'regions = ["us-east-1"]\n[tags]\nnote = "{"v" * 256}"\n')
-    line = lab.run("dataset_build", DATASET="talks", FROM="./recordings").error
+    line = lab.run("dataset_build", DATASET="talks", SOURCE="./recordings").error
     assert "lab.toml: tags: 'note'" in line
     assert "values of up to 255 here" in line
     assert cloud.calls("StartSnapshot") == []
@@ -84,7 +84,7 @@ def test_a_directory_becomes_a_version_that_a_launch_finds(lab, cloud, recording
         ["blkid", "-p", "-o", "value", "-s", "UUID", image], capture_output=True, text=True, check=True
     )
     assert tags["lab:uuid"] == told.stdout.strip()
-    lab.write("experiments/foo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nmount = "/data"\n')
+    lab.write("experiments/foo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nmount = "/data"\n')
     assert lab.launch("foo").code == 0
 
 
@@ -123,7 +123,7 @@ def test_a_new_version_sends_only_the_blocks_that_changed(lab, cloud, recordings
 @pytest.mark.parametrize(("after", "ending"), [(1, signal.SIGKILL), (12, signal.SIGINT), (25, signal.SIGKILL)])
 def test_left_in_the_middle_and_run_again_it_goes_on_with_the_same_snapshot(lab, cloud, recordings, after, ending):
     cloud.weather(latency=0.05)
-    running = lab.start("dataset_build", DATASET="talks", FROM="./recordings")
+    running = lab.start("dataset_build", DATASET="talks", SOURCE="./recordings")
     wait_until(lambda: sent(cloud) >= after)
     running.send_signal(ending)
     running.communicate(timeout=60)
@@ -155,9 +155,9 @@ def test_a_version_that_is_taken_up_begins_with_its_own_parent_whatever_came_aft
     (lab.path / "others/4.wav").write_bytes(before[::-1])
     (recordings / "1.wav").write_bytes(before)
     cloud.weather(faults=[{"action": "PutSnapshotBlock", "code": "ValidationException"}])
-    assert lab.run("dataset_build", DATASET="talks", FROM="./recordings").code == 1
+    assert lab.run("dataset_build", DATASET="talks", SOURCE="./recordings").code == 1
     cloud.weather()
-    assert build(lab, FROM="./others")["version"] == "3"
+    assert build(lab, SOURCE="./others")["version"] == "3"
     assert build(lab)["version"] == "2"
     image = read_back(cloud, versions(cloud)["2"], tmp_path / "read.img")
     assert inside(image, "/1.wav") == before
@@ -191,7 +191,7 @@ def test_a_block_that_is_cut_off_on_its_way_back_is_asked_for_again(lab, cloud, 
 
 def test_the_image_is_deleted_once_it_is_sent_or_given_up(lab, cloud, recordings):
     cloud.weather(faults=[{"action": "StartSnapshot", "code": "AccessDeniedException", "times": 1}])
-    assert lab.run("dataset_build", DATASET="talks", FROM="./recordings").code == 1
+    assert lab.run("dataset_build", DATASET="talks", SOURCE="./recordings").code == 1
     assert list((lab.path / ".datasets").glob("*.img")) == []
     build(lab)
     assert list((lab.path / ".datasets").glob("*.img")) == []
@@ -200,14 +200,14 @@ def test_the_image_is_deleted_once_it_is_sent_or_given_up(lab, cloud, recordings
 def test_a_tarball_and_a_raw_image_do_as_well(lab, cloud, recordings, tmp_path):
     with tarfile.open(lab.path / "talks.tar.gz", "w:gz") as archive:
         archive.add(recordings, ".")
-    build(lab, FROM="./talks.tar.gz")
+    build(lab, SOURCE="./talks.tar.gz")
     image = read_back(cloud, versions(cloud)["1"], tmp_path / "read.img")
     assert inside(image, "/deep/er/notes.txt") == b"hello\n"
     raw = lab.path / "disk.img"
     with raw.open("wb") as file:
         file.truncate(64 * MIB)
     subprocess.run(["mkfs.ext4", "-q", "-L", "mine", raw], check=True)
-    build(lab, FROM="./disk.img", VERSION="raw")
+    build(lab, SOURCE="./disk.img", VERSION="raw")
     tags = {tag["Key"]: tag["Value"] for tag in versions(cloud)["raw"]["Tags"]}
     assert (tags["lab:filesystem"], tags["lab:label"]) == ("ext4", "mine")
 
@@ -215,7 +215,7 @@ def test_a_tarball_and_a_raw_image_do_as_well(lab, cloud, recordings, tmp_path):
 def test_a_tarball_that_leads_out_of_its_directory_is_refused(lab, cloud, recordings):
     with tarfile.open(lab.path / "evil.tar", "w") as archive:
         archive.add(recordings / "0.wav", "../../outside.wav")
-    ended = lab.run("dataset_build", DATASET="talks", FROM="./evil.tar")
+    ended = lab.run("dataset_build", DATASET="talks", SOURCE="./evil.tar")
     assert ended.code == 1
     assert "can't be unpacked" in ended.error
     assert cloud.calls("StartSnapshot") == []
@@ -231,7 +231,7 @@ def test_verify_reads_back_and_finds_a_copy_whole(lab, cloud, recordings):
 
 def test_verify_finds_a_block_that_is_not_what_was_built(lab, cloud, recordings):
     build(lab)
-    tags = [tag for tag in versions(cloud)["1"]["Tags"] if not tag["Key"].startswith("lab:record")]
+    tags = [tag for tag in versions(cloud)["1"]["Tags"] if not tag["Key"].startswith("lab:request-id")]
     ebs = cloud.client("ebs", "us-east-1")
     other = ebs.start_snapshot(
         VolumeSize=1, Encrypted=True, Tags=[{**t, "Value": "2"} if t["Key"] == "lab:version" else t for t in tags]
@@ -245,18 +245,18 @@ def test_verify_finds_a_block_that_is_not_what_was_built(lab, cloud, recordings)
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"DATASET": "talks"}, "DATASET, FROM: what is built, and from what?"),
+        ({"DATASET": "talks"}, "DATASET, SOURCE: what is built, and from what?"),
         (
-            {"DATASET": "talks", "FROM": "./nowhere"},
-            "FROM: nowhere: is neither a directory, a tarball, a raw image nor s3://",
+            {"DATASET": "talks", "SOURCE": "./nowhere"},
+            "SOURCE: nowhere: is neither a directory, a tarball, a raw image nor s3://",
         ),
-        ({"DATASET": "talks", "FROM": "./recordings", "SIZE": "much"}, "SIZE: 'much' is not a size (try 500G or 2T)"),
+        ({"DATASET": "talks", "SOURCE": "./recordings", "SIZE": "much"}, "SIZE: 'much' is not a size (try 500G or 2T)"),
         (
-            {"DATASET": "talks", "FROM": "./recordings", "REGIONS": "us-east-1 us-west-2"},
+            {"DATASET": "talks", "SOURCE": "./recordings", "REGIONS": "us-east-1 us-west-2"},
             "REGIONS: it is built in one region; `make snapshot-copy DATASET=talks` brings it to others",
         ),
-        ({"DATASET": "talks", "FROM": "s3://bucket/talks"}, "SIZE: how large is the volume to be?"),
-        ({"DATASET": "speech", "FROM": "./recordings", "VERSION": "1"}, "VERSION: speech@1 exists already"),
+        ({"DATASET": "talks", "SOURCE": "s3://bucket/talks"}, "SIZE: how large is the volume to be?"),
+        ({"DATASET": "speech", "SOURCE": "./recordings", "VERSION": "1"}, "VERSION: speech@1 exists already"),
     ],
 )
 def test_what_can_not_be_built_is_one_line(lab, recordings, variables, said):

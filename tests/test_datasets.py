@@ -1,12 +1,12 @@
-"""Data sets are listed with what they cost, and pruned only of what nobody uses."""
+"""Datasets are listed with what they cost, and pruned only of what nobody uses."""
 
 import pytest
 
-DATA = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+DATA = 'instance_types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 
 
 def make_versions(cloud, region, *versions, dataset="speech"):
-    """Make versions of a data set, oldest first, and return their ids."""
+    """Make versions of a dataset, oldest first, and return their ids."""
     ec2 = cloud.client("ec2", region)
     volume = ec2.create_volume(AvailabilityZone=f"{region}a", Size=8)["VolumeId"]
     ids = []
@@ -75,14 +75,14 @@ def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
     (by_hand,) = there(cloud, "us-east-1")
     ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     elsewhere = make_own_versions(lab, "eu-west-1", "2", "3", "4")  # which lab.toml does not name
-    shown = lab.run("datasets_prune", KEEP="2", JSON="1")
+    shown = lab.run("dataset_prune", KEEP_LAST="2", JSON="1")
     assert shown.code == 0, shown.err
     assert [e["id"] for e in shown.events if e["event"] == "goes"] == [elsewhere[0], ids[0]]
     assert len(there(cloud, "us-east-1")) == 4
-    assert lab.run("datasets_prune", KEEP="2", YES="1", REGIONS="eu-west-1").code == 0
+    assert lab.run("dataset_prune", KEEP_LAST="2", YES="1", REGIONS="eu-west-1").code == 0
     assert there(cloud, "eu-west-1") == set(elsewhere[1:])
     assert len(there(cloud, "us-east-1")) == 4, "in a region that is not named all stays"
-    assert lab.run("datasets_prune", KEEP="2", YES="1").code == 0
+    assert lab.run("dataset_prune", KEEP_LAST="2", YES="1").code == 0
     assert there(cloud, "us-east-1") == {by_hand, *ids[1:]}
     assert len(there(cloud, "us-west-2")) == 1, "the only version there stays"
 
@@ -94,26 +94,28 @@ def test_what_this_registry_did_not_make_is_never_pruned_whatever_its_tags_say(l
     (found,) = ec2.describe_snapshots(SnapshotIds=[first])["Snapshots"]
     marked = [{"ResourceType": "snapshot", "Tags": found["Tags"]}]
     copied = ec2.create_snapshot(VolumeId=found["VolumeId"], TagSpecifications=marked)["SnapshotId"]
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert {e["id"] for e in pruned.events if e["event"] == "stays"} == {by_hand, copied}
     assert first not in there(cloud, "us-east-1")
     assert {by_hand, copied} < there(cloud, "us-east-1")
     before = there(cloud, "us-east-1")
-    assert lab.run("datasets_prune", KEEP="1", YES="1", REGISTRY="second.json").code == 0
+    assert lab.run("dataset_prune", KEEP_LAST="1", YES="1", REGISTRY="second.json").code == 0
     assert there(cloud, "us-east-1") == before
 
 
 def test_a_data_set_of_another_registry_is_used_only_where_lab_toml_names_that(lab, cloud):
     assert lab.run("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", REGISTRY="second.json").code == 0
     lab.write("lab.toml", 'regions = ["eu-west-1"]\n')
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+    )
     (made,) = cloud.client("ec2", "eu-west-1").describe_snapshots(
         Filters=[{"Name": "tag:lab:dataset", "Values": ["speech"]}]
     )["Snapshots"]
     (identity,) = [tag["Value"] for tag in made["Tags"] if tag["Key"] == "lab:registry"]
     refused = lab.run("launch", EXP="demo")
     assert refused.code == 1
-    assert f"data set speech in eu-west-1 is of another registry, {identity}" in refused.error
+    assert f"dataset speech in eu-west-1 is of another registry, {identity}" in refused.error
     lab.write("lab.toml", f'regions = ["eu-west-1"]\ndata_of = ["{identity}"]\n')
     assert lab.run("launch", EXP="demo").code == 0
 
@@ -125,7 +127,7 @@ def test_a_volume_of_no_experiment_that_anybody_could_name_holds_its_snapshot_an
                if {"Key": "lab:version", "Value": "2"} in s["Tags"])  # fmt: skip
     tags = [{"ResourceType": "volume", "Tags": [{"Key": "lab:experiment", "Value": "Not A Name"}]}]
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=old, TagSpecifications=tags)["VolumeId"]
-    ended = lab.run("datasets_prune", DATASET="speech", KEEP="1", REGIONS="us-east-1")
+    ended = lab.run("dataset_prune", DATASET="speech", KEEP_LAST="1", REGIONS="us-east-1")
     assert f"{volume} lives on it" in ended.out, ended.err
 
 
@@ -134,7 +136,7 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
     assert lab.launch().code == 0
     ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     lab.write("experiments/pinning.toml", DATA + 'version = "2"\n')
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert {e["why"] for e in pruned.events if e["event"] == "stays"} == {
         "demo lives on it",
         "experiments/pinning.toml pins it",
@@ -146,18 +148,18 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
 @pytest.mark.parametrize(
     ("script", "variables", "said"),
     [
-        ("datasets_prune", {}, "KEEP: how many versions of each data set are to stay?"),
-        ("datasets_prune", {"KEEP": "1", "DATASET": "A B"}, "DATASET: 'A B' is not a name"),
+        ("dataset_prune", {}, "KEEP_LAST: how many versions of each dataset are to stay?"),
+        ("dataset_prune", {"KEEP_LAST": "1", "DATASET": "A B"}, "DATASET: 'A B' is not a name"),
         ("datasets", {"REGIONS": "europe"}, "REGIONS: 'europe' is not a region"),
         (
             "snapshot_copy",
-            {"DATASET": "speech", "REGIONS": "eu-west-1", "WITHIN": "20m"},
-            "WITHIN: 20m: AWS sells 15m to 2d",
+            {"DATASET": "speech", "REGIONS": "eu-west-1", "COMPLETE_WITHIN": "20m"},
+            "COMPLETE_WITHIN: 20m: AWS sells 15m to 2d",
         ),
         (
             "snapshot_copy",
-            {"DATASET": "speech", "REGIONS": "eu-west-1", "WITHIN": "soon"},
-            "WITHIN: 'soon' is not a duration",
+            {"DATASET": "speech", "REGIONS": "eu-west-1", "COMPLETE_WITHIN": "soon"},
+            "COMPLETE_WITHIN: 'soon' is not a duration",
         ),
         ("snapshot_create", {"EXP": "demo"}, "DATASET: what is it to be a version of?"),
         ("snapshot_create", {"DATASET": "speech", "EXP": "demo"}, "demo: no machine of it runs"),
@@ -182,7 +184,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
     ec2 = cloud.client("ec2", "us-east-1")
     disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": ids[0]}}
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0, pruned.err
     assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [
         f"the image {image} has it: deregister that first"
@@ -191,7 +193,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
     assert ids[1] not in there(cloud, "us-east-1")
     cloud.weather(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation"}])
     make_own_versions(lab, "us-east-1", "5")
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 1, "it was not known beforehand"
     assert f"1 of 2 not deleted: {ids[0]} (us-east-1): DeleteSnapshot: InvalidSnapshot.InUse" in pruned.error
     assert ids[2] not in there(cloud, "us-east-1"), "the other one went"
@@ -200,7 +202,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
 def test_a_broken_file_pins_what_it_may_name_and_keeps_no_other(lab, cloud):
     ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     lab.write("experiments/broken.toml", DATA + 'version = "2"\nno toml\n')
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", JSON="1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0
     assert "experiments/broken.toml: not TOML" in pruned.err
     assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [

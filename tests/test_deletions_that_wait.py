@@ -12,7 +12,7 @@ from ec2lab.events.teardown import DeletionPending
 from ec2lab.instances import teardown as removal
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.session import Session
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.waiting import in_quick_motion
 
 REGION = "us-east-1"
@@ -94,7 +94,7 @@ def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud
 
 def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named(lab, cloud):
     for name, region in (("foo-1", "us-east-1"), ("foo-2", "us-west-2")):
-        lab.write(f"experiments/{name}.toml", f'types = ["g5.xlarge"]\nregions = ["{region}"]\n')
+        lab.write(f"experiments/{name}.toml", f'instance_types = ["g5.xlarge"]\nregions = ["{region}"]\n')
         assert lab.launch(name).code == 0
     cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "UnauthorizedOperation"}])
     ended = lab.teardown("foo-*", YES="1")
@@ -111,7 +111,7 @@ def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named
 
 
 def test_a_machine_is_deleted_though_another_of_its_experiment_is_in_a_region_that_can_not_be_seen(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
     assert lab.launch(COUNT="2").code == 0
     assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 1]
@@ -128,7 +128,7 @@ def test_a_machine_is_deleted_though_another_of_its_experiment_is_in_a_region_th
 
 
 def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     cloud.weather(capacity=[{"region": "us-east-1"}])
     assert lab.launch().code == 0
     cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "AuthFailure"}])
@@ -143,8 +143,8 @@ def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab
 @pytest.mark.parametrize("kept", ["us-east-1", "us-west-2"])
 def test_volumes_to_be_kept_hold_up_no_deletion_for_a_region_that_can_not_be_seen_and_are_kept_there(lab, cloud, kept):
     """Each region's volumes are kept before anything of it is deleted; what can't be seen is not deleted."""
-    scratch = '[[scratch]]\ngib = 10\nmount = "/s"\nat_teardown = "keep"\nkeep_for = "30d"\nreason = "the paper"\n'
-    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{scratch}')
+    scratch = '[[scratch]]\nsize_gib = 10\nmount = "/s"\ndeletion_policy = "retain"\nretain_for = "30d"\nreason = "the paper"\n'
+    lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n{scratch}')
     cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
     assert lab.launch(COUNT="2").code == 0
     (seen,) = {"us-east-1", "us-west-2"} - {kept}

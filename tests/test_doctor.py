@@ -7,25 +7,25 @@ import pytest
 
 from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
-from ec2lab.doctor.checks.address import Address
 from ec2lab.doctor.checks.clock import Clock
+from ec2lab.doctor.checks.config_files import Files
 from ec2lab.doctor.checks.credentials import Credentials
-from ec2lab.doctor.checks.data import DataSets
-from ec2lab.doctor.checks.files import Files
-from ec2lab.doctor.checks.kept import KeptVolumes
+from ec2lab.doctor.checks.datasets import DataSets
 from ec2lab.doctor.checks.quotas import Quotas
 from ec2lab.doctor.checks.regions import Regions
+from ec2lab.doctor.checks.retained_volumes import KeptVolumes
+from ec2lab.doctor.checks.ssh_ingress import Address
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
-from ec2lab.names import NAME_HELP
-from tests.diagnoses import diagnoses, row
+from ec2lab.validators import NAME_HELP
+from tests.documented_findings import diagnoses, row
 from tests.lab_directory import REPOSITORY, VARIABLES
-from tests.local_cloud.asking import run
+from tests.local_cloud.requests import run
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n'
-CHECKS = ["files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "data", "quotas", "address",
-          "kept", "tags", "registry"]  # fmt: skip
+CHECKS = ["config-files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress",
+          "retained-volumes", "tags", "registry"]  # fmt: skip
 
 
 @pytest.fixture
@@ -63,7 +63,12 @@ def on_aws(lab, cloud, more=""):
 def group_without_rules(cloud):
     """The lab's security group, from which this machine's address is gone."""
     ec2 = cloud.client("ec2", "us-east-1")
-    whole = {"lab:shared": "lab", "lab:record": "f" * 32, "lab:registry": "f" * 32, "lab:by": "alice@laptop"}
+    whole = {
+        "lab:shared": "lab",
+        "lab:request-id": "f" * 32,
+        "lab:registry": "f" * 32,
+        "lab:created-by": "alice@laptop",
+    }
     tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     specification = [{"ResourceType": "security-group", "Tags": tags}]
     return ec2.create_security_group(GroupName="lab", Description="lab", TagSpecifications=specification)["GroupId"]
@@ -71,7 +76,7 @@ def group_without_rules(cloud):
 
 def kept_volume(cloud, until, because=""):
     """A volume that was kept at a teardown of speech on New Year's Day."""
-    said = {"lab:kept": "2026-01-01 after speech", "lab:kept-until": until, "lab:kept-because": because}
+    said = {"lab:retained": "2026-01-01 after speech", "lab:retain-until": until, "lab:retain-reason": because}
     tags = [{"Key": key, "Value": value} for key, value in said.items()]
     specification = [{"ResourceType": "volume", "Tags": tags}]
     ec2 = cloud.client("ec2", "us-east-1")
@@ -89,7 +94,7 @@ def test_every_finding_that_the_code_can_make_has_its_row_in_the_document():
 def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_changed_or_written(lab, cloud):
     ended = lab.run("doctor")
     assert (ended.code, ended.err) == (0, "")
-    assert [line.split()[1] for line in lines_of(ended)] == ["files", *CHECKS]
+    assert [line.split()[1] for line in lines_of(ended)] == ["config-files", *CHECKS]
     (warning,) = [line for line in lines_of(ended) if not line.startswith("ok ")]
     assert "nobody can log in to a machine → `make user-add NAME=…" in warning
     assert ended.out.splitlines()[-1] == "0 wrong, 1 to think about"
@@ -100,24 +105,24 @@ def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_c
 
 def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_so(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\nname = "two words"\ntypo = 1\n')
-    lab.write("experiments/a.toml", 'typse = ["g5.xlarge"]\nttl = "soon"\n')
-    lab.write("experiments/B.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/a.toml", 'instance_typse = ["g5.xlarge"]\nttl = "soon"\n')
+    lab.write("experiments/B.toml", 'instance_types = ["g5.xlarge"]\n')
     lab.write("members/root.toml", f'keys = ["{KEY}"]\n')
     lab.write("members/eve.toml", 'keys = ["nonsense"]\nuid = 3\n')
     ended = lab.run("doctor", JSON="1")
     assert ended.code == 3
     wrong = [event for event in findings(ended) if event["severity"] == "wrong"]
-    assert {event["finding"] for event in wrong} == {"file-wrong"}
+    assert {event["finding"] for event in wrong} == {"config-invalid"}
     assert all(event["remedy"] for event in wrong)
     told = [event["message"].split(": ")[0:2] for event in wrong]
     assert sorted(told) == [
         ["experiments/B.toml", f"'B' is not {NAME_HELP}"],
-        ["experiments/a.toml", "ttl"], ["experiments/a.toml", "types"], ["experiments/a.toml", "typse"],
+        ["experiments/a.toml", "instance_types"], ["experiments/a.toml", "instance_typse"], ["experiments/a.toml", "ttl"],
         ["lab.toml", "name"], ["lab.toml", "typo"], ["members/eve.toml", "keys[0]"], ["members/eve.toml", "uid"],
         ["members/root.toml", "'root' can't be a login name"],
     ]  # fmt: skip
     unlooked = [event["check"] for event in findings(ended) if event["finding"] == "not-looked-at"]
-    assert unlooked == [check for check in CHECKS if check not in ("files", "versions", "ssh")]
+    assert unlooked == [check for check in CHECKS if check not in ("config-files", "versions", "ssh")]
     assert ended.events[-1] == {"event": "check-summary", "counts": {"ok": 2, "warning": 0, "unknown": 10, "wrong": 9}}
     assert cloud.calls() == []
 
@@ -130,7 +135,7 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
     by_check = {line.split()[1]: line for line in lines_of(ended)}
     assert list(by_check) == CHECKS
     assert by_check["credentials"].startswith("wrong    credentials  Unable to locate credentials")
-    for check in ("clock", "permissions", "regions", "data", "quotas", "address"):
+    for check in ("clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress"):
         assert by_check[check].startswith(f"unknown  {check:<12} not looked at: ")
     for check in ("versions", "registry"):
         assert by_check[check].startswith("ok ")
@@ -150,7 +155,7 @@ def test_offline_it_says_that_aws_is_not_reached(lab, look, cloud, monkeypatch):
     settings = on_aws(lab, cloud) | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert ids(look(Credentials())) == ["aws-not-reached"]
+    assert ids(look(Credentials())) == ["aws-unreachable"]
     assert ids(look(Regions())) == ["not-looked-at"]
 
 
@@ -176,18 +181,18 @@ def test_without_a_lab_it_ends_with_one(lab):
 
 def test_a_changed_address_is_named_where_a_machine_runs_and_admitted_when_that_is_wanted(lab, cloud, look):
     group = group_without_rules(cloud)
-    assert "address-admitted-next" in ids(look(Address())), "no machine is there to be reached"
+    assert "address-allowed-on-next-launch" in ids(look(Address())), "no machine is there to be reached"
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(cloud.client("ec2", "us-east-1"), TagSpecifications=tags)
     assert look(Address()) == [
-        ("address-not-admitted", f"ssh from 127.0.0.1 is not admitted by {group} in us-east-1: it hangs"),
+        ("address-not-allowed", f"ssh from 127.0.0.1 is not admitted by {group} in us-east-1: it hangs"),
         ("no-group-yet", "us-west-2: no security group yet, the first launch makes it"),
     ]
     ended = lab.run("doctor", FIX="1")
     assert ended.code == 0, ended.out
     assert f"ssh is admitted from 127.0.0.1/32 in {group}, us-east-1" in ended.out
     assert any(r.get("operation") == "AuthorizeSecurityGroupIngress" for r in lab.records())
-    assert "address-admitted" in ids(look(Address()))
+    assert "address-allowed" in ids(look(Address()))
 
 
 def test_no_group_is_opened_or_used_on_the_word_of_one_tag(lab, cloud):
@@ -197,22 +202,22 @@ def test_no_group_is_opened_or_used_on_the_word_of_one_tag(lab, cloud):
         GroupName="ec2-lab-lab", Description="x", TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}]
     )["GroupId"]
     lab.run("doctor", FIX="1")
-    lab.write("experiments/demo.toml", 'types = ["t3.micro"]\nregions = ["us-east-1"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["t3.micro"]\nregions = ["us-east-1"]\n')
     assert "InvalidGroup.Duplicate" in lab.launch().err
     assert ec2.describe_security_groups(GroupIds=[database])["SecurityGroups"][0]["IpPermissions"] == []
 
 
 def test_an_address_outside_the_networks_that_the_lab_admits_is_named(lab, look):
-    lab.write("lab.toml", f'{LAB}[network]\nssh_from = ["203.0.113.0/24"]\n')
+    lab.write("lab.toml", f'{LAB}[network]\nssh_allowed_cidrs = ["203.0.113.0/24"]\n')
     assert ids(look(Address())) == ["address-not-in-list"]
-    lab.write("lab.toml", f'{LAB}[network]\nssh_from = ["127.0.0.0/8", "::/0"]\n')
+    lab.write("lab.toml", f'{LAB}[network]\nssh_allowed_cidrs = ["127.0.0.0/8", "::/0"]\n')
     assert ids(look(Address())) == ["no-group-yet"]
 
 
 @pytest.mark.parametrize(
     ("skew", "found", "said"),
-    [(0, "clock-right", "as AWS's"), (120, "clock-off", "behind"), (-120, "clock-off", "ahead of"),
-     (400, "clock-wrong", "behind"), (-4000, "clock-wrong", "ahead of")],
+    [(0, "clock-ok", "as AWS's"), (120, "clock-skew", "behind"), (-120, "clock-skew", "ahead of"),
+     (400, "clock-skew-too-large", "behind"), (-4000, "clock-skew-too-large", "ahead of")],
 )  # fmt: skip
 def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(look, cloud, skew, found, said):
     cloud.weather(clock_skew=skew)
@@ -223,15 +228,15 @@ def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(
 
 def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud, monkeypatch):
     number = (lab.path / ".local-cloud" / "account").read_text().strip()
-    assert look(Credentials()) == [("caller", f"arn:aws:iam::{number}:user/local in account {number}")]
+    assert look(Credentials()) == [("identity", f"arn:aws:iam::{number}:user/local in account {number}")]
     for name, value in on_aws(lab, cloud).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "x")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2999-01-01T00:00:00Z")
-    assert ids(look(Credentials())) == ["caller"]
+    assert ids(look(Credentials())) == ["identity"]
     cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "ExpiredToken"}])
     ((identity, text),) = look(Credentials())
-    assert identity == "caller-unknown"
+    assert identity == "identity-unknown"
     assert "log in again" in text
 
 
@@ -247,21 +252,21 @@ def test_regions_that_are_shut_or_of_another_partition_are_named_and_the_rest_is
     found = dict(look(Regions()))
     assert found["not-opted-in"] == "the account has not opted in to ap-east-1"
     assert found["no-such-region"].startswith("eusc-de-east-1 is no region of AWS")
-    assert found["regions-usable"].startswith("us-east-1: open")
+    assert found["regions-ok"].startswith("us-east-1: open")
 
 
 def test_an_image_parameter_of_another_data_type_is_named_before_ec2_refuses_it(lab, look, cloud):
     cloud.client("ssm", "us-east-1").put_parameter(Name="own", Value="ami-12345678", Type="String")
     lab.write("lab.toml", 'regions = ["us-east-1"]\nimage = "resolve:ssm:own"\n')
     found = dict(look(Regions()))
-    assert "by own: its data type is text, and EC2 takes aws:ec2:image alone" in found["no-image-anywhere"]
+    assert "by own: its data type is text, and EC2 takes aws:ec2:image alone" in found["image-nowhere"]
 
 
 def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
     cloud.weather(unlisted_quotas=["Running On-Demand P instances"])
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
-    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge"]\n')
-    assert "quota-nowhere" in dict(look(Quotas()))
+    lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlarge"]\n')
+    assert "quota-insufficient" in dict(look(Quotas()))
 
 
 @pytest.mark.parametrize(
@@ -269,59 +274,61 @@ def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
 )
 def test_where_the_first_region_does_not_tell_who_asks_another_does(look, cloud, fault):
     cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", **fault}])
-    assert ids(look(Credentials())) == ["caller"]
+    assert ids(look(Credentials())) == ["identity"]
     cloud.weather(faults=[{"action": "GetCallerIdentity", **fault}])
-    assert ids(look(Credentials())) in (["caller-unknown"], ["aws-not-reached"])
+    assert ids(look(Credentials())) in (["identity-unknown"], ["aws-unreachable"])
 
 
 def test_credentials_that_are_over_are_over_everywhere(look, cloud):
     cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "ExpiredToken"}])
-    assert ids(look(Credentials())) == ["caller-unknown"]
+    assert ids(look(Credentials())) == ["identity-unknown"]
     assert {call["region"] for call in cloud.calls("GetCallerIdentity")} == {"us-east-1"}
 
 
 def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
     lab.write("lab.toml", f'{LAB}[network.subnets]\nus-east-1 = ["subnet-0123456789abcdef0"]\n')
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nimage = { us-east-1 = "ami-12345678" }\n')
-    lab.write("experiments/odd.toml", 'types = ["x9.none"]\nimage = "resolve:ssm:/aws/service/none"\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nimage = { us-east-1 = "ami-12345678" }\n')
+    lab.write("experiments/odd.toml", 'instance_types = ["x9.none"]\nimage = "resolve:ssm:/aws/service/none"\n')
     west = cloud.client("ec2", "us-west-2")
     for subnet in west.describe_subnets()["Subnets"]:
         west.delete_subnet(SubnetId=subnet["SubnetId"])
     found = look(Regions())
-    assert ("no-image-anywhere", "us-east-1, us-west-2: no image /aws/service/none") in found
-    assert ("no-image", "us-east-1: no image ami-12345678, so no machine is asked for there") in found
-    assert ("no-type-anywhere", "none of the types of odd is offered in us-east-1, us-west-2") in found
+    assert ("image-nowhere", "us-east-1, us-west-2: no image /aws/service/none") in found
+    assert ("image-missing", "us-east-1: no image ami-12345678, so no machine is asked for there") in found
+    assert ("type-nowhere", "none of the types of odd is offered in us-east-1, us-west-2") in found
     assert ("no-network", "us-west-2: there is no default VPC with subnets") in found
     assert any(identity == "no-network" and "subnet-0123456789abcdef0" in text for identity, text in found)
-    assert "regions-usable" not in ids(found)
+    assert "regions-ok" not in ids(found)
 
 
 def test_a_region_that_may_not_be_asked_hides_no_other(look, cloud):
     cloud.weather(faults=[{"action": "DescribeSubnets", "region": "us-west-2", "code": "UnauthorizedOperation"}])
     found = look(Regions())
-    assert sorted(ids(found)) == ["look-refused", "regions-usable"]
+    assert sorted(ids(found)) == ["look-refused", "regions-ok"]
 
 
 def test_a_data_set_that_a_region_lacks_is_named_with_the_command_that_copies_it(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1", "eu-central-1"]\n')
     lab.write(
         "experiments/other.toml",
-        'types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nversion = "3"\nmount = "/data"\n',
+        'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "talks"\nversion = "3"\nmount = "/data"\n',
     )
     with open_readonly(lab.path, "") as looked_at:
         found = {finding.diagnosis.id: finding for _, finding in run_checks(looked_at, [DataSets()])}
-    assert found["data-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
-    assert found["no-data"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
+    assert found["dataset-missing"].remedy == '`make snapshot-copy DATASET=speech REGIONS="eu-west-1 eu-central-1"`'
+    assert (
+        found["dataset-nowhere"].text == "other: talks@3 is in none of its regions (us-east-1, eu-west-1, eu-central-1)"
+    )
 
 
 def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_others_are_well(lab, look, cloud):
     ours = kept_volume(cloud, until="2999-01-01")
-    assert look(KeptVolumes()) == [("no-volume-outstayed", "us-east-1, us-west-2: no volume is kept past its day")]
+    assert look(KeptVolumes()) == [("retention-ok", "us-east-1, us-west-2: no volume is kept past its day")]
     over = kept_volume(cloud, until="2026-01-31", because="until the paper is out")
     said = "until 2026-01-31: until the paper is out (since 2026-01-01, after speech)"
     assert look(KeptVolumes()) == [
-        ("volume-outstayed", f"{over} in us-east-1 was to be kept {said}"),
-        ("no-volume-outstayed", "us-west-2: no volume is kept past its day"),
+        ("retention-expired", f"{over} in us-east-1 was to be kept {said}"),
+        ("retention-ok", "us-west-2: no volume is kept past its day"),
     ]
     with open_readonly(lab.path, "") as looked_at:
         (remedy,) = [found.remedy for _, found in run_checks(looked_at, [KeptVolumes()]) if found.remedy]
@@ -331,15 +338,19 @@ def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_o
 
 def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(lab, look, cloud):
     on_demand, spot = "Running On-Demand G and VT instances", "All G and VT Spot Instance Requests"
-    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\nnodes = 2\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\nnodes = 2\n')
     cloud.weather(quotas={on_demand: 96, spot: 95})
     found = look(Quotas())
     assert found == [
-        ("quota-too-small", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are wanted")
+        ("quota-too-low", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are wanted")
     ]
     cloud.weather(quotas={on_demand: 0, spot: 0})
-    assert look(Quotas()) == [("quota-nowhere", "no quota of us-east-1, us-west-2 lets demo have its 2 x g5.12xlarge")]
-    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge"]\nmatrix = { lr = [1, 2, 3] }\ncommand = "true"\n')
+    assert look(Quotas()) == [
+        ("quota-insufficient", "no quota of us-east-1, us-west-2 lets demo have its 2 x g5.12xlarge")
+    ]
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.12xlarge"]\nmatrix = { lr = [1, 2, 3] }\ncommand = "true"\n'
+    )
     cloud.weather(quotas={on_demand: 96})
     ((identity, text),) = look(Quotas())
     assert (identity, "lets 2 of its 3 combinations run at once" in text) == ("quota-below-sweep", True)
@@ -352,7 +363,7 @@ def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(
     refusal = {"code": "AccessDeniedException", "message": "an organization policy says no"}
     cloud.weather(faults=[{"action": "ListServiceQuotas", **refusal}])
     ((identity, text),) = look(Quotas())
-    assert identity == "quotas-unread"
+    assert identity == "quotas-unreadable"
     assert text.startswith("the quotas of us-east-1, us-west-2 can't be read: ListServiceQuotas: AccessDeniedException")
     assert "an organization policy says no" in text, "what AWS says is not guessed at"
 
@@ -360,7 +371,7 @@ def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(
 def test_an_empty_lab_is_told_how_to_begin_and_a_broken_plugin_is_named_while_all_else_is_looked_at(lab, look):
     shutil.rmtree(lab.path / "experiments")
     lab.write("plugins/broken.py", "import no_such_module\n")
-    assert ids(look(Files())) == ["plugin-broken", "no-experiment", "no-member", "files-read"]
+    assert ids(look(Files())) == ["plugin-broken", "no-experiment", "no-member", "config-valid"]
     assert ids(look(Quotas())) == [], "of no experiment nothing is asked"
 
 
@@ -383,10 +394,10 @@ def test_a_check_of_a_plugin_that_fails_in_any_way_is_a_finding_and_stops_no_oth
         ("bad", "the check failed: ZeroDivisionError: division by zero"),
         ("worse", "the check failed: SystemError: no"),
     ]
-    assert {name for name, _ in found} == {"bad", "worse", "files"}
+    assert {name for name, _ in found} == {"bad", "worse", "config-files"}
 
 
 def test_one_experiment_alone_is_looked_at_in_its_own_regions(lab, look, cloud):
-    lab.write("experiments/other.toml", 'types = ["g5.xlarge"]\nregions = ["eu-west-1"]\n')
+    lab.write("experiments/other.toml", 'instance_types = ["g5.xlarge"]\nregions = ["eu-west-1"]\n')
     assert look(Quotas(), only="other") == [("quotas-sufficient", "enough for each of other")]
     assert {call["region"] for call in cloud.calls("ListServiceQuotas")} == {"eu-west-1"}

@@ -71,7 +71,7 @@ def test_a_members_key_is_looked_for_in_ssh_and_in_the_agent(lab, look, home, ke
     lab.write("members/zoe.toml", f'keys = ["{public}"]\n')
     assert "not-a-member" in look(ssh.Ssh())
     monkeypatch.setenv("MEMBER", "zoe")
-    assert look(ssh.Ssh())["key-here"].text.endswith("is in ~/.ssh")
+    assert look(ssh.Ssh())["key-found"].text.endswith("is in ~/.ssh")
     socket = Path(tempfile.mkdtemp()) / "agent"  # a short path: since OpenSSH 10.1 an agent's own is below HOME
     agent = subprocess.run(["ssh-agent", "-c", "-a", socket], capture_output=True, text=True, check=True).stdout
     told = dict(line.split()[1:3] for line in agent.splitlines() if line.startswith("setenv"))
@@ -79,7 +79,7 @@ def test_a_members_key_is_looked_for_in_ssh_and_in_the_agent(lab, look, home, ke
         monkeypatch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"].rstrip(";"))
         subprocess.run(["ssh-add", "-q", str(key)], check=True)
         key.unlink()
-        assert look(ssh.Ssh())["key-here"].text.endswith("is in the agent")
+        assert look(ssh.Ssh())["key-found"].text.endswith("is in the agent")
         subprocess.run(["ssh-add", "-q", "-D"], check=True)
         assert "key-not-here" in look(ssh.Ssh())
     finally:
@@ -117,7 +117,7 @@ def test_a_missing_or_an_old_ssh_is_named(look, home, monkeypatch):
     assert set(look(ssh.Ssh())) == {"no-ssh"}
     (programs / "ssh").write_text("#!/bin/sh\necho 'OpenSSH_7.4p1, OpenSSL 1.0.2k-fips' >&2\n")
     (programs / "ssh").chmod(0o755)
-    assert look(ssh.Ssh())["ssh-old"].text == "OpenSSH_7.4p1 is older than 7.6"
+    assert look(ssh.Ssh())["ssh-outdated"].text == "OpenSSH_7.4p1 is older than 7.6"
 
 
 def test_what_is_installed_is_held_against_the_lock_and_old_tools_are_named(look, monkeypatch, home):
@@ -130,13 +130,13 @@ def test_what_is_installed_is_held_against_the_lock_and_old_tools_are_named(look
     monkeypatch.setattr(versions, "differing", lambda _: ["boto3 0.1 (not 2)"])
     monkeypatch.setattr(versions, "make_version", lambda: "3.80")
     monkeypatch.setattr(versions, "OLDEST_PYTHON", (4, 0))
-    assert set(look(versions.Versions())) == {"python-old", "make-old", "not-as-locked", "versions"}
+    assert set(look(versions.Versions())) == {"python-outdated", "make-outdated", "lockfile-mismatch", "versions"}
 
 
 def test_a_registry_is_told_to_be_well_with_how_much_is_in_it(lab, look):
-    assert set(look(RegistryHealth())) == {"registry-not-made-yet"}
+    assert set(look(RegistryHealth())) == {"registry-not-created-yet"}
     for _ in range(3):
-        FileRegistry(lab.registry).append(Record(event=Event.NOTE, note={"hello": "world"}))
+        FileRegistry(lab.registry).append(Record(event=Event.ANNOTATION, annotation={"hello": "world"}))
     before = lab.registry.read_bytes()
     (found,) = look(RegistryHealth()).values()
     assert found.text == "registry.json: 3 records, 0 things live"
@@ -145,16 +145,18 @@ def test_a_registry_is_told_to_be_well_with_how_much_is_in_it(lab, look):
 
 def test_a_torn_or_an_open_registry_is_named_and_left_as_it_is(lab, look):
     lab.registry.write_bytes(
-        b'[\n{"event":"note","id":"%s","time":"2026-11-26T10:00:00.000Z"},\n{"event":"no' % (b"1" * 32)
+        b'[\n{"event":"annotation","id":"%s","time":"2026-11-26T10:00:00.000Z"},\n{"event":"ann' % (b"1" * 32)
     )
     lab.registry.chmod(0o644)
     found = look(RegistryHealth())
     assert set(found) == {"registry-torn", "registry-not-private", "registry-readable"}
     assert found["registry-not-private"].text.endswith("(mode 644)")
-    assert lab.registry.read_bytes().endswith(b'"no')
+    assert lab.registry.read_bytes().endswith(b'"ann')
 
 
-@pytest.mark.parametrize("garbage", [b"nonsense", b'[\n{"event":"note","id":"1","time":"t","format":99}\n]\n', b"{}"])
+@pytest.mark.parametrize(
+    "garbage", [b"nonsense", b'[\n{"event":"annotation","id":"1","time":"t","format":99}\n]\n', b"{}"]
+)
 def test_a_registry_that_can_not_be_read_is_wrong_and_everything_else_is_looked_at(lab, home, garbage):
     lab.registry.write_bytes(garbage)
     with open_readonly(lab.path, "") as looked_at:
@@ -186,17 +188,17 @@ def test_what_was_never_settled_and_who_died_at_work_is_named_and_who_is_at_work
     (locks / "ended").write_text("")
     (locks / "demo").write_text("launch (alice@laptop:7, since 2026-11-24T10:00:00Z)")
     found = look(RegistryHealth())
-    assert "make launch EXP=demo" in found["unsettled"].remedy
-    assert found["died-at-work"].text.startswith("demo: launch (alice@laptop:7")
+    assert "make launch EXP=demo" in found["unresolved-intent"].remedy
+    assert found["stale-lock"].text.startswith("demo: launch (alice@laptop:7")
     with (locks / "demo").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = look(RegistryHealth())
-    assert set(found) == {"registry-readable", "at-work"}
+    assert set(found) == {"registry-readable", "lock-held"}
 
 
 def test_a_table_is_looked_at_without_being_made_and_its_backups_are(look, cloud, monkeypatch):
     monkeypatch.setenv("REGISTRY", TABLE)
-    assert set(look(RegistryHealth())) == {"registry-not-made-yet"}
+    assert set(look(RegistryHealth())) == {"registry-not-created-yet"}
     assert cloud.calls("CreateTable") == []
     dynamodb = cloud.client("dynamodb", "us-east-1")
     keys = (("place", "HASH"), ("id", "RANGE"))
@@ -238,7 +240,7 @@ def test_a_table_made_a_moment_ago_is_waited_for(lab, cloud):
 def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, look, cloud, monkeypatch):
     monkeypatch.setenv("REGISTRY", TABLE)
     with open_readonly(lab.path, "") as looked_at:
-        looked_at.opened.registry.append(Record(event=Event.NOTE, note={"made": "the table"}))
+        looked_at.opened.registry.append(Record(event=Event.ANNOTATION, annotation={"made": "the table"}))
     assert set(look(RegistryHealth())) == {"registry-readable"}
     lease = {
         "place": "lease",
@@ -249,7 +251,7 @@ def test_a_table_in_use_is_well_and_who_holds_an_experiment_there_is_told(lab, l
     }
     item = {key: {"S": value} for key, value in lease.items()} | {"until": {"N": "99999999999"}}
     cloud.client("dynamodb", "us-east-1").put_item(TableName="team", Item=item)
-    assert look(RegistryHealth())["at-work"].text == "demo: stop (bob@desk:1, since noon) is at work"
+    assert look(RegistryHealth())["lock-held"].text == "demo: stop (bob@desk:1, since noon) is at work"
 
 
 @pytest.mark.parametrize(("renewed", "known"), [(False, True), (True, False)])

@@ -13,7 +13,7 @@ from ec2lab.doctor.iam_policy import Place, actions, statements
 from ec2lab.doctor.runner import run_checks
 from ec2lab.registry.recorder import changes_something
 from tests.lab_directory import VARIABLES
-from tests.local_cloud.asking import run
+from tests.local_cloud.requests import run
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_each_statement_is_asked_about_as_the_policy_words_it_in_the_labs_own_ac
     assert copied == ["arn:aws:ec2:eu-west-1::snapshot/*", "arn:aws:ec2:eu-west-1::snapshot/snap-0123456789abcdef0"]
     tagging = [entry for named, q in asked if "ec2:CreateTags" in named for entry in q.get("ContextEntries", ())]
     marks = [set(entry["ContextKeyValues"]) for entry in tagging if entry["ContextKeyType"] == "stringList"]
-    assert {"lab:at-teardown", "lab:kept", "lab:kept-because", "lab:kept-until"} in marks
+    assert {"lab:deletion-policy", "lab:retained", "lab:retain-reason", "lab:retain-until"} in marks
 
 
 def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(said, cloud):
@@ -99,11 +99,11 @@ def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(
     encoded = f"Encoded authorization failure message: {reason}"
     cloud.weather(faults=[fault("RunInstances", message=encoded), fault("CreateVolume")])
     found = said()
-    assert {action for identity, action in found if identity == "not-allowed"} == {
+    assert {action for identity, action in found if identity == "permission-denied"} == {
         "ec2:RunInstances",
         "ec2:CreateVolume",
     }
-    launch = found["not-allowed", "ec2:RunInstances"]
+    launch = found["permission-denied", "ec2:RunInstances"]
     assert launch.text == (
         "ec2:RunInstances is not allowed in us-east-1: alice may not ec2:RunInstances on r: an explicit deny"
     )
@@ -113,21 +113,21 @@ def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(
 def test_a_refusal_about_a_thing_that_does_not_exist_says_nothing_and_the_simulator_is_asked(lab, said, cloud):
     cloud.weather(faults=[fault("TerminateInstances"), fault("StartSnapshot", "AccessDeniedException")])
     found = said()
-    assert found["not-allowed-by-simulation", ""].subjects == ("ec2:TerminateInstances",)
-    assert found["data-not-allowed", ""].subjects == ("ebs:StartSnapshot",)
-    assert "docs/iam-policy-data.json" in found["data-not-allowed", ""].remedy
+    assert found["permission-denied-by-simulation", ""].subjects == ("ec2:TerminateInstances",)
+    assert found["dataset-permission-denied", ""].subjects == ("ebs:StartSnapshot",)
+    assert "docs/iam-policy-data.json" in found["dataset-permission-denied", ""].remedy
     cloud.weather()
     machine_of_the_lab(cloud)
     cloud.weather(faults=[fault("TerminateInstances")])
-    assert ("not-allowed", "ec2:TerminateInstances") in said(), "a machine of the lab's own leaves no doubt"
+    assert ("permission-denied", "ec2:TerminateInstances") in said(), "a machine of the lab's own leaves no doubt"
 
 
 def test_where_the_simulator_may_not_be_asked_reading_calls_tell_and_the_rest_is_said_to_be_open(said, cloud):
     refusals = [fault("SimulatePrincipalPolicy", "AccessDenied"), fault("GetProducts", "AccessDeniedException")]
     cloud.weather(faults=refusals)
     found = said()
-    assert found["less-told", ""].subjects == ("pricing:GetProducts",)
-    untold = found["permission-untold", ""].subjects
+    assert found["optional-permission-denied", ""].subjects == ("pricing:GetProducts",)
+    untold = found["permission-unknown", ""].subjects
     assert {"ebs:StartSnapshot", "ec2:TerminateInstances"} <= set(untold)
     told = {"servicequotas:ListServiceQuotas", "ssm:GetParameters", "ec2:DescribeInstances", "ec2:CreateVolume"}
     assert not told & set(untold)
@@ -148,7 +148,7 @@ def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said
     assert not services & {"dynamodb", "s3", "kms", "iam"}
     lab.write(
         "experiments/demo.toml",
-        'types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "true"\nbucket = "s3://runs"\ninstance_profile = "p"\n',
+        'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "true"\nartifact_uri = "s3://runs"\ninstance_profile = "p"\n',
     )
     lab.write(
         "lab.toml",
@@ -168,7 +168,7 @@ def test_a_launch_that_would_be_refused_for_another_reason_is_told_of_and_is_no_
 
 def test_dry_runs_carry_the_id_of_the_registry_as_a_policy_may_name_it(lab, said, cloud):
     assert lab.launch().code == 0
-    known = {r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})}
+    known = {r["annotation"]["registry"] for r in lab.records() if "registry" in (r.get("annotation") or {})}
     before = len(cloud.calls())
     said()
     asked = [call["params"] for call in cloud.calls()[before:] if call["action"] == "CreatePlacementGroup"]

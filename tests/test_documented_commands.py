@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from tests.lab_directory import REPOSITORY
-from tests.said_events import TARGETS
+from tests.printed_events import TARGETS
 from tests.test_events import command_of
 
 DOCUMENTS = {
@@ -97,7 +97,7 @@ def arranged(document, lab, cloud):
     """Put into a lab what a reader of the document has there: its own example files, and what it takes for granted."""
     for name in ("alice.pub", "recordings/a.wav"):
         lab.write(name, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl alice\n")
-    lab.write("experiments/foo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/foo.toml", 'instance_types = ["g5.xlarge"]\n')
     if document == "sweeps.md":
         blocks = [block for _, block in BLOCK.findall(DOCUMENTS[document])]
         (example,) = [block for block in blocks if block.startswith("# experiments/speech.toml\n")]

@@ -33,19 +33,19 @@ def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, 
     lab.write("more/a.txt", "b")
     lab.write(
         "experiments/demo.toml",
-        'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\nat_teardown = "snapshot"\n'
-        '[[scratch]]\nmount = "/scratch"\ngib = 4\nat_teardown = "keep"\n'
-        'keep_for = "30d"\nreason = "for a test"\n',
+        'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\ndeletion_policy = "snapshot"\n'
+        '[[scratch]]\nmount = "/scratch"\nsize_gib = 4\ndeletion_policy = "retain"\n'
+        'retain_for = "30d"\nreason = "for a test"\n',
     )
     for script, variables in (
         ("launch", {"EXP": "demo"}),
         ("teardown", {"EXP": "demo"}),
-        ("dataset_build", {"DATASET": "talks", "FROM": "./files"}),
-        ("dataset_build", {"DATASET": "talks", "FROM": "./more"}),
+        ("dataset_build", {"DATASET": "talks", "SOURCE": "./files"}),
+        ("dataset_build", {"DATASET": "talks", "SOURCE": "./more"}),
         ("dataset_verify", {"DATASET": "talks"}),
         ("snapshot_copy", {"DATASET": "talks", "REGIONS": "eu-west-1"}),
         ("datasets", {}),
-        ("datasets_prune", {"KEEP": "1", "YES": "1"}),
+        ("dataset_prune", {"KEEP_LAST": "1", "YES": "1"}),
     ):
         ended = lab.run(script, **variables)
         assert ended.code == 0, f"{script}: {ended.err}"

@@ -7,9 +7,9 @@ from ec2lab.doctor.checks.permissions import Permissions
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
 from tests.lab_directory import VARIABLES
-from tests.local_cloud.asking import run
+from tests.local_cloud.requests import run
 
-FOUND = "dry-run-carried-out"
+DISCOVERED = "dry-run-carried-out"
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def look(lab, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
-    lab.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
 
-    def found(identity=FOUND):
+    def found(identity=DISCOVERED):
         with open_readonly(lab.path, "") as looked_at:
             every = [finding for _, finding in run_checks(looked_at, [Permissions()])]
         return [finding for finding in every if finding.diagnosis.id == identity]

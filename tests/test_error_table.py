@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from ec2lab.aws.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.many_regions import run_machines
 
 C = ErrorCategory
@@ -155,7 +155,7 @@ def a_lab_in(lab, regions, types=TYPES[-1:], **more):
     """Let a lab's experiment ask in some regions, for what needs no data. None is slow, but a machine may be."""
     lab.write("lab.toml", f'regions = {json.dumps(list(regions))}\nregion_timeout = "1m"\n')
     rest = "".join(f"{key} = {value}\n" for key, value in more.items())
-    lab.write("experiments/demo.toml", f"types = {json.dumps(list(types))}\n{rest}")
+    lab.write("experiments/demo.toml", f"instance_types = {json.dumps(list(types))}\n{rest}")
 
 
 def test_every_row_is_what_the_table_says():

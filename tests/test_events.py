@@ -19,7 +19,7 @@ from ec2lab.events.teardown import TeardownFailed
 from ec2lab.rendering import LINES, TABLES
 from tests.event_schema import DEFINITIONS, check_line, complaints, event_of
 from tests.lab_directory import REPOSITORY
-from tests.said_events import TARGETS, everything_said, reach_of, reporters
+from tests.printed_events import TARGETS, everything_said, reach_of, reporters
 
 DOCUMENT = (REPOSITORY / "docs/json.md").read_text()
 INTERACTIVE = {"ssh"}

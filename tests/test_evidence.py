@@ -81,7 +81,7 @@ def test_what_came_with_an_instance_does_not_stand_alone():
 )
 def test_what_an_error_says_of_the_call(code, status, retries, says):
     error = {"code": code, "message": "", "http_status": status, "retries": retries}
-    assert what_it_says(Record(event=Event.ERROR, of="x", operation="RunInstances", error=error)) is says
+    assert what_it_says(Record(event=Event.ERROR, parent_id="x", operation="RunInstances", error=error)) is says
 
 
 markets = st.sampled_from(["on-demand", "spot", "reservation:cr-1", "capacity-block:cr-2"]).map(Market.parse)

@@ -27,22 +27,11 @@ from ec2lab.costs.charges import spans
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import LabError
 from ec2lab.hosts.host_keys import parse_host_keys
-from ec2lab.hosts.said import number_said
+from ec2lab.hosts.ssh_messages import number_said
 from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.launch.resume import is_wanted
 from ec2lab.launch.search import wishes
 from ec2lab.launch.wait_for_boot import errors_in
-from ec2lab.names import (
-    LOGIN,
-    NAME,
-    data_set_name,
-    experiment_name,
-    experiment_or_glob,
-    member_name,
-    one_experiment,
-    optional_experiment,
-    volume_id,
-)
 from ec2lab.plugins import Plugins
 from ec2lab.printable import printable_log
 from ec2lab.regions import region_names, regions
@@ -59,6 +48,17 @@ from ec2lab.registry.state import holdings
 from ec2lab.report.instance_history import past
 from ec2lab.runs.exit_status import parse_exit_status
 from ec2lab.runs.progress import parse_progress
+from ec2lab.validators import (
+    LOGIN,
+    NAME,
+    dataset_name,
+    experiment_name,
+    experiment_or_glob,
+    member_name,
+    one_experiment,
+    optional_experiment,
+    volume_id,
+)
 from ec2lab.volumes.deletion_policy import marks
 from ec2lab.volumes.mounted import mounted_in
 from ec2lab.volumes.retention import Retention
@@ -84,7 +84,7 @@ ODD = [None, True, False, 0, -1, 7, 10**40, 0.5, 1e308, float("nan"), float("inf
        "\x1b[2J", "2026-11-26T10:00:00Z", "2026-11-26T10:00:00", "0001-01-01T00:00:00+14:00",
        "2199-12-31T23:59:59-12:00", "9999999999d", "6h", "never", "i-0a", "vol-0a",
        "us-east-1", "--output=x", [], {}, [[]], [{}], {"Name": 5},
-       {"Key": "lab:ends"}, [{"Key": "lab:ends", "Value": "tomorrow"}], ["i-0a", 5], {"code": None}]  # fmt: skip
+       {"Key": "lab:expires-at"}, [{"Key": "lab:expires-at", "Value": "tomorrow"}], ["i-0a", 5], {"code": None}]  # fmt: skip
 ALPHABET = string.printable + "\x1b\x9b\u202e\u2028\ud800\xe9"
 
 
@@ -126,7 +126,7 @@ def changed(chance, value):
 
 
 AT = "2026-11-20T10:00:00+00:00"
-OWNED = [{"Key": "lab:experiment", "Value": "speech"}, {"Key": "lab:record", "Value": ID}]
+OWNED = [{"Key": "lab:experiment", "Value": "speech"}, {"Key": "lab:request-id", "Value": ID}]
 DISK = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeId": "vol-0a", "DeleteOnTermination": True, "AttachTime": AT}}
 MACHINE = {
     "InstanceId": "i-0a", "State": {"Name": "running"}, "InstanceType": "g5.xlarge", "LaunchTime": AT, "Tags": OWNED,
@@ -155,7 +155,7 @@ ANSWERS = {
 }  # fmt: skip
 REQUEST = {
     "ClientToken": ID, "TagSpecifications": [{"ResourceType": kind, "Tags": OWNED} for kind in ("instance", "volume")],
-    "Tags": [{"Key": "lab:ends", "Value": AT}], "Resources": ["i-0a"], "InstanceIds": ["i-0a"], "VolumeId": "vol-0a",
+    "Tags": [{"Key": "lab:expires-at", "Value": AT}], "Resources": ["i-0a"], "InstanceIds": ["i-0a"], "VolumeId": "vol-0a",
     "InstanceMarketOptions": {"MarketType": "spot"}, "Placement": {"AvailabilityZone": "us-east-1a"}, "Size": 8,
     "BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "s", "VolumeInitializationRate": 300}}],
     "InstanceType": "g5.xlarge", "ImageId": "ami-0a", "VolumeType": "gp3", "SnapshotId": "snap-0a", "NextToken": "n",
@@ -164,9 +164,9 @@ REQUEST = {
 }  # fmt: skip
 RESOURCE = {"kind": "instance", "id": "i-0a", "region": "us-east-1", "since": AT, "record": ID}
 NOTES = {
-    "found": [RESOURCE, {**RESOURCE, "kind": "volume", "id": "vol-0a"}, {**RESOURCE, "kind": "file-system"}],
-    "gone": ["i-0a", "vol-0a"], "settled": [ID], "launched": ["i-0a"], "ended": {"exit_code": 1}, "pulls": "s3://a/b",
-    "ran_on": [{"instance": "i-0a", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-0a", "snapshots": {}}],
+    "discovered": [RESOURCE, {**RESOURCE, "kind": "volume", "id": "vol-0a"}, {**RESOURCE, "kind": "file-system"}],
+    "deleted": ["i-0a", "vol-0a"], "resolved": [ID], "launched": ["i-0a"], "exited": {"exit_code": 1}, "pulls": "s3://a/b",
+    "provenance": [{"instance": "i-0a", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-0a", "snapshots": {}}],
     "run": {"from": "speech", "experiment": {"ttl": "6h", "parameters": {"lr": 1}, "data": []}},
 }  # fmt: skip
 
@@ -176,9 +176,11 @@ def sound():
     """Records of a week of work, of each operation and note; and those that are just not sound."""
     made = [record.as_json() for record in GeneratedRegistry(now=NOW).team(weeks=1, sweep=3).records[:60]]
     common = {**COMMON, "request": REQUEST}
-    made += [{**common, "operation": name, "response": response, "of": ID} for name, response in ANSWERS.items()] * 2
+    made += [
+        {**common, "operation": name, "response": response, "parent_id": ID} for name, response in ANSWERS.items()
+    ] * 2
     made += [{**common, "event": "intent", "operation": name} for name in ANSWERS]
-    made += [{**COMMON, "event": "note", "note": {name: note}} for name, note in NOTES.items()] * 4
+    made += [{**COMMON, "event": "annotation", "annotation": {name: note}} for name, note in NOTES.items()] * 4
     return [json.dumps(record) for record in [*made, *MALFORMED.values()]]
 
 
@@ -192,7 +194,7 @@ def kinds():
     return Plugins(None).kinds()
 
 
-WISHES = wishes(Lab(regions=["us-east-1"]), "speech", Experiment(types=["g5.xlarge"], markets=["spot"]))
+WISHES = wishes(Lab(regions=["us-east-1"]), "speech", Experiment(instance_types=["g5.xlarge"], markets=["spot"]))
 
 
 def readable(loaded):
@@ -294,7 +296,7 @@ def test_whatever_an_item_of_a_table_is_it_is_a_record_under_its_own_key_or_refu
 def tag_value(chance):
     moment = NOW + timedelta(seconds=chance.randrange(-(10**9), 10**9))
     return chance.choice([
-        "tomorrow", "never", "6h", "9999999999d", "2026-13-01", "keep 30d", "keep x", "keep", "snapshot a/b", "",
+        "tomorrow", "never", "6h", "9999999999d", "2026-13-01", "retain 30d", "retain x", "retain", "snapshot a/b", "",
         moment.isoformat(), moment.replace(tzinfo=None).isoformat(), str(moment.date()), f"{moment.date()} after a",
         str(chance.randrange(10**9)), text(chance),
     ])  # fmt: skip
@@ -304,7 +306,7 @@ def tag_value(chance):
 @seeds
 def test_whatever_the_labs_tags_say_everything_that_reads_them_goes_on(seed):
     chance = Random(seed)
-    keys = [*FORMS, "lab:at-teardown:sdf", "lab:kept-because", "Name"]
+    keys = [*FORMS, "lab:deletion-policy:sdf", "lab:retain-reason", "Name"]
     for _ in range(CASES):
         read_tags(chance, {key: tag_value(chance) for key in chance.sample(keys, chance.randrange(len(keys)))})
 
@@ -318,9 +320,9 @@ def read_tags(chance, tags):
     for read in (left, is_overdue):
         read(details, state, NOW)
     assert not [tag for tag in malformed(to_aws(from_aws(listed))) if form_of(tag.key).absent]
-    if "lab:kept" in tags:
+    if "lab:retained" in tags:
         Retention.read(from_aws(listed)).is_over(NOW.date())
-    if (end := end_in(tags.get("lab:at-teardown", "keep"))).startswith("keep"):
+    if (end := end_in(tags.get("lab:deletion-policy", "retain"))).startswith("retain"):
         marks(end, "speech", NOW.date())
 
 
@@ -385,7 +387,7 @@ def test_whatever_a_console_or_a_log_holds_it_is_read_and_shown(seed):
 # Names.
 
 NAMES = {
-    experiment_name: NAME, data_set_name: f"({NAME})?", optional_experiment: f"({NAME})?", one_experiment: f"({NAME})?",
+    experiment_name: NAME, dataset_name: f"({NAME})?", optional_experiment: f"({NAME})?", one_experiment: f"({NAME})?",
     member_name: LOGIN, volume_id: "(vol-[0-9a-f]{8,17})?", experiment_or_glob: r"[a-z0-9_*?-]{1,200}",
 }  # fmt: skip
 

@@ -41,12 +41,12 @@ def told(draw, by, time):
         answer(time, "CreateVolume", {}, {"VolumeId": "vol-1", "VolumeType": "gp3", "Size": 10}, by=by),
         answer(time, "DeleteVolume", {"VolumeId": "vol-1"}, by=by),
         answer(time, "CreateSnapshot", {}, {"SnapshotId": "snap-1", "VolumeSize": 10}, by=by),
-        answer(time, "CreateTags", {"Resources": [one], "Tags": [{"Key": "lab:ends", "Value": "never"}]}, by=by),
+        answer(time, "CreateTags", {"Resources": [one], "Tags": [{"Key": "lab:expires-at", "Value": "never"}]}, by=by),
         Record(event=Event.ERROR, time=time, operation="RunInstances", error=error, actor=f"{by}:7", experiment=name),
         note(time, experiment=name, by=by, run={"from": name, "experiment": {"ttl": "12h"}}),
         note(time, experiment=name, by=by, launched=[one]),
-        note(time, experiment=name, by=by, ended={"exit_code": 1}),
-        note(time, experiment=name, by=by, found=[MADE], gone=[one]),
+        note(time, experiment=name, by=by, exited={"exit_code": 1}),
+        note(time, experiment=name, by=by, discovered=[MADE], deleted=[one]),
     ]))  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_a_writer_whose_clock_is_behind_ends_what_another_made():
 
 
 def test_a_writer_whose_clock_was_set_back_is_read_in_the_order_in_which_it_wrote():
-    launch, end = note("2026-10-01T12:00:00Z", launched=["i-1"]), note("2026-10-01T11:00:00Z", ended={"exit_code": 3})
+    launch, end = note("2026-10-01T12:00:00Z", launched=["i-1"]), note("2026-10-01T11:00:00Z", exited={"exit_code": 3})
     found = History([launch, end])
     assert found.records == [launch, end]
     assert History([end, launch]).records == [end, launch]

@@ -4,10 +4,10 @@ import ast
 
 import pytest
 
-from ec2lab.hosts import programs as host_program
+from ec2lab.hosts import program_packer as host_program
 from ec2lab.hosts.accounts import OVER_SSH
 from ec2lab.hosts.local_names import shortened
-from ec2lab.hosts.programs import bare, sent, sshd_drop_in, without_needless_imports
+from ec2lab.hosts.program_packer import bare, sent, sshd_drop_in, without_needless_imports
 from ec2lab.templates import TEMPLATES, USER_DATA_LIMIT, user_data
 
 PROGRAMS = sorted(TEMPLATES.glob("*.py"))
@@ -170,7 +170,11 @@ def test_where_nothing_can_be_kept_a_program_is_sent_all_the_same(kept, tmp_path
 def test_the_programs_of_a_launch_leave_room_in_the_user_data():
     accounts = sent("accounts.py", *OVER_SSH)
     programs = (
-        accounts + sent("mount-volumes.py") + sent("write-ending.py") + sent("tell-bucket.py") + sent("write-log.py")
+        accounts
+        + sent("mount-volumes.py")
+        + sent("write-exit-status.py")
+        + sent("upload-log.py")
+        + sent("write-log.py")
     )
     assert len(user_data(programs)) < USER_DATA_LIMIT * 0.9
 

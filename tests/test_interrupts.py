@@ -86,7 +86,7 @@ def test_with_output_closed_from_the_start_nothing_is_written_where_it_does_not_
     command = f"exec {sys.executable} -m scripts.launch <&- >&- 2>&-"
     subprocess.run(["sh", "-c", command], cwd=lab.path, env=lab.environment(EXP="demo"), check=True)
     assert len(left(cloud)) == 1
-    assert lab.records()[-1]["event"] == "note", "it is one JSON document"
+    assert lab.records()[-1]["event"] == "annotation", "it is one JSON document"
 
 
 class Terminal:
@@ -144,7 +144,7 @@ def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
 
 
 def test_one_who_waits_for_a_region_that_does_not_respond_ends_it_with_ctrl_c_at_once(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     cloud.weather(faults=[{"action": "DescribeInstances", "kind": "hang-after"}])
     seen = len(cloud.calls("DescribeInstances"))

@@ -14,7 +14,7 @@ NOON, LATER = "2026-01-01T12:00:00.000Z", "2026-01-01T12:05:00.000Z"
 
 
 def told(time, **response):
-    return Record(event=Event.ANSWER, time=time, response=response)
+    return Record(event=Event.RESPONSE, time=time, response=response)
 
 
 DESCRIBED_AT_ONCE = {"invisible": {"security-group": [0, 300]}, "seed": 2842}
@@ -48,13 +48,13 @@ def codes(cloud, action):
 
 
 def test_groups_and_a_profile_that_are_described_and_not_known_yet_are_waited_for(lab, cloud):
-    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n[logs]\nbucket = "s3://lab-runs/speech"\n')
+    lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n[logs]\nartifact_uri = "s3://lab-runs/speech"\n')
     in_iam, in_ec2 = {"instance-profile": 20, "role": 20}, {"instance-profile-in-ec2": 110, "placement-group": 110}
     cloud.weather(unknown={**in_iam, **in_ec2, "security-group": 30})
     assert lab.run("setup_aws", YES="1").code == 0
     assert "NoSuchEntity" in codes(cloud, "PutRolePolicy")
     assert "NoSuchEntity" in codes(cloud, "AddRoleToInstanceProfile")
-    nodes = 'types = ["p4d.24xlarge"]\nnodes = 2\ninstance_profile = "ec2-lab-lab-logs"\n'
+    nodes = 'instance_types = ["p4d.24xlarge"]\nnodes = 2\ninstance_profile = "ec2-lab-lab-logs"\n'
     lab.write("experiments/two.toml", nodes)
     assert lab.launch("two").code == 0
     assert {call["region"] for call in cloud.calls("RunInstances")} == {"us-east-1"}
@@ -67,7 +67,7 @@ def test_groups_and_a_profile_that_are_described_and_not_known_yet_are_waited_fo
 def test_blocks_are_put_once_a_new_snapshot_is_known(lab, cloud):
     lab.write("recordings/a.txt", "hello")
     cloud.weather(unknown={"snapshot": 60})
-    built = lab.run("dataset_build", DATASET="talks", FROM="./recordings")
+    built = lab.run("dataset_build", DATASET="talks", SOURCE="./recordings")
     assert built.code == 0, built.err
     assert codes(cloud, "PutSnapshotBlock").count("ResourceNotFoundException") > 1
     assert len(cloud.calls("StartSnapshot")) == 1

@@ -6,7 +6,7 @@ import signal
 import pytest
 import yaml
 
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.waiting import wait_until
 
 MUTATING = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress")
@@ -53,7 +53,7 @@ def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_mach
     (instance,) = living_in(cloud, "us-east-1", "instance")
     tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
     assert tags["Name"] == tags["lab:experiment"] == "demo"
-    assert tags["lab:record"] == cloud.calls("RunInstances")[0]["params"]["ClientToken"]
+    assert tags["lab:request-id"] == cloud.calls("RunInstances")[0]["params"]["ClientToken"]
     assert instance["MetadataOptions"]["HttpTokens"] == "required"
     assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
     assert all(mapping["Ebs"]["DeleteOnTermination"] for mapping in instance["BlockDeviceMappings"])
@@ -86,20 +86,25 @@ def test_a_region_without_the_data_is_passed_over_and_said_so(lab, cloud):
 
 
 def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "spech"\nmount = "/data"\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "spech"\nmount = "/data"\n')
     ended = lab.launch()
     assert ended.code == 1
-    assert ended.error == 'error: demo: no region will do: data set spech is in none of them (did you mean "speech"?)'
+    assert ended.error == 'error: demo: no region will do: dataset spech is in none of them (did you mean "speech"?)'
     assert events(ended, "passed-over") == []
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "images"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "images"\nmount = "/data"\n'
+    )
     for script in ("launch", "plan"):
-        assert lab.run(script, EXP="demo").error.endswith("data set images is in none of them (there is: speech)")
+        assert lab.run(script, EXP="demo").error.endswith("dataset images is in none of them (there is: speech)")
     assert not [call for call in cloud.calls() if call["action"] in MUTATING]
 
 
 def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and_who_can_log_in(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1"}, {"region": "us-west-2"}])
-    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge", "g5.xlarge"]\nttl = "12h"\nroot = { gib = 100 }\n')
+    lab.write(
+        "experiments/demo.toml",
+        'instance_types = ["p4d.24xlarge", "g5.xlarge"]\nttl = "12h"\nroot_volume = { size_gib = 100 }\n',
+    )
     lines = lab.run("launch", EXP="demo").out.splitlines()
     begin = lines.index("  price   up to $21.97 an hour")
     assert lines[begin + 1 : begin + 3] == [
@@ -112,7 +117,7 @@ def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and
 
 
 def test_on_the_local_cloud_no_command_is_named_that_would_have_to_log_in(lab):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\ncommand = "true"\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\ncommand = "true"\n')
     out = lab.run("launch", EXP="demo").out
     assert "  ends    never by itself (no ttl): `make teardown EXP=demo` ends it" in out
     assert "  next    make status    make teardown EXP=demo" in out
@@ -239,12 +244,12 @@ def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_s
 
 
 def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_user_data(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\ncommand = "echo a-word-of-the-command"\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\ncommand = "echo a-word-of-the-command"\n')
     assert lab.launch().code == 0
     records = lab.records()
     (intent,) = [r for r in records if r["event"] == "intent" and r["operation"] == "RunInstances"]
-    (answer,) = [r for r in records if r["event"] == "answer" and r["operation"] == "RunInstances"]
-    assert answer["of"] == intent["id"]
+    (answer,) = [r for r in records if r["event"] == "response" and r["operation"] == "RunInstances"]
+    assert answer["parent_id"] == intent["id"]
     assert answer["request"] == intent["request"]
     assert (answer["experiment"], answer["script"], answer["region"]) == ("demo", "launch", "us-east-1")
     assert answer["response"]["Instances"][0]["InstanceId"].startswith("i-")
@@ -261,8 +266,8 @@ def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
     process.communicate(timeout=60)
     assert process.returncode == 0
     polls = [r for r in lab.records() if r.get("operation") == "DescribeInstances"]
-    assert [r["event"] for r in polls] == ["answer", "repeat", "answer"]
-    assert polls[1]["of"] == polls[0]["id"]
+    assert [r["event"] for r in polls] == ["response", "repeated", "response"]
+    assert polls[1]["parent_id"] == polls[0]["id"]
     assert polls[1]["times"] == len(cloud.calls("DescribeInstances")) - 2
 
 
@@ -301,7 +306,7 @@ RESERVED = {"id": "cr-0123", "region": "us-east-1", "zone": "us-east-1c", "type"
 
 @pytest.mark.parametrize(("kind", "market"), [("default", "reservation"), ("capacity-block", "capacity-block")])
 def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind, market):
-    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\nmarkets = ["{market}:cr-0123"]\n')
+    lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\nmarkets = ["{market}:cr-0123"]\n')
     cloud.weather(reservations=[RESERVED | {"region": "us-west-2", "zone": "us-west-2b", "kind": kind}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
@@ -319,7 +324,7 @@ def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind,
     ],
 )
 def test_a_reservation_that_does_not_fit_is_out_in_words_and_is_not_asked_for(lab, cloud, held, said):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123"]\n')
     cloud.weather(reservations=[RESERVED | held])
     ended = lab.launch()
     assert ended.code == 1
@@ -328,7 +333,9 @@ def test_a_reservation_that_does_not_fit_is_out_in_words_and_is_not_asked_for(la
 
 
 def test_a_reservation_without_a_free_instance_leaves_the_turn_to_the_next_market(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n'
+    )
     cloud.weather(reservations=[RESERVED | {"total": 0}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
@@ -338,7 +345,9 @@ def test_a_reservation_without_a_free_instance_leaves_the_turn_to_the_next_marke
 
 
 def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n'
+    )
     cloud.weather(faults=[{"action": "DescribeCapacityReservations", "code": "UnauthorizedOperation"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
@@ -353,7 +362,10 @@ def test_an_instance_that_can_be_neither_seen_nor_taken_down_is_named_with_awss_
 
 
 def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with_what_to_write(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nroot = { device = "/dev/xvda", gib = 100 }\n')
+    lab.write(
+        "experiments/demo.toml",
+        'instance_types = ["g5.xlarge"]\nroot_volume = { device = "/dev/xvda", size_gib = 100 }\n',
+    )
     ended = lab.launch()
     assert ended.code == 1
     assert 'root.device: is /dev/xvda, the image has /dev/sda1 (write root.device = "/dev/sda1")' in ended.error
@@ -363,7 +375,7 @@ def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with
 def test_the_commands_unit_runs_as_its_account_and_not_without_its_data(lab, cloud):
     lab.write(
         "experiments/demo.toml",
-        'types = ["g5.xlarge"]\ncommand = "echo \\"$HOME\\""\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
+        'instance_types = ["g5.xlarge"]\ncommand = "echo \\"$HOME\\""\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
     )
     (request,) = [event for event in lab.run("plan", EXP="demo", JSON="1").events if event["event"] == "request"]
     written = {file["path"]: file["content"] for file in yaml.safe_load(request["cloud_init"])["write_files"]}
@@ -382,14 +394,16 @@ def test_botocores_own_retries_are_on_for_every_other_call(lab, cloud):
 
 
 def test_a_quota_rules_its_family_out_after_exactly_one_call(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge", "g4dn.xlarge", "p4d.24xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge", "g4dn.xlarge", "p4d.24xlarge"]\n')
     cloud.weather(capacity=[{"region": "us-east-1", "type": "g*", "code": "VcpuLimitExceeded"}])
     assert lab.launch().code == 0
     assert [c["params"]["InstanceType"] for c in cloud.calls("RunInstances")] == ["g5.12xlarge", "p4d.24xlarge"]
 
 
 def test_retry_for_goes_on_asking_until_there_is_capacity(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nzones = ["us-east-1a"]\nretry_for = "60s"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nzones = ["us-east-1a"]\ncapacity_timeout = "60s"\n'
+    )
     cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     ended = lab.launch()
     assert ended.code == 0
@@ -406,7 +420,7 @@ def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
     assert in_vain["advice"][0].startswith("ask AWS for a higher quota: Running On-Demand P instances, in us-east-1")
     shown = lab.run("launch", EXP="demo").out
     assert "vCPU quota used up (VcpuLimitExceeded)" in shown
-    assert "retry_for" in shown
+    assert "capacity_timeout" in shown
 
 
 def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_in_their_vpc(lab, cloud):
@@ -418,7 +432,7 @@ def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_
         ]
         for n, zone in enumerate("ab")
     ]
-    named = f'types = ["g5.12xlarge"]\nsubnets = {{ us-east-1 = {made} }}\n'.replace("'", '"')
+    named = f'instance_types = ["g5.12xlarge"]\nsubnets = {{ us-east-1 = {made} }}\n'.replace("'", '"')
     lab.write("experiments/demo.toml", named)
     cloud.weather(capacity=[{"zone": "us-east-1a"}])
     ended = lab.launch()
@@ -442,7 +456,7 @@ def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_
     ],
 )
 def test_a_subnet_that_can_not_be_is_one_line_and_nothing_is_made(lab, cloud, keys, said):
-    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{keys}\n')
+    lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n{keys}\n')
     ended = lab.launch()
     assert ended.code == 1
     assert said in ended.error

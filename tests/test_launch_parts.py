@@ -78,7 +78,7 @@ def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
         ({"VolumeType": "st1", "Iops": 500}, "iops can't be set for st1"),
         ({"VolumeType": "io2"}, "io2 wants iops"),
         ({"VolumeType": "gp3", "VolumeSize": 4, "Iops": 4000}, "gp3 gives 500 for each of its 4 GiB"),
-        ({"VolumeType": "st1", "VolumeSize": 100}, "gib = 100: st1 takes 125 to 16384"),
+        ({"VolumeType": "st1", "VolumeSize": 100}, "size_gib = 100: st1 takes 125 to 16384"),
     ],
 )
 def test_a_volume_that_aws_would_refuse_is_refused_before_the_call(volume, said):
@@ -114,19 +114,19 @@ def test_the_newest_completed_version_is_the_default_and_an_experiment_can_pin_a
 
 
 def test_versions_are_ordered_by_awss_own_time_and_a_copy_is_as_old_as_what_it_was_copied_from():
-    ahead = {"Key": "lab:made", "Value": "2999-01-01T00:00:00Z"}
+    ahead = {"Key": "lab:created-at", "Value": "2999-01-01T00:00:00Z"}
     forged = snapshot("s1", "1", day=1)
     forged = replace(forged, tags={**forged.tags, ahead["Key"]: ahead["Value"]})
     newer = snapshot("s2", "2", day=2)
     assert chosen("speech", None, [forged, newer], "us-east-1", ()) is newer
     copied = snapshot("s3", "1", day=9)
-    copied = replace(copied, tags={**copied.tags, "lab:made": "2026-01-01T00:00:00Z"})
+    copied = replace(copied, tags={**copied.tags, "lab:created-at": "2026-01-01T00:00:00Z"})
     assert chosen("speech", None, [copied, newer], "us-east-1", ()) is newer
     again = snapshot("s4", "1", day=8)
     assert chosen("speech", None, [forged, newer, again], "us-east-1", ()) is newer, (
         "another snapshot of an old version"
     )
-    garbled = replace(newer, tags={**newer.tags, "lab:made": "yesterday"})
+    garbled = replace(newer, tags={**newer.tags, "lab:created-at": "yesterday"})
     assert chosen("speech", None, [forged, garbled], "us-east-1", ()) is garbled
 
 
@@ -148,15 +148,15 @@ def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_
     assert "Encrypted" not in mapping(wanted(), "/dev/sdf", snapshot("s1", "1"))["Ebs"]
 
 
-@pytest.mark.parametrize(("at_teardown", "goes"), [("delete", True), ("snapshot", False), ("keep", False)])
-def test_a_volume_goes_with_its_machine_unless_it_is_to_be_snapshotted_or_kept(at_teardown, goes):
-    why = {"keep_for": "30d", "reason": "for a test"} if at_teardown == "keep" else {}
-    volume = wanted(at_teardown=at_teardown, **why)
+@pytest.mark.parametrize(("deletion_policy", "goes"), [("delete", True), ("snapshot", False), ("retain", False)])
+def test_a_volume_goes_with_its_machine_unless_it_is_to_be_snapshotted_or_kept(deletion_policy, goes):
+    why = {"retain_for": "30d", "reason": "for a test"} if deletion_policy == "retain" else {}
+    volume = wanted(deletion_policy=deletion_policy, **why)
     assert mapping(volume, "/dev/sdf", snapshot("s1", "1"))["Ebs"]["DeleteOnTermination"] is goes
 
 
 def test_a_scratch_volume_is_made_empty_encrypted_and_is_formatted_on_the_machine():
-    scratch = Scratch(mount="/scratch", gib=100, filesystem="xfs", owner=":docker", mode="2775")
+    scratch = Scratch(mount="/scratch", size_gib=100, filesystem="xfs", owner=":docker", mode="2775")
     assert mapping(scratch, "/dev/sdg", None)["Ebs"] == {
         "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True, "VolumeSize": 100
     }  # fmt: skip

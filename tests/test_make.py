@@ -65,7 +65,7 @@ def test_a_variable_reaches_the_script_as_one_string_and_nothing_in_it_is_run(ho
 
 def test_nothing_that_make_or_a_shell_has_by_itself_reaches_a_script(hollow):
     (hollow / ".venv/bin/python").write_text('#!/bin/sh\nfor name in $NAMES; do printenv "$name"; done; exit 0\n')
-    handed = make("relaunch", "-s", cwd=hollow, NAMES=" ".join(VARIABLES), HOST="a-laptop", NAME="a-laptop")
+    handed = make("rerun", "-s", cwd=hollow, NAMES=" ".join(VARIABLES), HOST="a-laptop", NAME="a-laptop")
     assert handed.stdout.split() == []
 
 

@@ -11,11 +11,11 @@ from ec2lab.registry.dynamodb_items import packed
 from ec2lab.registry.dynamodb_table import typed
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import FORMAT, Event, Record
-from ec2lab.registry.state import FOUND, holdings
+from ec2lab.registry.state import DISCOVERED, holdings
 from ec2lab.session import Session
 
 ID, TIME = "0123456789abcdef" * 2, "2026-11-26T10:00:00.000Z"
-COMMON = {"event": "answer", "id": ID, "time": TIME, "format": FORMAT, "experiment": "speech", "region": "us-east-1"}
+COMMON = {"event": "response", "id": ID, "time": TIME, "format": FORMAT, "experiment": "speech", "region": "us-east-1"}
 INSTANCE = {"InstanceId": "i-0a", "State": {"Name": "running"}}
 MALFORMED = {
     "no object": 5,
@@ -44,15 +44,15 @@ MALFORMED = {
         "Instances": [{**INSTANCE, "LaunchTime": "soon"}]}},
     "a volume of no size": {**COMMON, "operation": "CreateVolume", "response": {"VolumeId": "vol-0a", "Size": "big"}},
     "an id that stands for others": {**COMMON, "operation": "CreateVolume", "response": {"VolumeId": "vol-*"}},
-    "found without its type": {**COMMON, "event": "note", "note": {FOUND: [{"id": "i-0a"}]}},
-    "found is no list": {**COMMON, "event": "note", "note": {FOUND: "i-0a"}},
-    "gone is a number": {**COMMON, "event": "note", "note": {"gone": 5}},
-    "run of a path": {**COMMON, "event": "note", "note": {"run": {"from": "../secret", "experiment": {}}}},
-    "code of a path": {**COMMON, "event": "note", "note": {"run": {"from": "speech", "experiment": {}, "code": {
+    "found without its type": {**COMMON, "event": "annotation", "annotation": {DISCOVERED: [{"id": "i-0a"}]}},
+    "found is no list": {**COMMON, "event": "annotation", "annotation": {DISCOVERED: "i-0a"}},
+    "gone is a number": {**COMMON, "event": "annotation", "annotation": {"deleted": 5}},
+    "run of a path": {**COMMON, "event": "annotation", "annotation": {"run": {"from": "../secret", "experiment": {}}}},
+    "code of a path": {**COMMON, "event": "annotation", "annotation": {"run": {"from": "speech", "experiment": {}, "code": {
         "commit": "--output=x", "pack_sha256": "../../id_ed25519"}}}},
-    "lives for no time": {**COMMON, "event": "note", "note": {"run": {
+    "lives for no time": {**COMMON, "event": "annotation", "annotation": {"run": {
         "from": "speech", "experiment": {"ttl": "long"}}}},
-    "ended somehow": {**COMMON, "event": "note", "note": {"ended": {"exit_code": "well"}}},
+    "ended somehow": {**COMMON, "event": "annotation", "annotation": {"exited": {"exit_code": "well"}}},
     "an error without a code": {**COMMON, "event": "error", "operation": "RunInstances", "error": {}},
 }  # fmt: skip
 
@@ -66,7 +66,7 @@ def write(lab, *records, also=()):
 def found(kind="instance", identity="i-0123456789abcdef0", experiment="speech"):
     """A note that something was found."""
     resource = {"kind": kind, "id": identity, "region": "us-east-1", "since": "", "record": ID}
-    return Record(event=Event.NOTE, experiment=experiment, note={FOUND: [resource]})
+    return Record(event=Event.ANNOTATION, experiment=experiment, annotation={DISCOVERED: [resource]})
 
 
 def test_each_malformed_record_is_named_by_its_line_and_all_others_count(lab):
@@ -87,13 +87,17 @@ def test_each_malformed_record_is_named_by_its_line_and_all_others_count(lab):
 def test_what_is_over_is_put_away_and_malformed_records_stay_as_they_are(tmp_path):
     session = Session(tmp_path, Lab(regions=["us-east-1"]), "test")
     path = tmp_path / "registry.json"
-    over = Record(event=Event.NOTE, note={"something": "that is over"})
+    over = Record(event=Event.ANNOTATION, annotation={"something": "that is over"})
     entries = [over.as_json(), *MALFORMED.values(), found().as_json()]
     path.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
     assert session.put_away() == 1
-    session.registry.append(Record(event=Event.NOTE, note={"something": "new"}))
+    session.registry.append(Record(event=Event.ANNOTATION, annotation={"something": "new"}))
     assert [entry for entry in json.loads(path.read_text()) if entry in MALFORMED.values()] == [*MALFORMED.values()]
-    assert [list(record.note) for record in session.registry.records()] == [["kept_bytes"], ["found"], ["something"]]
+    assert [list(record.annotation) for record in session.registry.records()] == [
+        ["kept_bytes"],
+        ["discovered"],
+        ["something"],
+    ]
     assert over.id in {record.id for record in session.registry.history()}
 
 
@@ -102,9 +106,9 @@ def test_an_append_behind_a_malformed_record_and_another_layout_keep_it(tmp_path
     path = tmp_path / "registry.json"
     path.write_text(json.dumps([found().as_json(), malformed], indent=1))
     registry = FileRegistry(path)
-    registry.append(Record(event=Event.NOTE))
+    registry.append(Record(event=Event.ANNOTATION))
     path.write_text(path.read_text().replace("\n]\n", ",\n" + json.dumps(malformed) + "\n]\n"))
-    registry.append(Record(event=Event.NOTE))
+    registry.append(Record(event=Event.ANNOTATION))
     assert [entry == malformed for entry in json.loads(path.read_text())] == [False, True, False, True, False]
     assert len(list(registry.records())) == 3
     assert [one.where.rpartition(" ")[2] for one in registry.set_aside.values()] == ["2", "3", "5"]
@@ -165,8 +169,8 @@ def lab_kinds():
     (tmp_path / "plugins" / "share.py").write_text(plugin)
     session = Session(tmp_path, Lab(regions=["us-east-1"]), "test")
     answers = [{"Shares": [{"ShareId": "s-1"}]}, {"Shares": [{}]}, {"Shares": 5}]
-    common = {"event": Event.ANSWER, "operation": "CreateShare", "region": "us-east-1", "experiment": "speech"}
-    records = [Record(response=answer, request={}, of=ID, **common) for answer in answers]
+    common = {"event": Event.RESPONSE, "operation": "CreateShare", "region": "us-east-1", "experiment": "speech"}
+    records = [Record(response=answer, request={}, parent_id=ID, **common) for answer in answers]
     session.registry.append_all(records)
     assert [resource.id for resource in holdings(session.registry.records(), session.kinds).living] == ["s-1"]
     assert ["no share can be read from it" in str(one) for one in session.set_aside()] == [True, True]
@@ -202,7 +206,7 @@ def test_each_item_of_a_table_that_is_no_record_is_named_and_all_others_count(la
     for forge in FORGED.values():
         client.put_item(TableName="lab", Item=typed(forge(items_of(found(identity="i-0bad")))))
     for malformed in (m for m in MALFORMED.values() if isinstance(m, dict)):
-        item = items_of(Record(event=Event.NOTE, experiment="speech"))
+        item = items_of(Record(event=Event.ANNOTATION, experiment="speech"))
         body = packed(Body(malformed), 1).body
         client.put_item(TableName="lab", Item=typed({**item, "body": body}))
     assert [record.id for record in registry.records()] == [sound.id]

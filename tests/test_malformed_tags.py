@@ -19,79 +19,79 @@ def tag(cloud, **tags):
 def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
     """One such tag ended status, cost, report and every launch under a budget with a traceback, for good."""
     assert lab.launch().code == 0
-    written = [to_aws(thing["tags"]) for thing in cloud.inventory() if "lab:record" in thing["tags"]]
+    written = [to_aws(thing["tags"]) for thing in cloud.inventory() if "lab:request-id" in thing["tags"]]
     assert [malformed(tags) for tags in written] == [[]] * len(written), "what the lab writes, it reads"
-    machine = tag(cloud, ends="tomorrow", ttl="long", idle="soon", made="\u202e6202")
+    machine = tag(cloud, **{"expires-at": "tomorrow", "ttl": "long", "idle": "soon", "created-at": "\u202e6202"})
     said = lab.run("status", JSON="1")
     assert (said.code, said.err) == (0, "")
     (resource,) = (event for event in said.events if event["event"] == "resource")
     assert "ends" not in resource
     assert lab.run("cost").code == 0
-    assert lab.run("report", OUT=str(lab.path / "report.html")).code == 0
+    assert lab.run("report", OUTPUT=str(lab.path / "report.html")).code == 0
     audited = lab.run("audit", JSON="1", REGIONS=HERE)
     assert {e["key"] for e in audited.events if e["event"] == "malformed-tag" and e["id"] == machine["id"]} == {
-        "lab:ends", "lab:ttl", "lab:idle", "lab:made",
+        "lab:expires-at", "lab:ttl", "lab:idle", "lab:created-at",
     }  # fmt: skip
     shown = lab.run("audit", REGIONS=HERE).out
-    assert f"instance {machine['id']} ({machine['region']}): its tag lab:ends = 'tomorrow' is not a time" in shown
+    assert f"instance {machine['id']} ({machine['region']}): its tag lab:expires-at = 'tomorrow' is not a time" in shown
     assert "\u202e" not in shown
     doctor = [e for e in lab.run("doctor", JSON="1").events if e.get("finding") == "tag-malformed"]
-    assert {dict(e["values"])["key"] for e in doctor} == {"lab:ends", "lab:ttl", "lab:idle", "lab:made"}
+    assert {dict(e["values"])["key"] for e in doctor} == {"lab:expires-at", "lab:ttl", "lab:idle", "lab:created-at"}
     assert lab.teardown().code == 0
 
 
 def test_a_malformed_tag_is_absent_unless_something_is_spared_by_it():
-    spared = {"lab:kept": "always", "lab:dataset": "a b", "team": "tomorrow"}
+    spared = {"lab:retained": "always", "lab:dataset": "a b", "team": "tomorrow"}
     tags = to_aws({EXPIRES_AT: "2026-11-26T10:00:00", TTL: "-1h", **spared})
     assert from_aws(tags) == spared
-    assert {one.key for one in malformed(tags)} == {EXPIRES_AT, TTL, "lab:kept", "lab:dataset"}
+    assert {one.key for one in malformed(tags)} == {EXPIRES_AT, TTL, "lab:retained", "lab:dataset"}
     assert from_aws([{"Key": "lab:shared"}]) == {"lab:shared": ""}
 
 
 @pytest.mark.parametrize(
-    "said", ["keep", "keep 30d", "keep 30d the paper is not out", "snapshot speech", "snapshot a 2"]
+    "said", ["retain", "retain 30d", "retain 30d the paper is not out", "snapshot speech", "snapshot a 2"]
 )
 def test_what_becomes_of_a_volume_is_read(said):
     assert end_in(said) == said
 
 
-@pytest.mark.parametrize("said", ["", "kepp", "keep soon", "snapshot", "snapshot ../x", "delete"])
+@pytest.mark.parametrize("said", ["", "kepp", "retain soon", "snapshot", "snapshot ../x", "delete"])
 def test_a_volume_whose_tag_nobody_can_read_is_kept(said):
-    assert end_in(said) == "keep"
+    assert end_in(said) == "retain"
 
 
 FITS = {
     "lab:experiment": ["foo", "a", "0", "a_b-c", "a" * 128],
-    "lab:ends": ["never", "2026-11-26T10:00:00Z", "2000-01-01T00:00:00Z", "2199-12-31T23:59:59+00:00"],
+    "lab:expires-at": ["never", "2026-11-26T10:00:00Z", "2000-01-01T00:00:00Z", "2199-12-31T23:59:59+00:00"],
     "lab:ttl": ["6h", "90m"],
     "lab:idle": ["30m"],
-    "lab:made": ["2026-11-26T10:00:00+01:00"],
-    "lab:kept": ["2026-11-24", "2026-11-24 after speech"],
-    "lab:kept-until": ["2026-11-24"],
-    "lab:at-teardown": ["saved", "keep", "keep 8640000000s", "keep 30d why", f"snapshot speech {'v' * 64}"],
+    "lab:created-at": ["2026-11-26T10:00:00+01:00"],
+    "lab:retained": ["2026-11-24", "2026-11-24 after speech"],
+    "lab:retain-until": ["2026-11-24"],
+    "lab:deletion-policy": ["saved", "retain", "retain 8640000000s", "retain 30d why", f"snapshot speech {'v' * 64}"],
     "lab:dataset": ["speech"],
     "lab:bytes": ["0", "9" * 20],
     "lab:parent": ["snap-0123abcd", "snap-" + "0" * 32],
     "lab:uuid": ["0123-ABcd", "0" * 36],
     "lab:filesystem": ["ext4", "x" * 16],
     "lab:layout": ["parts"],
-    "lab:machine": ["i-0123abcd"],
+    "lab:instance": ["i-0123abcd"],
 }
 DOES_NOT = {
     "lab:experiment": ["", "Foo", "-a", "a" * 129, "a b", "a\n"],
-    "lab:ends": ["Never", "2026-11-26T10:00:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "tomorrow"],
+    "lab:expires-at": ["Never", "2026-11-26T10:00:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "tomorrow"],
     "lab:ttl": ["", "6", "-6h", "six hours"],
     "lab:idle": [""],
-    "lab:made": ["never", "", "2026-11-26T10:00:00"],
-    "lab:kept": ["", "after speech", "2026-13-01", "2026-11-2"],
-    "lab:kept-until": ["", "2026-11-24 10:00", "always"],
-    "lab:at-teardown": [
+    "lab:created-at": ["never", "", "2026-11-26T10:00:00"],
+    "lab:retained": ["", "after speech", "2026-13-01", "2026-11-2"],
+    "lab:retain-until": ["", "2026-11-24 10:00", "always"],
+    "lab:deletion-policy": [
         "",
         "kept",
         "keep 9999999999s",
         "keep 9999999999d why",
         "keep s",
-        "keep 30dwhy",
+        "retain 30dwhy",
         f"snapshot speech {'v' * 65}",
     ],
     "lab:dataset": ["", "a b"],
@@ -100,9 +100,9 @@ DOES_NOT = {
     "lab:uuid": ["", "012", "0" * 37, "ghij"],
     "lab:layout": ["", "disk"],
     "lab:filesystem": ["", "EXT4", "x" * 17],
-    "lab:machine": ["", "i-", "vol-1"],
+    "lab:instance": ["", "i-", "vol-1"],
 }
-SPARING = {"lab:kept", "lab:kept-until", "lab:at-teardown", "lab:dataset", "lab:machine"}
+SPARING = {"lab:retained", "lab:retain-until", "lab:deletion-policy", "lab:dataset", "lab:instance"}
 """Tags by which something is spared: they count, whatever they say."""
 
 
@@ -117,14 +117,14 @@ def test_each_tag_has_its_form_and_counts_as_absent_without_it_unless_it_spares(
         assert (key in from_aws([{"Key": key, "Value": value}])) == (key in SPARING), value
 
 
-@pytest.mark.parametrize("key", ["lab:at-teardown:sdf", "lab:at-teardown/dev/sdf"])
+@pytest.mark.parametrize("key", ["lab:deletion-policy:sdf", "lab:deletion-policy/dev/sdf"])
 def test_a_devices_tag_has_the_form_of_its_key_and_speaks_of_the_device_as_older_ones_do(key):
     assert [one.key for one in malformed([{"Key": key, "Value": "x"}])] == [key]
     assert device_in(key, DELETION_POLICY) == "/dev/sdf"
 
 
 def test_what_is_no_tag_of_the_labs_has_no_form():
-    assert malformed([{"Key": "lab:by", "Value": ""}, {"Key": "team"}, {}]) == []
+    assert malformed([{"Key": "lab:created-by", "Value": ""}, {"Key": "team"}, {}]) == []
     assert malformed(None) == []
 
 

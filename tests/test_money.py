@@ -189,16 +189,16 @@ def test_only_a_response_to_its_making_begins_one():
     error = Record(event=Event.ERROR, operation="CreateDisk", request={}, response={"DiskId": "d-1"})
     other = answer("2026-11-10T12:00:00Z", "DescribeDisks", {}, {"DiskId": "d-1"})
     assert metered(intent, error, other) == []
-    assert metered(Record(event=Event.ANSWER, operation="CreateDisk", request={})) == []
+    assert metered(Record(event=Event.RESPONSE, operation="CreateDisk", request={})) == []
 
 
 def found(kind="disk", **more):
     told = {"kind": kind, "id": "d-1", "region": "us-east-1", "since": "2026-11-10T12:00:00Z", **more}
-    return note("2026-11-11T12:00:00Z", experiment="bar", found=[told])
+    return note("2026-11-11T12:00:00Z", experiment="bar", discovered=[told])
 
 
 def test_what_was_found_costs_what_nobody_knows_until_it_is_noted_as_gone():
-    (one,) = metered(found(), note("2026-11-12T12:00:00Z", gone=["d-1", "d-2"]))
+    (one,) = metered(found(), note("2026-11-12T12:00:00Z", deleted=["d-1", "d-2"]))
     assert (one.experiment, one.by, one.began, one.ended) == ("bar", "alice@desk", NOON, NOON + 2 * DAY)
     assert one.rate == HourlyRate(None)
     assert metered(found(experiment=None))[0].experiment is None
@@ -214,7 +214,7 @@ def test_one_that_is_told_of_twice_is_one_and_one_that_ended_can_begin_again():
 
 
 def test_the_first_end_that_is_heard_of_is_the_true_one_and_is_not_before_the_beginning():
-    (one,) = metered(made(), deleted("2026-11-10T15:00:00Z"), note("2026-11-12T12:00:00Z", gone=["d-1"]))
+    (one,) = metered(made(), deleted("2026-11-10T15:00:00Z"), note("2026-11-12T12:00:00Z", deleted=["d-1"]))
     assert one.ended == NOON + 3 * HOUR
     one = Life("d-1", "r", None, "", NOON, None)
     one.end(NOON - HOUR)
@@ -269,7 +269,7 @@ def test_groups_come_dearest_first_then_those_that_leave_most_out_then_by_name()
 
 def test_what_is_no_group_and_no_time_is_named():
     assert parse_group_by("member") == "member"
-    with pytest.raises(LabError, match="BY: 'membr' is none of member, experiment, region, kind"):
+    with pytest.raises(LabError, match="GROUP_BY: 'membr' is none of member, experiment, region, kind"):
         parse_group_by("membr")
     assert moment("", "SINCE") is None
     assert moment("2026-11-10T12:00", "SINCE") == moment("2026-11-10T13:00+01:00", "SINCE") == NOON
@@ -289,9 +289,9 @@ def test_what_came_with_a_resource_is_its_own_unless_it_is_a_row_of_its_own():
             Resource(kind="volume", id="vol-9", region="r", experiment="foo")]  # fmt: skip
     some = [
         charge(1.0),
-        charge(2.0, id="vol-1", of="i-1"),
-        charge(4.0, id="vol-2", of="i-1"),
-        charge(8.0, id="x", of=""),
+        charge(2.0, id="vol-1", parent_id="i-1"),
+        charge(4.0, id="vol-2", parent_id="i-1"),
+        charge(8.0, id="x", parent_id=""),
     ]
     found = shared_out(some, rows)
     assert {name: one.dollars for name, one in found.items()} == {"i-1": 5.0, "vol-1": 2.0, "vol-9": 0.0}
@@ -374,7 +374,7 @@ def test_what_an_experiment_still_costs_is_an_hours_price_of_its_own(lab):
 def test_each_account_in_which_something_cost_is_told_by_itself(lab):
     first, second = Account("local", "1"), Account("local", "2")
     lab.kind.looked.append("before")
-    for account, record in ((first, made()), (second, note("2026-11-10T12:00:00Z", gone=[]))):
+    for account, record in ((first, made()), (second, note("2026-11-10T12:00:00Z", deleted=[]))):
         lab.registry.append(replace(record, partition=account.partition, account=account.id))
     found = charges_by_account(lab.session)
     assert {account: [one.id for one in some] for account, some in found.items()} == {first: ["d-1"]}
@@ -384,29 +384,29 @@ def test_each_account_in_which_something_cost_is_told_by_itself(lab):
 PRICED = PriceBook(Prices({"machine us-east-1 g5.xlarge": 1.0, "machine us-east-1 g5.2xlarge": 2.0,
                            "size us-east-1 gp3": 0.73, "size us-east-1 io2": 0.73, "address us-east-1": 0.005,
                            "spot g5.xlarge": 0.4}))  # fmt: skip
-LAB = Lab(regions=["us-east-1"], root={"gib": 1000})
+LAB = Lab(regions=["us-east-1"], root_volume={"size_gib": 1000})
 DISKS = 1.005
 """Dollars an hour of the root volume, which costs 730 a month, and the address."""
 
 
 def ahead(count=1, lab=LAB, **written):
-    return forecast(PRICED, lab, Experiment(**{"types": ["g5.xlarge"], "ttl": "10h", **written}), count)
+    return forecast(PRICED, lab, Experiment(**{"instance_types": ["g5.xlarge"], "ttl": "10h", **written}), count)
 
 
 @pytest.mark.parametrize(
     ("written", "hourly", "unknown"),
     [
         ({}, 1.0 + DISKS, 0),
-        ({"types": ["g5.2xlarge", "g5.xlarge"]}, 2.0 + DISKS, 0),
-        ({"types": ["g5.xlarge", "x9.huge"]}, 1.0 + DISKS, 1),
-        ({"types": ["x9.huge"]}, DISKS, 1),
+        ({"instance_types": ["g5.2xlarge", "g5.xlarge"]}, 2.0 + DISKS, 0),
+        ({"instance_types": ["g5.xlarge", "x9.huge"]}, 1.0 + DISKS, 1),
+        ({"instance_types": ["x9.huge"]}, DISKS, 1),
         ({"markets": ["spot"]}, 0.4 + DISKS, 0),
         ({"markets": ["spot", "on-demand"]}, 1.0 + DISKS, 0),
-        ({"markets": ["spot"], "types": ["g5.2xlarge"]}, DISKS, 1),
+        ({"markets": ["spot"], "instance_types": ["g5.2xlarge"]}, DISKS, 1),
         ({"markets": ["reservation:cr-0123456789abcdef0"]}, DISKS, 0),
-        ({"root": {"gib": 2000}}, 2.0 + DISKS, 0),
-        ({"root": {"gib": 100}, "markets": ["spot"]}, 0.4 + 0.105, 0),
-        ({"scratch": [{"gib": 1000, "mount": "/s"}]}, 2.0 + DISKS, 0),
+        ({"root_volume": {"size_gib": 2000}}, 2.0 + DISKS, 0),
+        ({"root_volume": {"size_gib": 100}, "markets": ["spot"]}, 0.4 + 0.105, 0),
+        ({"scratch": [{"size_gib": 1000, "mount": "/s"}]}, 2.0 + DISKS, 0),
         ({"data": [{"dataset": "speech", "mount": "/data"}]}, 1.0 + DISKS, 1),
         ({"regions": ["us-east-1", "eu-west-1"]}, 1.0 + DISKS, 3),
         ({"regions": ["eu-west-1", "us-east-1"]}, 1.0 + DISKS, 3),

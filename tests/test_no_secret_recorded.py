@@ -3,7 +3,7 @@
 import pytest
 
 TOKEN = "hf_" + "ThisIsATokenOfAModelHub0123456789"
-EXPERIMENT = 'types = ["g5.xlarge"]\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\n'
 
 
 def refused(lab, cloud, script, **variables):
@@ -21,15 +21,19 @@ def refused(lab, cloud, script, **variables):
 @pytest.mark.parametrize(
     ("script", "words", "said"),
     [
-        ("launch", f"hf_token={TOKEN}", "SET: 'hf_token' looks like a secret: it would be recorded; keep it in"),
-        ("launch", "lr=0.1 wandb_api_key=abc", "SET: 'wandb_api_key' looks like a secret: it would be recorded; keep"),
-        ("sweep", f"note={TOKEN}", "SET: holds a Hugging Face token: it would be recorded"),
-        ("plan", TOKEN, "SET: holds a Hugging Face token"),
+        ("launch", f"hf_token={TOKEN}", "PARAMS: 'hf_token' looks like a secret: it would be recorded; keep it in"),
+        (
+            "launch",
+            "lr=0.1 wandb_api_key=abc",
+            "PARAMS: 'wandb_api_key' looks like a secret: it would be recorded; keep",
+        ),
+        ("sweep", f"note={TOKEN}", "PARAMS: holds a Hugging Face token: it would be recorded"),
+        ("plan", TOKEN, "PARAMS: holds a Hugging Face token"),
     ],
 )
 def test_parameters_chosen_by_hand(lab, cloud, script, words, said):
     lab.write("experiments/demo.toml", EXPERIMENT + "matrix = { seed = [1, 2] }\n")
-    assert refused(lab, cloud, script, EXP="demo", SET=words).startswith(f"error: {said}")
+    assert refused(lab, cloud, script, EXP="demo", PARAMS=words).startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_parameters_chosen_by_hand(lab, cloud, script, words, said):
         (f"command = 'HF={TOKEN} train'\n", "command: holds a Hugging Face token: it would be recorded"),
         ("command = 'train --password=correct4horse'\n", "command: holds a value for password"),
         (
-            f"[[scratch]]\nmount='/x'\ngib=1\nat_teardown='keep'\nkeep_for='1d'\nreason='{TOKEN}'\n",
+            f"[[scratch]]\nmount='/x'\nsize_gib=1\ndeletion_policy='retain'\nretain_for='1d'\nreason='{TOKEN}'\n",
             "reason: holds",
         ),
     ],

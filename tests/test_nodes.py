@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.waiting import in_quick_motion, wait_until
 
 HERE = "us-east-1 us-west-2"
-FOUR = 'types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
+FOUR = 'instance_types = ["p4d.24xlarge", "g5.xlarge"]\nnodes = 4\n'
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_all_are_asked_for_at_once_in_one_group_and_zone_and_open_to_each_other(
         within = [rule for rule in own[direction] if rule["UserIdGroupPairs"]]
         assert [(r["IpProtocol"], r["UserIdGroupPairs"][0]["GroupId"]) for r in within] == [("-1", own["GroupId"])]
     assert not [rule for rule in own["IpPermissions"] if rule["IpRanges"]], "nobody else is let in"
-    (launched,) = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})]
+    (launched,) = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})]
     assert len(launched) == 4
 
 
@@ -93,7 +93,7 @@ def test_where_one_dies_while_it_starts_all_begin_elsewhere(lab, cloud):
 
 
 def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_another_zone(lab, cloud):
-    lab.write("experiments/four.toml", 'types = ["g5.xlarge"]\nnodes = 2\nregions = ["us-east-1"]\n')
+    lab.write("experiments/four.toml", 'instance_types = ["g5.xlarge"]\nnodes = 2\nregions = ["us-east-1"]\n')
     cloud.weather(pending=600)
     process = lab.start("launch", EXP="four")
     made = wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
@@ -145,11 +145,13 @@ def test_a_type_that_has_an_adapter_gets_one_and_another_not(lab):
     assert (interface["InterfaceType"], interface["DeviceIndex"], interface["NetworkCardIndex"]) == ("efa", 0, 0)
     assert "SecurityGroupIds" not in asked_for(lab, FOUR)
     assert "NetworkInterfaces" not in asked_for(lab, FOUR.replace('"p4d.24xlarge", ', ""))
-    assert "NetworkInterfaces" not in asked_for(lab, 'types = ["p4d.24xlarge"]\n'), "alone, there is nobody to talk to"
+    assert "NetworkInterfaces" not in asked_for(lab, 'instance_types = ["p4d.24xlarge"]\n'), (
+        "alone, there is nobody to talk to"
+    )
 
 
 def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
-    lab.write("experiments/other.toml", 'types = ["p6-b300.48xlarge"]\nregions = ["us-west-2"]\nnodes = 2\n')
+    lab.write("experiments/other.toml", 'instance_types = ["p6-b300.48xlarge"]\nregions = ["us-west-2"]\nnodes = 2\n')
     planned = lab.run("plan", EXP="other", JSON="1")
     (request,) = [event["request"] for event in planned.events if event["event"] == "request"]
     assert "NetworkInterfaces" not in request
@@ -182,9 +184,12 @@ def test_in_a_subnet_the_adapter_is_in_it(lab, cloud):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('types = ["t3.large"]\nnodes = 2', "t3.large can't be placed beside others"),
-        ('types = ["g5.xlarge"]\nnodes = 2\nrelaunch = true', "relaunch puts back one machine"),
-        ('types = ["g5.xlarge"]\nnodes = 0', "nodes"),
+        ('instance_types = ["t3.large"]\nnodes = 2', "t3.large can't be placed beside others"),
+        (
+            'instance_types = ["g5.xlarge"]\nnodes = 2\non_interruption = "relaunch"',
+            "is for one instance; nodes work together",
+        ),
+        ('instance_types = ["g5.xlarge"]\nnodes = 0', "nodes"),
     ],
 )
 def test_what_could_not_be_is_refused_before_anything_is_made(lab, cloud, lines, said):
@@ -203,7 +208,7 @@ def test_count_beside_nodes_is_a_mistake(lab, cloud):
 
 def test_an_audit_finds_a_group_that_nobody_remembers(lab, cloud):
     assert lab.launch("four").code == 0
-    lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("note") or {})]))
+    lab.registry.write_text(json.dumps([r for r in lab.records() if "registry" in (r.get("annotation") or {})]))
     ended = lab.run("audit", JSON="1", REGIONS=HERE)
     assert ended.code == 3
     assert {e["resource_type"] for e in ended.events if e.get("finding") == "orphan"} >= {

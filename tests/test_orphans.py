@@ -33,7 +33,7 @@ def test_ones_own_orphans_go_and_nothing_else_that_was_found():
 
 def test_somebody_elses_stay_unless_they_or_everyone_are_meant():
     theirs = orphan(by="you@there")
-    assert deleted(theirs) == ([], {"vol-1": "made by you@there: OF=you@there means it"})
+    assert deleted(theirs) == ([], {"vol-1": "made by you@there: OWNER=you@there means it"})
     assert deleted(theirs, whose="you@there") == deleted(theirs, whose="everyone") == (["vol-1"], {})
     assert deleted(orphan(), whose="you@there")[0] == []
 
@@ -77,16 +77,16 @@ def test_what_an_instance_that_stays_holds_stays_too():
 
 
 def test_what_was_spared_before_stays_for_that_reason():
-    marked = orphan(spared="marked keep at teardown", by="you@there")
-    assert deleted(marked) == ([], {"vol-1": "marked keep at teardown"})
-    kept = orphan("vol-2", spared="marked keep at teardown")
+    marked = orphan(spared="marked retain at teardown", by="you@there")
+    assert deleted(marked) == ([], {"vol-1": "marked retain at teardown"})
+    kept = orphan("vol-2", spared="marked retain at teardown")
     assert deleted(kept, orphan("sg-1", "security-group"))[0] == ["sg-1"], "a volume that stays holds nothing"
 
 
 def test_who_is_meant_is_oneself_or_somebody_or_everyone():
     assert parse_owner("") == person().replace(" ", "_")
     assert (parse_owner("you@there"), parse_owner("everyone")) == ("you@there", "everyone")
-    with pytest.raises(LabError, match="OF: 'you' is nobody"):
+    with pytest.raises(LabError, match="OWNER: 'you' is nobody"):
         parse_owner("you")
 
 
@@ -99,11 +99,11 @@ def test_what_is_named_goes_whoever_made_it_in_the_order_of_the_names(verdict):
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        (Verdict.UNFINISHED, "an experiment's"),
-        (Verdict.GHOST, "not in AWS"),
-        (Verdict.STRANGER, "not the lab's"),
-        (Verdict.OUTSTAYED, "a kept volume"),
-        (Verdict.KEPT, "a kept volume"),
+        (Verdict.NOT_TERMINATED, "an experiment's"),
+        (Verdict.STALE_RECORD, "not in AWS"),
+        (Verdict.UNMANAGED, "not the lab's"),
+        (Verdict.RETENTION_EXPIRED, "a kept volume"),
+        (Verdict.RETAINED, "a kept volume"),
     ],
 )
 def test_what_is_not_an_audits_to_delete_is_refused_by_its_name(verdict, said):
@@ -146,7 +146,7 @@ def test_orphans_are_deleted_until_they_are_gone_and_named(lab):
     (instance,) = lab.launch(volumes=1)
     volume = next(iter(lab.aws.there() - {instance}))
     lab.wait(SETTLING + 1)
-    records = {one: next(t["Value"] for t in lab.aws.things[one].item["Tags"] if t["Key"] == "lab:record")
+    records = {one: next(t["Value"] for t in lab.aws.things[one].item["Tags"] if t["Key"] == "lab:request-id")
                for one in (instance, volume)}  # fmt: skip
     lab.registry.all.clear()
     found = [Finding(Verdict.ORPHAN, Resource(kind=one.split("-")[0], id=one, region="us-east-1", experiment="foo",
@@ -159,7 +159,7 @@ def test_ghosts_are_struck_out_and_without_any_nothing_is_noted(lab):
     forget(lab.session, [])
     assert lab.registry.all == []
     forget(lab.session, [orphan(), orphan("vol-2")])
-    assert lab.notes("gone") == ["vol-1", "vol-2"]
+    assert lab.notes("deleted") == ["vol-1", "vol-2"]
 
 
 def test_what_is_taken_in_is_each_experiments_and_the_registry_answers_for_its_maker(lab):
@@ -171,5 +171,5 @@ def test_what_is_taken_in_is_each_experiments_and_the_registry_answers_for_its_m
     assert lab.registry.ids() == ids
     living = {name: sorted(r.id for r in lab.session.holdings(name).living) for name in ("foo", "bar")}
     assert living == {"foo": ["vol-2", "vol-3"], "bar": ["vol-1"]}
-    noted = [record.experiment for record in lab.registry.all if "found" in (record.note or {})]
+    noted = [record.experiment for record in lab.registry.all if "discovered" in (record.annotation or {})]
     assert noted == [None, "bar", "foo"]

@@ -18,7 +18,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 
 
 def output(path, **options):
-    return OutputFile(path, "OUT", MARKER, **options)
+    return OutputFile(path, "OUTPUT", MARKER, **options)
 
 
 def mode(path):
@@ -54,7 +54,7 @@ def test_a_link_of_another_user_is_not_followed(shared, precious, named):
     link.symlink_to(precious if named == link.name else precious.parent)
     as_nobody(link)
     for attempt in (output(shared / named).check, lambda: output(shared / named, force=True).write("new")):
-        with pytest.raises(LabError, match=f"OUT: {link} is a link that another user laid"):
+        with pytest.raises(LabError, match=f"OUTPUT: {link} is a link that another user laid"):
             attempt()
     assert (precious.read_text(), mode(precious)) == (PAGE, 0o600)
     assert link.is_symlink()
@@ -82,7 +82,7 @@ def test_links_of_the_users_own_are_followed(tmp_path, precious):
 
 def test_links_in_a_circle_are_one_error(tmp_path):
     (tmp_path / "a").symlink_to("a")
-    with pytest.raises(LabError, match=r"OUT: .*/a can't be written: Too many levels"):
+    with pytest.raises(LabError, match=r"OUTPUT: .*/a can't be written: Too many levels"):
         output(tmp_path / "a").check()
 
 
@@ -132,7 +132,7 @@ def test_what_is_no_file_is_never_written_to(tmp_path, kind):
         os.mkfifo(path)
     else:
         path.symlink_to(tmp_path / "nowhere/out")
-    with pytest.raises(LabError, match="OUT: "):
+    with pytest.raises(LabError, match="OUTPUT: "):
         output(path, force=True).write("new")
     assert not list(tmp_path.glob(".*"))
 
@@ -143,22 +143,22 @@ def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
     code = (
         "import resource, sys; from pathlib import Path; from ec2lab.output_file import OutputFile\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        f"OutputFile(Path(sys.argv[1]), 'OUT', {MARKER!r}).write('x' * 9000)"
+        f"OutputFile(Path(sys.argv[1]), 'OUTPUT', {MARKER!r}).write('x' * 9000)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, page], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
-    assert "LabError: OUT: " in ended.stderr
+    assert "LabError: OUTPUT: " in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert page.read_text() == PAGE
 
 
 def test_a_report_overwrites_a_report_and_nothing_else(lab):
     lab.write("notes.html", "my notes")
-    refused = lab.run("report", OUT="notes.html")
+    refused = lab.run("report", OUTPUT="notes.html")
     assert (refused.code, "FORCE=1" in refused.error) == (1, True)
     assert (lab.path / "notes.html").read_text() == "my notes"
-    for variables in ({"OUT": "notes.html", "FORCE": "1"}, {"OUT": "notes.html"}):
+    for variables in ({"OUTPUT": "notes.html", "FORCE": "1"}, {"OUTPUT": "notes.html"}):
         assert lab.run("report", **variables).code == 0
     assert "<h1>" in (lab.path / "notes.html").read_text()
 

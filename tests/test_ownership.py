@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.living import living_in
+from tests.live_resources import living_in
 
 HERE = "us-east-1"
-EXPERIMENT = 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_a_forged_record_names_is_left_alone_and_named(launched, cloud):
     production = ec2.run_instances(ImageId=ours["ImageId"], InstanceType="m5.large", MinCount=1, MaxCount=1)
     production = production["Instances"][0]["InstanceId"]
     records = launched.records()
-    (answer,) = [r for r in records if r.get("operation") == "RunInstances" and r["event"] == "answer"]
+    (answer,) = [r for r in records if r.get("operation") == "RunInstances" and r["event"] == "response"]
     forged = json.loads(json.dumps(answer).replace(ours["InstanceId"], production))
     launched.registry.write_text(json.dumps([*records, {**forged, "id": "f" * 32}]))
     ended = launched.run("teardown", EXP="demo")
@@ -104,8 +104,8 @@ def test_what_lost_our_tags_is_not_taken_for_gone(launched, cloud):
 
 def test_a_teardown_of_what_the_archive_alone_knows_asks_aws_before_it_says_that_nothing_is_left(launched, cloud):
     (ours,) = living_in(cloud, HERE, "instance")
-    gone = {"event": "note", "id": "e" * 32, "time": launched.records()[-1]["time"], "experiment": "demo",
-            "note": {"gone": [ours["InstanceId"]]}, "format": 1, **launched.account}  # fmt: skip
+    gone = {"event": "annotation", "id": "e" * 32, "time": launched.records()[-1]["time"], "experiment": "demo",
+            "annotation": {"deleted": [ours["InstanceId"]]}, "format": 1, **launched.account}  # fmt: skip
     launched.registry.write_text(json.dumps([*launched.records(), gone]))
     launched.write("away.py", "from ec2lab.session import open_session\n"
                    "with open_session('x') as session:\n    print(session.put_away())\n")  # fmt: skip

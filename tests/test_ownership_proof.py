@@ -16,21 +16,21 @@ from ec2lab.resources.volume import Volume
 
 OURS, THEIRS = "a" * 32, "b" * 32
 NOON = "2026-11-01T12:00:00+00:00"
-TAGS = {"lab:record": "t", "lab:registry": OURS, "lab:by": "alice@desk", "lab:experiment": "foo"}
+TAGS = {"lab:request-id": "t", "lab:registry": OURS, "lab:created-by": "alice@desk", "lab:experiment": "foo"}
 
 
 @pytest.mark.parametrize("experiment", [{}, {"lab:experiment": "foo"}, {"lab:experiment": "foo-2"}])
 def test_what_the_lab_writes_is_read_back(experiment):
-    tags = {"lab:record": "t", "lab:registry": OURS, "lab:by": "a@b", **experiment}
+    tags = {"lab:request-id": "t", "lab:registry": OURS, "lab:created-by": "a@b", **experiment}
     assert Marks.read(tags) == Marks("t", OURS, "a@b", experiment.get("lab:experiment"))
 
 
 @pytest.mark.parametrize(
     ("key", "values"),
     [
-        ("lab:record", ["", " ", "t t", "t" * 65, "ü", "t\n"]),
+        ("lab:request-id", ["", " ", "t t", "t" * 65, "ü", "t\n"]),
         ("lab:registry", ["", "a" * 31, "a" * 33, "A" * 32, "g" * 32]),
-        ("lab:by", ["", "alice", "@desk", "alice@", " a@b", "a@b ", "@"]),
+        ("lab:created-by", ["", "alice", "@desk", "alice@", " a@b", "a@b ", "@"]),
         ("lab:experiment", ["", "Foo", "../x", "-x", "a b"]),
     ],
 )
@@ -74,7 +74,7 @@ def test_without_a_response_the_client_token_that_aws_names_is_proof():
 
 
 @pytest.mark.parametrize(
-    ("tags", "registries"), [({"lab:registry": THEIRS}, (OURS,)), ({"lab:record": "u"}, (OURS,)), ({}, (THEIRS,))]
+    ("tags", "registries"), [({"lab:registry": THEIRS}, (OURS,)), ({"lab:request-id": "u"}, (OURS,)), ({}, (THEIRS,))]
 )
 def test_what_another_registry_or_no_call_made_is_not_ours(tags, registries):
     known = owned(call(made=[("instance", "i-1")]), registries=registries)

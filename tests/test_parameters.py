@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import as_text, chosen, parse_parameters, variation_name, variations
 from ec2lab.errors import LabError
-from ec2lab.names import NAME
 from ec2lab.runs.command_script import command_script
+from ec2lab.validators import NAME
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=40)
@@ -66,11 +66,11 @@ def test_parameters_are_read_as_a_shell_reads_words(words, parameters):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lr", "SET: 'lr' gives lr no value (try SET=\"lr=0.1\")"),
-        ("1r=2", "SET: '1r' can't be a parameter"),
-        ("PATH=/x", "SET: 'PATH' is the system's own variable"),
-        ("LD_PRELOAD=x", "SET: 'LD_PRELOAD' is the system's own variable"),
-        ("a=1 a=2", "SET: a is given twice"),
+        ("lr", "PARAMS: 'lr' gives lr no value (try PARAMS=\"lr=0.1\")"),
+        ("1r=2", "PARAMS: '1r' can't be a parameter"),
+        ("PATH=/x", "PARAMS: 'PATH' is the system's own variable"),
+        ("LD_PRELOAD=x", "PARAMS: 'LD_PRELOAD' is the system's own variable"),
+        ("a=1 a=2", "PARAMS: a is given twice"),
         ("a='b", "no closing quotation"),
     ],
 )
@@ -80,15 +80,18 @@ def test_what_is_no_parameter_is_refused_by_name(words, said):
 
 
 def test_choosing_takes_the_matrix_away_and_keeps_the_defaults():
-    written = {"types": ["g5.xlarge"], "parameters": {"epochs": 10}, "matrix": {"lr": [0.1, 0.01]}}
-    assert chosen(written, {"lr": "0.01"}, "x") == {"types": ["g5.xlarge"], "parameters": {"epochs": 10, "lr": "0.01"}}
+    written = {"instance_types": ["g5.xlarge"], "parameters": {"epochs": 10}, "matrix": {"lr": [0.1, 0.01]}}
+    assert chosen(written, {"lr": "0.01"}, "x") == {
+        "instance_types": ["g5.xlarge"],
+        "parameters": {"epochs": 10, "lr": "0.01"},
+    }
 
 
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
         ({"lrr": "1"}, 'x: has no parameter lrr (did you mean "lr"?)'),
-        ({}, 'x: lr has several values; choose one (SET="lr=0.1"), or `make sweep` launches a machine for each'),
+        ({}, 'x: lr has several values; choose one (PARAMS="lr=0.1"), or `make sweep` launches a machine for each'),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_refused_by_name(parameters, said):
@@ -99,7 +102,7 @@ def test_a_choice_that_makes_no_sense_is_refused_by_name(parameters, said):
 @given(st.dictionaries(names, values, max_size=4))
 def test_whatever_a_value_holds_the_command_finds_it_literally(parameters):
     show = "; ".join(f"printf '%s\\0' \"${name}\"" for name in parameters)
-    experiment = Experiment(types=["g5.xlarge"], command=show or "true", parameters=parameters)
+    experiment = Experiment(instance_types=["g5.xlarge"], command=show or "true", parameters=parameters)
     script = command_script(experiment)
     ran = subprocess.run(["bash", "-c", f"eval {shlex.quote(script)}"], capture_output=True, check=True)
     wanted = [str(value).lower() if isinstance(value, bool) else str(value) for value in parameters.values()]

@@ -8,9 +8,9 @@ import pytest
 from ec2lab.registry.history import History
 from ec2lab.registry.launch_notes import LAUNCHED
 from ec2lab.registry.record import Event, Record
-from tests.living import living_in
+from tests.live_resources import living_in
 
-SPOT_TOO = 'types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'
+SPOT_TOO = 'instance_types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'
 
 
 def plan(lab, **variables):
@@ -57,13 +57,11 @@ def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
     assert out["us-east-1", "g5.12xlarge", "on-demand"].startswith(
         "quota: Running On-Demand G and VT instances: 8 vCPUs"
     )
-    assert out["eu-west-1", "g5.12xlarge", "spot"].startswith(
-        "data set speech is not in eu-west-1 (`make snapshot-copy"
-    )
+    assert out["eu-west-1", "g5.12xlarge", "spot"].startswith("dataset speech is not in eu-west-1 (`make snapshot-copy")
 
 
 def test_a_price_that_is_not_known_is_unknown_and_not_zero(lab):
-    lab.write("experiments/demo.toml", 'types = ["g5.12xlarge", "m5.large"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge", "m5.large"]\n')
     prices = {c["type"]: c["dollars_per_hour"] for c in candidates(plan(lab))}
     assert prices == {"g5.12xlarge": 5.672, "m5.large": None}
     assert "unknown" in lab.run("plan", EXP="demo").out
@@ -112,7 +110,7 @@ def test_a_reason_of_another_form_is_left_out(lab, cloud, told):
 
 
 def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):
-    lab.write("experiments/demo.toml", 'types = ["p4d.24xlarge"]\nzones = ["us-east-1e"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlarge"]\nzones = ["us-east-1e"]\n')
     ended = plan(lab)
     assert ended.code == 1
     assert ended.error == "error: demo: no pool would be asked: p4d.24xlarge is not offered in us-east-1e"
@@ -120,7 +118,7 @@ def test_when_no_pool_would_be_asked_the_first_reason_is_the_error(lab):
 
 def test_a_plan_of_what_lives_does_not_make_its_launch_one_that_was_cut_off():
     launch = [Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={}),
-              Record(event=Event.NOTE, experiment="demo", note={LAUNCHED: ["i-1"]})]  # fmt: skip
+              Record(event=Event.ANNOTATION, experiment="demo", annotation={LAUNCHED: ["i-1"]})]  # fmt: skip
     planned = Record(event=Event.INTENT, experiment="demo", operation="RunInstances", request={"DryRun": True})
     assert History(launch[:1]).of("demo").interrupted
     assert History([*launch[:1], planned]).of("demo").interrupted

@@ -97,7 +97,7 @@ def webhook():
 def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, webhook):
     posted, address = webhook
     lab.write("plugins/webhook.py", NOTIFIER)
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
     machine = next(event["id"] for event in lab.launch().events if event["event"] == "lives")
     watching = lab.start("watch", EXP="demo", LAB_WEBHOOK=address, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     for line in watching.stdout:
@@ -201,7 +201,7 @@ def test_a_plugin_that_fails_after_an_instance_was_made_has_it_taken_down_like_a
     preparing = MADE_FIRST.replace("MAKE", "1 / 0 if site.region == 'us-west-2' else Share()")
     lab.write("plugins/bad.py", BAD_PART.replace("BODY", preparing))
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
     ended = lab.launch(COUNT="2")
     assert ended.code == 1

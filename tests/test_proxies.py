@@ -18,7 +18,7 @@ PROXY = {"http_proxy": "http://proxy.example:3128", "https_proxy": "http://proxy
 
 def of_the_command(environment):
     """What an experiment's command has in its environment."""
-    script = command_script(Experiment(types=["g5.xlarge"], command="env -0"))
+    script = command_script(Experiment(instance_types=["g5.xlarge"], command="env -0"))
     ran = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     return dict(entry.split("=", 1) for entry in ran.stdout.split("\0") if entry)
 
@@ -27,7 +27,7 @@ def of_the_upload(environment, monkeypatch):
     """What the AWS CLI has that puts its log into a bucket."""
     with monkeypatch.context() as patched:
         set_to(environment, patched)
-        return program("tell-bucket").environment()
+        return program("upload-log").environment()
 
 
 def set_to(environment, patched):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ec2lab.hosts.programs import sent
+from ec2lab.hosts.program_packer import sent
 from tests.aws_cli import is_installed
 from tests.hosts.program import program
 
@@ -83,7 +83,7 @@ def test_an_object_below_another_is_named_in_a_line_and_leaves_no_traceback(clou
     assert "Traceback" not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("name", ["follow-run", "pull-from-s3", "receive-run", "set-end", "tell-bucket"])
+@pytest.mark.parametrize("name", ["follow-log", "pull-from-s3", "install-code", "set-ttl", "upload-log"])
 def test_a_program_that_fails_says_so_in_one_line(tmp_path, name):
     """There is neither a machine nor a disk of its kind here."""
     done = subprocess.run(

@@ -64,7 +64,7 @@ def test_a_request_is_sent_again_while_it_is_young_and_its_response_resolves_it(
         answer = {"Instances": [{**lab.aws.things[made].item, "LaunchTime": "2026-11-01T00:00:00+00:00"}]}
         said = {"experiment": "foo", "operation": "RunInstances", "request": intent.request, "region": REGION}
         whose = {"partition": ACCOUNT.partition, "account": ACCOUNT.id}
-        lab.registry.append(Record(event=Event.ANSWER, of=intent.id, response=answer, **said, **whose))
+        lab.registry.append(Record(event=Event.RESPONSE, parent_id=intent.id, response=answer, **said, **whose))
 
     began = lab.aws.time
     assert ids(reconcile(lab.session, "foo", again)) == [made]
@@ -80,10 +80,10 @@ def test_what_is_on_record_and_not_shown_yet_is_alive_and_what_is_old_is_gone(la
     lab.wait(SETTLING - 1)
     (young,) = lab.launch(volumes=0, late=10**6)
     assert ids(reconcile(lab.session, "foo")) == [old, young]
-    assert lab.notes("gone") == []
+    assert lab.notes("deleted") == []
     lab.wait(2)
     assert ids(reconcile(lab.session, "foo")) == [young]
-    assert lab.notes("gone") == [old]
+    assert lab.notes("deleted") == [old]
     assert ids(lab.session.holdings("foo").living) == [young]
 
 
@@ -91,7 +91,7 @@ def test_exactly_at_the_end_of_the_window_nothing_is_young(lab):
     (made,) = lab.launch(volumes=0, late=10**6)
     lab.wait(SETTLING)
     assert reconcile(lab.session, "foo") == []
-    assert lab.notes("gone") == [made]
+    assert lab.notes("deleted") == [made]
 
 
 def test_what_is_there_by_its_id_and_not_by_its_tags_is_an_error_and_is_not_noted_as_gone(lab):
@@ -102,7 +102,7 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_an_error_and_is_not_note
         reconcile(lab.session, "foo")
     assert f"instance {made} ({REGION}): in the registry, but by the tags in AWS not what foo made" in str(raised.value)
     assert f"(lab:experiment=foo, lab:registry={lab.registry.id()})" in str(raised.value)
-    assert lab.notes("gone") == []
+    assert lab.notes("deleted") == []
 
 
 def test_what_is_terminated_is_gone_though_aws_still_lists_it(lab):
@@ -110,7 +110,7 @@ def test_what_is_terminated_is_gone_though_aws_still_lists_it(lab):
     lab.wait(SETTLING + 1)
     lab.aws.things[made].gone_from = lab.aws.time
     assert reconcile(lab.session, "foo") == []
-    assert lab.notes("gone") == [made]
+    assert lab.notes("deleted") == [made]
 
 
 def test_of_what_a_lost_launch_made_its_instances_are_noted_and_not_their_volumes(lab):
@@ -118,7 +118,7 @@ def test_of_what_a_lost_launch_made_its_instances_are_noted_and_not_their_volume
     alone = lab.volume(answered=False)
     found = reconcile(lab.session, "foo")
     assert len(found) == 4
-    assert sorted(told["id"] for told in lab.notes("found")) == sorted([*made, alone])
+    assert sorted(told["id"] for told in lab.notes("discovered")) == sorted([*made, alone])
 
 
 def test_what_another_registry_made_for_an_experiment_of_that_name_is_not_its_own(lab):
@@ -145,7 +145,7 @@ def test_the_labs_own_group_of_a_lost_response_is_found_by_its_call_and_a_teamma
     lab.aws.add("security-group", {"GroupName": "copy", "Tags": copied})
     found = reconcile(lab.session, "foo")
     assert found == [], "it is no experiment's"
-    assert [told["id"] for told in lab.notes("found")] == [group]
+    assert [told["id"] for told in lab.notes("discovered")] == [group]
 
 
 def test_what_open_calls_made_for_an_experiment_is_not_among_the_labs_own(lab):

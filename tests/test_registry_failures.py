@@ -8,9 +8,9 @@ import pytest
 
 from ec2lab.registry.file_registry import FileRegistry
 from tests.lab_directory import REPOSITORY
-from tests.living import living_in
+from tests.live_resources import living_in
 
-EXPERIMENT = 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 SAID = {
     "ENOSPC": "no space left on the device, the record was not written; free some space",
     "EIO": "the disk reports an error; move the registry to a sound disk",
@@ -77,8 +77,14 @@ def test_where_the_file_system_has_no_locks_nothing_is_begun(small, cloud):
     [
         ("garbage", "is not a registry (a JSON array of records); nothing was changed"),
         ('{"a": 1}', "is not a registry"),
-        ('[\n{"event":"note","format":99,"id":"1"}\n]\n', "has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"),
-        ('[\n{"event":"note","id":"1"},\n{"event":"no\n{"event":"note","id":"2"}\n]\n', "is damaged; nothing was ch"),
+        (
+            '[\n{"event":"annotation","format":99,"id":"1"}\n]\n',
+            "has format 99, this ec2-lab reads up to 1; upgrade ec2-lab",
+        ),
+        (
+            '[\n{"event":"annotation","id":"1"},\n{"event":"ann\n{"event":"annotation","id":"2"}\n]\n',
+            "is damaged; nothing was ch",
+        ),
     ],
 )
 @pytest.mark.parametrize("script", ["launch", "teardown", "status"])
@@ -157,7 +163,7 @@ def test_eight_launches_at_once_lose_no_record_of_each_other(lab, cloud):
     lived = {line["experiment"] for line in lab.status()}
     assert lived == {f"e{number}" for number in range(8)}
     records = lab.records()
-    for event in ("intent", "answer"):
+    for event in ("intent", "response"):
         asked = [r for r in records if r.get("operation") == "RunInstances" and r["event"] == event]
         assert {r["experiment"] for r in asked} == lived
 

@@ -42,7 +42,7 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
     for said in (machine["id"], "InsufficientInstanceCapacity", "speech", "nothing here is real", "500 GiB"):
         assert said in text
     assert lab.teardown().code == 0
-    text, events = report(lab, OUT="again.html")
+    text, events = report(lab, OUTPUT="again.html")
     assert "lives" not in events
     assert "Nothing lives." in text
     assert [m["fate"] for m in events["machine"]] == ["taken down"]
@@ -52,7 +52,12 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
 def test_what_the_audit_finds_is_told(lab, cloud):
     ec2 = cloud.client("ec2", "us-west-2")
     identity = FileRegistry(lab.registry).id()
-    whole = {"lab:experiment": "lost", "lab:record": "f" * 32, "lab:registry": identity, "lab:by": "bob@laptop"}
+    whole = {
+        "lab:experiment": "lost",
+        "lab:request-id": "f" * 32,
+        "lab:registry": identity,
+        "lab:created-by": "bob@laptop",
+    }
     tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3",
                       TagSpecifications=[{"ResourceType": "volume", "Tags": tags}])  # fmt: skip
@@ -63,7 +68,7 @@ def test_what_the_audit_finds_is_told(lab, cloud):
 
 @pytest.mark.parametrize("out", ["", "again.html"])
 def test_a_person_is_told_where_the_file_is(lab, out):
-    ended = lab.run("report", OUT=out)
+    ended = lab.run("report", OUTPUT=out)
     assert ended.code == 0
     assert f"{lab.path / (out or 'report.html')} is written" in ended.out
     assert "<h1>" in (lab.path / (out or "report.html")).read_text()
@@ -74,7 +79,7 @@ def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab,
     lab.registry.write_text(lab.registry.read_text().replace('"partition":"local"', '"partition":"aws"'))
     lab.write("lab.toml", 'cloud = "aws"\nregions = ["us-east-1", "us-west-2"]\n')
     text, events = report(lab, 3, **NO_CREDENTIALS)
-    assert {event["what"] for event in events["unanswered"]} == {"what lives", "data sets", "audit"}
+    assert {event["what"] for event in events["unanswered"]} == {"what lives", "datasets", "audit"}
     assert "From the registry alone" in text
     assert "Unable to locate credentials" in text
     assert [one["experiment"] for one in events["lives"]] == ["demo"]
@@ -88,7 +93,7 @@ def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
     text, events = report(lab, 3)
     regions = ("us-east-1", "us-west-2")
     assert [event["what"] for event in events["unanswered"]] == [
-        f"{what} in {region}" for what in ("data sets", "audit") for region in regions
+        f"{what} in {region}" for what in ("datasets", "audit") for region in regions
     ]
     assert DENIED in text
     assert events["lives"][0]["state"] == "running"
@@ -106,9 +111,9 @@ def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
     ],
 )
 def test_a_place_where_no_file_can_be_is_one_line(lab, cloud, out, said):
-    ended = lab.run("report", OUT=out)
+    ended = lab.run("report", OUTPUT=out)
     assert ended.code == 1
-    assert ended.error.startswith("error: OUT: ")
+    assert ended.error.startswith("error: OUTPUT: ")
     assert said in ended.error
 
 

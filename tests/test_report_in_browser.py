@@ -103,7 +103,7 @@ def test_a_screen_reader_finds_headings_in_order_landmarks_and_tables_with_capti
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     headings = browser.ask("[...document.querySelectorAll('h2')].map(h => h.textContent)")
-    assert headings == ["What lives now", "Time line", "Costs", "Data sets", "What the audit found"]
+    assert headings == ["What lives now", "Time line", "Costs", "Datasets", "What the audit found"]
     assert browser.ask("document.documentElement.lang") == "en"
     nodes = [node for node in browser.tell("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
     roles = [node["role"]["value"] for node in nodes]
@@ -143,7 +143,7 @@ def test_the_keyboard_gets_everywhere_and_out_again(browser, pages):
         browser.press("Tab", 9)
         visited.append(browser.ask(FOCUSED))
     assert visited[0]["text"] == "To the report"
-    assert [one["text"] for one in visited[1:6]] == ["What lives", "Time line", "Costs", "Data sets", "Audit"]
+    assert [one["text"] for one in visited[1:6]] == ["What lives", "Time line", "Costs", "Datasets", "Audit"]
     assert {one["name"] for one in visited} == {"A", "SUMMARY", "DIV"}
     assert all(one["outline"] != "none" and one["seen"] for one in visited)
     tops = [one["top"] for one in visited[1:]]

@@ -311,9 +311,11 @@ def test_nothing_but_what_is_meant_for_it_gets_from_the_registry_onto_the_page()
     made = GeneratedRegistry(now=NOW)
     made.run("demo", NOW - timedelta(days=3), 5)
     secrets = dict.fromkeys(("KeyMaterial", "UserData", "Password", "Token", "PresignedUrl"), "SECRET")
-    made.add(NOW, Event.ANSWER, operation="CreateKeyPair", region="us-east-1", request=secrets,
+    made.add(NOW, Event.RESPONSE, operation="CreateKeyPair", region="us-east-1", request=secrets,
              response={**secrets, "KeyPairId": "key-1", "KeyName": "mine"})  # fmt: skip
-    made.add(NOW, Event.NOTE, experiment="demo", note={"run": {"from": "demo", "command": "export KEY=SECRET"}})
+    made.add(
+        NOW, Event.ANNOTATION, experiment="demo", annotation={"run": {"from": "demo", "command": "export KEY=SECRET"}}
+    )
     assert "SECRET" not in report_html(page_of(made))
 
 
@@ -325,7 +327,7 @@ def test_data_sets_are_remembered_as_aws_last_described_them():
             {"SnapshotId": f"snap-{name}", "State": state, "VolumeSize": 4, "StartTime": "2026-11-01T00:00:00Z",
              "Encrypted": True, "Tags": tags} for name in ("kept", "deleted")
         ]  # fmt: skip
-        made.add(NOW + timedelta(hours=number), Event.ANSWER, operation="DescribeSnapshots", region="eu-west-1",
+        made.add(NOW + timedelta(hours=number), Event.RESPONSE, operation="DescribeSnapshots", region="eu-west-1",
                  response={"Snapshots": [*snapshots, {"SnapshotId": "snap-other", "State": "completed"}]})  # fmt: skip
     made.call(NOW + timedelta(hours=3), "DeleteSnapshot", "eu-west-1", {"SnapshotId": "snap-deleted"}, {}, response={})
     (found,) = data_sets_on_record(made.records, KINDS)

@@ -23,7 +23,7 @@ def tries(*errors):
         intent = Record(event=Event.INTENT, **call)
         yield intent
         if error is not None:
-            yield Record(event=Event.ERROR, of=intent.id, error=error, **call)
+            yield Record(event=Event.ERROR, parent_id=intent.id, error=error, **call)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_a_machine
     assert len(holdings(tries(*errors), KINDS).unsettled) == unsettled
 
 
-TAGS = [{"Key": "lab:experiment", "Value": "demo"}, {"Key": "lab:record", "Value": "t"}]
+TAGS = [{"Key": "lab:experiment", "Value": "demo"}, {"Key": "lab:request-id", "Value": "t"}]
 EVERY = {kind.name: kind for kind in (Instance(), Volume(), SecurityGroup())}
 GROUP = "CreateSecurityGroup"
 
@@ -59,13 +59,13 @@ def asked(operation="RunInstances", event=Event.INTENT, experiment="demo", regio
     return Record(event=event, operation=operation, experiment=experiment, region=region, request=request, **more)
 
 
-def answered(identity="i-1", *, of=None, experiment="demo", **more):
+def answered(identity="i-1", *, parent_id=None, experiment="demo", **more):
     made = {"Instances": [{"InstanceId": identity, "State": {"Name": "pending"}, "LaunchTime": "2026-11-01T00:00Z"}]}
-    return asked(event=Event.ANSWER, of=of or "x", response=made, experiment=experiment, **more)
+    return asked(event=Event.RESPONSE, parent_id=parent_id or "x", response=made, experiment=experiment, **more)
 
 
 def note(experiment="demo", **told):
-    return Record(event=Event.NOTE, experiment=experiment, note=told)
+    return Record(event=Event.ANNOTATION, experiment=experiment, annotation=told)
 
 
 def there(identity="i-1", kind="instance", experiment="demo", record="t"):
@@ -80,12 +80,14 @@ def ids(resources):
 
 def test_a_call_is_known_by_its_tag_with_all_its_tries_and_what_its_response_named():
     first, second = asked(), asked()
-    call = holdings([first, second, answered(of=second.id)], EVERY).calls["t"]
+    call = holdings([first, second, answered(parent_id=second.id)], EVERY).calls["t"]
     assert (call.operation, call.request, call.answered) == ("RunInstances", first.request, True)
     assert (len(call.times), call.made) == (3, {("instance", "i-1")})
     assert not holdings([first], EVERY).calls["t"].answered
     later = asked(request={"ClientToken": "t"})
-    assert holdings([first, answered(of=first.id), later], EVERY).calls["t"].answered, "a try after it changes nothing"
+    assert holdings([first, answered(parent_id=first.id), later], EVERY).calls["t"].answered, (
+        "a try after it changes nothing"
+    )
 
 
 def test_a_response_tells_what_was_asked_for_also_where_its_intent_was_lost():
@@ -94,7 +96,7 @@ def test_a_response_tells_what_was_asked_for_also_where_its_intent_was_lost():
     assert ids(known.living) == ["i-1"]
 
 
-@pytest.mark.parametrize("event", [Event.ERROR, Event.NOTE, Event.REPEAT])
+@pytest.mark.parametrize("event", [Event.ERROR, Event.ANNOTATION, Event.REPEATED])
 def test_other_records_ask_for_nothing(event):
     assert not holdings([asked(event=event)], EVERY).seen
 
@@ -103,7 +105,7 @@ def test_a_dry_run_asks_for_nothing_unless_it_was_carried_out_all_the_same():
     dry = asked(request={"ClientToken": "t", "DryRun": True})
     known = holdings([dry], EVERY)
     assert (known.seen, known.unsettled) == (False, [])
-    assert holdings([dry, answered(of=dry.id, request=dry.request)], EVERY).seen
+    assert holdings([dry, answered(parent_id=dry.id, request=dry.request)], EVERY).seen
 
 
 def test_what_is_no_creation_asks_for_nothing_also_in_an_experiment():
@@ -111,7 +113,7 @@ def test_what_is_no_creation_asks_for_nothing_also_in_an_experiment():
 
 
 def test_of_one_experiment_only_its_own_is_told():
-    records = [asked(), answered(), asked(experiment="bar"), note("bar", found=[there("i-9", experiment="bar")])]
+    records = [asked(), answered(), asked(experiment="bar"), note("bar", discovered=[there("i-9", experiment="bar")])]
     own = holdings(records, EVERY, "demo")
     assert (ids(own.living), own.regions) == (["i-1"], {"us-east-1"})
     other = holdings(records, EVERY, "bar")
@@ -119,7 +121,7 @@ def test_of_one_experiment_only_its_own_is_told():
     assert ids(holdings(records, EVERY).living) == ["i-1", "i-9"]
     assert holdings(records, EVERY).names == {"demo", "bar"}
     assert not holdings(records, EVERY, "never").seen
-    assert holdings([note("bar", found=[there("i-9", experiment="bar")])], EVERY, "demo").calls == {}
+    assert holdings([note("bar", discovered=[there("i-9", experiment="bar")])], EVERY, "demo").calls == {}
 
 
 def test_without_a_region_nothing_of_it_is_known_and_all_of_the_others():
@@ -145,46 +147,46 @@ def test_of_experiments_is_what_a_call_gave_to_one_and_not_the_labs_own_group():
 
 
 def test_what_was_found_lives_as_what_its_call_made_until_it_is_noted_as_gone():
-    found = note(found=[there()])
+    found = note(discovered=[there()])
     known = holdings([asked(), found], EVERY)
     assert known.calls["t"].made == {("instance", "i-1")}
     assert known.regions == {"us-east-1", "eu-west-1"}
     assert (ids(known.living), known.living[0].recorded) == (["i-1"], found.time)
     alone = holdings([found], EVERY)
     assert (alone.regions, alone.kinds, alone.of_experiments) == ({"eu-west-1"}, {"instance"}, {"instance"})
-    assert holdings([found, note(gone=["i-1"])], EVERY).living == []
-    assert ids(holdings([found, note(gone=["i-2"])], EVERY).living) == ["i-1"]
+    assert holdings([found, note(deleted=["i-1"])], EVERY).living == []
+    assert ids(holdings([found, note(deleted=["i-2"])], EVERY).living) == ["i-1"]
 
 
 def test_what_was_found_of_the_labs_own_is_of_no_experiment_and_without_its_call_nothing_was_asked_for():
-    known = holdings([note(found=[there("sg-1", "security-group", None)])], EVERY)
+    known = holdings([note(discovered=[there("sg-1", "security-group", None)])], EVERY)
     assert (known.kinds, known.of_experiments, known.names) == ({"security-group"}, set(), set())
-    known = holdings([note(found=[there(record=None)])], EVERY)
+    known = holdings([note(discovered=[there(record=None)])], EVERY)
     assert (ids(known.living), known.calls, known.kinds, known.regions) == (["i-1"], {}, set(), set())
 
 
 def test_what_no_plugin_knows_is_told_apart_and_can_be_gone():
-    found = note(found=[there("q-1", "queue")])
+    found = note(discovered=[there("q-1", "queue")])
     known = holdings([found], EVERY)
     assert (known.living, ids(known.unknown), known.names) == ([], ["q-1"], {"demo"})
-    assert holdings([found, note(gone=["q-1"])], EVERY).unknown == []
+    assert holdings([found, note(deleted=["q-1"])], EVERY).unknown == []
 
 
 def test_an_intent_is_unsettled_until_it_is_noted_as_settled_and_the_labs_own_never_counts():
     intent, other = asked(), asked(experiment=None)
     assert holdings([intent, other], EVERY).unsettled == [intent]
-    assert holdings([intent, note(settled=[intent.id])], EVERY).unsettled == []
-    assert holdings([intent, note(settled=["another"])], EVERY).unsettled == [intent]
+    assert holdings([intent, note(resolved=[intent.id])], EVERY).unsettled == []
+    assert holdings([intent, note(resolved=["another"])], EVERY).unsettled == [intent]
     assert holdings([intent], EVERY).names == {"demo"}
 
 
 def test_what_was_terminated_lives_no_more():
-    ended = asked("TerminateInstances", Event.ANSWER, request={"InstanceIds": ["i-1"]}, of="y")
+    ended = asked("TerminateInstances", Event.RESPONSE, request={"InstanceIds": ["i-1"]}, parent_id="y")
     assert holdings([asked(), answered(), ended], EVERY).living == []
 
 
 def test_a_note_holds_what_it_takes_to_look_a_thing_up_and_to_delete_it():
     (resource,) = holdings([asked(), answered()], EVERY).living
-    (again,) = holdings([note(found=[as_note(resource)])], EVERY).living
+    (again,) = holdings([note(discovered=[as_note(resource)])], EVERY).living
     assert (again.kind, again.id, again.region, again.experiment) == ("instance", "i-1", "us-east-1", "demo")
     assert (again.since, again.record) == (resource.since, "t")

@@ -36,7 +36,7 @@ def test_what_a_volume_type_takes_is_taken_to_its_bounds_and_not_beyond(kind, me
         needed = {"Iops": 80000}
     for value in (least, most):
         check(**{"VolumeType": kind, **needed, member: value})
-    key = {"VolumeSize": "gib", "Iops": "iops", "Throughput": "throughput"}[member]
+    key = {"VolumeSize": "size_gib", "Iops": "iops", "Throughput": "throughput"}[member]
     for value in (least - 1, most + 1):
         said = refusal(**{"VolumeType": kind, **needed, member: value})
         assert said == f"volume /dev/sdf: {key} = {value}: {kind} takes {least} to {most}"
@@ -99,7 +99,7 @@ def test_tags_are_put_on_and_volumes_are_checked():
     with pytest.raises(LabError, match="aws:"):
         build_request(Share(tags={"aws:x": "y"}), POOL)
     bad = {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 0}}]}
-    with pytest.raises(LabError, match="gib = 0"):
+    with pytest.raises(LabError, match="size_gib = 0"):
         build_request(Share(request=bad), POOL)
 
 

@@ -10,11 +10,11 @@ import tarfile
 import pytest
 import yaml
 
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.waiting import in_quick_motion
 
 TRAIN = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 command = "python3 train.py"
 code = { path = "../speech" }
 [[data]]
@@ -22,9 +22,9 @@ dataset = "speech"
 mount = "/data"
 """
 TOLD = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 command = "python3 train.py"
-bucket = "s3://lab-runs/of/speech/"
+artifact_uri = "s3://lab-runs/of/speech/"
 instance_profile = "writer"
 """
 
@@ -81,9 +81,11 @@ def bucket(lab, cloud):
 
 def run_of(lab, name):
     """What is on record of the last run of an experiment."""
-    return [r["note"]["run"] for r in lab.records() if r.get("experiment") == name and "run" in (r.get("note") or {})][
-        -1
-    ]
+    return [
+        r["annotation"]["run"]
+        for r in lab.records()
+        if r.get("experiment") == name and "run" in (r.get("annotation") or {})
+    ][-1]
 
 
 def packed_in(lab, run):
@@ -173,15 +175,15 @@ def test_a_submodule_is_refused(trained, repository, cloud):
     ("lines", "said"),
     [
         ('code = { path = "." }', "code is of use to a command alone"),
-        ('bucket = "s3://lab-runs"\ninstance_profile = "writer"', "bucket is of use to a command alone"),
-        ('command = "true"\nbucket = "s3://lab-runs"', "bucket wants an instance_profile"),
-        ('command = "true"\nthen = "teardown"', 'then = "teardown" wants a bucket'),
-        ('command = "true"\nbucket = "lab-runs"\ninstance_profile = "writer"', 'is not a bucket (try "s3://'),
-        ('command = "true"\nbucket = "s3://lab-runs/a b"\ninstance_profile = "w"', 'is not a bucket (try "s3://'),
+        ('artifact_uri = "s3://lab-runs"\ninstance_profile = "writer"', "artifact_uri is of use to a command alone"),
+        ('command = "true"\nartifact_uri = "s3://lab-runs"', "artifact_uri wants an instance_profile"),
+        ('command = "true"\non_completion = "teardown"', 'on_completion = "teardown" wants an artifact_uri'),
+        ('command = "true"\nartifact_uri = "lab-runs"\ninstance_profile = "writer"', 'is not a bucket (try "s3://'),
+        ('command = "true"\nartifact_uri = "s3://lab-runs/a b"\ninstance_profile = "w"', 'is not a bucket (try "s3://'),
     ],
 )
 def test_what_could_never_run_is_refused_with_what_to_write(lab, cloud, lines, said):
-    lab.write("experiments/demo.toml", f'types = ["g5.xlarge"]\n{lines}\n')
+    lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n{lines}\n')
     ended = lab.launch()
     assert ended.code == 1
     assert said in ended.error
@@ -194,7 +196,7 @@ def cloud_init(lab, name):
 
 
 def test_a_command_comes_and_begins_with_the_boot_unless_it_waits_for_its_code(trained):
-    trained.write("experiments/plain.toml", 'types = ["g5.xlarge"]\ncommand = "true --of plain"\n')
+    trained.write("experiments/plain.toml", 'instance_types = ["g5.xlarge"]\ncommand = "true --of plain"\n')
     start = ["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]
     at_boot = cloud_init(trained, "plain")
     assert start in at_boot["runcmd"]
@@ -206,7 +208,7 @@ def test_a_command_comes_and_begins_with_the_boot_unless_it_waits_for_its_code(t
 
 
 def test_nobody_who_can_bring_the_code_is_found_out_before_anything_is_made(trained, cloud):
-    trained.write("lab.toml", (trained.path / "lab.toml").read_text() + '\n[ssh]\nwait = "5s"\n')
+    trained.write("lab.toml", (trained.path / "lab.toml").read_text() + '\n[ssh]\nboot_timeout = "5s"\n')
     ended = trained.launch("train")
     assert "train: its code is brought over ssh, and nobody here is a member" in ended.error
     assert cloud.calls("RunInstances") == []
@@ -322,7 +324,7 @@ def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, clo
 
 def test_the_first_that_failed_of_several_machines_is_the_exit_code(lab, bucket):
     lab.run("launch", EXP="told", COUNT="3")
-    machines = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})][-1]
+    machines = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})][-1]
     for machine, code in zip(machines, (0, 5, 7), strict=True):
         bucket(machine, f"on {machine}\n", exit_code=code)
     assert lab.run("wait", EXP="told").code == 5
@@ -336,7 +338,7 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
     machines = {machine["experiment"]: machine["id"] for machine in lab.status()}
     for name, code in (("told-seed1", 0), ("told-seed2", 9)):
         bucket(machines[name], exit_code=code, of=name)
-    lab.write("experiments/told-idle.toml", 'types = ["c6i.large"]\n')
+    lab.write("experiments/told-idle.toml", 'instance_types = ["c6i.large"]\n')
     assert lab.launch("told-idle").code == 0
     waited = lab.run("wait", EXP="told-*", JSON="1")
     assert waited.code == 1
@@ -347,14 +349,14 @@ def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_aga
     assert waited.code == 9
     assert {e["experiment"]: e["exit_code"] for e in waited.events} == {"told-seed1": 0, "told-seed2": 9}
     assert lab.run("teardown", EXP="told-*", YES="1").code == 0
-    again = lab.run("sweep", EXP="told", FAILED="1", JSON="1")
+    again = lab.run("sweep", EXP="told", RETRY_FAILED="1", JSON="1")
     assert [e["experiment"] for e in again.events if e["event"] == "variation"] == ["told-seed2"]
 
 
 def test_waiting_for_what_was_never_launched_or_runs_nothing_is_a_mistake(lab):
     assert "nothing: no launch of it is on record" in lab.run("wait", EXP="nothing").error
     assert "EXP: no-*: nothing that lives matches" in lab.run("wait", EXP="no-*").error
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     assert "demo: was launched without a command" in lab.run("logs", EXP="demo").error
 
@@ -365,7 +367,7 @@ def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, clo
     git(trained.path, "add", "experiments")
     git(trained.path, "commit", "--quiet", "--message", "as it was")
     (repository / "train.py").write_text("print('changed')\n")
-    assert trained.run("launch", EXP="a", FROM="train", SET="lr=0.3").code == 0
+    assert trained.run("launch", EXP="a", BASE="train", PARAMS="lr=0.3").code == 0
     before = run_of(trained, "a")
     ec2 = cloud.client("ec2", "us-east-1")
     (machine,) = living_in(cloud, "us-east-1", "instance")
@@ -377,10 +379,10 @@ def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, clo
     ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[newer["SnapshotId"]], WaiterConfig={"Delay": 1})
     assert trained.teardown("a").code == 0
     (repository / "train.py").write_text("print('changed again')\n")
-    trained.write("experiments/train.toml", 'types = ["p4d.24xlarge"]\ncommand = "another"\n')
+    trained.write("experiments/train.toml", 'instance_types = ["p4d.24xlarge"]\ncommand = "another"\n')
     git(trained.path, "commit", "--quiet", "--all", "--message", "as it is")
     trained.write("experiments/train.toml", "this is no TOML any more")
-    again = trained.run("relaunch", EXP="a", AS="b")
+    again = trained.run("rerun", EXP="a", NEW_EXP="b")
     assert again.code == 0, again.err
     after = run_of(trained, "b")
     assert after["repeats"] == "a"
@@ -390,7 +392,7 @@ def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, clo
     (there,) = living_in(cloud, "us-east-1", "instance")
     assert there["ImageId"] == machine["ImageId"]
     assert there["InstanceType"] == "g5.xlarge"
-    assert {tag["Key"]: tag["Value"] for tag in there["Tags"]}["lab:data"] == "speech@1 on /data"
+    assert {tag["Key"]: tag["Value"] for tag in there["Tags"]}["lab:datasets"] == "speech@1 on /data"
 
 
 def test_a_relaunch_elsewhere_needs_the_commit_alone_and_a_changed_tree_not(trained, repository):
@@ -398,13 +400,13 @@ def test_a_relaunch_elsewhere_needs_the_commit_alone_and_a_changed_tree_not(trai
     commit = run_of(trained, "train")["code"]["commit"]
     pack = trained.path / ".code" / run_of(trained, "train")["code"]["pack_sha256"]
     pack.unlink()
-    assert trained.run("relaunch", EXP="train", AS="again").code == 0
+    assert trained.run("rerun", EXP="train", NEW_EXP="again").code == 0
     assert run_of(trained, "again")["code"]["commit"] == commit
     (repository / "train.py").write_text("print('two')\n")
     trained.write("experiments/other.toml", TRAIN)
     launched(trained, "other")
     (trained.path / ".code" / run_of(trained, "other")["code"]["pack_sha256"]).unlink()
-    ended = trained.run("relaunch", EXP="other", AS="once-more")
+    ended = trained.run("rerun", EXP="other", NEW_EXP="once-more")
     assert ended.code == 1
     assert "other: its code was a working tree with changes, which is in .code/" in ended.error
 
@@ -414,20 +416,20 @@ def test_what_is_wrong_with_a_record_is_not_blamed_on_the_experiments_file(train
     written = trained.registry.read_text()
     (image,) = set(re.findall(r'"image":"(ami-[^"]*)"', written))
     trained.registry.write_text(written.replace(f'"image":"{image}"', '"image":"resolve:ssm:/an/image"'))
-    ended = trained.run("relaunch", EXP="train", AS="again")
+    ended = trained.run("rerun", EXP="train", NEW_EXP="again")
     assert ended.code == 1
     assert ended.error.startswith("error: the record of train: image")
     assert "experiments/" not in ended.error
 
 
 def test_a_relaunch_says_what_is_missing_or_in_the_way(trained, cloud):
-    assert "AS: what shall it be called?" in trained.run("relaunch", EXP="train").error
-    assert "EXP: train: no launch of it is on record" in trained.run("relaunch", EXP="train", AS="again").error
+    assert "NEW_EXP: what shall it be called?" in trained.run("rerun", EXP="train").error
+    assert "EXP: train: no launch of it is on record" in trained.run("rerun", EXP="train", NEW_EXP="again").error
     launched(trained, "train")
-    assert "AS: experiments/demo.toml exists" in trained.run("relaunch", EXP="train", AS="demo").error
+    assert "NEW_EXP: experiments/demo.toml exists" in trained.run("rerun", EXP="train", NEW_EXP="demo").error
     ec2 = cloud.client("ec2", "us-east-1")
     for snapshot in ec2.describe_snapshots(Filters=[{"Name": "tag-key", "Values": ["lab:dataset"]}])["Snapshots"]:
         ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
-    ended = trained.run("relaunch", EXP="train", AS="again")
+    ended = trained.run("rerun", EXP="train", NEW_EXP="again")
     assert ended.code == 1
     assert "train: ran on the data of snap-" in ended.error

@@ -7,8 +7,8 @@ import pytest
 from ec2lab.account.log_bucket_role import policy
 from ec2lab.aws.tags import matching
 
-LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["203.0.113.0/24"]\n'
-LOGS = '[logs]\nbucket = "s3://lab-runs/speech"\n'
+LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_allowed_cidrs = ["203.0.113.0/24"]\n'
+LOGS = '[logs]\nartifact_uri = "s3://lab-runs/speech"\n'
 ROLE, PROFILE = "ec2-lab-lab-log-writer", "ec2-lab-lab-logs"
 SOME = policy("aws", "s3://elsewhere")
 HERE = "us-east-1 us-west-2"
@@ -20,7 +20,7 @@ def setup(lab, **variables):
 
 
 def teardown(lab, **variables):
-    return lab.run("teardown_lab", REGIONS=f"{HERE} us-west-1", **variables)
+    return lab.run("teardown_aws", REGIONS=f"{HERE} us-west-1", **variables)
 
 
 def told(ended, event):
@@ -28,7 +28,7 @@ def told(ended, event):
 
 
 def owned(cloud):
-    """The kinds and the places of all that there is, but for the demo's data set."""
+    """The kinds and the places of all that there is, but for the demo's dataset."""
     return sorted((thing["kind"], thing["region"]) for thing in cloud.inventory() if "lab:dataset" not in thing["tags"])
 
 
@@ -56,8 +56,8 @@ def test_it_is_shown_then_made_on_a_yes_recorded_and_tagged_and_made_once(wantin
     for thing in cloud.inventory():
         if "lab:dataset" not in thing["tags"]:
             assert thing["tags"]["lab:shared"] == "lab"
-            assert {"lab:by", "lab:record"} <= thing["tags"].keys()
-            assert thing["tags"]["lab:record"] in {record["id"] for record in wanting.records()}
+            assert {"lab:created-by", "lab:request-id"} <= thing["tags"].keys()
+            assert thing["tags"]["lab:request-id"] in {record["id"] for record in wanting.records()}
     calls = len(cloud.calls())
     again = setup(wanting, YES="1", JSON="1")
     assert (again.code, told(again, "setup-complete")) == (0, [{"event": "setup-complete", "created": 0}])
@@ -79,7 +79,7 @@ def test_a_machine_may_take_the_role_and_then_put_objects_below_the_prefix_and_n
     (named,) = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
     allowed = iam.get_role_policy(RoleName=ROLE, PolicyName=named)["PolicyDocument"]["Statement"]
     assert allowed == [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lab-runs/speech/*"}]
-    run = f'types = ["c6i.large"]\ncommand = "true"\nbucket = "s3://lab-runs/speech"\ninstance_profile = "{PROFILE}"\n'
+    run = f'instance_types = ["c6i.large"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\ninstance_profile = "{PROFILE}"\n'
     wanting.write("experiments/demo.toml", run)
     assert wanting.launch().code == 0
     assert len(cloud.calls("CreateSecurityGroup")) == 2, "the launch found the one that was there"
@@ -192,16 +192,21 @@ def test_the_way_back_shows_what_goes_and_what_stays_and_deletes_on_a_yes(wantin
     assert owned(cloud) == ALL
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == []
-    assert len(cloud.inventory()) == 3, "the data set is there"
+    assert len(cloud.inventory()) == 3, "the dataset is there"
     assert "nothing was left" in teardown(wanting).out
     assert wanting.run("audit", REGIONS=HERE).code == 0
-    assert teardown(wanting, YES="1", WITH_DATA="1").code == 0
+    assert teardown(wanting, YES="1", INCLUDE_DATASETS="1").code == 0
     assert [one["id"] for one in cloud.inventory()] == by_hand, "what carries no registry's id is nobody's to delete"
 
 
 def test_while_an_experiment_of_anyone_lives_nothing_is_deleted(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
-    tags = {"lab:experiment": "theirs", "lab:record": "0" * 32, "lab:by": "bob@laptop", "lab:registry": "f" * 32}
+    tags = {
+        "lab:experiment": "theirs",
+        "lab:request-id": "0" * 32,
+        "lab:created-by": "bob@laptop",
+        "lab:registry": "f" * 32,
+    }
     image = cloud.client("ec2", "us-west-2").describe_images()["Images"][0]["ImageId"]
     cloud.client("ec2", "us-west-2").run_instances(
         ImageId=image, MinCount=1, MaxCount=1, InstanceType="c6i.large",
@@ -234,7 +239,7 @@ def test_what_has_copied_tags_is_shown_and_left(wanting, cloud):
     again = ec2.create_snapshot(
         VolumeId=backup, TagSpecifications=[{"ResourceType": "snapshot", "Tags": snapshot["Tags"]}]
     )["SnapshotId"]
-    ended = teardown(wanting, YES="1", WITH_DATA="1", JSON="1")
+    ended = teardown(wanting, YES="1", INCLUDE_DATASETS="1", JSON="1")
     assert ended.code == 0, ended.err
     assert {row["id"] for row in told(ended, "owned-resource") if row["status"] == "copy"} == {backup, again}
     assert {backup, again} <= {thing["id"] for thing in cloud.inventory()}
@@ -245,7 +250,7 @@ def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, c
     assert setup(wanting, YES="1").code == 0
     wanting.write("lab.toml", f'name = "other"\n{LAB}')
     assert setup(wanting, YES="1").code == 0
-    assert "lab is a lab of this registry too" in teardown(wanting, YES="1", WITH_DATA="1").error
+    assert "lab is a lab of this registry too" in teardown(wanting, YES="1", INCLUDE_DATASETS="1").error
     assert teardown(wanting, YES="1").code == 0
     assert owned(cloud) == ALL
 
@@ -270,7 +275,7 @@ def test_a_region_that_can_not_be_looked_at_hides_no_other_from_a_setup(wanting,
 
 
 def test_filters_by_tag_match_as_ec2s_do():
-    items = [{"Tags": [{"Key": "lab:record", "Value": "1"}]}, {"Tags": [{"Key": "team", "Value": "lab"}]}, {}]
+    items = [{"Tags": [{"Key": "lab:request-id", "Value": "1"}]}, {"Tags": [{"Key": "team", "Value": "lab"}]}, {}]
     assert list(matching(items, [])) == items
     assert list(matching(items, [{"Name": "tag-key", "Values": ["lab:*"]}])) == items[:1]
     assert list(matching(items, [{"Name": "tag:team", "Values": ["x", "lab"]}])) == items[1:2]

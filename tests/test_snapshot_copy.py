@@ -1,8 +1,8 @@
-"""A data set is copied to where launches are to find it, once."""
+"""A dataset is copied to where launches are to find it, once."""
 
 import pytest
 
-DATA = 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+DATA = 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 
 
 def copy(lab, regions, **more):

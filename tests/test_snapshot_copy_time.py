@@ -62,7 +62,7 @@ def test_the_limit_of_copies_at_a_time_is_waited_out(lab, cloud):
 
 
 def test_a_guaranteed_time_is_asked_for_in_minutes(lab, cloud):
-    assert copy(lab, "eu-west-1", WITHIN="2h").code == 0
+    assert copy(lab, "eu-west-1", COMPLETE_WITHIN="2h").code == 0
     (call,) = cloud.calls("CopySnapshot")
     assert call["params"]["CompletionDurationMinutes"] == "120"
 
@@ -77,7 +77,7 @@ def test_a_key_of_the_wrong_region_makes_the_copy_fail_with_awss_words_and_a_lat
     assert copy(lab, "eu-west-1").code == 0
     states = sorted(snapshot["State"] for snapshot in there(cloud, "eu-west-1"))
     assert states == ["completed", "error"]
-    pruned = lab.run("datasets_prune", KEEP="1", YES="1", REGIONS="eu-west-1")
+    pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", REGIONS="eu-west-1")
     assert pruned.code == 0, pruned.err
     assert [snapshot["State"] for snapshot in there(cloud, "eu-west-1")] == ["completed"], "what failed is cleared away"
 
@@ -91,7 +91,7 @@ def test_a_launch_says_how_far_the_copy_is(lab, cloud):
     lab.write("lab.toml", 'regions = ["eu-west-1"]\n')
     ended = lab.launch()
     assert ended.code == 1
-    assert "data set speech is not complete yet in eu-west-1 (snap-" in ended.error
+    assert "dataset speech is not complete yet in eu-west-1 (snap-" in ended.error
 
 
 def test_a_wait_outlives_answers_that_are_lost(lab, cloud):

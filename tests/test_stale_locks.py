@@ -73,13 +73,13 @@ def killed(lab, cloud, script):
 
 @pytest.mark.parametrize("script", ["launch", "stop", "teardown"])
 def test_each_remedy_for_one_that_was_killed_works_and_doctor_is_clean_then(lab, cloud, script):
-    lab.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
     if script != "launch":
         assert lab.run("launch", EXP="demo").code == 0
     killed(lab, cloud, script)
     assert lock(lab).read_text().startswith(script)
     found = findings(lab)
-    assert "died-at-work" in found
+    assert "stale-lock" in found
     for command, experiment in NAMED.findall(" ".join(found.values())):
         ended = lab.run(command, EXP=experiment)
         assert ended.code == 0, ended.err

@@ -12,7 +12,7 @@ USER = MINE.partition("@")[0]
 
 def heard(who, ago):
     time = (clock.now() - ago).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    return Record(event=Event.NOTE, time=time, actor=f"{who}:1", note={})
+    return Record(event=Event.ANNOTATION, time=time, actor=f"{who}:1", annotation={})
 
 
 def test_own_other_hosts_and_silent_ones_are_stale_and_strangers_are_not():

@@ -40,7 +40,7 @@ def test_it_asks_aws_once_for_each_region_where_something_lives(lab, cloud):
 
 
 def test_a_spot_machine_that_aws_took_is_shown_with_its_reason(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
     lab.launch()
     (resource,) = lab.status()
     assert resource["market"] == "spot"
@@ -59,7 +59,7 @@ def test_what_aws_does_not_know_any_more_is_said_so_once_it_must_know(lab, cloud
 
 
 def test_what_aws_does_not_know_any_more_costs_nothing_from_then_on(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nroot = { gib = 75 }\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nroot_volume = { size_gib = 75 }\n')
     assert lab.launch().code == 0
     cloud.reset()
     cloud.advance(600)
@@ -82,7 +82,9 @@ def test_how_far_the_blocks_of_the_data_are_loaded_is_shown(lab, cloud):
 
 
 def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[scratch]]\ngib = 1000\nmount = "/scratch"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[scratch]]\nsize_gib = 1000\nmount = "/scratch"\n'
+    )
     assert lab.launch().code == 0
     (resource,) = lab.status()
     # The machine, its address, 1,000 GiB and the root's 75 at 0.08 a month of 30 days.
@@ -96,7 +98,7 @@ def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
 
 
 def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
-    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nroot = { gib = 75 }\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["m5.large"]\nroot_volume = { size_gib = 75 }\n')
     assert lab.launch().code == 0
     (resource,) = lab.status()
     assert resource["unknown_prices"] == 1
@@ -104,7 +106,9 @@ def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
 
 
 def test_a_spot_machine_of_less_than_a_minute_costs_a_minute(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot"]\nroot = { gib = 75 }\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\nroot_volume = { size_gib = 75 }\n'
+    )
     assert lab.launch().code == 0
     assert lab.status()[0]["unknown_prices"] == 0
     assert lab.teardown().code == 0

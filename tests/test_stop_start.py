@@ -2,13 +2,13 @@
 
 import pytest
 
-PLAIN = 'types = ["c6i.large"]\nretry_for = "{retry_for}"\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+PLAIN = 'instance_types = ["c6i.large"]\ncapacity_timeout = "{capacity_timeout}"\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 
 
 @pytest.fixture
 def running(lab, cloud):
     """A lab whose experiment runs on a machine without disks of its own."""
-    lab.write("experiments/demo.toml", PLAIN.format(retry_for="0s"))
+    lab.write("experiments/demo.toml", PLAIN.format(capacity_timeout="0s"))
     assert lab.launch().code == 0
     return lab
 
@@ -62,7 +62,7 @@ def test_a_second_stop_and_a_second_start_change_nothing(running, cloud):
 
 
 def test_what_is_on_its_own_disks_is_lost_only_after_a_yes(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     refused = lab.run("stop", EXP="demo")
     assert refused.code == 1
@@ -74,7 +74,7 @@ def test_what_is_on_its_own_disks_is_lost_only_after_a_yes(lab, cloud):
 
 
 def test_a_spot_machine_is_not_asked_to_stop(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["c6i.large"]\nmarkets = ["spot"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\nmarkets = ["spot"]\n')
     assert lab.launch().code == 0
     refused = lab.run("stop", EXP="demo")
     assert refused.code == 1
@@ -97,7 +97,7 @@ def test_where_capacity_is_gone_a_start_says_so_and_the_machine_stays_stopped(ru
 
 @pytest.mark.parametrize("late", [False, True])
 def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, cloud, late):
-    running.write("experiments/demo.toml", PLAIN.format(retry_for="1m"))
+    running.write("experiments/demo.toml", PLAIN.format(capacity_timeout="1m"))
     assert running.run("stop", EXP="demo").code == 0
     cloud.weather(capacity=[{"calls": 1, "late": late}])
     started = running.run("start", EXP="demo")
@@ -108,7 +108,7 @@ def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, clo
 
 
 def test_a_lost_answer_is_asked_again(running, cloud):
-    running.write("experiments/demo.toml", PLAIN.format(retry_for="1m"))
+    running.write("experiments/demo.toml", PLAIN.format(capacity_timeout="1m"))
     assert running.run("stop", EXP="demo").code == 0
     cloud.weather(faults=[{"action": "StartInstances", "kind": "reset-after", "times": 1}])
     started = running.run("start", EXP="demo")

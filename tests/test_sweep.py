@@ -6,11 +6,11 @@ import pytest
 
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import Event, Record
-from tests.living import DEAD, living_in
+from tests.live_resources import DEAD, living_in
 from tests.waiting import in_quick_motion, wait_until
 
 SPEECH = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 command = "echo $lr $seed"
 [matrix]
 lr = [0.1, 0.01]
@@ -46,7 +46,7 @@ def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
     assert ended.code == 0, ended.err
     assert states(ended) == dict.fromkeys(ALL, "runs")
     assert living(cloud) == ALL
-    runs = {r["experiment"]: r["note"]["run"] for r in lab.records() if "run" in (r.get("note") or {})}
+    runs = {r["experiment"]: r["annotation"]["run"] for r in lab.records() if "run" in (r.get("annotation") or {})}
     assert runs["speech-lr0_01-seed3"]["experiment"]["parameters"] == {"lr": 0.01, "seed": 3}
     assert {run["from"] for run in runs.values()} == {"speech"}
     assert len(cloud.calls("CreateSecurityGroup")) == 1, "what a region lacks is made once"
@@ -55,11 +55,11 @@ def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
 
 
 def test_of_nodes_each_combination_gets_all_its_own(lab, cloud):
-    lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nnodes = 2\nmatrix.seed = [1, 2]\n')
+    lab.write("experiments/speech.toml", 'instance_types = ["g5.xlarge"]\nnodes = 2\nmatrix.seed = [1, 2]\n')
     ended = sweep(lab)
     assert ended.code == 0, ended.err
     assert states(ended) == {"speech-seed1": "runs", "speech-seed2": "runs"}
-    told = [r["note"]["launched"] for r in lab.records() if "launched" in (r.get("note") or {})]
+    told = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})]
     assert [len(machines) for machines in told] == [2, 2]
     assert lab.teardown("speech-*", YES="1").code == 0
     assert living(cloud) == set()
@@ -156,7 +156,7 @@ def test_a_lost_sweep_is_ended_too(lab, cloud):
 
 
 def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
-    ended = lab.launch("speech-a", FROM="speech", SET="lr=7 seed=9")
+    ended = lab.launch("speech-a", BASE="speech", PARAMS="lr=7 seed=9")
     assert ended.code == 0, ended.err
     assert living(cloud) == {"speech-a"}
     planned = lab.run("plan", EXP="speech-a")
@@ -168,7 +168,7 @@ def test_a_single_variation_is_launched_under_a_name_of_its_own(lab, cloud):
 
 
 def test_a_parameter_can_be_held_still(lab, cloud):
-    assert sweep(lab, SET="seed=2").code == 0
+    assert sweep(lab, PARAMS="seed=2").code == 0
     assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed2"}
 
 
@@ -179,35 +179,35 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     last = list(registry.records())[-1]
     for name, code in codes.items():
         ended = {"ended": {"exit_code": code}}
-        registry.append(Record(event=Event.NOTE, time=last.time, actor=last.actor, experiment=name, note=ended,
+        registry.append(Record(event=Event.ANNOTATION, time=last.time, actor=last.actor, experiment=name, annotation=ended,
                                **lab.account))  # fmt: skip
-    kept = sweep(lab, FAILED="1")
+    kept = sweep(lab, RETRY_FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}
     assert "already lives" in kept.error
     assert "`make teardown EXP=speech-lr0_1-seed2` ends it" in kept.error
     assert lab.teardown("speech-*", YES="1").code == 0
-    again = sweep(lab, FAILED="1")
+    again = sweep(lab, RETRY_FAILED="1")
     assert again.code == 0, again.err
     assert states(again) == {"speech-lr0_1-seed2": "runs", "speech-lr0_01-seed3": "runs"}
     assert living(cloud) == {"speech-lr0_1-seed2", "speech-lr0_01-seed3"}
-    assert states(sweep(lab, FAILED="1")) == {}, "they run, and have not ended yet"
+    assert states(sweep(lab, RETRY_FAILED="1")) == {}, "they run, and have not ended yet"
 
 
 def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_yes(lab, cloud):
-    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\nmatrix.seed = {list(range(1000))}\n')
+    lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\nmatrix.seed = {list(range(1000))}\n')
     ended = sweep(lab)
     assert ended.code == 1
     assert ended.error.startswith("error: EXP: 'speech' would launch 1000 machines, for up to $")
-    assert ended.error.endswith(' an hour; YES=1 does it, or SET="name=value" holds a parameter still')
-    lab.write("experiments/speech.toml", f'types = ["m5.large"]\nmatrix.seed = {list(range(1000))}\n')
+    assert ended.error.endswith(' an hour; YES=1 does it, or PARAMS="name=value" holds a parameter still')
+    lab.write("experiments/speech.toml", f'instance_types = ["m5.large"]\nmatrix.seed = {list(range(1000))}\n')
     assert "would launch 1000 machines, at a price that is not known; YES=1 does it" in sweep(lab).error
     assert {call["action"] for call in cloud.calls()} == {"GetProducts"}
-    assert sweep(lab, SET="seed=7").code == 0
+    assert sweep(lab, PARAMS="seed=7").code == 0
     assert living(cloud) == {"speech-seed7"}
 
 
 def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
-    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\nmatrix.seed = {list(range(101))}\n')
+    lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\nmatrix.seed = {list(range(101))}\n')
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation"}])
     assert sweep(lab).code == 1
     assert cloud.calls("RunInstances") == []
@@ -239,7 +239,7 @@ def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
 
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
     cloud.weather(pending=600)
-    other = lab.start("launch", EXP="speech-lr0_1-seed1", FROM="speech", SET="lr=0.1 seed=1")
+    other = lab.start("launch", EXP="speech-lr0_1-seed1", BASE="speech", PARAMS="lr=0.1 seed=1")
     wait_for_machines(cloud, 1)
     cloud.weather()  # for the machines of the sweep
     ended = sweep(lab)
@@ -255,11 +255,11 @@ def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
     [
         ("sweep", {"EXP": "demo"}, "experiments/demo.toml: has no [matrix] to sweep"),
         ("sweep", {"EXP": "nothing"}, "experiments/nothing.toml: no such experiment"),
-        ("sweep", {"EXP": "speech", "SET": "x=1"}, "has no parameter x"),
-        ("launch", {"EXP": "speech"}, 'toml: lr, seed has several values; choose one (SET="lr=0.1")'),
-        ("launch", {"EXP": "speech-b", "FROM": "spech"}, 'no such experiment (did you mean "speech"?)'),
-        ("launch", {"EXP": "demo", "FROM": "speech"}, "FROM: experiments/demo.toml exists; leave FROM out"),
-        ("launch", {"EXP": "speech-b", "FROM": "A b"}, "FROM: 'A b' is not a name of lower-case letters"),
+        ("sweep", {"EXP": "speech", "PARAMS": "x=1"}, "has no parameter x"),
+        ("launch", {"EXP": "speech"}, 'toml: lr, seed has several values; choose one (PARAMS="lr=0.1")'),
+        ("launch", {"EXP": "speech-b", "BASE": "spech"}, 'no such experiment (did you mean "speech"?)'),
+        ("launch", {"EXP": "demo", "BASE": "speech"}, "BASE: experiments/demo.toml exists; leave BASE out"),
+        ("launch", {"EXP": "speech-b", "BASE": "A b"}, "BASE: 'A b' is not a name of lower-case letters"),
         ("teardown", {"EXP": "speech-*; x"}, "EXP: 'speech-*; x' is not a name"),
     ],
 )  # fmt: skip
@@ -284,7 +284,7 @@ def test_what_makes_no_sense_is_refused_by_name(lab, cloud, script, variables, s
     ],
 )
 def test_a_file_that_makes_no_sense_is_one_line(lab, written, said):
-    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n{written}\n')
+    lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\n{written}\n')
     for script in ("sweep", "launch", "plan"):
         ended = lab.run(script, EXP="speech")
         assert ended.code == 1
@@ -300,7 +300,7 @@ def test_a_file_that_makes_no_sense_is_one_line(lab, written, said):
     ],
 )
 def test_a_matrix_that_is_a_slip_launches_nothing(lab, cloud, matrix, said):
-    lab.write("experiments/speech.toml", f'types = ["g5.xlarge"]\n[matrix]\n{matrix}\n')
+    lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\n[matrix]\n{matrix}\n')
     ended = sweep(lab, YES="1")
     assert ended.code == 1
     assert said in ended.error

@@ -111,7 +111,7 @@ def test_nothing_gets_out(base, name, system_tar):
         with unpacked(source, base / "work") as tree:
             assert tree.is_dir()
     except LabError as refused:
-        assert str(refused).startswith(f"FROM: {source}: ")  # noqa: PT017 - either is well
+        assert str(refused).startswith(f"SOURCE: {source}: ")  # noqa: PT017 - either is well
     assert (base / "victim").read_text() == "mine"
     assert (base / "victim").stat().st_nlink == 1
     assert sorted(path.name for path in base.iterdir()) == ["evil.tar", "victim", "work"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.living import living_in
+from tests.live_resources import living_in
 from tests.waiting import in_quick_motion, wait_until
 
 REGIONS = ("us-east-1", "us-west-2")

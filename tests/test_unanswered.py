@@ -4,7 +4,7 @@ import pytest
 
 from tests.waiting import wait_until
 
-EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\nregions = ["us-east-1"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 NO_ANSWER = {"action": "RunInstances", "kind": "hang-after", "times": 1}
 VOLUMES_FIRST = {"instance": 1.5}
 """Less than the local cloud's clients wait for what may have been made."""
@@ -100,8 +100,8 @@ def test_a_group_that_was_found_resolves_the_call_that_made_it(demo, cloud):
     assert demo.run("launch", EXP="demo").code == 0
     assert [call["code"] for call in cloud.calls("CreateSecurityGroup")] == [None, "InvalidGroup.Duplicate"]
     (asked,) = [r["id"] for r in demo.records() if r["event"] == "intent" and r["operation"] == "CreateSecurityGroup"]
-    notes = [record["note"] for record in demo.records() if record["event"] == "note"]
-    assert asked in {identity for note in notes for identity in note.get("settled", ())}
+    notes = [record["annotation"] for record in demo.records() if record["event"] == "annotation"]
+    assert asked in {identity for note in notes for identity in note.get("resolved", ())}
     before = len(cloud.calls("DescribeInstances"))
     assert demo.run("teardown", EXP="demo").code == 0
     assert len(cloud.calls("DescribeInstances")) - before <= 3

@@ -74,7 +74,7 @@ def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
     unanswered = {one["what"]: one["why"] for one in of(report, "unanswered")}
     for region, (_, why) in ILL.items():
         assert why in unanswered[f"what lives in {region}"]
-        assert why in unanswered[f"data sets in {region}"]
+        assert why in unanswered[f"datasets in {region}"]
     assert ill.run("cost").code == 0, "it asks EC2 nothing but prices"
 
 
@@ -82,7 +82,7 @@ def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
     ("script", "variables", "event", "shown"),
     [
         ("datasets", {}, "data-set", {"dataset": "speech", "region": SEEN}),
-        ("datasets_prune", {"KEEP": "1", "YES": "1"}, "regions-unavailable", {}),
+        ("dataset_prune", {"KEEP_LAST": "1", "YES": "1"}, "regions-unavailable", {}),
         ("snapshot_copy", {"DATASET": "speech", "REGIONS": "ap-south-1"}, "copy", {"state": "completed"}),
         ("audit", {"REGIONS": " ".join(REGIONS)}, "audit-summary", {"regions": [SEEN, "global"]}),
     ],
@@ -101,7 +101,7 @@ def responds_within(lab, seconds):
 
 def test_a_plan_goes_on_without_a_region_that_does_not_respond(ill):
     responds_within(ill, 8)
-    ill.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    ill.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
     plan = ill.run("plan", EXP="demo", JSON="1")
     assert plan.code == 3, plan.err
     out = {one["region"]: one["out"] for one in of(plan, "candidate")}
@@ -112,7 +112,7 @@ def test_a_plan_goes_on_without_a_region_that_does_not_respond(ill):
 
 
 def test_doctor_goes_on_without_a_region_that_does_not_respond(ill):
-    ill.write("experiments/demo.toml", 'types = ["c6i.large"]\n')
+    ill.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
     doctor = ill.run("doctor", JSON="1")
     assert doctor.code == 3, doctor.err
     found = [one["message"] for one in of(doctor, "check-finding")]
@@ -161,7 +161,7 @@ def test_how_far_data_is_loaded_is_unknown_where_aws_does_not_tell_it(lab, cloud
 
 
 def test_prices_that_aws_does_not_tell_are_unknown_and_end_nothing(lab, cloud):
-    lab.write("experiments/demo.toml", 'types = ["m5.large"]\nmarkets = ["spot"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["m5.large"]\nmarkets = ["spot"]\n')
     assert lab.launch().code == 0
     faults = [{"action": "GetProducts", "kind": "torn"}, {"action": "DescribeSpotPriceHistory", "kind": "torn"}]
     cloud.weather(faults=faults)
@@ -230,7 +230,7 @@ def test_on_a_terminal_is_shown_what_is_awaited_and_the_line_goes_away(monkeypat
 def test_a_launch_goes_on_without_a_region_that_does_not_respond_and_names_it(lab, cloud):
     """It was silent for eight minutes: botocore waits a minute for each of five tries of each question."""
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\nregion_timeout = "1s"\n')
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     cloud.weather(faults=[{"region": "us-east-1", "kind": "hang-after"}])
     launched = lab.launch()
     assert launched.code == 0

@@ -9,27 +9,27 @@ from fnmatch import fnmatch
 import yaml
 
 from ec2lab.hosts import accounts
-from ec2lab.hosts.programs import left, program, sent
+from ec2lab.hosts.program_packer import left, program, sent
 from ec2lab.launch.parts.volumes import OF_PARTS
 from ec2lab.templates import USER_DATA_LIMIT, as_json, text_of, user_data
 
 EVERYTHING = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 ttl = "12h"
-idle = "30m"
+idle_timeout = "30m"
 nodes = 4
 command = "cd /data && torchrun --nnodes 4 --nproc-per-node 8 train.py --lr $lr"
 parameters = { lr = 0.1, seed = 3 }
-bucket = "s3://lab-runs/of"
+artifact_uri = "s3://lab-runs/of"
 instance_profile = "writer"
-then = "teardown"
+on_completion = "teardown"
 [[data]]
 dataset = "speech"
 mount = "/data"
 owner = ":docker"
 [[scratch]]
 mount = "/scratch"
-gib = 10
+size_gib = 10
 [instance_store]
 mount = "/local"
 """
@@ -54,10 +54,10 @@ def written(program):
 
 def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_but_idle(lab, cloud):
     """What the command needs is brought over ssh, with code, several nodes, or where all is asked for."""
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n')
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n')
     lab.write("experiments/full.toml", EVERYTHING)
     lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
-    lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle = "30m"', ""))
+    lab.write("experiments/alone.toml", EVERYTHING.replace("nodes = 4", "").replace('idle_timeout = "30m"', ""))
     for number in range(20):
         lab.write(f"members/member{number:02}.toml", f'keys = ["{key(f"member{number:02}")}"]\n')
     for name in ("full", "single", "alone"):
@@ -65,20 +65,20 @@ def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_
         requests = [event for event in planned.events if event["event"] == "request"]
         assert len(requests) == 1, planned.err
         text = requests[0]["cloud_init"]
-        assert ("end-when-idle" in text) == (name != "alone")
+        assert ("idle-shutdown" in text) == (name != "alone")
         assert ("write-log" in text) == (name == "alone")
         assert "member07" in text, "who logs in makes the others"
         with_parts = text.replace(written(sent("mount-volumes.py", *OF_PARTS)), written(sent("mount-volumes.py")))
-        assert len(with_parts) > len(text), "a data set may lie in a partition"
+        assert len(with_parts) > len(text), "a dataset may lie in a partition"
         longer = f"# {random.Random(name).randbytes(SPARE if name == 'alone' else SPARE_OTHERWISE).hex()}\n"
         assert len(user_data(with_parts + longer)) <= USER_DATA_LIMIT
 
 
 def test_where_nobody_can_bring_what_has_no_room_that_is_said_before_anything_is_made(lab, cloud):
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "0s"\n')
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "0s"\n')
     lab.write("experiments/single.toml", EVERYTHING.replace("nodes = 4", ""))
     ended = lab.launch("single")
-    assert 'ssh.wait: is "0s", and single waits for its command, which is brought over ssh' in ended.error
+    assert 'ssh.boot_timeout: is "0s", and single waits for its command, which is brought over ssh' in ended.error
     assert cloud.calls("RunInstances") == []
 
 

@@ -10,7 +10,7 @@ from tests.event_schema import check_line, check_output
 from tests.test_config import KEY
 from tests.waiting import in_quick_motion, wait_until
 
-SPOT = 'types = ["g5.xlarge"]\nmarkets = ["spot"]\n'
+SPOT = 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n'
 
 
 class Watching:
@@ -65,7 +65,7 @@ def launched(lab):
 
 
 def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experiment_says_so(lab, cloud, watch):
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
     assert watching.next("state") == {"event": "state", "id": first, "state": "running", "state_reason": ""}
@@ -92,14 +92,14 @@ def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experime
 
 def test_what_is_put_back_has_the_parameters_that_were_chosen_and_what_the_file_says_by_now(lab, cloud, watch):
     parameters = "[parameters]\nlr = 0.1\nseed = 1\n"
-    lab.write("experiments/demo.toml", f"{SPOT}relaunch = true\n{parameters}")
-    first = next(event for event in lab.launch(SET="lr=0.3").events if event["event"] == "lives")["id"]
+    lab.write("experiments/demo.toml", f"{SPOT}on_interruption = 'relaunch'\n{parameters}")
+    first = next(event for event in lab.launch(PARAMS="lr=0.3").events if event["event"] == "lives")["id"]
     watching = watch()
     watching.next("state")
-    lab.write("experiments/demo.toml", f'{SPOT}relaunch = true\nttl = "2h"\n{parameters}')
+    lab.write("experiments/demo.toml", f'{SPOT}on_interruption = "relaunch"\nttl = "2h"\n{parameters}')
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     watching.next("relaunched")
-    before, after = [r["note"]["run"]["experiment"] for r in lab.records() if "run" in r.get("note", {})]
+    before, after = [r["annotation"]["run"]["experiment"] for r in lab.records() if "run" in r.get("annotation", {})]
     assert before["parameters"] == after["parameters"] == {"lr": "0.3", "seed": 1}
     assert ("ttl" in before, after["ttl"]) == (False, "2h")
 
@@ -118,7 +118,7 @@ def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
 
 
 def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
     watching.next("state")
@@ -130,8 +130,8 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
 
 def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud, watch, tmp_path):
     """A launch that saw nobody log in exits with 1, and what it launched runs."""
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "1s"\n')
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "1s"\n')
     lab.write("members/alice.toml", f'keys = ["{KEY}"]\n')
     config = tmp_path / "home/.ssh/config"
     config.parent.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud,
 
 
 def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anything_back(lab, cloud, watch):
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     launched(lab)
     watching = watch()
     watching.next("state")
@@ -159,7 +159,9 @@ def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anythi
 
 
 def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machine(lab, cloud, watch):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\nretry_for = "5m"\nzones = ["us-east-1a"]\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\ncapacity_timeout = "5m"\nzones = ["us-east-1a"]\n'
+    )
     cloud.weather(capacity=[{}])
     launching = lab.start("launch", EXP="demo")
     wait_until(lambda: cloud.calls("RunInstances"))
@@ -174,7 +176,7 @@ def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machi
 
 
 def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(lab, cloud, watch):
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     machine = launched(lab)
     watching = watch()
     watching.next("state")
@@ -199,7 +201,9 @@ def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goe
 
 def test_data_that_loads_is_shown_until_all_is_there(lab, cloud, watch):
     cloud.weather(initialization_seconds=100)
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+    )
     machine = launched(lab)
     watching = watch()
     assert watching.next("progress")["loaded"][0].endswith("%")
@@ -225,8 +229,8 @@ def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_
     s3 = cloud.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
     cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
-    run = 'command = "false"\nbucket = "s3://lab-runs"\ninstance_profile = "writer"\nttl = "2h"\n'
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n' + run)
+    run = 'command = "false"\nartifact_uri = "s3://lab-runs"\ninstance_profile = "writer"\nttl = "2h"\n'
+    lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n' + run)
     machine = launched(lab)
     watching = watch()
     watching.next("state")
@@ -240,11 +244,13 @@ def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_
     events = watching.rest()
     assert {(e["machine"], e["exit_code"]) for e in events if e["event"] == "command-ended"} == {(machine, 3)}
     assert events[-1]["exit_code"] == 3
-    assert [r["note"]["ended"] for r in lab.records() if "ended" in r.get("note", {})] == [{"exit_code": 3}]
+    assert [r["annotation"]["exited"] for r in lab.records() if "exited" in r.get("annotation", {})] == [
+        {"exit_code": 3}
+    ]
 
 
 def test_ctrl_c_leaves_and_nothing_else(lab, watch):
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     machine = launched(lab)
     watching = watch()
     watching.next("state")
@@ -261,11 +267,11 @@ def test_what_does_not_live_can_not_be_watched(lab):
 
 
 def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
     watching.next("state")
-    lab.write("experiments/demo.toml", SPOT + "relaunch = true\nbudget = 0.01\n")
+    lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\nbudget = 0.01\n")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     told = watching.rest()
     assert any("would pass the budget of 0.01 dollars in all by" in event.get("said", "") for event in told)

@@ -18,7 +18,7 @@ def machine(identity, since="2026-11-24T11:00:00+00:00", state="running"):
 
 
 def note(**words):
-    return Record(event=Event.NOTE, experiment="demo", script=words.pop("script", "launch"), note=words)
+    return Record(event=Event.ANNOTATION, experiment="demo", script=words.pop("script", "launch"), annotation=words)
 
 
 def demo(*records):
@@ -51,14 +51,14 @@ def test_many_machines_are_counted_by_their_states():
 
 
 def test_how_the_command_ended_counts_from_the_last_launch_on():
-    launched, ended = note(launched=["i-1"]), note(ended={"exit_code": 3}, script="wait")
+    launched, ended = note(launched=["i-1"]), note(exited={"exit_code": 3}, script="wait")
     assert demo(launched, ended).exit_code == 3
     assert demo(launched, ended, launched).exit_code is None
     assert demo().exit_code is None
 
 
 def test_a_teardown_since_the_last_launch_is_seen_by_whatever_it_wrote():
-    launched, torn = note(launched=["i-1"]), note(gone=["i-1"], script="teardown")
+    launched, torn = note(launched=["i-1"]), note(deleted=["i-1"], script="teardown")
     assert demo(launched, torn).torn_down
     assert not demo(torn, launched).torn_down
     assert not demo(launched).torn_down

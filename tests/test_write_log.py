@@ -109,7 +109,7 @@ def test_the_end_is_not_told_before_the_log_is_whole(host_log):
     log.writing.send_signal(signal.SIGSTOP)
     with log.output.open("wb") as output:
         ending = subprocess.Popen(
-            ["python3", "-I", "-c", log.program("write-ending.py")], stdout=output,
+            ["python3", "-I", "-c", log.program("write-exit-status.py")], stdout=output,
             env={"EXIT_CODE": "killed", "EXIT_STATUS": "KILL"},
         )  # fmt: skip
     with pytest.raises(subprocess.TimeoutExpired):  # it waits for a stopped process, for real
@@ -166,7 +166,7 @@ def test_what_is_given_up_of_a_log_that_is_too_large_is_a_gap_and_no_place_chang
     log.prints(line * 1024)
     assert log.has(line)
     following = subprocess.Popen(
-        ["python3", "-I", "-c", log.program("follow-run.py"), "0"], bufsize=0, stdout=-1, stderr=-1
+        ["python3", "-I", "-c", log.program("follow-log.py"), "0"], bufsize=0, stdout=-1, stderr=-1
     )
     assert following.stdout.read(2) == b"0 "
     for _ in range(16):

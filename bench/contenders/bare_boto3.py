@@ -1,6 +1,6 @@
 """The floor: the fewest calls by which boto3 launches, looks and tears down: `python bare_boto3.py launch`.
 
-Nothing is recorded, and no refusal is thought of: the newest version of the data set is looked for, one call makes
+Nothing is recorded, and no refusal is thought of: the newest version of the dataset is looked for, one call makes
 machine and volume, and boto3's own waiter waits. Image, group and type come from the environment, which knows them.
 """
 

@@ -18,15 +18,15 @@ class Belongings:
     """What carries the tags of ec2-lab."""
 
     own: list[Item] = field(default_factory=list)
-    """The lab's own, made by this registry: what is shared, and what no experiment and no data set is named on."""
+    """The lab's own, made by this registry: what is shared, and what no experiment and no dataset is named on."""
     data: list[Item] = field(default_factory=list)
-    """Data sets and kept volumes of this registry, which were made to outlive what made them."""
+    """Datasets and kept volumes of this registry, which were made to outlive what made them."""
     at_work: list[Item] = field(default_factory=list)
-    """What experiments have, whoever's, and instances that build data sets."""
+    """What experiments have, whoever's, and instances that build datasets."""
     others: list[Item] = field(default_factory=list)
-    """What another lab shares, what another registry made, and data sets that somebody tagged by hand."""
+    """What another lab shares, what another registry made, and datasets that somebody tagged by hand."""
     copies: list[Item] = field(default_factory=list)
-    """What has the tags of something that this registry made, and is not that: a backup of a data set, for one."""
+    """What has the tags of something that this registry made, and is not that: a backup of a dataset, for one."""
 
 
 def belongings(items: Iterable[Item], lab: str, ours: Ownership) -> Belongings:

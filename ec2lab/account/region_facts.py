@@ -31,7 +31,7 @@ EXISTING_STATES = ["creating", "available", "in-use", "error"]
 
 def required_types(lab: DoctorContext) -> list[str]:
     """Return the machine types that the experiments name."""
-    return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.types))
+    return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.instance_types))
 
 
 def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
@@ -41,7 +41,7 @@ def offered(lab: DoctorContext, region: str) -> Mapping[str, Sequence[str]]:
 
 
 def data_sets(lab: DoctorContext, region: str) -> list[DataSnapshot]:
-    """Return the data sets of a region that the lab uses."""
+    """Return the datasets of a region that the lab uses."""
     require_enabled(lab, region)
     return usable(list_snapshots(lab.opened.cloud, region), lab.opened.data_registries())
 

@@ -15,7 +15,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.launch.part import RegionUnavailable, Site
 from ec2lab.session import Session
 
-ANY = Experiment(types=["c6i.large"])
+ANY = Experiment(instance_types=["c6i.large"])
 """An experiment that asks for nothing of its own: what it needs of a region is what all need."""
 NO_NAME = "the lab"
 

@@ -17,7 +17,7 @@ from ec2lab.aws.tags import SHARED, from_aws
 from ec2lab.errors import LabError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
-from ec2lab.registry.state import FOUND, ResourceState, as_note
+from ec2lab.registry.state import DISCOVERED, ResourceState, as_note
 from ec2lab.resources.base import GLOBAL, Resource
 from ec2lab.session import Session
 
@@ -40,7 +40,7 @@ class AccountSetup:
     @property
     def delivery(self) -> LogBucketRole | None:
         """What delivering logs needs, where lab.toml names a bucket for them."""
-        bucket = self.session.lab.logs.bucket
+        bucket = self.session.lab.logs.artifact_uri
         return LogBucketRole(self.session, bucket) if bucket else None
 
     def look(self, names: Sequence[str]) -> None:
@@ -99,7 +99,7 @@ class AccountSetup:
         living = {resource.id for resource in known.living}
         new = [resource for resource in self._shared(known) if resource.id not in living]
         if new:
-            self.session.recorder.note(**{FOUND: [as_note(resource) for resource in new]})
+            self.session.recorder.annotate(**{DISCOVERED: [as_note(resource) for resource in new]})
 
     def _shared(self, known: ResourceState) -> list[Resource]:
         """Return what this registry made for the whole lab, by AWS's own word."""

@@ -29,15 +29,15 @@ def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str
     )
     if with_data and labs:
         raise LabError(
-            f"WITH_DATA: {', '.join(labs)} is a lab of this registry too, and data sets do not say which one's; "
-            "`make datasets-prune` deletes them one by one"
+            f"INCLUDE_DATASETS: {', '.join(labs)} is a lab of this registry too, and datasets do not say which one's; "
+            "`make dataset-prune` deletes them one by one"
         )
 
 
 def uses_iam(session: Session) -> bool:
     """Say whether the lab has, or had, anything in IAM, so that it matters whether that can be looked at."""
     asked_for = session.state_with_history().kinds
-    return bool(session.lab.logs.bucket) or any(session.kinds[name].is_global for name in asked_for)
+    return bool(session.lab.logs.artifact_uri) or any(session.kinds[name].is_global for name in asked_for)
 
 
 def whose(item: Item) -> str:

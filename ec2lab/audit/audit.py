@@ -24,7 +24,7 @@ OVER = (*INSTANCE_OVER, "deleting", "deleted", "error")
 """States in which a thing costs no more."""
 
 OF_EXPERIMENTS, SNAPSHOT = ("instance", "volume", "address"), "snapshot"
-"""The kinds that are never a lab's as a whole, whatever their tags say; and the kind that a data set is."""
+"""The kinds that are never a lab's as a whole, whatever their tags say; and the kind that a dataset is."""
 
 
 class Verdict(StrEnum):
@@ -32,23 +32,23 @@ class Verdict(StrEnum):
 
     ORPHAN = "orphan"
     """This registry made it, by its tags, and knows nothing of it any more."""
-    UNFINISHED = "unfinished"
+    NOT_TERMINATED = "not-terminated"
     """The registry asked for it and takes it for ended, or never heard of its making; it lives."""
     COPY = "copy"
     """It has the tags of what this registry made, and is not that: something copied them."""
-    GHOST = "ghost"
+    STALE_RECORD = "stale-record"
     """It stands in the registry, and AWS knows nothing of it."""
     ANOTHERS = "another registry's"
     """It carries the lab's tags, and another registry made it."""
-    STRANGER = "stranger"
+    UNMANAGED = "unmanaged"
     """Nobody in the lab asked for it, and it looks forgotten, or carries some of the lab's tags."""
-    OUTSTAYED = "outstayed"
+    RETENTION_EXPIRED = "retention-expired"
     """It was kept on purpose, until a day that has passed."""
-    KEPT = "kept"
+    RETAINED = "kept"
     """It was kept on purpose, and costs."""
 
 
-ERROR_VERDICTS = (Verdict.ORPHAN, Verdict.UNFINISHED, Verdict.COPY, Verdict.GHOST, Verdict.OUTSTAYED)
+ERROR_VERDICTS = (Verdict.ORPHAN, Verdict.NOT_TERMINATED, Verdict.COPY, Verdict.STALE_RECORD, Verdict.RETENTION_EXPIRED)
 """What is wrong for certain; what is strange, another's or kept may be meant so."""
 
 
@@ -90,7 +90,7 @@ def findings(
 
     `registries` are the ids that this registry answers for.
 
-    What is launched or torn down meanwhile differs between the two, and is no finding. Data sets and what is the whole
+    What is launched or torn down meanwhile differs between the two, and is no finding. Datasets and what is the whole
     lab's belong there, whoever's registry made them.
     """
     expected = {resource.record for known in (before, after) for resource in known.living}
@@ -100,7 +100,7 @@ def findings(
     shown = {item.resource.id for item in survey.items if not is_over(item)}
     stood = {resource.id for resource in before.living}
     found += [
-        Finding(Verdict.GHOST, resource, 0.0, "in the registry, and not in AWS")
+        Finding(Verdict.STALE_RECORD, resource, 0.0, "in the registry, and not in AWS")
         for resource in after.living
         if resource.id in stood - shown and resource.region in survey.regions and not is_young(resource.recorded)
     ]
@@ -116,10 +116,10 @@ def _finding(item: Item, ours: Ownership, expected: set[str | None], today: date
     if marks is None:
         some = "carries some of the lab's tags, and not all" if any(key.startswith(PREFIX) for key in tags) else ""
         why = ", ".join(filter(None, (item.idle, some)))
-        return Finding(Verdict.STRANGER, resource, item.monthly, why, tags.get(BY, "")) if why else None
+        return Finding(Verdict.UNMANAGED, resource, item.monthly, why, tags.get(BY, "")) if why else None
     why = f"of {resource.experiment or 'the lab'}"
     finding = Finding(
-        Verdict.UNFINISHED, resource, item.monthly, why, marks.by,
+        Verdict.NOT_TERMINATED, resource, item.monthly, why, marks.by,
         registry=marks.registry, attached=held_by(item.found),
     )  # fmt: skip
     if marks.registry not in ours.registries:
@@ -141,7 +141,10 @@ def _of_ours(
     if KEPT in item.tags:
         kept = Retention.read(item.tags)
         return replace(
-            finding, verdict=Verdict.OUTSTAYED if kept.is_over(today) else Verdict.KEPT, why=str(kept), kept=kept
+            finding,
+            verdict=Verdict.RETENTION_EXPIRED if kept.is_over(today) else Verdict.RETAINED,
+            why=str(kept),
+            kept=kept,
         )
     if marks.record not in ours.known.tokens:
         end = item.tags.get(DELETION_POLICY)

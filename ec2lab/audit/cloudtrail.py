@@ -19,7 +19,9 @@ MOST = 50
 
 def with_owners(session: Session, found: Sequence[Finding]) -> tuple[list[Finding], list[Unavailable]]:
     """Return findings with the names of those who made them, and what of these CloudTrail did not tell."""
-    nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.GHOST)][:MOST]
+    nameless = [f for f in found if f.verdict in DELETABLE or (not f.by and f.verdict is not Verdict.STALE_RECORD)][
+        :MOST
+    ]
     regions = {finding.resource.region for finding in nameless} - {GLOBAL}
     makers: dict[str, str] = {}
     responses = session.query({

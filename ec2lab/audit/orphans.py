@@ -15,7 +15,7 @@ from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
-from ec2lab.registry.state import FOUND, GONE, as_note
+from ec2lab.registry.state import DELETED, DISCOVERED, as_note
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -25,19 +25,21 @@ SHORTEST = 8
 """Digits of a registry's id by which it may be named."""
 """States of an instance that somebody may be working on: it is deleted by its id alone."""
 ELSEWHERE = {
-    Verdict.UNFINISHED: "an experiment's: `make teardown` of that ends it",
-    Verdict.GHOST: "not in AWS: `make audit FIX=1` strikes it out",
-    Verdict.STRANGER: "not the lab's: whose it is deletes it, in the AWS console",
-    Verdict.OUTSTAYED: "a kept volume: `make volume-delete` deletes it",
-    Verdict.KEPT: "a kept volume: `make volume-delete` deletes it",
+    Verdict.NOT_TERMINATED: "an experiment's: `make teardown` of that ends it",
+    Verdict.STALE_RECORD: "not in AWS: `make audit FIX=1` strikes it out",
+    Verdict.UNMANAGED: "not the lab's: whose it is deletes it, in the AWS console",
+    Verdict.RETENTION_EXPIRED: "a kept volume: `make volume-delete` deletes it",
+    Verdict.RETAINED: "a kept volume: `make volume-delete` deletes it",
 }
 """What is not for an audit to delete, and what does."""
 
 
 def parse_owner(named: str) -> str:
-    """Return whose orphans are meant: the caller's own unless OF names another. Raises LabError."""
+    """Return whose orphans are meant: the caller's own unless OWNER names another. Raises LabError."""
     if named and named != ALL_OWNERS and "@" not in named:
-        raise LabError(f"OF: {named!r} is nobody; say OF=user@host as `make audit` shows it, or OF={ALL_OWNERS}")
+        raise LabError(
+            f"OWNER: {named!r} is nobody; say OWNER=user@host as `make audit` shows it, or OWNER={ALL_OWNERS}"
+        )
     return named or re.sub(REFUSED, "_", person())
 
 
@@ -77,7 +79,7 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
     """
     by_name = f"ONLY={finding.resource.id} means it"
     if whose not in (ALL_OWNERS, finding.by):
-        return f"made by {finding.by}: OF={finding.by} means it"
+        return f"made by {finding.by}: OWNER={finding.by} means it"
     if caller is not None and finding.owner and finding.owner != caller:
         return f"made by {finding.owner}, by CloudTrail: {by_name}"
     if caller is not None and not finding.owner and finding.resource.kind in (*OF_EXPERIMENTS, SNAPSHOT):
@@ -109,7 +111,7 @@ def delete_orphans(session: Session, found: Sequence[Finding], emit: Emit) -> li
 def forget(session: Session, ghosts: Sequence[Finding]) -> None:
     """Strike out of the registry what AWS does not know any more."""
     if ghosts:
-        session.recorder.note(**{GONE: [ghost.resource.id for ghost in ghosts]})
+        session.recorder.annotate(**{DELETED: [ghost.resource.id for ghost in ghosts]})
 
 
 def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
@@ -134,4 +136,4 @@ def import_orphans(session: Session, found: Sequence[Finding]) -> None:
     resources = sorted((finding.resource for finding in found), key=experiment_of)
     for experiment, group in groupby(resources, key=experiment_of):
         with working_on(experiment or None):
-            session.recorder.note(**{FOUND: [as_note(resource) for resource in group]})
+            session.recorder.annotate(**{DISCOVERED: [as_note(resource) for resource in group]})

@@ -41,7 +41,7 @@ def finding_event(finding: Finding) -> AuditFinding:
 
 def _remedies(found: Sequence[Finding]) -> list[str]:
     verdicts = {finding.verdict for finding in found}
-    unfinished = sorted({f.resource.experiment or "" for f in found if f.verdict is Verdict.UNFINISHED} - {""})
+    unfinished = sorted({f.resource.experiment or "" for f in found if f.verdict is Verdict.NOT_TERMINATED} - {""})
     lines = []
     if Verdict.ORPHAN in verdicts:
         lines.append("orphans: `make audit FIX=1` deletes yours, `make registry-rebuild` takes them into the registry")
@@ -52,12 +52,12 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
         f"`make registry-rebuild ONLY={registry[:8]}` takes that into this one"
         for registry in sorted({f.registry for f in found if f.verdict is Verdict.ANOTHERS})
     ]
-    lines += [f"unfinished: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
-    if Verdict.GHOST in verdicts:
+    lines += [f"not-terminated: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
+    if Verdict.STALE_RECORD in verdicts:
         lines.append("ghosts: `make audit FIX=1` strikes them out of the registry")
-    if outstayed := [f.resource.id for f in found if f.verdict is Verdict.OUTSTAYED]:
+    if outstayed := [f.resource.id for f in found if f.verdict is Verdict.RETENTION_EXPIRED]:
         lines.append(
-            f"outstayed: `make volume-keep VOLUME={outstayed[0]} KEEP_FOR=30d` keeps it for longer, "
+            f"retention-expired: `make volume-retain VOLUME={outstayed[0]} RETAIN_FOR=30d` keeps it for longer, "
             f"`make volume-delete VOLUME={outstayed[0]} YES=1` deletes it"
         )
     return lines

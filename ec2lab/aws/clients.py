@@ -19,8 +19,8 @@ from ec2lab.aws.credentials import CredentialsProblem, expect_credentials, expla
 from ec2lab.aws.errors import PROFILE, carry_regions
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, LocalServer, ensure_running
 from ec2lab.config.models import Lab
-from ec2lab.names import did_you_mean
 from ec2lab.registry.recorder import Recorder
+from ec2lab.validators import did_you_mean
 
 REFUSED = 300
 """HTTP statuses from here on are errors."""

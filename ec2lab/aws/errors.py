@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NOT_ALLOWED = (
     "docs/iam-policy.json lists what the lab's role or user must be allowed, "
-    "docs/iam-policy-data.json what making and copying data sets takes"
+    "docs/iam-policy-data.json what making and copying datasets takes"
 )
 PROFILE = "ec2_lab_profile"
 """Where an error's metadata say by which profile its call was made (aws/clients.py)."""

@@ -88,8 +88,8 @@ def unresolved_intents(records: Iterable[Record], what: Callable[[Record], bool]
     for record in records:
         if record.event is Event.INTENT and what(record):
             found[record.id] = record
-        elif record.of in found and what_it_says(record) in (Says.NOTHING_MADE, Says.NOT_NOW):
-            del found[record.of]
+        elif record.parent_id in found and what_it_says(record) in (Says.NOTHING_MADE, Says.NOT_NOW):
+            del found[record.parent_id]
     return list(found.values())
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ec2lab.names import NAME
 from ec2lab.units import duration
+from ec2lab.validators import NAME
 
 NEVER = "never"
-KEEP = "keep"
+RETAIN = "retain"
 """What becomes of a volume whose tag can't be read: a volume too many costs, one too few is a loss."""
 
 
@@ -68,31 +68,35 @@ SAVED = "saved"
 
 
 def _is_end(value: str) -> bool:
-    found = re.fullmatch(rf"{SAVED}|keep( (\S+)( .*)?)?|snapshot {NAME}( \S{{1,64}})?", value)
+    found = re.fullmatch(rf"{SAVED}|retain( (\S+)( .*)?)?|snapshot {NAME}( \S{{1,64}})?", value)
     return found is not None and (found[2] is None or _is_length(found[2]))
 
 
 FORMS: Mapping[str, Form] = {
     "lab:experiment": Form("an experiment's name", _matches(r"[a-z0-9][a-z0-9_-]{0,127}"), absent=True),
-    "lab:ends": Form('a time (RFC 3339) or "never"', lambda value: value == NEVER or is_moment(value), absent=True),
+    "lab:expires-at": Form(
+        'a time (RFC 3339) or "never"', lambda value: value == NEVER or is_moment(value), absent=True
+    ),
     "lab:ttl": Form('a length ("6h")', _is_length, absent=True),
     "lab:idle": Form('a length ("30m")', _is_length, absent=True),
-    "lab:made": Form("a time (RFC 3339)", is_moment, absent=True),
-    "lab:kept": Form('a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])),
-    "lab:kept-until": Form("a day", _is_day),
-    "lab:at-teardown": Form('"keep" or "snapshot" and a data set', _is_end),
-    "lab:dataset": Form("a data set's name", _matches(NAME)),
+    "lab:created-at": Form("a time (RFC 3339)", is_moment, absent=True),
+    "lab:retained": Form(
+        'a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])
+    ),
+    "lab:retain-until": Form("a day", _is_day),
+    "lab:deletion-policy": Form('"retain" or "snapshot" and a dataset', _is_end),
+    "lab:dataset": Form("a dataset's name", _matches(NAME)),
     "lab:bytes": Form("a number", _matches(r"[0-9]{1,20}"), absent=True),
     "lab:parent": Form("a snapshot's id", _matches(r"snap-[0-9a-f]{8,32}"), absent=True),
     "lab:uuid": Form("a file system's UUID", _matches(r"[0-9A-Fa-f-]{4,36}"), absent=True),
     "lab:layout": Form("what a file system lies on, where that is no disk", _matches("parts"), absent=True),
     "lab:filesystem": Form("a file system's type", _matches(r"[a-z0-9]{1,16}"), absent=True),
-    "lab:machine": Form("an instance's id", _matches(r"i-[0-9a-z]+")),
+    "lab:instance": Form("an instance's id", _matches(r"i-[0-9a-z]+")),
 }
 
 
 def form_of(key: str) -> Form | None:
-    """Return the form of a tag's value; lab:at-teardown:sdf, formerly lab:at-teardown/dev/sdf, speaks of one device."""
+    """Return the form of a tag's value; lab:deletion-policy:sdf, formerly lab:deletion-policy/dev/sdf, speaks of one device."""
     return FORMS.get(":".join(key.partition("/")[0].split(":")[:2]))
 
 
@@ -110,5 +114,5 @@ def malformed(tags: Iterable[Mapping[str, str]] | None) -> list[MalformedTag]:
 
 
 def end_in(value: str) -> str:
-    """Return what lab:at-teardown says of a volume; of one that says what no volume is told, that it is kept."""
-    return value if value != SAVED and FORMS["lab:at-teardown"].is_met(value) else KEEP
+    """Return what lab:deletion-policy says of a volume; of one that says what no volume is told, that it is kept."""
+    return value if value != SAVED and FORMS["lab:deletion-policy"].is_met(value) else RETAIN

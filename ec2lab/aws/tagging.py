@@ -54,7 +54,7 @@ class Tagger:
     def _tags(self, given: Mapping[str, str], record_id: str) -> dict[str, str]:
         whose = {RECORD: record_id, REGISTRY: self.registry()}
         ours = {BY: re.sub(REFUSED, "_", person())[:256]}
-        # A data set belongs to the lab, also when an experiment's teardown makes a version of it.
+        # A dataset belongs to the lab, also when an experiment's teardown makes a version of it.
         if (experiment := current_experiment()) and SHARED not in given and DATASET not in given:
             ours |= {"Name": experiment, EXPERIMENT: experiment}
         return {**self.team, **ours, **given, **whose}

@@ -11,35 +11,35 @@ from ec2lab.aws.tag_forms import is_absent
 from ec2lab.errors import LabError
 
 EXPERIMENT = "lab:experiment"
-RECORD = "lab:record"
+RECORD = "lab:request-id"
 REGISTRY = "lab:registry"
 """Which registry asked for it, by the registry's own id."""
-BY = "lab:by"
+BY = "lab:created-by"
 """Who asked for it: user@host."""
 SHARED = "lab:shared"
 """On what belongs to the whole lab and outlives experiments, such as a region's security group."""
 DATASET = "lab:dataset"
 VERSION = "lab:version"
 BYTES = "lab:bytes"
-"""On a data set's snapshot: how much it holds."""
-DELETION_POLICY = "lab:at-teardown"
-"""On a volume that is not deleted with its machine: "keep", or "snapshot" and the data set that it becomes a version
-of. On an instance the same for each of its volumes, with the device after the key: lab:at-teardown:sdf. Where instances
+"""On a dataset's snapshot: how much it holds."""
+DELETION_POLICY = "lab:deletion-policy"
+"""On a volume that is not deleted with its machine: "retain", or "snapshot" and the dataset that it becomes a version
+of. On an instance the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. Where instances
 may read their tags, no key can have a `/` or a space in it
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
-KEPT = "lab:kept"
+KEPT = "lab:retained"
 """On a volume that outlives its machine: since when, and after whose teardown."""
-KEPT_UNTIL, KEPT_BECAUSE = "lab:kept-until", "lab:kept-because"
+KEPT_UNTIL, KEPT_BECAUSE = "lab:retain-until", "lab:retain-reason"
 """On such a volume: the last day on which that is no complaint, and why it was kept."""
-MOUNTED, MACHINE = "lab:mount", "lab:machine"
+MOUNTED, MACHINE = "lab:mount", "lab:instance"
 """On a volume that was made for a machine that ran already: where it is mounted, and on which."""
 TTL, IDLE = "lab:ttl", "lab:idle"
 """On an instance: how long it lives from its launch, and how long it may be idle. Lengths and no moments, as a request
 that is repeated must be the same."""
-EXPIRES_AT = "lab:ends"
+EXPIRES_AT = "lab:expires-at"
 """On an instance whose end was set anew: the moment (RFC 3339), or "never"."""
-DATA = "lab:data"
-"""On an instance: which data sets are on it, for people who look at it in the AWS console."""
+DATA = "lab:datasets"
+"""On an instance: which datasets are on it, for people who look at it in the AWS console."""
 
 ALONE = ("role", "instance-profile", "snapshot")
 """What is made by calls that take its tags without TagSpecifications: IAM's, and StartSnapshot."""
@@ -49,14 +49,14 @@ DEV = "/dev/"
 
 
 def of_device(key: str, device: str) -> str:
-    """Return the key of a tag that speaks of one device of an instance: lab:at-teardown:sdf."""
+    """Return the key of a tag that speaks of one device of an instance: lab:deletion-policy:sdf."""
     return f"{key}:{device.removeprefix(DEV)}"
 
 
 def device_in(tag: str, key: str) -> str | None:
     """Return which device a tag of an instance speaks of; None where it is another tag.
 
-    Instances launched by earlier versions have the device's whole path after the key: lab:at-teardown/dev/sdf.
+    Instances launched by earlier versions have the device's whole path after the key: lab:deletion-policy/dev/sdf.
     """
     return next((DEV + tag.removeprefix(start) for start in (f"{key}:", key + DEV) if tag.startswith(start)), None)
 

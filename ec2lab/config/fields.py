@@ -13,10 +13,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ec2lab import capacity_pools
 from ec2lab.login_names import LOGIN
-from ec2lab.names import NAME, NAME_HELP
 from ec2lab.regions import no_region, partitions, region_of_zone, regions
 from ec2lab.secret_detection import REMEDY, names_a_secret, secret_in, secret_in_command
 from ec2lab.units import duration
+from ec2lab.validators import NAME, NAME_HELP
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_DIRS_EXACT = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
@@ -63,20 +63,20 @@ def mount_point(path: str) -> str:
     return normal
 
 
-def networks(ssh_from: Any) -> Any:
+def networks(ssh_allowed_cidrs: Any) -> Any:
     """Return "auto", or a list of networks."""
-    if ssh_from == "auto":
-        return ssh_from
-    if not isinstance(ssh_from, list) or not ssh_from:
-        message = f'{ssh_from!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
+    if ssh_allowed_cidrs == "auto":
+        return ssh_allowed_cidrs
+    if not isinstance(ssh_allowed_cidrs, list) or not ssh_allowed_cidrs:
+        message = f'{ssh_allowed_cidrs!r} is neither "auto" nor a list of networks (try ["203.0.113.0/24"])'
         raise ValueError(message)
-    for network in ssh_from:
+    for network in ssh_allowed_cidrs:
         try:
             ipaddress.ip_network(network)
         except ValueError as problem:
             message = f'{problem} (try "203.0.113.7/32")'
             raise ValueError(message) from problem
-    return ssh_from
+    return ssh_allowed_cidrs
 
 
 def parameter_name(name: str) -> str:

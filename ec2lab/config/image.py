@@ -58,10 +58,10 @@ def _image(image: Any) -> Any:
 Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidator(_image)]
 
 
-class Root(StrictModel):
+class RootVolume(StrictModel):
     """The machine's own disk, always encrypted and deleted with the machine."""
 
     device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
     """The image's root device: /dev/sda1 on Ubuntu and Rocky, /dev/xvda on Debian and Amazon Linux (docs/images.md)."""
-    gib: Gib | None = None
+    size_gib: Gib | None = None
     """Size; the image's own when left out."""

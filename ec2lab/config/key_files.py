@@ -13,8 +13,8 @@ from pathlib import Path
 from ec2lab.config.public_key import KEY_FIELDS, fingerprint, public_key
 from ec2lab.errors import LabError
 from ec2lab.files import exists, read_content
-from ec2lab.names import did_you_mean
 from ec2lab.secret_detection import secret_in
+from ec2lab.validators import did_you_mean
 
 ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -12,7 +12,7 @@ from ec2lab.config.toml_files import checked, is_there, load, read
 from ec2lab.errors import LabError
 from ec2lab.files import read_content
 from ec2lab.login_names import valid_login
-from ec2lab.names import did_you_mean
+from ec2lab.validators import did_you_mean
 
 
 def load_lab(directory: Path) -> Lab:

@@ -33,7 +33,7 @@ from ec2lab.config.fields import (
     matching,
     networks,
 )
-from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, Root
+from ec2lab.config.image import DEEP_LEARNING_IMAGE, Image, ImageByParameter, RootVolume
 from ec2lab.config.public_key import public_key
 from ec2lab.config.volume import Data, InstanceStore, Mounted, Scratch
 from ec2lab.units import duration_text
@@ -48,7 +48,7 @@ MIN_IDLE = timedelta(minutes=1)
 class Network(StrictModel):
     """Who may reach a machine, and where it stands."""
 
-    ssh_from: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
+    ssh_allowed_cidrs: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
     """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
     subnets: dict[Region, list[Subnet]] = {}
     """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
@@ -57,9 +57,9 @@ class Network(StrictModel):
 class Ssh(StrictModel):
     """How machines are logged in to."""
 
-    wait: Duration | None = None
+    boot_timeout: Duration | None = None
     """How long a launch waits for the machine to boot and to finish its set-up; "0s" not at all."""
-    console_wait: Duration = timedelta(minutes=5)
+    host_key_timeout: Duration = timedelta(minutes=5)
     """How long the host key is looked for on the machine's console before it is trusted on first use."""
     timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
     """How long a login may take, with the start-up files of the login shell there, before it is given up."""
@@ -88,10 +88,10 @@ class Accounts(StrictModel):
         return self
 
 
-class Build(StrictModel):
-    """The throw-away machine that builds a data set from a bucket."""
+class DatasetBuilder(StrictModel):
+    """The throw-away machine that builds a dataset from a bucket."""
 
-    types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
     """Much network for their price; no GPU."""
     instance_profile: ProfileName | None = None
     """The IAM instance profile that may read the bucket."""
@@ -102,7 +102,7 @@ class Build(StrictModel):
 class Logs(StrictModel):
     """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
 
-    bucket: S3Address | None = None
+    artifact_uri: S3Address | None = None
     """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
 
 
@@ -127,42 +127,42 @@ class Lab(StrictModel):
     """How long a region may take to respond to a query, before a command that only reads goes on without it."""
     registry: str = "registry.json"
     image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
-    root: Root = Root()
+    root_volume: RootVolume = RootVolume()
     network: Network = Network()
     ssh: Ssh = Ssh()
     accounts: Accounts = Accounts()
-    build: Build = Build()
+    dataset_builder: DatasetBuilder = DatasetBuilder()
     logs: Logs = Logs()
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
     kms_keys: dict[Region, KmsKey] = {}
-    """The KMS key that data sets are encrypted with in a region; the account's default key when left out."""
+    """The KMS key that datasets are encrypted with in a region; the account's default key when left out."""
     data_of: list[RegistryId] = []
-    """Other registries of the account, by their ids, whose data sets this lab uses too."""
+    """Other registries of the account, by their ids, whose datasets this lab uses too."""
     tags: Tags = {}
 
 
 class Experiment(StrictModel):
     """experiments/NAME.toml: what a machine for this experiment is."""
 
-    types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
+    instance_types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
     markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = [ON_DEMAND]
     regions: Annotated[list[Region], Field(min_length=1)] | None = None
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
     subnets: dict[Region, list[Subnet]] | None = None
     """Only these subnets; the lab's when left out."""
-    retry_for: Duration = timedelta(0)
+    capacity_timeout: Duration = timedelta(0)
     """How long to go on asking for capacity; one round when left out."""
     ttl: Duration | None = None
     """How long a machine lives; it ends by itself then, with no server."""
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
-    idle: Duration | None = None
+    idle_timeout: Duration | None = None
     """How long nothing may be done on a machine before it ends by itself."""
-    relaunch: bool = False
-    """Whether `make watch` puts a machine back that AWS took away."""
+    on_interruption: Literal["end", "relaunch"] = "end"
+    """Whether `make watch` launches an instance again that AWS interrupted."""
     image: Image | None = None
-    root: Root | None = None
+    root_volume: RootVolume | None = None
     data: list[Data] = []
     scratch: list[Scratch] = []
     instance_store: InstanceStore | None = None
@@ -176,13 +176,13 @@ class Experiment(StrictModel):
     """The name of an IAM instance profile that the machine may use."""
     code: Code | None = None
     """What the command runs in."""
-    bucket: S3Address | None = None
+    artifact_uri: S3Address | None = None
     """Where the machine puts the command's log and exit code; left out, they stay on it."""
-    then: Literal["keep", "teardown"] = "keep"
+    on_completion: Literal["keep", "teardown"] = "keep"
     """What the machine does with itself once the command has ended."""
     nodes: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many machines work together: all launched side by side or none, and told of each other."""
-    on_failed_boot: Literal["keep", "teardown"] = "keep"
+    on_boot_failure: Literal["keep", "teardown"] = "keep"
     """What becomes of a machine whose cloud-init failed."""
 
     @property
@@ -191,7 +191,7 @@ class Experiment(StrictModel):
 
         User data never has the room for volumes, a watch on idleness, and a command whose log goes into a bucket.
         """
-        is_too_much = bool(self.command and self.bucket and self.idle and self.mounted)
+        is_too_much = bool(self.command and self.artifact_uri and self.idle_timeout and self.mounted)
         return self.code is not None or self.nodes > 1 or is_too_much
 
     @property
@@ -201,37 +201,35 @@ class Experiment(StrictModel):
 
     @model_validator(mode="after")
     def _idle_needs_minimum(self) -> Experiment:
-        if self.idle is not None and self.idle < MIN_IDLE:
-            message = f'idle = "{duration_text(self.idle)}": machines look once a minute (try "30m")'
+        if self.idle_timeout is not None and self.idle_timeout < MIN_IDLE:
+            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": machines look once a minute (try "30m")'
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
     def _validate_run(self) -> Experiment:
-        if self.command is None and (lonely := next((key for key in ("code", "bucket") if getattr(self, key)), "")):
+        if self.command is None and (
+            lonely := next((key for key in ("code", "artifact_uri") if getattr(self, key)), "")
+        ):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
-        if self.bucket and not self.instance_profile:
-            message = "bucket wants an instance_profile by which the machine may write there"
+        if self.artifact_uri and not self.instance_profile:
+            message = "artifact_uri wants an instance_profile by which the machine may write there"
             raise ValueError(message)
-        if self.then == "teardown" and not self.bucket:
-            message = (
-                'then = "teardown" wants a bucket ("s3://…"), or the log and the exit code would go with the machine'
-            )
+        if self.on_completion == "teardown" and not self.artifact_uri:
+            message = 'on_completion = "teardown" wants an artifact_uri ("s3://…"), or the log and the exit code would go with the machine'
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
     def _validate_nodes(self) -> Experiment:
         if self.nodes > 1 and (
-            burstable := next((kind for kind in self.types if kind.startswith(NO_CLUSTER_PLACEMENT)), None)
+            burstable := next((kind for kind in self.instance_types if kind.startswith(NO_CLUSTER_PLACEMENT)), None)
         ):
             message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
             raise ValueError(message)
-        if self.nodes > 1 and self.relaunch:
-            message = (
-                "relaunch puts back one machine; of several nodes that work together, all begin anew: leave it out"
-            )
+        if self.nodes > 1 and self.on_interruption == "relaunch":
+            message = 'on_interruption = "relaunch" is for one instance; nodes work together, and all would start again: leave it out'
             raise ValueError(message)
         return self
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ec2lab.config.fields import parameter_name, parameter_value
 from ec2lab.errors import LabError
-from ec2lab.names import did_you_mean
+from ec2lab.validators import did_you_mean
 
 LONGEST_NAME = 63
 MOST = 10_000
@@ -38,17 +38,17 @@ def parse_parameters(words: str) -> dict[str, str]:
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as problem:
-        raise LabError(f"SET: {str(problem).lower()}") from problem
+        raise LabError(f"PARAMS: {str(problem).lower()}") from problem
     for name, equals, value in pairs:
         try:
             parameter_name(name)
             if not equals:
-                raise LabError(f'SET: {name!r} gives {name} no value (try SET="{name}=0.1")')
+                raise LabError(f'PARAMS: {name!r} gives {name} no value (try PARAMS="{name}=0.1")')
             parameter_value(value)
         except ValueError as problem:
-            raise LabError(f"SET: {problem}") from problem
+            raise LabError(f"PARAMS: {problem}") from problem
     if twice := [name for name, count in Counter(name for name, _, _ in pairs).items() if count > 1]:
-        raise LabError(f"SET: {twice[0]} is given twice")
+        raise LabError(f"PARAMS: {twice[0]} is given twice")
     return {name: value for name, _, value in pairs}
 
 
@@ -64,7 +64,7 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
     if left := [name for name in matrix if name not in parameters]:
         first = next(iter(matrix[left[0]]))
         raise LabError(
-            f'{where}: {", ".join(left)} has several values; choose one (SET="{left[0]}={as_text(first)}"), '
+            f'{where}: {", ".join(left)} has several values; choose one (PARAMS="{left[0]}={as_text(first)}"), '
             "or `make sweep` launches a machine for each"
         )
     rest = {key: value for key, value in written.items() if key not in ("matrix", "parameters")}

@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 
 from ec2lab.errors import LabError
 from ec2lab.files import exists, read_text
-from ec2lab.names import did_you_mean
 from ec2lab.secret_detection import secret_in
+from ec2lab.validators import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 

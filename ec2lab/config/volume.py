@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, StrictModel, matching
 from ec2lab.units import duration_text
 
-DeletionPolicy = Literal["delete", "snapshot", "keep"]
+DeletionPolicy = Literal["delete", "snapshot", "retain"]
 Filesystem = Literal["ext4", "xfs"]
 MountOption = Literal[
     "suid", "dev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "lazytime", "discard"
@@ -45,37 +45,39 @@ class Volume(Mounted):
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
-    at_teardown: DeletionPolicy = "delete"
-    """What becomes of it: deleted with the machine; snapshotted first, as a new version of its data set; kept."""
-    keep_for: Annotated[Duration, Field(examples=["30d"])] | None = None
+    deletion_policy: DeletionPolicy = "delete"
+    """What becomes of it: deleted with the machine; snapshotted first, as a new version of its dataset; kept."""
+    retain_for: Annotated[Duration, Field(examples=["30d"])] | None = None
     """How long a kept volume may lie there before `make audit` complains."""
     reason: Reason | None = None
     """Why it is kept."""
 
     @model_validator(mode="after")
     def _retain_requires_reason(self) -> Volume:
-        missing = [key for key in ("keep_for", "reason") if getattr(self, key) is None]
-        if self.at_teardown == "keep" and missing:
-            examples = {"keep_for": 'keep_for = "30d"', "reason": 'reason = "until the paper is out"'}
+        missing = [key for key in ("retain_for", "reason") if getattr(self, key) is None]
+        if self.deletion_policy == "retain" and missing:
+            examples = {"retain_for": 'retain_for = "30d"', "reason": 'reason = "until the paper is out"'}
             wanted = " and ".join(examples[key] for key in missing)
-            message = f'at_teardown = "keep" wants {wanted}: a kept volume costs until somebody deletes it'
+            message = f'deletion_policy = "retain" wants {wanted}: a kept volume costs until somebody deletes it'
             raise ValueError(message)
-        if self.keep_for is not None and self.keep_for > LONGEST:
-            message = f'keep_for = "{duration_text(self.keep_for)}" is longer than anybody remembers (at most 3650d)'
+        if self.retain_for is not None and self.retain_for > LONGEST:
+            message = (
+                f'retain_for = "{duration_text(self.retain_for)}" is longer than anybody remembers (at most 3650d)'
+            )
             raise ValueError(message)
-        if self.at_teardown != "keep" and len(missing) < 2:  # noqa: PLR2004 - both
-            message = 'keep_for and reason are of a volume that is kept; at_teardown = "keep" keeps it'
+        if self.deletion_policy != "retain" and len(missing) < 2:  # noqa: PLR2004 - both
+            message = 'retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it'
             raise ValueError(message)
         return self
 
 
 class Data(Volume):
-    """A data set's volume: made from the newest snapshot of the data set, or of the version that is named."""
+    """A dataset's volume: made from the newest snapshot of the dataset, or of the version that is named."""
 
     dataset: Name
     version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
     read_only: bool = False
-    gib: Gib | None = None
+    size_gib: Gib | None = None
     """Size; the snapshot's own when left out."""
     initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
     """MiB/s at which EC2 loads the blocks ahead of their first reading; charged."""
@@ -84,17 +86,19 @@ class Data(Volume):
 class Scratch(Volume):
     """An empty volume, formatted at the machine's first boot."""
 
-    gib: Gib
+    size_gib: Gib
     filesystem: Filesystem = "ext4"
     dataset: Name | None = None
-    """The data set that it becomes a version of, where at_teardown is "snapshot"."""
+    """The dataset that it becomes a version of, where deletion_policy is "snapshot"."""
     version: Annotated[str, matching(r"\S{1,64}", "a version (no spaces, at most 64 characters)")] | None = None
     """What that version is called; the next number when left out."""
 
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:
-        if self.at_teardown == "snapshot" and self.dataset is None:
-            message = 'at_teardown = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
+        if self.deletion_policy == "snapshot" and self.dataset is None:
+            message = (
+                'deletion_policy = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
+            )
             raise ValueError(message)
         return self
 

@@ -96,8 +96,8 @@ def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> F
 
 def _machines(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
     """Return what each type costs an hour; what is reserved is paid for already, whoever did."""
-    spot: Mapping[str, float] = book.spot_now(region, experiment.types) if SPOT in experiment.markets else {}
-    for instance_type in experiment.types:
+    spot: Mapping[str, float] = book.spot_now(region, experiment.instance_types) if SPOT in experiment.markets else {}
+    for instance_type in experiment.instance_types:
         if ON_DEMAND in experiment.markets:
             yield book.machine_hour(region, instance_type)
         elif SPOT in experiment.markets:
@@ -108,10 +108,10 @@ def _machines(book: PriceBook, experiment: Experiment, region: str) -> Iterator[
 
 def _volumes(book: PriceBook, lab: Lab, experiment: Experiment, region: str) -> Iterator[Dollars]:
     """Return what each volume costs an hour; one whose size only its snapshot or image tells is not known."""
-    root = experiment.root or lab.root
+    root = experiment.root_volume or lab.root_volume
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
-    asked: list[tuple[int | None, str, int | None, int | None]] = [(root.gib, "gp3", None, None)]
-    asked += [(v.gib if isinstance(v, Data | Scratch) else None, v.type, v.iops, v.throughput) for v in volumes]
+    asked: list[tuple[int | None, str, int | None, int | None]] = [(root.size_gib, "gp3", None, None)]
+    asked += [(v.size_gib if isinstance(v, Data | Scratch) else None, v.type, v.iops, v.throughput) for v in volumes]
     for gib, kind, iops, throughput in asked:
         described = {"Size": gib, "VolumeType": kind, "Iops": iops, "Throughput": throughput}
         yield times(book.volume(region, described), 1 / HOURS) if gib else None

@@ -52,7 +52,7 @@ class Charge:
     """Unknown where it is None."""
     hourly: Dollars = 0.0
     """What it costs an hour now; nothing where it has ended."""
-    of: str = ""
+    parent_id: str = ""
     """The machine that it came with, where it is a part of one."""
     vague: bool = False
     """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
@@ -76,7 +76,7 @@ class Span:
     began: datetime
     ended: datetime | None = None
     market: str = ""
-    of: str = ""
+    parent_id: str = ""
     least: timedelta = MINUTE
     """Shorter times cost as much as this one: 60 seconds for machines and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
@@ -98,7 +98,7 @@ class Span:
         dollars, hourly = total(parts), self.rate.hourly(now) if lives else 0.0
         return Charge(
             kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
-            market=self.market, of=self.of, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
+            market=self.market, parent_id=self.parent_id, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
             dollars=dollars, hourly=hourly, why=self.rate.why if None in (dollars, hourly) else "",
         )  # fmt: skip
 

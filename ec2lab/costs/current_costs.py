@@ -43,7 +43,7 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
     parts: dict[str, list[Charge]] = {}
     for charge in found:
         # A volume that is a row of its own is not its machine's as well.
-        parts.setdefault(charge.id if charge.id in owners else charge.of, []).append(charge)
+        parts.setdefault(charge.id if charge.id in owners else charge.parent_id, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
     if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):
         costs[UNKNOWN_ID] = CostSummary(UNKNOWN_ID, 0.0, perhaps, 0.0, perhaps, perhaps, NOT_KNOWN)

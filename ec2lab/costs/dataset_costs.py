@@ -1,4 +1,4 @@
-"""What data sets cost while no one uses them."""
+"""What datasets cost while no one uses them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PricedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CostedSnapshots:
-    """Snapshots of data sets with their costs, and what of these is not known."""
+    """Snapshots of datasets with their costs, and what of these is not known."""
 
     snapshots: list[PricedSnapshot]
     unknown: Sequence[Unavailable] = ()

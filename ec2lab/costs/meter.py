@@ -14,7 +14,7 @@ from ec2lab.costs.money import times
 from ec2lab.costs.price_book import HOURS
 from ec2lab.costs.rates import HourlyRate, unlisted
 from ec2lab.registry.record import Event, Record, parse_time
-from ec2lab.registry.state import FOUND, GONE
+from ec2lab.registry.state import DELETED, DISCOVERED
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
@@ -60,15 +60,15 @@ class KindMeter(Meter):
 
     def add(self, record: Record) -> None:
         """Note what was made and what ended."""
-        if record.event is Event.ANSWER and record.operation in self.kind.created_by and record.response:
+        if record.event is Event.RESPONSE and record.operation in self.kind.created_by and record.response:
             for found in self.kind.created_in(record.response):
                 self._begin(life(self.kind, record, found))
-        for told in (record.note or {}).get(FOUND, ()):
+        for told in (record.annotation or {}).get(DISCOVERED, ()):
             if told["kind"] == self.kind.name:
                 began = parse_time(told.get("since") or record.time)
                 region, by = str(told["region"]), record.by
                 self._begin(Life(str(told["id"]), region, told.get("experiment", record.experiment), by, began, None))
-        for identity in (*self.kind.ended_by(record), *(record.note or {}).get(GONE, ())):
+        for identity in (*self.kind.ended_by(record), *(record.annotation or {}).get(DELETED, ())):
             if identity in self.lives:
                 self.lives[identity].end(parse_time(record.time))
 

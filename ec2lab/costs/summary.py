@@ -10,7 +10,7 @@ from types import MappingProxyType
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import sum_known
 from ec2lab.errors import LabError
-from ec2lab.names import did_you_mean
+from ec2lab.validators import did_you_mean
 
 NOBODY, THE_LAB = "(not on record)", "(the whole lab)"
 GROUPS: Mapping[str, Callable[[Charge], str]] = MappingProxyType(
@@ -63,7 +63,7 @@ def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
 def parse_group_by(by: str) -> str:
     """Return what is to be summed by. Raises LabError."""
     if by not in GROUPS:
-        raise LabError(f"BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
+        raise LabError(f"GROUP_BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
     return by
 
 

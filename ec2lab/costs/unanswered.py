@@ -28,9 +28,9 @@ def as_if_answered(records: Iterable[Record], kinds: Mapping[str, Kind]) -> list
 def _answer(intent: Record) -> Record:
     request: dict[str, Any] = {k: v for k, v in (intent.request or {}).items() if k != "InstanceMarketOptions"}
     made = [{"InstanceId": f"{UNKNOWN_ID}{token_of(intent)}-{number}"} for number in range(wanted_by(intent))]
-    return replace(intent, event=Event.ANSWER, of=intent.id, request=request, response={"Instances": made})
+    return replace(intent, event=Event.RESPONSE, parent_id=intent.id, request=request, response={"Instances": made})
 
 
 def is_of_unanswered(span: Span) -> bool:
     """Say whether a span is of what was perhaps made."""
-    return (span.of or span.id).startswith(UNKNOWN_ID)
+    return (span.parent_id or span.id).startswith(UNKNOWN_ID)

@@ -1,1 +1,1 @@
-"""Data on volumes and in snapshots: data sets made, copied, mounted, kept."""
+"""Data on volumes and in snapshots: datasets made, copied, mounted, kept."""

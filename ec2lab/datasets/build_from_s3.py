@@ -1,4 +1,4 @@
-"""Building a version of a data set from a bucket: a launch with parts, whose scratch volume becomes the snapshot."""
+"""Building a version of a dataset from a bucket: a launch with parts, whose scratch volume becomes the snapshot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
-from ec2lab.hosts.programs import sent
+from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
@@ -64,7 +64,7 @@ def _launch(session: Session, name: str, report: LaunchConsole, experiment: Expe
     if name in session.holdings(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
         raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
-    session.recorder.note(**{PULLS: source})
+    session.recorder.annotate(**{PULLS: source})
     try:
         launch_experiment(session, name, experiment, report)
     except AlreadyRunning:
@@ -120,15 +120,15 @@ def _log_tail(host: Host, ending: Ending) -> str:
 def _experiment(
     session: Session, dataset: str, source: str, gib: int, version: str | None, places: list[str]
 ) -> Experiment:
-    build = session.lab.build
+    build = session.lab.dataset_builder
     # gp3 has at most 500 iops for a GiB, and a MiB/s for every 4 iops.
     iops = max(LEAST_IOPS, min(build.iops, IOPS_PER_GIB * gib))
     scratch = Scratch(
-        mount=MOUNT, gib=gib, dataset=dataset, version=version, owner=ACCOUNT,
+        mount=MOUNT, size_gib=gib, dataset=dataset, version=version, owner=ACCOUNT,
         iops=iops, throughput=min(build.throughput, iops // 4),
     )  # fmt: skip
     command = f"python3 - {shlex.quote(source)} {MOUNT} <<'END_OF_PROGRAM'\n{sent('pull-from-s3.py')}END_OF_PROGRAM\n"
     return Experiment(
-        types=build.types, regions=places or None, scratch=[scratch], command=command,
-        instance_profile=build.instance_profile, on_failed_boot="teardown",
+        instance_types=build.instance_types, regions=places or None, scratch=[scratch], command=command,
+        instance_profile=build.instance_profile, on_boot_failure="teardown",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Building a version of a data set from a disk image, without a machine; taken up where it was left."""
+"""Building a version of a dataset from a disk image, without a machine; taken up where it was left."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class DatasetBuilder:
-    """A version of a data set on its way from a disk image into a region. `work` is a directory for what is known."""
+    """A version of a dataset on its way from a disk image into a region. `work` is a directory for what is known."""
 
     session: Session
     dataset: str

@@ -1,4 +1,4 @@
-"""Copying a data set's snapshot to other regions, all at once, so that launches find it there."""
+"""Copying a dataset's snapshot to other regions, all at once, so that launches find it there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Report = Callable[[Copy], None]
 
 
 def source_of(session: Session, dataset: str, version: str | None) -> tuple[DataSnapshot, Mapping[str, str]]:
-    """Return the newest completed snapshot of a data set, or of a version, in the lab's first region that has it.
+    """Return the newest completed snapshot of a dataset, or of a version, in the lab's first region that has it.
 
     Beside it, by region, why others could not be looked at. Raises LabError where none is seen.
     """
@@ -145,10 +145,10 @@ SHORTEST, LONGEST, STEP = timedelta(minutes=15), timedelta(days=2), timedelta(mi
 
 
 def completion_time(text: str) -> timedelta | None:
-    """Return WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
+    """Return COMPLETE_WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
     if not text:
         return None
     wanted = duration_in("WITHIN", text)
     if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
-        raise LabError(f"WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
+        raise LabError(f"COMPLETE_WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
     return wanted

@@ -1,6 +1,6 @@
-"""Data sets: named, versioned snapshots of volumes, in whichever regions they were made or copied to.
+"""Datasets: named, versioned snapshots of volumes, in whichever regions they were made or copied to.
 
-A data set belongs to the lab, not to an experiment, and AWS is the only place that knows it: its snapshots' tags.
+A dataset belongs to the lab, not to an experiment, and AWS is the only place that knows it: its snapshots' tags.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ec2lab.aws.region_queries import Responses
 from ec2lab.aws.tags import BY, BYTES, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
 from ec2lab.errors import LabError
 from ec2lab.launch.part import RegionUnavailable
-from ec2lab.names import did_you_mean
 from ec2lab.registry.record import parse_time
 from ec2lab.resources.snapshot import stored_bytes
+from ec2lab.validators import did_you_mean
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
@@ -27,7 +27,7 @@ LABEL, UUID, FILESYSTEM, SOURCE = "lab:label", "lab:uuid", "lab:filesystem", "la
 """What a snapshot's tags tell of the file system in it, and where it came from."""
 LAYOUT = "lab:layout"
 """ "parts" where the file system does not lie on the disk as a whole: in a partition, or on a logical volume."""
-MADE = "lab:made"
+MADE = "lab:created-at"
 """On a copy: when AWS began what it is a copy of. It makes a version older than it looks, and never newer."""
 BLOCKS = "lab:blocks"
 """One digest for all its blocks, where the lab wrote them itself."""
@@ -37,7 +37,7 @@ PARENT = "lab:parent"
 
 @dataclass(frozen=True, slots=True)
 class DataSnapshot:
-    """One version of a data set in one region."""
+    """One version of a dataset in one region."""
 
     dataset: str
     version: str
@@ -82,7 +82,7 @@ class DataSnapshot:
 
     @property
     def name(self) -> str:
-        """The data set and its version: speech@1."""
+        """The dataset and its version: speech@1."""
         return f"{self.dataset}@{self.version}"
 
     @property
@@ -131,7 +131,7 @@ class DataSnapshot:
 
 
 def list_snapshots(cloud: Cloud, region: str, dataset: str | None = None) -> list[DataSnapshot]:
-    """Ask for the snapshots of all data sets in a region, or of one."""
+    """Ask for the snapshots of all datasets in a region, or of one."""
     wanted = {"Name": f"tag:{DATASET}", "Values": [dataset]} if dataset else {"Name": "tag-key", "Values": [DATASET]}
     pages = cloud.ec2(region).get_paginator("describe_snapshots")
     found = pages.paginate(OwnerIds=["self"], Filters=[wanted])  # type: ignore[list-item]
@@ -153,7 +153,7 @@ def told_by(responses: Responses[list[DataSnapshot]]) -> list[DataSnapshot]:
 
 
 def by_age(snapshots: Iterable[DataSnapshot]) -> list[list[DataSnapshot]]:
-    """Return the snapshots of one data set by their versions, the newest version first, each one's oldest first.
+    """Return the snapshots of one dataset by their versions, the newest version first, each one's oldest first.
 
     A version is as old as its oldest snapshot: what was copied again later, by whatever tool, is no newer for it.
     """
@@ -189,7 +189,7 @@ def _moment(text: str) -> datetime:
 def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> list[DataSnapshot]:
     """Return the snapshots that may be used: those of some registries, and what somebody in the account tagged by hand.
 
-    What another registry made is another lab's, whose data set may have the same name.
+    What another registry made is another lab's, whose dataset may have the same name.
     """
     return [snapshot for snapshot in snapshots if not snapshot.registry or snapshot.registry in registries]
 
@@ -197,7 +197,7 @@ def usable(snapshots: Iterable[DataSnapshot], registries: Collection[str]) -> li
 def chosen(
     dataset: str, version: str | None, there: Sequence[DataSnapshot], region: str, registries: Collection[str]
 ) -> DataSnapshot:
-    """Return the newest completed snapshot of a data set, or of its pinned version, that may be used.
+    """Return the newest completed snapshot of a dataset, or of its pinned version, that may be used.
 
     Raises RegionUnready.
     """
@@ -208,21 +208,21 @@ def chosen(
         return found
     if under_way := [snapshot for snapshot in wanted if snapshot.state != "error"]:
         progress = ", ".join(f"{s.id} {s.progress or s.state}" for s in under_way)
-        raise RegionUnavailable(f"data set {dataset} is not complete yet in {region} ({progress})")
+        raise RegionUnavailable(f"dataset {dataset} is not complete yet in {region} ({progress})")
     if wanted:
         why = ", ".join(f"{s.id}: {s.failure or 'AWS says no more'}" for s in wanted)
-        raise RegionUnavailable(f"data set {dataset} failed in {region} ({why}); make it, or copy it there, again")
+        raise RegionUnavailable(f"dataset {dataset} failed in {region} ({why}); make it, or copy it there, again")
     if of_data_set:
         command = f"`make snapshot-copy DATASET={dataset} VERSION={version} REGIONS={region}`"
         raise RegionUnavailable(
-            f"data set {dataset} has no version {version} in {region}, only "
+            f"dataset {dataset} has no version {version} in {region}, only "
             f"{', '.join(sorted({s.version for s in of_data_set}))} ({command} copies it there from another region)"
         )
     if every:
         whose = ", ".join(sorted({snapshot.registry for snapshot in every}))
         raise RegionUnavailable(
-            f"data set {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
-            "data sets this lab uses"
+            f"dataset {dataset} in {region} is of another registry, {whose}; data_of in lab.toml names those whose "
+            "datasets this lab uses"
         )
     raise DatasetMissing(dataset, region, {snapshot.dataset for snapshot in there})
 
@@ -233,7 +233,7 @@ class DatasetMissing(RegionUnavailable):
     def __init__(self, dataset: str, region: str, known: Collection[str]) -> None:
         self.dataset, self.known = dataset, known
         copy = f" (`make snapshot-copy DATASET={dataset} REGIONS={region}` copies it there from another region)"
-        super().__init__(f"data set {dataset} is not in {region}{did_you_mean(dataset, known) or copy}")
+        super().__init__(f"dataset {dataset} is not in {region}{did_you_mean(dataset, known) or copy}")
 
 
 def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
@@ -244,11 +244,11 @@ def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
     dataset, known = missing[0].dataset, sorted({name for lack in missing for name in lack.known})
     build = f"`make dataset-build DATASET={dataset} SOURCE=…` builds one"
     hint = did_you_mean(dataset, known) or f" (there is: {', '.join(known)})" if known else f" ({build})"
-    return f"data set {dataset} is in none of them{hint}"
+    return f"dataset {dataset} is in none of them{hint}"
 
 
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
-    """Return the tags of a new snapshot of a data set; `more` by the names of this file's tags, empty ones left out.
+    """Return the tags of a new snapshot of a dataset; `more` by the names of this file's tags, empty ones left out.
 
     Raises LabError where a tag could not hold the version.
     """

@@ -18,7 +18,7 @@ from ec2lab.private_files import open_private
 from ec2lab.units import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")
-"""From it and a data set's name its file system's UUID is made, so that a version's blocks are like the last's."""
+"""From it and a dataset's name its file system's UUID is made, so that a version's blocks are like the last's."""
 MOMENT = "1577836800"
 """When the file system itself says that it was made: always the same, for the same reason."""
 LABEL_LENGTH = 16
@@ -64,7 +64,7 @@ def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Itera
     elif source.is_file():
         yield _raw(source)
     else:
-        raise LabError(f"FROM: {source}: is neither a directory, a tarball, a raw image nor s3://…")
+        raise LabError(f"SOURCE: {source}: is neither a directory, a tarball, a raw image nor s3://…")
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     try:
         count, content = _count_files(tree)
     except OSError as problem:
-        raise LabError(f"FROM: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
+        raise LabError(f"SOURCE: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
     size = gib * GIB if gib else _required_bytes(content)
     path.unlink(missing_ok=True)
     open_private(path, "x").close()  # mke2fs would leave it open to all

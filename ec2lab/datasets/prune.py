@@ -1,4 +1,4 @@
-"""Which versions of data sets nobody needs any more."""
+"""Which versions of datasets nobody needs any more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ec2lab.session import Session
 
 
 def surplus(snapshots: Iterable[DataSnapshot], keep: int) -> list[DataSnapshot]:
-    """Return what goes beyond the newest `keep` complete versions of each data set in each region, and what failed.
+    """Return what goes beyond the newest `keep` complete versions of each dataset in each region, and what failed.
 
     What is still pending counts for none and is not returned: it may be the version that somebody waits for.
     """

@@ -1,4 +1,4 @@
-"""Making a version of a data set from a volume: its file system frozen for the one call, and the rest waited for."""
+"""Making a version of a dataset from a volume: its file system frozen for the one call, and the rest waited for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_FREEZE = 90
 
 @dataclass(frozen=True)
 class SnapshotBuilder:
-    """A version of a data set on its way, made from a volume that a host has mounted."""
+    """A version of a dataset on its way, made from a volume that a host has mounted."""
 
     session: Session
     dataset: str

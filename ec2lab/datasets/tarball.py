@@ -37,7 +37,7 @@ OPTIONS = ("--extract", "--numeric-owner", "--no-same-permissions")
 """Owners by their numbers where root unpacks; no setuid, and no rights to write for others."""
 UMASK = 0o022
 KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)
-"""What a data set may have."""
+"""What a dataset may have."""
 
 
 def is_tarball(source: Path) -> bool:
@@ -83,7 +83,7 @@ def _unpack(source: Path, directory: Path) -> None:
     )
     directory.chmod(PRIVATE_DIRECTORY)  # an archive may have a mode for it too
     if done.returncode:
-        raise LabError(f"FROM: {source}: can't be unpacked: {_reason(done.stderr)}")
+        raise LabError(f"SOURCE: {source}: can't be unpacked: {_reason(done.stderr)}")
 
 
 def _tar() -> str:
@@ -93,7 +93,7 @@ def _tar() -> str:
             told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
             if any(known in told.stdout for known in TRUSTED):
                 return path
-    raise LabError("FROM: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
+    raise LabError("SOURCE: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
 
 
 def _settings() -> dict[str, str]:
@@ -112,10 +112,10 @@ def _check(source: Path, directory: Path) -> None:
     try:
         strange = [path for path, status in entries(directory) if stat.S_IFMT(status.st_mode) not in KINDS]
     except OSError as problem:
-        raise LabError(f"FROM: {source}: what is in it can't be read: {problem.strerror}") from problem
+        raise LabError(f"SOURCE: {source}: what is in it can't be read: {problem.strerror}") from problem
     if strange:
         raise LabError(
-            f"FROM: {source}: {strange[0]} is a device or a pipe; a data set has files, directories and links"
+            f"SOURCE: {source}: {strange[0]} is a device or a pipe; a dataset has files, directories and links"
         )
 
 

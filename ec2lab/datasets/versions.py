@@ -1,4 +1,4 @@
-"""Which version of its data set a new snapshot becomes: given out one at a time, so that no two become the same."""
+"""Which version of its dataset a new snapshot becomes: given out one at a time, so that no two become the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def numbered(
 ) -> Iterator[str]:
     """Give the version that a snapshot becomes which is made meanwhile in a region: `wanted`, or the next number.
 
-    Others who make a version of the same data set wait that long. A number counts as given out once it is on record:
+    Others who make a version of the same dataset wait that long. A number counts as given out once it is on record:
     AWS may take a moment to show its snapshot. Raises LabError where the version exists, unless it may.
     """
     with _version_lock(session, dataset):
@@ -47,7 +47,7 @@ def next_version(versions: Iterable[str]) -> str:
 
 
 def given_out(records: Iterable[Record], dataset: str) -> list[str]:
-    """Return the versions of a data set that snapshots were asked for as, but for those that were surely refused."""
+    """Return the versions of a dataset that snapshots were asked for as, but for those that were surely refused."""
     asked = unresolved_intents(records, lambda record: record.operation in CREATE_OPERATIONS)
     put = [tags for record in asked for tags in requested_tag_sets(record.request or {})]
     return [tags[VERSION] for tags in put if tags.get(DATASET) == dataset and VERSION in tags]

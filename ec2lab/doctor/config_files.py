@@ -15,7 +15,7 @@ from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.toml_files import complaints, is_there
 from ec2lab.errors import LabError
 from ec2lab.launch.search import wishes
-from ec2lab.names import NAME, NAME_HELP
+from ec2lab.validators import NAME, NAME_HELP
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -84,7 +84,7 @@ def statements() -> list[Statement]:
 
 @cache
 def for_data() -> frozenset[str]:
-    """Return the actions that only those need who make and copy data sets."""
+    """Return the actions that only those need who make and copy datasets."""
     return _actions(DATA_POLICY) - _actions(POLICY)
 
 

@@ -58,7 +58,7 @@ def _one(iam: Any, action: str, question: Mapping[str, Any]) -> bool | None:
 
 def place(lab: DoctorContext) -> Place:
     """Return what the policy's wildcards and examples stand for in a lab."""
-    buckets = [urlsplit(one.bucket).netloc for one in lab.experiments.values() if one.bucket]
+    buckets = [urlsplit(one.artifact_uri).netloc for one in lab.experiments.values() if one.artifact_uri]
     table = lab.table or TABLE
     bucket = buckets[0] if buckets else BUCKET
     whose, registry = lab.caller().whose, lab.begin(registry_id).result()

@@ -7,18 +7,18 @@ from typing import Literal
 from ec2lab.events import LAUNCH, Event, ResourceEvent
 
 
-class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-lab"):
+class Deleting(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
     """AWS has agreed to delete a resource."""
 
 
-class DeletionPending(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-lab"):
+class DeletionPending(ResourceEvent, commands=f"audit {LAUNCH} teardown teardown-aws"):
     """A resource that AWS still shows some seconds after its deletion was requested."""
 
     reason: str
     """AWS's own message, and what holds the resource."""
 
 
-class TeardownComplete(Event, commands="teardown teardown-lab"):
+class TeardownComplete(Event, commands="teardown teardown-aws"):
     """AWS shows nothing left of an experiment, or of the lab (experiment is null)."""
 
     experiment: str | None
@@ -59,7 +59,7 @@ class RecordsDropped(Event, commands="teardown"):
     ids: list[str]
 
 
-class OwnedResource(ResourceEvent, commands="teardown-lab"):
+class OwnedResource(ResourceEvent, commands="teardown-aws"):
     """A resource with this lab's tags."""
 
     status: Literal["would-delete", "retained", "foreign", "copy"]
@@ -69,7 +69,7 @@ class OwnedResource(ResourceEvent, commands="teardown-lab"):
     """null where it is not known."""
 
 
-class DataCost(Event, commands="teardown-lab"):
+class DataCost(Event, commands="teardown-aws"):
     """The monthly cost of datasets and retained volumes."""
 
     dollars_per_month: float

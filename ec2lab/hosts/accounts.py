@@ -14,12 +14,12 @@ from ec2lab.config.models import Accounts, Experiment, Member
 from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.hosts.call_failures import Failed, Unreachable
-from ec2lab.hosts.programs import program as program_text
-from ec2lab.hosts.said import said
+from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.hosts.ssh import Host
-from ec2lab.names import did_you_mean
+from ec2lab.hosts.ssh_messages import said
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
+from ec2lab.validators import did_you_mean
 
 POLL = 0.5, 5.0
 LONGEST_CHANGE = 3600.0
@@ -247,8 +247,8 @@ def boot_members(members: Mapping[str, Member], first: str | None, experiment: E
     Else `first`, who then logs in and makes the others', and as many more as there is room for. Where nobody is to log
     in, there is nobody to do it later.
     """
-    tells = experiment.bucket is not None and not experiment.needs_code_upload
-    most = MOST_AT_BOOT if experiment.idle is None and not tells else MOST_BESIDE_OTHERS
+    tells = experiment.artifact_uri is not None and not experiment.needs_code_upload
+    most = MOST_AT_BOOT if experiment.idle_timeout is None and not tells else MOST_BESIDE_OTHERS
     if first is None or len(members) <= most:
         return members
     chosen = [first, *(name for name in members if name != first)][:most]

@@ -100,7 +100,7 @@ class Pinning:
         if host.trust_on_first_use:
             prints = [fingerprint(key) for key in self.keys]
             self.say(f"{self.reach.name}: trusted on first use: {', '.join(prints)}")
-            self.session.recorder.note(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
+            self.session.recorder.annotate(**{TRUSTED: {"instance": self.reach.instance, "fingerprints": prints}})
         return replace(host, trust_on_first_use=False)
 
     @property

@@ -21,12 +21,12 @@ from ec2lab.hosts.own_keys import own_key_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
 from ec2lab.instance_state import OVER, InstanceState, state_of
-from ec2lab.names import did_you_mean, experiment_name
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.live_resources import living
 from ec2lab.registry.record import local_user
 from ec2lab.session import Session, acting_on, open_session
+from ec2lab.validators import did_you_mean, experiment_name
 from ec2lab.volumes.mount import Machine
 from ec2lab.volumes.sources import known_regions
 
@@ -174,7 +174,7 @@ def _known(session: Session, experiment: str, reach: SshTarget, machine: Mapping
     """
     pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
     running = clock.now() - machine["LaunchTime"]
-    wait = session.lab.ssh.console_wait - running if session.boot_timeout else timedelta(0)
+    wait = session.lab.ssh.host_key_timeout - running if session.boot_timeout else timedelta(0)
     host = pinning.pin_from_console(seconds=max(0.0, wait.total_seconds()))
     if host.trust_on_first_use:
         host.run("true")

@@ -41,11 +41,11 @@ class Listener(Protocol):
 
 @dataclass
 class InstanceStarter:
-    """The start of one experiment's stopped machines. `retry_for` is how long capacity is asked for."""
+    """The start of one experiment's stopped machines. `capacity_timeout` is how long capacity is asked for."""
 
     session: Session
     experiment: str
-    retry_for: timedelta
+    capacity_timeout: timedelta
     listener: Listener
     _last: dict[str, ApiError] = field(default_factory=dict)
 
@@ -53,7 +53,7 @@ class InstanceStarter:
         """Return the running machines' descriptions. Raises LabError where one can't be had; it stays stopped."""
         if not machines_of(self.session, self.experiment):
             raise LabError(f"{self.experiment}: nothing of it is left; `make launch EXP={self.experiment}` makes it")
-        began, seconds = clock.monotonic(), self.retry_for.total_seconds()
+        began, seconds = clock.monotonic(), self.capacity_timeout.total_seconds()
         self._settled()
         self._round()
         for pause in pauses(seconds, lambda: clock.monotonic() - began):
@@ -118,7 +118,7 @@ class InstanceStarter:
         return (
             f"{self.experiment}: {machine['InstanceType']} can't be had in {machine['Placement']['AvailabilityZone']} "
             f"now ({last or 'no clear response'}), where its volumes are; it stays stopped. Run make start later, set "
-            f"retry_for, or make teardown and launch, which look elsewhere"
+            f"capacity_timeout, or make teardown and launch, which look elsewhere"
         )
 
 

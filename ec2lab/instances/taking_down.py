@@ -13,9 +13,9 @@ from ec2lab.events.teardown import TeardownComplete, TeardownFailed
 from ec2lab.hosts.inventory import ssh_files
 from ec2lab.instances.teardown import Deletion, delete_experiment
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.names import did_you_mean
-from ec2lab.registry.state import GONE, SETTLED
+from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
+from ec2lab.validators import did_you_mean
 from ec2lab.volumes.deletion_policy import apply_deletion_policies
 
 AT_ONCE = 32
@@ -60,7 +60,7 @@ def strike_out(session: Session, experiment: str) -> list[str]:
         if one.may_be_over:
             ids = sorted(resource.id for resource in one.known.living)
             settled = [intent.id for intent in one.known.unsettled]
-            session.recorder.note_of(one.account, **{GONE: ids, SETTLED: settled})
+            session.recorder.note_of(one.account, **{DELETED: ids, RESOLVED: settled})
             struck += ids or ["what was perhaps made"]
     return struck
 

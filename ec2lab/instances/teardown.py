@@ -20,7 +20,7 @@ from ec2lab.registry.evidence import unresolved
 from ec2lab.registry.live_resources import is_new, is_young, left_alone, seen_alive, seen_by_id
 from ec2lab.registry.reconcile import without_experiment
 from ec2lab.registry.record import Record
-from ec2lab.registry.state import FOUND, GONE, SETTLED, ResourceState, as_note
+from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_note
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -252,7 +252,9 @@ class Deletion:
         found = [as_note(resource) for resource in self.stays.values()]
         # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
         if gone or settled or self.session.holdings(self.name).seen:
-            self.session.recorder.note(**{GONE: sorted(gone), SETTLED: settled, **({FOUND: found} if found else {})})
+            self.session.recorder.annotate(
+                **{DELETED: sorted(gone), RESOLVED: settled, **({DISCOVERED: found} if found else {})}
+            )
 
     def _in_vain(self, left: list[Resource]) -> str:
         named = "; ".join(f"{resource}: {self.told.get(resource.id) or self._why(resource)}" for resource in left)

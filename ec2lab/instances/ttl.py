@@ -16,9 +16,9 @@ from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
-from ec2lab.hosts.programs import sent
-from ec2lab.hosts.said import LAST_MOMENT, number_said
+from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_messages import LAST_MOMENT, number_said
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
@@ -116,7 +116,7 @@ class TtlChange:
 
     def _on(self, host: Host) -> tuple[str, int | LabError]:
         try:
-            told = host.run_as_root(sent("set-end.py"), json.dumps(self._told()))
+            told = host.run_as_root(sent("set-ttl.py"), json.dumps(self._told()))
             return host.name, number_said(told, 0, LAST_MOMENT, host.name)
         except LabError as problem:
             return host.name, problem
@@ -140,7 +140,7 @@ class TtlChange:
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
         _tag(self.session, machine, tags)
         new = NewExpiry(name, identity, moment, as_text(before) if before else "")
-        self.session.recorder.note(**{EXTENDED: {"instance": identity, "ends": new.ends, "before": new.before}})
+        self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": new.ends, "before": new.before}})
         self.heard(new)
 
 
@@ -164,7 +164,7 @@ systemctl daemon-reload
 systemctl --no-block restart "$1"
 """
 """The deadline is a moment, so that a reboot does not put it off. A machine that was stopped, and started when it had
-passed, would never meet it: its time begins anew, as long as was last said (`make extend` says another length). Run
+passed, would never meet it: its time begins anew, as long as was last said (`make ttl-set` says another length). Run
 at each boot, the first before there is a timer."""
 NEVER = 4102444800
 """2100-01-01, for a machine that is not to end: as it is to come, nothing begins anew at a boot."""

@@ -15,7 +15,7 @@ from ec2lab.events.teardown import Deleting
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
 from ec2lab.launch.run_instances import Instance, PendingInstances, wait_until_gone, wait_until_running
-from ec2lab.registry.launch_notes import LAUNCHED, RAN_ON, origin
+from ec2lab.registry.launch_notes import LAUNCHED, PROVENANCE, origin
 from ec2lab.session import Session
 
 
@@ -73,7 +73,7 @@ class LaunchedInstances:
         From here on another launch of the experiment is refused; before, it resumes this one.
         """
         ids = [instance["InstanceId"] for instance in self.in_order]
-        self.session.recorder.note(**{LAUNCHED: ids, RAN_ON: self.origins})
+        self.session.recorder.annotate(**{LAUNCHED: ids, PROVENANCE: self.origins})
 
     def give_back(self, emit: Emit) -> None:
         """Delete instances that lack their fellows, and wait until they are gone.

@@ -20,7 +20,7 @@ from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
 from ec2lab.registry.launch_notes import RUN
-from ec2lab.runs.kept_code import keep
+from ec2lab.runs.code_store import keep
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
 from ec2lab.volumes.deletion_policy import tag_deletion_policies
@@ -106,7 +106,7 @@ def start_instances(
     with rollback.on_failure():
         left = instances_of_interrupted_launch(session, name, partial(resend, search))
         if run:
-            session.recorder.note(**{RUN: run.as_note()})
+            session.recorder.annotate(**{RUN: run.as_note()})
         adopt(search, left)
         search.run()
         search.expect(at_least)

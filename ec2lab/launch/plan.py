@@ -130,7 +130,7 @@ class Plan:
 
     def _facts(self, region: str) -> RegionFacts:
         """Look a region up. A launch needs but one of the answers: without the others the plan says less."""
-        cloud, types = self.session.cloud, self.experiment.types
+        cloud, types = self.session.cloud, self.experiment.instance_types
         failures: list[str] = []
 
         def unknown(problem: AwsError) -> None:
@@ -167,5 +167,5 @@ class Plan:
         """Look a price up: here, as one that AWS is slow to tell is no reason to leave a region out."""
         book = self.session.prices
         if pool.market == SPOT and not self.facts[pool.region].lack:
-            return book.spot_now(pool.region, self.experiment.types).get(pool.instance_type)
+            return book.spot_now(pool.region, self.experiment.instance_types).get(pool.instance_type)
         return book.machine_hour(pool.region, pool.instance_type) if pool.market == ON_DEMAND else None

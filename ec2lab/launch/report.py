@@ -41,11 +41,13 @@ class LaunchConsole:
         """Say what is wanted, and of whom."""
         self.console.hint(session.cloud.banner)
         self._runs_something = experiment.command is not None
-        data = ", ".join(f"{volume.dataset} on {volume.mount}" for volume in experiment.data) or "no data set"
+        data = ", ".join(f"{volume.dataset} on {volume.mount}" for volume in experiment.data) or "no dataset"
         many = f"{count} x " if count > 1 else ""
         markets = [str(market) for market in experiment.markets]
-        wanted = f"{self.name}: {many}{' or '.join(experiment.types)}, {' or '.join(markets)}, with {data}"
-        self.console.say(wanted, "begins", experiment=self.name, types=experiment.types, markets=markets, count=count)
+        wanted = f"{self.name}: {many}{' or '.join(experiment.instance_types)}, {' or '.join(markets)}, with {data}"
+        self.console.say(
+            wanted, "begins", experiment=self.name, types=experiment.instance_types, markets=markets, count=count
+        )
         hourly = forecast(session.prices_at_hand, session.lab, experiment, count).hourly_text
         self.console.hint(f"  price   {hourly}")
         self.console.hint(f"  ends    {end_of(experiment, self.name)}")
@@ -154,7 +156,7 @@ def nobody_can_log_in(session: Session) -> str:
 def end_of(experiment: Experiment, name: str) -> str:
     """Return when instances end by themselves, as their experiment says it."""
     ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
-    ends += [f"after {duration_text(experiment.idle)} without work"] if experiment.idle else []
+    ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
     never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
     return f"by itself, {' or '.join(ends)}" if ends else never
 
@@ -187,7 +189,7 @@ def advice(search: Search, experiment: str) -> list[str]:
     if any(error.category is ErrorCategory.INSUFFICIENT_CAPACITY for error in search.refusals.values()):
         lines.append(
             f"let experiments/{experiment}.toml take more types, markets or regions, "
-            'or go on asking for longer (retry_for = "6h")'
+            'or go on asking for longer (capacity_timeout = "6h")'
         )
     return list(dict.fromkeys(lines))
 

@@ -9,10 +9,10 @@ from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import LabError
 from ec2lab.files import exists
 from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
-from ec2lab.names import did_you_mean
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import RAN_ON
+from ec2lab.registry.launch_notes import PROVENANCE
 from ec2lab.session import Session
+from ec2lab.validators import did_you_mean
 from ec2lab.volumes.devices import DEVICES
 
 REPRODUCES = "repeats"
@@ -22,9 +22,11 @@ REPRODUCES = "repeats"
 def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:
     """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
-        raise LabError(f"AS: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name")
+        raise LabError(
+            f"NEW_EXP: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name"
+        )
     found = History(session.registry.history(name)).of(name).ran
-    recorded, machines = (found[0], found[1].get(RAN_ON)) if found else (None, None)
+    recorded, machines = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
     if recorded is None or not machines:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
         raise LabError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
@@ -38,7 +40,7 @@ def pinned(
 ) -> dict[str, Any]:
     """Return an experiment that has one choice left: the types, regions, images and versions that machines had.
 
-    `versions` are those of the data sets, by device name. Zones and subnets are left out: capacity moves.
+    `versions` are those of the datasets, by device name. Zones and subnets are left out: capacity moves.
     """
     images = {machine["region"]: machine["image"] for machine in machines}
     data = [
@@ -48,7 +50,7 @@ def pinned(
     rest = {key: value for key, value in written.items() if key not in ("zones", "data")}
     return {
         **rest,
-        "types": list(dict.fromkeys(machine["type"] for machine in machines)),
+        "instance_types": list(dict.fromkeys(machine["type"] for machine in machines)),
         "regions": list(images),
         "image": images,
         **({"data": data} if data else {}),
@@ -56,7 +58,7 @@ def pinned(
 
 
 def _versions(session: Session, machines: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
-    """Return the version of each data set that a machine had, by device name. Raises LabError where one is gone."""
+    """Return the version of each dataset that a machine had, by device name. Raises LabError where one is gone."""
     first = machines[0]
     if not first["snapshots"]:
         return {}

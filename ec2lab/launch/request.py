@@ -125,7 +125,7 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         iops, size, throughput = volume.get("Iops"), volume.get("VolumeSize"), volume.get("Throughput")
         if throughput and throughput > (iops or GP3_IOPS) * GP3_THROUGHPUT_SHARE:
             raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
-        _within(where, "gib", size, kind, GIB)
+        _within(where, "size_gib", size, kind, GIB)
         if size and iops and iops > max(size * IOPS_PER_GIB[kind], IOPS[kind][0]):
             raise LabError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
         if kind in ("io1", "io2") and iops is None:

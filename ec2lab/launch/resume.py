@@ -92,7 +92,7 @@ def is_wanted(intent: Record, wishes: PlacementPreferences, missing: int) -> boo
     """Say whether an experiment, as it is now, would ask for what an intent asked for."""
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
-    placed = region in wishes.regions and pool.instance_type in wishes.types and pool.market in wishes.markets
+    placed = region in wishes.regions and pool.instance_type in wishes.instance_types and pool.market in wishes.markets
     return placed and 0 < recorded.get("MaxCount", 0) <= missing
 
 

@@ -15,7 +15,7 @@ from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import Refused
 from ec2lab.registry.launch_notes import FAILED
 from ec2lab.registry.redaction import text_without_secrets
-from ec2lab.registry.state import GONE, SETTLED
+from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
 
 
@@ -28,7 +28,7 @@ def failure_recorded(session: Session) -> Iterator[None]:
         raise
     except (LabError, *AWS_ERRORS) as problem:
         with suppress(LabError):  # why the launch failed is what to report
-            session.recorder.note(**{FAILED: text_without_secrets(_why(problem))})
+            session.recorder.annotate(**{FAILED: text_without_secrets(_why(problem))})
         raise
 
 
@@ -71,7 +71,7 @@ class Rollback:
         """Record that all that was asked for was refused, so that its records can be archived."""
         if self._has_asked:
             with suppress(LabError):  # why the launch failed is what to report; the records stay a while longer
-                self.session.recorder.note(**{GONE: [], SETTLED: []})
+                self.session.recorder.annotate(**{DELETED: [], RESOLVED: []})
 
     def _delete(self, problem: BaseException) -> None:
         try:

@@ -18,7 +18,7 @@ from ec2lab.console import warn
 from ec2lab.errors import LabError
 from ec2lab.registry.history import History
 from ec2lab.runs.code_archive import CodeArchive, packed
-from ec2lab.runs.kept_code import kept
+from ec2lab.runs.code_store import kept
 from ec2lab.session import Session
 
 CODE, COMMAND = "code", "command"
@@ -79,7 +79,7 @@ def definition(
     """
     has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
-        raise LabError(f"FROM: experiments/{name}.toml exists; leave FROM out, or give EXP another name")
+        raise LabError(f"BASE: experiments/{name}.toml exists; leave BASE out, or give EXP another name")
     recorded = last_recorded_run(session, name, ever=again or not has_a_file)
     if not base and not has_a_file and recorded:
         written = from_record(session, recorded, name)
@@ -115,7 +115,7 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
             return command
     raise LabError(
         f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the digest "
-        f"alone, nor was it in any commit; put it back, or launch what stands there now (EXP={name} FROM={base})"
+        f"alone, nor was it in any commit; put it back, or launch what stands there now (EXP={name} BASE={base})"
     )
 
 

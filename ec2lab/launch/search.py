@@ -19,7 +19,7 @@ class PlacementPreferences:
     """What an experiment would take, each list in the order of preference."""
 
     regions: Sequence[str]
-    types: Sequence[str]
+    instance_types: Sequence[str]
     markets: Sequence[Market]
     zones: Sequence[str] = ()
     """The only zones that will do; empty for all."""
@@ -107,7 +107,7 @@ class Search:
         self._reserved[region, market] = found
         if self._wishes.zones and found.zone not in self._wishes.zones:
             self.ruled_out[Exclusion(region, market=market)] = f"{found.id} is in {found.zone}, which zones leaves out"
-        for instance_type in self._wishes.types:
+        for instance_type in self._wishes.instance_types:
             if reason := found.exclusion_reason(market, instance_type):
                 self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
 
@@ -163,7 +163,7 @@ class Search:
 
     def _combinations(self) -> Iterator[tuple[str, str, Market]]:
         for region in self._wishes.regions:
-            for instance_type in self._wishes.types:
+            for instance_type in self._wishes.instance_types:
                 for market in self._wishes.markets:
                     yield region, instance_type, market
 
@@ -213,7 +213,7 @@ def wishes(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
         raise LabError(
             f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
         )
-    return PlacementPreferences(regions, experiment.types, experiment.markets, zones, subnets)
+    return PlacementPreferences(regions, experiment.instance_types, experiment.markets, zones, subnets)
 
 
 def allowed_subnets(lab: Lab, experiment: Experiment) -> Mapping[str, Sequence[str]]:

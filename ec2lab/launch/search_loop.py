@@ -60,7 +60,7 @@ class SearchLoop:
 
     @cached_property
     def _zones(self) -> Callable[[str], Zones]:
-        return cache(lambda region: zones_in_time(self.session, region, self.experiment.types))
+        return cache(lambda region: zones_in_time(self.session, region, self.experiment.instance_types))
 
     @property
     def is_all_or_nothing(self) -> bool:
@@ -77,13 +77,13 @@ class SearchLoop:
         if not self.instances.missing:
             return
         began = clock.monotonic()
-        retry_for = self.experiment.retry_for.total_seconds()
+        capacity_timeout = self.experiment.capacity_timeout.total_seconds()
         self._round()
-        for pause in pauses(retry_for, lambda: clock.monotonic() - began):
+        for pause in pauses(capacity_timeout, lambda: clock.monotonic() - began):
             if not self.instances.missing or self.search.exhausted():
                 return
             self._report_skipped()
-            self.listener.next_round(pause, retry_for - (clock.monotonic() - began))
+            self.listener.next_round(pause, capacity_timeout - (clock.monotonic() - began))
             self.session.pause(pause)
             self._round()
 

@@ -17,9 +17,9 @@ from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
 from ec2lab.hosts.host_keys import Pinning, Say, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
-from ec2lab.hosts.said import said
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
+from ec2lab.hosts.ssh_messages import said
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance
@@ -74,7 +74,7 @@ class Arrival:
         deadline = clock.monotonic() + seconds
         pinning = Pinning(self.session, self.experiment, self.reach, self.say)
         try:
-            host = pinning.pin_from_console(min(seconds, self.session.lab.ssh.console_wait.total_seconds()))
+            host = pinning.pin_from_console(min(seconds, self.session.lab.ssh.host_key_timeout.total_seconds()))
         except AWS_ERRORS as problem:
             # Whether there is a host key to be seen is not known, so none is trusted on first use.
             raise LoginTimeout(f"{self.reach.name}: its console can't be read: {described(problem)}") from problem
@@ -203,11 +203,11 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
         ends = list(waiting.map(lambda arrival: _wait_ready(arrival, experiment, seconds, say), arrivals))
     failures = [str(end) for end in ends if isinstance(end, BootFailed)]
-    if failures and experiment.on_failed_boot == "teardown":
+    if failures and experiment.on_boot_failure == "teardown":
         with INTERRUPTS.undone_on_failure(
             lambda _: _take_down(session, name, say), f"`make teardown EXP={name}` deletes it"
         ):
-            raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_failed_boot)")
+            raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_boot_failure)")
     if failures:
         raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])

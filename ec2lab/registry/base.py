@@ -162,7 +162,7 @@ class Registry(ABC):
         known = self.ids()
         for identity in ids:
             if identity not in known:
-                self.append(Record(event=Event.NOTE, actor=actor(), note={IDENTITY: identity}))
+                self.append(Record(event=Event.ANNOTATION, actor=actor(), annotation={IDENTITY: identity}))
 
     def is_there(self) -> bool:
         """Say whether it has been made; to read one that is not may make it. Raises LabError."""
@@ -187,7 +187,7 @@ class Registry(ABC):
 
 def identity_in(record: Record) -> str | None:
     """Return the registry's id that a record tells; None where it tells none."""
-    told = (record.note or {}).get(IDENTITY)
+    told = (record.annotation or {}).get(IDENTITY)
     return told if isinstance(told, str) and re.fullmatch(IDENTITY_FORM, told) else None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ec2lab.registry.base import identity_in
 from ec2lab.registry.evidence import closed_by
 from ec2lab.registry.record import Event, Record, by_account
-from ec2lab.registry.state import FOUND, GONE, SETTLED, holdings
+from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
 from ec2lab.resources.base import Kind
 
 
@@ -21,7 +21,7 @@ def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[
 def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
     """Return the ids of the records of one account that are needed.
 
-    All of an experiment that is not over; of the rest, those that tell of something that lives (a data set's
+    All of an experiment that is not over; of the rest, those that tell of something that lives (a dataset's
     snapshot, the lab's security group), or of a call that nobody knows the outcome of.
     """
     known = holdings(records, kinds)
@@ -63,22 +63,24 @@ def _ended_by(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Mapping[s
     for record in records:
         over = [ends.get(identity, set()) for identity in (record.id, *_told_of(record, kinds.values()))]
         look = looks.get(record.experiment) if record.operation in creating else None
-        found[record.id] = {one for one in (record.of, resolved.get(record.id), look) if one}.union(*over)
+        found[record.id] = {one for one in (record.parent_id, resolved.get(record.id), look) if one}.union(*over)
     return found
 
 
 def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
     """Return by experiment the record that said last what is left of it."""
-    return {record.experiment: record.id for record in records if record.experiment and GONE in (record.note or {})}
+    return {
+        record.experiment: record.id for record in records if record.experiment and DELETED in (record.annotation or {})
+    }
 
 
 def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, set[str]]:
     """Return by id of what was made, or of an intent, the records that say that it is over."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        note = record.note or {}
+        note = record.annotation or {}
         ended = (identity for kind in kinds for identity in kind.ended_by(record))
-        for over in (*ended, *note.get(GONE, ()), *note.get(SETTLED, ())):
+        for over in (*ended, *note.get(DELETED, ()), *note.get(RESOLVED, ())):
             found[over].add(record.id)
     return found
 
@@ -86,7 +88,7 @@ def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, se
 def _told_of(record: Record, kinds: Iterable[Kind]) -> list[str]:
     """Return the ids of what a record says was made or found."""
     born = [resource.id for kind in kinds for resource in kind.born_in(record)]
-    return born + [str(told["id"]) for told in (record.note or {}).get(FOUND, ())]
+    return born + [str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ())]
 
 
 def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:
@@ -99,9 +101,9 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set
     for record in records:
         if not record.experiment:
             continue
-        if record.operation in creating and record.event in (Event.INTENT, Event.ANSWER):
+        if record.operation in creating and record.event in (Event.INTENT, Event.RESPONSE):
             found.add(record.experiment)
-        elif GONE in (record.note or {}):
+        elif DELETED in (record.annotation or {}):
             found.discard(record.experiment)
     return found
 
@@ -120,7 +122,7 @@ def _resolved(records: Iterable[Record], kinds: Mapping[str, Kind]) -> dict[str,
         if record.event is Event.INTENT and record.operation in creating:
             still_open[record.id] = record
             found[record.id] = None
-        elif record.event in (Event.ANSWER, Event.ERROR):
+        elif record.event in (Event.RESPONSE, Event.ERROR):
             for closed in closed_by(record, still_open) & still_open.keys():
                 found[closed] = record.id
                 del still_open[closed]

@@ -36,7 +36,7 @@ from ec2lab.registry.dynamodb_lock import LeaseManager
 from ec2lab.registry.dynamodb_table import ConditionFailed, Table
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.record_model import BadRecord, held_to
-from ec2lab.registry.state import GONE
+from ec2lab.registry.state import DELETED
 
 if TYPE_CHECKING:
     from ec2lab.doctor.check import Finding
@@ -81,8 +81,8 @@ class DynamoDbRegistry(Registry):
     def append(self, record: Record) -> None:
         """Write the record; an intent or a decision only while its experiment is still held. Raises LabError."""
         item = packed(record, self._next())
-        self._has_ended_something |= GONE in (record.note or {})
-        if record.event in (Event.INTENT, Event.NOTE) and record.experiment in self._leases.held:
+        self._has_ended_something |= DELETED in (record.annotation or {})
+        if record.event in (Event.INTENT, Event.ANNOTATION) and record.experiment in self._leases.held:
             self._put_parts(item)
             self._append_if_held(item, record.experiment)
         else:

@@ -56,7 +56,7 @@ def what_it_says(record: Record) -> Says:
     An error that botocore got after it had sent the request more than once proves nothing: the first may have been
     carried out, and its response lost.
     """
-    if record.event is Event.ANSWER:
+    if record.event is Event.RESPONSE:
         return Says.DONE
     error = record.error
     if error is None:
@@ -72,18 +72,18 @@ def what_it_says(record: Record) -> Says:
 
 def token_of(record: Record) -> str:
     """Return what a call's resources are tagged with: its ClientToken, or its intent's id where the call has none."""
-    return str((record.request or {}).get("ClientToken", record.of or record.id))
+    return str((record.request or {}).get("ClientToken", record.parent_id or record.id))
 
 
 def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
     """Return the ids of the open intents that a response or an error resolves."""
     says = what_it_says(record)
-    if record.of is None or says is Says.NOTHING:
+    if record.parent_id is None or says is Says.NOTHING:
         return set()
     token = (record.request or {}).get("ClientToken")
     if token is None or says is Says.NOT_NOW:
-        return {record.of}
-    return {record.of} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
+        return {record.parent_id}
+    return {record.parent_id} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
 
 
 def makes(intent: Record, kinds: Mapping[str, Kind]) -> list[str]:

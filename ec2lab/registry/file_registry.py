@@ -2,7 +2,7 @@
 
     [
     {"event":"intent",...},
-    {"event":"answer",...}
+    {"event":"response",...}
     ]
 
 An append costs the same whatever the size of the file: under an exclusive flock(2) on the file itself, one pwrite(2)
@@ -213,7 +213,7 @@ class FileRegistry(Registry):
             entries = self._entries(read_whole(descriptor))
             records = [record for _, record in entries if record]
             stays = needed(records)
-            over = [record for record in records if record.id not in stays and KEPT not in (record.note or {})]
+            over = [record for record in records if record.id not in stays and KEPT not in (record.annotation or {})]
             if over:
                 self._archive.add(over)
                 kept = [as_line(fields) for fields, record in entries if record is None or record.id in stays]
@@ -308,7 +308,7 @@ class FileRegistry(Registry):
 
 def _with_size(kept: list[bytes]) -> bytes:
     """Return a registry of lines, behind a first one that says how long they are."""
-    size = Record(event=Event.NOTE, note={KEPT: sum(map(len, kept))})
+    size = Record(event=Event.ANNOTATION, annotation={KEPT: sum(map(len, kept))})
     return b"[\n" + b",\n".join([as_line(size.as_json()), *kept]) + TRAILER
 
 
@@ -316,6 +316,6 @@ def _kept_bytes(beginning: bytes) -> int:
     """Return what the first record says was kept; 0 where it says nothing."""
     first = beginning.removeprefix(b"[\n").partition(b"\n")[0].removesuffix(b",")
     try:
-        return int(parsed(first)["note"][KEPT])
+        return int(parsed(first)["annotation"][KEPT])
     except (ValueError, KeyError, TypeError):
         return 0

@@ -15,7 +15,7 @@ from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
 
 LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
-"""Bytes free on its disk: a launch writes less than one MiB, and its code and data sets lie beside it."""
+"""Bytes free on its disk: a launch writes less than one MiB, and its code and datasets lie beside it."""
 
 TORN = Diagnosis(
     "registry-torn", Severity.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",

@@ -15,7 +15,7 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
-from ec2lab.registry.launch_notes import ENDED, FAILED, LAUNCHED, PULLS, RUN
+from ec2lab.registry.launch_notes import EXITED, FAILED, LAUNCHED, PULLS, RUN
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
@@ -85,8 +85,8 @@ class ExperimentHistory:
         if record.operation == "RunInstances" and record.event is Event.INTENT:
             self.interrupted |= not (record.request or {}).get("DryRun")  # a plan launches nothing
         self.torn_down |= record.script == TEARDOWN
-        if record.note:
-            self._add_note(record.note)
+        if record.annotation:
+            self._add_note(record.annotation)
 
     def _add_note(self, note: Mapping[str, Any]) -> None:
         if RUN in note:
@@ -95,8 +95,8 @@ class ExperimentHistory:
         if LAUNCHED in note:
             self.launched, self.interrupted, self.torn_down, self.exit_code = note[LAUNCHED], False, False, None
             self.ran = self.ran if self.run is None else (self.run, note)
-        if ENDED in note:
-            self.exit_code = int(note[ENDED]["exit_code"])
+        if EXITED in note:
+            self.exit_code = int(note[EXITED]["exit_code"])
         self.pulls = note.get(PULLS, None if RUN in note else self.pulls)
 
 
@@ -169,11 +169,11 @@ def launch_error_in(record: Record) -> LaunchError | None:
 
 def told(records: Sequence[Record]) -> list[Record]:
     """Return decisions, the outcomes of calls that change something, and intents without one."""
-    closed = {record.of for record in records if record.of}
+    closed = {record.parent_id for record in records if record.parent_id}
     return [
         record
         for record in records
-        if record.event is not Event.REPEAT
+        if record.event is not Event.REPEATED
         and (record.operation is None or changes_something(record.operation))
         and not (record.event is Event.INTENT and record.id in closed)
     ]
@@ -186,6 +186,6 @@ def outcome(record: Record) -> str:
             return "no answer is on record"
         case Event.ERROR:
             return str((record.error or {}).get("code"))
-        case Event.NOTE:
-            return str((record.note or {}).get(FAILED, ""))
+        case Event.ANNOTATION:
+            return str((record.annotation or {}).get(FAILED, ""))
     return "done"

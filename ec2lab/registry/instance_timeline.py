@@ -15,7 +15,7 @@ from ec2lab.registry.account import Account
 from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
-from ec2lab.registry.state import FOUND, GONE
+from ec2lab.registry.state import DELETED, DISCOVERED
 from ec2lab.units import duration
 
 USER_SHUTDOWN = "Client.UserInitiatedShutdown"
@@ -79,7 +79,7 @@ class InstanceTimeline:
     fate: str = ""
     """How it ended, in AWS's or the lab's word; empty while it lives."""
     ends: str = ""
-    """Its lab:ends tag, where its end was set anew: a moment, or "never"."""
+    """Its lab:expires-at tag, where its end was set anew: a moment, or "never"."""
     address: str = ""
     """A public address that came with it, if it was ever seen with one."""
     volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -188,13 +188,13 @@ class InstanceTimelines:
                 instance.gone_by(moment)
 
     def _note_births(self, record: Record) -> None:
-        note, at = record.note or {}, record.time
+        note, at = record.annotation or {}, record.time
         if RUN in note:
             self._note_ttl(record.experiment, note[RUN].get("experiment", {}).get("ttl"))
-        if record.operation == "RunInstances" and record.event is Event.ANSWER:
+        if record.operation == "RunInstances" and record.event is Event.RESPONSE:
             for found in (record.response or {}).get("Instances", ()):
                 self._born(record, found, str(found["InstanceId"]), found.get("LaunchTime") or at)
-        for told in note.get(FOUND, ()):
+        for told in note.get(DISCOVERED, ()):
             if told["kind"] == "instance":
                 asked = self._requests.get(told["record"]) or replace(record, region=told["region"])
                 self._born(asked, {}, str(told["id"]), told.get("since") or at)
@@ -219,10 +219,10 @@ class InstanceTimelines:
         )  # fmt: skip
 
     def _note_events(self, record: Record) -> None:
-        for identity in (record.note or {}).get(GONE, ()):
+        for identity in (record.annotation or {}).get(DELETED, ()):
             for instance in self._named([identity]):
                 instance.gone_by(parse_time(record.time))
-        if record.event is not Event.ANSWER:
+        if record.event is not Event.RESPONSE:
             return
         request = record.request or {}
         if record.operation == "DescribeInstances":

@@ -39,13 +39,13 @@ class Looks:
         self._pages: dict[tuple[Account | None, str], frozenset[str]] = {}
         asked: dict[str | None, list[str]] = {}
         for record in records:
-            if record.event is Event.ANSWER and record.operation in BY_ID:
+            if record.event is Event.RESPONSE and record.operation in BY_ID:
                 asked[record.id] = list(missed_in(record))
                 if record.operation == "DescribeVolumes":
                     self._note_listing(record)
-            elif record.event is not Event.REPEAT:
+            elif record.event is not Event.REPEATED:
                 continue
-            for identity in asked.get(record.of if record.event is Event.REPEAT else record.id, ()):
+            for identity in asked.get(record.parent_id if record.event is Event.REPEATED else record.id, ()):
                 self._missed[identity].append(parse_time(record.time))
 
     def _note_listing(self, record: Record) -> None:

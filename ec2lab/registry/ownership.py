@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws
-from ec2lab.names import NAME
 from ec2lab.registry.base import IDENTITY_FORM
 from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Kind
+from ec2lab.validators import NAME
 
 PREFIX = "lab:"
 CALL_FORM = r"[!-~]{1,64}"

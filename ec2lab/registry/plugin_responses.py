@@ -12,7 +12,7 @@ from ec2lab.resources.base import Kind
 
 def check_readable(record: Record, kinds: Callable[[], Mapping[str, Kind]]) -> None:
     """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
-    if record.event is not Event.ANSWER or record.operation in RESPONSES:
+    if record.event is not Event.RESPONSE or record.operation in RESPONSES:
         return
     for kind in kinds().values():
         if record.operation in (*kind.created_by, kind.deleted_by):

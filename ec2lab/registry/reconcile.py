@@ -10,7 +10,7 @@ from ec2lab.polling import attempts
 from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
 from ec2lab.registry.live_resources import POLL, is_new, is_young, left_alone, living, shown_by_id
 from ec2lab.registry.record import Event, Record
-from ec2lab.registry.state import FOUND, GONE, SETTLED, as_note, holdings
+from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_note, holdings
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -80,14 +80,16 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
     resource = kind.resource(item, region, from_aws(item.get("Tags")))
     mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
-        session.recorder.note(**{FOUND: [as_note(resource)], SETTLED: resolved})
+        session.recorder.annotate(**{DISCOVERED: [as_note(resource)], RESOLVED: resolved})
 
 
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
     """Note what is gone, which intents are resolved, and what they made; what came with an instance goes with it."""
-    records = [r for r in session.records_here(experiment) if r.event in (Event.INTENT, Event.ANSWER)]
+    records = [r for r in session.records_here(experiment) if r.event in (Event.INTENT, Event.RESPONSE)]
     on_record = {resource.id for resource in session.holdings().living}
     new = [r for r in stand_alone(seen, records, session.kinds) if r.id not in on_record]
     resolved = [intent.id for intent in intents]
     if gone or resolved or new:
-        session.recorder.note(**{GONE: gone, SETTLED: resolved, FOUND: [as_note(resource) for resource in new]})
+        session.recorder.annotate(
+            **{DELETED: gone, RESOLVED: resolved, DISCOVERED: [as_note(resource) for resource in new]}
+        )

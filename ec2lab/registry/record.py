@@ -27,13 +27,13 @@ class Event(StrEnum):
 
     INTENT = "intent"
     """About to be sent; on disk before the call leaves."""
-    ANSWER = "answer"
+    RESPONSE = "response"
     """AWS answered with success."""
     ERROR = "error"
     """AWS refused, or no answer came."""
-    REPEAT = "repeat"
-    """A poll gave the answer of the record named in `of` another `times` times, last at `time`."""
-    NOTE = "note"
+    REPEATED = "repeated"
+    """A poll gave the answer of the record named in `parent_id` another `times` times, last at `time`."""
+    ANNOTATION = "annotation"
     """The lab's own word on what it decided, for the reader."""
 
 
@@ -88,7 +88,7 @@ class Record:
     partition: str | None = None
     account: str | None = None
     """The account that was asked, with its partition; "local" is the partition of local clouds."""
-    of: str | None = None
+    parent_id: str | None = None
     """The id of the intent that an answer or error closes, or of the answer that a repeat counts."""
     experiment: str | None = None
     script: str | None = None
@@ -102,7 +102,7 @@ class Record:
     """`code`, `message` and `http_status` (None where no answer came)."""
     request_id: str | None = None
     times: int | None = None
-    note: dict[str, Any] | None = None
+    annotation: dict[str, Any] | None = None
     format: int = FORMAT
 
     @property

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
+from ec2lab.registry.annotation_shapes import ANNOTATION, ERROR
 from ec2lab.registry.aws_shapes import ASKED_ONLY, REQUEST, RESPONSES
-from ec2lab.registry.note_shapes import ERROR, NOTE
 from ec2lab.registry.shapes import (
     ANYTHING,
     AREA,
@@ -26,14 +26,14 @@ from ec2lab.registry.shapes import (
     whole,
 )
 
-EVENTS = ("intent", "answer", "error", "repeat", "note")
+EVENTS = ("intent", "response", "error", "repeated", "annotation")
 RECORD = members(
     event=core_schema.literal_schema(list(EVENTS)), id=RECORD_ID, time=MOMENT, format=optional(whole(1, 999)),
     partition=optional(pattern("[a-z-]+", 40)), account=optional(pattern("[0-9]{12}")),
-    of=optional(RECORD_ID), experiment=optional(EXPERIMENT), script=optional(LINE), actor=optional(LINE),
+    parent_id=optional(RECORD_ID), experiment=optional(EXPERIMENT), script=optional(LINE), actor=optional(LINE),
     service=optional(LINE), region=optional(AREA), operation=optional(pattern("[A-Za-z0-9]+", 128)),
     request=optional(mapping(ANYTHING)), response=optional(mapping(ANYTHING)), error=optional(ERROR),
-    request_id=optional(LINE), times=optional(whole(0, 2**53)), note=optional(NOTE), others="ignore",
+    request_id=optional(LINE), times=optional(whole(0, 2**53)), annotation=optional(ANNOTATION), others="ignore",
 )  # fmt: skip
 SHOWN = 60
 """Characters of a value that are quoted where it is refused."""
@@ -47,7 +47,7 @@ def validated(loaded: Any) -> dict[str, Any]:
     """Return the fields of a record that was read, without those that this version does not know. Raises BadRecord."""
     fields: dict[str, Any] = held_to(RECORD, loaded)
     operation = fields.get("operation")
-    if operation in RESPONSES and (fields["event"] == "answer" or "response" in fields):
+    if operation in RESPONSES and (fields["event"] == "response" or "response" in fields):
         held_to(RESPONSES[operation], fields.get("response"), "response")
     if "request" in fields and (operation in RESPONSES or operation in ASKED_ONLY):
         held_to(REQUEST, fields["request"], "request")

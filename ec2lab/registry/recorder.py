@@ -93,13 +93,13 @@ class Recorder:
 
         return hooked
 
-    def note(self, **note: Any) -> None:
+    def annotate(self, **note: Any) -> None:
         """Write the lab's own word into the registry."""
-        self.registry.append(self._stamped(self._record(Event.NOTE, note=note)))
+        self.registry.append(self._stamped(self._record(Event.ANNOTATION, annotation=note)))
 
     def note_of(self, account: Account | None, **note: Any) -> None:
         """Write the lab's own word on another account than the one that is used."""
-        record = self._record(Event.NOTE, note=note)
+        record = self._record(Event.ANNOTATION, annotation=note)
         if account:
             record = replace(record, partition=account.partition, account=account.id)
         self.registry.append(record)
@@ -166,7 +166,7 @@ class Recorder:
     def _write_answer(self, http_response: Any, parsed: Any, model: OperationModel, context: Context, **_: Any) -> None:
         metadata = parsed.get("ResponseMetadata", {}) if isinstance(parsed, dict) else {}
         if http_response.status_code < 300:  # noqa: PLR2004
-            outcome = {"event": Event.ANSWER, "response": redact(parsed, model.output_shape)}
+            outcome = {"event": Event.RESPONSE, "response": redact(parsed, model.output_shape)}
         else:
             found = parsed.get("Error", {})
             code, message = found.get("Code", "Unknown"), found.get("Message", "")
@@ -183,11 +183,11 @@ class Recorder:
         self._write_outcome(context[KEY], event=Event.ERROR, error=error)
 
     def _write_outcome(self, intent: Record, **outcome: Any) -> None:
-        record = replace(self._stamped_if_known(intent), id=new_id(), time=now(), of=intent.id, **outcome)
+        record = replace(self._stamped_if_known(intent), id=new_id(), time=now(), parent_id=intent.id, **outcome)
         if changes_something(str(intent.operation)):
             self.registry.append(record)
         else:
-            self._write_unless_repeated(replace(record, id=intent.id, of=None))
+            self._write_unless_repeated(replace(record, id=intent.id, parent_id=None))
 
     def _write_unless_repeated(self, record: Record) -> None:
         """Append a reading call's record, unless the same question just had the same answer: then count it."""
@@ -205,7 +205,7 @@ class Recorder:
 
     def _count(self, poll: _Poll) -> None:
         if poll.times:
-            again = replace(poll.record, id=new_id(), time=now(), of=poll.record.id, event=Event.REPEAT)
+            again = replace(poll.record, id=new_id(), time=now(), parent_id=poll.record.id, event=Event.REPEATED)
             self.registry.append(
                 replace(again, times=poll.times, request=None, response=None, error=None, request_id=None)
             )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import TypedDictField
 
-from ec2lab.names import NAME
+from ec2lab.validators import NAME
 
 
 def members(*, others: Literal["allow", "ignore"] = "allow", **fields: CoreSchema | TypedDictField) -> CoreSchema:

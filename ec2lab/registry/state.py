@@ -11,11 +11,11 @@ from ec2lab.registry.evidence import closed_by, token_of
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Kind, Resource
 
-GONE = "gone"
+DELETED = "deleted"
 """The note by which the lab says that AWS was asked, and these ids are no more."""
-FOUND = "found"
+DISCOVERED = "discovered"
 """The note by which the lab says that AWS was asked, and these resources are what intents without an answer made."""
-SETTLED = "settled"
+RESOLVED = "resolved"
 """The note by which the lab says that what these intents may have made has been looked for."""
 
 
@@ -29,7 +29,7 @@ class ResourceState:
     regions: set[str] = field(default_factory=set)
     """Where anything was ever asked to be created."""
     calls: dict[str, Call] = field(default_factory=dict)
-    """By the lab:record tag of what it makes, each call that ever asked for something to be created."""
+    """By the lab:request-id tag of what it makes, each call that ever asked for something to be created."""
     kinds: set[str] = field(default_factory=set)
     """The names of the kinds that were ever asked for: of others nothing can live."""
     of_experiments: set[str] = field(default_factory=set)
@@ -39,7 +39,7 @@ class ResourceState:
 
     @property
     def tokens(self) -> Collection[str]:
-        """The lab:record tags of all that was ever asked to be created."""
+        """The lab:request-id tags of all that was ever asked to be created."""
         return self.calls.keys()
 
     @property
@@ -80,8 +80,8 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
             _note_request(record, open_intents, found, kinds)
         _close_intents(record, open_intents)
         _note_response(record, born, found, kinds)
-        if record.note:
-            _note_looks(record, record.note, born, found if meant else ResourceState(), types)
+        if record.annotation:
+            _note_looks(record, record.annotation, born, found if meant else ResourceState(), types)
     owned = [r for r in born.values() if experiment is None or r.experiment == experiment]
     found.living = [resource for resource in owned if resource.kind in kinds]
     found.unknown = [resource for resource in owned if resource.kind not in kinds]
@@ -102,7 +102,7 @@ def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapp
 
 def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: ResourceState, types: set[str]) -> None:
     """Note what the lab found when it asked AWS, and what it did not find any more; `types` are all that are named."""
-    for told in note.get(FOUND, ()):
+    for told in note.get(DISCOVERED, ()):
         resource = born[told["kind"], told["id"]] = Resource(
             **{"experiment": record.experiment, "recorded": record.time, **told}
         )
@@ -113,7 +113,7 @@ def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Reso
             found.regions.add(resource.region)
             found.kinds.add(resource.kind)
             found.of_experiments |= {resource.kind} if resource.experiment else set()
-    for identity in note.get(GONE, ()):
+    for identity in note.get(DELETED, ()):
         for name in types:
             born.pop((name, identity), None)
 
@@ -131,7 +131,7 @@ def _note_request(
 
     A dry run asks for nothing, unless the endpoint ignored that and carried it out.
     """
-    if record.event not in (Event.INTENT, Event.ANSWER):
+    if record.event not in (Event.INTENT, Event.RESPONSE):
         return
     if record.event is Event.INTENT and (record.request or {}).get("DryRun"):
         return
@@ -140,7 +140,7 @@ def _note_request(
     call = found.calls.setdefault(token_of(record), Call(token_of(record)))
     call.operation, call.request = str(record.operation), record.request or {}
     call.times.append(record.time)
-    call.answered = call.answered or record.event is Event.ANSWER
+    call.answered = call.answered or record.event is Event.RESPONSE
     found.regions.add(record.region or "")
     operation, request = str(record.operation), record.request or {}
     asked = [kind for kind in kinds.values() if kind.tag_type in tuple(kind.taggable_types(operation, request))]
@@ -149,6 +149,6 @@ def _note_request(
 
 
 def _close_intents(record: Record, open_intents: dict[str, Record]) -> None:
-    settled = set((record.note or {}).get(SETTLED, ()))
+    settled = set((record.annotation or {}).get(RESOLVED, ()))
     for identity in settled | closed_by(record, open_intents):
         open_intents.pop(identity, None)

@@ -12,7 +12,7 @@ from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
-from ec2lab.registry.state import FOUND, GONE
+from ec2lab.registry.state import DELETED, DISCOVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +61,17 @@ class VolumeTimelines:
         self._snapshots: dict[str, Mapping[str, Any]] = {}
         self._images: dict[tuple[str, str], int] = {}
         for record in records:
-            if record.note:
-                self._add_note(record, record.note, requests)
+            if record.annotation:
+                self._add_note(record, record.annotation, requests)
             elif record.operation == "CreateVolume" and record.event is Event.INTENT:
                 self._asked[token_of(record)] = record
-            elif record.event is Event.ANSWER:
+            elif record.event is Event.RESPONSE:
                 self._add_response(record, record.request or {}, record.response or {})
 
     def _add_note(self, record: Record, note: Mapping[str, Any], requests: Mapping[str, Record]) -> None:
-        for identity in note.get(GONE, ()):
+        for identity in note.get(DELETED, ()):
             self._ended.setdefault(identity, parse_time(record.time))
-        for told in note.get(FOUND, ()):
+        for told in note.get(DISCOVERED, ()):
             if told["kind"] == "volume" and told["record"] not in requests:
                 asked = self._asked.get(told["record"]) or replace(record, region=told["region"])
                 self._made.setdefault(told["id"], replace(asked, time=told.get("since") or asked.time))

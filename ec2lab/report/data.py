@@ -91,13 +91,13 @@ class Asking:
 
 
 def facts(session: Session) -> ReportData:
-    """Read the registry and its archive, and ask AWS what lives, which data sets there are, and what is forgotten."""
+    """Read the registry and its archive, and ask AWS what lives, which datasets there are, and what is forgotten."""
     asking = Asking(aws_unavailable_reason(session))
     now = clock.now()
     # All regions of an account take several seconds; those where the lab never was are for `make audit`.
     regions = known_regions(session)
     living = asking.ask("what lives", lambda: _living(session, asking), lambda: None)
-    data_sets = asking.ask("data sets", lambda: _data_sets(session, regions, asking), lambda: None)
+    data_sets = asking.ask("datasets", lambda: _data_sets(session, regions, asking), lambda: None)
     seen, found = asking.ask("audit", lambda: examined(session, regions), lambda: (Survey(), []))
     asking.lacks("audit", seen.unseen)
     records = session.paid_for(session.registry.history())  # with what was just asked: it tells of volumes, for one
@@ -166,7 +166,7 @@ def _living_on_record(session: Session, records: Sequence[Record], paid: Iterabl
 def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list[PricedSnapshot]:
     """Return those of the regions that respond, and those on record of the others."""
     responses = list_snapshots_in(session, regions)
-    asking.lacks("data sets", responses.unseen)
+    asking.lacks("datasets", responses.unseen)
     there = price_snapshots(session, told_by(responses)).snapshots
     if not responses.unseen:
         return there
@@ -175,13 +175,13 @@ def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list
 
 
 def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[PricedSnapshot]:
-    """Return the snapshots of data sets as AWS last described them, without those that were deleted since.
+    """Return the snapshots of datasets as AWS last described them, without those that were deleted since.
 
     Their prices are not looked up.
     """
     found: dict[str, DataSnapshot] = {}
     for record in records:
-        if record.event is Event.ANSWER and record.operation == "DescribeSnapshots":
+        if record.event is Event.RESPONSE and record.operation == "DescribeSnapshots":
             described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in from_aws(s.get("Tags"))]
             found |= {snapshot["SnapshotId"]: DataSnapshot.of(snapshot, record.region or "") for snapshot in described}
         for kind in kinds.values():

@@ -1,4 +1,4 @@
-"""The tables of a report: what lives, what was refused, which data sets there are. Pure."""
+"""The tables of a report: what lives, what was refused, which datasets there are. Pure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class DataSetRow:
-    """One version of a data set, and how it is in each region."""
+    """One version of a dataset, and how it is in each region."""
 
     name: str
     version: str
@@ -94,8 +94,8 @@ def plain(message: str) -> str:
     return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}…"
 
 
-def data_set_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> list[DataSetRow]:
-    """Return a row for each version of each data set, by name, the newest version first."""
+def dataset_rows(found: Sequence[PricedSnapshot], regions: Sequence[str]) -> list[DataSetRow]:
+    """Return a row for each version of each dataset, by name, the newest version first."""
     versions: dict[tuple[str, str], list[PricedSnapshot]] = defaultdict(list)
     for one in found:
         versions[one.snapshot.dataset, one.snapshot.version].append(one)

@@ -15,7 +15,7 @@ from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.cost_periods import Spending, spending
 from ec2lab.report.data import ReportData
 from ec2lab.report.instance_history import MACHINE, Past
-from ec2lab.report.tables import DataSetRow, Reason, Standing, data_set_rows, reasons
+from ec2lab.report.tables import DataSetRow, Reason, Standing, dataset_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
@@ -44,7 +44,7 @@ class Page:
     costs: Spending | None
     """None where nothing on record costs."""
     regions: list[str]
-    """Those that have data sets."""
+    """Those that have datasets."""
     data_sets: list[DataSetRow]
 
     def reasons(self, row: Row) -> list[Reason]:
@@ -78,7 +78,7 @@ def page(facts: ReportData) -> Page:
         time_line=time_line(facts.past, facts.now),
         costs=_costs(facts) if facts.spans else None,
         regions=regions,
-        data_sets=data_set_rows(facts.data_sets, regions),
+        data_sets=dataset_rows(facts.data_sets, regions),
     )
 
 
@@ -94,7 +94,7 @@ def _costs(facts: ReportData) -> Spending:
 def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
     """Return the sum on top, without what AWS was to be asked for and did not answer."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
-    if not any(what.startswith("data sets") for what in facts.unanswered):
+    if not any(what.startswith("datasets") for what in facts.unanswered):
         shown.append(_data_sets(facts))
     if not any(what.startswith("audit") for what in facts.unanswered):
         shown.append(_audit(facts))
@@ -130,7 +130,7 @@ def _data_sets(facts: ReportData) -> Kpi:
     names = {one.snapshot.dataset for one in facts.data_sets}
     dollars, unknown = sum_known(one.dollars for one in facts.data_sets)
     more = _more(f"up to {dollars:,.2f} a month", unknown)
-    return Kpi("Data sets", f"{len(names)}", more if names else "")
+    return Kpi("Datasets", f"{len(names)}", more if names else "")
 
 
 def _audit(facts: ReportData) -> Kpi:

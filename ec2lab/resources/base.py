@@ -45,7 +45,7 @@ class Resource:
     state_reason: StateReason = NO_REASON
     """Why it is in that state, of an instance."""
     record: str | None = None
-    """Its lab:record tag: which call made it."""
+    """Its lab:request-id tag: which call made it."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What a person wants to see of it: type, zone, address, …"""
 
@@ -95,7 +95,7 @@ class Kind(ABC):
 
     def born_in(self, record: Record) -> Iterator[Resource]:
         """Return what a record says was created."""
-        if record.event is Event.ANSWER and record.operation in self.created_by and record.response:
+        if record.event is Event.RESPONSE and record.operation in self.created_by and record.response:
             tags = tags_in_request(record.request or {}, self.tag_type)
             for found in self.created_in(record.response):
                 resource = self.resource(found, record.region or "", tags, since=record.time)
@@ -106,7 +106,7 @@ class Kind(ABC):
 
         An error that says `not found` proves nothing: AWS may say so of what it made a second ago.
         """
-        if record.operation == self.deleted_by and record.event is Event.ANSWER and record.request:
+        if record.operation == self.deleted_by and record.event is Event.RESPONSE and record.request:
             named = record.request.get(self.deleted_with) or []
             yield from [named] if isinstance(named, str) else named
 

@@ -24,7 +24,7 @@ OLD = 90
 
 
 class Snapshot(Kind):
-    """An EBS snapshot that an experiment made for itself (a data set's is the lab's, and carries no experiment)."""
+    """An EBS snapshot that an experiment made for itself (a dataset's is the lab's, and carries no experiment)."""
 
     name = "snapshot"
     tag_type = "snapshot"

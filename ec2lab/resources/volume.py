@@ -53,7 +53,11 @@ class Volume(Kind):
         """Return also the volumes that are marked as kept."""
         yield from super().ended_by(record)
         request = record.request or {}
-        if record.operation == "CreateTags" and record.event is Event.ANSWER and KEPT in from_aws(request.get("Tags")):
+        if (
+            record.operation == "CreateTags"
+            and record.event is Event.RESPONSE
+            and KEPT in from_aws(request.get("Tags"))
+        ):
             yield from request["Resources"]
 
     def is_deleting(self, resource: Resource) -> bool:

@@ -164,7 +164,7 @@ def _check_size(size: int, where: Path) -> None:
     if size > LARGEST:
         raise LabError(
             f"code.path: {where}: more than {LARGEST >> 20} MiB; is data among it? "
-            "(.gitignore keeps it out, `make dataset-build` makes a data set of it)"
+            "(.gitignore keeps it out, `make dataset-build` makes a dataset of it)"
         )
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 
 from ec2lab.config.models import Experiment
-from ec2lab.hosts.programs import sent, unit
+from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.runs.command_script import DIRECTORY, MODE, SCRIPT, command_script
 from ec2lab.templates import render, text_of
 
@@ -38,13 +38,17 @@ def command_files(name: str, experiment: Experiment) -> Files:
         f"{UNITS}/{OUTPUT}.socket": ("0644", unit(render(f"{OUTPUT}.socket.j2", account=ACCOUNT))),
         f"{UNITS}/{OUTPUT}.service": ("0644", unit(text_of(f"{OUTPUT}.service"))),
         f"{DIRECTORY}/write-log": ("0755", sent("write-log.py")),
-        f"{DIRECTORY}/write-ending": ("0755", sent("write-ending.py")),
+        f"{DIRECTORY}/write-exit-status": ("0755", sent("write-exit-status.py")),
         **{path: ("0644", text) for path, text in NEEDRESTART.items()},
     }
-    if experiment.bucket:
-        settings = {"experiment": name, "bucket": experiment.bucket, "then": experiment.then}
+    if experiment.artifact_uri:
+        settings = {
+            "experiment": name,
+            "artifact_uri": experiment.artifact_uri,
+            "on_completion": experiment.on_completion,
+        }
         files |= {
-            f"{DIRECTORY}/tell-bucket": ("0755", sent("tell-bucket.py")),
+            f"{DIRECTORY}/upload-log": ("0755", sent("upload-log.py")),
             f"{DIRECTORY}/run.json": ("0644", json.dumps(settings)),
             **{f"{UNITS}/{name}": ("0644", unit(text_of(name))) for name in TO_BUCKET},
         }
@@ -52,4 +56,4 @@ def command_files(name: str, experiment: Experiment) -> Files:
 
 
 def _service(name: str, experiment: Experiment) -> str:
-    return render("experiment.service.j2", experiment=name, account=ACCOUNT, tells=experiment.bucket is not None)
+    return render("experiment.service.j2", experiment=name, account=ACCOUNT, tells=experiment.artifact_uri is not None)

@@ -1,4 +1,4 @@
-"""A log in pieces, each with its place, as templates/follow-run.py sends it. Pure.
+"""A log in pieces, each with its place, as templates/follow-log.py sends it. Pure.
 
 A place is how many bytes of the log are before it. It never changes, whatever of the log was given up since: so who
 reads on elsewhere, or after a while, misses nothing and reads nothing twice.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ec2lab.errors import LabError
 
 LARGEST = 1 << 20
-"""Bytes; follow-run's pieces are smaller."""
+"""Bytes; follow-log's pieces are smaller."""
 HEADER = re.compile(rb"(\d{1,18}) (\d{1,7}) (runs|ended)\n")
 LONGEST_HEADER = 40
 

@@ -9,9 +9,9 @@ from threading import Lock, Thread
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import LabError
-from ec2lab.hosts.programs import sent
-from ec2lab.hosts.said import LAST_MOMENT, said
+from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_messages import LAST_MOMENT, said
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 from ec2lab.runs.exit_status import ENDING, Ending, ending_of
 from ec2lab.runs.run import Run
@@ -46,7 +46,7 @@ PROGRESS = members(
 
 
 def parse_progress(text: str, who: str) -> Progress:
-    """Read what templates/watch-run.py prints. Raises LabError, which names `who` printed it."""
+    """Read what templates/run-status.py prints. Raises LabError, which names `who` printed it."""
     told = said(text, PROGRESS, who)
     ended, coming = told.get("ended"), told.get("interruption") or {}
     return Progress(
@@ -95,7 +95,7 @@ class ProgressPoller:
     def _answer(self) -> Progress:
         self._host = self._host or self.run.host()
         if self._host:
-            return parse_progress(self._host.run_program(sent("watch-run.py")), self._host.name)
+            return parse_progress(self._host.run_program(sent("run-status.py")), self._host.name)
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:

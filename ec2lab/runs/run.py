@@ -15,13 +15,13 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import living_experiments
 from ec2lab.launch.run_spec import COMMAND_DIGEST
-from ec2lab.names import is_pattern
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import ENDED, LAUNCHED
+from ec2lab.registry.launch_notes import EXITED, LAUNCHED
 from ec2lab.runs.exit_status import Ending, read_exit_status
 from ec2lab.runs.s3_logs import S3RunLogs, run_bucket
 from ec2lab.session import Session
+from ec2lab.validators import is_pattern
 
 POLL = 1.0, 30.0
 Say = Callable[[str], None]
@@ -92,7 +92,7 @@ class Run:
             return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
         return LabError(
             f"{self.name}: {what} was on the machine, which is gone; "
-            'name a bucket in the experiment and it outlives it (bucket = "s3://…")'
+            'name a bucket in the experiment and it outlives it (artifact_uri = "s3://…")'
         )
 
 
@@ -111,7 +111,7 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
         raise LabError(f"{experiment}: was launched without a command")
-    address = written.get("bucket", "")
+    address = written.get("artifact_uri", "")
     names = ssh_files(session).names(experiment)
     return [
         Run(
@@ -184,5 +184,5 @@ def _wait(session: Session, name: str, say: Callable[[str], None]) -> Ending:
     with in_words(), working_on(name):
         ends = [instance.wait(say) for instance in runs_of(session, name)]
         end = next((end for end in ends if end.exit_code), ends[0])
-        session.recorder.note(**{ENDED: {"exit_code": end.exit_code}})
+        session.recorder.annotate(**{EXITED: {"exit_code": end.exit_code}})
         return end

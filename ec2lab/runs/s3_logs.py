@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ec2lab.errors import LabError
-from ec2lab.hosts.said import MOST
+from ec2lab.hosts.ssh_messages import MOST
 from ec2lab.runs.exit_status import Ending, parse_exit_status
 from ec2lab.runs.log_pieces import Piece
 from ec2lab.session import Session
@@ -19,7 +19,7 @@ MISSING = ("NoSuchKey", "404")
 """Without leave to list the bucket, S3 says AccessDenied of what is not there
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
 LARGEST_PART = 64 * 1024 * 1024
-"""Bytes: machines write parts of 32 MiB (templates/tell-bucket.py)."""
+"""Bytes: machines write parts of 32 MiB (templates/upload-log.py)."""
 
 
 @dataclass(frozen=True)

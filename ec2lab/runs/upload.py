@@ -19,7 +19,7 @@ from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.login_check import not_a_member
-from ec2lab.hosts.programs import sent
+from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
@@ -52,7 +52,7 @@ class Delivery:
         return hashlib.sha256(sent_to_all.encode()).hexdigest()
 
     def header(self, environment: Mapping[str, str]) -> bytes:
-        """Return the line that receive-run reads first."""
+        """Return the line that install-code reads first."""
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
         files = {
             f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.machines)),
@@ -77,8 +77,10 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
     if not experiment.needs_code_upload:
         return
     what = "code" if experiment.code else "command"
-    if session.lab.ssh.wait == timedelta(0):
-        raise LabError(f'lab.toml: ssh.wait: is "0s", and {name} waits for its {what}, which is brought over ssh')
+    if session.lab.ssh.boot_timeout == timedelta(0):
+        raise LabError(
+            f'lab.toml: ssh.boot_timeout: is "0s", and {name} waits for its {what}, which is brought over ssh'
+        )
     if session.boot_timeout and not login_name(session):
         raise LabError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
@@ -98,7 +100,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
     def bring(reach: SshTarget) -> None:
         given = delivery.header(environments[reach.instance]) + content
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
-        printed = host.run_as_root(sent("receive-run.py"), given=given, within=LONGEST_DELIVERY)
+        printed = host.run_as_root(sent("install-code.py"), given=given, within=LONGEST_DELIVERY)
         if printed.strip().splitlines()[-1:] != [delivery.run]:
             raise LabError(
                 f"{reach.name}: its command has begun already, with other code, parameters or another command; "

@@ -117,7 +117,7 @@ class SweepConsole:
         """Say what is going to be launched."""
         self.console.hint(session.cloud.banner)
         before = f", {done} were launched before" if done else ""
-        types = " or ".join(experiment.types)
+        types = " or ".join(experiment.instance_types)
         text = f"{self.base}: {len(variations)} to launch{before}; {types}, {' or '.join(map(str, experiment.markets))}"
         names = [variation.name for variation in variations]
         self.console.say(text, "begins", experiment=self.base, launching=names, launched_before=done)
@@ -162,7 +162,7 @@ class SweepConsole:
             self.console.hint(f"  next    make sweep EXP={self.base} launches those that failed")
         if not outcomes:
             self.console.hint(
-                f'  again   make launch EXP=NAME FROM={self.base} SET="…" launches one that was taken down'
+                f'  again   make launch EXP=NAME BASE={self.base} PARAMS="…" launches one that was taken down'
             )
         self.console.hint(f"  end     make teardown EXP='{self.base}-*'")
 

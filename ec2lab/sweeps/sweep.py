@@ -143,14 +143,14 @@ def require_confirmation(session: Session, base: str, experiment: Experiment, co
         return
     raise LabError(
         f"EXP: {base!r} would launch {count} machines, {_cost(session, experiment, count)}; "
-        'YES=1 does it, or SET="name=value" holds a parameter still'
+        'YES=1 does it, or PARAMS="name=value" holds a parameter still'
     )
 
 
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
     """Return what so many machines cost at most, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
-    listed = [session.prices.machine_hour(region, instance_type) for instance_type in experiment.types]
+    listed = [session.prices.machine_hour(region, instance_type) for instance_type in experiment.instance_types]
     known = [price for price in listed if price is not None]
     return (
         f"for up to ${max(known) * count:,.2f} an hour" if len(known) == len(listed) else "at a price that is not known"

@@ -21,7 +21,7 @@ from ec2lab.polling import wait_until
 from ec2lab.registry.live_resources import living, seen_alive
 from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
-from ec2lab.registry.state import FOUND
+from ec2lab.registry.state import DISCOVERED
 from ec2lab.session import Session
 from ec2lab.volumes.retention import Retention, marks
 
@@ -36,14 +36,14 @@ class Ending:
     volume: str
     region: str
     end: str
-    """ "keep", for how long, and why; or "snapshot", a data set, and a version if that was chosen."""
+    """ "retain", for how long, and why; or "snapshot", a dataset, and a version if that was chosen."""
     snapshot: str
     """What it was made from, if from anything."""
     attached: bool
 
     @property
     def dataset(self) -> str:
-        """The data set that it becomes a version of; empty where it is kept."""
+        """The dataset that it becomes a version of; empty where it is kept."""
         return self.end.split()[1] if self.end.startswith("snapshot ") else ""
 
     @property
@@ -84,7 +84,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
     tag_deletion_policies(session, running_instances(session, experiment, without=unseen))
     ending = _ending(session, experiment, unseen)
     for one in ending:
-        if one.end.startswith("keep"):
+        if one.end.startswith("retain"):
             _keep(session, experiment, one, emit)
     saved = [one for one in ending if one.dataset]
     if any(one.attached for one in saved):
@@ -110,7 +110,7 @@ def _may_be_marked(records: Iterable[Record], experiment: str) -> bool:
 
 
 def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
-    found: Iterable[Mapping[str, Any]] = (record.note or {}).get(FOUND, ())
+    found: Iterable[Mapping[str, Any]] = (record.annotation or {}).get(DISCOVERED, ())
     return found
 
 
@@ -151,7 +151,7 @@ def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: 
 
 
 def _save(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
-    """Snapshot a volume as the next version of its data set, and wait until that is complete."""
+    """Snapshot a volume as the next version of its dataset, and wait until that is complete."""
 
     def say(message: str) -> None:
         emit(Step(experiment=experiment, message=message))

@@ -36,7 +36,7 @@ class Retention:
 
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> Retention:
-        """Read the tags of a volume that carries `lab:kept`: "2026-11-24 after speech"."""
+        """Read the tags of a volume that carries `lab:retained`: "2026-11-24 after speech"."""
         day, _, after = tags[KEPT].partition(" after ")
         since, until = _day(day), _day(tags.get(KEPT_UNTIL, ""))
         if KEPT_UNTIL not in tags and since:
@@ -59,7 +59,7 @@ class Retention:
 
 
 def marks(end: str, experiment: str, today: date) -> dict[str, str]:
-    """Return the tags of a volume that is kept from now on; `end` is what was said of it: "keep 30d the reason"."""
+    """Return the tags of a volume that is kept from now on; `end` is what was said of it: "retain 30d the reason"."""
     _, _, said = end.partition(" ")
     length, _, reason = said.partition(" ")
     return {
@@ -95,7 +95,7 @@ def kept_volume(session: Session, volume: str) -> RetainedVolume:
     return RetainedVolume(resource, Retention.read(tags))
 
 
-def keep_for(session: Session, volume: RetainedVolume, text: str, reason: str) -> Retention:
+def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str) -> Retention:
     """Keep a volume for a length of time from today, for another reason where one is given. Raises LabError."""
     until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
@@ -112,8 +112,8 @@ def keep_for(session: Session, volume: RetainedVolume, text: str, reason: str) -
 
 def _length(text: str) -> timedelta:
     if not text:
-        raise LabError("KEEP_FOR: for how long from today? (KEEP_FOR=30d)")
+        raise LabError("RETAIN_FOR: for how long from today? (RETAIN_FOR=30d)")
     length = duration_in("KEEP_FOR", text)
     if length > LONGEST:
-        raise LabError(f"KEEP_FOR: {text} is longer than anybody remembers (at most 3650d)")
+        raise LabError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
     return length

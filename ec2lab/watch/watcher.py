@@ -21,7 +21,7 @@ from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
-from ec2lab.registry.launch_notes import ENDED
+from ec2lab.registry.launch_notes import EXITED
 from ec2lab.registry.live_resources import is_new
 from ec2lab.registry.state import holdings
 from ec2lab.resources.base import Resource
@@ -303,7 +303,7 @@ class Watching:
     def _put_on_record(self) -> None:
         """Write down how the command ended on all machines, as `make wait` does, if it has not."""
         if self.inquiries and self._codes.keys() >= self.inquiries.keys() and self.past.exit_code is None:
-            self.session.recorder.note(**{ENDED: {"exit_code": self._exit_code()}})
+            self.session.recorder.annotate(**{EXITED: {"exit_code": self._exit_code()}})
             self.history = self._read()
 
     def _last_words(self) -> Iterator[Happening]:

@@ -17,7 +17,7 @@ come in any order."""
 KINDS = (
     "instance", "volume", "snapshot", "placement-group", "security-group", "key-pair", "address", "network-interface",
 )  # fmt: skip
-GONE = {kind: [] for kind in KINDS if kind != "security-group"}
+DELETED = {kind: [] for kind in KINDS if kind != "security-group"}
 """What is left after a teardown, beside the lab's own groups."""
 PLUGIN, PLUGIN_SOURCE = "plugins/kill.py", REPOSITORY / "tests/crash/plugin.py"
 
@@ -96,10 +96,10 @@ def has_recorded(lab, text):
 
 
 def alive(cloud):
-    """What there is in all regions, by kind; data sets that the cloud began with are not the commands' doing."""
+    """What there is in all regions, by kind; datasets that the cloud began with are not the commands' doing."""
     found = {kind: [] for kind in KINDS}
     for thing in cloud.inventory():
-        ours = "lab:record" in thing["tags"] or thing["kind"] != "snapshot"
+        ours = "lab:request-id" in thing["tags"] or thing["kind"] != "snapshot"
         if ours and thing["state"] != "terminated":
             found[thing["kind"]].append(thing["id"])
     return found
@@ -109,7 +109,7 @@ def gone(cloud, **more):
     """Whether nothing is left in any region but one group of the lab's in each that was used, and `more`."""
     found = alive(cloud)
     groups = found.pop("security-group")
-    assert found == {**GONE, **more}, found
+    assert found == {**DELETED, **more}, found
     return len(groups)
 
 

@@ -29,23 +29,23 @@ pytestmark = pytest.mark.crash
 ASKED = ("us-east-1", "us-west-2")
 """The regions of the lab: the first one refuses."""
 EXPERIMENT = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 [[data]]
 dataset = "speech"
 mount = "/data"
 [[scratch]]
 mount = "/scratch"
-gib = 8
-at_teardown = "{at_teardown}"
+size_gib = 8
+deletion_policy = "{deletion_policy}"
 {named}
 """
 
 
-def prepare(lab, cloud, script, at_teardown="delete", hidden=HIDDEN):
+def prepare(lab, cloud, script, deletion_policy="delete", hidden=HIDDEN):
     """Let all be as it is before a script."""
     cloud.weather(invisible=hidden, capacity=[{"region": "us-east-1"}])
-    named = 'dataset = "results"' if at_teardown == "snapshot" else ""
-    lab.write("experiments/demo.toml", EXPERIMENT.format(at_teardown=at_teardown, named=named))
+    named = 'dataset = "results"' if deletion_policy == "snapshot" else ""
+    lab.write("experiments/demo.toml", EXPERIMENT.format(deletion_policy=deletion_policy, named=named))
     if script != "launch":
         run(lab, "launch", EXP="demo")
 

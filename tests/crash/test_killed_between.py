@@ -1,4 +1,4 @@
-"""Killed at any boundary, what works on a machine or a data set between launch and teardown does nothing twice."""
+"""Killed at any boundary, what works on a machine or a dataset between launch and teardown does nothing twice."""
 
 import itertools
 import json
@@ -7,14 +7,14 @@ import pytest
 
 from tests.crash.killing import FULL, World, gone, killed, killed_anywhere, registry_is_valid, run
 from tests.hosts.host import PATIENCE, holds_within
-from tests.hosts.machine import be_the_machine
+from tests.hosts.instance import be_the_machine
 from tests.hosts.test_data import data_volume, frozen
 from tests.hosts.test_mount_volumes import mounted, name
 from tests.hosts.test_mount_volumes import unmount as unmount_on
 
 pytestmark = pytest.mark.crash
 
-EXPERIMENT = 'types = ["c6i.large"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+EXPERIMENT = 'instance_types = ["c6i.large"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
 SHARES = 3
 COPIED_TO = ("eu-west-1", "ap-northeast-1")
 

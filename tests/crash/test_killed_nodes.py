@@ -6,7 +6,7 @@ from tests.crash.killing import EVEN, HIDDEN, ODD, alive, gone, has_recorded, ki
 
 pytestmark = pytest.mark.crash
 
-EXPERIMENT = 'types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3\n'
+EXPERIMENT = 'instance_types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3\n'
 
 
 def prepare(lab, cloud):

@@ -15,7 +15,7 @@ from ec2lab.registry.record import Event
 from ec2lab.session import Session
 from tests.crash.killing import FULL
 from tests.lab_directory import LabDirectory
-from tests.living import DEAD
+from tests.live_resources import DEAD
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3000)]
 
@@ -36,7 +36,7 @@ def clone(tmp_path, cloud, cloud_directory):
         (directory / ".local-cloud").symlink_to(cloud_directory)
         lab = LabDirectory(directory)
         lab.write("lab.toml", LAB)
-        lab.write("experiments/speech.toml", 'types = ["g5.xlarge"]\nparameters.try = 0\n')
+        lab.write("experiments/speech.toml", 'instance_types = ["g5.xlarge"]\nparameters.try = 0\n')
         return lab
 
     return made
@@ -69,14 +69,14 @@ def test_two_clones_never_launch_one_experiment_twice(clone, cloud):
         actors = []
         for lab in clones:
             time.sleep(chance.uniform(0, 0.3))  # the random delay that is tried
-            actor = lab.start("launch", EXP=experiment, FROM="speech")
+            actor = lab.start("launch", EXP=experiment, BASE="speech")
             if chance.random() < 0.5:
                 threading.Timer(chance.uniform(0, 1.5), actor.kill).start()
             actors.append(actor)
         codes = [ended(actor) for actor in actors]
         after_both = machines(cloud, experiment)
         assert len(after_both) <= 1, (experiment, codes)
-        last = ended(chance.choice(clones).start("launch", EXP=experiment, FROM="speech"))
+        last = ended(chance.choice(clones).start("launch", EXP=experiment, BASE="speech"))
         there = machines(cloud, experiment)
         assert len(there) == 1, (experiment, codes, last)
         assert not after_both or there == after_both, "what there was is resumed"
@@ -103,7 +103,7 @@ def test_a_team_of_twenty_at_once_loses_and_doubles_no_record(clone, cloud):
         lab = clone(f"member-{number}")
         for turn in range(3):
             experiment = f"of-{number}-{turn}"
-            assert ended(lab.start("launch", EXP=experiment, FROM="speech")) == 0
+            assert ended(lab.start("launch", EXP=experiment, BASE="speech")) == 0
             assert ended(lab.start("teardown", EXP=experiment)) == 0
 
     with ThreadPoolExecutor(TEAM) as team:

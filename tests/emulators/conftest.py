@@ -11,14 +11,14 @@ LAB = """
 cloud = "aws"
 regions = ["us-east-1", "us-west-2"]
 region_timeout = "60s"
-root = { device = "/dev/xvda", gib = 20 }
+root_volume = { device = "/dev/xvda", size_gib = 20 }
 image = { us-east-1 = "ami-0abcdef1234567890", us-west-2 = "ami-0abcdef1234567890" }
 
 [network]
-ssh_from = ["203.0.113.0/24"]
+ssh_allowed_cidrs = ["203.0.113.0/24"]
 
 [ssh]
-wait = "0s"
+boot_timeout = "0s"
 """
 
 
@@ -48,7 +48,7 @@ def lab(tmp_path, emulator):
     """A lab on an emulator, whose experiments are written by the tests."""
     made = EmulatedLab(tmp_path / "lab", waits=False)
     made.write("lab.toml", LAB)
-    made.write("experiments/demo.toml", 'types = ["p4d.24xlarge", "g5.12xlarge"]\n')
+    made.write("experiments/demo.toml", 'instance_types = ["p4d.24xlarge", "g5.12xlarge"]\n')
     made.write(f"{LOCAL_DIRECTORY}/{CLOCK_FILE}", "")
     made.serve(emulator)
     return made

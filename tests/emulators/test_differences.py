@@ -46,7 +46,7 @@ def test_an_instance_runs_though_its_console_cannot_be_read_and_its_host_key_is_
     ended = member.well("launch", EXP="demo", MEMBER="alice")
     assert "not seen to the end of its set-up: demo: its console can't be read: GetConsoleOutput" in ended.out
     assert list(instances(emulator)) == ["demo"]
-    for script, more in (("ssh", {}), ("extend", {"TTL": "4h"})):
+    for script, more in (("ssh", {}), ("ttl_set", {"TTL": "4h"})):
         ended = member.run(script, EXP="demo", MEMBER="alice", **more)
         assert ended.code == 1
         assert ended.err.splitlines()[-1].startswith("error: GetConsoleOutput in us-east-1: InvalidAction")
@@ -64,7 +64,7 @@ def test_a_copy_without_its_tags_is_no_success(lab, emulator):
 
 def test_a_build_says_that_there_are_no_ebs_direct_apis_and_leaves_nothing(lab, emulator):
     lab.write("recordings/a.txt", "a recording\n")
-    ended = lab.run("dataset_build", DATASET="speech", FROM="recordings")
+    ended = lab.run("dataset_build", DATASET="speech", SOURCE="recordings")
     assert ended.code == 1
     assert ended.err.splitlines()[-1] == (
         "error: StartSnapshot in us-east-1: HTTP 400, with neither an error code nor a message"

@@ -7,11 +7,9 @@ import pytest
 
 pytestmark = pytest.mark.emulator
 REGIONS = ("us-east-1", "us-west-2")
-SWEEP = 'types = ["g5.xlarge"]\ncommand = "true"\n[matrix]\nSEED = [1, 2, 3, 4, 5]\n'
-DATA = 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
-LOGGED = (
-    'types = ["g5.xlarge"]\ncommand = "true"\nbucket = "s3://lab-runs/speech"\ninstance_profile = "ec2-lab-lab-logs"\n'
-)
+SWEEP = 'instance_types = ["g5.xlarge"]\ncommand = "true"\n[matrix]\nSEED = [1, 2, 3, 4, 5]\n'
+DATA = 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+LOGGED = 'instance_types = ["g5.xlarge"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\ninstance_profile = "ec2-lab-lab-logs"\n'
 
 
 def instances(emulator, region="us-east-1"):
@@ -67,11 +65,11 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     assert done == ["RunInstances", "StopInstances", "StartInstances", "TerminateInstances"]
     (cost,) = lab.said("cost", "cost")
     assert 0 < cost["dollars"] < 1
-    lab.well("report", OUT="lab.html")
+    lab.well("report", OUTPUT="lab.html")
     assert lives["id"] in (lab.path / "lab.html").read_text()
 
-    assert "2 would be deleted" in lab.run("teardown_lab").err
-    assert len(lab.said("teardown_lab", "gone", YES="1")[0]["deleted"]) == 2
+    assert "2 would be deleted" in lab.run("teardown_aws").err
+    assert len(lab.said("teardown_aws", "gone", YES="1")[0]["deleted"]) == 2
     assert leftovers(emulator) == []
 
 
@@ -106,12 +104,12 @@ def test_an_instance_is_looked_for_where_its_dataset_is(lab, emulator):
     assert passed_over["region"] == "us-east-1"
     assert list(instances(emulator, "us-west-2")) == ["speech"]
     lab.well("teardown", EXP="speech")
-    lab.well("datasets_prune", KEEP="1", YES="1")
+    lab.well("dataset_prune", KEEP_LAST="1", YES="1")
     assert [one["id"] for one in lab.said("datasets", "data-set")] == [snapshot]
 
 
 def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):
-    lab.write("lab.toml", (lab.path / "lab.toml").read_text() + '[logs]\nbucket = "s3://lab-runs/speech"\n')
+    lab.write("lab.toml", (lab.path / "lab.toml").read_text() + '[logs]\nartifact_uri = "s3://lab-runs/speech"\n')
     lab.write("experiments/logged.toml", LOGGED)
     s3 = emulator.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
@@ -128,7 +126,7 @@ def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):
     assert lab.run("wait", EXP="logged").code == 3
 
     lab.well("teardown", EXP="logged")
-    lab.well("teardown_lab", YES="1")
+    lab.well("teardown_aws", YES="1")
     assert leftovers(emulator) == []
 
 
@@ -143,7 +141,7 @@ def test_an_orphan_is_found_and_deleted_by_its_name_or_taken_back_into_the_regis
     lab.well("registry_rebuild", YES="1", ONLY=identity, **here)
     assert [one["id"] for one in lab.status()] == [instance]
 
-    kept = [record for record in lab.records() if "registry" in (record.get("note") or {})]
+    kept = [record for record in lab.records() if "registry" in (record.get("annotation") or {})]
     lab.registry.write_text(json.dumps(kept))
     shown = lab.run("audit", FIX="1", **here)
     assert (shown.code, list(instances(emulator))) == (3, ["demo"])
@@ -153,10 +151,10 @@ def test_an_orphan_is_found_and_deleted_by_its_name_or_taken_back_into_the_regis
 
 
 def test_a_run_is_repeated_and_watched_until_somebody_ends_it(lab, emulator):
-    lab.write("experiments/spot.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.write("experiments/spot.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
     lab.well("launch", EXP="spot")
     lab.well("teardown", EXP="spot")
-    (lives,) = lab.said("relaunch", "lives", EXP="spot", AS="again")
+    (lives,) = lab.said("rerun", "lives", EXP="spot", NEW_EXP="again")
     again = instances(emulator)["again"]
     assert (again["InstanceId"], again["ImageId"]) == (lives["id"], "ami-0abcdef1234567890")
     watching = lab.start("watch", EXP="again", JSON="1")

@@ -67,10 +67,10 @@ def test_two_launches_at_once_make_one_instance(shared, teammate, emulator):
 def test_a_registry_goes_into_a_table_and_comes_back(lab, tables):
     lab.well("launch", EXP="demo")
     before = [event["record"] for event in lab.said("history", "record", EXP="demo")]
-    lab.well("registry_push", TO=TABLE)
-    again = lab.well("registry_push", TO=TABLE).out
+    lab.well("registry_push", DEST=TABLE)
+    again = lab.well("registry_push", DEST=TABLE).out
     lab.registry.rename(lab.path / "pushed.json")
-    lab.well("registry_pull", FROM=TABLE)
+    lab.well("registry_pull", SOURCE=TABLE)
     assert again.startswith("0 records written")
     assert [event["record"] for event in lab.said("history", "record", EXP="demo")] == before
     assert [one["experiment"] for one in lab.status()] == ["demo"]

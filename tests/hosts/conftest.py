@@ -11,7 +11,7 @@ import pytest
 from tests.full import FULL
 from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
-from tests.hosts.machine import Running, be_the_machine
+from tests.hosts.instance import Running, be_the_machine
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
@@ -20,7 +20,7 @@ ROOTS = {"debian", "debian_with_systemd", "cloud_init"}
 """Fixtures that give a Debian root."""
 LAB = 'regions = ["us-east-1"]\n'
 EXPERIMENT = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 markets = ["spot"]
 command = "python3 train.py"
 """
@@ -135,6 +135,6 @@ def running(request, lab, cloud, host_with_sshd, alice_key):
     cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     assert lab.launch().code == 0
     variables, instance, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
-    lab.write("lab.toml", LAB + '[ssh]\nwait = "60s"\n')  # an instance that boots
+    lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\n')  # an instance that boots
     host_with_sshd.write("/run/ec2-lab/output", "")
     return Running(lab, host_with_sshd, variables, instance, region)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from ec2lab.hosts.programs import sent, with_modules
+from ec2lab.hosts.program_packer import sent, with_modules
 from tests.waiting import wait_until
 
 BEGIN = """

@@ -7,7 +7,7 @@ import pytest
 
 from ec2lab.config.public_key import public_key
 from ec2lab.hosts.accounts import OVER_SSH, Account, AccountsDocument
-from ec2lab.hosts.programs import sent
+from ec2lab.hosts.program_packer import sent
 
 
 def members(**entries):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.hosts.machine import appear, let_in
+from tests.hosts.instance import appear, let_in
 from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n'
-SOURCE = {"DATASET": "talks", "FROM": "s3://recordings/talks", "SIZE": "4G"}
+SOURCE = {"DATASET": "talks", "SOURCE": "s3://recordings/talks", "SIZE": "4G"}
 
 
 def versions(lab):
@@ -23,7 +23,7 @@ def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud)
     assert ended.code == 1
     assert "`make teardown EXP=build-talks` ends it" in ended.err
     for _ in range(2):  # the first one leaves nothing by which the second took the machine for its own
-        other = lab.run("dataset_build", **{**SOURCE, "FROM": "s3://recordings/others"})
+        other = lab.run("dataset_build", **{**SOURCE, "SOURCE": "s3://recordings/others"})
         assert "build-talks lives, and pulls from s3://recordings/talks" in other.error
     assert lab.teardown("build-talks").code == 0
     assert versions(lab) == []
@@ -32,7 +32,7 @@ def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud)
 
 def test_an_experiment_of_that_name_is_nobodys_build(lab, cloud):
     lab.write("lab.toml", LAB)
-    lab.write("experiments/build-talks.toml", 'types = ["t3.micro"]\n')
+    lab.write("experiments/build-talks.toml", 'instance_types = ["t3.micro"]\n')
     lab.run("dataset_build", **SOURCE)
     assert lab.teardown("build-talks").code == 0
     assert lab.launch("build-talks").code == 0

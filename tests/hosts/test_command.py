@@ -20,7 +20,7 @@ def ended(host):
     host.as_user("experiment", "mkdir ~experiment/code")
 
     def run(start_up, command):
-        experiment = Experiment(types=["g5.xlarge"], command=command, code={"path": "."})
+        experiment = Experiment(instance_types=["g5.xlarge"], command=command, code={"path": "."})
         for path, (mode, text) in command_files("demo", experiment).items():
             host.write(path, text, mode=int(mode, 8))
         host.write("/etc/profile.d/own.sh", start_up)
@@ -28,12 +28,12 @@ def ended(host):
         (line,) = re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)
         assert f"RuntimeDirectory={RUNTIME.removeprefix('/run/')}\n" in unit
         host.run("sh", "-ec", f"rm -rf {RUNTIME}; install -d -o experiment {RUNTIME}; chown experiment {SCRIPT}")
-        host.run("/opt/ec2-lab/write-ending", "begins")
+        host.run("/opt/ec2-lab/write-exit-status", "begins")
         account = ["--reuid=experiment", "--regid=experiment", "--init-groups"]
         environment = {"HOME": "/home/experiment", "RUNTIME_DIRECTORY": RUNTIME}
         as_account = ["env", "--chdir=/home/experiment", "setpriv", *account]
         done = host.run(*as_account, *shlex.split(line), check=False, **environment)
-        told = host.run("/opt/ec2-lab/write-ending", EXIT_CODE="exited", EXIT_STATUS=str(done.returncode))
+        told = host.run("/opt/ec2-lab/write-exit-status", EXIT_CODE="exited", EXIT_STATUS=str(done.returncode))
         return json.loads(host.path("/var/lib/ec2-lab/instance/ended.json").read_text()), done.stdout + told.stdout
 
     return run

@@ -1,4 +1,4 @@
-"""Data sets and volumes on a machine that runs: snapshotted from a frozen file system, mounted, given back."""
+"""Datasets and volumes on a machine that runs: snapshotted from a frozen file system, mounted, given back."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.hosts.machine import be_the_machine
+from tests.hosts.instance import be_the_machine
 from tests.hosts.test_mount_volumes import disks, mounted, name, uuid  # noqa: F401 - a fixture
 from tests.hosts.test_volumes_over_ssh import working
 from tests.waiting import wait_until
@@ -18,7 +18,9 @@ from tests.waiting import wait_until
 def machine(cloud, lab, host_with_sshd, alice_key):
     """(lab, variables that log in to its machine, the machine's id, its host)."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+    )
     assert lab.launch().code == 0
     variables, identity, _ = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
     return lab, variables, identity, host_with_sshd
@@ -26,7 +28,7 @@ def machine(cloud, lab, host_with_sshd, alice_key):
 
 @pytest.fixture
 def speech(cloud):
-    """The UUID of the demo's data set: another in each test, as all tests' disks are seen by all."""
+    """The UUID of the demo's dataset: another in each test, as all tests' disks are seen by all."""
     own = str(uuid4())
     for region in ("us-east-1", "us-west-2"):
         ec2 = cloud.client("ec2", region)
@@ -120,7 +122,7 @@ def test_what_only_has_the_tags_of_a_version_is_not_taken_for_it(data, cloud):
     lab, variables, _, volume, _ = data
     ec2 = cloud.client("ec2", "us-east-1")
     empty = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    (identity,) = [r["annotation"]["registry"] for r in lab.records() if "registry" in (r.get("annotation") or {})]
     forged = {"lab:dataset": "speech", "lab:version": "7", "lab:source": volume, "lab:registry": identity}
     tags = [{"Key": key, "Value": value} for key, value in forged.items()]
     ec2.create_snapshot(VolumeId=empty, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
@@ -310,24 +312,24 @@ def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
 def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(machine, cloud):
     lab, variables, identity, _ = machine
     cloud.host(identity, "us-east-1", "127.0.0.1", "login: ")
-    lab.run("users", HOST="demo", CHECK="1", **variables)
-    shown = lab.run("users", HOST="demo", CHECK="1", **variables)
+    lab.run("users", HOST="demo", DRY_RUN="1", **variables)
+    shown = lab.run("users", HOST="demo", DRY_RUN="1", **variables)
     assert shown.code == 0, shown.err
-    (note,) = [r["note"] for r in lab.records() if "trusted-on-first-use" in r.get("note", {})]
+    (note,) = [r["annotation"] for r in lab.records() if "trusted-on-first-use" in r.get("annotation", {})]
     assert note["trusted-on-first-use"]["instance"] == identity
     assert note["trusted-on-first-use"]["fingerprints"][0].startswith("SHA256:")
 
 
 def test_a_young_machine_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(machine, cloud):
     lab, variables, identity, host = machine
-    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\nconsole_wait = "5m"\n')
+    lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\nhost_key_timeout = "5m"\n')
     cloud.host(identity, "us-east-1", "127.0.0.1", "booting")
-    looking = lab.start("users", HOST="demo", CHECK="1", **variables)
+    looking = lab.start("users", HOST="demo", DRY_RUN="1", **variables)
     assert "demo: its host key is looked for on its console" in looking.stderr.readline()
     key = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
     console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key}\n-----END SSH HOST KEY KEYS-----\n"
     cloud.host(identity, "us-east-1", "127.0.0.1", console)
     _, error = looking.communicate(timeout=60)
     assert looking.returncode == 0, error
-    assert not [r for r in lab.records() if "trusted-on-first-use" in (r.get("note") or {})]
+    assert not [r for r in lab.records() if "trusted-on-first-use" in (r.get("annotation") or {})]
     assert key.split()[1] in (lab.path / ".ssh/known_hosts/demo").read_text()

@@ -7,16 +7,14 @@ import time
 import pytest
 
 from ec2lab.templates import text_of
-from tests.hosts.machine import appear, let_in
+from tests.hosts.instance import appear, let_in
 from tests.hosts.test_secrets import user_data_of
 from tests.lab_directory import REPOSITORY
 from tests.test_runs import git
 from tests.waiting import wait_until
 
-LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
-EXPERIMENT = (
-    'on_failed_boot = "teardown"\ntypes = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
-)
+LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n'
+EXPERIMENT = 'on_boot_failure = "teardown"\ninstance_types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> /run/systemctl
 case "$1" in
@@ -73,7 +71,7 @@ def test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins(t
     assert host.run("stat", "-c", "%U %n", "/home/experiment/code/train.py").stdout.startswith("experiment ")
     assert host.run("cat", "/home/experiment/code/train.py").stdout == "print('one')\n"
     assert begins(host) == 1
-    assert any("launched" in (r.get("note") or {}) for r in lab.records())
+    assert any("launched" in (r.get("annotation") or {}) for r in lab.records())
 
 
 def test_the_command_and_its_parameters_arrive_for_root_alone_and_stand_in_no_user_data_and_on_no_command_line(
@@ -168,7 +166,7 @@ def test_a_command_that_has_begun_keeps_its_code(there, cloud):
 def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):
     _, host = there
     told = json.dumps({"run": "", "code": "0" * 64, "files": {}})
-    host.write("/root/receive.py", text_of("receive-run.py"))
+    host.write("/root/receive.py", text_of("install-code.py"))
     done = host.run("sh", "-c", '(echo "$0"; echo x | gzip) | python3 /root/receive.py', told, check=False)
     assert done.returncode == 1
     assert "the code did not arrive whole" in done.stderr

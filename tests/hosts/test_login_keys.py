@@ -8,11 +8,11 @@ import subprocess
 import pytest
 
 from ec2lab.config.lab_files import load_members
-from tests.hosts.machine import appear
+from tests.hosts.instance import appear
 from tests.hosts.test_delivery import CLOUD_INIT
 from tests.waiting import wait_until
 
-LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "60s"\n'
+LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n'
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def home(host_with_sshd, lab, tmp_path):
     (home / ".ssh/config").write_text(f"Match host 127.0.0.1\n  Port {host_with_sshd.port}\n")
     host_with_sshd.write("/usr/bin/cloud-init", CLOUD_INIT, mode=0o755)
     lab.write("lab.toml", LAB)
-    lab.write("experiments/train.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/train.toml", 'instance_types = ["g5.xlarge"]\n')
     return home
 
 
@@ -124,7 +124,7 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     code, out, err = launched(lab, cloud, host_with_sshd, "start", **variables)
     assert (code, f"error: train: {why}; {who}; train runs on: " in err) == (1, True)
     variables.pop("MEMBER")
-    lab.write("experiments/other.toml", 'types = ["g5.xlarge"]\n')
+    lab.write("experiments/other.toml", 'instance_types = ["g5.xlarge"]\n')
     ended = lab.launch("other", LOGNAME="somebody.else", USER="somebody.else", **variables)
     assert ended.code == 0, "nobody is to look"
     assert f"nobody here is a member (members/); {who}" in ended.out

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.hosts.machine import LOG
+from tests.hosts.instance import LOG
 
-BUCKET = 'bucket = "s3://lab-runs/of"\ninstance_profile = "writer"\n'
+BUCKET = 'artifact_uri = "s3://lab-runs/of"\ninstance_profile = "writer"\n'
 SESSIONS = "for session in $(pgrep -P $(cat /run/sshd.pid)); do kill $session $(pgrep -P $session); done"
 """Ends every connection."""
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH
-from ec2lab.hosts.programs import sent, unit
+from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.parts.members import ONCE
 from ec2lab.templates import text_of
 

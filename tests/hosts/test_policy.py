@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ec2lab.registry.recorder import changes_something
-from tests.hosts.machine import be_the_machine
+from tests.hosts.instance import be_the_machine
 from tests.hosts.test_data import speech  # noqa: F401 - a fixture
 from tests.hosts.test_mount_volumes import disks, name  # noqa: F401 - a fixture
 from tests.iam.calls import World, requests_of
@@ -48,28 +48,28 @@ CALL = ("service", "action", "region", "params")
 """What tells one call from another; most are made many times."""
 SOME = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
 TABLE = "dynamodb://us-east-1/lab?lease=1s"
-LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_from = ["{network}"]\n{more}\n'
+LAB = 'regions = ["us-east-1", "us-west-2"]\n[network]\nssh_allowed_cidrs = ["{network}"]\n{more}\n'
 EXPERIMENT = """
-types = ["c6i.large"]
+instance_types = ["c6i.large"]
 [[data]]
 dataset = "speech"
 mount = "/data"
-at_teardown = "snapshot"
+deletion_policy = "snapshot"
 [[scratch]]
 mount = "/scratch"
-gib = 4
-at_teardown = "keep"
-keep_for = "30d"
+size_gib = 4
+deletion_policy = "retain"
+retain_for = "30d"
 reason = "for a test"
 """
 
 
 NODES = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 markets = ["reservation:cr-0123456789abcdef0", "on-demand"]
 nodes = 2
 command = "true"
-bucket = "s3://lab-runs"
+artifact_uri = "s3://lab-runs"
 instance_profile = "writer"
 """
 
@@ -88,14 +88,19 @@ def test_every_call_that_changes_something_is_conditioned_on_the_labs_own_tag():
 
 def identity_of(lab):
     """The id of a lab's registry."""
-    (identity,) = [r["note"]["registry"] for r in lab.records() if "registry" in (r.get("note") or {})]
+    (identity,) = [r["annotation"]["registry"] for r in lab.records() if "registry" in (r.get("annotation") or {})]
     return identity
 
 
 def orphan(lab, cloud, kind, make, **request):
     """Make a thing that carries the registry's own tags, and that it knows nothing of."""
     identity = identity_of(lab)
-    whole = {"lab:experiment": "lost", "lab:record": "f" * 32, "lab:registry": identity, "lab:by": "bob@laptop"}
+    whole = {
+        "lab:experiment": "lost",
+        "lab:request-id": "f" * 32,
+        "lab:registry": identity,
+        "lab:created-by": "bob@laptop",
+    }
     tags = [{"Key": key, "Value": value} for key, value in whole.items()]
     getattr(cloud.client("ec2", "us-east-1"), make)(TagSpecifications=[{"ResourceType": kind, "Tags": tags}], **request)
 
@@ -115,7 +120,7 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     more = f'[network.subnets]\nus-east-1 = ["{subnet["SubnetId"]}"]\n[image]\nowner = "amazon"\nname = "*"\n'
     lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=more))
     lab.write("experiments/demo.toml", EXPERIMENT)
-    lab.write("experiments/spot.toml", 'types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
+    lab.write("experiments/spot.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
     lab.write("members/alice.toml", f'keys = ["{alice_key.line}"]\n')
     lab.write("files/a.txt", "a")
     run("plan", 1, EXP="spot")  # there is no such image, which is found out by asking
@@ -132,24 +137,24 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     (volume,) = cloud.client("ec2", region).describe_volumes(Filters=mounted)["Volumes"]
     name(host_with_sshd, device, volume["VolumeId"])
     run("snapshot_create", HOST="demo", DATASET="more", VOLUME=volume["VolumeId"], MOUNT="/more")
-    run("users", HOST="demo", CHECK="1")
+    run("users", HOST="demo", DRY_RUN="1")
     run("volume_unmount", HOST="demo", MOUNT="/more", VOLUME=volume["VolumeId"])
     run("stop", EXP="demo")
     run("start", EXP="demo")
     run("teardown", EXP="demo")
     lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more=""))
-    run("dataset_build", DATASET="talks", FROM="./files")
+    run("dataset_build", DATASET="talks", SOURCE="./files")
     run("dataset_verify", DATASET="talks")
     run("snapshot_copy", DATASET="talks", REGIONS="eu-west-1")
     lab.write("files/b.txt", "b")
-    run("dataset_build", DATASET="talks", FROM="./files")  # from its parent
+    run("dataset_build", DATASET="talks", SOURCE="./files")  # from its parent
     run("datasets")
-    run("datasets_prune", KEEP="1", YES="1")
+    run("dataset_prune", KEEP_LAST="1", YES="1")
     orphan(lab, cloud, "elastic-ip", "allocate_address", Domain="vpc")
     orphan(lab, cloud, "key-pair", "create_key_pair", KeyName="lost")
     orphan(lab, cloud, "security-group", "create_security_group", GroupName="lost", Description="lost")
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
-    run("audit", FIX="1", OF="everyone")
+    run("audit", FIX="1", OWNER="everyone")
     encoded = "Encoded authorization failure message: eyJhbGxvd2VkIjpmYWxzZX0="
     cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
     run("launch", 1, EXP="demo")
@@ -166,12 +171,12 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
 
 def work_on_a_table(run, cloud):
     """Move to a team's table while there is little to move, work there, and come home."""
-    run("registry_push", TO=TABLE)
+    run("registry_push", DEST=TABLE)
     cloud.weather(pending=1)  # long enough for a lease to be renewed
     for script in ("launch", "teardown", "history", "doctor"):
         run(script, EXP="spot", REGISTRY=TABLE)
     cloud.weather()
-    run("registry_pull", FROM=TABLE)
+    run("registry_pull", SOURCE=TABLE)
 
 
 def work_on_several_nodes(run, lab, cloud):
@@ -193,7 +198,7 @@ def work_on_several_nodes(run, lab, cloud):
 
 def come_and_go(run, lab, cloud):
     """Set the account up for logs, watch a spot machine to its end, and leave nothing of the lab's there."""
-    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more='[logs]\nbucket = "s3://lab-runs"'))
+    lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more='[logs]\nartifact_uri = "s3://lab-runs"'))
     run("setup_aws", YES="1")
     iam = cloud.client("iam", "us-east-1")
     by_hand = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
@@ -208,7 +213,7 @@ def come_and_go(run, lab, cloud):
     run("teardown", EXP="spot")
     held = {"action": "DeleteSecurityGroup", "region": "us-east-1", "code": "DependencyViolation", "times": 15}
     cloud.weather(faults=[held])  # so long that it is asked what holds the group
-    run("teardown_lab", REGIONS="us-east-1 us-west-2", YES="1")
+    run("teardown_aws", REGIONS="us-east-1 us-west-2", YES="1")
 
 
 def test_the_policy_speaks_of_one_table_alone():

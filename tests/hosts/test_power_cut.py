@@ -40,7 +40,7 @@ def instance(debian_with_systemd, tmp_path):
 
     def boot(command):
         files = command_files("demo", Experiment(
-            types=["g5.xlarge"], command=command, bucket="s3://lab-runs/of", instance_profile="writer",
+            instance_types=["g5.xlarge"], command=command, artifact_uri="s3://lab-runs/of", instance_profile="writer",
         ))  # fmt: skip
         for path, (mode, text) in files.items():
             host.write(path, text, mode=int(mode, 8))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ec2lab.hosts.programs import program, sent, with_modules
+from ec2lab.hosts.program_packer import program, sent, with_modules
 from ec2lab.templates import TEMPLATES
 
 PROGRAMS = sorted(path.name for path in TEMPLATES.glob("*.py"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.machine import be_the_machine
+from tests.hosts.instance import be_the_machine
 from tests.hosts.test_first_password import typed_at_a_terminal
 from tests.lab_directory import REPOSITORY
 
@@ -59,7 +59,7 @@ def watched(lab, tmp_path):
 def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host_with_sshd, alice_key, tmp_path):
     lab, screens = watched, []
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[accounts]\nsudo = "password"\nadministrators = ["alice"]\n')
-    lab.write("experiments/demo.toml", f"types = ['c6i.large']\ncommand = '{COMMAND}'\n")
+    lab.write("experiments/demo.toml", f"instance_types = ['c6i.large']\ncommand = '{COMMAND}'\n")
 
     def run(script, **variables):
         ended = lab.run(script, HOME=lab.home, **variables)
@@ -83,7 +83,7 @@ def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host
     own = lab.run_file("own.py")
     assert own.code == 0, own.err
     for script, variables in (
-        ("status", {}), ("users", {"HOST": "demo", "CHECK": "1"}), ("stop", {"EXP": "demo"}),
+        ("status", {}), ("users", {"HOST": "demo", "DRY_RUN": "1"}), ("stop", {"EXP": "demo"}),
         ("start", {"EXP": "demo"}), ("audit", {}), ("launch", {"EXP": "demo", "DEBUG": "1"}),
         ("teardown", {"EXP": "demo"}),
     ):  # fmt: skip

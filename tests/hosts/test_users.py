@@ -55,7 +55,7 @@ def test_a_second_run_changes_nothing_and_says_so(at_home, host_with_sshd, alice
 def test_check_shows_the_same_and_changes_nothing(at_home, host_with_sshd, alice_key):
     at_home.write("members/alice.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
     before = host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout
-    shown = users(at_home, CHECK="1")
+    shown = users(at_home, DRY_RUN="1")
     assert ("alice", "made") in shown
     assert host_with_sshd.run("cat", "/etc/passwd", "/etc/shadow").stdout == before
     assert host_with_sshd.harden("status").detail(None, "unchanged") == "not in place"

@@ -29,7 +29,9 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     assert following("ended")["exit_code"] == 3
     assert watching.wait(30) == 0
     alarm.cancel()
-    assert [r["note"]["ended"] for r in lab.records() if "ended" in r.get("note", {})] == [{"exit_code": 3}]
+    assert [r["annotation"]["exited"] for r in lab.records() if "exited" in r.get("annotation", {})] == [
+        {"exit_code": 3}
+    ]
 
 
 def test_logs_and_wait_hear_the_command_alone_and_leave_nothing_there_when_they_are_ended(running):

@@ -11,7 +11,7 @@ from tests.iam.reference import NOT_IN_THE_REFERENCE, can_have, resource_types, 
 from tests.lab_directory import REPOSITORY
 
 OURS, THEIRS = "a" * 32, "b" * 32
-OWN, OTHER = {"lab:registry": OURS, "lab:record": "1" * 32}, {"lab:registry": THEIRS, "lab:record": "2" * 32}
+OWN, OTHER = {"lab:registry": OURS, "lab:request-id": "1" * 32}, {"lab:registry": THEIRS, "lab:request-id": "2" * 32}
 KINDS = ("i", "vol", "snap", "sg", "eipalloc")
 MINE, FOREIGN, OTHERS, BY_HAND = ({kind: f"{kind}-{digit * 17}" for kind in KINDS} for digit in "1234")
 """Ids of what this lab made, of what carries none of its tags, of what another lab made, and of data tagged by hand."""
@@ -88,7 +88,7 @@ TO_ALL = {
     "tag a snapshot of somebody's": (tag(FOREIGN["snap"], **OWN, **{"lab:blocks": "x"}), "ec2:CreateTags snapshot"),
     "tag a volume of somebody's": (tag(FOREIGN["vol"], **OWN), "ec2:CreateTags volume"),
     "tag an instance of somebody's": (tag(FOREIGN["i"], **OWN), "ec2:CreateTags instance"),
-    "mark a volume of somebody's as kept": (tag(FOREIGN["vol"], **{"lab:kept": "x"}), "ec2:CreateTags volume"),
+    "mark a volume of somebody's as kept": (tag(FOREIGN["vol"], **{"lab:retained": "x"}), "ec2:CreateTags volume"),
     "give an own volume another registry": (tag(MINE["vol"], **{"lab:registry": THEIRS}), "ec2:CreateTags volume"),
     "give an own snapshot another tag": (tag(MINE["snap"], **{"lab:dataset": "x"}), "ec2:CreateTags snapshot"),
     "take tags away": (
@@ -109,7 +109,7 @@ TO_ALL = {
     "start": (call("StartInstances", InstanceId__1=FOREIGN["i"]), "ec2:StartInstances instance"),
     "delete a volume": (call("DeleteVolume", VolumeId=FOREIGN["vol"]), "ec2:DeleteVolume volume"),
     "delete a snapshot": (call("DeleteSnapshot", SnapshotId=FOREIGN["snap"]), "ec2:DeleteSnapshot snapshot"),
-    "delete a data set that was tagged by hand": (
+    "delete a dataset that was tagged by hand": (
         call("DeleteSnapshot", SnapshotId=BY_HAND["snap"]),
         "ec2:DeleteSnapshot snapshot",
     ),
@@ -325,7 +325,7 @@ ALLOWED = {
     "let an own volume go with an own instance": goes_with(MINE["i"], MINE["vol"]),
     "attach an own volume": call("AttachVolume", InstanceId=MINE["i"], VolumeId=MINE["vol"]),
     "read blocks of an own snapshot": blocks("GetSnapshotBlock", MINE["snap"]),
-    "mark an own volume as kept": tag(MINE["vol"], **{"lab:kept": "x"}),
+    "mark an own volume as kept": tag(MINE["vol"], **{"lab:retained": "x"}),
     "terminate an own instance": call("TerminateInstances", InstanceId__1=MINE["i"]),
 }
 """What everybody may, so that the denials above are not those of policies that allow nothing."""

@@ -134,9 +134,9 @@ def test_a_condition_on_a_key_that_such_a_request_never_has_is_an_error():
         ("ec2:RunInstances", "image", "ec2:CreateAction", False),
         ("ec2:ModifyInstanceAttribute", "instance", "ec2:Attribute", True),
         ("ec2:ModifyInstanceAttribute", "volume", "ec2:Attribute", False),
-        ("ec2:CopySnapshot", "snapshot", "aws:ResourceTag/lab:record", False),
-        ("ec2:CreateVolume", "snapshot", "aws:ResourceTag/lab:record", True),
-        ("ebs:StartSnapshot", "snapshot", "aws:RequestTag/lab:record", True),
+        ("ec2:CopySnapshot", "snapshot", "aws:ResourceTag/lab:request-id", False),
+        ("ec2:CreateVolume", "snapshot", "aws:ResourceTag/lab:request-id", True),
+        ("ebs:StartSnapshot", "snapshot", "aws:RequestTag/lab:request-id", True),
         ("iam:PassRole", "role", "aws:PrincipalAccount", True),
     ],
 )

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ec2lab.aws.local_server import proof_of
-from local_cloud.control import ACTIONS
-from tests.local_cloud.asking import UBUNTU, every_machine, run
+from local_cloud.admin_api import ACTIONS
+from tests.local_cloud.requests import UBUNTU, every_machine, run
 
 DESCRIBE = "Action=DescribeInstances&Version=2016-11-15"
 

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_cloud.asking import refused, run, run_in
+from tests.local_cloud.requests import refused, run, run_in
 
 SHUT = "ap-east-1"
 NO_SUBNET = "us-west-2d"

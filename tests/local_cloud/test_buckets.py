@@ -3,9 +3,9 @@
 import pytest
 
 from local_cloud import clock as cloud_clock
+from local_cloud.scenario import Bucket
 from local_cloud.throttle import Throttle
-from local_cloud.weather import Bucket
-from tests.local_cloud.asking import every_machine, refused, run
+from tests.local_cloud.requests import every_machine, refused, run
 from tests.local_cloud.test_control import ask
 
 

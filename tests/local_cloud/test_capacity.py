@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_cloud.asking import TYPE, every_machine, look, refused, run, run_in, state
+from tests.local_cloud.requests import TYPE, every_machine, look, refused, run, run_in, state
 
 SCARCE = "InsufficientInstanceCapacity"
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.local_cloud.asking import every_machine, refused, run
+from tests.local_cloud.requests import every_machine, refused, run
 
 
 def test_the_same_request_again_is_the_same_machine(ec2):

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from local_cloud.clock import Clock
-from tests.local_cloud.asking import look, run, state
+from tests.local_cloud.requests import look, run, state
 from tests.local_cloud.test_control import ask
 
 HOUR = timedelta(hours=1)

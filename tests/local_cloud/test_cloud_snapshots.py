@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from ec2lab import clock as scripts_clock
-from tests.local_cloud.asking import TYPE, every_machine, refused, run, state
+from tests.local_cloud.requests import TYPE, every_machine, refused, run, state
 from tests.local_cloud.test_control import ask
 from tests.waiting import wait_until
 

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 from botocore.parsers import ResponseParserError
 
-from tests.local_cloud.asking import every_machine, refused, run
+from tests.local_cloud.requests import every_machine, refused, run
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What is left anywhere is told at once."""
 
-from tests.local_cloud.asking import run
+from tests.local_cloud.requests import run
 
 
 def test_everything_in_every_region_is_told_and_what_accounts_begin_with_is_not(cloud, ec2):

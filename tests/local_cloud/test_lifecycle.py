@@ -1,6 +1,6 @@
 """A machine's states as the clock goes, and what goes with it when it ends."""
 
-from tests.local_cloud.asking import every_machine, look, refused, run, state
+from tests.local_cloud.requests import every_machine, look, refused, run, state
 
 SHORT, LONG = 60, 600
 """Seconds, which a test lets pass; neither is over before, however busy the machine that runs it."""

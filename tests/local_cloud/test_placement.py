@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_cloud.answers import Problem
 from local_cloud.placement import Wanted, place
-from local_cloud.weather import Capacity, Weather
+from local_cloud.responses import Problem
+from local_cloud.scenario import Capacity, Weather
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 RULE = st.builds(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.local_cloud.asking import look, refused, run
+from tests.local_cloud.requests import look, refused, run
 
 DEEP_LEARNING = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-{}/latest/ami-id"
 PARAMETERS = [

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.local_cloud.asking import every_machine, look, refused, run, run_in, state
+from tests.local_cloud.requests import every_machine, look, refused, run, run_in, state
 
 UNKNOWN_GROUP, UNKNOWN_SNAPSHOT = "sg-0123456789abcdef0", "snap-0123456789abcdef0"
 

@@ -2,7 +2,7 @@
 
 from botocore.exceptions import ClientError
 
-from tests.local_cloud.asking import every_machine, refused, run
+from tests.local_cloud.requests import every_machine, refused, run
 
 SHORT, LONG = 60, 600
 """Seconds, which a test lets pass; neither is over before, however busy the machine that runs it."""

@@ -27,8 +27,8 @@ def runs_of(one: Sequence[Record], name: str) -> Iterator[Record]:
         new = {record.id: uuid.uuid4().hex for record in one}
         month = f"2025-{number % 12 + 1:02d}"
         for record in one:
-            of, at = record.of and new.get(record.of), f"{month}{record.time[7:]}"
-            yield replace(record, id=new[record.id], of=of, experiment=f"{name}-{number}", time=at)
+            of, at = record.parent_id and new.get(record.parent_id), f"{month}{record.time[7:]}"
+            yield replace(record, id=new[record.id], parent_id=of, experiment=f"{name}-{number}", time=at)
 
 
 def put_away(registry: Registry, records: Iterator[Record]) -> None:
@@ -39,7 +39,7 @@ def put_away(registry: Registry, records: Iterator[Record]) -> None:
             registry.path.chmod(0o600)
             registry.archive(lambda _: set())
     elif isinstance(registry, DynamoDbRegistry):
-        registry.append(Record(event=Event.NOTE, note={"text": "the table is made on first use"}))
+        registry.append(Record(event=Event.ANNOTATION, annotation={"text": "the table is made on first use"}))
         while some := list(islice(records, BATCH)):
             _write(registry, some)
         registry.archive(lambda _: set())

@@ -85,13 +85,16 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
         ends = float(slow.table.get(dynamodb_lock.lease_key("demo"))["until"])
         mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
         with other.acting_alone("demo", "launch"):
-            for unwanted in (intent(), Record(event=Event.NOTE, experiment="demo", note={"launched": ["i-1"]})):
+            for unwanted in (
+                intent(),
+                Record(event=Event.ANNOTATION, experiment="demo", annotation={"launched": ["i-1"]}),
+            ):
                 with pytest.raises(LabError, match="demo: was taken over by somebody else"):
                     slow.append(unwanted)
-            answer = Record(event=Event.ANSWER, experiment="demo", operation="StopInstances")
+            answer = Record(event=Event.RESPONSE, experiment="demo", operation="StopInstances")
             slow.append(answer)
             other.append(intent())
-    assert [record.event for record in opened().records()] == [Event.INTENT, Event.ANSWER, Event.INTENT]
+    assert [record.event for record in opened().records()] == [Event.INTENT, Event.RESPONSE, Event.INTENT]
     assert answer.id in {record.id for record in opened().records()}
 
 

@@ -20,7 +20,7 @@ OVER, LIVING = "over", "living"
 
 
 def note(experiment=OVER, **words):
-    return Record(event=Event.NOTE, experiment=experiment, note=words)
+    return Record(event=Event.ANNOTATION, experiment=experiment, annotation=words)
 
 
 def ids(records):
@@ -84,7 +84,7 @@ def test_each_writers_records_stand_in_the_order_of_his_writing(opened):
     with ThreadPoolExecutor(5) as team:
         list(team.map(write, range(5)))
     for number in range(5):
-        turns = [record.note["turn"] for record in opened().records() if record.note["by"] == number]
+        turns = [record.annotation["turn"] for record in opened().records() if record.annotation["by"] == number]
         assert turns == sorted(turns)
 
 
@@ -94,7 +94,7 @@ def test_whoever_has_read_writes_behind_that_whatever_his_clock_says(registry, o
     list(late.records())
     mocker.patch("ec2lab.clock.now", return_value=datetime(2001, 1, 1, tzinfo=UTC))
     late.append(note(turn=2))
-    assert [record.note["turn"] for record in opened().records()] == [1, 2]
+    assert [record.annotation["turn"] for record in opened().records()] == [1, 2]
 
 
 def test_of_one_experiment_at_least_its_own_are_given(registry):
@@ -139,7 +139,7 @@ def test_writers_and_archivers_at_once_lose_nothing(opened):
         written = [note(LIVING if turn % 2 else OVER, by=number, turn=turn) for turn in range(12)]
         for record in written:
             mine.append(record)
-            if record.note["turn"] % 4 == number % 4:
+            if record.annotation["turn"] % 4 == number % 4:
                 mine.archive(of_the_living)
         return written
 
@@ -283,7 +283,9 @@ def test_of_twenty_at_once_one_acts_at_a_time(opened):
 
 def test_time_goes_forward_in_what_is_read(registry):
     registry.append_all([note(number=number) for number in range(50)])
-    assert all(earlier.note["number"] < later.note["number"] for earlier, later in pairwise(registry.records()))
+    assert all(
+        earlier.annotation["number"] < later.annotation["number"] for earlier, later in pairwise(registry.records())
+    )
 
 
 def test_a_new_one_has_no_id_until_something_is_tagged_with_it_and_then_one_for_all_who_ask_at_once(registry, opened):

@@ -19,7 +19,7 @@ def write(path: Path, count: int, size: int, told: int) -> None:
     """Append `count` records with `size` characters of padding; tell the id of each once it is acknowledged."""
     registry = FileRegistry(path)
     for _ in range(count):
-        record = Record(event=Event.NOTE, note={"padding": "é" * size})
+        record = Record(event=Event.ANNOTATION, annotation={"padding": "é" * size})
         registry.append(record)
         os.write(told, f"{record.id}\n".encode())
 
@@ -72,7 +72,7 @@ def test_what_was_acknowledged_outlives_writers_killed_at_any_moment(path: Path)
         ids += [writer.told.readline().strip() for _ in range(random.randrange(1, 20))]
         writer.process.kill()
     ids += acknowledged_by(doomed) + acknowledged_by(lucky)
-    last = Record(event=Event.NOTE)
+    last = Record(event=Event.ANNOTATION)
     FileRegistry(path).append(last)
     found = {each["id"] for each in json.loads(path.read_bytes())}
     assert {*ids, last.id} <= found

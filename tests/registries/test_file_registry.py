@@ -29,7 +29,7 @@ NOBODY = 65534
 
 
 def note(**words: Any) -> Record:
-    return Record(event=Event.NOTE, note=words)
+    return Record(event=Event.ANNOTATION, annotation=words)
 
 
 def ids_in(path: Path) -> list[str]:
@@ -60,7 +60,11 @@ def ids(records: list[Record]) -> list[str]:
 
 def test_a_record_is_read_back_as_it_was_written(registry: FileRegistry) -> None:
     record = Record(
-        event=Event.ANSWER, of="1" * 32, experiment="speech", region="eu-north-1", response={"a": [1, None, {"b": "☃"}]}
+        event=Event.RESPONSE,
+        parent_id="1" * 32,
+        experiment="speech",
+        region="eu-north-1",
+        response={"a": [1, None, {"b": "☃"}]},
     )
     registry.append(record)
     assert list(registry.records()) == [record]
@@ -74,8 +78,8 @@ def test_any_text_is_kept_even_lone_surrogates_and_newlines(text: str) -> None:
         registry.append(note(text=text))
         registry.append(note(text="\ud800\n\x85\u2028"))
         first, second = registry.records()
-        assert first.note == {"text": text}
-        assert second.note == {"text": "\ud800\n\x85\u2028"}
+        assert first.annotation == {"text": text}
+        assert second.annotation == {"text": "\ud800\n\x85\u2028"}
         assert len(registry.path.read_bytes().splitlines()) == 4
 
 
@@ -180,7 +184,7 @@ def test_a_device_is_refused_and_keeps_its_mode() -> None:
 @pytest.mark.parametrize("depth", [3_000, 100_000])
 def test_a_record_that_is_nested_without_end_is_named_by_its_line(registry: FileRegistry, depth: int) -> None:
     registry.append(note())
-    deep = b'{"event":"note","note":' + b"[" * depth + b"]" * depth + b"}"
+    deep = b'{"event":"annotation","note":' + b"[" * depth + b"]" * depth + b"}"
     registry.path.write_bytes(registry.path.read_bytes().removesuffix(b"\n]\n") + b",\n" + deep + b"\n]\n")
     for use in (registry.records, lambda: registry.append(note())):
         with pytest.raises(LabError, match="line 3 is damaged"):
@@ -441,7 +445,7 @@ def test_a_damaged_last_line_and_a_torn_tail_behind_a_damaged_line_are_not_appen
     refused(registry, "line 4 is damaged")
     registry.path.write_bytes(b"[\n{oops}\n]\n")
     refused(registry, "is not a registry")
-    registry.path.write_bytes(b'[\n{"event":"note", oops}\n]\n')
+    registry.path.write_bytes(b'[\n{"event":"annotation", oops}\n]\n')
     refused(registry, "line 2 is damaged")
     assert three
 
@@ -454,7 +458,7 @@ def in_a_child(path: Path, restriction: str) -> str:
     program = (
         "import os, resource, signal, sys; from pathlib import Path; from ec2lab.errors import LabError\n"
         "from ec2lab.registry.record import Record; from ec2lab.registry.file_registry import FileRegistry\n"
-        "record = Record(event='note', note={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
+        "record = Record(event='annotation', annotation={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
     )

@@ -9,7 +9,7 @@ from ec2lab.config.models import Lab
 from ec2lab.registry import dynamodb_registry
 from ec2lab.registry.base import identity_in
 from ec2lab.registry.record import Event, Record
-from ec2lab.registry.state import GONE
+from ec2lab.registry.state import DELETED
 from ec2lab.session import Session
 from tests.registries.long_history import put_away, runs_of
 
@@ -142,7 +142,7 @@ def test_that_a_tables_size_is_not_to_be_had_fails_nothing(lab, registry, mocker
     sound, table = (registry("dynamodb://us-east-1/team") for _ in range(2))
     mocker.patch.object(dynamodb_registry, "GROWTH", 0)
     for one in (sound, table):
-        one.append(Record(event=Event.NOTE, experiment="demo", note={GONE: []}))
+        one.append(Record(event=Event.ANNOTATION, experiment="demo", annotation={DELETED: []}))
     assert sound.is_overgrown()
     refusal = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "Query")
     mocker.patch.object(table.table.client, "query", side_effect=refusal)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.living import living_in
+from tests.live_resources import living_in
 
 TABLE = "dynamodb://us-east-1/team?lease=2s"
 

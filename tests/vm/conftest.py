@@ -21,12 +21,12 @@ from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.vm.acceleration import choose
 from tests.vm.image import machine_image
+from tests.vm.instance import Disk, Machine, data_disk
 from tests.vm.interrupted_boot import InterruptedBoot, interrupted_boot
-from tests.vm.machine import Disk, Machine, data_disk
 from tests.vm.qemu import FULL
 from tests.vm.tools import tools_disk
 
-LAB = 'regions = ["us-east-1"]\n[ssh]\nwait = "20m"\nconsole_wait = "20m"\n'
+LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "20m"\nhost_key_timeout = "20m"\n'
 PATIENCE = 60
 CONSOLE_CHARACTERS = 64 << 10
 """What EC2 keeps of a console, in bytes."""
@@ -147,7 +147,7 @@ class Laboratory:
             machine.closed.wait(0.5)
 
     def read_back(self, dataset: str, version: str, path: Path) -> None:
-        """Write what a volume made from a version of a data set would hold."""
+        """Write what a volume made from a version of a dataset would hold."""
         wanted = [{"Name": "tag:lab:dataset", "Values": [dataset]}, {"Name": "tag:lab:version", "Values": [version]}]
         (snapshot,) = self.cloud.client("ec2", "us-east-1").describe_snapshots(Filters=wanted)["Snapshots"]
         ebs = self.cloud.client("ebs", "us-east-1")

@@ -1,4 +1,4 @@
-"""A data set is built from a bucket by a throw-away machine: pulled, compared, snapshotted, gone."""
+"""A dataset is built from a bucket by a throw-away machine: pulled, compared, snapshotted, gone."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_bucket_becomes_a_version(laboratory, tools, tmp_path):
         s3.put_object(Bucket="recordings", Key=f"talks/{number % 3}/{number}.wav", Body=b"x" * 1000 * number)
     laboratory.directory.write("plugins/tools.py", plugin(laboratory.cloud))
     building = laboratory.directory.start(
-        "dataset_build", DATASET="talks", FROM="s3://recordings/talks", SIZE="4G", **laboratory.variables
+        "dataset_build", DATASET="talks", SOURCE="s3://recordings/talks", SIZE="4G", **laboratory.variables
     )
     machine = laboratory.boot("build-talks", lambda volumes: [tools, disk(tmp_path, volumes["/dev/sdf"], mib=256)])
     out, err = building.communicate(timeout=900)

@@ -23,11 +23,11 @@ COMMANDS = [
     if line.strip()
 ]
 SEEDED = "6f1c0a3e-5d0b-4c58-9a53-1f6f3d0f5b11"
-"""The UUID of the demo's data set."""
+"""The UUID of the demo's dataset."""
 
 SEEN = {
     "make user-add NAME=bob KEY=bob.pub": ["wrote members/bob.toml"],
-    "make users HOST=demo CHECK=1": ["bob: made", "would change"],
+    "make users HOST=demo DRY_RUN=1": ["bob: made", "would change"],
     "make users HOST=demo": ["nothing to change"],
     "make plan EXP=demo": ["g5.xlarge"],
     "make status": ["demo", "running", "speech@1 on /data"],
@@ -45,7 +45,9 @@ def machine(laboratory, tmp_path_factory):
     lab = laboratory.directory
     (lab.path / "members/bob.toml").unlink()
     (lab.path / "bob.pub").write_text((laboratory.keys / "bob.pub").read_text())
-    lab.write("experiments/demo.toml", 'types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n')
+    lab.write(
+        "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+    )
     directory = tmp_path_factory.mktemp("disks")
     machine, ended = laboratory.launch("demo", lambda v: [disk(directory, v["/dev/sdf"], kind="ext4", U=SEEDED)])
     assert ended.code == 0, ended.err

@@ -12,34 +12,34 @@ import pytest
 
 from tests.lab_directory import Ended
 from tests.vm.conftest import disk
-from tests.vm.machine import Machine
+from tests.vm.instance import Machine
 from tests.vm.proxy import proxy
 from tests.vm.tools import plugin
 
 pytestmark = pytest.mark.vm
 
 EXPERIMENT = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 command = "python3 train.py"
 code = { path = "../code" }
 parameters = { lr = 0.1 }
-bucket = "s3://lab-runs/of"
+artifact_uri = "s3://lab-runs/of"
 instance_profile = "writer"
-then = "teardown"
+on_completion = "teardown"
 ttl = "1h"
 [[scratch]]
 mount = "/scratch"
-gib = 1
+size_gib = 1
 """
 AGAIN = """
-types = ["g5.xlarge"]
+instance_types = ["g5.xlarge"]
 command = "python3 train.py"
 code = { path = "../code" }
 parameters = { lr = 0.2 }
 ttl = "5h"
 [[scratch]]
 mount = "/work"
-gib = 1
+size_gib = 1
 """
 TRAIN = """
 import getpass, os, pathlib, sys, time, urllib.request
@@ -163,7 +163,7 @@ def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, laborato
     assert used.instance not in shown.stdout
     assert "ended.json" not in shown.stdout
     assert "scratch" not in shown.stdout
-    assert "tell-bucket" not in shown.stdout
+    assert "upload-log" not in shown.stdout
     deadline = int(re.search(r"OnCalendar=@(\d+)", shown.stdout)[1])
     assert 4 * 3600 < deadline - time.time() < 5 * 3600
     assert laboratory.ssh("again", "true", user="bob").returncode == 255, "he left before the image was used"
@@ -180,7 +180,7 @@ def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(
     keys = machine.console.count(END_OF_KEYS)
     machine.boot()
     machine.wait_for_console(END_OF_KEYS, times=keys + 1)
-    refused = laboratory.run("users", HOST="again", CHECK="1")
+    refused = laboratory.run("users", HOST="again", DRY_RUN="1")
     assert "it has a new key since a `cloud-init clean` there" in refused.err
     (laboratory.directory.path / ".ssh/known_hosts/again").unlink()
     ended = laboratory.run("wait", EXP="again")

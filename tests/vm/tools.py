@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.local_cloud_client import LocalCloud
 from tests.vm.image import building, compile_python, kept
-from tests.vm.machine import Disk, data_disk
+from tests.vm.instance import Disk, data_disk
 
 AWS_CLI = "awscli==1.45.11"
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"

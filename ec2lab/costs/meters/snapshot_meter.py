@@ -42,7 +42,7 @@ class SnapshotMeter(KindMeter):
     def add(self, record: Record) -> None:
         """Take a record in."""
         super().add(record)
-        if record.event is not Event.ANSWER:
+        if record.event is not Event.RESPONSE:
             return
         response = record.response or {}
         if record.operation in ("CreateSnapshot", "StartSnapshot"):

@@ -12,12 +12,12 @@ MAX_SKEW = 300
 NOTICEABLE = 30
 FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
 
-CLOCK_OK = Diagnosis("clock-right", Severity.OK, "as AWS's, to {seconds} s")
+CLOCK_OK = Diagnosis("clock-ok", Severity.OK, "as AWS's, to {seconds} s")
 CLOCK_SKEWED = Diagnosis(
-    "clock-off", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
+    "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
 )
 CLOCK_SKEW_TOO_LARGE = Diagnosis(
-    "clock-wrong", Severity.WRONG, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
+    "clock-skew-too-large", Severity.WRONG, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
 )
 
 

@@ -12,17 +12,17 @@ from ec2lab.doctor.context import DoctorContext
 SOON = timedelta(hours=1)
 ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws configure list` shows whose they are"
 
-CALLER = Diagnosis("caller", Severity.OK, "{arn} in account {account}")
+CALLER = Diagnosis("identity", Severity.OK, "{arn} in account {account}")
 IDENTITY_UNKNOWN = Diagnosis(
-    "caller-unknown", Severity.WRONG, "{reason}", "{remedy}"
+    "identity-unknown", Severity.WRONG, "{reason}", "{remedy}"
 )  # fmt: skip
-NOT_REACHED = Diagnosis("aws-not-reached", Severity.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
+NOT_REACHED = Diagnosis("aws-unreachable", Severity.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
 ROOT_USER = Diagnosis(
     "root-user", Severity.WARNING, "these are the root user's credentials, which nothing can limit",
     "make a role or user with docs/iam-policy.json, and delete the root user's access keys",
 )  # fmt: skip
 CREDENTIALS_EXPIRE_SOON = Diagnosis(
-    "credentials-end-soon", Severity.WARNING, "the credentials end in {minutes} minutes",
+    "credentials-expire-soon", Severity.WARNING, "the credentials end in {minutes} minutes",
     "`aws sso login` again before a long launch",
 )  # fmt: skip
 

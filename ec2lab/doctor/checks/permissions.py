@@ -29,7 +29,7 @@ RUN = "RunInstances"
 ALLOWED = Diagnosis(
     "allowed", Severity.OK, "{count} kinds of call are allowed, by a dry run or by IAM's policy simulator"
 )
-REFUSED = Diagnosis("not-allowed", Severity.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
+REFUSED = Diagnosis("permission-denied", Severity.WRONG, "{action} is not allowed in {subjects}: {why}", POLICY)
 CARRIED_OUT = Diagnosis(
     "dry-run-carried-out", Severity.WRONG, "{subjects}: a dry run of {action} was carried out; no more are made",
     "what answers is not EC2, or something on the way drops DryRun: look at AWS_ENDPOINT_URL and the proxy; {undo}",
@@ -39,21 +39,21 @@ LAUNCH_REFUSED = Diagnosis(
     "`make plan EXP={experiment}` shows the request",
 )  # fmt: skip
 DATA_REFUSED = Diagnosis(
-    "data-not-allowed", Severity.WARNING, "you may not make or copy data sets: {subjects}",
+    "dataset-permission-denied", Severity.WARNING, "you may not make or copy datasets: {subjects}",
     "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
 )  # fmt: skip
 SIMULATED_REFUSAL = Diagnosis(
-    "not-allowed-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
+    "permission-denied-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
     f"{POLICY}; nothing is to be done where a narrower policy means it so",
 )  # fmt: skip
 OPTIONAL_DENIED = Diagnosis(
-    "less-told",
+    "optional-permission-denied",
     Severity.WARNING,
     "not allowed, so that the lab works, and says less: {subjects}",
     POLICY,
 )
 UNTOLD = Diagnosis(
-    "permission-untold", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
+    "permission-unknown", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
     "allow iam:SimulatePrincipalPolicy, or look again while a machine of the lab runs",
 )  # fmt: skip
 
@@ -130,7 +130,9 @@ class Permissions(Check):
         try:
             share = lab.opened.query_one(lambda: total(part.share(site) for part in lab.opened.launch_parts))
             subnets = lab.subnets_in(region)
-            pool = Pool(region, experiment.types[0], experiment.markets[0], subnet=subnets[0] if subnets else None)
+            pool = Pool(
+                region, experiment.instance_types[0], experiment.markets[0], subnet=subnets[0] if subnets else None
+            )
             request = build_request(share, pool, experiment.nodes, experiment.nodes)
         except NoResponse as silent:
             raise NoResponse(f"{region}: {silent}") from silent
@@ -189,7 +191,7 @@ def _uses_action(lab: DoctorContext, action: str) -> bool:
         case "dynamodb":
             return bool(lab.table)
         case "s3":
-            return any(one.bucket for one in experiments)
+            return any(one.artifact_uri for one in experiments)
         case "kms":
             return bool(lab.lab.kms_keys)
         case "iam":
@@ -200,7 +202,7 @@ def _uses_action(lab: DoctorContext, action: str) -> bool:
 def _comes_to_ask_of_iam(lab: DoctorContext, action: str) -> bool:
     experiments = lab.experiments.values()
     if action == "iam:PassRole":
-        return any(one.instance_profile for one in experiments) or bool(lab.lab.build.instance_profile)
+        return any(one.instance_profile for one in experiments) or bool(lab.lab.dataset_builder.instance_profile)
     if action == "iam:CreateServiceLinkedRole":
         return any(SPOT in one.markets for one in experiments)
-    return bool(lab.lab.logs.bucket)
+    return bool(lab.lab.logs.artifact_uri)

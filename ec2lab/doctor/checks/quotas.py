@@ -18,11 +18,11 @@ ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {w
 
 SUFFICIENT = Diagnosis("quotas-sufficient", Severity.OK, "enough for each of {subjects}")
 QUOTA_TOO_LOW = Diagnosis(
-    "quota-too-small", Severity.WARNING,
+    "quota-too-low", Severity.WARNING,
     "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are wanted", ASK,
 )  # fmt: skip
 QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
-    "quota-nowhere", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {machines} x {types}",
+    "quota-insufficient", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {machines} x {types}",
     "AWS's console, Service Quotas, EC2: ask for {wanted} vCPUs of the types' family; or other types or regions",
 )  # fmt: skip
 IN_USE = Diagnosis(
@@ -35,7 +35,7 @@ SWEEP = Diagnosis(
     "{experiment}: {quota!r} in {subjects} lets {at_once} of its {combinations} combinations run at once", ASK,
 )  # fmt: skip
 QUOTA_UNREADABLE = Diagnosis(
-    "quotas-unread", Severity.WARNING, "the quotas of {subjects} can't be read: {reason}",
+    "quotas-unreadable", Severity.WARNING, "the quotas of {subjects} can't be read: {reason}",
     "docs/iam-policy.json has what reading them takes; what else it is, the line says",
 )  # fmt: skip
 
@@ -66,12 +66,12 @@ class Quotas(Check):
         readable = [region for region in lab.regions if values.get(region) and region in sizes]
         for name, experiment in lab.experiments.items():
             places = [region for region in lab.regions_of(name) if region in readable]
-            pools = [Pool(r, t, m) for r in places for t in experiment.types for m in experiment.markets]
+            pools = [Pool(r, t, m) for r in places for t in experiment.instance_types for m in experiment.markets]
             found = [one for pool in pools for one in _of_pool(name, experiment, pool, values, sizes, used)]
             if pools and sum(one.diagnosis is QUOTA_TOO_LOW for one in found) == len(pools):
                 wanted = max(int(dict(one.values)["wanted"]) for one in found)
                 yield QUOTA_INSUFFICIENT_EVERYWHERE.of(
-                    *places, experiment=name, machines=experiment.nodes, types=" or ".join(experiment.types),
+                    *places, experiment=name, machines=experiment.nodes, types=" or ".join(experiment.instance_types),
                     wanted=wanted,
                 )  # fmt: skip
             else:

@@ -10,11 +10,9 @@ from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Se
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.enabled_regions import CLOSED, opt_in_states
 from ec2lab.doctor.runner import answers
-from ec2lab.names import did_you_mean
+from ec2lab.validators import did_you_mean
 
-REGION_OK = Diagnosis(
-    "regions-usable", Severity.OK, "{subjects}: open, with a network, the image and the machine types"
-)
+REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the machine types")
 NO_REGION = Diagnosis(
     "no-such-region", Severity.WRONG, "{region} is no region of AWS{hint}",
     "correct regions in lab.toml or in the experiment",
@@ -28,11 +26,11 @@ NO_NETWORK = Diagnosis(
     "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
 )  # fmt: skip
 NO_IMAGE = Diagnosis(
-    "no-image", Severity.WARNING, "{subjects}: no image {lack}, so no machine is asked for there",
+    "image-missing", Severity.WARNING, "{subjects}: no image {lack}, so no machine is asked for there",
     "`image` in lab.toml or in the experiment names another",
 )  # fmt: skip
 NO_IMAGE_ANYWHERE = Diagnosis(
-    "no-image-anywhere", Severity.WRONG, "{subjects}: no image {lack}",
+    "image-nowhere", Severity.WRONG, "{subjects}: no image {lack}",
     "`image` in lab.toml or in the experiment names another",
 )  # fmt: skip
 TYPE_NOT_OFFERED = Diagnosis(
@@ -40,7 +38,7 @@ TYPE_NOT_OFFERED = Diagnosis(
     "nothing, if the other regions do; else other types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 NO_TYPE_ANYWHERE = Diagnosis(
-    "no-type-anywhere", Severity.WRONG, "none of the types of {experiment} is offered in {subjects}",
+    "type-nowhere", Severity.WRONG, "none of the types of {experiment} is offered in {subjects}",
     "other types or regions in experiments/{experiment}.toml",
 )  # fmt: skip
 
@@ -98,10 +96,10 @@ def _types(lab: DoctorContext) -> Iterable[Finding]:
     yield from untold
     for name, experiment in lab.experiments.items():
         seen = [region for region in lab.regions_of(name) if region in told]
-        if seen and not any(one in told[region] for region in seen for one in experiment.types):
+        if seen and not any(one in told[region] for region in seen for one in experiment.instance_types):
             yield NO_TYPE_ANYWHERE.of(*seen, experiment=name)
             continue
         for region in seen:
-            for one in experiment.types:
+            for one in experiment.instance_types:
                 if one not in told[region]:
                     yield TYPE_NOT_OFFERED.of(region, type=one, experiment=name)

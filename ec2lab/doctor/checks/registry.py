@@ -13,7 +13,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
 
 READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")
-NOT_CREATED_YET = Diagnosis("registry-not-made-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
+NOT_CREATED_YET = Diagnosis("registry-not-created-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
     "registry-unreadable", Severity.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
 )
@@ -28,14 +28,14 @@ MALFORMED = Diagnosis(
     "docs/registry.md#malformed-records: it may tell of something that runs; compare `make audit`, then delete it",
 )  # fmt: skip
 UNRESOLVED_INTENT = Diagnosis(
-    "unsettled", Severity.WARNING, "{subjects}: something was asked for, and no answer is on record",
+    "unresolved-intent", Severity.WARNING, "{subjects}: something was asked for, and no answer is on record",
     "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
 STALE_LOCK = Diagnosis(
-    "died-at-work", Severity.WARNING, "{subjects}: {who} did not end as it should",
+    "stale-lock", Severity.WARNING, "{subjects}: {who} did not end as it should",
     "`make {again} EXP={experiment}` goes on with it, `make teardown EXP={experiment}` ends it",
 )  # fmt: skip
-LOCK_HELD = Diagnosis("at-work", Severity.OK, "{subjects}: {who} is at work")
+LOCK_HELD = Diagnosis("lock-held", Severity.OK, "{subjects}: {who} is at work")
 
 
 ENDED_BY_ITSELF = ("teardown", "stop", "start")

@@ -23,8 +23,8 @@ OTHERS_WRITE, OTHERS_AT_ALL = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRWXG | stat.S
 
 CLIENT = Diagnosis("ssh-client", Severity.OK, "{told}")
 NO_CLIENT = Diagnosis("no-ssh", Severity.WRONG, "there is no ssh here", "install OpenSSH's client")
-CLIENT_OLD = Diagnosis("ssh-old", Severity.WRONG, "{told} is older than 7.6", "install a newer OpenSSH")
-KEY_FOUND = Diagnosis("key-here", Severity.OK, "{member}'s key {key} is {where}")
+CLIENT_OLD = Diagnosis("ssh-outdated", Severity.WRONG, "{told} is older than 7.6", "install a newer OpenSSH")
+KEY_FOUND = Diagnosis("key-found", Severity.OK, "{member}'s key {key} is {where}")
 NO_KEY = Diagnosis(
     "key-not-here", Severity.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
     "`ssh-add` the private key, or add this machine's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",

@@ -23,14 +23,14 @@ SHOWN = ("boto3", "botocore", "moto")
 
 VERSIONS = Diagnosis("versions", Severity.OK, "{told}")
 PYTHON_OLD = Diagnosis(
-    "python-old", Severity.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
+    "python-outdated", Severity.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
     "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
 )  # fmt: skip
 LOCKFILE_MISMATCH = Diagnosis(
-    "not-as-locked", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
+    "lockfile-mismatch", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
     "`rm .venv/ready`, and make installs it anew",
 )  # fmt: skip
-MAKE_OLD = Diagnosis("make-old", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
+MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
 
 
 class Versions(Check):

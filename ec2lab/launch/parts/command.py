@@ -36,7 +36,7 @@ class Command(LaunchPart):
 def _begin(experiment: Experiment) -> list[list[str]]:
     """Return what starts the command, unless it waits for what is brought; cloud-init does not wait for its end."""
     # Seen now, and not when hours of work are to be told of.
-    begin = [["aws", "--version"]] if experiment.bucket else []
+    begin = [["aws", "--version"]] if experiment.artifact_uri else []
     if not experiment.needs_code_upload:
         begin += [["systemctl", "--no-reload", "enable", "--now", "--no-block", "experiment.service"]]
     return begin

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ec2lab.aws.tags import IDLE
-from ec2lab.hosts.programs import sent, unit
+from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import render
 from ec2lab.units import duration_text
 
-PROGRAM = "/opt/ec2-lab/end-when-idle"
+PROGRAM = "/opt/ec2-lab/idle-shutdown"
 UNIT = "ec2-lab-idle.service"
 
 
@@ -21,17 +21,17 @@ class Idle(LaunchPart):
 
     def share(self, site: Site) -> Share:
         """Return the program, its unit, and the tag that tells of it."""
-        if site.experiment.idle is None:
+        if site.experiment.idle_timeout is None:
             return Share()
-        seconds = int(site.experiment.idle.total_seconds())
+        seconds = int(site.experiment.idle_timeout.total_seconds())
         text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.needs_code_upload)
         return Share(
             cloud_init={
                 "write_files": [
-                    {"path": PROGRAM, "permissions": "0755", "content": sent("end-when-idle.py")},
+                    {"path": PROGRAM, "permissions": "0755", "content": sent("idle-shutdown.py")},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text)},
                 ],
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
-            tags={IDLE: duration_text(site.experiment.idle)},
+            tags={IDLE: duration_text(site.experiment.idle_timeout)},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, Root
+from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, RootVolume
 from ec2lab.launch.part import LaunchPart, RegionUnavailable, Share, Site
 
 
@@ -17,7 +17,7 @@ class MachineImage(LaunchPart):
     def share(self, site: Site) -> Share:
         """Return the image's id, or the parameter that EC2 itself resolves, and the root's mapping."""
         lab = site.session.lab
-        root = site.experiment.root or lab.root
+        root = site.experiment.root_volume or lab.root_volume
         match site.experiment.image or lab.image:
             case ImageByParameter(parameter=parameter):
                 return _share(parameter, root.device, root)
@@ -30,8 +30,8 @@ class MachineImage(LaunchPart):
                 return _share(newest["ImageId"], newest["RootDeviceName"], root)
 
 
-def _share(image: str, device: str, root: Root) -> Share:
-    size = {"VolumeSize": root.gib} if root.gib else {}
+def _share(image: str, device: str, root: RootVolume) -> Share:
+    size = {"VolumeSize": root.size_gib} if root.size_gib else {}
     volume = {"Encrypted": True, "DeleteOnTermination": True, "VolumeType": "gp3", **size}
     return Share(request={"ImageId": image, "BlockDeviceMappings": [{"DeviceName": device, "Ebs": volume}]})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
-from ec2lab.hosts.programs import sent, sshd_drop_in
+from ec2lab.hosts.program_packer import sent, sshd_drop_in
 from ec2lab.launch.part import LaunchPart, Share, Site
 
 KEYS_ON_SERIAL_CONSOLE = (

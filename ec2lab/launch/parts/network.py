@@ -50,7 +50,9 @@ class LabNetwork(LaunchPart):
             return Share(
                 preparations=(Preparation(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
             )
-        missing, surplus = difference(ssh_cidrs(group), wanted, only_mine=site.session.lab.network.ssh_from == "auto")
+        missing, surplus = difference(
+            ssh_cidrs(group), wanted, only_mine=site.session.lab.network.ssh_allowed_cidrs == "auto"
+        )
         if missing or surplus:
             mend = partial(_update_rules, site.session, site.region, group["GroupId"], missing, surplus)
             return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
@@ -77,9 +79,11 @@ def _from(rules: Rules) -> str:
 
 
 def _wanted(session: Session) -> Rules:
-    ssh_from = session.lab.network.ssh_from
-    if ssh_from != "auto":
-        return dict.fromkeys((str(ipaddress.ip_network(n)) for n in ssh_from), "ec2-lab: ssh_from of lab.toml")
+    ssh_allowed_cidrs = session.lab.network.ssh_allowed_cidrs
+    if ssh_allowed_cidrs != "auto":
+        return dict.fromkeys(
+            (str(ipaddress.ip_network(n)) for n in ssh_allowed_cidrs), "ec2-lab: ssh_allowed_cidrs of lab.toml"
+        )
     return {session.cloud.caller_address(): mine()}
 
 

@@ -1,4 +1,4 @@
-"""Volumes: data sets, made from their snapshots by the launch itself; scratch volumes; the machine's own disks."""
+"""Volumes: datasets, made from their snapshots by the launch itself; scratch volumes; the machine's own disks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
 from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
 from ec2lab.errors import LabError
-from ec2lab.hosts.programs import sent, unit
+from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
 from ec2lab.units import duration_text
@@ -41,7 +41,7 @@ class Volumes(LaunchPart):
     order = 20
 
     def share(self, site: Site) -> Share:
-        """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a data set is missing."""
+        """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a dataset is missing."""
         if not site.experiment.mounted:
             return Share()
         attached = list(_attached(site))
@@ -85,18 +85,18 @@ def _tags(attached: list[Attached]) -> dict[str, str]:
     ends = {
         of_device(DELETION_POLICY, one.device): _deletion_policy(one.volume)
         for one in attached
-        if one.volume.at_teardown != "delete"
+        if one.volume.deletion_policy != "delete"
     }
     return ends | ({DATA: data[:256]} if data else {})
 
 
 def _deletion_policy(volume: Volume) -> str:
-    """Return what becomes of a volume: "keep", for how long, and why; or "snapshot", its data set, and its version."""
-    if volume.at_teardown == "keep" and volume.keep_for is not None:
-        return f"keep {duration_text(volume.keep_for)} {volume.reason}"
-    if volume.at_teardown != "snapshot" or not isinstance(volume, Data | Scratch):
-        return volume.at_teardown
-    version = volume.version if isinstance(volume, Scratch) else None  # a data set's own is the one it began with
+    """Return what becomes of a volume: "retain", for how long, and why; or "snapshot", its dataset, and its version."""
+    if volume.deletion_policy == "retain" and volume.retain_for is not None:
+        return f"retain {duration_text(volume.retain_for)} {volume.reason}"
+    if volume.deletion_policy != "snapshot" or not isinstance(volume, Data | Scratch):
+        return volume.deletion_policy
+    version = volume.version if isinstance(volume, Scratch) else None  # a dataset's own is the one it began with
     return " ".join(filter(None, ("snapshot", volume.dataset, version)))
 
 
@@ -105,13 +105,13 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
 
     Raises LabError where AWS would refuse it.
     """
-    gib = volume.gib if isinstance(volume, Data | Scratch) else None
+    gib = volume.size_gib if isinstance(volume, Data | Scratch) else None
     if snapshot and gib is not None and gib < snapshot.gib:
-        raise LabError(f"data set {snapshot.dataset}: gib = {gib}, its snapshot has {snapshot.gib}")
+        raise LabError(f"dataset {snapshot.dataset}: size_gib = {gib}, its snapshot has {snapshot.gib}")
     asked = {
         "SnapshotId": snapshot.id if snapshot else None,
         "VolumeType": volume.type,
-        "DeleteOnTermination": volume.at_teardown == "delete",
+        "DeleteOnTermination": volume.deletion_policy == "delete",
         # A volume of an encrypted snapshot is encrypted, and AWS refuses to be told so again.
         "Encrypted": None if snapshot and snapshot.encrypted else True,
         "VolumeSize": gib,

@@ -1,0 +1,68 @@
+"""The datasets that experiments want, in the regions where they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from ec2lab.account.region_facts import data_sets
+from ec2lab.config.volume import Data
+from ec2lab.datasets.dataset import DataSnapshot, chosen
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.runner import answers
+from ec2lab.launch.part import RegionUnavailable
+
+DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions where it is wanted")
+DATA_MISSING = Diagnosis(
+    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked for there",
+    '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
+)  # fmt: skip
+DATASET_NOWHERE = Diagnosis(
+    "dataset-nowhere", Severity.WRONG, "{experiment}: {dataset} is in none of its regions ({subjects})",
+    "`make dataset-build DATASET={bare} SOURCE=…` makes it; `make datasets` lists what there is",
+)  # fmt: skip
+
+
+class DataSets(Check):
+    """A dataset is found where a completed snapshot of it is."""
+
+    name = "datasets"
+    order = 61
+    needs = Requirement.AWS
+
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+        """Ask all regions, then compare."""
+        for region in lab.regions:
+            lab.begin(data_sets, region)
+        yield partial(self.look, lab)
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Say which region lacks which."""
+        lab.require_aws()
+        told, untold = answers({region: lab.begin(data_sets, region) for region in lab.regions})
+        yield from untold
+        for name, experiment in lab.experiments.items():
+            seen = [region for region in lab.regions_of(name) if region in told]
+            for data in experiment.data:
+                yield from _of_one(name, data, seen, told)
+
+
+def _of_one(experiment: str, data: Data, seen: list[str], told: Mapping[str, list[DataSnapshot]]) -> Iterator[Finding]:
+    lacking = [region for region in seen if not _is_there(data, told[region], region)]
+    shown = f"{data.dataset}@{data.version}" if data.version else data.dataset
+    if lacking and lacking == seen:
+        yield DATASET_NOWHERE.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset)
+    elif lacking:
+        version = f" VERSION={data.version}" if data.version else ""
+        yield DATA_MISSING.of(*lacking, experiment=experiment, dataset=shown, bare=data.dataset, version=version)
+    elif seen:
+        yield DATASET_AVAILABLE.of(shown)
+
+
+def _is_there(data: Data, there: list[DataSnapshot], region: str) -> bool:
+    try:
+        chosen(data.dataset, data.version, there, region, {snapshot.registry for snapshot in there})
+    except RegionUnavailable:
+        return False
+    return True

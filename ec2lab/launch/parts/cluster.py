@@ -1,0 +1,171 @@
+"""Nodes that work together: a placement group, and a security group in which they may say everything to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.tags import EXPERIMENT
+from ec2lab.console import warn
+from ec2lab.errors import LabError
+from ec2lab.launch.part import LaunchPart, Preparation, Share, Site
+from ec2lab.launch.search import allowed_subnets
+from ec2lab.polling import wait_until
+from ec2lab.registry.record import new_id
+
+POLL, PATIENCE = (0.2, 5.0), 120
+"""Seconds between looks for a new placement group, and until it is given up."""
+DUPLICATE_RULE = "InvalidPermission.Duplicate"
+
+
+class Nodes(LaunchPart):
+    """What belongs to an experiment with several nodes, in each region where it is asked for, and goes with it."""
+
+    name = "nodes"
+    order = 45
+    """After the lab's own group: a machine is in both."""
+
+    def share(self, site: Site) -> Share:
+        """Return the two groups, or what makes them, and which types have an adapter for them."""
+        if site.experiment.nodes == 1:
+            return Share()
+        placement, security = _existing(site, "placement-group"), _existing(site, "security-group")
+        share = Share(efa_types=_efa_types(site))
+        if placement:
+            share += _placed(placement["GroupName"])
+        else:
+            share += _prepared(f"a cluster placement group in {site.region}", partial(_make_placement, site))
+        if security and _allows_internal_traffic(security):
+            share += _secured(security["GroupId"])
+        else:
+            share += _prepared(f"a security group of its own in {site.region}", partial(_make_security, site))
+        return share
+
+
+def _prepared(what: str, make: Any) -> Share:
+    return Share(preparations=(Preparation(what, make),))
+
+
+def _placed(name: str) -> Share:
+    return Share(request={"Placement": {"GroupName": name}})
+
+
+def _secured(group: str) -> Share:
+    return Share(request={"SecurityGroupIds": [group]})
+
+
+def _existing(site: Site, kind: str) -> Mapping[str, Any] | None:
+    """Return the experiment's own group of a kind: one that this registry asked for."""
+    ours = site.session.ownership(site.session.holdings(site.name))
+    wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
+    known = site.session.kinds[kind]
+    for found in known.find(site.session.cloud, site.region, wanted):
+        if ours.proves(known, found, site.name) and not known.is_deleted(found):
+            return found
+    return None
+
+
+def _make_placement(site: Site) -> Share:
+    ec2 = site.session.cloud.ec2_no_retry(site.region)
+
+    def make() -> Mapping[str, Any]:
+        return ec2.create_placement_group(GroupName=_unique_name(site), Strategy="cluster")["PlacementGroup"]
+
+    attempt = ("CreatePlacementGroup", site.region, {EXPERIMENT: site.name})
+    found, _ = made_once(site.session, attempt, partial(_existing, site, "placement-group"), make, lambda _: None)
+    _wait_until_available(site, found["GroupName"])
+    return _placed(found["GroupName"])
+
+
+def _wait_until_available(site: Site, name: str) -> None:
+    """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises LabError."""
+    wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
+    kind, cloud = site.session.kinds["placement-group"], site.session.cloud
+    if not wait_until(lambda: list(kind.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
+        raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
+
+
+def _make_security(site: Site) -> Share:
+    ec2 = site.session.cloud.ec2_no_retry(site.region)
+
+    def make() -> Mapping[str, Any]:
+        said = f"what the nodes of {site.name} say to each other"
+        return ec2.create_security_group(GroupName=_unique_name(site), Description=said, **_network(site))
+
+    attempt = ("CreateSecurityGroup", site.region, {EXPERIMENT: site.name})
+    found, _ = made_once(site.session, attempt, partial(_existing, site, "security-group"), make, lambda _: None)
+    group = found["GroupId"]
+    ec2 = site.session.cloud.ec2(site.region)
+    ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
+    # What an EFA sends past the operating system is no IP traffic, so a rule for all addresses does not admit it
+    # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/efa-start.html#efa-start-security).
+    itself: Any = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}]
+    for authorize in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
+        try:
+            authorize(GroupId=group, IpPermissions=itself)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] != DUPLICATE_RULE:
+                raise
+    return _secured(group)
+
+
+def _unique_name(site: Site) -> str:
+    """Return a name that nobody else has: a repeated request can't meet another's group, nor one that is going."""
+    return f"ec2-lab-{site.session.lab.name}-{site.name}-{new_id()[:8]}"
+
+
+def _network(site: Site) -> dict[str, Any]:
+    """Return in which network the group is, where it is not the default one."""
+    subnets = allowed_subnets(site.session.lab, site.experiment).get(site.region)
+    if not subnets:
+        return {}
+    found = site.session.cloud.ec2(site.region).describe_subnets(SubnetIds=[subnets[0]])["Subnets"]
+    return {"VpcId": found[0]["VpcId"]}
+
+
+def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
+    """Say whether a described group admits everything from and to itself."""
+    return all(
+        any(
+            rule["IpProtocol"] == "-1" and group["GroupId"] in {pair["GroupId"] for pair in rule["UserIdGroupPairs"]}
+            for rule in group.get(direction, ())
+        )
+        for direction in ("IpPermissions", "IpPermissionsEgress")
+    )
+
+
+def _efa_types(site: Site) -> frozenset[str]:
+    """Return which of the experiment's types take an Elastic Fabric Adapter for their first network interface.
+
+    The first interface has to be on card 0, and that of some types is for plain traffic alone (p6-b300). Their adapters
+    would be on further cards: with several interfaces, AWS gives an instance no public address.
+    """
+    wanted: Any = [
+        {"Name": "instance-type", "Values": list(site.experiment.instance_types)},
+        {"Name": "network-info.efa-supported", "Values": ["true"]},
+    ]
+    pages = site.session.cloud.ec2(site.region).get_paginator("describe_instance_types").paginate(Filters=wanted)
+    takes = {
+        found["InstanceType"]: takes_efa_first(found["NetworkInfo"])
+        for page in pages
+        for found in page["InstanceTypes"]
+    }
+    for instance_type in sorted(one for one, first in takes.items() if not first):
+        warn(f"{instance_type} in {site.region}: its first network card takes no EFA, so it is launched without")
+    return frozenset(one for one, first in takes.items() if first)
+
+
+def takes_efa_first(network: Mapping[str, Any]) -> bool:
+    """Say whether a type's card 0 takes an EFA, by its NetworkInfo.
+
+    Where AWS does not list what each card takes, one adapter for each card says so.
+    """
+    cards = network.get("NetworkCards", ())
+    first: Mapping[str, Any] = next((card for card in cards if card["NetworkCardIndex"] == 0), {})
+    if "InterfaceTypes" in first:
+        return "efa" in first["InterfaceTypes"]
+    return int(network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 1)) >= len(cards)

@@ -1,0 +1,79 @@
+"""What experiments, datasets and labs may be called."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from ec2lab.errors import LabError
+from ec2lab.login_names import LOGIN, valid_login
+
+NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter or digit first)"
+
+
+def experiment_name(name: str) -> str:
+    """Return `name` if an experiment may be called so. Raises LabError."""
+    if not name:
+        raise LabError("EXP: which experiment? (EXP=demo, for one)")
+    if not re.fullmatch(NAME, name):
+        raise LabError(f"EXP: {name!r} is not {NAME_HELP}")
+    return name
+
+
+def is_pattern(name: str) -> bool:
+    """Say whether a name stands for all experiments that match it, as the shell has it: speech-*."""
+    return bool(re.fullmatch(r"[a-z0-9_*?-]*[*?][a-z0-9_*?-]*", name))
+
+
+def experiment_or_glob(name: str) -> str:
+    """Return the name of an experiment, or a pattern of names. Raises LabError."""
+    return name if is_pattern(name) else experiment_name(name)
+
+
+def optional_experiment(name: str) -> str:
+    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(NAME, name):
+        raise LabError(f"BASE: {name!r} is not {NAME_HELP}")
+    return name
+
+
+def one_experiment(name: str) -> str:
+    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    return experiment_name(name) if name else name
+
+
+def dataset_name(name: str) -> str:
+    """Return `name` if a dataset may be called so, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(NAME, name):
+        raise LabError(f"DATASET: {name!r} is not {NAME_HELP}")
+    return name
+
+
+def member_name(name: str) -> str:
+    """Return `name` if a member may be called so. Raises LabError."""
+    if not name:
+        raise LabError("NAME: which member? (NAME=alice)")
+    try:
+        return valid_login(name)
+    except ValueError as problem:
+        raise LabError(f"NAME: {problem}") from problem
+
+
+def leaving_member(name: str) -> str:
+    """Return `name` if a member may ever have been called so; nobody new may be, by the names that images have."""
+    return name if re.fullmatch(LOGIN, name) else member_name(name)
+
+
+def volume_id(name: str) -> str:
+    """Return `name` if it is a volume's id, or if there is none. Raises LabError."""
+    if name and not re.fullmatch(r"vol-[0-9a-z]+", name):
+        raise LabError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
+    return name
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean "…"?)`, or nothing where no known name is close."""
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f' (did you mean "{match[0]}"?)' if match else ""

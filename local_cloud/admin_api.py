@@ -1,0 +1,200 @@
+"""The local cloud's own door, /lab/…: its weather, the calls it saw, and a way back to the beginning."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from local_cloud import clock
+from local_cloud.inventory import inventory
+from local_cloud.pipeline import Pipeline
+from local_cloud.request import as_json
+from local_cloud.responses import Answer
+from local_cloud.saved_state import forget_everything
+from local_cloud.scenario import Seconds, Weather
+
+
+class Advance(BaseModel):
+    """So much time passes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: Seconds
+
+
+class Refused(Exception):
+    """What is asked for cannot be done."""
+
+
+class End(BaseModel):
+    """EC2 takes a machine away, as it does with spot instances."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+    region: str
+    code: str = "Server.SpotInstanceTermination"
+    message: str = "Server.SpotInstanceTermination: Spot instance termination"
+
+
+class Mark(BaseModel):
+    """EC2 announces that it takes a spot machine away; `end` then does it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+
+
+class Restore(BaseModel):
+    """A snapshot of the whole cloud is to be what there is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+
+
+class Host(BaseModel):
+    """An instance is a real host, reached at an address, that has printed a text on its console."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instance: str
+    region: str
+    address: str
+    console: str
+
+
+def controlled(front: Pipeline, method: str, path: str, body: bytes) -> Answer:
+    """Answer a request to /lab/…; one that makes no sense with 400 and what is wrong with it."""
+    action = ACTIONS.get((method, path))
+    if action is None:
+        return _json({"error": f"{method} {path}: not known here"}, 404)
+    try:
+        return _json(action(front, body))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        return _json({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)
+    except (Refused, ServiceException) as problem:
+        return _json({"error": str(problem)}, 400)
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    return Answer(status, as_json(value), "application/json")
+
+
+def _weather(front: Pipeline, _: bytes) -> Any:
+    return front.weather.model_dump()
+
+
+def _calls(front: Pipeline, _: bytes) -> Any:
+    return list(front.log)
+
+
+def _change_weather(front: Pipeline, body: bytes) -> Any:
+    weather = Weather.model_validate_json(body)
+    with front.lock:
+        front.set_weather(weather)
+    return weather.model_dump()
+
+
+def _reset(front: Pipeline, _: bytes) -> Any:
+    """Empty everything, and seed it anew; the weather is calm then, and snapshots of the cloud are forgotten."""
+    with front.lock:
+        clock.CLOCK.set_right()  # first, or what it begins with would be of a time that is to come
+        forget_everything()
+        front.begin(Weather())
+    return {}
+
+
+def _advance(_: Pipeline, body: bytes) -> Any:
+    """Let time pass at once, on the cloud and for all that live by its clock."""
+    clock.CLOCK.advance(Advance.model_validate_json(body).seconds)
+    return {"ahead": clock.CLOCK.ahead}
+
+
+def _stop_clock(*_: Any) -> Any:
+    """Let no more time pass but by `advance`."""
+    clock.CLOCK.stop()
+    return {}
+
+
+def _snapshot(front: Pipeline, _: bytes) -> Any:
+    """Keep the whole cloud as it is now: what it holds, its weather, the calls it saw."""
+    with front.lock:
+        identity = str(len(front.saved) + 1)
+        front.saved[identity] = front.save()
+    return {"id": identity}
+
+
+def _restore(front: Pipeline, body: bytes) -> Any:
+    """Let the whole cloud be as it was; calls that are on their way are cut off."""
+    restore = Restore.model_validate_json(body)
+    with front.lock:
+        if restore.id not in front.saved:
+            raise Refused(f"id: no snapshot {restore.id!r} of this cloud; a reset forgets them")
+        front.restore(front.saved[restore.id])
+    return {}
+
+
+def _end(front: Pipeline, body: bytes) -> Any:
+    end = End.model_validate_json(body)
+    with front.lock:
+        front.ec2.machines.run_due_transitions(front.weather)
+        front.ec2.machines.end(end.region, end.instance, end.code, end.message)
+    return {}
+
+
+def _fast_forward(front: Pipeline, _: bytes) -> Any:
+    """Let machines that are between two states be in the second one."""
+    with front.lock:
+        front.ec2.machines.hurry()
+    return {}
+
+
+def _mark(front: Pipeline, body: bytes) -> Any:
+    mark = Mark.model_validate_json(body)
+    with front.lock:
+        front.ec2.spot_requests.marked.add(mark.instance)
+    return {}
+
+
+def _host(front: Pipeline, body: bytes) -> Any:
+    host = Host.model_validate_json(body)
+    with front.lock:
+        front.ec2.hosts.attach(host.region, host.instance, host.address, host.console.encode())
+    return {}
+
+
+def _stop(_: Pipeline, __: bytes) -> Any:
+    """End the process, once this answer had time to go out."""
+    threading.Timer(0.05, os._exit, (0,)).start()
+    return {}
+
+
+def _inventory(front: Pipeline, _: bytes) -> Any:
+    with front.lock:
+        front.ec2.machines.run_due_transitions(front.weather)
+        return [*inventory(), *front.ec2.placement_groups.everything()]
+
+
+ACTIONS: dict[tuple[str, str], Callable[[Pipeline, bytes], Any]] = {
+    ("GET", "/lab/weather"): _weather,
+    ("POST", "/lab/weather"): _change_weather,
+    ("GET", "/lab/calls"): _calls,
+    ("GET", "/lab/inventory"): _inventory,
+    ("POST", "/lab/reset"): _reset,
+    ("POST", "/lab/advance"): _advance,
+    ("POST", "/lab/stop-clock"): _stop_clock,
+    ("POST", "/lab/snapshot"): _snapshot,
+    ("POST", "/lab/restore"): _restore,
+    ("POST", "/lab/end"): _end,
+    ("POST", "/lab/hurry"): _fast_forward,
+    ("POST", "/lab/mark"): _mark,
+    ("POST", "/lab/host"): _host,
+    ("POST", "/lab/stop"): _stop,
+}

@@ -1,0 +1,191 @@
+"""The way of a call: it is counted, takes its time, may go wrong on the wire, and is carried out one at a time."""
+
+from __future__ import annotations
+
+import re
+import select
+import threading
+import traceback
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+
+from local_cloud import clock, clock_skew
+from local_cloud.cloudtrail import EventHistory
+from local_cloud.direct_snapshots import DirectSnapshots
+from local_cloud.ec2 import Ec2
+from local_cloud.moto_backend import Wsgi, ask
+from local_cloud.policy_simulator import simulated
+from local_cloud.regions import check_open
+from local_cloud.request import Call, as_json
+from local_cloud.responses import Answer, ConnectionDropped, Problem, error, load_balancer_503
+from local_cloud.saved_state import SavedState
+from local_cloud.scenario import Fault, Weather
+from local_cloud.seed import Seeder
+from local_cloud.stub_services import stub_response, with_spot_prices
+from local_cloud.tags import check_iam_tags
+from local_cloud.throttle import Throttle
+
+MAX_HANG = 60.0
+"""Seconds after which a caller that does not give up is cut off."""
+STATE = ("weather", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
+"""What the layer remembers from one call to the next."""
+
+
+@dataclass
+class Pipeline:
+    """The local cloud as its callers meet it."""
+
+    moto: Wsgi
+    weather: Weather
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """Every call on the wire."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """moto is not made for many threads."""
+    saved: dict[str, SavedState] = field(default_factory=dict)
+    """Snapshots of the whole cloud, by id."""
+    ec2: Ec2 = field(init=False)
+    seeded: Seeder = field(init=False)
+    direct_snapshots: DirectSnapshots = field(init=False)
+    trail: EventHistory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin(self.weather)
+
+    def begin(self, weather: Weather) -> None:
+        """Begin anew, on an empty moto."""
+        self.ec2 = Ec2(self._by_moto, weather)
+        self.seeded = Seeder()
+        self.direct_snapshots = DirectSnapshots()
+        self.trail = EventHistory()
+        self.set_weather(weather)
+        self.log = []
+        self.saved.clear()
+
+    def save(self) -> SavedState:
+        """Return all that there is now, to be restored later."""
+        state = {name: getattr(self, name) for name in STATE}
+        return SavedState({**state, "moment": (clock.now(), clock.monotonic())}, [self])
+
+    def restore(self, saved: SavedState) -> None:
+        """Let everything be as it was: what was due in a second is due in a second again."""
+        state = saved.restored()
+        clock.CLOCK.resume(*state.pop("moment"))
+        vars(self).update(state)
+
+    def set_weather(self, weather: Weather) -> None:
+        """Let the weather be another from the next call on."""
+        self.weather = self.ec2.weather = weather
+        self.throttle = Throttle(weather.buckets)
+        self.chance = Random(weather.seed)  # noqa: S311 - a test's weather is no secret
+        self.ec2.visibility.chance = Random(weather.seed)  # noqa: S311
+
+    def answer(self, call: Call) -> Answer:
+        """Answer one call. Raises Disconnected where no answer is to arrive."""
+        entry, world = self._logged(call), self.ec2
+        clock.sleep(self.weather.latency_of(call.action, call.region))
+        with self.lock:
+            fault = self.weather.fault_for(call.action, call.region, self.chance) or self._is_throttled(call)
+        entry["fault"] = fault and (fault.kind or fault.code)
+        answer = self._inject_fault(call, fault, world) if fault else self._in_time(call, world)
+        entry |= {"status": answer.status, "code": answer.code}
+        return answer
+
+    def _is_throttled(self, call: Call) -> Fault | None:
+        if self.throttle.takes(call.action, call.region):
+            return None
+        return Fault(code="RequestLimitExceeded", message="Request limit exceeded.")
+
+    def _logged(self, call: Call) -> dict[str, Any]:
+        entry: dict[str, Any] = {"time": clock.now().timestamp(), "key": call.key, "service": call.service}
+        entry |= {"region": call.region, "action": call.action, "params": call.shown(), "status": None, "code": None}
+        self.log.append(entry)
+        return entry
+
+    def _in_time(self, call: Call, world: Ec2) -> Answer:
+        """Answer by the cloud's own clock, if the caller's does not differ too much."""
+        skew = self.weather.clock_skew
+        if problem := clock_skew.refusal(call, skew):
+            return clock_skew.ahead(error(problem, call.protocol), skew)
+        return clock_skew.ahead(self._execute(call, world), skew)
+
+    def _inject_fault(self, call: Call, fault: Fault, world: Ec2) -> Answer:
+        match fault.kind:
+            case "html-503":
+                return load_balancer_503()
+            case "reset-before":
+                raise ConnectionDropped
+            case "reset-after":
+                self._execute(call, world)
+                raise ConnectionDropped
+            case "truncated":
+                answer = self._execute(call, world)
+                answer.truncated = True
+                return answer
+            case "torn":
+                answer = self._execute(call, world)
+                answer.body = answer.body[: len(answer.body) // 2]
+                return answer
+            case "hang-after":
+                self._execute(call, world)
+                _wait_for_the_caller_to_go(call)
+                raise ConnectionDropped
+        answer = error(Problem(fault.code or "InternalError", fault.message), call.protocol)
+        answer.status = fault.status or answer.status
+        return answer
+
+    def _execute(self, call: Call, world: Ec2) -> Answer:
+        with self.lock:
+            if world is not self.ec2:
+                raise ConnectionDropped  # it was on its way when the cloud was reset or restored
+            self.ec2.machines.run_due_transitions(self.weather)
+            self.ec2.snapshots.run_due_transitions()
+            try:
+                check_open(call, self.weather)
+                self.seeded.have(call.region)
+                return self._decided(call)
+            except Problem as problem:
+                return error(problem, call.protocol)
+            except ServiceException as of_moto:  # what the layer itself asked moto about
+                return error(Problem(of_moto.code, of_moto.message), call.protocol)
+            except Exception:  # noqa: BLE001 - werkzeug would answer with a page
+                traceback.print_exc()
+                return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
+
+    def _decided(self, call: Call) -> Answer:
+        if answer := stub_response(call, self.weather):
+            return answer
+        if answer := simulated(call, self.weather):
+            return answer
+        if call.service == "iam":
+            check_iam_tags(call)
+        if call.service in ("ebs", "iam", "dynamodb"):
+            self.ec2.visibility.check(call)
+        if call.service == "ebs":
+            answer = self.direct_snapshots.answer(call)
+            self.ec2.visibility.made(call, answer, self.weather)
+            return answer
+        if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
+            return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
+        answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
+        if call.service in ("iam", "dynamodb"):
+            self.ec2.visibility.made(call, answer, self.weather)
+        self.trail.write(call, answer)
+        return answer
+
+    def _by_moto(self, call: Call) -> Answer:
+        answer = ask(self.moto, call)
+        if call.action == "DescribeSpotPriceHistory":
+            answer.body = with_spot_prices(answer.body, call.region)
+        elif call.action == "GetCallerIdentity":
+            # The trail names who made a call by its key, so that is a user's name here.
+            answer.body = re.sub(rb":sts:(:\d+:user)/moto", rb":iam:\1/" + call.key.encode(), answer.body)
+        return answer
+
+
+def _wait_for_the_caller_to_go(call: Call) -> None:
+    connection = call.environ.get("werkzeug.socket")
+    if connection is not None:
+        select.select([connection], [], [], MAX_HANG)

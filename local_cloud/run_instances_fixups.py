@@ -1,0 +1,69 @@
+"""What moto forgets of a RunInstances request, put right on the machines that it made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+
+from local_cloud.lifecycle import backend
+from local_cloud.request import Call
+from local_cloud.tags import tags_for
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a region has before a launch, to go back to: moto finds some faults when half of it is made."""
+
+    region: str
+    stores: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, region: str) -> Self:
+        """Take a region's inventory."""
+        names = ("reservations", "volumes", "enis", "tags")
+        return cls(region, {name: getattr(backend(region), name).copy() for name in names})
+
+    def restore(self) -> None:
+        """Forget everything that was made since."""
+        for name, store in self.stores.items():
+            setattr(backend(self.region), name, store)
+
+
+def complete(call: Call, machines: list[Any]) -> None:
+    """Give machines all that was asked for, and their volumes and network interfaces too."""
+    market = call.params.get("InstanceMarketOptions.MarketType")
+    of_interfaces = tags_for(call, "network-interface")
+    for machine in machines:
+        machine.lifecycle = market
+        machine.disable_api_termination = call.params.get("DisableApiTermination") == "true"
+        machine.client_token = call.params.get("ClientToken", "")
+        for mapping in call.numbered("BlockDeviceMapping"):
+            _set_iops(call, machine, mapping)
+        for interface in machine.nics.values():
+            interface.add_tags(of_interfaces)
+    for machine in machines[1:]:  # moto gives the first one its profile
+        _set_instance_profile(call, machine)
+
+
+def as_initial_response(body: bytes) -> bytes:
+    """Return a RunInstances answer as EC2 gives it, while volumes and public addresses are still to come."""
+    for element in (b"blockDeviceMapping", b"association", b"ipAddress", b"dnsName"):
+        body = re.sub(rb"<%b>.*?</%b>" % (element, element), b"<%b/>" % element, body, flags=re.DOTALL)
+    return re.sub(rb"<(association|ipAddress)/>", b"", body)
+
+
+def _set_iops(call: Call, machine: Any, mapping: dict[str, str]) -> None:
+    attached = machine.block_device_mapping.get(mapping["DeviceName"])
+    if attached is None or not attached.volume_id:
+        return
+    volume = backend(call.region).get_volume(attached.volume_id)
+    for key, attribute in (("Ebs.Iops", "iops"), ("Ebs.Throughput", "throughput")):
+        if key in mapping:
+            setattr(volume, attribute, int(mapping[key]))
+
+
+def _set_instance_profile(call: Call, machine: Any) -> None:
+    name, arn = call.params.get("IamInstanceProfile.Name"), call.params.get("IamInstanceProfile.Arn")
+    if name or arn:
+        backend(call.region).associate_iam_instance_profile(machine.id, name, arn)

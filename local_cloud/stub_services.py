@@ -1,0 +1,141 @@
+"""Stand-ins for services that moto lacks, with figures as AWS publishes them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ec2lab.costs.price_book import VOLUME_USAGE, Priced, Unit, volume_usage
+from ec2lab.costs.price_lookup import bundled_price
+from local_cloud import metadata_tags
+from local_cloud.request import Call, as_json
+from local_cloud.responses import Answer, Problem
+from local_cloud.scenario import Weather
+
+SPOT_SHARE = 0.4
+"""A spot price is made up here: this share of the on-demand price."""
+
+QUOTAS = {
+    "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances": 1920.0,
+    "Running On-Demand G and VT instances": 768.0,
+    "Running On-Demand P instances": 1152.0,
+    "Running On-Demand Trn instances": 256.0,
+    "Running On-Demand Inf instances": 256.0,
+    "Running On-Demand X instances": 256.0,
+    "Running On-Demand DL instances": 0.0,
+    "Running On-Demand F instances": 0.0,
+    "Running On-Demand High Memory instances": 0.0,
+    "Running On-Demand HPC instances": 192.0,
+    "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests": 1920.0,
+    "All G and VT Spot Instance Requests": 768.0,
+    "All P4, P3 and P2 Spot Instance Requests": 1152.0,
+    "All P5 Spot Instance Requests": 0.0,
+    "All Trn Spot Instance Requests": 256.0,
+    "All Inf Spot Instance Requests": 256.0,
+    "All X Spot Instance Requests": 256.0,
+    "All DL Spot Instance Requests": 0.0,
+    "All F Spot Instance Requests": 0.0,
+}
+"""vCPUs that a lab in its second year may have; a new account has 0 for most of these."""
+
+
+def get_products(call: Call, _: Weather) -> Any:
+    """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region.
+
+    The prices are those of the file that comes with the lab.
+    """
+    wanted = {item["Field"]: item["Value"] for item in call.json["Filters"]}
+    region = wanted.get("regionCode", "")
+    if wanted.get("productFamily") == "Storage Snapshot":
+        found = {"EBS:SnapshotUsage": Priced(Unit.SNAPSHOT, region)}
+    elif wanted.get("productFamily") == "Fast Snapshot Restore":
+        found = {"EBS:FastSnapshotRestore": Priced(Unit.FAST_RESTORE, region)}
+    elif wanted.get("group") == "VPCPublicIPv4Address":
+        found = {
+            "PublicIPv4:InUseAddress": Priced(Unit.ADDRESS, region),
+            "PublicIPv4:IdleAddress": Priced(Unit.IDLE_ADDRESS, region),
+        }
+    elif kind := wanted.get("volumeApiName"):
+        found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
+    else:
+        found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.MACHINE, region, kind)}
+    products = [_product(usage, price) for usage, one in found.items() if (price := bundled_price(one)) is not None]
+    return {"FormatVersion": "aws_v1", "PriceList": products}
+
+
+def _product(usage: str, price: float) -> str:
+    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{price:.10f}"}}
+    terms = {"OnDemand": {"TERM": {"priceDimensions": {"RATE": dimension}}}}
+    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+
+
+UNCHANGED = 0.0
+"""vCPUs: AWS's default for accelerated instances, which a new account has."""
+
+
+def quotas_in(weather: Weather) -> dict[str, float]:
+    """Return the account's vCPU quotas, by name."""
+    return {**QUOTAS, **weather.quotas, **dict.fromkeys(weather.unlisted_quotas, UNCHANGED)}
+
+
+def list_service_quotas(_: Call, weather: Weather) -> Any:
+    """Answer service-quotas:ListServiceQuotas for EC2, which need not have what nobody changed."""
+    known = quotas_in(weather)
+    return _quotas({name: known[name] for name in known if name not in weather.unlisted_quotas})
+
+
+def list_default_quotas(_: Call, weather: Weather) -> Any:
+    """Answer service-quotas:ListAWSDefaultServiceQuotas for EC2."""
+    return _quotas(dict.fromkeys(quotas_in(weather), UNCHANGED))
+
+
+def _quotas(known: dict[str, float]) -> Any:
+    return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
+
+
+STAND_INS: dict[tuple[str, str], Callable[[Call, Weather], Any]] = {
+    ("pricing", "GetProducts"): get_products,
+    ("servicequotas", "ListServiceQuotas"): list_service_quotas,
+    ("servicequotas", "ListAWSDefaultServiceQuotas"): list_default_quotas,
+}
+
+
+def stub_response(call: Call, weather: Weather) -> Answer | None:
+    """Answer for a service that moto lacks; None for all others."""
+    if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
+        return _decoded(call)
+    if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
+        return metadata_tags.defaults(weather)
+    if answer := STAND_INS.get((call.service, call.action)):
+        return Answer(200, as_json(answer(call, weather)), "application/x-amz-json-1.1")
+    return None
+
+
+def with_spot_prices(body: bytes, region: str) -> bytes:
+    """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006."""
+
+    def priced(item: re.Match[bytes]) -> bytes:
+        listed = bundled_price(Priced(Unit.MACHINE, region, item["type"].decode()))
+        price = f"{(listed or 1.0) * SPOT_SHARE:.6f}".encode()
+        return item[0].replace(b"<spotPrice>0.00001<", b"<spotPrice>" + price + b"<")
+
+    return re.sub(rb"<item>.*?<instanceType>(?P<type>[^<]+)</instanceType>.*?</item>", priced, body, flags=re.DOTALL)
+
+
+def _decoded(call: Call) -> Answer:
+    """Answer sts:DecodeAuthorizationMessage: here an encoded message is plain base64."""
+    try:
+        message = base64.b64decode(call.params["EncodedMessage"], validate=True).decode()
+    except ValueError as problem:
+        raise Problem("InvalidAuthorizationMessageException", "Invalid authorization message") from problem
+    from xml.sax.saxutils import escape
+
+    return Answer(
+        200,
+        '<DecodeAuthorizationMessageResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        f"<DecodeAuthorizationMessageResult><DecodedMessage>{escape(message)}</DecodedMessage>"
+        "</DecodeAuthorizationMessageResult></DecodeAuthorizationMessageResponse>".encode(),
+    )

@@ -1,0 +1,94 @@
+"""Delete old versions of datasets: shown first, with what they cost, and only on YES=1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ec2lab.console import Console, exit_if_incomplete, run, warn
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
+
+if TYPE_CHECKING:
+    from ec2lab.costs.dataset_costs import PricedSnapshot
+    from ec2lab.datasets.dataset import DataSnapshot
+    from ec2lab.session import Session
+
+app = script(__doc__)
+Keep = Annotated[
+    int,
+    typer.Option("--keep-last", envvar="KEEP_LAST", min=0, help="How many versions of each dataset stay, the newest."),
+]
+
+
+@app.command()
+def dataset_prune(
+    keep: Keep = 0, dataset: DatasetName = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
+) -> None:
+    """Show what would be deleted of all datasets, or of DATASET, beyond the newest KEEP_LAST versions; YES=1 deletes it.
+
+    What failed on its way goes too. Only what this registry made is deleted. What a living experiment was made from,
+    what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
+    does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
+    """
+    from ec2lab.costs.dataset_costs import price_snapshots
+    from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
+    from ec2lab.datasets.prune import in_use, not_ours, surplus
+    from ec2lab.events import RegionsUnavailable
+    from ec2lab.regions import region_names
+    from ec2lab.session import open_session
+    from ec2lab.volumes.sources import known_regions
+
+    if keep < 1:
+        raise LabError("KEEP_LAST: how many versions of each dataset are to stay? (KEEP_LAST=2)")
+    console = Console(as_json=as_json)
+    with open_session("dataset-prune") as session:
+        console.hint(session.cloud.banner)
+        responses = list_snapshots_in(session, region_names(regions) or known_regions(session), dataset or None)
+        there = usable(told_by(responses), session.data_registries())
+        beyond, use = surplus(there, keep), in_use(session, there)
+        for line in use.broken:
+            warn(line)
+        reasons = not_ours(session, beyond) | use.reasons
+        costs = price_snapshots(session, beyond)
+        for one in costs.snapshots:
+            show(console, one, reasons.get(one.snapshot.id, ""))
+        console.emit(*use.unknown, *costs.unknown)
+        console.emit(*RegionsUnavailable.by_reason(responses.unseen))
+        doomed = [snapshot for snapshot in beyond if snapshot.id not in reasons]
+        if not doomed:
+            seen = " that could be seen" if responses.unseen else ""
+            console.hint(f"nothing to delete: no dataset has more than {keep} unused versions in a region{seen}")
+        elif not yes:
+            console.hint(f"nothing was deleted; YES=1 deletes {len(doomed)}")
+        else:
+            delete_all(session, console, doomed)
+    exit_if_incomplete(responses.unseen)
+
+
+def show(console: Console, one: PricedSnapshot, why: str) -> None:
+    """Show a snapshot that goes, or why it stays."""
+    snapshot = one.snapshot
+    cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
+    text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
+    console.say(text, "stays" if why else "goes", style="yellow" if why else None, id=snapshot.id,
+                name=snapshot.name, region=snapshot.region, why=why, dollars_a_month=one.dollars)  # fmt: skip
+
+
+def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
+    """Delete snapshots, whatever becomes of each. Raises LabError that names those which AWS does not delete."""
+    from ec2lab.datasets.prune import delete
+
+    stays = []
+    for snapshot in doomed:
+        if why := delete(session, snapshot):
+            stays.append(f"{snapshot.id} ({snapshot.region}): {why}")
+        else:
+            console.say(f"  deleted {snapshot.id}", "deleted", style="green", id=snapshot.id)
+    if stays:
+        raise LabError(f"{len(stays)} of {len(doomed)} not deleted: {'; '.join(stays)}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,79 @@
+"""Delete what the lab itself owns in an AWS account, and prove that it is gone: the way back from setup-aws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ec2lab.console import Console, run
+from ec2lab.errors import LabError
+from ec2lab.options import AsJson, Confirm, Regions, script
+
+if TYPE_CHECKING:
+    from ec2lab.account.ownership import Belongings
+
+app = script(__doc__)
+WithData = Annotated[
+    bool, typer.Option("--include-datasets", envvar="INCLUDE_DATASETS", help="Delete datasets and kept volumes too.")
+]
+
+
+@app.command()
+def teardown_aws(
+    regions: Regions = "", yes: Confirm = False, with_data: WithData = False, as_json: AsJson = False
+) -> None:
+    """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
+
+    What another registry made is shown and stays, and so does what only has copied tags. Refused while an experiment
+    lives, whoever's. Datasets and kept volumes are shown with their monthly cost, and stay unless INCLUDE_DATASETS=1. Exit 0
+    if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
+    """
+    from ec2lab.account.ownership import belongings
+    from ec2lab.account.region_setup import NO_NAME
+    from ec2lab.account.uninstall import check_can_uninstall
+    from ec2lab.audit.inventory import survey
+    from ec2lab.events import Info
+    from ec2lab.events.teardown import TeardownComplete
+    from ec2lab.instances.teardown import delete_resources
+    from ec2lab.regions import region_names
+    from ec2lab.session import open_session
+
+    console = Console(as_json=as_json)
+    with open_session("teardown-aws") as session, session.registry.acting_alone(NO_NAME, "teardown-aws"):
+        console.hint(session.cloud.banner)
+        console.progress("  looking into all regions")
+        seen = survey(session, region_names(regions))
+        found = belongings(seen.items, session.lab.name, session.ownership(session.state_with_history()))
+        show(console, found, with_data)
+        check_can_uninstall(session, found, seen.unseen, with_data=with_data)
+        going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
+        if going and not yes:
+            raise LabError(f"{len(going)} would be deleted; YES=1 does it")
+        removal = delete_resources(session, NO_NAME, going, console.emit)
+        retained = 0 if with_data else len(found.data)
+        deleted, along = list(removal.deleted), list(removal.went_along)
+        console.emit(
+            TeardownComplete(experiment=None, deleted=deleted, deleted_with_parent=along, retained=retained),
+            Info(text=f"  the registry {session.registry.name} stays, the record of it all"),
+        )
+
+
+def show(console: Console, found: Belongings, with_data: bool) -> None:
+    """Show what goes, and what stays with what it costs."""
+    from ec2lab.costs.money import sum_known
+    from ec2lab.events.teardown import DataCost, OwnedResource
+
+    groups = {"foreign": found.others, "copy": found.copies}
+    data = {"would-delete" if with_data else "retained": found.data}
+    for status, items in (("would-delete", found.own), *data.items(), *groups.items()):
+        for item in items:
+            name = item.tags.get("Name", "")
+            console.emit(OwnedResource.of(item.resource, status=status, name=name, dollars_per_month=item.monthly))
+    if found.data:
+        dollars, unknown = sum_known(item.monthly for item in found.data)
+        console.emit(DataCost(dollars_per_month=round(dollars, 2), unknown_prices=unknown))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,60 @@
+"""Set anew when an experiment's machines end by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, ExperimentName, script
+
+if TYPE_CHECKING:
+    from ec2lab.instances.ttl import NewExpiry
+
+app = script(__doc__)
+Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="How long from now: 30m, 4h, 2d; or never.")]
+
+
+@app.command()
+def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> None:
+    """Let all of EXP's running machines end TTL from now, sooner or later than they would have, and read it back.
+
+    Also one that was launched without a ttl; TTL=never lets it run until somebody ends it. The end is on the machine
+    itself, set over ssh. One on which that failed is named, with exit 1. An `idle_timeout` of the experiment stays.
+    """
+    from ec2lab.hosts.inventory import machines_of
+    from ec2lab.instances.expiry import expiry_details
+    from ec2lab.instances.ttl import TtlChange, parse_ttl
+    from ec2lab.session import acting_on
+
+    length = parse_ttl(ttl)
+    console = Console(as_json=as_json)
+
+    def heard(new: NewExpiry) -> None:
+        ends = (
+            f"ends at {_shown(new.ends)}, {ttl} from now"
+            if length
+            else "has no ttl any more, and costs for as long as it runs"
+        )
+        before = f"before: {_shown(new.before)}" if new.before else "before: no end"
+        console.say(f"{new.name} {ends} ({before})", "extended", style="green" if length else "yellow",
+                    experiment=exp, machine=new.name, id=new.instance, ends=new.ends, before=new.before)  # fmt: skip
+
+    with acting_on(exp, "ttl-set") as session:
+        console.hint(session.cloud.banner)
+        TtlChange(session, exp, length, heard).run()
+        idle = {expiry_details(machine).get("idle", "") for machine in machines_of(session, exp)} - {""}
+        for limit in sorted(idle):
+            console.hint(f"  it still ends when it was idle for {limit}")
+        if not session.boot_timeout and not session.cloud.boot_timeout:
+            console.hint("  the local cloud's machines never boot, so it stands in their tags alone")
+
+
+def _shown(moment: str) -> str:
+    """Return a moment, RFC 3339, as people read it."""
+    return moment[:16].replace("T", " ") + " UTC"
+
+
+if __name__ == "__main__":
+    run(app)

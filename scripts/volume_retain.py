@@ -1,0 +1,37 @@
+"""Keep a volume that a teardown kept for longer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ec2lab.console import Console, run
+from ec2lab.options import AsJson, VolumeId, script
+
+app = script(__doc__)
+KeepFor = Annotated[str, typer.Option("--retain-for", envvar="RETAIN_FOR", help="How long from today: 30d.")]
+Why = Annotated[str, typer.Option("--reason", envvar="REASON", help="Why; as before if left out.")]
+
+
+@app.command()
+def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "", as_json: AsJson = False) -> None:
+    """Let `make audit` take VOLUME, which a teardown kept, for meant so until RETAIN_FOR from today.
+
+    It stands in the volume's own tags, lab:retain-until and lab:retain-reason, where everybody sees it.
+    """
+    from ec2lab.errors import LabError
+    from ec2lab.session import open_session
+    from ec2lab.volumes.retention import kept_volume, retain_for
+
+    if not volume:
+        raise LabError("VOLUME: which? (`make audit` lists those that are kept)")
+    console = Console(as_json=as_json)
+    with open_session("volume-retain") as session:
+        console.hint(session.cloud.banner)
+        kept = retain_for(session, kept_volume(session, volume), length, reason)
+        console.say(f"{volume} is kept {kept}", "kept", style="green", id=volume, until=kept.until, reason=kept.reason)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,157 @@
+#!/usr/bin/python3 -I
+"""End this machine once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
+
+    idle-shutdown LIMIT EVERY [FILE]
+
+Looks every EVERY seconds, and has the instance powered off once all looks of LIMIT seconds found nothing. FILE, where
+one is named, must be there before anything counts as idle. What the last look found stands in /run/ec2-lab-idle.
+
+Work is: a set-up that is not done, the experiment's command, somebody logged in (ssh with or without a terminal,
+Session Manager, the serial console), and a GPU, a processor or a network that does more than is said below.
+A reading that fails counts as work, and the console is told of it: no machine ends by mistake. Nothing is
+remembered on disk, so a reboot, or a start after a stop, begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+GPU = 5
+"""Percent of the busiest GPU, as nvidia-smi has it, above which it works."""
+CORES = 0.25
+"""Processor cores that work, or wait for a disk, on the average since the last look."""
+NETWORK = 10000
+"""Bytes a second, in and out, but for loopback, likewise. An idle machine has some hundred."""
+PATIENCE = 20
+"""Seconds until a command that says nothing counts as hung."""
+FOUND = pathlib.Path("/run/ec2-lab-idle")
+SET_UP = "/run/cloud-init/result.json"
+"""cloud-init writes it at the end of each boot (https://docs.cloud-init.io/en/latest/explanation/return_codes.html)."""
+LOGINS = r"sshd(-session)?: [^[]+|(.*/)?(login|ssm-session-worker)"
+"""What the processes of somebody who is logged in call themselves. sshd has brackets in the titles of all others,
+such as `sshd: root [net]` of somebody who tries passwords; `sshd: alice@notty` is rsync, scp or an editor."""
+PROC, DEVICES = pathlib.Path("/proc"), pathlib.Path("/sys/bus/pci/devices")
+
+asked = []
+"""The command that was asked last. One that hangs is not asked again until it ends, which may be never."""
+
+
+def idle_since(since: float | None, last: float, now: float, busy: bool, gap: float) -> float:
+    """Return since when all looks found nothing, by what was known at the last one and what this one finds.
+
+    Where more than `gap` seconds lie between the two, nobody knows what was done in them.
+    """
+    return now if busy or since is None or now - last > gap else since
+
+
+def processors() -> float:
+    """Return the seconds that cores have worked or waited for disks since the boot: all but the fourth, `idle`
+    (proc(5), /proc/stat).
+    """  # noqa: D205
+    ticks = [int(word) for word in (PROC / "stat").read_text().split()[1:8]]
+    return (sum(ticks) - ticks[3]) / os.sysconf("SC_CLK_TCK")
+
+
+def network() -> float:
+    """Return the bytes that came and went since the boot, by all interfaces but loopback."""
+    found = re.findall(r"(\S+): *(\d+)(?: +\d+){7} +(\d+)", (PROC / "net/dev").read_text())
+    return sum(int(came) + int(went) for name, came, went in found if name != "lo")
+
+
+def rate(total):
+    """Return what reads the growth of a total in a second since it was last read. A network that is gone is change."""
+    last = []
+
+    def read() -> float:
+        before = last[:]
+        last[:] = time.monotonic(), total()
+        return abs(last[1] - before[1]) / (last[0] - before[0]) if before else 0
+
+    return read
+
+
+def told(*command: str) -> str:
+    """Return what a command says."""
+    if asked and asked[0].poll() is None:
+        raise OSError("hangs")
+    asked[:] = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True)]
+    return asked[0].communicate(timeout=PATIENCE)[0].strip()
+
+
+def gpus() -> int:
+    """Return the percent of the busiest GPU; 0 where there is none, or no driver by which it could be used."""
+    there = any("0x10de" in path.read_text() for path in DEVICES.glob("*/vendor"))
+    if not there or not shutil.which("nvidia-smi"):
+        return 0
+    said = told("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    return max(int(line) for line in said.split("\n"))
+
+
+def command() -> int:
+    """Return whether the experiment's command runs."""
+    return {"inactive": 0, "failed": 0, "active": 1, "activating": 1, "deactivating": 1}[
+        told("systemctl", "is-active", "experiment.service")
+    ]
+
+
+def logins() -> int:
+    """Return how many are logged in."""
+    found = 0
+    for process in PROC.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile, or is called what is no text
+            found += bool(re.fullmatch(LOGINS, process.read_text().split("\0")[0]))
+    return found
+
+
+def look(readings: list) -> tuple:
+    """Return what is being done, and what can't be read and so counts as work."""
+    found, problems = [], []
+    for name, read, most in readings:
+        try:
+            value = read()
+            found += [f"{name} {value:.4g}"] if value > most else []
+        except (OSError, LookupError, ValueError, subprocess.SubprocessError) as problem:
+            problems.append(f"PROBLEM: {name} can't be read, which counts as work: {problem!r}")
+    return found, problems
+
+
+def watch(limit: float, every: float, *files: str) -> None:
+    """Look until the machine ends."""
+    readings = [
+        ("set-up", lambda: not all(map(os.path.exists, (SET_UP, *files))), 0),
+        ("command", command, 0),
+        ("logins", logins, 0),
+        ("GPU", gpus, GPU),
+        ("cores", rate(processors), CORES),
+        ("network", rate(network), NETWORK),
+    ]
+    since, last, known = None, 0, []
+    while True:
+        found, problems = look(readings)
+        if problems != known:
+            say(*problems or ["all can be read again"])
+        known, now = problems, time.monotonic()
+        since = idle_since(since, last, now, bool(found + problems), 3 * every + PATIENCE)
+        last = now
+        FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {', '.join(found + problems)}\n")
+        if now - since >= limit:
+            say(f"idle for {limit:.0f} s, this machine ends")
+            subprocess.call(["systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service"])
+        time.sleep(every)
+
+
+def say(*lines: str) -> None:
+    """Say lines to whoever reads the console."""
+    for line in lines:
+        print(f"ec2-lab: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    watch(float(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:])

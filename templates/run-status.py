@@ -1,0 +1,79 @@
+"""Print, as one JSON object, how a machine and its experiment's command get on. Python 3.9 or later.
+
+Runs as whoever logs in: what only root may see is asked of sudo, and left out where that wants a password.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+LOG = "/var/lib/ec2-lab/instance/log"
+ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
+DEADLINE = pathlib.Path("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf")
+METADATA = "http://169.254.169.254/latest"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""No proxy leads to the metadata service, whatever the environment says."""
+PATIENCE = 2
+"""Seconds for each answer of it."""
+NOTICES = {"interruption": "meta-data/spot/instance-action", "rebalance": "meta-data/events/recommendations/rebalance"}
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html,
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html"""
+NOTHING_ANNOUNCED = 404
+
+
+def last_line() -> str:
+    """Return the last line of the command's log; nothing where there is none yet, or it may not be read."""
+    command = ["sudo", "-n", "tail", "--bytes=4096", LOG]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    text = done.stdout.decode(errors="replace")
+    return next((line.strip() for line in reversed(re.split(r"[\r\n]", text)) if line.strip()), "")[-500:]
+
+
+def metadata(path: str, method: str = "GET", **headers: str) -> bytes:
+    """Return what the metadata service answers. Raises OSError, http.client.HTTPException."""
+    named = {f"X-aws-ec2-metadata-{name.replace('_', '-')}": value for name, value in headers.items()}
+    asking = urllib.request.Request(f"{METADATA}/{path}", method=method, headers=named)
+    return DIRECT.open(asking, timeout=PATIENCE).read(1 << 16)
+
+
+def notices() -> dict[str, object]:
+    """Return what AWS announces to a spot machine, nothing mostly; `unseen` is why that can't be known."""
+    found: dict[str, object] = {}
+    try:
+        token = metadata("api/token", "PUT", token_ttl_seconds="60").decode()
+        for name, path in NOTICES.items():
+            try:
+                found[name] = json.loads(metadata(path, token=token))
+            except urllib.error.HTTPError as refused:
+                if refused.code != NOTHING_ANNOUNCED:
+                    raise
+    except (OSError, ValueError, http.client.HTTPException) as problem:
+        found["unseen"] = str(problem) or repr(problem)
+    return found
+
+
+def deadline() -> int | None:
+    """Return when the machine ends itself, in seconds since 1970; None where it does not."""
+    found = re.search(r"OnCalendar=@(\d+)", DEADLINE.read_text()) if DEADLINE.exists() else None
+    return int(found[1]) if found else None
+
+
+def main() -> int:
+    """Tell all of it once."""
+    ended = json.loads(ENDED.read_text()) if ENDED.exists() else None
+    print(json.dumps({"line": last_line(), "ended": ended, "ends_at": deadline(), **notices()}))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        sys.exit(f"ec2-lab: run-status: {problem}")

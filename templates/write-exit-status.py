@@ -1,0 +1,130 @@
+#!/usr/bin/python3 -I
+"""Write down how an experiment's command ended. systemd runs it, however that was, and says so in the environment.
+
+    write-exit-status begins    before the command: take the room for it, as the disk may be full in the end; 1 where it
+                           has begun before, and the instance went off while it ran
+    write-exit-status           after it, or after that
+
+EXIT_CODE, EXIT_STATUS and SERVICE_RESULT are those of systemd.exec(5). Standard output is the pipe that the command
+printed into. Python 3.9 or later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import sys
+import termios
+import time
+
+ENDED = pathlib.Path("/var/lib/ec2-lab/instance/ended.json")
+DRAFT = ENDED.with_suffix(".new")
+"""There from when the command begins until it has ended, and has the room for that."""
+RUNTIME = pathlib.Path("/run/ec2-lab")
+MISSING = RUNTIME / "log-missing"
+BEGUN = RUNTIME / "experiment/begun"
+"""What the command's script makes first; what a login does comes before it."""
+ROOM = 4096
+PROCESSES = pathlib.Path("/sys/fs/cgroup/system.slice/experiment.service/cgroup.procs")
+LOOK, LOOKS = 0.1, 2400
+"""Seconds, and how often: both waits together are shorter than TimeoutStopSec."""
+
+
+def exit_code(ended: str, status: str) -> int:
+    """Return the exit code of the command, as a shell has it: 128 and the signal's number where it was killed."""
+    if ended == "exited":
+        return int(status)
+    return 128 + getattr(signal, f"SIG{status}", -127)
+
+
+def unread() -> int:
+    """Return how many bytes are in the pipe; none where standard output is something else."""
+    try:
+        return int.from_bytes(fcntl.ioctl(1, termios.FIONREAD, bytes(4)), "little")
+    except OSError:
+        return 0
+
+
+def left() -> set:
+    """Return the processes of the command that still run: all of the unit's but this one."""
+    told = PROCESSES.read_text() if PROCESSES.exists() else ""
+    return {*map(int, told.split())} - {os.getpid()}
+
+
+def wait_for_end() -> None:
+    """Wait until no process is left, and all that was printed is in the log.
+
+    systemd waits for the first process alone, and others may be saving their state. Who sees the end may stop to read
+    the log, or the machine ends.
+    """
+    with (RUNTIME / "log-lock").open("w") as lock:
+        for _ in range(LOOKS):
+            fcntl.flock(lock, fcntl.LOCK_EX)  # write-log has it from when it takes something until that is written
+            if not unread() and not left():
+                return
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            time.sleep(LOOK)
+    for number in left():
+        with contextlib.suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+
+
+def sync(path: pathlib.Path) -> None:
+    """Have what a file or a directory holds survive the power."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.close(file)
+
+
+def begin() -> int:
+    """Take the room for the end; where that is impossible, the command runs all the same."""
+    if DRAFT.exists():
+        return 1
+    try:
+        ENDED.parent.mkdir(parents=True, exist_ok=True)
+        ENDED.unlink(missing_ok=True)
+        DRAFT.write_bytes(bytes(ROOM))
+    except OSError as problem:
+        print(f"ec2-lab: write-exit-status: {problem}")
+    return 0
+
+
+def ending() -> tuple[int, str]:
+    """Return the exit code, and why it is not the command's own, if it is not."""
+    if os.environ.get("SERVICE_RESULT") == "exec-condition":
+        return 128 + signal.SIGKILL, "the instance was started again while the command ran, which does not begin again"
+    code = exit_code(os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
+    if BEGUN.exists():
+        return code, ""
+    return code or 1, f"the command never began: what a login does before it (/etc/profile) ended with {code}"
+
+
+def main() -> int:
+    """Write it as a whole, for everybody to read."""
+    code, why = ending()
+    wait_for_end()
+    print("ec2-lab:", why or f"the command ended with {code}", flush=True)
+    wait_for_end()
+    told = {"exit_code": code, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    if why:
+        told["why"] = why
+    if MISSING.exists():
+        told["log_missing"] = MISSING.read_text()
+    with os.fdopen(os.open(DRAFT, os.O_WRONLY | os.O_CREAT, 0o644), "w") as draft:  # in the room that it has
+        draft.write(json.dumps(told) + "\n")
+        draft.truncate()
+    sync(DRAFT)
+    DRAFT.replace(ENDED)
+    sync(ENDED.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(begin() if sys.argv[1:] else main())
+    except (OSError, ValueError, LookupError) as problem:
+        sys.exit(f"ec2-lab: write-exit-status: {problem}")

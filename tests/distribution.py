@@ -1,0 +1,52 @@
+"""How tests are shared out among the processes that run them: the longest begin first, what is dear is made once.
+
+The order is random but for that: pytest-randomly shuffles all others, and the longest among themselves.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.lab_directory import REPOSITORY
+
+LONGEST = (
+    "tests/hosts/test_data.py",
+    "tests/hosts/test_policy.py",
+    "tests/hosts/test_secrets.py",
+    "tests/registries/test_file_processes.py",
+    "tests/registries/test_long_history.py",
+    "tests/test_bench.py",
+    "tests/test_distributed_examples.py",
+    "tests/test_sweep.py",
+    "tests/test_scenario.py",
+)
+"""Files with tests of many seconds. Begun last, one of them would be waited for by all other processes."""
+TOGETHER = {
+    "tests/hosts/test_first_boot.py": "a Debian root with cloud-init",
+    "tests/hosts/test_user_data.py": "a Debian root with cloud-init",
+    "tests/test_accounts.py": "a second cloud",
+    "tests/test_pull_from_s3.py": "an AWS CLI",
+    "tests/test_report_in_browser.py": "a browser",
+    "tests/test_botocore_cache.py": "botocore's data",
+    "tests/test_upload_log.py": "an AWS CLI",
+}
+"""Files that share what takes seconds to make: the tests of those with the same are all run by one process."""
+
+assert all((REPOSITORY / name).exists() for name in (*LONGEST, *TOGETHER))
+
+
+class InOneProcess(LoadScopeScheduling):
+    """Gives each process the next test when it is done with one, and tests that belong together to one process.
+
+    The mark xdist_group would do that, but pytest 9.2 keeps the ids of tests elsewhere than xdist 3.8 writes them.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER.get(nodeid.partition("::")[0], nodeid)
+
+
+def longest_first(items: list[pytest.Item]) -> None:
+    """Put the longest tests first, and leave the order as it is otherwise."""
+    longest = {REPOSITORY / name for name in LONGEST}
+    items.sort(key=lambda item: item.path not in longest)

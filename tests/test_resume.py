@@ -1,0 +1,152 @@
+"""Which launch of an experiment was the last that ran, and whether it was cut off, by what is on record."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ec2lab.launch.resume import AlreadyRunning, instances_of_interrupted_launch, requests_of
+from ec2lab.registry.history import History
+from ec2lab.registry.launch_notes import origin
+from ec2lab.registry.record import Event, Record
+from tests.small_aws import small_lab
+
+
+def note(experiment="foo", **told):
+    return Record(event=Event.ANNOTATION, experiment=experiment, annotation=told)
+
+
+def test_of_one_that_failed_since_nothing_is_taken():
+    ran, failed = {"experiment": {"parameters": {"lr": 0.1}}}, {"experiment": {"parameters": {"lr": 0.9}}}
+    records = [
+        note(run=ran),
+        note(launched=["i-1"], provenance=[{"instance": "i-1"}]),
+        note(deleted=["i-1"]),
+        note(run=failed),
+    ]
+    run, launched = History(records).of("foo").ran
+    assert run == ran
+    assert launched["launched"] == ["i-1"]
+
+
+def test_one_that_was_gone_on_with_is_what_it_was_gone_on_with_as():
+    records = [note(run={"from": "a"}), note(run={"from": "b"}), note(launched=["i-1"])]
+    assert History(records).of("foo").ran == ({"from": "b"}, {"launched": ["i-1"]})
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [note(run={})],
+        [note(launched=["i-1"])],
+        [note("bar", run={}), note("bar", launched=["i-1"])],
+        [note(run={}), note("bar", launched=["i-1"])],
+        [note(run={}), Record(event=Event.ANNOTATION, experiment="foo")],
+    ],
+)
+def test_where_none_ran_there_is_none(records):
+    assert History(records).of("foo").ran is None
+
+
+def asked(operation="RunInstances", event=Event.INTENT, experiment="foo", **request):
+    return Record(event=event, operation=operation, experiment=experiment, request=request)
+
+
+RUN, LAUNCHED, DRY = note(run={}), note(launched=["i-1"]), asked(DryRun=True)
+
+
+@pytest.mark.parametrize(
+    ("records", "cut_off"),
+    [
+        ([], False),
+        ([asked()], True),
+        ([RUN], True),  # what nodes need is made before the first instance is asked for
+        ([RUN, asked()], True),
+        ([RUN, asked(), LAUNCHED], False),
+        ([RUN, asked(), LAUNCHED, RUN], True),
+        ([RUN, asked(), LAUNCHED, asked()], True),
+        ([DRY], False),
+        ([asked(), DRY], True),
+        ([asked(), LAUNCHED, DRY], False),
+        ([asked("CreateVolume")], False),
+        ([asked(event=Event.RESPONSE)], False),
+        ([asked(), note(deleted=["i-1"])], True),
+        ([LAUNCHED, note(deleted=["i-1"])], False),
+        ([asked(experiment="bar"), note("bar", run={})], False),
+        ([asked(), note("bar", launched=["i-1"])], True),
+        ([asked(), Record(event=Event.ANNOTATION, experiment="foo")], True),
+        ([RUN, Record(event=Event.ANNOTATION, experiment="foo", annotation={})], True),
+    ],
+)
+def test_a_launch_was_cut_off_if_it_began_and_never_said_that_it_ended_well(records, cut_off):
+    assert History(records).of("foo").interrupted is cut_off
+
+
+@pytest.fixture
+def lab():
+    with small_lab() as made:
+        yield made
+
+
+def test_what_a_launch_left_that_was_cut_off_is_taken_up_but_for_what_is_on_its_way_out(lab):
+    first, second = lab.launch(count=2)
+    lab.aws.things[second].gone_from = lab.aws.time + timedelta(seconds=30)
+    assert [resource.id for resource in instances_of_interrupted_launch(lab.session, "foo")] == [first]
+    assert instances_of_interrupted_launch(lab.session, "bar") == []
+
+
+def test_what_a_launch_made_that_ended_well_lives_already(lab):
+    made = lab.launch(count=2)
+    lab.note("foo", launched=made)
+    with pytest.raises(AlreadyRunning) as raised:
+        instances_of_interrupted_launch(lab.session, "foo")
+    since = lab.aws.time.isoformat()
+    shown = ", ".join(f"instance {one} (us-east-1) running since {since}" for one in made)
+    assert str(raised.value) == f"foo already lives: {shown}; `make teardown EXP=foo` ends it"
+
+
+def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
+    (made,) = lab.launch(volumes=0)
+    lab.note("foo", launched=[made])
+    lab.aws.things[made].item["State"] = {"Name": "stopped"}
+    with pytest.raises(
+        AlreadyRunning, match=r"stopped since .*; `make start EXP=foo` starts it, `make teardown EXP=foo`"
+    ):
+        instances_of_interrupted_launch(lab.session, "foo")
+    volume = lab.volume("bar")
+    lab.aws.things[volume].item.pop("State")
+    lab.aws.things[volume].item.pop("Attachments")
+    with pytest.raises(AlreadyRunning, match=rf"^bar already lives: volume {volume} \(us-east-1\) since "):
+        instances_of_interrupted_launch(lab.session, "bar")
+
+
+def test_a_request_is_known_by_the_tag_of_what_it_made(lab):
+    (first,), (second,) = lab.launch(volumes=0), lab.launch(volumes=0)
+    machines = lab.session.holdings("foo").living
+    found = requests_of(lab.session, "foo", machines)
+    assert set(found) == {first, second}
+    for machine in machines:
+        assert found[machine.id]["ClientToken"] == machine.record
+    strange = replace(machines[0], id="i-9", record="another")
+    assert requests_of(lab.session, "foo", [strange]) == {}
+    lab.call("CreateVolume", {"ClientToken": "v"})
+    assert requests_of(lab.session, "foo", [replace(strange, record="v")]) == {}
+    answered = Record(event=Event.RESPONSE, operation="RunInstances", experiment="foo", request={"ClientToken": "a"},
+                      partition="aws", account="111122223333")  # fmt: skip
+    lab.registry.append(answered)
+    assert requests_of(lab.session, "foo", [replace(strange, record="a")]) == {}
+    lab.registry.append(replace(answered, event=Event.INTENT, request=None))
+    nothing = replace(strange, record=lab.registry.all[-1].id)
+    assert requests_of(lab.session, "foo", [nothing]) == {"i-9": {}}
+
+
+def test_what_an_instance_was_made_from_is_told_with_the_snapshots_of_its_devices():
+    instance = {"InstanceId": "i-1", "InstanceType": "g5.xlarge", "ImageId": "ami-1"}
+    mappings = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}, {"DeviceName": "/dev/sdb", "NoDevice": ""},
+                {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "snap-1"}}]  # fmt: skip
+    made = {"instance": "i-1", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-1"}
+    assert origin("us-east-1", instance, {"BlockDeviceMappings": mappings}) == {
+        **made, "snapshots": {"/dev/sdf": "snap-1"},
+    }  # fmt: skip
+    assert origin("us-east-1", instance, {}) == {**made, "snapshots": {}}
