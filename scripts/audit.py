@@ -30,8 +30,8 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
     registry takes it for ended; copies have the tags of what it made, and are not that; ghosts are in the registry and
     not in AWS; what outstayed was kept until a day that has passed; others were made by another registry; strangers are
     not the lab's and look forgotten. FIX=1 deletes the orphans that you made, by their tags and by CloudTrail, and
-    that do not run; OWNER=user@host, or OWNER=everyone, says whose otherwise. What runs, copies, what another registry made,
-    and instances, volumes, snapshots and addresses of which CloudTrail does not say who made them (of which it
+    that do not run; OWNER=user@host, or OWNER=everyone, says whose otherwise. What runs, copies, what another registry
+    made, and instances, volumes, snapshots and addresses of which CloudTrail does not say who made them (of which it
     remembers 90 days) are deleted by name alone: FIX=1 ONLY="i-… vol-…".
     Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
     day, or if a region could not be seen; 1 if none could.

@@ -26,7 +26,7 @@ Keep = Annotated[
 def dataset_prune(
     keep: Keep = 0, dataset: DatasetName = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
 ) -> None:
-    """Show what would be deleted of all datasets, or of DATASET, beyond the newest KEEP_LAST versions; YES=1 deletes it.
+    """Show which versions beyond the newest KEEP_LAST would be deleted, of DATASET or of all; YES=1 deletes them.
 
     What failed on its way goes too. Only what this registry made is deleted. What a living experiment was made from,
     what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS

@@ -29,10 +29,10 @@ def launch(
 
     BASE=speech launches a variation of experiments/speech.toml under the name EXP; PARAMS="lr=0.1 seed=3" chooses
     parameters. Asks pool after pool (region, type, market) until all run, in rounds for as long as the experiment's
-    capacity_timeout. Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again when
-    the launch fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
-    Then their set-up is seen to, for as long as ssh.boot_timeout in lab.toml says: exit 1 if it failed, or nobody could log in
-    to look; they run on then.
+    capacity_timeout. Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again
+    when the launch fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
+    Then their set-up is seen to, for as long as ssh.boot_timeout in lab.toml says: exit 1 if it failed, or nobody could
+    log in to look; they run on then.
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment

@@ -22,10 +22,10 @@ def registry_rebuild(
 ) -> None:
     """Look for orphans in all regions (or REGIONS) and write them into the registry, with YES=1.
 
-    Those that you made; OWNER=user@host or OWNER=everyone takes others'. Where the whole registry was lost, nothing but its
-    id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry answers
-    for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be found
-    out any more. A region that can't be seen is named, and the exit code is 3.
+    Those that you made; OWNER=user@host or OWNER=everyone takes others'. Where the whole registry was lost, nothing but
+    its id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry
+    answers for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be
+    found out any more. A region that can't be seen is named, and the exit code is 3.
     """
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.examination import examined

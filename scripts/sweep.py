@@ -32,8 +32,8 @@ def sweep(
     """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
 
     All at once, as fast as AWS takes the requests. Run again, it launches what failed to launch and leaves alone what
-    was launched; so it goes on where it was interrupted. PARAMS="seed=3" holds a parameter still. RETRY_FAILED=1 launches those
-    again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
+    was launched; so it goes on where it was interrupted. PARAMS="seed=3" holds a parameter still. RETRY_FAILED=1
+    launches those again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
     """
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations

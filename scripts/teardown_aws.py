@@ -26,8 +26,8 @@ def teardown_aws(
     """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
 
     What another registry made is shown and stays, and so does what only has copied tags. Refused while an experiment
-    lives, whoever's. Datasets and kept volumes are shown with their monthly cost, and stay unless INCLUDE_DATASETS=1. Exit 0
-    if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
+    lives, whoever's. Datasets and kept volumes are shown with their monthly cost, and stay unless INCLUDE_DATASETS=1.
+    Exit 0 if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
     """
     from ec2lab.account.ownership import belongings
     from ec2lab.account.region_setup import NO_NAME

@@ -68,7 +68,8 @@ class HostLog:
         """Do what the unit does after the command; return what is written of its end."""
         with self.output.open("wb") as output:
             subprocess.run(
-                [sys.executable, "-I", "-c", self.program("write-exit-status.py")], check=True, stdout=output, timeout=60,
+                [sys.executable, "-I", "-c", self.program("write-exit-status.py")], check=True, stdout=output,
+                timeout=60,
                 env={"EXIT_CODE": "exited", "EXIT_STATUS": str(code), "SERVICE_RESULT": result},
             )  # fmt: skip
         return json.loads(self.ended.read_text())

@@ -7,7 +7,10 @@ import pytest
 from ec2lab.registry.recorder import changes_something
 from tests.live_resources import living_in
 
-AWS = 'cloud = "aws"\nregions = ["us-east-1"]\n[network]\nssh_allowed_cidrs = ["10.0.0.0/8"]\n[ssh]\nboot_timeout = "0s"\n'
+AWS = (
+    'cloud = "aws"\nregions = ["us-east-1"]\n[network]\nssh_allowed_cidrs = ["10.0.0.0/8"]\n[ssh]\n'
+    'boot_timeout = "0s"\n'
+)
 HERE = "us-east-1"
 EXPERIMENT = 'instance_types = ["g5.xlarge"]\n'
 

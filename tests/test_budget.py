@@ -124,7 +124,8 @@ def test_what_other_launches_of_this_process_are_about_to_cost_counts():
     assert (of_lab.promised, own.promised) == (pytest.approx(20.3), pytest.approx(10.15))
 
 
-CHEAP = 'instance_types = ["c6i.large"]\nttl = "10h"\nroot_volume = { size_gib = 100 }\n'  # 10 x (0.085 + 0.005 + 8 / 730) = 1.01
+# 10 x (0.085 + 0.005 + 8 / 730) = 1.01
+CHEAP = 'instance_types = ["c6i.large"]\nttl = "10h"\nroot_volume = { size_gib = 100 }\n'
 
 
 def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for_nothing(lab, cloud):

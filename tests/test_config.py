@@ -18,6 +18,7 @@ from tests.lab_directory import REPOSITORY
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJxR4ST9gzHWkqQ6fLzXYzOHO7cBGVmvJAcBxJYzKMrF alice@laptop"
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\\nb3Bl"
+SCRATCH = 'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\nsize_gib = 1\n'
 KEPT = 'instance_types = ["g5.xlarge"]\n[[data]]\nmount = "/s"\ndataset = "a"\ndeletion_policy = "retain"'
 LOCAL = '[instance_store]\nmount = "/s/local"'
 MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
@@ -83,7 +84,7 @@ def complaint(tmp_path, kind, text):
         ),
         (
             "experiment",
-            'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "a"\nmount = "/d"\n[[data]]\ndataset = "b"\nmount = "/d"',
+            'instance_types = ["x1.x"]\n[[data]]\ndataset = "a"\nmount = "/d"\n[[data]]\ndataset = "b"\nmount = "/d"',
             "file.toml: two volumes can't share a mount point",
         ),
         (
@@ -108,8 +109,8 @@ def complaint(tmp_path, kind, text):
         ),
         (
             "experiment",
-            'instance_types = ["g5.xlarge"]\n[[scratch]]\nmount = "/s"\nsize_gib = 1\ndeletion_policy = "retain"\nretain_for = "30d"',
-            'file.toml: scratch[0]: deletion_policy = "retain" wants reason = "until the paper is out": a kept volume costs',
+            f'{SCRATCH}deletion_policy = "retain"\nretain_for = "30d"',
+            'file.toml: scratch[0]: deletion_policy = "retain" wants reason = "until the paper is out": a kept volume',
         ),
         (
             "experiment",

@@ -141,7 +141,7 @@ def test_it_is_summed_by_member_experiment_region_and_kind(lab):
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
-        ({"GROUP_BY": "regio"}, "GROUP_BY: 'regio' is none of member, experiment, region, kind (did you mean \"region\"?)"),
+        ({"GROUP_BY": "regio"}, "'regio' is none of member, experiment, region, kind (did you mean \"region\"?)"),
         ({"SINCE": "October"}, "SINCE: 'October' is no day (try 2026-10-01)"),
         ({"SINCE": "2026-10-02", "UNTIL": "2026-10-01"}, "UNTIL: 2026-10-01 is not after SINCE, which is 2026-10-02"),
     ],

@@ -143,7 +143,10 @@ def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab
 @pytest.mark.parametrize("kept", ["us-east-1", "us-west-2"])
 def test_volumes_to_be_kept_hold_up_no_deletion_for_a_region_that_can_not_be_seen_and_are_kept_there(lab, cloud, kept):
     """Each region's volumes are kept before anything of it is deleted; what can't be seen is not deleted."""
-    scratch = '[[scratch]]\nsize_gib = 10\nmount = "/s"\ndeletion_policy = "retain"\nretain_for = "30d"\nreason = "the paper"\n'
+    scratch = (
+        '[[scratch]]\nsize_gib = 10\nmount = "/s"\ndeletion_policy = "retain"\nretain_for = "30d"\n'
+        'reason = "the paper"\n'
+    )
     lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n{scratch}')
     cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
     assert lab.launch(COUNT="2").code == 0

@@ -24,7 +24,8 @@ from tests.local_cloud.requests import run
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 LAB = 'regions = ["us-east-1", "us-west-2"]\n'
-CHECKS = ["config-files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "datasets", "quotas", "ssh-ingress",
+CHECKS = ["config-files", "versions", "ssh", "credentials", "clock", "permissions", "regions", "datasets", "quotas",
+"ssh-ingress",
           "retained-volumes", "tags", "registry"]  # fmt: skip
 
 
@@ -117,7 +118,8 @@ def test_what_is_wrong_is_an_event_each_with_its_remedy_and_the_exit_code_says_s
     told = [event["message"].split(": ")[0:2] for event in wrong]
     assert sorted(told) == [
         ["experiments/B.toml", f"'B' is not {NAME_HELP}"],
-        ["experiments/a.toml", "instance_types"], ["experiments/a.toml", "instance_typse"], ["experiments/a.toml", "ttl"],
+        ["experiments/a.toml", "instance_types"], ["experiments/a.toml", "instance_typse"], ["experiments/a.toml",
+        "ttl"],
         ["lab.toml", "name"], ["lab.toml", "typo"], ["members/eve.toml", "keys[0]"], ["members/eve.toml", "uid"],
         ["members/root.toml", "'root' can't be a login name"],
     ]  # fmt: skip

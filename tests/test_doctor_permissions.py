@@ -148,7 +148,8 @@ def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said
     assert not services & {"dynamodb", "s3", "kms", "iam"}
     lab.write(
         "experiments/demo.toml",
-        'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "true"\nartifact_uri = "s3://runs"\ninstance_profile = "p"\n',
+        'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\ncommand = "true"\nartifact_uri = "s3://runs"\n'
+        'instance_profile = "p"\n',
     )
     lab.write(
         "lab.toml",

@@ -84,7 +84,8 @@ ODD = [None, True, False, 0, -1, 7, 10**40, 0.5, 1e308, float("nan"), float("inf
        "\x1b[2J", "2026-11-26T10:00:00Z", "2026-11-26T10:00:00", "0001-01-01T00:00:00+14:00",
        "2199-12-31T23:59:59-12:00", "9999999999d", "6h", "never", "i-0a", "vol-0a",
        "us-east-1", "--output=x", [], {}, [[]], [{}], {"Name": 5},
-       {"Key": "lab:expires-at"}, [{"Key": "lab:expires-at", "Value": "tomorrow"}], ["i-0a", 5], {"code": None}]  # fmt: skip
+       {"Key": "lab:expires-at"}, [{"Key": "lab:expires-at", "Value": "tomorrow"}], ["i-0a", 5],
+       {"code": None}]  # fmt: skip
 ALPHABET = string.printable + "\x1b\x9b\u202e\u2028\ud800\xe9"
 
 
@@ -155,7 +156,8 @@ ANSWERS = {
 }  # fmt: skip
 REQUEST = {
     "ClientToken": ID, "TagSpecifications": [{"ResourceType": kind, "Tags": OWNED} for kind in ("instance", "volume")],
-    "Tags": [{"Key": "lab:expires-at", "Value": AT}], "Resources": ["i-0a"], "InstanceIds": ["i-0a"], "VolumeId": "vol-0a",
+    "Tags": [{"Key": "lab:expires-at", "Value": AT}], "Resources": ["i-0a"], "InstanceIds": ["i-0a"],
+    "VolumeId": "vol-0a",
     "InstanceMarketOptions": {"MarketType": "spot"}, "Placement": {"AvailabilityZone": "us-east-1a"}, "Size": 8,
     "BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "s", "VolumeInitializationRate": 300}}],
     "InstanceType": "g5.xlarge", "ImageId": "ami-0a", "VolumeType": "gp3", "SnapshotId": "snap-0a", "NextToken": "n",
@@ -166,7 +168,8 @@ RESOURCE = {"kind": "instance", "id": "i-0a", "region": "us-east-1", "since": AT
 NOTES = {
     "discovered": [RESOURCE, {**RESOURCE, "kind": "volume", "id": "vol-0a"}, {**RESOURCE, "kind": "file-system"}],
     "deleted": ["i-0a", "vol-0a"], "resolved": [ID], "launched": ["i-0a"], "exited": {"exit_code": 1}, "pulls": "s3://a/b",
-    "provenance": [{"instance": "i-0a", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-0a", "snapshots": {}}],
+    "provenance": [{"instance": "i-0a", "region": "us-east-1", "type": "g5.xlarge", "image": "ami-0a",
+    "snapshots": {}}],
     "run": {"from": "speech", "experiment": {"ttl": "6h", "parameters": {"lr": 1}, "data": []}},
 }  # fmt: skip
 

@@ -48,7 +48,8 @@ MALFORMED = {
     "found is no list": {**COMMON, "event": "annotation", "annotation": {DISCOVERED: "i-0a"}},
     "gone is a number": {**COMMON, "event": "annotation", "annotation": {"deleted": 5}},
     "run of a path": {**COMMON, "event": "annotation", "annotation": {"run": {"from": "../secret", "experiment": {}}}},
-    "code of a path": {**COMMON, "event": "annotation", "annotation": {"run": {"from": "speech", "experiment": {}, "code": {
+    "code of a path": {**COMMON, "event": "annotation", "annotation": {"run": {"from": "speech", "experiment": {},
+    "code": {
         "commit": "--output=x", "pack_sha256": "../../id_ed25519"}}}},
     "lives for no time": {**COMMON, "event": "annotation", "annotation": {"run": {
         "from": "speech", "experiment": {"ttl": "long"}}}},

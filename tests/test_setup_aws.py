@@ -79,7 +79,10 @@ def test_a_machine_may_take_the_role_and_then_put_objects_below_the_prefix_and_n
     (named,) = iam.list_role_policies(RoleName=ROLE)["PolicyNames"]
     allowed = iam.get_role_policy(RoleName=ROLE, PolicyName=named)["PolicyDocument"]["Statement"]
     assert allowed == [{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::lab-runs/speech/*"}]
-    run = f'instance_types = ["c6i.large"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\ninstance_profile = "{PROFILE}"\n'
+    run = (
+        f'instance_types = ["c6i.large"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\n'
+        f'instance_profile = "{PROFILE}"\n'
+    )
     wanting.write("experiments/demo.toml", run)
     assert wanting.launch().code == 0
     assert len(cloud.calls("CreateSecurityGroup")) == 2, "the launch found the one that was there"

@@ -2,7 +2,10 @@
 
 import pytest
 
-PLAIN = 'instance_types = ["c6i.large"]\ncapacity_timeout = "{capacity_timeout}"\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
+PLAIN = (
+    'instance_types = ["c6i.large"]\ncapacity_timeout = "{capacity_timeout}"\n[[data]]\n'
+    'dataset = "speech"\nmount = "/data"\n'
+)
 
 
 @pytest.fixture

@@ -179,7 +179,8 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     last = list(registry.records())[-1]
     for name, code in codes.items():
         ended = {"ended": {"exit_code": code}}
-        registry.append(Record(event=Event.ANNOTATION, time=last.time, actor=last.actor, experiment=name, annotation=ended,
+        registry.append(Record(event=Event.ANNOTATION, time=last.time, actor=last.actor, experiment=name,
+        annotation=ended,
                                **lab.account))  # fmt: skip
     kept = sweep(lab, RETRY_FAILED="1")
     assert states(kept) == {"speech-lr0_1-seed2": "failed", "speech-lr0_01-seed3": "failed"}

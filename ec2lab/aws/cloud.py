@@ -144,6 +144,7 @@ class Cloud:
                 return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
         except (OSError, HTTPException, ValueError) as problem:  # a hotel's log-in page is no address either
             raise LabError(
-                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this machine's address ({problem}); "
+                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this machine's address "
+                f"({problem}); "
                 'write the networks that ssh may come from: ssh_allowed_cidrs = ["203.0.113.0/24"]'
             ) from problem

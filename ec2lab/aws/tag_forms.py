@@ -96,7 +96,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def form_of(key: str) -> Form | None:
-    """Return the form of a tag's value; lab:deletion-policy:sdf, formerly lab:deletion-policy/dev/sdf, speaks of one device."""
+    """Return the form of a tag's value; lab:deletion-policy:sdf (once lab:deletion-policy/dev/sdf) is of one device."""
     return FORMS.get(":".join(key.partition("/")[0].split(":")[:2]))
 
 

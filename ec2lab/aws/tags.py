@@ -24,8 +24,8 @@ BYTES = "lab:bytes"
 """On a dataset's snapshot: how much it holds."""
 DELETION_POLICY = "lab:deletion-policy"
 """On a volume that is not deleted with its machine: "retain", or "snapshot" and the dataset that it becomes a version
-of. On an instance the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. Where instances
-may read their tags, no key can have a `/` or a space in it
+of. On an instance the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. Where
+instances may read their tags, no key can have a `/` or a space in it
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
 KEPT = "lab:retained"
 """On a volume that outlives its machine: since when, and after whose teardown."""

@@ -217,7 +217,10 @@ class Experiment(StrictModel):
             message = "artifact_uri wants an instance_profile by which the machine may write there"
             raise ValueError(message)
         if self.on_completion == "teardown" and not self.artifact_uri:
-            message = 'on_completion = "teardown" wants an artifact_uri ("s3://…"), or the log and the exit code would go with the machine'
+            message = (
+                'on_completion = "teardown" wants an artifact_uri ("s3://…"), or the log and the exit code '
+                "would go with the machine"
+            )
             raise ValueError(message)
         return self
 
@@ -229,7 +232,10 @@ class Experiment(StrictModel):
             message = f"nodes: {burstable} can't be placed beside others (a cluster placement group takes no t types)"
             raise ValueError(message)
         if self.nodes > 1 and self.on_interruption == "relaunch":
-            message = 'on_interruption = "relaunch" is for one instance; nodes work together, and all would start again: leave it out'
+            message = (
+                'on_interruption = "relaunch" is for one instance; nodes work together, and all would start '
+                "again: leave it out"
+            )
             raise ValueError(message)
         return self
 

@@ -98,7 +98,8 @@ class Span:
         dollars, hourly = total(parts), self.rate.hourly(now) if lives else 0.0
         return Charge(
             kind=self.kind, id=self.id, region=self.region, experiment=self.experiment, by=self.by, what=self.what,
-            market=self.market, parent_id=self.parent_id, vague=self.vague, due=self.due, began=began, ended=None if lives else over,
+            market=self.market, parent_id=self.parent_id, vague=self.vague, due=self.due, began=began,
+            ended=None if lives else over,
             dollars=dollars, hourly=hourly, why=self.rate.why if None in (dollars, hourly) else "",
         )  # fmt: skip
 

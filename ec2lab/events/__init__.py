@@ -90,7 +90,7 @@ class ResourceEvent(Event):
         )  # fmt: skip
 
 
-LAUNCH = "dataset-build launch relaunch sweep watch"
+LAUNCH = "dataset-build launch rerun sweep watch"
 """The commands that launch instances."""
 REGIONAL = "audit dataset-verify datasets dataset-prune plan registry-rebuild snapshot-copy status teardown"
 """Those that describe several regions, and go on where one cannot be reached."""

@@ -9,7 +9,10 @@ pytestmark = pytest.mark.emulator
 REGIONS = ("us-east-1", "us-west-2")
 SWEEP = 'instance_types = ["g5.xlarge"]\ncommand = "true"\n[matrix]\nSEED = [1, 2, 3, 4, 5]\n'
 DATA = 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
-LOGGED = 'instance_types = ["g5.xlarge"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\ninstance_profile = "ec2-lab-lab-logs"\n'
+LOGGED = (
+    'instance_types = ["g5.xlarge"]\ncommand = "true"\nartifact_uri = "s3://lab-runs/speech"\n'
+    'instance_profile = "ec2-lab-lab-logs"\n'
+)
 
 
 def instances(emulator, region="us-east-1"):

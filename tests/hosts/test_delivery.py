@@ -14,7 +14,10 @@ from tests.test_runs import git
 from tests.waiting import wait_until
 
 LAB = 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\n'
-EXPERIMENT = 'on_boot_failure = "teardown"\ninstance_types = ["g5.xlarge"]\ncommand = "python3 train.py"\ncode = { path = "../speech" }\n'
+EXPERIMENT = (
+    'on_boot_failure = "teardown"\ninstance_types = ["g5.xlarge"]\ncommand = "python3 train.py"\n'
+    'code = { path = "../speech" }\n'
+)
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> /run/systemctl
 case "$1" in

@@ -458,7 +458,8 @@ def in_a_child(path: Path, restriction: str) -> str:
     program = (
         "import os, resource, signal, sys; from pathlib import Path; from ec2lab.errors import LabError\n"
         "from ec2lab.registry.record import Record; from ec2lab.registry.file_registry import FileRegistry\n"
-        "record = Record(event='annotation', annotation={'text': 'x' * 5000}); registry = FileRegistry(Path(sys.argv[1]))\n"
+        "record = Record(event='annotation', annotation={'text': 'x' * 5000}); registry = "
+        "FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
         "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
     )

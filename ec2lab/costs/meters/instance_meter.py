@@ -35,7 +35,8 @@ class InstanceMeter(Meter):
                 if machine.address:
                     yield Span(
                         kind="address", id=machine.address, region=machine.region, experiment=machine.experiment,
-                        by=machine.by, what="public IPv4 address", parent_id=machine.id, began=run.began, ended=run.ended,
+                        by=machine.by, what="public IPv4 address", parent_id=machine.id, began=run.began,
+                        ended=run.ended,
                         due=machine.due,
                         rate=HourlyRate(
                             book.address_hour(machine.region, used=True), unlisted("public addresses", machine.region)

@@ -23,14 +23,16 @@ class VolumeMeter(Meter):
         """Yield a span for each volume, and what was paid for its initialization."""
         for one in history.volumes(now):
             yield Span(
-                kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, parent_id=one.instance,
+                kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
+                parent_id=one.instance,
                 what=_in_words(one.described), rate=_rate(one, book), vague=not one.is_told, due=one.due,
                 began=one.began, ended=one.ended,
             )  # fmt: skip
             if one.initialization_rate:
                 stored = stored_bytes(one.snapshot)
                 yield Span(
-                    kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by, parent_id=one.instance,
+                    kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
+                    parent_id=one.instance,
                     what=f"initialization at {one.initialization_rate} MiB/s", began=one.began, ended=one.began,
                     least=timedelta(), once=book.initialization(one.region, stored / GIB if stored else None),
                     rate=HourlyRate(0.0, "the price of a GiB, or how many the snapshot's blocks are, is not known"),

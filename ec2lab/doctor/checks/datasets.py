@@ -15,7 +15,8 @@ from ec2lab.launch.part import RegionUnavailable
 
 DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions where it is wanted")
 DATA_MISSING = Diagnosis(
-    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked for there",
+    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked "
+                                         "for there",
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip
 DATASET_NOWHERE = Diagnosis(

@@ -43,7 +43,8 @@ DATA_REFUSED = Diagnosis(
     "docs/iam-policy-data.json lists what that takes; nothing is to be done where it is for others",
 )  # fmt: skip
 SIMULATED_REFUSAL = Diagnosis(
-    "permission-denied-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not allowed: {subjects}",
+    "permission-denied-by-simulation", Severity.WARNING, "IAM's policy simulator says that these are not "
+                                                         "allowed: {subjects}",
     f"{POLICY}; nothing is to be done where a narrower policy means it so",
 )  # fmt: skip
 OPTIONAL_DENIED = Diagnosis(

@@ -26,8 +26,10 @@ ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
     "no machine of the lab runs in {subjects}; the next launch there admits ssh from {address}",
 )  # fmt: skip
 NOT_IN_LIST = Diagnosis(
-    "address-not-in-list", Severity.WARNING, "this machine's {address} is in no network of ssh_allowed_cidrs in lab.toml",
-    "go through the network that is (a VPN), or add it to ssh_allowed_cidrs, and `make doctor FIX=1` for machines that run",
+    "address-not-in-list", Severity.WARNING, "this machine's {address} is in no network of ssh_allowed_cidrs in "
+                                             "lab.toml",
+    "go through the network that is (a VPN), or add it to ssh_allowed_cidrs, and `make doctor FIX=1` for "
+    "machines that run",
 )  # fmt: skip
 
 
