@@ -18,8 +18,8 @@ app = script(__doc__)
 def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Tell each change of EXP's machines until none is left: states, refusals, spot notices, its command's end.
 
-    Machines that AWS took away (a spot interruption, say) are launched again if the experiment says on_interruption = "relaunch".
-    Plugins carry the news further (docs/plugins.md). Ctrl-C just leaves; what runs goes on.
+    Instances that AWS interrupted are launched again where the experiment says on_interruption = "relaunch". Plugins
+    carry the news further (docs/plugins.md). Ctrl-C just leaves; what runs goes on.
     """
     from functools import partial
 

@@ -25,7 +25,7 @@ def refused(lab, cloud, ended):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('instance_typse = ["g5.xlarge"]\n', 'error: experiments/foo.toml: instance_typse: unknown key (did you mean'),
+        ('instance_typse = ["g5.xlarge"]\n', "error: experiments/foo.toml: instance_typse: unknown key (did you mean"),
         ("instance_types = 3\n", "error: experiments/foo.toml: instance_types: should be a valid list, not 3"),
         ("instance_types = [\n", "error: experiments/foo.toml: not TOML"),
         (f"x = {'9' * 5000}\n", "error: experiments/foo.toml: not TOML: Exceeds the limit (4300 digits)"),
