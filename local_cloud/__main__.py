@@ -20,7 +20,7 @@ Directory = Annotated[Path, typer.Option("--directory", help="Where its address 
 def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Start the local cloud, unless it runs."""
     url = ensure_running(directory).url
-    text = f"local cloud on {url}: nothing here is real and nothing is billed"
+    text = f"local cloud on {url}: nothing here is real or billed"
     Console(as_json=as_json).say(text, "running", url=url)
 
 

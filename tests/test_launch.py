@@ -111,7 +111,7 @@ def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and
         "  ends    by itself, 12h after the launch",
         "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)",
     ]
-    refused = [line for line in lines if "InsufficientInstanceCapacity" in line]
+    refused = [line for line in lines if line.endswith("  insufficient capacity")]
     assert len(refused) == len(set(refused)) == len(cloud.calls("RunInstances")), "each refusal is shown once"
     assert min(map(lines.index, refused)) > begin
 

@@ -91,7 +91,7 @@ class Cloud:
     @property
     def banner(self) -> str:
         """One line that says where calls go, empty on AWS."""
-        return f"local cloud on {self._url}: nothing here is real and nothing is billed" if self._url else ""
+        return f"local cloud on {self._url}: nothing here is real or billed" if self._url else ""
 
     def ec2(self, region: str) -> EC2Client:
         """Return the EC2 client of a region; botocore retries throttling and lost answers by itself."""

@@ -189,10 +189,13 @@ class ApiError:
 
     @property
     def explained(self) -> str:
-        """The error in one line, with AWS's own message where waiting does not help."""
-        passing = {*TRANSIENT, _C.INSUFFICIENT_CAPACITY}
+        """The error in one line: with AWS's own message where waiting does not help, in two words where there is none
+        to be had, as is said most often.
+        """  # noqa: D205
+        if self.category is _C.INSUFFICIENT_CAPACITY:
+            return self.category.value
         said = shortened(" ".join(self.message.partition(ENCODED)[0].split()))
-        return f"{self}: {said}" if said and self.category not in passing else str(self)
+        return f"{self}: {said}" if said and self.category not in TRANSIENT else str(self)
 
     def __str__(self) -> str:
         return f"{self.category.value} ({self.code})"
