@@ -15,6 +15,7 @@ LOCKS = {
 }
 COMMANDS = {
     "coverage",
+    "import-linter",
     "mypy",
     "pip-tools",
     "pytest-xdist",
