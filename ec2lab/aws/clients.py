@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import threading
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def _no_such_profile(profile: str | None, session: botocore.session.Session) -> 
     where, known = "lab.toml: profile" if profile else "AWS_PROFILE", session.available_profiles
     return CredentialsProblem(
         f"{where}: there is no profile {named!r} in ~/.aws/config{did_you_mean(str(named), known)}",
-        f"`aws configure list-profiles` lists them, `aws configure sso --profile {named}` makes it",
+        f"`aws configure list-profiles` lists them, `aws configure sso --profile {shlex.quote(str(named))}` makes it",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -187,5 +188,5 @@ def format_code(code: str, message: str, profile: str | None = None) -> str:
 def remedy_of(code: str, message: str, profile: str | None = None) -> str:
     """Return what mends an error; nothing where that is not known, or its message says it."""
     needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
-    named = f" --profile {profile}" if profile else ""
+    named = f" --profile {shlex.quote(profile)}" if profile else ""
     return "" if needs_subscription else REMEDIES.get(code, "").format(profile=named)

@@ -157,7 +157,8 @@ def _way(words: str, path: Path | None) -> str:
 def _unreadable(path: Path, problem: OSError) -> str:
     if isinstance(problem, IsADirectoryError):
         found = sorted(path.glob("*.pub"))
-        return f"is a directory; name the public key in it (KEY={found[0] if found else path / 'id_ed25519.pub'})"
+        public = shlex.quote(str(found[0] if found else path / "id_ed25519.pub"))
+        return f"is a directory; name the public key in it (KEY={public})"
     if isinstance(problem, FileNotFoundError):
         return f"there is no such file{did_you_mean(path.name, (file.name for file in path.parent.glob('*')))}"
     return f"can't be read: {problem.strerror}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tomllib
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ def new_key_pair(name: str) -> Path:
     private = Path("~/.ssh").expanduser() / f"ec2-lab-{name}"
     public = private.with_name(f"{private.name}.pub")
     if exists(private) or exists(public):
-        raise LabError(f"KEY: {private} exists already; name its public key (KEY={public}), or move it away")
+        raise LabError(
+            f"KEY: {private} exists already; name its public key (KEY={shlex.quote(str(public))}), or move it away"
+        )
     private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(private)],

@@ -91,14 +91,19 @@ class SshConfig:
         path = self.directory / "config"
         own = Path("~/.ssh/config").expanduser()
         others = [_quoted(file) for file in (own, SYSTEM) if exists(file)]
-        included = "".join(f"Include {file}\n" for file in (_quoted(self.hosts_pattern), *others))
+        included = "".join(f"{line}\n" for line in (self.include_line, *(f"Include {file}" for file in others)))
         _write(path, included + DEFAULTS)
         return path
 
     @property
     def hosts_pattern(self) -> Path:
-        """What the user may include in his own configuration, to reach the lab's machines by name."""
+        """The files of all experiments."""
         return self.directory / HOSTS / "*"
+
+    @property
+    def include_line(self) -> str:
+        """What the user may add to ~/.ssh/config, to reach the lab's instances by name."""
+        return f"Include {_quoted(self.hosts_pattern)}"
 
     def known_hosts(self, experiment: str) -> Path:
         """Return where the host keys of an experiment's machines are pinned."""

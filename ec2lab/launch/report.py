@@ -145,7 +145,7 @@ class LaunchConsole:
         ssh = f"make ssh {which}    " if can_log_in else ""
         self.console.hint(f"  next    {ssh}make status    make teardown EXP={self.name}")
         if can_log_in:
-            self.console.hint(f"  ssh     from anywhere: in ~/.ssh/config, Include {ssh_files(session).hosts_pattern}")
+            self.console.hint(f"  ssh     from anywhere: in ~/.ssh/config, {ssh_files(session).include_line}")
 
 
 def nobody_can_log_in(session: Session) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ TORN = Diagnosis(
 )  # fmt: skip
 NOT_PRIVATE = Diagnosis(
     "registry-not-private", Severity.WARNING, "{name}: others may read it (mode {mode})",
-    "`chmod 600 {name}`; the next command does",
+    "`chmod 600 {file}`; the next command does",
 )  # fmt: skip
 NOT_WRITABLE = Diagnosis(
     "registry-not-writable", Severity.WRONG, "{name}: {what} can't be written to, so that no call would leave",
@@ -46,7 +47,7 @@ def ailments(path: Path) -> Iterator[Finding]:
         yield NOT_WRITABLE.of(name=name, what="it")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield NOT_PRIVATE.of(name=name, mode=f"{mode:o}")
+        yield NOT_PRIVATE.of(name=name, file=shlex.quote(str(path)), mode=f"{mode:o}")
     if _is_torn(path):
         yield TORN.of(name=name)
 

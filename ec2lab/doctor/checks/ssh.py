@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from ec2lab.config.public_key import fingerprint
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Severity
@@ -50,7 +51,7 @@ WRITABLE_BY_OTHERS = Diagnosis(
 )
 STALE_INCLUDE = Diagnosis(
     "stale-include", Severity.WARNING, "~/.ssh/config includes {path}, which is not there (any more)",
-    "take the line out, or name this lab's: `Include {own}`",
+    "take the line out, or name this lab's: `{line}`",
 )  # fmt: skip
 INCLUDED = Diagnosis(
     "ssh-included", Severity.OK, "~/.ssh/config includes the lab's machines: plain `ssh NAME` works too"
@@ -126,7 +127,7 @@ def _includes(files: SshConfig) -> Iterator[Finding]:
         if hosts == files.hosts_pattern.parent:
             yield INCLUDED.of()
         elif not hosts.is_dir():
-            yield STALE_INCLUDE.of(path=path, own=files.hosts_pattern)
+            yield STALE_INCLUDE.of(path=path, line=files.include_line)
 
 
 def _own() -> Path:
@@ -134,5 +135,6 @@ def _own() -> Path:
 
 
 def _short(path: Path) -> str:
+    """Return a path as a shell takes it."""
     home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    return f"~/{quote(str(path.relative_to(home)))}" if path.is_relative_to(home) else quote(str(path))
