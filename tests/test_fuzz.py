@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ec2lab.aws.tag_forms import FORMS, end_in, form_of, malformed
+from ec2lab.aws.tag_forms import FORMS, disposition_in, form_of, malformed
 from ec2lab.aws.tags import from_aws, to_aws
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.charges import spans
@@ -325,7 +325,7 @@ def read_tags(chance, tags):
     assert not [tag for tag in malformed(to_aws(from_aws(listed))) if form_of(tag.key).absent]
     if "lab:retained" in tags:
         Retention.read(from_aws(listed)).is_over(NOW.date())
-    if (end := end_in(tags.get("lab:deletion-policy", "retain"))).startswith("retain"):
+    if (end := disposition_in(tags.get("lab:deletion-policy", "retain"))).policy == "retain":
         marks(end, "speech", NOW.date())
 
 

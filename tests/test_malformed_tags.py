@@ -2,7 +2,7 @@
 
 import pytest
 
-from ec2lab.aws.tag_forms import end_in, malformed
+from ec2lab.aws.tag_forms import disposition_in, malformed
 from ec2lab.aws.tags import DELETION_POLICY, EXPIRES_AT, TTL, device_in, from_aws, to_aws
 
 HERE = "us-east-1 us-west-2"
@@ -52,12 +52,12 @@ def test_a_malformed_tag_is_absent_unless_something_is_spared_by_it():
     "said", ["retain", "retain 30d", "retain 30d the paper is not out", "snapshot speech", "snapshot a 2"]
 )
 def test_what_becomes_of_a_volume_is_read(said):
-    assert end_in(said) == said
+    assert str(disposition_in(said)) == said
 
 
 @pytest.mark.parametrize("said", ["", "kepp", "retain soon", "snapshot", "snapshot ../x", "delete"])
 def test_a_volume_whose_tag_nobody_can_read_is_kept(said):
-    assert end_in(said) == "retain"
+    assert str(disposition_in(said)) == "retain"
 
 
 FITS = {

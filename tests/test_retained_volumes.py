@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ec2lab.deletion_policy import Disposition
 from ec2lab.volumes.retention import Retention, marks
 
 TODAY = date(2026, 11, 24)
@@ -26,7 +27,7 @@ words = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=40
 
 @given(st.integers(1, 3650), words)
 def test_what_an_experiment_says_is_what_the_tags_tell(days, reason):
-    kept = Retention.read(marks(f"keep {days}d {reason}", "speech", TODAY))
+    kept = Retention.read(marks(Disposition.parse(f"retain {days}d {reason}"), "speech", TODAY))
     last = TODAY + timedelta(days=days)
     assert kept == Retention(TODAY, "speech", last, reason)
     assert not kept.is_over(last)
@@ -61,7 +62,7 @@ def test_one_of_an_earlier_version_has_thirty_days_and_one_that_nobody_can_read_
 
 
 def test_a_teardown_of_a_machine_of_an_earlier_version_keeps_too():
-    assert Retention.read(marks("retain", "speech", TODAY)) == Retention(
+    assert Retention.read(marks(Disposition.parse("retain"), "speech", TODAY)) == Retention(
         TODAY, "speech", date(2026, 12, 24), "no reason given"
     )
 

@@ -193,7 +193,7 @@ class ApiError:
         to be had, as is said most often.
         """  # noqa: D205
         if self.category is _C.INSUFFICIENT_CAPACITY:
-            return self.category.value
+            return str(self.category.value)
         said = shortened(" ".join(self.message.partition(ENCODED)[0].split()))
         return f"{self}: {said}" if said and self.category not in TRANSIENT else str(self)
 

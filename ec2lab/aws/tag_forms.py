@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.units import duration
 from ec2lab.validators import NAME
 
 NEVER = "never"
-RETAIN = "retain"
-"""What becomes of a volume whose tag can't be read: a volume too many costs, one too few is a loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,8 @@ SAVED = "saved"
 """On a snapshot: that it was made at a teardown, of a file system that nobody writes to any more."""
 
 
-def _is_end(value: str) -> bool:
-    found = re.fullmatch(rf"{SAVED}|retain( (\S+)( .*)?)?|snapshot {NAME}( \S{{1,64}})?", value)
-    return found is not None and (found[2] is None or _is_length(found[2]))
+def _is_disposition(value: str) -> bool:
+    return value == SAVED or _bears(Disposition.parse)(value)
 
 
 FORMS: Mapping[str, Form] = {
@@ -84,7 +82,7 @@ FORMS: Mapping[str, Form] = {
         'a day, and whose volume it was ("2026-11-24 after speech")', lambda value: _is_day(value[:10])
     ),
     "lab:retain-until": Form("a day", _is_day),
-    "lab:deletion-policy": Form('"retain" or "snapshot" and a dataset', _is_end),
+    "lab:deletion-policy": Form('"retain" or "snapshot" and a dataset', _is_disposition),
     "lab:dataset": Form("a dataset's name", _matches(NAME)),
     "lab:bytes": Form("a number", _matches(r"[0-9]{1,20}"), absent=True),
     "lab:parent": Form("a snapshot's id", _matches(r"snap-[0-9a-f]{8,32}"), absent=True),
@@ -113,6 +111,12 @@ def malformed(tags: Iterable[Mapping[str, str]] | None) -> list[MalformedTag]:
     return [MalformedTag(key, value, form.what) for key, value, form in forms if not form.is_met(value)]
 
 
-def end_in(value: str) -> str:
-    """Return what lab:deletion-policy says of a volume; of one that says what no volume is told, that it is kept."""
-    return value if value != SAVED and FORMS["lab:deletion-policy"].is_met(value) else RETAIN
+def disposition_in(value: str) -> Disposition:
+    """Return what lab:deletion-policy says of a volume; one that can't be read is retained.
+
+    A volume too many costs, one too few is a loss.
+    """
+    try:
+        return Disposition.parse(value)
+    except ValueError:
+        return Disposition(DeletionPolicy.RETAIN)

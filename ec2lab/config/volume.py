@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ec2lab.config.fields import Duration, Gib, MountPoint, Name, Owner, Reason, StrictModel, matching
+from ec2lab.deletion_policy import DeletionPolicy
 from ec2lab.units import duration_text
 
-DeletionPolicy = Literal["delete", "snapshot", "retain"]
 Filesystem = Literal["ext4", "xfs"]
 MountOption = Literal[
     "suid", "dev", "noexec", "noatime", "nodiratime", "relatime", "strictatime", "lazytime", "discard"
@@ -45,7 +45,7 @@ class Volume(Mounted):
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
-    deletion_policy: DeletionPolicy = "delete"
+    deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
     """What becomes of it: deleted with the machine; snapshotted first, as a new version of its dataset; kept."""
     retain_for: Annotated[Duration, Field(examples=["30d"])] | None = None
     """How long a kept volume may lie there before `make audit` complains."""
@@ -55,7 +55,7 @@ class Volume(Mounted):
     @model_validator(mode="after")
     def _retain_requires_reason(self) -> Volume:
         missing = [key for key in ("retain_for", "reason") if getattr(self, key) is None]
-        if self.deletion_policy == "retain" and missing:
+        if self.deletion_policy is DeletionPolicy.RETAIN and missing:
             examples = {"retain_for": 'retain_for = "30d"', "reason": 'reason = "until the paper is out"'}
             wanted = " and ".join(examples[key] for key in missing)
             message = f'deletion_policy = "retain" wants {wanted}: a kept volume costs until somebody deletes it'
@@ -65,7 +65,7 @@ class Volume(Mounted):
                 f'retain_for = "{duration_text(self.retain_for)}" is longer than anybody remembers (at most 3650d)'
             )
             raise ValueError(message)
-        if self.deletion_policy != "retain" and len(missing) < 2:  # noqa: PLR2004 - both
+        if self.deletion_policy is not DeletionPolicy.RETAIN and len(missing) < 2:  # noqa: PLR2004 - both
             message = 'retain_for and reason are of a volume that is kept; deletion_policy = "retain" keeps it'
             raise ValueError(message)
         return self
@@ -95,7 +95,7 @@ class Scratch(Volume):
 
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:
-        if self.deletion_policy == "snapshot" and self.dataset is None:
+        if self.deletion_policy is DeletionPolicy.SNAPSHOT and self.dataset is None:
             message = (
                 'deletion_policy = "snapshot" wants a name: dataset = "…", which the snapshot becomes a version of'
             )

@@ -9,11 +9,12 @@ from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.idempotency import made_once
-from ec2lab.aws.tag_forms import SAVED, end_in
+from ec2lab.aws.tag_forms import SAVED, disposition_in
 from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
 from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import wait_until_completed
+from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.errors import LabError
 from ec2lab.events import Emit, Step
 from ec2lab.hosts.inventory import region_of, running_instances
@@ -30,26 +31,20 @@ MAY_HAVE_ENDS = {"instance", "volume"}
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class VolumeDisposition:
     """A volume, and what becomes of it."""
 
     volume: str
     region: str
-    end: str
-    """ "retain", for how long, and why; or "snapshot", a dataset, and a version if that was chosen."""
+    end: Disposition
     snapshot: str
     """What it was made from, if from anything."""
     attached: bool
 
     @property
-    def dataset(self) -> str:
-        """The dataset that it becomes a version of; empty where it is kept."""
-        return self.end.split()[1] if self.end.startswith("snapshot ") else ""
-
-    @property
-    def version(self) -> str | None:
-        """What that version is to be called, if that was chosen."""
-        return self.end.split()[2] if self.dataset and self.end.count(" ") > 1 else None
+    def is_snapshotted(self) -> bool:
+        """Whether it becomes a version of a dataset."""
+        return self.end.policy is DeletionPolicy.SNAPSHOT
 
 
 def tag_deletion_policies(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
@@ -84,9 +79,9 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
     tag_deletion_policies(session, running_instances(session, experiment, without=unseen))
     ending = _ending(session, experiment, unseen)
     for one in ending:
-        if one.end.startswith("retain"):
+        if not one.is_snapshotted:
             _keep(session, experiment, one, emit)
-    saved = [one for one in ending if one.dataset]
+    saved = [one for one in ending if one.is_snapshotted]
     if any(one.attached for one in saved):
         _terminate_instances(session, experiment, emit, unseen)
     for one in saved:
@@ -114,7 +109,7 @@ def _found_in(record: Record) -> Iterable[Mapping[str, Any]]:
     return found
 
 
-def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[Ending]:
+def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[VolumeDisposition]:
     known = session.holdings(experiment).without(unseen)
     filters = [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}, {"Name": "tag-key", "Values": [DELETION_POLICY]}]
     found = []
@@ -123,13 +118,13 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
         for volume in session.kinds["volume"].find(session.cloud, region, filters):
             tags = from_aws(volume["Tags"])
             if volume["VolumeId"] in ours:
+                end, source = disposition_in(tags[DELETION_POLICY]), volume.get("SnapshotId", "")
                 attached = bool(volume.get("Attachments"))
-                source = volume.get("SnapshotId", "")
-                found.append(Ending(volume["VolumeId"], region, end_in(tags[DELETION_POLICY]), source, attached))
+                found.append(VolumeDisposition(volume["VolumeId"], region, end, source, attached))
     return found
 
 
-def _keep(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
+def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
     tags = marks(one.end, experiment, clock.now().date())
     session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
     text = f"{one.volume} ({one.region}) is kept, and goes on costing, {Retention.read(tags)}"
@@ -145,12 +140,12 @@ def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: 
             text = f"deleting {machine}: its volumes are snapshotted once it is gone"
             emit(Step(experiment=experiment, message=text))
     wait_until(
-        lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.dataset),
+        lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.is_snapshotted),
         session.pause, POLL,
     )  # fmt: skip
 
 
-def _save(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
+def _save(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
     """Snapshot a volume as the next version of its dataset, and wait until that is complete."""
 
     def say(message: str) -> None:
@@ -171,7 +166,7 @@ def _save(session: Session, experiment: str, one: Ending, emit: Emit) -> None:
     say(f"{complete.name} is complete")
 
 
-def _existing_snapshot(session: Session, one: Ending) -> DataSnapshot | None:
+def _existing_snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot | None:
     # Not any snapshot of the volume: `make snapshot-create` may have made one while it was still written to.
     known = {SOURCE: one.volume, DELETION_POLICY: SAVED}
     wanted = [{"Name": f"tag:{key}", "Values": [value]} for key, value in known.items()]
@@ -181,21 +176,21 @@ def _existing_snapshot(session: Session, one: Ending) -> DataSnapshot | None:
     return DataSnapshot.of(there[0], one.region) if there else None
 
 
-def _snapshot(session: Session, one: Ending) -> DataSnapshot:
+def _snapshot(session: Session, one: VolumeDisposition) -> DataSnapshot:
     before = _tags_of_snapshot(session, one)
     facts = {"label": LABEL, "uuid": UUID, "filesystem": FILESYSTEM, "layout": LAYOUT}
     told = {name: before.get(tag) for name, tag in facts.items()}
-    with numbered(session, one.dataset, one.version, one.region, may_exist=True) as version:
-        tags = {**tags_of(one.dataset, version, source=one.volume, **told), DELETION_POLICY: SAVED}
+    with numbered(session, one.end.dataset, one.end.version, one.region, may_exist=True) as version:
+        tags = {**tags_of(one.end.dataset, version, source=one.volume, **told), DELETION_POLICY: SAVED}
         answer: Mapping[str, Any] = session.cloud.ec2_no_retry(one.region).create_snapshot(
             VolumeId=one.volume,
-            Description=f"{one.dataset}@{version}, from {one.volume} at its teardown",
+            Description=f"{one.end.dataset}@{version}, from {one.volume} at its teardown",
             TagSpecifications=tag_specifications(tags, "snapshot"),  # type: ignore[arg-type]
         )
     return DataSnapshot.of({**answer, "Tags": to_aws(tags)}, one.region)
 
 
-def _tags_of_snapshot(session: Session, one: Ending) -> Mapping[str, str]:
+def _tags_of_snapshot(session: Session, one: VolumeDisposition) -> Mapping[str, str]:
     """Return the tags of what a volume was made from: its file system is the same. None where that is gone."""
     wanted = [{"Name": "snapshot-id", "Values": [one.snapshot or "snap-none"]}]
     return next(

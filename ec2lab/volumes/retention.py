@@ -10,12 +10,13 @@ from ec2lab import clock
 from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
 from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
+from ec2lab.deletion_policy import Disposition
 from ec2lab.errors import LabError
 from ec2lab.registry.ownership import Marks
 from ec2lab.resources.base import Resource
 from ec2lab.secret_detection import secret_in
 from ec2lab.session import Session
-from ec2lab.units import duration, duration_in
+from ec2lab.units import duration_in
 from ec2lab.volumes.sources import described, known_regions
 
 DEFAULT_RETENTION = timedelta(days=30)
@@ -58,14 +59,12 @@ class Retention:
         return f"{until}: {self.reason} ({since}{f', after {self.after}' if self.after else ''})"
 
 
-def marks(end: str, experiment: str, today: date) -> dict[str, str]:
-    """Return the tags of a volume that is kept from now on; `end` is what was said of it: "retain 30d the reason"."""
-    _, _, said = end.partition(" ")
-    length, _, reason = said.partition(" ")
+def marks(end: Disposition, experiment: str, today: date) -> dict[str, str]:
+    """Return the tags of a volume that is retained from now on."""
     return {
         KEPT: f"{today} after {experiment}",
-        KEPT_UNTIL: str(today + (duration(length) if length else DEFAULT_RETENTION)),
-        **({KEPT_BECAUSE: reason} if reason else {}),
+        KEPT_UNTIL: str(today + (DEFAULT_RETENTION if end.retain_for is None else end.retain_for)),
+        **({KEPT_BECAUSE: end.reason} if end.reason else {}),
     }
 
 
@@ -113,7 +112,7 @@ def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str)
 def _length(text: str) -> timedelta:
     if not text:
         raise LabError("RETAIN_FOR: for how long from today? (RETAIN_FOR=30d)")
-    length = duration_in("KEEP_FOR", text)
+    length = duration_in("RETAIN_FOR", text)
     if length > LONGEST:
         raise LabError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
     return length

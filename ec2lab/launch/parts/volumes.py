@@ -11,11 +11,11 @@ from ec2lab.aws.tags import DATA, DELETION_POLICY, of_device
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
 from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
+from ec2lab.deletion_policy import DeletionPolicy, Disposition
 from ec2lab.errors import LabError
 from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
-from ec2lab.units import duration_text
 from ec2lab.volumes.devices import DEVICES
 from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeSpec
 
@@ -83,21 +83,19 @@ def _attached(site: Site) -> Iterator[Attached]:
 def _tags(attached: list[Attached]) -> dict[str, str]:
     data = ", ".join(f"{one.snapshot.name} on {one.volume.mount}" for one in attached if one.snapshot)
     ends = {
-        of_device(DELETION_POLICY, one.device): _deletion_policy(one.volume)
+        of_device(DELETION_POLICY, one.device): str(_disposition(one.volume))
         for one in attached
-        if one.volume.deletion_policy != "delete"
+        if one.volume.deletion_policy is not DeletionPolicy.DELETE
     }
     return ends | ({DATA: data[:256]} if data else {})
 
 
-def _deletion_policy(volume: Volume) -> str:
-    """Return what becomes of a volume: "retain", for how long, and why; or "snapshot", its dataset, and its version."""
-    if volume.deletion_policy == "retain" and volume.retain_for is not None:
-        return f"retain {duration_text(volume.retain_for)} {volume.reason}"
-    if volume.deletion_policy != "snapshot" or not isinstance(volume, Data | Scratch):
-        return volume.deletion_policy
+def _disposition(volume: Volume) -> Disposition:
+    """Return what becomes of a volume that is not deleted with its instance."""
+    if volume.deletion_policy is not DeletionPolicy.SNAPSHOT or not isinstance(volume, Data | Scratch):
+        return Disposition(volume.deletion_policy, volume.retain_for, volume.reason or "")
     version = volume.version if isinstance(volume, Scratch) else None  # a dataset's own is the one it began with
-    return " ".join(filter(None, ("snapshot", volume.dataset, version)))
+    return Disposition(volume.deletion_policy, dataset=volume.dataset or "", version=version)
 
 
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
     asked = {
         "SnapshotId": snapshot.id if snapshot else None,
         "VolumeType": volume.type,
-        "DeleteOnTermination": volume.deletion_policy == "delete",
+        "DeleteOnTermination": volume.deletion_policy is DeletionPolicy.DELETE,
         # A volume of an encrypted snapshot is encrypted, and AWS refuses to be told so again.
         "Encrypted": None if snapshot and snapshot.encrypted else True,
         "VolumeSize": gib,
