@@ -1,4 +1,4 @@
-"""The options that scripts share: each is an environment variable too, so that make hands it over untouched."""
+"""The options that scripts share. Each is also an environment variable, so that make passes it on unchanged."""
 
 from __future__ import annotations
 
@@ -24,29 +24,32 @@ Experiments = Annotated[
     str,
     typer.Option("--exp", envvar="EXP", callback=experiment_or_glob, help="The experiment, or several: 'speech-*'."),
 ]
-OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment whose machine is meant.")]
+OptionalExperiment = Annotated[str, typer.Option("--exp", envvar="EXP", help="The experiment.")]
 OneExperiment = Annotated[
-    str, typer.Option("--exp", envvar="EXP", callback=one_experiment, help="This experiment alone; all if left out.")
+    str, typer.Option("--exp", envvar="EXP", callback=one_experiment, help="Only this experiment. Default: all.")
 ]
-MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Where it is mounted: /data.")]
+MountPoint = Annotated[str, typer.Option("--mount", envvar="MOUNT", help="Mount point: /data.")]
 VolumeId = Annotated[str, typer.Option("--volume", envvar="VOLUME", callback=volume_id, help="The volume: vol-….")]
 DatasetName = Annotated[str, typer.Option("--dataset", envvar="DATASET", callback=dataset_name, help="The dataset.")]
 BaseExperiment = Annotated[
-    str, typer.Option("--base", envvar="BASE", callback=optional_experiment, help="Of whose file it is a variation.")
+    str,
+    typer.Option("--base", envvar="BASE", callback=optional_experiment, help="Launch a variation of this experiment."),
 ]
 Parameters = Annotated[str, typer.Option("--params", envvar="PARAMS", help='Parameters: "lr=0.1 seed=3".')]
-Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Its version; the newest if left out.")]
+Version = Annotated[str, typer.Option("--version", envvar="VERSION", help="Version. Default: the newest.")]
 Regions = Annotated[str, typer.Option("--regions", envvar="REGIONS", help="Regions, separated by spaces.")]
 HostName = Annotated[
-    str, typer.Option("--host", envvar="HOST", help="An experiment, a machine of one, or an address; or several.")
+    str, typer.Option("--host", envvar="HOST", help="Experiment, instance (foo-2) or address; or several.")
 ]
-Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone; yours if left out.")]
-Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="How many machines.")]
-Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Do it, after it was shown.")]
-Check = Annotated[bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show what would change, and change nothing.")]
-Purge = Annotated[bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and homes, not only lock them.")]
+Of = Annotated[str, typer.Option("--owner", envvar="OWNER", help="Whose: user@host, or everyone. Default: yours.")]
+Count = Annotated[int, typer.Option("--count", envvar="COUNT", min=1, max=1000, help="Number of instances.")]
+Confirm = Annotated[bool, typer.Option("--yes", envvar="YES", help="Confirm the changes that are shown.")]
+Check = Annotated[bool, typer.Option("--dry-run", envvar="DRY_RUN", help="Show the changes, but do not make them.")]
+Purge = Annotated[
+    bool, typer.Option("--purge", envvar="PURGE", help="Delete accounts and home directories instead of locking them.")
+]
 Adopt = Annotated[
-    bool, typer.Option("--adopt", envvar="ADOPT", help="Take over accounts of members that ec2-lab did not make.")
+    bool, typer.Option("--adopt", envvar="ADOPT", help="Take over existing accounts that ec2-lab did not create.")
 ]
 MemberName = Annotated[
     str, typer.Option("--name", envvar="NAME", callback=member_name, help="The member's login name: alice.")
@@ -54,15 +57,15 @@ MemberName = Annotated[
 LeavingMember = Annotated[
     str, typer.Option("--name", envvar="NAME", callback=leaving_member, help="The member's login name: alice.")
 ]
-Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log with all that a terminal obeys.")]
+Raw = Annotated[bool, typer.Option("--raw", envvar="RAW", help="Print the log unfiltered, escape sequences included.")]
 Force = Annotated[
-    bool, typer.Option("--force", envvar="FORCE", help="Overwrite a file that this command did not write.")
+    bool, typer.Option("--force", envvar="FORCE", help="Overwrite even a file that this command did not write.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print JSON, one object a line, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print one JSON object per line.")]
 
 
 def script(help_text: str | None) -> typer.Typer:
-    """Return a typer application without rich's help and tracebacks, which would double each script's start-up."""
+    """Return a typer application without rich's help and tracebacks, which would double a script's start-up time."""
     return typer.Typer(
         help=help_text,
         add_completion=False,

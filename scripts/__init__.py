@@ -1,9 +1,9 @@
-"""The scripts behind the Makefile: one concern each, run as `python -m scripts.NAME`."""
+"""The scripts behind the Makefile, one command each: `python -m scripts.NAME`."""
 
 import gc
 
 ALLOCATIONS = 250_000
-"""Between two searches for garbage; with Python's own 700 it would look through all that is being imported, again and
-again, which is a tenth of a script's start."""
+"""Allocations between garbage collections. With Python's default of 700, collections during the imports take a tenth of
+a script's start-up time."""
 
 gc.set_threshold(ALLOCATIONS)

@@ -1,4 +1,4 @@
-"""Search the whole account for what costs money and nobody remembers."""
+"""Find resources in the account that cost money and that nobody manages."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ if TYPE_CHECKING:
     from ec2lab.session import Session
 
 app = script(__doc__)
-Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans, after they were shown.")]
-Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="What FIX deletes, by its ids, whoever made it.")]
+Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Delete the orphans that you created.")]
+Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="With FIX: delete these ids, whoever created them.")]
 EXIT_FINDINGS = 3
-"""The exit code, for cron, where something is wrong for certain, or a region was not seen; strangers and kept volumes
-may be meant so."""
+"""Exit status if there is an error or a region did not respond. Unmanaged and retained resources may be intended."""
 
 
 @app.command()
 def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "", as_json: AsJson = False) -> None:
-    """Compare all that lives in all regions (or REGIONS) with the registry, and say what each costs a month.
+    """Compare the resources of all regions (or REGIONS) with the registry; show the monthly cost of each finding.
 
-    Orphans were made by this registry, which knows nothing of them any more; what is unfinished lives though the
-    registry takes it for ended; copies have the tags of what it made, and are not that; ghosts are in the registry and
-    not in AWS; what outstayed was kept until a day that has passed; others were made by another registry; strangers are
-    not the lab's and look forgotten. FIX=1 deletes the orphans that you made, by their tags and by CloudTrail, and
-    that do not run; OWNER=user@host, or OWNER=everyone, says whose otherwise. What runs, copies, what another registry
-    made, and instances, volumes, snapshots and addresses of which CloudTrail does not say who made them (of which it
-    remembers 90 days) are deleted by name alone: FIX=1 ONLY="i-… vol-…".
-    Exit 0 if nothing is wrong, 3 if there are orphans, ghosts, copies, unfinished things, or volumes kept past their
-    day, or if a region could not be seen; 1 if none could.
+    An orphan was created by this registry, which has no record of it. A not-terminated resource is live, but the
+    registry has it as deleted or not created. A copy has the tags of another resource of the lab. A stale-record is
+    in the registry, but not in AWS. A retention-expired volume is retained past its date. Another registry's
+    resource has that registry's tags. An unmanaged resource was not created by the lab and seems unused.
+
+    FIX=1 deletes the orphans that you created, going by their tags and by CloudTrail, unless they are running, and
+    drops stale records from the registry; OWNER=user@host or OWNER=everyone selects other people's. FIX=1 ONLY="i-…
+    vol-…" deletes by id. It is required for what is running, for copies, for other registries' resources, and for
+    instances, volumes, snapshots and addresses whose creator CloudTrail does not show (it keeps 90 days).
+
+    Exit status: 0 if there is no error; 3 if there is an orphan, not-terminated, copy, stale-record or
+    retention-expired, or a region did not respond; 1 if no region did.
     """
     from ec2lab.audit.audit import ERROR_VERDICTS
     from ec2lab.audit.cloudtrail import with_owners
@@ -65,14 +67,14 @@ def audit(fix: Fix = False, of: Of = "", only: Only = "", regions: Regions = "",
 
 
 def who_asks(session: Session) -> str:
-    """Return the caller's name as CloudTrail has it; nothing where AWS does not say it."""
+    """Return the caller's name as CloudTrail records it, empty if AWS does not return it."""
     from ec2lab.aws.identity import get_identity
 
     return get_identity(session.cloud, session.lab.regions).name
 
 
 def _fixed(session: Session, found: list[Finding], emit: Emit, only: str, whose: str, caller: str | None) -> list[str]:
-    """Delete the orphans that are meant, or what ONLY names; return what is out of the world, ghosts among it."""
+    """Delete the selected orphans, or the ids in ONLY. Return the ids deleted and the stale records dropped."""
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.orphans import delete_orphans, forget, named, sorted_out
     from ec2lab.events.audit import AuditFixed, Skipped

@@ -1,4 +1,4 @@
-"""Show what the lab cost, by the registry's records and by prices."""
+"""Show what the lab has cost, from the registry's records and AWS's prices."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="From when on: 2026-10-01, in UTC.")]
-Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="Until when: 2026-11-01 is all of October.")]
-By = Annotated[str, typer.Option("--group-by", envvar="GROUP_BY", help="Summed by member, experiment, region or kind.")]
+Since = Annotated[str, typer.Option("--since", envvar="SINCE", help="Start, in UTC: 2026-10-01.")]
+Until = Annotated[str, typer.Option("--until", envvar="UNTIL", help="End, exclusive, in UTC: 2026-11-01.")]
+By = Annotated[str, typer.Option("--group-by", envvar="GROUP_BY", help="Group by member, experiment, region or kind.")]
 
 
 @app.command()
 def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: AsJson = False) -> None:
-    """Show what machines, volumes, snapshots and addresses cost between two times, the archive's too, and in all.
+    """Show the cost of instances, volumes, snapshots and addresses between SINCE and UNTIL, archive included.
 
-    Prices are of the cache in .cache/ while it is fresh, then AWS's, then older ones, whose date is told. What has no
-    price is counted as unknown, and is in no sum. EC2 is not asked: what nobody looked at since is as the registry
-    has it (`make status` looks).
+    Prices come from the cache in .cache/ while it is fresh, then from AWS, then from an older cache, whose date is
+    shown. Resources without a known price are counted separately and are in no total. EC2 is not called: states are
+    those of the registry (`make status` updates it).
     """
     from ec2lab.costs.charges import charges_by_account
     from ec2lab.costs.report import CostReport

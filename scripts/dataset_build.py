@@ -1,4 +1,4 @@
-"""Build a version of a dataset: from a directory, a tarball or a disk image here, or from a bucket."""
+"""Build a version of a dataset from a local directory, tarball or disk image, or from a bucket."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ app = script(__doc__)
 From = Annotated[
     str, typer.Option("--source", envvar="SOURCE", help="./directory, file.tar, disk.img or s3://bucket/prefix.")
 ]
-Size = Annotated[str, typer.Option("--size", envvar="SIZE", help="Of the volume: 500G, 2T; as large as it must be.")]
-NewVersion = Annotated[str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number.")]
+Size = Annotated[
+    str, typer.Option("--size", envvar="SIZE", help="Volume size: 500G, 2T. Default (not for s3://): what fits.")
+]
+NewVersion = Annotated[
+    str, typer.Option("--version", envvar="VERSION", help="Name of the version. Default: the next number.")
+]
 Regions = Annotated[
     str,
     typer.Option(
-        "--regions", envvar="REGIONS", help="Where it is built; the lab's first, or wherever a machine is found."
+        "--regions", envvar="REGIONS", help="Default: the lab's first region; for a bucket, any with capacity."
     ),
 ]
 BUCKET = "s3://"
@@ -36,9 +40,11 @@ def dataset_build(
 ) -> None:  # fmt: skip
     """Build a new version of DATASET from SOURCE.
 
-    What lies here needs no machine: a file system image is made of it, and its blocks are sent to a snapshot; only
-    those that differ from the last version's. It may be left (Ctrl-C) and run again: what was sent is not sent twice.
-    From a bucket, a throw-away machine pulls everything onto a fresh volume, compares, and is snapshotted.
+    A local SOURCE needs no instance: its file system image is uploaded to a snapshot, only the blocks that differ
+    from the previous version. If you interrupt it (Ctrl-C), run it again: it resumes and uploads no block twice.
+
+    For a bucket (s3://…), a temporary instance downloads everything to a new volume, compares it with the bucket
+    and snapshots the volume.
     """
     from pathlib import Path
 
@@ -58,7 +64,7 @@ def dataset_build(
 
 
 def parse_size(size: str) -> int | None:
-    """Return SIZE in GiB, None where there is none. Raises LabError."""
+    """Return SIZE in GiB, None if it is empty. Raises LabError."""
     if not size:
         return None
     if not (found := re.fullmatch(r"([1-9]\d*)([GT])", size.upper())):
@@ -69,7 +75,7 @@ def parse_size(size: str) -> int | None:
 def build_from_local(
     console: Console, dataset: str, source: Path, gib: int | None, version: str | None, places: list[str]
 ) -> None:
-    """Build from what lies on this computer."""
+    """Build from a file or directory on this computer."""
     from ec2lab.datasets.build_local import DatasetBuilder
     from ec2lab.datasets.disk_image import disk_image
     from ec2lab.private_files import private_directory
@@ -105,7 +111,7 @@ def build_from_local(
 def from_bucket(
     console: Console, dataset: str, source: str, gib: int | None, version: str | None, places: list[str]
 ) -> None:
-    """Build from a bucket, on a machine."""
+    """Build from a bucket, on a temporary instance."""
     from ec2lab.datasets.build_from_s3 import build_from_bucket
     from ec2lab.session import acting_on
 

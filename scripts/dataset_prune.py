@@ -1,4 +1,4 @@
-"""Delete old versions of datasets: shown first, with what they cost, and only on YES=1."""
+"""Delete old versions of datasets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = script(__doc__)
 Keep = Annotated[
     int,
-    typer.Option("--keep-last", envvar="KEEP_LAST", min=0, help="How many versions of each dataset stay, the newest."),
+    typer.Option("--keep-last", envvar="KEEP_LAST", min=0, help="How many versions of each dataset to keep."),
 ]
 
 
@@ -26,11 +26,13 @@ Keep = Annotated[
 def dataset_prune(
     keep: Keep = 0, dataset: DatasetName = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
 ) -> None:
-    """Show which versions beyond the newest KEEP_LAST would be deleted, of DATASET or of all; YES=1 deletes them.
+    """Show the versions older than the newest KEEP_LAST, of DATASET or of all, with their cost; YES=1 deletes them.
 
-    What failed on its way goes too. Only what this registry made is deleted. What a living experiment was made from,
-    what an image has, and what an experiment's file pins, is never deleted; nor what is not complete yet. One that AWS
-    does not delete keeps no other. Exit 1 if any stays that was to go; 3 if a region could not be seen.
+    Failed snapshots are deleted too. Only snapshots that this registry created are deleted, and never one that is
+    incomplete, that a live experiment or an image was created from, or that an experiment file pins. If AWS refuses
+    to delete one, the others are still deleted.
+
+    Exit status: 1 if a deletion failed; 3 if a region did not respond.
     """
     from ec2lab.costs.dataset_costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
@@ -68,7 +70,7 @@ def dataset_prune(
 
 
 def show(console: Console, one: PricedSnapshot, why: str) -> None:
-    """Show a snapshot that goes, or why it stays."""
+    """Show a snapshot that would be deleted, or why it is not."""
     snapshot = one.snapshot
     cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
     text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
@@ -77,7 +79,7 @@ def show(console: Console, one: PricedSnapshot, why: str) -> None:
 
 
 def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
-    """Delete snapshots, whatever becomes of each. Raises LabError that names those which AWS does not delete."""
+    """Delete all snapshots, continuing after errors. Raises LabError that names those that AWS did not delete."""
     from ec2lab.datasets.prune import delete
 
     stays = []

@@ -1,4 +1,4 @@
-"""Read a version of a dataset back, block by block, and compare it with what was built."""
+"""Read a version of a dataset back, block by block, and verify its checksums."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ app = script(__doc__)
 def dataset_verify(
     dataset: DatasetName = "", version: Version = "", regions: Regions = "", as_json: AsJson = False
 ) -> None:
-    """Read DATASET (its newest version, or VERSION) back from REGIONS, the lab's when left out; exit 1 if any differs.
+    """Read DATASET's newest version (or VERSION) back in the lab's regions (or REGIONS) and verify it.
 
-    Each block is compared with AWS's checksum of it, and all of them with the digest that the build put on the snapshot
-    as a tag. A region that does not respond is named, with the reason, and the exit code is 3.
+    Each block is compared with AWS's checksum, and all of them with the digest that the build stored in a tag of
+    the snapshot.
+
+    Exit status: 0 if everything matches; 1 if anything differs; 3 if a region did not respond.
     """
     from ec2lab.aws.region_queries import not_seen
     from ec2lab.datasets.dataset import list_snapshots_in, newest, told_by, usable
@@ -52,7 +54,7 @@ def dataset_verify(
 
 
 def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
-    """Read a snapshot back, and say how it compares. Raises LabError where there is nothing to compare it with."""
+    """Verify one snapshot and print the result. Raises LabError if it has no digest to compare with."""
     from ec2lab.datasets.blocks import whole
     from ec2lab.datasets.dataset import BLOCKS
     from ec2lab.datasets.ebs_direct import DirectSnapshots

@@ -1,4 +1,4 @@
-"""List the datasets: in which regions, which versions, how large, at what cost."""
+"""List datasets: versions, regions, sizes, costs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ COLUMNS = (
 
 @app.command()
 def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson = False) -> None:
-    """List the snapshots of datasets, all or DATASET's, in the lab's regions or in REGIONS.
+    """List the snapshots of all datasets (or DATASET) in the lab's regions (or REGIONS).
 
-    A snapshot costs for the blocks that it does not share with an earlier one, which AWS does not tell: what is shown
-    is the most that it can be. A region that does not respond is named, with the reason, and the exit code is 3.
+    The cost shown is an upper bound: AWS bills only the blocks that a snapshot does not share with an earlier one,
+    and does not report how many those are.
+
+    Exit status: 3 if a region did not respond.
     """
     from ec2lab.costs.dataset_costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by

@@ -1,4 +1,4 @@
-"""Look at all that can be wrong before or after a launch, and say what mends it."""
+"""Check everything that can break a launch, and suggest fixes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from ec2lab.events import Emit
 
 app = script(__doc__)
-Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Mend what can be mended by itself.")]
+Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Apply the automatic fixes.")]
 NOT_ALL_IS_WELL = 3
-"""The exit code, for cron, as `make audit` has it; warnings leave it at 0."""
+"""Exit status, the same as `make audit`'s; warnings alone exit with 0."""
 
 
 @app.command()
 def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -> None:
-    """Look at the lab's files, this machine, the credentials, what AWS allows and has, and the registry.
+    """Check the lab's files, this computer, credentials, permissions, regions, quotas, datasets and the registry.
 
-    All regions of the lab and all experiments are looked at, or those of EXP alone. Nothing is changed, and nothing is
-    written down; FIX=1 then mends what docs/doctor.md, which lists all that can be found, says that it does.
-    Exit 0 if nothing is wrong (warnings may be meant so), 3 if something is or could not be looked at, 1 if there is no
-    lab here.
+    Checks all regions and experiments of the lab, or only EXP's. Changes and records nothing; FIX=1 then applies
+    the fixes that docs/doctor.md, the list of all findings, describes.
+
+    Exit status: 0 if there is no error (warnings are allowed); 3 if there is an error or a check could not run; 1
+    if this directory is not a lab.
     """
     from ec2lab.doctor.check import Severity
     from ec2lab.doctor.context import open_readonly
@@ -59,7 +60,7 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
 
 
 def banner(lab: DoctorContext) -> str:
-    """Return where calls go; empty where that is not known: the check of the credentials says why."""
+    """Return where calls go, empty if unknown: the credentials check reports why."""
     try:
         return lab.opened.cloud.banner
     except LabError:
@@ -67,7 +68,7 @@ def banner(lab: DoctorContext) -> str:
 
 
 def _remaining(found: list[tuple[Check, Finding]], emit: Emit) -> list[tuple[Check, Finding]]:
-    """Mend what can be mended; return what is left."""
+    """Apply the fixes that exist; return the remaining findings."""
     from ec2lab.events.account import Fixed
     from ec2lab.session import open_session
 

@@ -1,9 +1,9 @@
-"""Make the virtual environment that everything runs in, from a lock file with hashes.
+"""Create the virtual environment, from a lock file with hashes.
 
     python3 scripts/environment.py .venv/ready requirements.lock
 
-Called by make before anything is installed, so it uses the standard library alone, and says in one line what is
-missing. Two makes at once in a fresh clone wait for each other. What botocore brings is cut down to what the lab calls.
+make runs this before anything is installed, so it uses only the standard library and reports errors in one line. In a
+fresh clone, two makes at once wait for each other. It also trims botocore's data to what the lab calls.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ OLDEST = (3, 11)
 
 
 def main(stamp: Path, lock_file: Path) -> None:
-    """Install `lock_file` into the environment around `stamp` if it is newer, and touch `stamp` when all is there."""
+    """Install `lock_file` into the environment of `stamp` if the file is newer, then touch `stamp`."""
     if sys.version_info < OLDEST:
         sys.exit(f"error: Python {sys.version.split()[0]} is too old, ec2-lab wants 3.11 (make PYTHON=python3.11 …)")
     with Path(f"{stamp.parent.resolve()}.lock").open("w") as lock:
@@ -28,7 +28,7 @@ def main(stamp: Path, lock_file: Path) -> None:
 
 
 def install(stamp: Path, lock_file: Path) -> None:
-    """Make the environment where there is none, and install what the lock file pins."""
+    """Create the environment if there is none, and install the pinned packages."""
     print(f"setting up {stamp.parent} from {lock_file}, once; this takes about a minute", file=sys.stderr)
     python = stamp.parent / "bin" / "python"
     try:
@@ -44,7 +44,7 @@ def install(stamp: Path, lock_file: Path) -> None:
 
 
 def build_botocore_cache(python: Path) -> None:
-    """Make what scripts start quicker with; they do without it too."""
+    """Build the cache that makes scripts start faster; they work without it."""
     try:
         subprocess.run([str(python), "-m", "ec2lab.aws.botocore_cache_build"], check=True)
     except (subprocess.CalledProcessError, OSError) as problem:

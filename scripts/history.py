@@ -1,4 +1,4 @@
-"""Show what was ever asked of AWS for an experiment, and what came of it, from the registry and its archive."""
+"""Show the changes made for an experiment, from the registry and its archive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Show every call that changed something and every decision, oldest first; JSON=1 prints all records in full."""
+    """Show every call that changed something and every decision, oldest first; JSON=1 prints the full records."""
     from ec2lab.registry.history import told
     from ec2lab.session import open_session
     from ec2lab.validators import did_you_mean

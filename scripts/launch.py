@@ -1,4 +1,4 @@
-"""Launch an experiment on a fresh machine, with its data mounted, wherever capacity can be found."""
+"""Launch an experiment on new instances, in any region that has capacity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parame
 
 app = script(__doc__)
 MinCount = Annotated[
-    int, typer.Option("--min-count", envvar="MIN_COUNT", min=0, max=1000, help="How few will do; COUNT if left out.")
+    int,
+    typer.Option(
+        "--min-count", envvar="MIN_COUNT", min=0, max=1000, help="Fewest instances to accept. Default: COUNT."
+    ),
 ]
 
 
@@ -25,14 +28,17 @@ def launch(
     parameters: Parameters = "",
     as_json: AsJson = False,
 ) -> None:
-    """Launch EXP (experiments/EXP.toml) on a fresh machine, or on COUNT of them.
+    """Launch EXP (experiments/EXP.toml) on a new instance, or on COUNT instances, and wait until they have booted.
 
-    BASE=speech launches a variation of experiments/speech.toml under the name EXP; PARAMS="lr=0.1 seed=3" chooses
-    parameters. Asks pool after pool (region, type, market) until all run, in rounds for as long as the experiment's
-    capacity_timeout. Exit 1 if they are not to be had, or if EXP already lives. Whatever was made is taken down again
-    when the launch fails or is interrupted; one that was cut off (a kill, a power cut) is gone on with by the next.
-    Then their set-up is seen to, for as long as ssh.boot_timeout in lab.toml says: exit 1 if it failed, or nobody could
-    log in to look; they run on then.
+    BASE=speech launches a variation of experiments/speech.toml under the name EXP. PARAMS="lr=0.1 seed=3" sets
+    parameters.
+
+    The launch tries one capacity pool (region, instance type, market) after another and, if all lack capacity,
+    retries until the experiment's capacity_timeout. A launch that fails or is interrupted is rolled back. If it is
+    killed, or the computer loses power, run it again: it resumes with the instances it already created.
+
+    Exit status: 1 if there is insufficient capacity, EXP is already live, the boot failed, or nobody could log in
+    to check within ssh.boot_timeout (lab.toml). In the last two cases the instances keep running.
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment

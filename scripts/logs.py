@@ -1,4 +1,4 @@
-"""Follow the log of an experiment's command until the command has ended."""
+"""Follow the log of an experiment's command until the command exits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ app = script(__doc__)
 
 @app.command()
 def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_json: AsJson = False) -> None:
-    """Print the log of EXP's command from its beginning, and what comes, until the command has ended.
+    """Print the log of EXP's command from its beginning and follow it until the command exits.
 
-    From the machine while it runs, else from the experiment's bucket, and on across what comes between. Of several
-    machines it is the first, or HOST (foo-2). Ctrl-C, or a reader that leaves (`| head`), ends the reading, and nothing
-    else. Of what a terminal obeys, its colours are let through alone; RAW=1 prints every byte as it came.
+    The log is read from the instance while it runs and from artifact_uri afterwards. With several instances it is
+    the first one's, or HOST's (foo-2). Ctrl-C, or closing the pipe (`| head`), stops only the reading. Terminal
+    escape sequences other than colours are removed; RAW=1 prints every byte.
     """
     from ec2lab.runs.log_following import LogFollowing
     from ec2lab.runs.log_printing import LogPrinter, NobodyReads

@@ -10,7 +10,7 @@ app = script(__doc__)
 
 @app.command()
 def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Write experiments/EXP.toml, unless there is one."""
+    """Write experiments/EXP.toml, unless it exists."""
     from pathlib import Path
 
     from ec2lab.config.lab_files import load_lab

@@ -1,4 +1,4 @@
-"""Show what a launch would do, without making anything."""
+"""Show what a launch would do, without creating anything."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def plan(
     parameters: Parameters = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show where EXP would be asked for, in which order and at what price; what is out and why; and the request.
+    """Show the pools that a launch of EXP would try, in order, with prices and exclusions, and the request.
 
-    What it would cost over its ttl is said, and what it leaves of the budgets. AWS is asked by a dry run whether the
-    request is allowed. Nothing is made. Exit 1 if no pool would be asked, or if the request is not allowed; 3 if a
-    region did not respond.
+    It also shows the cost over EXP's ttl and what remains of the budgets, and asks AWS in a dry run whether the
+    request is allowed.
+
+    Exit status: 1 if no pool is left, or the request is not allowed; 3 if a region did not respond.
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.costs.budget_guard import planned as would_cost
@@ -61,7 +62,7 @@ def plan(
 
 
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
-    """Show the pools in the order of asking."""
+    """Show the pools in the order that a launch tries them."""
     from ec2lab.costs.aws_prices import shown
 
     rows = []
@@ -78,7 +79,7 @@ def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
 
 
 def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
-    """Show what the first pool would be asked, and the machine's cloud-init document."""
+    """Show the request to the first pool, and the instance's cloud-init document."""
     from ec2lab.registry.redaction import redact
     from ec2lab.templates import cloud_init
 
@@ -97,7 +98,7 @@ def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
 
 
 def check_permission(console: Console, planned: Plan, candidates: list[PlannedPool]) -> None:
-    """Say whether AWS would allow the request, in the first region that does. Raises LabError where none does."""
+    """Report the first region in which AWS allows the request. Raises LabError if none does."""
     from ec2lab.aws.authorization import in_words
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
@@ -119,7 +120,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
 
 
 def first_in_each_region(candidates: list[PlannedPool]) -> list[Pool]:
-    """Return the pool that a launch would ask first in each region that it would ask."""
+    """Return the first pool that a launch would try in each region."""
     found: dict[str, Pool] = {}
     for candidate in candidates:
         if not candidate.out:

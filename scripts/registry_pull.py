@@ -1,4 +1,4 @@
-"""Copy another registry, a team's table for example, into this lab's own."""
+"""Copy another registry, such as a team's table, into this lab's own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-From = Annotated[
-    str, typer.Option("--source", envvar="SOURCE", help="Where from: dynamodb://us-east-1/lab, or a file.")
-]
+From = Annotated[str, typer.Option("--source", envvar="SOURCE", help="Source: dynamodb://us-east-1/lab, or a file.")]
 
 
 @app.command()
 def registry_pull(source: From = "", as_json: AsJson = False) -> None:
-    """Write all records of the registry at SOURCE, its archive too, into this lab's own.
+    """Copy all records of the registry at SOURCE, archive included, into this lab's own.
 
-    What is there already is not written again. Nothing is taken out of the other.
+    Records that already exist are skipped. The registry at SOURCE is not changed.
     """
     from ec2lab.registry.copy import copy_records
     from ec2lab.session import open_session

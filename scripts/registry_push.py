@@ -1,4 +1,4 @@
-"""Copy this lab's registry into another one, a team's table for example."""
+"""Copy this lab's registry into another one, such as a team's table."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-To = Annotated[str, typer.Option("--dest", envvar="DEST", help="Where to: dynamodb://us-east-1/lab, or a file.")]
+To = Annotated[str, typer.Option("--dest", envvar="DEST", help="Destination: dynamodb://us-east-1/lab, or a file.")]
 
 
 @app.command()
 def registry_push(to: To = "", as_json: AsJson = False) -> None:
-    """Write all records of this lab's registry, its archive too, into the one at DEST, which is made if need be.
+    """Copy all records of this lab's registry, archive included, into the one at DEST; create it if needed.
 
-    What is there already is not written again; run it twice, or after it was cut off, as you like. Nothing is taken
-    out of this lab's own registry: from then on, name the other in lab.toml.
+    Records that already exist are skipped: if it is interrupted, run it again. This lab's own registry is not
+    changed. To use the other from then on, set registry in lab.toml.
     """
     from ec2lab.config.toml_writing import toml_text
     from ec2lab.registry.copy import copy_records

@@ -1,4 +1,4 @@
-"""Take into the registry what carries the lab's tags and is not in it: after the file was lost."""
+"""Import resources that have the lab's tags into the registry, for example after the file was lost."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, Confirm, Of, Regions, script
 
 app = script(__doc__)
-Only = Annotated[
-    str, typer.Option("--only", envvar="ONLY", help="The id of a registry that was lost, or its beginning.")
-]
+Only = Annotated[str, typer.Option("--only", envvar="ONLY", help="The id of a lost registry, or the beginning of it.")]
 
 
 @app.command()
 def registry_rebuild(
     of: Of = "", only: Only = "", regions: Regions = "", yes: Confirm = False, as_json: AsJson = False
 ) -> None:
-    """Look for orphans in all regions (or REGIONS) and write them into the registry, with YES=1.
+    """List orphans in all regions (or REGIONS); YES=1 imports them into the registry.
 
-    Those that you made; OWNER=user@host or OWNER=everyone takes others'. Where the whole registry was lost, nothing but
-    its id says that it was yours: ONLY=3f2a1b7c, as `make audit` shows it, takes what it made, and this registry
-    answers for it from then on. Status shows all of it then, and teardown ends it. What it was asked with is not to be
-    found out any more. A region that can't be seen is named, and the exit code is 3.
+    It imports those that you created; OWNER=user@host or OWNER=everyone selects other people's. If the whole
+    registry was lost, ONLY=3f2a1b7c imports everything that it created: pass its id, or the beginning of it, as
+    `make audit` shows it. This registry manages those resources from then on: `make status` shows them, `make
+    teardown` deletes them. The original requests cannot be recovered.
+
+    Exit status: 3 if a region did not respond.
     """
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.examination import examined

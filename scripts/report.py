@@ -1,4 +1,4 @@
-"""Write one web page that tells what lives, what was, and what it cost."""
+"""Write a web page that shows instances, costs, datasets and findings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, Force, script
 
 app = script(__doc__)
-Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="The file to write: report.html if left out.")]
+Out = Annotated[str, typer.Option("--output", envvar="OUTPUT", help="File to write. Default: report.html.")]
 
 
 @app.command()
 def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None:
-    """Write OUTPUT: machines and their refusals over time, costs, datasets, what lives, what an audit finds.
+    """Write OUTPUT: live and past instances, API errors over time, costs, datasets and the findings of an audit.
 
-    A file that is there and was not written by this command is not overwritten without FORCE=1. The page needs no
-    network. Where AWS can't be asked it is made from the registry alone, and says so, with exit 3.
+    The page works offline. An existing file that this command did not write is overwritten only with FORCE=1. If
+    AWS cannot be called, the page is made from the registry alone and says so.
+
+    Exit status: 3 if any part was made without AWS.
     """
     from ec2lab.output_file import OutputFile
     from ec2lab.report.data import facts

@@ -1,4 +1,4 @@
-"""Launch an experiment again as it was: its code, its parameters, its image, its data's version."""
+"""Launch an experiment's last run again: same code, parameters, image and dataset versions."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
-NewName = Annotated[str, typer.Option("--new-exp", envvar="NEW_EXP", help="What the new one is called: foo-again.")]
+NewName = Annotated[str, typer.Option("--new-exp", envvar="NEW_EXP", help="Name of the new experiment: foo-again.")]
 
 
 @app.command()
 def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = False) -> None:
-    """Launch the last run of EXP again, under the name AS: on as many machines, in the region that it ran in.
+    """Launch the last run of EXP again under the name NEW_EXP: same region, same number of instances.
 
-    All of it is from the record, whatever experiments/EXP.toml says by now. Exit 1 where something of it is not to
-    be had any more: a version of a dataset, an image, a working tree that nobody kept.
+    Everything comes from the registry's record of that run; experiments/EXP.toml is not read.
+
+    Exit status: 1 if something is no longer available: a dataset version, an image, or a working tree that was not
+    stored.
     """
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.report import LaunchConsole

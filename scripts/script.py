@@ -1,4 +1,4 @@
-"""Run a script that a plugin brings, or list them."""
+"""Run a plugin's script, or list them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
-ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The script; all are listed if left out.")]
+ScriptName = Annotated[str, typer.Option("--script", envvar="SCRIPT", help="The script. Default: list all.")]
 
 
 @app.command(name="script")
 def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
-    """Run the script SCRIPT of a plugin (docs/plugins.md); without SCRIPT, list what there is.
+    """Run the plugin script SCRIPT (docs/plugins.md); without SCRIPT, list them.
 
-    It reads its options from the environment, as all scripts do: `make script SCRIPT=who-runs EXP=foo`.
+    A script reads its options from the environment: `make script SCRIPT=who-runs EXP=foo`.
     """
     from ec2lab.plugins import Plugins
     from ec2lab.validators import did_you_mean

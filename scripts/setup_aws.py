@@ -1,4 +1,4 @@
-"""Show what the lab needs once in each region of an AWS account, and make it."""
+"""Show what the lab needs in an AWS account, and create it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ app = script(__doc__)
 
 @app.command()
 def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = False) -> None:
-    """Look at the lab's regions (or REGIONS): network, security group, and IAM if lab.toml has [logs]; YES=1 makes it.
+    """Check the lab's regions (or REGIONS): network, security group, and IAM if lab.toml has [logs]. YES=1 creates.
 
-    Launches make the security group by themselves; with this it is there, and all that is wrong is known, before the
-    first. What would be wise for the account is said, and not changed. Exit 1 where anything is lacking.
+    Running it before the first launch is optional, as launches create the security group themselves, but it reports
+    problems early. It also prints recommended account settings; it does not change those.
+
+    Exit status: 1 if anything is missing.
     """
     from ec2lab.account.region_setup import NO_NAME
     from ec2lab.account.setup import AccountSetup, IamPermissionDenied
@@ -42,7 +44,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
 
 
 def show(console: Console, setup: AccountSetup) -> None:
-    """Show what is there, what is lacking, and what would be wise."""
+    """Show what is present, what is missing, and the recommendations."""
     from ec2lab.events.account import Blocked, Creatable, Present, Recommendation
 
     for one in setup.regions:
@@ -56,7 +58,7 @@ def show(console: Console, setup: AccountSetup) -> None:
 
 
 def print_manual_steps(console: Console, setup: AccountSetup) -> None:
-    """Show what somebody else may run instead, documents and all."""
+    """Print the commands, with their documents, that somebody with more permissions can run instead."""
     from ec2lab.events.account import ManualStep
 
     if setup.delivery:
@@ -64,7 +66,7 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
-    """Say how it stands in the end. Raises LabError where anything is lacking still."""
+    """Print the result. Raises LabError if anything is still missing."""
     from ec2lab.events.account import SetupComplete
 
     if setup.missing:

@@ -1,4 +1,4 @@
-"""Copy a dataset's snapshot to other regions, so that launches find it there."""
+"""Copy a dataset's snapshot to other regions, ahead of launches there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Within = Annotated[
     typer.Option(
         "--complete-within",
         envvar="COMPLETE_WITHIN",
-        help="Pay for a guaranteed time, 15m to 2d; as it comes if left out.",
+        help="Pay for completion within this time, 15m to 2d.",
     ),
 ]
 
@@ -35,11 +35,13 @@ def snapshot_copy(
     within: Within = "",
     as_json: AsJson = False,
 ) -> None:
-    """Copy DATASET to REGIONS, to all at once, and wait until it is there.
+    """Copy DATASET to all REGIONS in parallel and wait until the copies are complete.
 
-    The tags go with it, the copies are encrypted. It may be left (Ctrl-C) and run again: what is there, or on its way,
-    is not copied twice. Exit 1 if any region failed; 3 if a region of the lab did not respond, which may have a newer
-    version.
+    The copies are encrypted and have the original's tags. If you interrupt it (Ctrl-C), run it again: complete or
+    pending copies are not repeated.
+
+    Exit status: 1 if a region failed; 3 if one of the lab's regions, which may have a newer version, did not
+    respond.
     """
     from ec2lab.datasets.copy import SnapshotCopier, completion_time, source_of
     from ec2lab.events import RegionsUnavailable
@@ -66,7 +68,7 @@ def snapshot_copy(
 
 
 def reporting(console: Console, bars: ProgressBars, source: DataSnapshot) -> Report:
-    """Return what shows a copy's progress to a person, or tells it to a program."""
+    """Return the callback that displays a copy's progress, or emits it as JSON."""
 
     def report(copy: Copy) -> None:
         said = copy.failure or copy.waits or f"{copy.id} {copy.state} {copy.percent:.0f}%"

@@ -1,4 +1,4 @@
-"""Make a version of a dataset: a snapshot of a volume that is mounted on a host."""
+"""Create a version of a dataset: a snapshot of a mounted volume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 NewVersion = Annotated[
-    str, typer.Option("--version", envvar="VERSION", help="What to call it; the next number if left out.")
+    str, typer.Option("--version", envvar="VERSION", help="Name of the version. Default: the next number.")
 ]
 
 
@@ -24,10 +24,10 @@ def snapshot_create(
     dataset: DatasetName = "", version: NewVersion = "", exp: OptionalExperiment = "", host: HostName = "",
     volume: VolumeId = "", mount: MountPoint = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Snapshot a volume of EXP's machine, or of HOST, as a new version of DATASET; MOUNT or VOLUME says which.
+    """Snapshot a volume of EXP's instance, or of HOST, as a new version of DATASET; MOUNT or VOLUME selects it.
 
-    The file system is frozen only while AWS takes the order, and is thawed whatever happens to this command. It may be
-    left (Ctrl-C) then; AWS goes on, and the same command shows how far it is.
+    The file system is frozen only until AWS has accepted the request, and is thawed even if this command is killed.
+    After that you can interrupt it (Ctrl-C): AWS completes the snapshot, and the same command shows its progress.
     """
     from ec2lab.datasets.snapshot import SnapshotBuilder
     from ec2lab.hosts.inventory import single_host

@@ -1,4 +1,4 @@
-"""Log in to an experiment's machine, its host key pinned."""
+"""Log in to an experiment's instance, with host key pinning."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ app = script(__doc__)
 
 @app.command()
 def ssh(exp: OptionalExperiment = "", host: HostName = "") -> None:
-    """Log in to the machine of EXP, or to HOST (foo-2, where an experiment has several).
+    """Log in to EXP's instance, or to HOST (foo-2, if an experiment has several).
 
-    As the member MEMBER, or as whoever is named like the local user. The agent is not forwarded.
+    You log in as MEMBER, or else as the member with your local user name. The ssh agent is not forwarded.
     """
     from ec2lab.hosts.inventory import single_host, ssh_files
     from ec2lab.hosts.login_check import lacks_key

@@ -1,4 +1,4 @@
-"""Start an experiment's stopped machines again."""
+"""Start an experiment's stopped instances."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ app = script(__doc__)
 
 @app.command()
 def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Start EXP's stopped machines, asking for capacity for as long as the experiment's capacity_timeout.
+    """Start EXP's stopped instances; if there is insufficient capacity, retry until EXP's capacity_timeout.
 
-    Their volumes keep them in their zone. Each gets another address, which the ssh configuration then has. Where a
-    machine's ttl passed while it was stopped, it begins anew. One that a start did not get stays stopped, with exit 1;
-    so does it end where one lets nobody in within ssh.boot_timeout (lab.toml).
+    An instance can only start in the zone of its volumes. It gets a new address, which is written to the ssh
+    configuration. If its ttl expired while it was stopped, the ttl starts again.
+
+    Exit status: 1 if an instance could not be started (it stays stopped), or did not accept a login within
+    ssh.boot_timeout (lab.toml).
     """
     from ec2lab.instances.start import InstanceStarter, StartReport
     from ec2lab.instances.ttl import tag_new_expiry
@@ -41,7 +43,7 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def capacity_timeout(session: Session, exp: str) -> timedelta:
-    """Return how long the experiment would have capacity asked for; not at all where its file is gone."""
+    """Return the experiment's capacity_timeout: from its file, or from the record of its last run."""
     from ec2lab.config.lab_files import has_file, load_experiment
     from ec2lab.launch.run_spec import last_recorded_run
     from ec2lab.units import duration

@@ -1,4 +1,4 @@
-"""Show what lives: where, since when, for how long yet, which data is on it, and what it costs."""
+"""List live instances and volumes: state, place, age, data, expiry, cost."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ app = script(__doc__)
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show what the registry says lives, with the state that AWS gives it now and what it costs, with its volumes.
+    """Show the registry's live resources with their current state in AWS and their cost.
 
-    What lives in a region that AWS does not show now is shown as the registry has it, with the reason, and exit 3.
+    Resources in a region that does not respond are shown as the registry has them, with the reason.
+
+    Exit status: 3 if a region did not respond.
     """
     from ec2lab.costs.current_costs import costs_of, total_of
     from ec2lab.costs.report import CostReport

@@ -1,4 +1,4 @@
-"""Stop an experiment's machines: their volumes stay and cost, nothing else does."""
+"""Stop an experiment's instances. You still pay for their volumes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ app = script(__doc__)
 
 @app.command()
 def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False) -> None:
-    """Stop EXP's machines; `make start` starts them again, at another address, if there is capacity then.
+    """Stop EXP's instances. `make start` starts them again, with new addresses, if there is capacity.
 
-    What is on a machine's own disks (instance store) would be lost: that is said, and done only with YES=1. A spot
-    machine can't be stopped.
+    If an instance has data on its own disks (instance store), stopping erases it and requires YES=1. Spot instances
+    cannot be stopped.
     """
     from ec2lab.costs.current_costs import hourly_cost_text
     from ec2lab.instances.stop import Stopping

@@ -1,4 +1,4 @@
-"""Launch every combination of an experiment's matrix, each on a machine of its own."""
+"""Launch every combination of an experiment's matrix, each on its own instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 Failed = Annotated[
-    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Those whose command ended badly, once more.")
+    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Relaunch the trials whose command failed.")
 ]
 
 
@@ -29,11 +29,13 @@ def sweep(
     yes: Confirm = False,
     as_json: AsJson = False,
 ) -> None:
-    """Launch a machine for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
+    """Launch an instance for each combination of the matrix in experiments/EXP.toml: EXP-lr0_1-seed3 and so on.
 
-    All at once, as fast as AWS takes the requests. Run again, it launches what failed to launch and leaves alone what
-    was launched; so it goes on where it was interrupted. PARAMS="seed=3" holds a parameter still. RETRY_FAILED=1
-    launches those again whose command ended badly. More than a hundred at once want YES=1. Exit 1 if any failed.
+    All trials are launched in parallel, as fast as AWS accepts the requests. Run it again to launch those that
+    failed or were not reached; trials that were launched are left alone. PARAMS="seed=3" fixes a parameter.
+    RETRY_FAILED=1 relaunches the trials whose command failed. More than 100 instances require YES=1.
+
+    Exit status: 1 if a launch failed.
     """
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
@@ -67,7 +69,7 @@ def sweep(
 
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
-    """Return an experiment as it was written, and checked. Raises LabError, also where it has nothing to sweep."""
+    """Return an experiment as written, and as a checked model. Raises LabError if it has no matrix."""
     from ec2lab.config.lab_files import written_experiment
     from ec2lab.config.models import Experiment
     from ec2lab.config.toml_files import checked

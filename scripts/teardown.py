@@ -1,4 +1,4 @@
-"""Delete everything that an experiment owns, and prove that it is gone."""
+"""Delete everything that an experiment owns, and verify it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ app = script(__doc__)
 
 @app.command()
 def teardown(exp: Experiments = "", yes: Confirm = False, as_json: AsJson = False) -> None:
-    """Delete what EXP owns in every region that it touched; EXP='speech-*' shows which match, and YES=1 ends them.
+    """Delete what EXP owns in every region it used. EXP='speech-*' lists the matches; YES=1 deletes them.
 
-    Works from the registry, so it also cleans up after a launch that was killed and needs no experiment file.
-    Exit 0 if nothing is left, also the second time; 1 if anything is, or if nothing was ever launched under that name
-    (a misspelt name must not look like a machine taken down); 3 if nothing is left that is known of, and a region that
-    it once asked could not be looked at.
+    It works from the registry: it needs no experiment file, and it also cleans up after a launch that was killed.
+
+    Exit status: 0 if nothing is left, even if nothing was left before; 1 if anything is left, or no experiment of
+    that name was ever launched; 3 if nothing known is left, but a region that EXP used did not respond.
     """
     console = Console(as_json=as_json)
     if is_pattern(exp):
@@ -27,7 +27,7 @@ def teardown(exp: Experiments = "", yes: Confirm = False, as_json: AsJson = Fals
 
 
 def one(exp: str, console: Console, yes: bool) -> None:
-    """Take one experiment down."""
+    """Tear down one experiment."""
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import RecordsDropped
     from ec2lab.instances.taking_down import strike_out, take_down
@@ -46,7 +46,7 @@ def one(exp: str, console: Console, yes: bool) -> None:
 
 
 def several(pattern: str, console: Console, yes: bool) -> None:
-    """Show which experiments match; take them down where that is meant."""
+    """List the experiments that match; tear them down if YES is set."""
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.teardown import NoMatch, WouldDelete
     from ec2lab.instances.status import standing

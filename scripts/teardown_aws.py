@@ -1,4 +1,4 @@
-"""Delete what the lab itself owns in an AWS account, and prove that it is gone: the way back from setup-aws."""
+"""Delete what the lab itself owns in an AWS account, and verify it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 app = script(__doc__)
 WithData = Annotated[
-    bool, typer.Option("--include-datasets", envvar="INCLUDE_DATASETS", help="Delete datasets and kept volumes too.")
+    bool,
+    typer.Option("--include-datasets", envvar="INCLUDE_DATASETS", help="Also delete datasets and retained volumes."),
 ]
 
 
@@ -23,11 +24,13 @@ WithData = Annotated[
 def teardown_aws(
     regions: Regions = "", yes: Confirm = False, with_data: WithData = False, as_json: AsJson = False
 ) -> None:
-    """Show all that the lab owns, in all regions (or REGIONS) and in IAM; YES=1 deletes it.
+    """Show everything that the lab owns in all regions (or REGIONS) and in IAM; YES=1 deletes it.
 
-    What another registry made is shown and stays, and so does what only has copied tags. Refused while an experiment
-    lives, whoever's. Datasets and kept volumes are shown with their monthly cost, and stay unless INCLUDE_DATASETS=1.
-    Exit 0 if AWS shows nothing of it any more, 1 if anything is left or would be deleted.
+    Other registries' resources, and those with copied tags, are listed but not deleted. Datasets and retained
+    volumes are listed with their monthly cost, and deleted only with INCLUDE_DATASETS=1. Refused while anybody's
+    experiment is live.
+
+    Exit status: 0 if AWS shows nothing any more; 1 if anything is left, or would be deleted.
     """
     from ec2lab.account.ownership import belongings
     from ec2lab.account.region_setup import NO_NAME
@@ -60,7 +63,7 @@ def teardown_aws(
 
 
 def show(console: Console, found: Belongings, with_data: bool) -> None:
-    """Show what goes, and what stays with what it costs."""
+    """Show what would be deleted, and what is left, with its cost."""
     from ec2lab.costs.money import sum_known
     from ec2lab.events.teardown import DataCost, OwnedResource
 

@@ -1,4 +1,4 @@
-"""Set anew when an experiment's machines end by themselves."""
+"""Set when an experiment's instances expire."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from ec2lab.instances.ttl import NewExpiry
 
 app = script(__doc__)
-Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="How long from now: 30m, 4h, 2d; or never.")]
+Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="Time from now: 30m, 4h, 2d; or never.")]
 
 
 @app.command()
 def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> None:
-    """Let all of EXP's running machines end TTL from now, sooner or later than they would have, and read it back.
+    """Set the expiry of EXP's running instances to TTL from now, whether that is sooner or later than before.
 
-    Also one that was launched without a ttl; TTL=never lets it run until somebody ends it. The end is on the machine
-    itself, set over ssh. One on which that failed is named, with exit 1. An `idle_timeout` of the experiment stays.
+    It also works for instances launched without a ttl. TTL=never removes the expiry. The new expiry is written to
+    each instance over ssh and read back. The experiment's idle_timeout is not changed.
+
+    Exit status: 1 if it failed on any instance.
     """
     from ec2lab.hosts.inventory import machines_of
     from ec2lab.instances.expiry import expiry_details
@@ -52,7 +54,7 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
 
 
 def _shown(moment: str) -> str:
-    """Return a moment, RFC 3339, as people read it."""
+    """Format an RFC 3339 time for people."""
     return moment[:16].replace("T", " ") + " UTC"
 
 

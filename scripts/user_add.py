@@ -1,4 +1,4 @@
-"""Add a member: a file in members/, a key pair if they have none, an account on hosts."""
+"""Add a member: a file in members/ and, if needed, a key pair and an account on hosts."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ if TYPE_CHECKING:
     from ec2lab.config.models import Member
 
 SHORT_RSA = 3072
-"""Bits; fewer are disallowed from 2031 on (NIST SP 800-57 Part 1, table 2)."""
+"""Bits. NIST disallows fewer from 2031 on (SP 800-57 Part 1, table 2)."""
 
 app = script(__doc__)
-Key = Annotated[
-    str, typer.Option("--key", envvar="KEY", help="Their public key, or its file; a key pair is made if left out.")
-]
+Key = Annotated[str, typer.Option("--key", envvar="KEY", help="Public key, or its file. Default: a new key pair.")]
 
 
 @app.command()
 def user_add(
     name: MemberName = "", key: Key = "", host: HostName = "", adopt: Adopt = False, as_json: AsJson = False
 ) -> None:
-    """Write members/NAME.toml, and give NAME an account on HOST if that is named (ADOPT=1 takes one over there).
+    """Write members/NAME.toml; with HOST, also create NAME's account there (ADOPT=1 takes over an existing one).
 
-    A member who is there already gets KEY beside the keys they have. Without KEY an ed25519 key pair is made in ~/.ssh,
-    outside the lab: hand it over by a safe way, and delete it.
+    If the member exists, KEY is added to their keys. Without KEY, an ed25519 key pair is created in ~/.ssh, outside
+    the lab: hand over the private key securely and delete your copy.
     """
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
@@ -54,7 +52,7 @@ def user_add(
 
 
 def _keys(name: str, key: str, console: Console) -> list[str]:
-    """Return the public keys that are named, or that of a new pair."""
+    """Return the given public keys, or that of a new key pair."""
     from ec2lab.config.key_files import keys_given
     from ec2lab.config.members import new_key_pair
     from ec2lab.config.public_key import fingerprint, rsa_bits

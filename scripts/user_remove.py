@@ -1,4 +1,4 @@
-"""Remove a member: from members/, and from hosts."""
+"""Remove a member from members/ and from hosts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ app = script(__doc__)
 
 @app.command()
 def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = False, as_json: AsJson = False) -> None:
-    """Take NAME's account on HOST away: locked and without keys, its home kept (PURGE=1 deletes both).
+    """Delete members/NAME.toml, so that new instances do not have the account; with HOST, lock the account there.
 
-    members/NAME.toml goes too, so that new machines do not have the account.
+    A locked account has no keys, and its home directory is kept. PURGE=1 deletes both account and home.
     """
     from ec2lab.config.members import remove
     from ec2lab.errors import LabError

@@ -1,4 +1,4 @@
-"""Bring hosts to exactly the members' accounts."""
+"""Apply members/ to the accounts of hosts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from ec2lab.errors import LabError
 from ec2lab.options import Adopt, AsJson, Check, HostName, Purge, script
 
 app = script(__doc__)
-Name = Annotated[str, typer.Option("--name", envvar="NAME", help="This member alone.")]
+Name = Annotated[str, typer.Option("--name", envvar="NAME", help="Only this member.")]
 Password = Annotated[
-    str, typer.Option("--password", envvar="PASSWORD", help='"ask": give NAME a password, to be changed at once.')
+    str,
+    typer.Option(
+        "--password", envvar="PASSWORD", help='"ask": set a password for NAME, to be changed at the first login.'
+    ),
 ]
 
 
@@ -22,12 +25,14 @@ def users(
     host: HostName = "", name: Name = "", password: Password = "", check: Check = False, purge: Purge = False,
     adopt: Adopt = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Bring HOST (an experiment, an address, or several) to the accounts of members/.
+    """Make the accounts on HOST (an experiment, an address, or several) match members/.
 
-    Accounts are made or mended; keys are exactly those listed; groups are those listed, and whatever else others gave.
-    Members no longer listed are locked and lose keys and groups, PURGE=1 deletes those that ec2-lab made. An account
-    that it did not make is refused, ADOPT=1 takes it over. sshd is brought to take keys alone, and the host takes
-    that back by itself if a fresh login fails. A second run changes nothing; DRY_RUN=1 changes nothing at all.
+    Accounts are created or corrected. Keys are exactly those listed; groups are those listed, plus any that others
+    added. Members who are no longer listed are locked and lose their keys and groups; PURGE=1 deletes them, if
+    ec2-lab created the account. An account that ec2-lab did not create is refused unless you set ADOPT=1. sshd is
+    configured to accept keys only; the host reverts that if a new login fails.
+
+    A second run changes nothing. DRY_RUN=1 only shows the changes.
     """
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts

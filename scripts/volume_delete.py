@@ -1,4 +1,4 @@
-"""Delete a volume that a teardown kept."""
+"""Delete a retained volume."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ app = script(__doc__)
 
 @app.command()
 def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson = False) -> None:
-    """Show VOLUME, which a teardown kept; YES=1 deletes it, and what is on it.
+    """Show VOLUME, which a teardown retained; YES=1 deletes it and its data.
 
-    Only what was kept: an experiment's volumes go with `make teardown`. One that is mounted somewhere is left alone.
+    Only retained volumes: `make teardown` deletes an experiment's. A volume that is attached is refused.
     """
     from ec2lab.errors import LabError
     from ec2lab.session import open_session

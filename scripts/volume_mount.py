@@ -1,4 +1,4 @@
-"""Mount a volume on a machine that runs already."""
+"""Mount a volume on a running instance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ec2lab.errors import LabError
 from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, Version, VolumeId, script
 
 app = script(__doc__)
-SnapshotId = Annotated[str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Make the volume from snap-….")]
+SnapshotId = Annotated[
+    str, typer.Option("--snapshot", envvar="SNAPSHOT", help="Create the volume from this snapshot: snap-….")
+]
 
 
 @app.command()
@@ -19,10 +21,10 @@ def volume_mount(
     host: HostName = "", mount: MountPoint = "", volume: VolumeId = "", snapshot: SnapshotId = "",
     dataset: DatasetName = "", version: Version = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Mount VOLUME, or a new volume made from SNAPSHOT or from DATASET, on HOST at MOUNT.
+    """Mount VOLUME, or a new volume created from SNAPSHOT or DATASET, on HOST at MOUNT.
 
-    A new volume is made in the machine's zone and goes with the machine; VOLUME outlives it. When a step fails, those
-    before it are undone.
+    A new volume is created in the instance's zone and deleted with the instance; VOLUME is not. If a step fails,
+    the previous steps are rolled back.
     """
     from ec2lab.events import Step
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance

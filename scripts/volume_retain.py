@@ -1,4 +1,4 @@
-"""Keep a volume that a teardown kept for longer."""
+"""Extend the retention of a retained volume."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ec2lab.console import Console, run
 from ec2lab.options import AsJson, VolumeId, script
 
 app = script(__doc__)
-KeepFor = Annotated[str, typer.Option("--retain-for", envvar="RETAIN_FOR", help="How long from today: 30d.")]
-Why = Annotated[str, typer.Option("--reason", envvar="REASON", help="Why; as before if left out.")]
+KeepFor = Annotated[str, typer.Option("--retain-for", envvar="RETAIN_FOR", help="Time from today: 30d.")]
+Why = Annotated[str, typer.Option("--reason", envvar="REASON", help="Reason. Default: unchanged.")]
 
 
 @app.command()
 def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "", as_json: AsJson = False) -> None:
-    """Let `make audit` take VOLUME, which a teardown kept, for meant so until RETAIN_FOR from today.
+    """Retain VOLUME, which a teardown retained, until RETAIN_FOR from today; `make audit` reports it after that.
 
-    It stands in the volume's own tags, lab:retain-until and lab:retain-reason, where everybody sees it.
+    The date and the reason are tags of the volume, lab:retain-until and lab:retain-reason, which everybody can see.
     """
     from ec2lab.errors import LabError
     from ec2lab.session import open_session

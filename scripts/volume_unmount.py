@@ -1,4 +1,4 @@
-"""Unmount a volume of a machine that runs, and give it back."""
+"""Unmount a volume from a running instance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ app = script(__doc__)
 def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId = "", as_json: AsJson = False) -> None:
     """Unmount and detach the volume at MOUNT of HOST (or VOLUME).
 
-    A volume that `make volume-mount` made is deleted; one that was there before, or that came with the machine, is not.
+    A volume that `make volume-mount` created is deleted. One that existed before, or came with the instance, is
+    not.
     """
     from ec2lab.events import Step
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance

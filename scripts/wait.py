@@ -1,4 +1,4 @@
-"""Wait until an experiment's command has ended, and end as it did."""
+"""Wait until an experiment's command exits, and exit with its status."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ app = script(__doc__)
 
 @app.command()
 def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
-    """Wait for the command of EXP on all its machines, or of all that match: EXP='speech-*'.
+    """Wait for the command of EXP on all its instances, or on all that match: EXP='speech-*'.
 
-    Exit with the command's own code; of several with the first that is not 0, in the order of their names, or with 1
-    where that can't be known of one. How each
-    ended is put on record, so that `make sweep EXP=speech RETRY_FAILED=1` knows which to launch again.
+    The results are recorded, so that `make sweep EXP=speech RETRY_FAILED=1` knows which trials to relaunch.
+
+    Exit status: the command's own; with several instances, the first that is not 0, in the order of their names; 1
+    if the status of any is unknown.
     """
     from ec2lab.runs.run import wait_for_commands
     from ec2lab.session import open_session

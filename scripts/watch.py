@@ -1,4 +1,4 @@
-"""Follow a living experiment, and put it back where AWS takes its machine away."""
+"""Follow a live experiment, and relaunch instances that AWS interrupts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ app = script(__doc__)
 
 @app.command()
 def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
-    """Tell each change of EXP's machines until none is left: states, refusals, spot notices, its command's end.
+    """Print each change of EXP's instances until none is left: states, API errors, spot notices, command exits.
 
-    Instances that AWS interrupted are launched again where the experiment says on_interruption = "relaunch". Plugins
-    carry the news further (docs/plugins.md). Ctrl-C just leaves; what runs goes on.
+    Interrupted instances are relaunched if the experiment has on_interruption = "relaunch". Plugins can send the
+    events elsewhere (docs/plugins.md). Ctrl-C stops only the watching.
     """
     from functools import partial
 
@@ -44,7 +44,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 
 def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bool:
-    """Launch an experiment again, alone on it, if its file, read anew, says so; with the parameters that it had."""
+    """Launch an experiment again under its lock, with its parameters, if its file (read again now) says so."""
     from ec2lab.errors import LabError
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
