@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
     from ec2lab.events.account import CheckFinding, CheckSummary, SetupComplete
     from ec2lab.events.audit import AuditFinding, AuditSummary
-    from ec2lab.events.teardown import OwnedResource, TeardownComplete, WouldDelete
+    from ec2lab.events.teardown import OwnedResource, RetainedVolume, TeardownComplete, WouldDelete
 
 Style = str | None | Callable[[Any], str | None]
 Text = str | Callable[[Any], str | list[str]]
@@ -51,6 +51,12 @@ def _teardown_complete(event: TeardownComplete) -> str:
     done = some if event.deleted or event.deleted_with_parent else "nothing was left"
     stays = f"; {event.retained} datasets and kept volumes stay" if event.retained else ""
     return f"{f'{event.experiment}: ' if event.experiment else ''}{done}{stays}"
+
+
+def _retained_volume(event: RetainedVolume) -> str:
+    costs = dollars(event.dollars_per_month, "{:,.2f} dollars a month", "at an unknown price")
+    deletes = f"`make volume-delete VOLUME={event.id} YES=1` deletes it"
+    return f"  retained: {_resource(event)}, {event.size}, {costs}, {event.retention}; {deletes}"
 
 
 def _would_delete(event: WouldDelete) -> str:
@@ -142,6 +148,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "teardown-complete": (GREEN, _teardown_complete),
     "teardown-failed": (RED, "{experiment}: {reason}"),
     "would-delete": (None, _would_delete),
+    "retained-volume": (None, _retained_volume),
     "no-match": (None, "{pattern}: nothing that lives matches"),
     "records-dropped": (None, lambda e: f"{e.experiment}: struck out of the registry: {', '.join(e.ids)}"),
     "owned-resource": (None, _owned_resource),

@@ -16,12 +16,13 @@ def status(as_json: AsJson = False) -> None:
 
     Exit status: 3 if a region did not respond.
     """
-    from ec2lab.costs.current_costs import costs_of, total_of
+    from ec2lab.costs.current_costs import costs_of, rest_text, total_of
     from ec2lab.costs.report import CostReport
     from ec2lab.events import RegionsUnavailable
     from ec2lab.instances.status import StatusReport, standing
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
+    from ec2lab.volumes.retention import retained_events, retained_volumes
 
     console = Console(as_json=as_json)
     with open_session("status") as session:
@@ -30,14 +31,19 @@ def status(as_json: AsJson = False) -> None:
         console.emit(*other_accounts(others, session.cloud.account))
         if not shown.resources:
             console.hint("nothing lives")
+        if not shown.resources and not known.seen:
             return
-        report, costs = StatusReport(console), costs_of(session, shown.resources)
-        report.lives(shown.resources, costs.spent)
-        report.sum(total := total_of(costs.spent.values()))
-        CostReport(console).unpriced(total)
+        retained, report = retained_volumes(session), StatusReport(console)
+        costs = costs_of(session, shown.resources)
+        if shown.resources:
+            report.lives(shown.resources, costs.spent)
+            report.sum(total := total_of(costs.spent.values()))
+            CostReport(console).unpriced(total)
+        console.emit(*retained_events(retained))
+        console.hint(rest_text(costs.rest))
         console.emit(*shown.unknown, *costs.unknown)
         console.emit(*RegionsUnavailable.by_reason(shown.unseen))
-        console.hint(session.cloud.banner)
+        console.hint(session.cloud.banner if shown.resources else "")
     exit_if_incomplete(shown.unseen)
 
 

@@ -1,11 +1,13 @@
 """What is put away changes nothing of what is computed from the rest."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ec2lab.registry.compaction import needed_records
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
 from ec2lab.resources.instance import Instance
@@ -62,6 +64,21 @@ def described(experiment, _):
     ]
 
 
+def kept(experiment, number):
+    """Return the records of a volume that a teardown kept, and nobody's of its deletion."""
+    call = {"experiment": experiment, "region": REGION, "event": Event.RESPONSE}
+    tags = [{"Key": "lab:retained", "Value": "2026-01-02 after foo"}]
+    return [
+        Record(operation="CreateVolume", request={}, response={"VolumeId": f"vol-k{number}"}, **call),
+        Record(operation="CreateTags", request={"Resources": [f"vol-k{number}"], "Tags": tags}, response={}, **call),
+    ]
+
+
+def deleted(number):
+    request = {"VolumeId": f"vol-k{number}"}
+    return [Record(event=Event.RESPONSE, region=REGION, operation="DeleteVolume", request=request, response={})]
+
+
 named = st.sampled_from(EXPERIMENTS[:2])
 numbers = st.integers(0, 5)
 happenings = st.one_of(
@@ -71,6 +88,8 @@ happenings = st.one_of(
     st.builds(looked, named, numbers),
     st.builds(found, named, numbers),
     st.builds(described, st.sampled_from(EXPERIMENTS), numbers),
+    st.builds(kept, named, numbers),
+    st.builds(deleted, numbers),
 )
 pasts = st.lists(happenings, max_size=25).map(lambda several: [record for some in several for record in some])
 
@@ -81,6 +100,11 @@ def living(known):
 
 def unsettled(known):
     return {intent.id for intent in known.unsettled}
+
+
+def retained(records):
+    volumes = History(records).volumes(datetime.min.replace(tzinfo=UTC))
+    return {volume.id for volume in volumes if volume.kept and volume.ended is None}
 
 
 RESOLVED_BY_ANOTHERS = [
@@ -98,6 +122,7 @@ def test_what_lives_and_what_is_unsettled_is_the_same_without_what_is_put_away(p
     whole, part = holdings(past, KINDS), holdings(rest, KINDS)
     assert living(part) == living(whole)
     assert unsettled(part) == unsettled(whole)
+    assert retained(rest) == retained(past), "they cost, and status does not read what is put away"
 
 
 @given(pasts)

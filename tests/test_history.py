@@ -3,14 +3,20 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2lab.costs.charges import charges
-from ec2lab.costs.price_book import PriceBook
+from ec2lab.costs.budget_guard import Spending
+from ec2lab.costs.charges import charges, spans
+from ec2lab.costs.current_costs import beside, shared_out, total_of
+from ec2lab.costs.price_book import HOURS, PriceBook
+from ec2lab.costs.rates import month_of
+from ec2lab.costs.summary import spent
 from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
+from ec2lab.registry.state import holdings
 from ec2lab.report.instance_history import past
 from tests.full import examples
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
@@ -80,6 +86,33 @@ def test_the_same_timelines_and_sums_come_of_any_order_that_keeps_each_writers_o
     assert shown[0].lives == shown[1].lives
     costs = [charges(history.records, KINDS, BOOK, now=NOW) for history in (first, second)]
     assert costs[0] == costs[1]
+
+
+@settings(max_examples=examples(40))
+@given(written(), st.randoms(use_true_random=False))
+def test_status_cost_report_audit_and_budgets_come_to_the_same(parts, chance):
+    records = interleaved(parts, chance)
+    history, found = History(records), charges(records, KINDS, BOOK, now=NOW)
+    cost, live = spent("", found), [one for one in found if one.ended is None]
+    rows = holdings(history.records, KINDS).living
+    shown, rest = total_of(shared_out(live, rows).values()), beside(live, rows)
+    assert shown.hourly + rest.hourly == pytest.approx(cost.hourly)
+    assert shown.unknown + rest.unknown == sum(one.dollars is None for one in live)
+    report = [one for span in spans(history, KINDS, BOOK, NOW) if (one := span.charge(span.began, NOW, NOW))]
+    assert sum(one.dollars or 0 for one in report) == pytest.approx(cost.dollars)
+    budgets = Spending.from_records(records, KINDS, BOOK, NOW)
+    in_all = [one for base in (*NAMES, "") for one in budgets.for_base(base)]
+    assert sum(one.dollars or 0 for one in in_all) == pytest.approx(cost.dollars)
+    this_month = charges(records, KINDS, BOOK, month_of(NOW)[0], now=NOW)
+    assert sum(one.dollars or 0 for one in budgets.month_to_date()) == pytest.approx(spent("", this_month).dollars)
+    hours = (month_of(NOW)[1] - month_of(NOW)[0]) / timedelta(hours=1)
+    for volume in history.volumes(NOW):  # an audit has a description of each, and asks its resource type
+        monthly = KINDS["volume"].monthly(volume.described, volume.region, BOOK)
+        for one in (one for one in live if one.id == volume.id):
+            assert one.hourly == (None if monthly is None else pytest.approx(monthly / hours))
+    for one in (one for one in live if one.kind == "instance" and one.hourly is not None):
+        item = {"InstanceType": one.what, "State": {"Name": "running"}}
+        assert KINDS["instance"].monthly(item, one.region, BOOK) == pytest.approx(one.hourly * HOURS)
 
 
 def test_a_writer_whose_clock_is_behind_ends_what_another_made():

@@ -111,6 +111,20 @@ def test_before_its_day_it_is_listed_after_it_it_is_wrong_and_the_remedies_are_n
     assert tags(cloud, kept), "FIX deletes no kept volume"
 
 
+def test_a_teardown_and_status_say_what_it_costs_and_what_deletes_it_until_it_is_gone(lab, cloud, kept):
+    line = (
+        f"retained: volume {kept} ({HERE}), 100 GiB, 8.00 dollars a month, until {in_days(30)}: until the paper is out"
+    )
+    for told in (lab.run("status").out, lab.run("teardown", EXP="demo").out):
+        assert line in told
+        assert f"`make volume-delete VOLUME={kept} YES=1` deletes it" in told
+    assert "retained volumes, datasets and the like cost 0.01 dollars an hour" in lab.run("status").out
+    cloud.client("ec2", HERE).delete_volume(VolumeId=kept)
+    cloud.advance(600)
+    assert lab.run("status").out == "nothing lives\n"
+    assert lab.run("cost", JSON="1").events[0]["dollars_per_hour"] == 0
+
+
 def test_it_is_kept_for_longer_or_deleted_after_it_was_shown(lab, cloud, kept):
     let_pass(cloud, kept)
     longer = lab.run("volume_retain", VOLUME=kept, RETAIN_FOR="60d")

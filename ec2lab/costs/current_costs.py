@@ -18,9 +18,10 @@ NOT_KNOWN = (("no response says whether it was made", "what was perhaps made"),)
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What resources cost, by id, and why some of it is not known."""
+    """What resources cost, by id, what all else does that goes on to cost, and why some of it is not known."""
 
     spent: Mapping[str, CostSummary]
+    rest: CostSummary
     unknown: Sequence[Unavailable] = ()
 
 
@@ -34,7 +35,21 @@ def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
     if vague := _vague(found):
         unknown = _look_into(session, vague)
         found = _charges(session)
-    return Costs(shared_out(found, resources), [*unknown, *session.prices.unknown()])
+    return Costs(shared_out(found, resources), beside(found, resources), [*unknown, *session.prices.unknown()])
+
+
+def beside(found: Iterable[Charge], resources: Sequence[Resource]) -> CostSummary:
+    """Return what goes on to cost beside resources and what came with them."""
+    owners = {resource.id for resource in resources}
+    return spent("", (one for one in found if one.ended is None and not {one.id, one.parent_id} & owners))
+
+
+def rest_text(rest: CostSummary) -> str:
+    """Return, for people, what goes on to cost beside the live experiments: what they retained, and the lab's own."""
+    if not rest.things:
+        return ""
+    costs = amount(rest.hourly, rest.hourly_unknown)
+    return f"retained volumes, datasets and the like cost {costs} dollars an hour beside (`make cost GROUP_BY=kind`)"
 
 
 def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mapping[str, CostSummary]:

@@ -59,6 +59,16 @@ class RecordsDropped(Event, commands="teardown"):
     ids: list[str]
 
 
+class RetainedVolume(ResourceEvent, commands="status teardown"):
+    """A volume that outlives its experiment on purpose, and costs until `make volume-delete` deletes it."""
+
+    size: str
+    dollars_per_month: float | None
+    """null where it is not known."""
+    retention: str
+    """Until when, why, and since when, by its tags."""
+
+
 class OwnedResource(ResourceEvent, commands="teardown-aws"):
     """A resource with this lab's tags."""
 

@@ -17,6 +17,7 @@ from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
 from ec2lab.validators import did_you_mean
 from ec2lab.volumes.deletion_policy import apply_deletion_policies
+from ec2lab.volumes.retention import retained_events, retained_volumes
 
 AT_ONCE = 32
 """Teardowns on their way at once."""
@@ -47,6 +48,7 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
             experiment=experiment, deleted=list(removal.deleted), deleted_with_parent=list(removal.went_along)
         )
     )
+    emit(*retained_events(retained_volumes(session, experiment)))
     return removal
 
 

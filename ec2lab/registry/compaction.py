@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from ec2lab.registry.base import identity_in
 from ec2lab.registry.evidence import closed_by
+from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, by_account
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
+from ec2lab.registry.volume_timeline import is_retention
 from ec2lab.resources.base import Kind
+
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+"""No instance has ended by its ttl by then: whether a kept volume is there does not follow from that."""
 
 
 def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
@@ -27,7 +33,7 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
     known = holdings(records, kinds)
     there = [*known.living, *known.unknown]
     unfinished = {r.experiment for r in there} | {intent.experiment for intent in known.unsettled}
-    unfinished |= _not_looked_for(records, kinds)
+    unfinished |= _not_looked_for(records, kinds) | _with_retained_volumes(records)
     living = {resource.id for resource in there}
     open_intents = _without_outcome(records, kinds)
     needed = {
@@ -38,6 +44,12 @@ def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
         or living & set(_told_of(record, kinds.values()))
     }
     return _with_all_that(needed, _ended_by(records, kinds))
+
+
+def _with_retained_volumes(records: Sequence[Record]) -> set[str | None]:
+    """Return the experiments of which volumes were kept that are there yet: they cost."""
+    volumes = History(records).volumes(BEFORE_ALL)
+    return {volume.experiment for volume in volumes if volume.kept and volume.ended is None}
 
 
 def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str]:
@@ -88,7 +100,8 @@ def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, se
 def _told_of(record: Record, kinds: Iterable[Kind]) -> list[str]:
     """Return the ids of what a record says was made or found."""
     born = [resource.id for kind in kinds for resource in kind.born_in(record)]
-    return born + [str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ())]
+    kept = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
+    return [*born, *kept, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
 def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:

@@ -82,7 +82,7 @@ class VolumeTimelines:
                 self._made[response["VolumeId"]] = record
             case "DeleteVolume" if "VolumeId" in request:
                 self._ended.setdefault(request["VolumeId"], parse_time(record.time))
-            case "CreateTags" if KEPT in from_aws(request.get("Tags")):
+            case "CreateTags" if is_retention(record):
                 self._kept.update(request.get("Resources", ()))
             case "DescribeVolumes":
                 self._volumes |= {found["VolumeId"]: found for found in response.get("Volumes", ())}
@@ -142,6 +142,12 @@ class VolumeTimelines:
             "described": {"Size": size, "SnapshotId": snapshot, **named, **described}, "snapshot": made_from,
             "initialization_rate": asked.get("VolumeInitializationRate") or 0,
         }  # fmt: skip
+
+
+def is_retention(record: Record) -> bool:
+    """Say whether a teardown marked volumes as kept."""
+    is_answer = record.operation == "CreateTags" and record.event is Event.RESPONSE
+    return is_answer and KEPT in from_aws((record.request or {}).get("Tags"))
 
 
 def _sizes(response: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], int]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import KEPT, from_aws
 from ec2lab.costs.money import Dollars
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record import Record
+from ec2lab.registry.volume_timeline import is_retention
 from ec2lab.resources.base import Kind, Resource, as_text
 
 if TYPE_CHECKING:
@@ -52,13 +53,8 @@ class Volume(Kind):
     def ended_by(self, record: Record) -> Iterator[str]:
         """Return also the volumes that are marked as kept."""
         yield from super().ended_by(record)
-        request = record.request or {}
-        if (
-            record.operation == "CreateTags"
-            and record.event is Event.RESPONSE
-            and KEPT in from_aws(request.get("Tags"))
-        ):
-            yield from request["Resources"]
+        if is_retention(record):
+            yield from (record.request or {})["Resources"]
 
     def is_deleting(self, resource: Resource) -> bool:
         """Say whether it is being deleted, or waits for its machine to let go of it."""
@@ -78,7 +74,7 @@ class Volume(Kind):
 
     def monthly(self, found: Mapping[str, Any], region: str, prices: PriceBook) -> Dollars:
         """Return what its size, iops and throughput cost, attached or not."""
-        return prices.volume(region, found)
+        return prices.volume(region, found) if found.get("Size") and found.get("VolumeType") else None
 
     def meter(self) -> Meter:
         """Return what says what its things cost."""

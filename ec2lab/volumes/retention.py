@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
+from typing import Any
 
 from ec2lab import clock
+from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.aws.tags import KEPT, KEPT_BECAUSE, KEPT_UNTIL, from_aws, to_aws
 from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
+from ec2lab.costs.money import Dollars
 from ec2lab.deletion_policy import Disposition
 from ec2lab.errors import LabError
+from ec2lab.events import Event, RegionsUnavailable
+from ec2lab.events.teardown import RetainedVolume as Retained
+from ec2lab.registry.history import History
 from ec2lab.registry.ownership import Marks
 from ec2lab.resources.base import Resource
 from ec2lab.secret_detection import secret_in
@@ -81,6 +88,7 @@ class RetainedVolume:
 
     resource: Resource
     kept: Retention
+    dollars_per_month: Dollars = None
 
 
 def kept_volume(session: Session, volume: str) -> RetainedVolume:
@@ -116,3 +124,36 @@ def _length(text: str) -> timedelta:
     if length > LONGEST:
         raise LabError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
     return length
+
+
+def retained_volumes(session: Session, experiment: str | None = None) -> Responses[list[RetainedVolume]]:
+    """Ask AWS for the volumes that teardowns, or those of one experiment, kept and nobody has deleted since.
+
+    Nothing is asked where none is on record.
+    """
+    kind, ids = session.kinds["volume"], dict[Key, list[str]]()
+    for one in History(session.records_here(experiment)).volumes(clock.now()):
+        if one.kept and one.ended is None and experiment in (None, one.experiment):
+            ids.setdefault((one.region, kind.name), []).append(one.id)
+    told = session.query({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
+    found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in told.found.items()}
+    return Responses(found, told.failures)
+
+
+def _retained(session: Session, found: Mapping[str, Any], region: str) -> RetainedVolume:
+    kind, tags = session.kinds["volume"], {KEPT: "", **from_aws(found.get("Tags"))}
+    price = kind.monthly(found, region, session.prices)
+    return RetainedVolume(kind.resource(found, region, tags), Retention.read(tags), price)
+
+
+def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:
+    """Return what a command reports of retained volumes, and of the regions that could not be asked for them."""
+    volumes = [volume for some in found.found.values() for volume in some]
+    reported: list[Event] = [
+        Retained.of(
+            one.resource, size=one.resource.details.get("size", ""), dollars_per_month=one.dollars_per_month,
+            retention=str(one.kept),
+        )
+        for one in volumes
+    ]  # fmt: skip
+    return [*reported, *RegionsUnavailable.by_reason(found.unseen)]
