@@ -6,12 +6,15 @@ import pytest
 
 from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH
 from ec2lab.hosts.program_packer import sent, unit
+from ec2lab.launch.parts.base_instance import UNIT, base_cloud_init
 from ec2lab.launch.parts.members import ONCE
 from ec2lab.templates import text_of
+from tests.hosts.host import Host
 
 USED, NEW = "i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"
 STATE = "/var/lib/ec2-lab/instance"
 SYSTEMCTL = '#!/bin/sh\necho "$@" >> /run/systemctl\n'
+OWN = "[Service]\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n"
 GONE = b"UUID=1 /data ext4 defaults,nofail 0 0\n"
 FSTAB = b"LABEL=root / ext4 defaults 0 1\n" + GONE + b"# /data was here\nUUID=2 /home\xff ext4\n"
 THEIRS = (
@@ -123,3 +126,20 @@ def test_what_can_not_be_forgotten_is_said_and_keeps_nothing_else(used, bob_key)
     assert "unmount /data" in used.path(f"{STATE}/incomplete").read_text(), "which fails the launch"
     assert there(used, THEIRS) == []
     assert not used.ssh("bob", "true", key=bob_key.file).worked
+
+
+def test_it_is_forgotten_too_where_a_distribution_disables_all_units_at_a_first_boot(debian_with_systemd, tmp_path):
+    host = Host(debian_with_systemd, tmp_path)
+    try:
+        for file in base_cloud_init()["write_files"]:
+            host.write(file["path"], file["content"], mode=int(file["permissions"], 8))
+        host.write("/usr/lib/systemd/system-preset/99-default-disable.preset", "disable *\n")
+        host.write(
+            "/etc/systemd/system/own.service", "[Service]\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n"
+        )
+        host.run("systemctl", "enable", UNIT, "own.service")
+        host.run("systemctl", "preset-all", "--preset-mode=full")
+        told = host.run("systemctl", "is-enabled", UNIT, "own.service", check=False).stdout
+        assert told == "enabled\ndisabled\n"
+    finally:
+        host.stop()

@@ -10,6 +10,9 @@ from ec2lab.launch.part import LaunchPart, Share, Site
 from ec2lab.templates import text_of
 
 PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
+PRESET = "/etc/systemd/system-preset/00-ec2-lab.preset"
+"""Fedora and what is made of it disable all that no preset names when an instance has no machine id, as after
+`cloud-init clean --machine-id` (systemd.preset(5)): nothing of another instance's would be forgotten."""
 INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
 
 
@@ -37,10 +40,10 @@ class Machine(LaunchPart):
         }
         if site.experiment.instance_profile:
             request["IamInstanceProfile"] = {"Name": site.experiment.instance_profile}
-        return Share(request=request, cloud_init=_cloud_init())
+        return Share(request=request, cloud_init=base_cloud_init())
 
 
-def _cloud_init() -> dict[str, Any]:
+def base_cloud_init() -> dict[str, Any]:
     """Return what is set up on every instance.
 
     What an image brings from another instance goes first, before cloud-init writes any file of this one; at later
@@ -48,6 +51,7 @@ def _cloud_init() -> dict[str, Any]:
     """
     program = unit(text_of("new-instance.sh"))
     files = {PROGRAM: ("0755", f"#!/bin/sh\n{program}")}
+    files |= {PRESET: ("0644", "enable ec2-lab-*\nenable experiment*\n")}
     files |= {f"{DIRECTORY}/{name}": ("0644", unit(text_of(name))) for name in (UNIT, POWER_OFF)}
     return {
         "ssh_pwauth": False,
