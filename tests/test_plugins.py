@@ -309,10 +309,10 @@ def test_a_plugins_kind_takes_the_place_of_the_built_in_one_of_its_name(lab):
 
 def test_a_script_dropped_into_plugins_is_listed_and_run(lab):
     lab.write("plugins/who_runs.py", SCRIPT)
-    assert lab.run("script").out == "  who-runs             Say how many machines of each experiment live.\n"
+    assert lab.run("script").out == "  who-runs             Show how many live instances each experiment has.\n"
     (listed,) = lab.run("script", JSON="1").events
     assert listed == {
-        "event": "script", "name": "who-runs", "summary": "Say how many machines of each experiment live."
+        "event": "script", "name": "who-runs", "summary": "Show how many live instances each experiment has."
     }  # fmt: skip
     assert lab.launch("demo", COUNT="2").code == 0
     assert lab.run("script", SCRIPT="who-runs").out == "demo: 2\n"
