@@ -2,13 +2,26 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
+import botocore.session
 import pytest
 
-from ec2lab.launch.resume import AlreadyRunning, instances_of_interrupted_launch, requests_of
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
+from ec2lab.launch.part import RegionUnavailable, Share
+from ec2lab.launch.request import build_request
+from ec2lab.launch.resume import (
+    AlreadyRunning,
+    instances_of_interrupted_launch,
+    is_wanted,
+    requests_of,
+    same_request,
+)
+from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.history import History
 from ec2lab.registry.launch_notes import origin
 from ec2lab.registry.record import Event, Record
+from ec2lab.registry.redaction import redact
 from tests.small_aws import small_lab
 
 
@@ -150,3 +163,64 @@ def test_what_an_instance_was_made_from_is_told_with_the_snapshots_of_its_device
         **made, "snapshots": {"/dev/sdf": "snap-1"},
     }  # fmt: skip
     assert origin("us-east-1", instance, {}) == {**made, "snapshots": {}}
+
+
+LOST = Pool("us-east-1", "g5.xlarge", SPOT)
+TAKES = PlacementPreferences(["us-west-2", "us-east-1"], ["g4dn.xlarge", "g5.xlarge"], [ON_DEMAND, SPOT])
+
+
+def lost(request, region="us-east-1"):
+    return Record(event=Event.INTENT, operation="RunInstances", region=region, request=request)
+
+
+@pytest.mark.parametrize(
+    ("other", "most", "missing", "wanted"),
+    [
+        ({}, 1, 1, True),
+        ({}, 3, 4, True),
+        ({}, 2, 1, False),
+        ({}, 0, 1, False),
+        ({"regions": ["us-west-2"]}, 1, 1, False),
+        ({"instance_types": ["g4dn.xlarge"]}, 1, 1, False),
+        ({"markets": [ON_DEMAND]}, 1, 1, False),
+    ],
+)
+def test_a_lost_request_is_wanted_where_the_experiment_as_it_is_now_takes_all_of_it(other, most, missing, wanted):
+    intent = lost(build_request(Share(), LOST, most))
+    assert is_wanted(intent, replace(TAKES, **other), missing) is wanted
+
+
+def test_a_record_that_does_not_tell_how_many_is_none_that_is_wanted():
+    request = build_request(Share(), LOST)
+    assert not is_wanted(lost(None), TAKES, 1)
+    for lacking in ("MinCount", "MaxCount"):
+        assert not is_wanted(lost({key: value for key, value in request.items() if key != lacking}), TAKES, 1)
+
+
+@pytest.fixture(scope="module")
+def session():
+    ec2 = botocore.session.Session().create_client(
+        "ec2", "us-east-1", aws_access_key_id="key", aws_secret_access_key="none"
+    )
+    return SimpleNamespace(cloud=SimpleNamespace(ec2=lambda _: ec2))
+
+
+def specs(share):
+    def ready(region):
+        if share is None:
+            raise RegionUnavailable(f"{region}: the dataset is gone")
+        return share
+
+    return SimpleNamespace(ready=ready)
+
+
+def test_a_lost_request_is_made_again_to_the_last_byte_or_not_at_all(session):
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:request-id", "Value": "of the lost one"}]}]
+    share = Share(request={"ImageId": "ami-1"}, cloud_init={"runcmd": [["true"]]})
+    sent = {**build_request(share, LOST, 3, 2), "TagSpecifications": tags}
+    shape = session.cloud.ec2("us-east-1").meta.service_model.operation_model("RunInstances").input_shape
+    intent = lost(redact({**sent, "ClientToken": "token"}, shape))
+    assert same_request(session, specs(share), intent) == sent
+    assert intent.request["UserData"] != sent["UserData"], "the record has its digest alone"
+    for now in (replace(share, request={"ImageId": "ami-2"}), replace(share, cloud_init={"runcmd": [["false"]]}), None):
+        assert same_request(session, specs(now), intent) is None

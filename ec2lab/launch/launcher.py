@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
@@ -13,7 +12,7 @@ from ec2lab.console import warn
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.listener import Listener
-from ec2lab.launch.resume import adopt, instances_of_interrupted_launch, resend
+from ec2lab.launch.resume import instances_of_interrupted_launch
 from ec2lab.launch.rollback import Rollback, failure_recorded
 from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.run_spec import RunSpec
@@ -104,10 +103,10 @@ def start_instances(
     launched, rollback = LaunchedInstances(session, count), Rollback(session, name, listener)
     search = SearchLoop(session, name, experiment, launched, listener, rollback)
     with rollback.on_failure():
-        left = instances_of_interrupted_launch(session, name, partial(resend, search))
+        left = instances_of_interrupted_launch(session, name, search.resend)
         if run:
             session.recorder.annotate(**{RUN: run.as_note()})
-        adopt(search, left)
+        search.adopt(left)
         search.run()
         search.expect(at_least)
         if not experiment.needs_code_upload:

@@ -1,17 +1,15 @@
-"""Resuming a launch that was interrupted: the registry says that it was, and what it made is adopted."""
+"""What a launch that was interrupted left: which instances are adopted, and which request is sent once more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ec2lab.errors import LabError
 from ec2lab.instance_state import DOWN
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
 from ec2lab.launch.request import build_request, pool_of
-from ec2lab.launch.run_instances import Refused, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.history import History
@@ -20,9 +18,6 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.redaction import redact
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
-
-if TYPE_CHECKING:
-    from ec2lab.launch.search_loop import SearchLoop
 
 
 class AlreadyRunning(LabError):
@@ -58,42 +53,12 @@ def requests_of(session: Session, experiment: str, machines: Sequence[Resource])
     return {m.id: intents[m.record].request or {} for m in machines if m.record and m.record in intents}
 
 
-def adopt(loop: SearchLoop, left: Sequence[Resource]) -> None:
-    """Let a search begin with the instances of an interrupted launch, as if it had found them itself."""
-    if not left:
-        return
-    loop.rollback.may_hold_something = True
-    loop.listener.taken_up(left)
-    requests = requests_of(loop.session, loop.name, left)
-    for region in sorted({instance.region for instance in left}):
-        ids = {instance.id for instance in left if instance.region == region}
-        request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
-        loop.instances.add(pool_of(request, region), ids, request)
-
-
-def resend(loop: SearchLoop, intent: Record) -> None:
-    """Send a request whose response was lost once more, if the experiment as it is now asks for the same.
-
-    By its ClientToken AWS responds with what the first one made, or makes it now: either is what is wanted.
-    """
-    if intent.operation != "RunInstances" or not is_wanted(intent, loop.preferences, loop.instances.missing):
-        return
-    loop.rollback.may_hold_something |= loop.is_all_or_nothing
-    if not (request := same_request(loop.session, loop.specs, intent)):
-        return
-    loop.rollback.asked_before()
-    ec2, limiter = loop.session.cloud.ec2_no_retry(str(intent.region)), loop.session.launch_limiter(str(intent.region))
-    # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
-    with suppress(Refused, Unclear):
-        ask(ec2, request, token_of(intent), limiter, renew=False)
-
-
 def is_wanted(intent: Record, wishes: PlacementPreferences, missing: int) -> bool:
     """Say whether an experiment, as it is now, would ask for what an intent asked for."""
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
     placed = region in wishes.regions and pool.instance_type in wishes.instance_types and pool.market in wishes.markets
-    return placed and 0 < recorded.get("MaxCount", 0) <= missing
+    return placed and {"MinCount", "MaxCount"} <= recorded.keys() and 0 < recorded["MaxCount"] <= missing
 
 
 def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
@@ -104,7 +69,7 @@ def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[s
     recorded, region = intent.request or {}, str(intent.region)
     try:
         spec, pool = specs.ready(region), pool_of(recorded, region)
-        request = build_request(spec, pool, recorded["MaxCount"], recorded.get("MinCount", 0))
+        request = build_request(spec, pool, recorded["MaxCount"], recorded["MinCount"])
     except RegionUnavailable:
         return None
     request["TagSpecifications"] = recorded.get("TagSpecifications", [])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -19,14 +20,17 @@ from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.listener import Listener
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
-from ec2lab.launch.request import build_request
+from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.reservations import look_at_reservations
+from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import Refused, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences, Search, wishes
 from ec2lab.polling import pauses
+from ec2lab.registry.evidence import token_of
 from ec2lab.registry.reconcile import reconcile
-from ec2lab.registry.record import new_id
+from ec2lab.registry.record import Record, new_id
+from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
 
@@ -70,6 +74,35 @@ class SearchLoop:
     @property
     def _least(self) -> int:
         return self.instances.missing if self.is_all_or_nothing else 1
+
+    def resend(self, intent: Record) -> None:
+        """Send a request whose response was lost once more, if the experiment as it is now asks for the same.
+
+        By its ClientToken AWS responds with what the first one made, or makes it now: either is what is wanted.
+        """
+        if intent.operation != "RunInstances" or not is_wanted(intent, self.preferences, self.instances.missing):
+            return
+        self.rollback.may_hold_something |= self.is_all_or_nothing
+        if not (request := same_request(self.session, self.specs, intent)):
+            return
+        self.rollback.asked_before()
+        region = str(intent.region)
+        ec2, limiter = self.session.cloud.ec2_no_retry(region), self.session.launch_limiter(region)
+        # Nothing was made, as far as it says, or it stays for AWS to show; the search asks in its own order.
+        with suppress(Refused, Unclear):
+            ask(ec2, request, token_of(intent), limiter, renew=False)
+
+    def adopt(self, left: Sequence[Resource]) -> None:
+        """Begin with the instances of an interrupted launch, as if the search had found them itself."""
+        if not left:
+            return
+        self.rollback.may_hold_something = True
+        self.listener.taken_up(left)
+        requests = requests_of(self.session, self.name, left)
+        for region in sorted({instance.region for instance in left}):
+            ids = {instance.id for instance in left if instance.region == region}
+            request = next((requests[identity] for identity in sorted(ids) if identity in requests), {})
+            self.instances.add(pool_of(request, region), ids, request)
 
     def run(self) -> None:
         """Ask in rounds until nothing is missing, no pool is left to ask, or the time is over."""

@@ -36,6 +36,11 @@ class Holder:
     """Script, user@host:process, since when."""
     alive: bool
 
+    @property
+    def script(self) -> str:
+        """The command that took the lock, by which locks begin."""
+        return self.who.partition(" ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class SetAside:

@@ -4,7 +4,7 @@ on that too, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -63,6 +63,8 @@ class ReportData:
     findings: list[Finding]
     unanswered: dict[str, str] = field(default_factory=dict)
     """What AWS was to be asked for, and why it did not answer."""
+    incomplete: Collection[str] = ()
+    """Of that, what is not known in whole."""
 
 
 @dataclass(slots=True)
@@ -72,22 +74,27 @@ class Asking:
     why_not: str
     """Why AWS can't be asked at all; empty where it can."""
     unanswered: dict[str, str] = field(default_factory=dict)
+    incomplete: set[str] = field(default_factory=set)
 
     def ask(self, what: str, question: Callable[[], Answer], otherwise: Callable[[], Answer]) -> Answer:
         """Return AWS's answer; where there is none, note why and return what is known without it."""
         if self.why_not:
-            self.unanswered[what] = self.why_not
-            return otherwise()
+            return self._without(what, self.why_not, otherwise)
         try:
             with in_words():
                 return question()
         except LabError as problem:
-            self.unanswered[what] = str(problem)
-            return otherwise()
+            return self._without(what, str(problem), otherwise)
+
+    def _without(self, what: str, why: str, otherwise: Callable[[], Answer]) -> Answer:
+        self.unanswered[what] = why
+        self.incomplete.add(what)
+        return otherwise()
 
     def lacks(self, what: str, unseen: Mapping[str, str]) -> None:
         """Note which regions did not answer."""
         self.unanswered |= {f"{what} in {region}": why for region, why in unseen.items()}
+        self.incomplete |= {what} if unseen else set()
 
 
 def facts(session: Session) -> ReportData:
@@ -108,7 +115,7 @@ def facts(session: Session) -> ReportData:
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
         now=now, records=len(records), past=past(history, now), spans=paid, living=alive,
         costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
-        survey=seen, findings=found, unanswered=asking.unanswered,
+        survey=seen, findings=found, unanswered=asking.unanswered, incomplete=asking.incomplete,
     )  # fmt: skip
 
 

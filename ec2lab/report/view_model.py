@@ -94,9 +94,9 @@ def _costs(facts: ReportData) -> Spending:
 def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> list[Kpi]:
     """Return the sum on top, without what AWS was to be asked for and did not answer."""
     shown = [_lives(standing), *_dollars(facts, standing, ever), _refusals(facts.past)]
-    if not any(what.startswith("datasets") for what in facts.unanswered):
+    if "datasets" not in facts.incomplete:
         shown.append(_data_sets(facts))
-    if not any(what.startswith("audit") for what in facts.unanswered):
+    if "audit" not in facts.incomplete:
         shown.append(_audit(facts))
     return shown
 

@@ -22,6 +22,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/registry/redaction.py": ("redaction",),
     "ec2lab/secret_detection.py": ("secret_detection",),
     "ec2lab/aws/tag_forms.py": ("malformed_tags",),
+    "ec2lab/deletion_policy.py": ("malformed_tags",),
     "ec2lab/launch/request.py": ("run_request", "launch_parts", "evidence"),
     "ec2lab/aws/error_codes.py": ("error_codes",),
     "ec2lab/launch/quota_names.py": ("error_codes",),

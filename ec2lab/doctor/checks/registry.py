@@ -74,7 +74,7 @@ class RegistryHealth(Check):
             if name not in at_work:
                 yield UNRESOLVED_INTENT.of(name, experiment=name, again=_again(script))
         for holder in holders:
-            name, script = holder.experiment, holder.who.partition(" ")[0]
+            name, script = holder.experiment, holder.script
             if holder.alive:
                 yield LOCK_HELD.of(name, who=holder.who)
             elif name in known.names and (script in ENDED_BY_ITSELF or history.of(name).interrupted):
