@@ -368,7 +368,7 @@ def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with
     )
     ended = lab.launch()
     assert ended.code == 1
-    assert 'root.device: is /dev/xvda, the image has /dev/sda1 (write root.device = "/dev/sda1")' in ended.error
+    assert 'root_volume.device: is /dev/xvda, the image has /dev/sda1 (try device = "/dev/sda1")' in ended.error
     assert living_in(cloud, "us-east-1", "instance") == []
 
 

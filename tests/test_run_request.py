@@ -156,5 +156,5 @@ def test_a_machine_whose_root_device_is_another_is_refused():
     request = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda"}, {"DeviceName": "/dev/sdf"}]}
     verify_root_device({"RootDeviceName": "/dev/xvda"}, request)
     verify_root_device({}, request)
-    with pytest.raises(LabError, match=r"root.device: is /dev/xvda, the image has /dev/sda1 \(write root.device"):
+    with pytest.raises(LabError, match=r"root_volume.device: is /dev/xvda, the image has /dev/sda1 \(try device"):
         verify_root_device({"RootDeviceName": "/dev/sda1"}, request)

@@ -116,7 +116,9 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         if not name:
             raise LabError("launch parts: a block device mapping without its DeviceName")
         if names.count(name) > 1:
-            raise LabError(f"volumes: {name} is asked for twice; is it the root device (root.device in lab.toml)?")
+            raise LabError(
+                f"volumes: {name} is asked for twice; is it the root device (root_volume.device in lab.toml)?"
+            )
     for mapping in mappings:
         volume = mapping.get("Ebs", {})
         kind, where = volume.get("VolumeType", "gp3"), f"volume {mapping['DeviceName']}"
@@ -135,11 +137,11 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
 def verify_root_device(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
 
-    A wrong root.device makes an empty extra volume, and leaves the root as the image has it: small and unencrypted.
+    With a wrong device, EC2 creates an empty extra volume, and the root is the image's: small and unencrypted.
     """
     named = request["BlockDeviceMappings"][0]["DeviceName"]
     if (device := machine.get("RootDeviceName", named)) != named:
-        raise LabError(f'lab.toml: root.device: is {named}, the image has {device} (write root.device = "{device}")')
+        raise LabError(f'lab.toml: root_volume.device: is {named}, the image has {device} (try device = "{device}")')
 
 
 def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[str, tuple[int, int]]) -> None:

@@ -86,5 +86,5 @@ def test_an_image_with_another_root_device_is_refused_and_rolled_back(lab, emula
     lab.write("lab.toml", (lab.path / "lab.toml").read_text().replace("/dev/xvda", "/dev/sda1"))
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 1
-    assert ended.error.endswith('is /dev/sda1, the image has /dev/xvda (write root.device = "/dev/xvda")')
+    assert ended.error.endswith('is /dev/sda1, the image has /dev/xvda (try device = "/dev/xvda")')
     assert instances(emulator) == {}
