@@ -162,6 +162,7 @@ def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disk
     before = len(volumes(cloud))
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     assert ended.code == 0, ended.out + ended.err
+    assert max(map(len, ended.out.splitlines())) <= 80
     assert mounted(host)["/more"]["uuid"] == speech
     attached = attachments(cloud, identity)["/dev/sdg"]
     assert attached["DeleteOnTermination"] is True
@@ -169,7 +170,7 @@ def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disk
     name(host, device, attached["VolumeId"])
     back = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
     assert back.code == 0, back.err
-    assert "is deleted, as it was made for this" in back.out
+    assert back.out.count("is deleted") == back.out.count("is deleted, as it was made for this") == 1
     assert "/more" not in mounted(host)
     assert len(volumes(cloud)) == before
 
@@ -255,7 +256,7 @@ def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(mac
     back = lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables)
     assert back.code == 0, back.err
     assert f"{volume} is mounted nowhere" in back.out
-    assert "is deleted, as it was made for this" in back.out
+    assert back.out.count("is deleted") == back.out.count("is deleted, as it was made for this") == 1
 
 
 def test_what_the_host_may_be_using_stays_attached_when_a_mount_fails(machine, disks, cloud, speech):  # noqa: F811
