@@ -75,6 +75,7 @@ UPWARD = {
     },
     "registry/state.py": {"ec2lab.resources.base"},
     "registry/table_ailments.py": {"ec2lab.doctor.check"},
+    "registry/snapshot_timeline.py": {"ec2lab.aws.tags"},
     "registry/volume_timeline.py": {"ec2lab.aws.tags"},
     "resources/elastic_ip.py": {
         "ec2lab.costs.money",

@@ -80,7 +80,7 @@ def interleaved(parts, chance):
 @given(written(), st.randoms(use_true_random=False))
 def test_the_same_timelines_and_sums_come_of_any_order_that_keeps_each_writers_own(parts, chance):
     first, second = (History(interleaved(parts, chance)) for _ in range(2))
-    for timelines in ("instances", "experiments", "errors", "requests"):
+    for timelines in ("instances", "snapshots", "experiments", "errors", "requests"):
         assert getattr(first, timelines) == getattr(second, timelines)
     shown = [past(history, NOW) for history in (first, second)]
     assert shown[0].lives == shown[1].lives

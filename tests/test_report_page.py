@@ -330,7 +330,7 @@ def test_data_sets_are_remembered_as_aws_last_described_them():
         made.add(NOW + timedelta(hours=number), Event.RESPONSE, operation="DescribeSnapshots", region="eu-west-1",
                  response={"Snapshots": [*snapshots, {"SnapshotId": "snap-other", "State": "completed"}]})  # fmt: skip
     made.call(NOW + timedelta(hours=3), "DeleteSnapshot", "eu-west-1", {"SnapshotId": "snap-deleted"}, {}, response={})
-    (found,) = data_sets_on_record(made.records, KINDS)
+    (found,) = data_sets_on_record(History(made.records))
     found = found.snapshot
     assert (found.id, found.state, found.region) == ("snap-kept", "completed", "eu-west-1")
 

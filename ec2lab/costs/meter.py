@@ -58,8 +58,7 @@ class KindMeter(Meter):
         self.kind = kind
         self.lives: dict[str, Life] = {}
 
-    def add(self, record: Record) -> None:
-        """Note what was made and what ended."""
+    def _add(self, record: Record) -> None:
         if record.event is Event.RESPONSE and record.operation in self.kind.created_by and record.response:
             for found in self.kind.created_in(record.response):
                 self._begin(life(self.kind, record, found))
@@ -72,10 +71,9 @@ class KindMeter(Meter):
             if identity in self.lives:
                 self.lives[identity].end(parse_time(record.time))
 
-    def read(self, history: History) -> None:
-        """Take all records in, and what looks at AWS did not show any more."""
+    def _read(self, history: History) -> None:
         for record in history.records:
-            self.add(record)
+            self._add(record)
         for one in self.lives.values():
             if gone := history.looks.gone_by(one.id, one.began):
                 one.end(gone)
@@ -87,7 +85,7 @@ class KindMeter(Meter):
     def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
         """Yield a span for each thing that its kind says costs something, or of which it is not known."""
         del now
-        self.read(history)
+        self._read(history)
         if type(self.kind).monthly is _free():
             return
         for one in self.lives.values():

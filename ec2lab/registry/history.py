@@ -1,4 +1,4 @@
-"""What happened, folded from the registry's records: launches, errors, instances, volumes. Pure.
+"""What happened, folded from the registry's records: launches, errors, instances, volumes, snapshots. Pure.
 
 `state.py` computes what lives. Each timeline is computed when it is first asked for, from the records in one order,
 whatever order they were read in.
@@ -19,6 +19,7 @@ from ec2lab.registry.launch_notes import EXITED, FAILED, LAUNCHED, PULLS, RUN
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
+from ec2lab.registry.snapshot_timeline import SnapshotTimeline, SnapshotTimelines
 from ec2lab.registry.volume_timeline import VolumeTimeline, VolumeTimelines
 
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
@@ -140,13 +141,18 @@ class History:
         return InstanceTimelines(self.records, self.requests, self.looks).known
 
     @cached_property
+    def snapshots(self) -> Mapping[str, SnapshotTimeline]:
+        """By its id, each snapshot that was made or described."""
+        return SnapshotTimelines(self.records, self.looks).known
+
+    @cached_property
     def looks(self) -> Looks:
         """What AWS, asked for it, did not show any more."""
         return Looks(self.records)
 
     @cached_property
     def _volumes(self) -> VolumeTimelines:
-        return VolumeTimelines(self.records, self.requests, self.looks)
+        return VolumeTimelines(self.records, self.requests, self.snapshots, self.looks)
 
     def volumes(self, now: datetime) -> Sequence[VolumeTimeline]:
         """Return each volume, where instances end by themselves until now and take theirs with them."""

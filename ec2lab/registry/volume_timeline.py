@@ -12,6 +12,7 @@ from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.snapshot_timeline import SnapshotTimeline
 from ec2lab.registry.state import DELETED, DISCOVERED
 
 
@@ -50,7 +51,14 @@ class VolumeTimelines:
     A volume that was kept is there until it is deleted, or until AWS, asked for it, does not show it any more.
     """
 
-    def __init__(self, records: Iterable[Record], requests: Mapping[str, Record], looks: Looks) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        requests: Mapping[str, Record],
+        snapshots: Mapping[str, SnapshotTimeline],
+        looks: Looks,
+    ) -> None:
+        self._snapshots = snapshots
         self._looks = looks
         self._asked: dict[str, Record] = {}
         """What CreateVolume was asked, by its token: the response may be lost."""
@@ -58,7 +66,6 @@ class VolumeTimelines:
         self._ended: dict[str, datetime] = {}
         self._kept: set[str] = set()
         self._volumes: dict[str, Mapping[str, Any]] = {}
-        self._snapshots: dict[str, Mapping[str, Any]] = {}
         self._images: dict[tuple[str, str], int] = {}
         for record in records:
             if record.annotation:
@@ -86,10 +93,6 @@ class VolumeTimelines:
                 self._kept.update(request.get("Resources", ()))
             case "DescribeVolumes":
                 self._volumes |= {found["VolumeId"]: found for found in response.get("Volumes", ())}
-            case "CreateSnapshot" | "StartSnapshot":
-                self._snapshots[response["SnapshotId"]] = response
-            case "DescribeSnapshots":
-                self._snapshots |= {found["SnapshotId"]: found for found in response.get("Snapshots", ())}
             case "DescribeImages":
                 self._images |= dict(_sizes(response))
 
@@ -134,7 +137,7 @@ class VolumeTimelines:
         """Return what a volume and its snapshot are, and at which rate it was initialized, from what was asked for."""
         described = self._volumes.get(identity, {})
         snapshot = str(described.get("SnapshotId") or asked.get("SnapshotId") or "")
-        made_from = self._snapshots.get(snapshot, {})
+        made_from = self._snapshots[snapshot].described if snapshot in self._snapshots else {}
         sizes = (asked.get("Size"), asked.get("VolumeSize"), made_from.get("VolumeSize"), of_image)
         named = {key: asked[key] for key in ("VolumeType", "Iops", "Throughput") if asked.get(key)}
         size = next(filter(None, sizes), None)

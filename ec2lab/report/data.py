@@ -30,10 +30,10 @@ from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
 from ec2lab.errors import LabError
 from ec2lab.instances.status import perhaps, standing
 from ec2lab.registry.history import History
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
 from ec2lab.report.instance_history import Past, past
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 
@@ -114,7 +114,7 @@ def facts(session: Session) -> ReportData:
     return ReportData(
         lab=session.lab.name, registry=session.registry.name, banner="" if asking.why_not else session.cloud.banner,
         now=now, records=len(records), past=past(history, now), spans=paid, living=alive,
-        costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(records, session.kinds),
+        costs=costs, data_sets=data_sets if data_sets is not None else data_sets_on_record(history),
         survey=seen, findings=found, unanswered=asking.unanswered, incomplete=asking.incomplete,
     )  # fmt: skip
 
@@ -177,21 +177,15 @@ def _data_sets(session: Session, regions: Sequence[str], asking: Asking) -> list
     there = price_snapshots(session, told_by(responses)).snapshots
     if not responses.unseen:
         return there
-    on_record = data_sets_on_record(session.paid_for(session.registry.history()), session.kinds)
+    on_record = data_sets_on_record(History(session.paid_for(session.registry.history())))
     return there + [one for one in on_record if one.snapshot.region in responses.unseen]
 
 
-def data_sets_on_record(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[PricedSnapshot]:
+def data_sets_on_record(history: History) -> list[PricedSnapshot]:
     """Return the snapshots of datasets as AWS last described them, without those that were deleted since.
 
     Their prices are not looked up.
     """
-    found: dict[str, DataSnapshot] = {}
-    for record in records:
-        if record.event is Event.RESPONSE and record.operation == "DescribeSnapshots":
-            described = [s for s in (record.response or {}).get("Snapshots", ()) if DATASET in from_aws(s.get("Tags"))]
-            found |= {snapshot["SnapshotId"]: DataSnapshot.of(snapshot, record.region or "") for snapshot in described}
-        for kind in kinds.values():
-            for identity in kind.ended_by(record):
-                found.pop(identity, None)
-    return [PricedSnapshot(snapshot, None, "") for snapshot in found.values()]
+    there = (one for one in history.snapshots.values() if one.is_listed and one.ended is None)
+    found = (one for one in there if DATASET in from_aws(one.described.get("Tags")))
+    return [PricedSnapshot(DataSnapshot.of(one.described, one.region), None, "") for one in found]

@@ -10,6 +10,7 @@ from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
+from ec2lab.registry.snapshot_timeline import CREATE_OPERATIONS
 from ec2lab.resources.base import Kind, Resource, as_text
 from ec2lab.resources.images_of_snapshots import images_of
 from ec2lab.units import GIB
@@ -28,7 +29,7 @@ class Snapshot(Kind):
 
     name = "snapshot"
     tag_type = "snapshot"
-    created_by = ("CreateSnapshot", "CopySnapshot", "StartSnapshot")
+    created_by = CREATE_OPERATIONS
     deleted_by = "DeleteSnapshot"
     deleted_with = "SnapshotId"
     id_filter = "snapshot-id"
