@@ -103,10 +103,10 @@ def test_each_partition_is_asked_for_its_own_price_list_and_yuan_are_no_dollars(
     sources(path, aws).listed(Priced(Unit.MACHINE, "eu-west-1", "x9.huge"))
     found = sources(path.with_name("china.json"), china)
     assert found.listed(Priced(Unit.MACHINE, "cn-north-1", "g5.xlarge")) is None
-    assert [one.why for one in found.unknown()] == ["AWS lists it in CNY, and the lab reckons in dollars"]
+    assert [one.reason for one in found.unknown()] == ["AWS lists it in CNY, and the lab reckons in dollars"]
     there = sources(path.with_name("gov.json"), gov)
     assert there.listed(Priced(Unit.MACHINE, "us-gov-west-1", "x9.huge")) is None
-    assert [one.why for one in there.unknown()] == ["the partition aws-us-gov has no price list of its own"]
+    assert [one.reason for one in there.unknown()] == ["the partition aws-us-gov has no price list of its own"]
     assert (aws.regions, china.regions, gov.regions) == (["us-east-1"], ["cn-northwest-1"], [])
 
 

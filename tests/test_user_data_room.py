@@ -82,7 +82,7 @@ def test_where_nobody_can_bring_what_has_no_room_that_is_said_before_anything_is
     assert cloud.calls("RunInstances") == []
 
 
-STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf"}
+STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf", "/etc/systemd/system-preset/00-ec2-lab.preset"}
 """What is as good on another instance."""
 
 
