@@ -37,8 +37,9 @@ def launch(
     retries until the experiment's capacity_timeout. A launch that fails or is interrupted is rolled back. If it is
     killed, or the computer loses power, run it again: it resumes with the instances it already created.
 
-    Exit status: 1 if there is insufficient capacity, EXP is already live, the boot failed, or nobody could log in
-    to check within ssh.boot_timeout (lab.toml). In the last two cases the instances keep running.
+    Exit status: 1 if there is insufficient capacity, EXP is already live, the boot failed (on_boot_failure in the
+    experiment decides whether the instances are kept), or nobody could log in to check within ssh.boot_timeout in
+    lab.toml (they are kept).
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment
