@@ -16,7 +16,7 @@ def status(as_json: AsJson = False) -> None:
 
     Exit status: 3 if a region did not respond.
     """
-    from ec2lab.costs.current_costs import costs_of, rest_text, total_of
+    from ec2lab.costs.current_costs import costs_of, history_at_hand, rest_text, total_of
     from ec2lab.costs.report import CostReport
     from ec2lab.events import RegionsUnavailable
     from ec2lab.instances.status import StatusReport, standing
@@ -33,8 +33,10 @@ def status(as_json: AsJson = False) -> None:
             console.hint("nothing lives")
         if not shown.resources and not known.seen:
             return
-        retained, report = retained_volumes(session), StatusReport(console)
-        costs = costs_of(session, shown.resources)
+        history, report = history_at_hand(session), StatusReport(console)
+        retained = retained_volumes(session, history)
+        costs = costs_of(session, shown.resources, None if retained.found else history)
+        unseen = {**shown.unseen, **retained.unseen}
         if shown.resources:
             report.lives(shown.resources, costs.spent)
             report.sum(total := total_of(costs.spent.values()))
@@ -42,9 +44,9 @@ def status(as_json: AsJson = False) -> None:
         console.emit(*retained_events(retained))
         console.hint(rest_text(costs.rest))
         console.emit(*shown.unknown, *costs.unknown)
-        console.emit(*RegionsUnavailable.by_reason(shown.unseen))
+        console.emit(*RegionsUnavailable.by_reason(unseen))
         console.hint(session.cloud.banner if shown.resources else "")
-    exit_if_incomplete(shown.unseen)
+    exit_if_incomplete(unseen)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def paid_end(began: datetime, ended: datetime | None, least: timedelta = MINUTE)
 
 
 def charges(
-    records: Iterable[Record],
+    records: Iterable[Record] | History,
     kinds: Mapping[str, Kind],
     book: PriceBook,
     since: datetime | None = None,
@@ -123,7 +123,8 @@ def charges(
     """
     now = now or clock.now()
     ends = min(until or now, now)
-    found = (span.charge(since or EPOCH, ends, now) for span in spans(History(records), kinds, book, now))
+    history = records if isinstance(records, History) else History(records)
+    found = (span.charge(since or EPOCH, ends, now) for span in spans(history, kinds, book, now))
     return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
 
 

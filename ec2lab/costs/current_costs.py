@@ -10,6 +10,7 @@ from ec2lab.aws.region_queries import Key
 from ec2lab.costs.charges import Charge, charges
 from ec2lab.costs.summary import CostSummary, amount, spent
 from ec2lab.events import Unavailable
+from ec2lab.registry.history import History
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
@@ -25,13 +26,18 @@ class Costs:
     unknown: Sequence[Unavailable] = ()
 
 
-def costs_of(session: Session, resources: Sequence[Resource]) -> Costs:
+def history_at_hand(session: Session) -> History:
+    """Read what the registry tells of the past without its archive."""
+    return History(session.paid_for(session.registry.records()))
+
+
+def costs_of(session: Session, resources: Sequence[Resource], history: History | None = None) -> Costs:
     """Return what resources cost, with what came with them: a machine's volumes and its address.
 
     What the records tell too little of is asked of AWS, once: the answer is on record. Where AWS does not tell it, or
-    a price, that is unknown.
+    a price, that is unknown. The registry is read unless `history` is its word already.
     """
-    found, unknown = _charges(session), []
+    found, unknown = _charges(session, history), []
     if vague := _vague(found):
         unknown = _look_into(session, vague)
         found = _charges(session)
@@ -81,8 +87,8 @@ def total_of(costs: Iterable[CostSummary]) -> CostSummary:
     )  # fmt: skip
 
 
-def _charges(session: Session) -> list[Charge]:
-    return charges(session.paid_for(session.registry.records()), session.kinds, session.prices)
+def _charges(session: Session, history: History | None = None) -> list[Charge]:
+    return charges(history or history_at_hand(session), session.kinds, session.prices)
 
 
 def _vague(found: Iterable[Charge]) -> dict[Key, set[str]]:

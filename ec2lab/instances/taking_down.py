@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 from ec2lab.aws.errors import in_words
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
-from ec2lab.events import Emit
+from ec2lab.events import Emit, RegionsUnavailable
 from ec2lab.events.teardown import TeardownComplete, TeardownFailed
 from ec2lab.hosts.inventory import ssh_files
 from ec2lab.instances.teardown import Deletion, delete_experiment
 from ec2lab.interrupts import INTERRUPTS
+from ec2lab.registry.history import History
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
 from ec2lab.validators import did_you_mean
@@ -48,7 +49,8 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
             experiment=experiment, deleted=list(removal.deleted), deleted_with_parent=list(removal.went_along)
         )
     )
-    emit(*retained_events(retained_volumes(session, experiment)))
+    retained = retained_volumes(session, History(session.records_here(experiment)), experiment)
+    emit(*retained_events(retained), *RegionsUnavailable.by_reason(retained.unseen))
     return removal
 
 

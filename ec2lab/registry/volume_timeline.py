@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ec2lab.aws.tags import EXPERIMENT, KEPT, from_aws, tags_in_request
+from ec2lab.registry.account import Account
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.registry.looks import Looks
@@ -24,6 +25,8 @@ class VolumeTimeline:
     region: str
     experiment: str | None
     by: str
+    whose: Account | None
+    """The account that it is in, where that is known."""
     described: Mapping[str, Any]
     """In the words of DescribeVolumes, as far as it is known."""
     snapshot: Mapping[str, Any]
@@ -102,9 +105,10 @@ class VolumeTimelines:
             request, response = record.request or {}, record.response or {}
             began = parse_time(response.get("CreateTime") or record.time)
             yield VolumeTimeline(
-                id=identity, region=record.region or "", by=record.by, began=began, kept=identity in self._kept,
+                id=identity, region=record.region or "", by=record.by, whose=record.whose, began=began,
                 experiment=tags_in_request(request, "volume").get(EXPERIMENT) or record.experiment,
-                ended=self._end(identity, record, began), **self._told(identity, {**request, **response}),
+                ended=self._end(identity, record, began), kept=identity in self._kept,
+                **self._told(identity, {**request, **response}),
             )  # fmt: skip
         for instance in instances:
             if instance.runs or not instance.ended:  # else it never came to run, and its volumes went with it
@@ -128,7 +132,7 @@ class VolumeTimelines:
             ]
             yield VolumeTimeline(
                 id=identity or f"{instance.id}{device}", region=instance.region, experiment=instance.experiment,
-                by=instance.by, began=instance.began, ended=min(filter(None, ends), default=None),
+                by=instance.by, whose=instance.whose, began=instance.began, ended=min(filter(None, ends), default=None),
                 instance=instance.id, due=instance.due if goes_with_it else None, kept=identity in self._kept,
                 **self._told(identity, told, self._images.get((image, device))),
             )  # fmt: skip

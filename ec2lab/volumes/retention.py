@@ -16,7 +16,7 @@ from ec2lab.config.volume import LONGEST
 from ec2lab.costs.money import Dollars
 from ec2lab.deletion_policy import Disposition
 from ec2lab.errors import LabError
-from ec2lab.events import Event, RegionsUnavailable
+from ec2lab.events import Event
 from ec2lab.events.teardown import RetainedVolume as Retained
 from ec2lab.registry.history import History
 from ec2lab.registry.ownership import Marks
@@ -126,14 +126,17 @@ def _length(text: str) -> timedelta:
     return length
 
 
-def retained_volumes(session: Session, experiment: str | None = None) -> Responses[list[RetainedVolume]]:
+def retained_volumes(
+    session: Session, history: History, experiment: str | None = None
+) -> Responses[list[RetainedVolume]]:
     """Ask AWS for the volumes that teardowns, or those of one experiment, kept and nobody has deleted since.
 
     Nothing is asked where none is on record.
     """
     kind, ids = session.kinds["volume"], dict[Key, list[str]]()
-    for one in History(session.records_here(experiment)).volumes(clock.now()):
-        if one.kept and one.ended is None and experiment in (None, one.experiment):
+    for one in history.volumes(clock.now()):
+        there = one.kept and one.ended is None and experiment in (None, one.experiment)
+        if there and one.whose == session.cloud.account:
             ids.setdefault((one.region, kind.name), []).append(one.id)
     told = session.query({key: partial(kind.by_id, session.cloud, key[0], some) for key, some in ids.items()})
     found = {key: [_retained(session, volume, key[0]) for volume in some] for key, some in told.found.items()}
@@ -147,13 +150,12 @@ def _retained(session: Session, found: Mapping[str, Any], region: str) -> Retain
 
 
 def retained_events(found: Responses[list[RetainedVolume]]) -> list[Event]:
-    """Return what a command reports of retained volumes, and of the regions that could not be asked for them."""
+    """Return what a command reports of retained volumes."""
     volumes = [volume for some in found.found.values() for volume in some]
-    reported: list[Event] = [
+    return [
         Retained.of(
             one.resource, size=one.resource.details.get("size", ""), dollars_per_month=one.dollars_per_month,
             retention=str(one.kept),
         )
         for one in volumes
     ]  # fmt: skip
-    return [*reported, *RegionsUnavailable.by_reason(found.unseen)]
