@@ -61,6 +61,7 @@ class Console:
             if isinstance(event, Progress):
                 self.progress(event.text)
             elif not self.as_json:
+                self.emit_table([event])
                 self._print_lines(*render(event))
             elif not isinstance(event, ForPeople):
                 self._print(json.dumps(event.as_json()))
@@ -71,12 +72,13 @@ class Console:
             self._print(typer.style(line, fg=style) if coloured else line)
 
     def emit_table(self, events: Sequence[LabEvent]) -> None:
-        """Print events of one type as the rows of a table, or in JSON mode an object each."""
+        """Print events of one type as one table, or in JSON mode an object each."""
         if self.as_json:
             self.emit(*events)
-        elif events:
-            columns, row = TABLES[events[0].event]
-            self.table(columns, [row(event) for event in events])
+        elif events and events[0].event in TABLES:
+            columns, rows = TABLES[events[0].event]
+            if found := [row for event in events for row in rows(event)]:
+                self.table(columns, found)
 
     @property
     def is_terminal(self) -> bool:

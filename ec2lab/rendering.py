@@ -1,13 +1,13 @@
 """How each event reads on a terminal: a template of its fields, or a function where the text depends on them.
 
-Where there are several lines, the first is the event, in its colour; the others are advice. An event without text is
-for programs alone, or is a row of a table.
+Where there are several lines, the first is the event, in its colour; the others are advice. An event that is not here
+shows its own field `text`, as those of plugins may; without one it is for programs alone, or is a row of a table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
     from ec2lab.events.account import CheckFinding, CheckSummary, SetupComplete
     from ec2lab.events.audit import AuditFinding, AuditSummary
+    from ec2lab.events.launch import (
+        BudgetUsage,
+        ExpirySet,
+        InstanceRunning,
+        LaunchRejected,
+        LaunchStarted,
+        RetryScheduled,
+    )
+    from ec2lab.events.plan import Candidate, Forecast
+    from ec2lab.events.runs import CommandEnded
+    from ec2lab.events.sweep import SweepComplete, SweepStarted, TrialFinished
     from ec2lab.events.teardown import OwnedResource, RetainedVolume, TeardownComplete, WouldDelete
+    from ec2lab.events.watch import ExperimentEnded
 
 Style = str | None | Callable[[Any], str | None]
 Text = str | Callable[[Any], str | list[str]]
@@ -26,10 +38,15 @@ RESOURCE = "{resource_type} {id} ({region})"
 
 def render(event: Event) -> tuple[list[str], str | None]:
     """Return the lines of an event, and the colour of the first."""
-    style, text = LINES.get(event.event, (None, ""))
+    style, text = LINES.get(event.event) or (None, getattr(event, "text", ""))
     lines = text.format_map(vars(event)) if isinstance(text, str) else text(event)
     shown = [lines] if isinstance(lines, str) else lines
     return [line for line in shown if line], style(event) if callable(style) else style
+
+
+def text_of(event: Event) -> str:
+    """Return an event in one line, as a notifier may send it."""
+    return " ".join(line.strip() for line in render(event)[0][:1])
 
 
 def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknown") -> str:
@@ -89,11 +106,11 @@ def _audit_summary_style(event: AuditSummary) -> str:
     return YELLOW if any(event.counts.values()) or event.unavailable else GREEN
 
 
-def _audit_row(event: AuditFinding) -> list[str]:
-    return [
+def _audit_rows(event: AuditFinding) -> list[Row]:
+    return [[
         event.finding, event.resource_type, event.id, event.zone or event.region, _state(event), _age(event.since),
         event.created_by, dollars(event.dollars_per_month), event.skipped or event.reason,
-    ]  # fmt: skip
+    ]]  # fmt: skip
 
 
 def _state(event: Any) -> str:
@@ -108,6 +125,112 @@ def _age(since: str) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return "now"
+
+
+def _launch_started(event: LaunchStarted) -> str:
+    data = ", ".join(f"{dataset} on {mount}" for mount, dataset in event.datasets.items()) or "no dataset"
+    many = f"{event.count} x " if event.count > 1 else ""
+    types, markets = " or ".join(event.instance_types), " or ".join(event.markets)
+    return f"{event.experiment}: {many}{types}, {markets}, with {data}"
+
+
+def _budget_usage(event: BudgetUsage) -> str:
+    unknown = f" (beside {event.unknown_prices} of unknown price)" if event.unknown_prices else ""
+    used = f"{event.spent:,.2f} are spent{unknown}, {event.promised:,.2f} are promised to what lives"
+    limit = f"{event.limit:,.2f} dollars {event.period}"
+    if event.over is None:
+        return f"  budget  {limit}: {used}"
+    left = f"{event.over:,.2f} too much: a launch is refused" if event.over > 0 else f"{-event.over:,.2f} would be left"
+    return f"{event.where}: {limit}: {used}; {left}"
+
+
+def _forecast(event: Forecast) -> str:
+    unknown = f", beside {event.unknown} of unknown price," if event.unknown else ""
+    over = "a day, as it has no ttl" if event.is_assumed else f"its ttl of {event.hours:g} h"
+    return f"it would cost at most {event.dollars:,.2f} dollars{unknown} over {over}"
+
+
+def _candidate_rows(event: Candidate) -> list[Row]:
+    place = event.subnet or event.zone or "any"
+    return [[
+        str(event.position), event.region, place, event.instance_type, event.market, event.price, event.excluded or "",
+    ]]  # fmt: skip
+
+
+def _pool(event: Any) -> str:
+    return f"{event.region}  {event.subnet or event.zone or 'any zone'}  {event.instance_type}  {event.market}"
+
+
+def _launch_rejected(event: LaunchRejected) -> str:
+    what = f"{event.instance} in {event.zone}: " if event.instance else f"{_pool(event)}  "
+    return f"  {what}{event.explanation}{' after it had started' if event.late else ''}"
+
+
+def _retry_scheduled(event: RetryScheduled) -> str:
+    at = event.time.astimezone() + timedelta(seconds=event.seconds)
+    return f"  all refused; asking again at {at:%H:%M:%S}, for another {timedelta(seconds=round(event.seconds_left))}"
+
+
+def _instance_running(event: InstanceRunning) -> list[str]:
+    if event.seconds is None:
+        return [f"{event.experiment}: {event.id} runs ({event.type} in {event.zone})"]
+    data = (event.model_extra or {}).get("data", "none")
+    runs = f"{event.experiment} runs after {event.seconds:.0f} s: {event.id}, {event.type} in {event.zone}"
+    return [runs, f"  data    {data}"]
+
+
+def _moment(text: str) -> str:
+    return f"{text[:16].replace('T', ' ')} UTC" if text[:1].isdigit() else text
+
+
+def _expiry_set(event: ExpirySet) -> str:
+    if not event.host:
+        return f"  ends    {event.id} at {_moment(event.expires_at)}: its ttl was over, and began anew"
+    never = event.expires_at == "never"
+    ends = (
+        "has no ttl any more, and costs for as long as it runs"
+        if never
+        else f"ends at {_moment(event.expires_at)}, {event.ttl} from now"
+    )
+    return f"{event.host} {ends} (before: {_moment(event.previous) or 'no end'})"
+
+
+def _sweep_started(event: SweepStarted) -> str:
+    before = f", {event.launched_before} were launched before" if event.launched_before else ""
+    types, markets = " or ".join(event.instance_types), " or ".join(event.markets)
+    return f"{event.experiment}: {len(event.trials)} to launch{before}; {types}, {markets}"
+
+
+def _trial_finished(event: TrialFinished) -> str:
+    what = {"runs": f"{event.instance}, after {event.seconds:.0f} s", "failed": f"failed: {event.reason}"}
+    return f"  {event.experiment}  {what.get(event.state, event.state)}"
+
+
+def _sweep_complete(event: SweepComplete) -> str:
+    words = {"runs": "run", "runs already": "ran already"}
+    told = ", ".join(f"{count} {words.get(state, state)}" for state, count in event.outcomes.items())
+    return f"{event.experiment}: {told or 'nothing was to be launched'}, after {event.seconds:.0f} s"
+
+
+STAGES = {
+    "at-risk": "may be interrupted soon",
+    "notice": "will be taken away within two minutes",
+    "terminated": "was taken away by AWS",
+}
+
+
+def _experiment_ended(event: ExperimentEnded) -> str:
+    code = "" if event.exit_code is None else f"; its command ended with {event.exit_code}"
+    return f"{event.experiment}: no machine is left{code}"
+
+
+def _command_ended(event: CommandEnded) -> str:
+    why = f": {event.reason}" if event.reason else ""
+    return f"{event.experiment}: ended with {event.exit_code}{why}"
+
+
+def _failed(event: Any) -> str | None:
+    return RED if event.exit_code else None
 
 
 SEVERITIES = {"ok": GREEN, "warning": YELLOW, "unknown": YELLOW, "wrong": RED}
@@ -137,7 +260,6 @@ def _regions_unavailable(event: RegionsUnavailable) -> str:
 
 
 LINES: Mapping[str, tuple[Style, Text]] = {
-    "info": (None, "{text}"),
     "step": (None, "  {message}"),
     "regions-unavailable": (None, _regions_unavailable),
     "unavailable": (None, lambda e: f"{f'{e.region}: ' if e.region else ''}{e.what} unknown: {e.reason}"),
@@ -164,6 +286,38 @@ LINES: Mapping[str, tuple[Style, Text]] = {
         GREEN,
         lambda e: f"{len(e.ids)} written into the registry{', of ' if e.experiments else ''}{', '.join(e.experiments)}",
     ),
+    # launch, start, sweep and watch
+    "launch-started": (None, _launch_started),
+    "budget-usage": (lambda e: YELLOW if (e.over or 0) > 0 else None, _budget_usage),
+    "launch-rejected": (YELLOW, _launch_rejected),
+    "region-skipped": (YELLOW, "  {region}  skipped: {reason}"),
+    "resumed": (GREEN, "  {region}  {instance} was made by a launch that was cut off; it is taken up"),
+    "instance-pending": (GREEN, lambda e: f"  {_pool(e)}  {e.instance} starts in {e.placed_in}"),
+    "retry-scheduled": (YELLOW, _retry_scheduled),
+    "capacity-exhausted": (None, lambda e: [f"  {line}" for line in e.advice]),
+    "rolling-back": (YELLOW, "  taking down what was made"),
+    "instance-running": (GREEN, _instance_running),
+    "ssh-ready": (None, "  reach   {host} at {address}"),
+    "expiry-set": (lambda e: YELLOW if e.expires_at == "never" else GREEN, _expiry_set),
+    "sweep-started": (None, _sweep_started),
+    "trial-finished": (lambda e: {"runs": GREEN, "failed": RED}.get(e.state), _trial_finished),
+    "sweep-complete": (None, _sweep_complete),
+    "instance-state-changed": (None, lambda e: f"{e.experiment}  {e.instance}  {_state(e)}"),
+    "data-loaded": (None, "{experiment}  {instance}  its data is loaded"),
+    "interrupted": (
+        lambda e: YELLOW if e.stage == "at-risk" else RED,
+        lambda e: f"{e.experiment}: {e.instance} {STAGES[e.stage]} ({e.reason})",
+    ),
+    "relaunched": (GREEN, lambda e: f"{e.experiment}: was launched again, instead of {', '.join(e.replaced)}"),
+    "command-exited": (_failed, "{experiment}: its command ended with {exit_code} on {instance}"),
+    "experiment-ended": (_failed, _experiment_ended),
+    "command-ended": (lambda e: RED if e.exit_code else GREEN, _command_ended),
+    "warning": (YELLOW, "{message}"),
+    # plan
+    "code-to-upload": (None, "code: {summary}"),
+    "forecast": (None, _forecast),
+    "planned-request": (None, lambda e: [f"would be made first: {what}" for what in e.prerequisites]),
+    "dry-run-allowed": (None, "a dry run in {region} says that it is allowed"),
     # doctor and setup-aws
     "check-finding": (lambda e: SEVERITIES[e.severity] if e.remedy else None, _check_finding),
     "fixed": (GREEN, "mended   {check:<12} {message}"),
@@ -178,9 +332,11 @@ LINES: Mapping[str, tuple[Style, Text]] = {
 }  # fmt: skip
 """By event, the colour of its first line and its text."""
 
-TABLES: Mapping[str, tuple[Sequence[str], Callable[[Any], Sequence[str | tuple[str, ...]]]]] = {
+Row = Sequence[str | tuple[str, ...]]
+TABLES: Mapping[str, tuple[Sequence[str], Callable[[Any], list[Row]]]] = {
     "audit-finding": (
-        ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why"), _audit_row,
+        ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why"), _audit_rows,
     ),
+    "candidate": (("", "region", "zone", "type", "market", "$/hour", "out, because"), _candidate_rows),
 }  # fmt: skip
-"""By event, the columns of a table of several, and how one fills a row."""
+"""By event, the columns of a table, and the rows that one of several fills."""

@@ -43,7 +43,6 @@ def launch(
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment
-    from ec2lab.launch.report import LaunchConsole
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import acting_on
 
@@ -54,8 +53,8 @@ def launch(
         defined = definition(session, exp, base, selected)
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
             raise LabError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
-        report = LaunchConsole(Console(as_json=as_json), exp)
-        launch_experiment(session, exp, defined.experiment, report, count, min_count or count, defined)
+        emit = Console(as_json=as_json).emit
+        launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined)
 
 
 if __name__ == "__main__":

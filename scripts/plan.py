@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
@@ -32,9 +33,9 @@ def plan(
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.costs.budget_guard import planned as would_cost
-    from ec2lab.costs.budget_report import tell
     from ec2lab.errors import LabError
     from ec2lab.events import RegionsUnavailable
+    from ec2lab.events.plan import CodeToUpload, Forecast
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import open_session
@@ -54,8 +55,10 @@ def plan(
         if first is None:
             raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
-            console.say(f"code: {pack}", "code", **pack.as_note())
-        tell(console, *would_cost(session, defined.base, defined.experiment, planned.count))
+            console.emit(CodeToUpload(**pack.as_note(), summary=str(pack)))
+        forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
+        console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
+        console.hint("")
         show_request(console, planned, first)
         check_permission(console, planned, candidates)
     exit_if_incomplete(planned.unseen)
@@ -64,22 +67,22 @@ def plan(
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     """Show the pools in the order that a launch tries them."""
     from ec2lab.costs.aws_prices import shown
+    from ec2lab.events.plan import Candidate
 
-    rows = []
-    for number, candidate in enumerate(candidates, start=1):
-        pool = candidate.pool
-        place = pool.subnet or pool.zone or "any"
-        rows.append([str(number), pool.region, place, pool.instance_type, str(pool.market),
-                     shown(pool, candidate.price), candidate.out or ""])  # fmt: skip
-        if console.as_json:
-            console.say("", "candidate", region=pool.region, zone=pool.zone, subnet=pool.subnet,
-                        type=pool.instance_type, market=str(pool.market), dollars_per_hour=candidate.price,
-                        out=candidate.out)  # fmt: skip
-    console.table(("", "region", "zone", "type", "market", "$/hour", "out, because"), rows)
+    console.emit_table([
+        Candidate(
+            region=pool.region, zone=pool.zone, subnet=pool.subnet, instance_type=pool.instance_type,
+            market=str(pool.market), dollars_per_hour=candidate.price, excluded=candidate.out, position=number,
+            price=shown(pool, candidate.price),
+        )
+        for number, candidate in enumerate(candidates, start=1)
+        for pool in (candidate.pool,)
+    ])  # fmt: skip
 
 
 def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     """Show the request to the first pool, and the instance's cloud-init document."""
+    from ec2lab.events.plan import PlannedRequest
     from ec2lab.registry.redaction import redact
     from ec2lab.templates import cloud_init
 
@@ -89,10 +92,7 @@ def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     request = redact(request)
     document = cloud_init(share.cloud_init)
     made_first = [preparation.what for preparation in share.preparations]
-    if console.as_json:
-        console.say("", "request", request=request, cloud_init=document, made_first=made_first)
-    for what in made_first:
-        console.hint(f"would be made first: {what}")
+    console.emit(PlannedRequest(request=request, cloud_init=document, prerequisites=made_first))
     console.document(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
     console.document(f"cloud-init:\n{document}")
 
@@ -103,6 +103,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
     from ec2lab.errors import LabError
+    from ec2lab.events.plan import DryRunAllowed
 
     refused: list[str] = []
     for pool in first_in_each_region(candidates):
@@ -110,7 +111,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
         if error is None:
             for line in refused:
                 warn(f"{line}; a launch asks the next region")
-            console.say(f"a dry run in {pool.region} says that it is allowed", "allowed", region=pool.region)
+            console.emit(DryRunAllowed(region=pool.region))
             return
         message = in_words(planned.session.cloud, pool.region, error)
         refused.append(f"a dry run in {pool.region}: {format_code(error.code, message)}")

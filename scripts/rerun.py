@@ -24,7 +24,6 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     stored.
     """
     from ec2lab.launch.launcher import launch_experiment
-    from ec2lab.launch.report import LaunchConsole
     from ec2lab.launch.reproduce import reproduce_last_run
     from ec2lab.session import acting_on
     from ec2lab.validators import experiment_name
@@ -33,8 +32,7 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
         raise LabError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
     with acting_on(experiment_name(new), "rerun") as session:
         defined, count = reproduce_last_run(session, exp, new)
-        report = LaunchConsole(Console(as_json=as_json), new)
-        launch_experiment(session, new, defined.experiment, report, count, count, defined)
+        launch_experiment(session, new, defined.experiment, Console(as_json=as_json).emit, count, count, defined)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     Exit status: 1 if an instance could not be started (it stays stopped), or did not accept a login within
     ssh.boot_timeout (lab.toml).
     """
-    from ec2lab.instances.start import InstanceStarter, StartReport
+    from ec2lab.events.launch import SshReady
+    from ec2lab.instances.start import InstanceStarter
+    from ec2lab.instances.status import running_event
     from ec2lab.instances.ttl import tag_new_expiry
     from ec2lab.launch.wait_for_boot import wait_for_logins
     from ec2lab.session import acting_on
@@ -32,13 +34,12 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     console = Console(as_json=as_json)
     with acting_on(exp, "start") as session:
         console.hint(session.cloud.banner)
-        report = StartReport(console, exp)
-        machines = InstanceStarter(session, exp, capacity_timeout(session, exp), report).run()
-        report.runs(machines)
-        for machine, ends in tag_new_expiry(session, machines, report.says):
-            report.ends(machine, ends)
-        done = wait_for_logins(session, exp, machines, report.says)
-        report.reached(done.reaches)
+        machines = InstanceStarter(session, exp, capacity_timeout(session, exp), console.emit).run()
+        console.emit(*(running_event(session, exp, machine) for machine in machines))
+        tag_new_expiry(session, exp, machines, console.emit)
+        done = wait_for_logins(session, exp, machines, console.emit)
+        console.emit(*(SshReady(experiment=exp, host=one.name, address=one.address) for one in done.reaches))
+        console.hint(f"  next    make ssh EXP={exp}    make stop EXP={exp}")
         done.expect_seen(exp)
 
 

@@ -37,8 +37,12 @@ def sweep(
 
     Exit status: 1 if a launch failed.
     """
+    from collections import Counter
+
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
+    from ec2lab.events.sweep import SweepComplete, SweepStarted
+    from ec2lab.launch.launcher import nobody_can_log_in
     from ec2lab.runs.code_archive import packed
     from ec2lab.session import open_session
     from ec2lab.sweeps.report import SweepConsole
@@ -54,16 +58,32 @@ def sweep(
         pack = packed(session.directory, experiment.code) if experiment.code else None
         for remark in pack.remarks if pack else ():
             warn(remark)
-        report = SweepConsole(Console(as_json=as_json), exp)
-        report.begins(session, experiment, wanted, len(everything) - len(wanted))
+        console = Console(as_json=as_json)
+        console.hint(session.cloud.banner)
+        console.emit(
+            SweepStarted(
+                experiment=exp, instance_types=list(experiment.instance_types),
+                markets=[str(m) for m in experiment.markets], trials=[one.name for one in wanted],
+                launched_before=len(everything) - len(wanted),
+            )
+        )  # fmt: skip
+        console.hint(nobody_can_log_in(session))
+        report = SweepConsole(console)
         began = clock.monotonic()
         try:
             with report.live_display():
-                outcomes = Sweep(session, exp, written, report, pack, anew=failed).run(wanted)
+                outcomes = Sweep(session, exp, written, report.emit, pack, anew=failed).run(wanted)
         except KeyboardInterrupt:
-            report.interrupted()
+            goes_on, ends = f"make sweep EXP={exp}", f"make teardown EXP='{exp}-*'"
+            console.hint(f"what runs goes on running; `{goes_on}` launches the rest, `{ends}` ends it")
             raise
-        report.on_finish(outcomes, clock.monotonic() - began)
+        counts = Counter(outcome.state.value for outcome in outcomes)
+        console.emit(SweepComplete(experiment=exp, seconds=round(clock.monotonic() - began, 3), outcomes=dict(counts)))
+        if counts[State.FAILED]:
+            console.hint(f"  next    make sweep EXP={exp} launches those that failed")
+        if not outcomes:
+            console.hint(f'  again   make launch EXP=NAME BASE={exp} PARAMS="…" launches one that was taken down')
+        console.hint(f"  end     make teardown EXP='{exp}-*'")
         if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
             raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
 

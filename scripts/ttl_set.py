@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ec2lab.console import Console, run
 from ec2lab.options import AsJson, ExperimentName, script
-
-if TYPE_CHECKING:
-    from ec2lab.instances.ttl import NewExpiry
 
 app = script(__doc__)
 Ttl = Annotated[str, typer.Option("--ttl", envvar="TTL", help="Time from now: 30m, 4h, 2d; or never.")]
@@ -33,29 +30,14 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     length = parse_ttl(ttl)
     console = Console(as_json=as_json)
 
-    def heard(new: NewExpiry) -> None:
-        ends = (
-            f"ends at {_shown(new.ends)}, {ttl} from now"
-            if length
-            else "has no ttl any more, and costs for as long as it runs"
-        )
-        before = f"before: {_shown(new.before)}" if new.before else "before: no end"
-        console.say(f"{new.name} {ends} ({before})", "extended", style="green" if length else "yellow",
-                    experiment=exp, machine=new.name, id=new.instance, ends=new.ends, before=new.before)  # fmt: skip
-
     with acting_on(exp, "ttl-set") as session:
         console.hint(session.cloud.banner)
-        TtlChange(session, exp, length, heard).run()
+        TtlChange(session, exp, length, console.emit).run()
         idle = {expiry_details(machine).get("idle", "") for machine in machines_of(session, exp)} - {""}
         for limit in sorted(idle):
             console.hint(f"  it still ends when it was idle for {limit}")
         if not session.boot_timeout and not session.cloud.boot_timeout:
             console.hint("  the local cloud's machines never boot, so it stands in their tags alone")
-
-
-def _shown(moment: str) -> str:
-    """Format an RFC 3339 time for people."""
-    return moment[:16].replace("T", " ") + " UTC"
 
 
 if __name__ == "__main__":

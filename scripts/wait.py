@@ -20,6 +20,7 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
     Exit status: the command's own; with several instances, the first that is not 0, in the order of their names; 1
     if the status of any is unknown.
     """
+    from ec2lab.events.runs import CommandEnded
     from ec2lab.runs.run import wait_for_commands
     from ec2lab.session import open_session
 
@@ -31,10 +32,7 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
                 problems.append(waited.problem)
                 continue
             codes.append(waited.exit_code)
-            style, name, code = "red" if waited.exit_code else "green", waited.name, waited.exit_code
-            why = f": {waited.why}" if waited.why else ""
-            text = f"{name}: ended with {code}{why}"
-            console.say(text, "ended", style=style, experiment=name, exit_code=code, why=waited.why)
+            console.emit(CommandEnded(experiment=waited.name, exit_code=waited.exit_code, reason=waited.why))
     if problems:
         raise LabError("; ".join(problems))
     raise typer.Exit(next(filter(None, codes), 0))

@@ -38,7 +38,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         watching = Watching(session, exp, lambda: report.stands(watching))
         try:
             for happening in watching.events(partial(relaunch, session, exp, report)):
-                report.tell(happening)
+                report.emit(happening)
         finally:
             report.notices.close()
 
@@ -49,19 +49,17 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
     from ec2lab.launch.wait_for_boot import NotReached
-    from ec2lab.watch.report import RelaunchReport
 
     try:
         defined = definition(session, exp, again=True)
         if defined.experiment.on_interruption != "relaunch":
             return False
         with session.registry.acting_alone(exp, "watch"):
-            listener = RelaunchReport(report, exp)
-            launch_experiment(session, exp, defined.experiment, listener, count, defined=defined)
+            launch_experiment(session, exp, defined.experiment, report.emit_of_launch, count, defined=defined)
     except NotReached as problem:
-        report.remark(f"launched again: {problem}")
+        report.warn(f"launched again: {problem}")
     except LabError as problem:
-        report.remark(f"{exp}: could not be launched again: {problem}")
+        report.warn(f"{exp}: could not be launched again: {problem}")
         return False
     return True
 

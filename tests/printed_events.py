@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from ec2lab.watch.events import Running, WatchEvent
 
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("scripts", "ec2lab", "local_cloud", "bench")
@@ -38,14 +36,8 @@ class Said:
         return f"{self.module}:{self.line}: {self.event}"
 
 
-WATCH_EVENTS = {
-    kind.name: frozenset(field.name for field in fields(kind))
-    for kind in WatchEvent.__subclasses__()
-    if kind.name != Running.name  # only notifiers hear of it
-}
 OF_THE_REPORT = "ec2lab/report/events.py"
 NAMED_ELSEWHERE = {
-    ("ec2lab/watch/report.py", "event.name"): WATCH_EVENTS,
     ("scripts/report.py", "event"): {},  # each is yielded by ec2lab/report/events.py, and read there
 }
 """Where the name of an event is no literal: which names it can have, and what each one brings."""

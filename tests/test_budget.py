@@ -141,7 +141,7 @@ def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for
     assert "0.51 too much: a launch is refused" in told.out
     lab.write("experiments/demo.toml", f"{CHEAP}budget = 1.2\n")
     assert lab.launch().code == 0
-    (first,) = [e for e in lab.run("plan", EXP="demo", JSON="1").events if e["event"] == "budget"]
+    (first,) = [e for e in lab.run("plan", EXP="demo", JSON="1").events if e["event"] == "budget-usage"]
     assert first["promised"] == pytest.approx(1.01, abs=0.01)
 
 

@@ -24,12 +24,12 @@ def test_a_region_that_is_not_opted_in_is_passed_over_with_its_name_and_the_next
     lab.write("experiments/demo.toml", C6)
     planned = lab.run("plan", EXP="demo", JSON="1")
     assert planned.code == 0, planned.err
-    out = {event["region"]: event["out"] for event in said(planned, "candidate")}
+    out = {event["region"]: event["excluded"] for event in said(planned, "candidate")}
     assert "in ap-east-1: AuthFailure: AWS was not able to validate" in out["ap-east-1"]
     assert out["us-east-1"] is None
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    assert [event["region"] for event in said(ended, "passed-over")] == ["ap-east-1"]
+    assert [event["region"] for event in said(ended, "region-skipped")] == ["ap-east-1"]
     assert living_in(cloud, "us-east-1", "instance")
 
 
@@ -65,8 +65,8 @@ def test_where_default_subnets_can_not_be_read_a_zone_without_one_is_refused_and
     )
     ended = lab.launch()
     assert ended.code == 1
-    refused = [event for event in said(ended, "refused") if event["zone"] == "us-west-2d"]
-    (once,) = [(event["code"], event["meaning"]) for event in refused]
+    refused = [event for event in said(ended, "launch-rejected") if event["zone"] == "us-west-2d"]
+    (once,) = [(event["code"], event["category"]) for event in refused]
     assert once == ("InvalidSubnetID.NotFound", "ZONE_UNAVAILABLE"), "one refusal is for all types and markets"
     assert "which zones to try is known in part: DescribeSubnets in us-west-2: UnauthorizedOperation" in ended.err
 
@@ -93,9 +93,9 @@ def test_a_region_that_fails_for_a_moment_is_asked_in_the_next_round(lab, cloud)
     cloud.weather(faults=[{"action": "DescribeSecurityGroups", "code": "RequestLimitExceeded", "times": 5}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    (passed,) = said(ended, "passed-over")
+    (passed,) = said(ended, "region-skipped")
     assert "RequestLimitExceeded" in passed["reason"]
-    assert len(said(ended, "next-round")) == 1
+    assert len(said(ended, "retry-scheduled")) == 1
 
 
 def test_a_refused_spot_quota_leaves_the_other_quota_of_the_family_and_names_itself(lab, cloud):
@@ -104,11 +104,11 @@ def test_a_refused_spot_quota_leaves_the_other_quota_of_the_family_and_names_its
     cloud.weather(capacity=[{"type": "p4d*"}])
     ended = lab.launch()
     assert ended.code == 1
-    codes = [(event["type"], event["code"]) for event in said(ended, "refused")][:2]
+    codes = [(event["instance_type"], event["code"]) for event in said(ended, "launch-rejected")][:2]
     assert codes == [
         ("p5.48xlarge", "MaxSpotInstanceCountExceeded"), ("p4d.24xlarge", "InsufficientInstanceCapacity"),
     ]  # fmt: skip
-    (in_vain,) = said(ended, "in-vain")
+    (in_vain,) = said(ended, "capacity-exhausted")
     assert "higher quota: All P5 Spot Instance Requests, in us-east-1" in in_vain["advice"][0]
 
 
@@ -120,7 +120,7 @@ def test_what_spot_does_not_support_may_be_had_on_demand_and_no_offer_is_denied(
     assert lab.launch().code == 0
     assert lab.teardown().code == 0
     cloud.weather(capacity=[unsupported, {}])
-    (in_vain,) = said(lab.launch(), "in-vain")
+    (in_vain,) = said(lab.launch(), "capacity-exhausted")
     assert "us-east-1 refuses c6i.large, spot, as it is asked for (The requested configuration" in in_vain["advice"][0]
     assert not any("does not" in line and "offers it" in line for line in in_vain["advice"])
 

@@ -185,7 +185,7 @@ def test_launch_asks_the_next_pool_for_every_row_that_is_about_one_pool(lab, clo
     )
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    refused = [(event["type"], event["code"]) for event in ended.events if event["event"] == "refused"]
+    refused = [(event["instance_type"], event["code"]) for event in ended.events if event["event"] == "launch-rejected"]
     assert refused == list(zip(types, [row.code for row in here], strict=False))
     assert [found["InstanceType"] for found in living_in(cloud, FIRST, "instance")] == [TYPES[-1]]
 
@@ -198,7 +198,7 @@ def test_launch_leaves_a_region_out_for_every_row_that_is_about_one_region(lab, 
     cloud.weather(faults=weather_of(met, "*"))
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    passed = {event["region"]: event["reason"] for event in ended.events if event["event"] == "passed-over"}
+    passed = {event["region"]: event["reason"] for event in ended.events if event["event"] == "region-skipped"}
     assert passed.keys() == met.keys()
     for region, row in met.items():
         assert f"in {region}: {row.code}: {row.message}" in passed[region]
@@ -259,11 +259,11 @@ def test_plan_shows_what_each_region_answers_and_the_rest_of_the_plan(lab, cloud
     cloud.weather(faults=[*weather_of(met, "*"), *again])
     planned = lab.run("plan", EXP="demo", JSON="1")
     assert planned.code == 0, planned.err
-    out = {event["region"]: event["out"] for event in planned.events if event["event"] == "candidate"}
+    out = {event["region"]: event["excluded"] for event in planned.events if event["event"] == "candidate"}
     for region, row in met.items():
         assert f"in {region}: {row.code}: {words_of(row, region)}" in out[region]
     assert out[LAST] is None
-    assert [event["region"] for event in planned.events if event["event"] == "allowed"] == [LAST]
+    assert [event["region"] for event in planned.events if event["event"] == "dry-run-allowed"] == [LAST]
 
 
 def test_plan_asks_the_next_region_by_a_dry_run_where_one_denies_it_and_stops_where_all_would(lab, cloud):
@@ -297,7 +297,7 @@ def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_th
     a_lab_in(lab, [LAST], matrix="{ try = [1, 2] }")
     ended = lab.run("sweep", EXP="demo", JSON="1")
     assert ended.code == 1
-    states = sorted((event["state"], event["why"]) for event in ended.events if event["event"] == "variation")
+    states = sorted((event["state"], event["reason"]) for event in ended.events if event["event"] == "trial-finished")
     assert [state for state, _ in states] == ["failed", "runs"]
     assert f"{LAST}: {fatal.code}: {fatal.message}" in states[0][1]
 

@@ -77,7 +77,7 @@ def test_an_event_says_what_it_is_and_every_text_is_of_fields_that_it_has():
         text = LINES.get(name, (None, ""))[1]
         fields = {field for _, field, _, _ in Formatter().parse(text) if field} if isinstance(text, str) else set()
         assert fields <= event.model_fields.keys(), name
-    assert {*LINES, *TABLES} - {"info"} <= EVENTS.keys()
+    assert {*LINES, *TABLES} <= EVENTS.keys()
 
 
 def test_text_that_is_no_unicode_is_printed_escaped():

@@ -21,7 +21,7 @@ def started(lab, cloud, **weather):
     """A launch that waits for its instance."""
     cloud.weather(pending=60, shutting_down=1, **weather)
     process = lab.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     return process
 

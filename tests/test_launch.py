@@ -24,13 +24,13 @@ def test_the_demo_sees_one_refusal_and_then_a_machine_with_its_data(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    (refusal,) = events(ended, "refused")
-    assert (refusal["region"], refusal["type"], refusal["meaning"]) == (
+    (refusal,) = events(ended, "launch-rejected")
+    assert (refusal["region"], refusal["instance_type"], refusal["category"]) == (
         "us-east-1",
         "p4d.24xlarge",
         "INSUFFICIENT_CAPACITY",
     )
-    (lives,) = events(ended, "lives")
+    (lives,) = events(ended, "instance-running")
     assert lives["type"] == "g5.12xlarge"
     assert lives["data"] == "speech@1 on /data"
     (instance,) = living_in(cloud, "us-east-1", "instance")
@@ -71,18 +71,18 @@ def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_mach
 def test_when_a_region_has_nothing_the_next_region_that_has_the_data_is_asked(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1"}])
     ended = lab.launch()
-    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
-    assert [event["region"] for event in events(ended, "refused")] == ["us-east-1", "us-east-1"]
+    assert events(ended, "instance-running")[0]["zone"].startswith("us-west-2")
+    assert [event["region"] for event in events(ended, "launch-rejected")] == ["us-east-1", "us-east-1"]
     assert living_in(cloud, "us-east-1", "instance") == []
 
 
 def test_a_region_without_the_data_is_passed_over_and_said_so(lab, cloud):
     lab.write("lab.toml", 'regions = ["eu-west-1", "us-west-2"]\n')
     ended = lab.launch()
-    (passed_over,) = events(ended, "passed-over")
+    (passed_over,) = events(ended, "region-skipped")
     assert passed_over["region"] == "eu-west-1"
     assert "speech is not in eu-west-1" in passed_over["reason"]
-    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
+    assert events(ended, "instance-running")[0]["zone"].startswith("us-west-2")
 
 
 def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, cloud):
@@ -127,10 +127,10 @@ def test_on_the_local_cloud_no_command_is_named_that_would_have_to_log_in(lab):
 def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True}])
     ended = lab.launch()
-    (refusal,) = events(ended, "refused")
+    (refusal,) = events(ended, "launch-rejected")
     assert refusal["late"]
     assert refusal["code"] == "Server.InsufficientInstanceCapacity"
-    (lives,) = events(ended, "lives")
+    (lives,) = events(ended, "instance-running")
     assert lives["type"] == "g5.12xlarge"
     assert [resource["id"] for resource in lab.status() if resource["kind"] == "instance"] == [lives["id"]]
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
@@ -164,11 +164,11 @@ def test_throttling_is_waited_out_at_the_same_pool(lab, cloud):
     cloud.weather(faults=[{"action": "RunInstances", "code": "RequestLimitExceeded", "times": 2}])
     ended = lab.launch()
     assert ended.code == 0
-    assert not events(ended, "refused")
+    assert not events(ended, "launch-rejected")
 
 
 def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(lab, cloud):
-    first = events(lab.launch(), "lives")[0]
+    first = events(lab.launch(), "instance-running")[0]
     ended = lab.launch()
     assert ended.code == 1
     assert f"demo already lives: instance {first['id']} (us-east-1) running since 20" in ended.error
@@ -178,7 +178,7 @@ def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(
 
 
 def test_an_experiment_whose_machine_ended_by_itself_is_launched_again(lab, cloud):
-    first = events(lab.launch(), "lives")[0]
+    first = events(lab.launch(), "instance-running")[0]
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[first["id"]])
     assert lab.launch().code == 0
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
@@ -188,7 +188,7 @@ def test_an_experiment_whose_machine_ended_by_itself_is_launched_again(lab, clou
 def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending):
     cloud.weather(pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     os.kill(process.pid, ending)
     out, err = process.communicate(timeout=60)
@@ -208,7 +208,7 @@ def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_
     (instance,) = living_in(cloud, "us-east-1", "instance")
     ended = lab.launch()
     assert ended.code == 0
-    assert [e["instance"] for e in ended.events if e["event"] == "taken-up"] == [instance["InstanceId"]]
+    assert [e["instance"] for e in ended.events if e["event"] == "resumed"] == [instance["InstanceId"]]
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
     assert lab.launch().code == 1, "the launch has come to its end now"
     assert lab.teardown().code == 0
@@ -225,8 +225,8 @@ def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others
     cloud.weather()
     ended = lab.run("launch", EXP="demo", COUNT="4", JSON="1")
     assert ended.code == 0, ended.err
-    assert len([e for e in ended.events if e["event"] == "taken-up"]) == 3
-    assert len([e for e in ended.events if e["event"] == "lives"]) == 4
+    assert len([e for e in ended.events if e["event"] == "resumed"]) == 3
+    assert len([e for e in ended.events if e["event"] == "instance-running"]) == 4
     assert lab.teardown().code == 0
 
 
@@ -284,7 +284,7 @@ def test_a_reader_that_goes_away_does_not_stop_a_launch_nor_its_taking_down(lab,
 
     cloud.weather(pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     process.stdout.close()
     process.stdout = None
@@ -297,8 +297,8 @@ def test_a_region_that_is_not_set_up_is_passed_over_and_the_next_is_asked(lab, c
     cloud.weather(faults=[{"action": "CreateSecurityGroup", "region": "us-east-1", "code": "VPCIdNotSpecified"}])
     ended = lab.launch()
     assert ended.code == 0
-    assert "VPCIdNotSpecified" in events(ended, "passed-over")[0]["reason"]
-    assert events(ended, "lives")[0]["zone"].startswith("us-west-2")
+    assert "VPCIdNotSpecified" in events(ended, "region-skipped")[0]["reason"]
+    assert events(ended, "instance-running")[0]["zone"].startswith("us-west-2")
 
 
 RESERVED = {"id": "cr-0123", "region": "us-east-1", "zone": "us-east-1c", "type": "g5.xlarge"}
@@ -339,7 +339,7 @@ def test_a_reservation_without_a_free_instance_leaves_the_turn_to_the_next_marke
     cloud.weather(reservations=[RESERVED | {"total": 0}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    (refused,) = events(ended, "refused")
+    (refused,) = events(ended, "launch-rejected")
     assert refused["message"] == "cr-0123 has 0 of 0 instances free"
     assert "CapacityReservation" not in str(cloud.calls("RunInstances")[0]["params"])
 
@@ -351,7 +351,7 @@ def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab,
     cloud.weather(faults=[{"action": "DescribeCapacityReservations", "code": "UnauthorizedOperation"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
-    assert [event["meaning"] for event in events(ended, "refused")] == ["RESERVATION_UNUSABLE"]
+    assert [event["category"] for event in events(ended, "launch-rejected")] == ["RESERVATION_UNUSABLE"]
 
 
 def test_an_instance_that_can_be_neither_seen_nor_taken_down_is_named_with_awss_reason_in_one_line(lab, cloud):
@@ -377,7 +377,9 @@ def test_the_commands_unit_runs_as_its_account_and_not_without_its_data(lab, clo
         "experiments/demo.toml",
         'instance_types = ["g5.xlarge"]\ncommand = "echo \\"$HOME\\""\n[[data]]\ndataset = "speech"\nmount = "/data"\n',
     )
-    (request,) = [event for event in lab.run("plan", EXP="demo", JSON="1").events if event["event"] == "request"]
+    (request,) = [
+        event for event in lab.run("plan", EXP="demo", JSON="1").events if event["event"] == "planned-request"
+    ]
     written = {file["path"]: file["content"] for file in yaml.safe_load(request["cloud_init"])["write_files"]}
     unit = written["/etc/systemd/system/experiment.service"].splitlines()
     assert "User=experiment" in unit
@@ -407,7 +409,7 @@ def test_retry_for_goes_on_asking_until_there_is_capacity(lab, cloud):
     cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     ended = lab.launch()
     assert ended.code == 0
-    assert len(events(ended, "next-round")) == 1
+    assert len(events(ended, "retry-scheduled")) == 1
     assert answers(cloud, "RunInstances") == ["InsufficientInstanceCapacity", None]
 
 
@@ -415,8 +417,8 @@ def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
     cloud.weather(capacity=[{"type": "p4d.24xlarge", "code": "VcpuLimitExceeded"}, {}])
     ended = lab.launch()
     assert ended.code == 1
-    (in_vain,) = events(ended, "in-vain")
-    assert len(in_vain["asked"]) == len(cloud.calls("RunInstances"))
+    (in_vain,) = events(ended, "capacity-exhausted")
+    assert len(in_vain["rejections"]) == len(cloud.calls("RunInstances"))
     assert in_vain["advice"][0].startswith("ask AWS for a higher quota: Running On-Demand P instances, in us-east-1")
     shown = lab.run("launch", EXP="demo").out
     assert "vCPU quota used up (VcpuLimitExceeded)" in shown

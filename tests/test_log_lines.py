@@ -139,10 +139,10 @@ def test_a_pipe_gets_a_progress_bar_at_its_end_and_now_and_then_before(printing)
 
 def test_a_program_is_told_which_lines_are_unfinished(printing):
     events = [json.loads(line) for line in printing(*BAR, as_json=True, raw=True).splitlines()]
-    assert [event["text"].strip() for event in events if event["event"] == "unfinished-line"] == [
+    assert [event["text"].strip() for event in events if event["event"] == "partial-log-line"] == [
         "29%|####", "59%|####", "89%|####",
     ]  # fmt: skip
-    assert [event["text"] for event in events if event["event"] == "line"] == ["begins", "100%|####", "done"]
+    assert [event["text"] for event in events if event["event"] == "log-line"] == ["begins", "100%|####", "done"]
 
 
 def test_raw_it_is_every_byte_at_once(printing):

@@ -136,7 +136,7 @@ rollback.delete_experiment = nothing
 
 def asked_for(lab, text, name="other"):
     lab.write(f"experiments/{name}.toml", text)
-    (request,) = [event for event in lab.run("plan", EXP=name, JSON="1").events if event["event"] == "request"]
+    (request,) = [event for event in lab.run("plan", EXP=name, JSON="1").events if event["event"] == "planned-request"]
     return request["request"]
 
 
@@ -153,7 +153,7 @@ def test_a_type_that_has_an_adapter_gets_one_and_another_not(lab):
 def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
     lab.write("experiments/other.toml", 'instance_types = ["p6-b300.48xlarge"]\nregions = ["us-west-2"]\nnodes = 2\n')
     planned = lab.run("plan", EXP="other", JSON="1")
-    (request,) = [event["request"] for event in planned.events if event["event"] == "request"]
+    (request,) = [event["request"] for event in planned.events if event["event"] == "planned-request"]
     assert "NetworkInterfaces" not in request
     assert "p6-b300.48xlarge in us-west-2: its first network card takes no EFA" in planned.err
 

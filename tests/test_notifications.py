@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from ec2lab.events.watch import ExperimentEnded
 from ec2lab.watch.dispatch import NotificationDispatcher
-from ec2lab.watch.events import Ended
 from ec2lab.watch.notifier import Notifier
 
 
@@ -27,7 +27,7 @@ def complaints():
 
 
 def event(number):
-    return Ended(experiment="demo", exit_code=number)
+    return ExperimentEnded(experiment="demo", exit_code=number)
 
 
 def failing(_):
@@ -41,7 +41,7 @@ def test_each_is_told_everything_in_order_whatever_another_does(complaints):
         notices.tell(event(number))
     notices.close()
     assert wrong.told == right.told == list(range(20))
-    assert complaints == ["notifier wrong: ended was not told: SystemExit: no way"] * 20
+    assert complaints == ["notifier wrong: experiment-ended was not told: SystemExit: no way"] * 20
 
 
 def test_one_that_hangs_is_said_to_once_and_is_told_nothing_more(complaints):

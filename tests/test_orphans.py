@@ -151,7 +151,7 @@ def test_orphans_are_deleted_until_they_are_gone_and_named(lab):
     lab.registry.all.clear()
     found = [Finding(Verdict.ORPHAN, Resource(kind=one.split("-")[0], id=one, region="us-east-1", experiment="foo",
                                               record=record), 1.0, "") for one, record in records.items()]  # fmt: skip
-    assert sorted(delete_orphans(lab.session, found, lambda _: None, lambda *_: None)) == sorted([instance, volume])
+    assert sorted(delete_orphans(lab.session, found, lambda _: None)) == sorted([instance, volume])
     assert lab.aws.there() == set()
 
 

@@ -22,7 +22,7 @@ def candidates(ended):
 
 
 def test_the_candidates_are_what_a_launch_asks_in_the_order_in_which_it_asks(lab, cloud):
-    planned = [(c["region"], c["type"], c["market"], c["zone"]) for c in candidates(plan(lab))]
+    planned = [(c["region"], c["instance_type"], c["market"], c["zone"]) for c in candidates(plan(lab))]
     cloud.weather(capacity=[{}])
     assert lab.launch().code == 1
     asked = [
@@ -51,7 +51,9 @@ def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1"]\n')
     lab.write("experiments/demo.toml", SPOT_TOO + '[[data]]\ndataset = "speech"\nmount = "/data"\n')
     cloud.weather(quotas={"Running On-Demand G and VT instances": 8})
-    out = {(c["region"], c["type"], c["market"]): c["out"] for c in candidates(plan(lab)) if not c["zone"]}
+    out = {
+        (c["region"], c["instance_type"], c["market"]): c["excluded"] for c in candidates(plan(lab)) if not c["zone"]
+    }
     assert out["us-east-1", "p5.48xlarge", "spot"] == "quota: All P5 Spot Instance Requests: 0 vCPUs, 192 are wanted"
     assert out["us-east-1", "g5.12xlarge", "spot"] is None
     assert out["us-east-1", "g5.12xlarge", "on-demand"].startswith(
@@ -62,18 +64,18 @@ def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
 
 def test_a_price_that_is_not_known_is_unknown_and_not_zero(lab):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge", "m5.large"]\n')
-    prices = {c["type"]: c["dollars_per_hour"] for c in candidates(plan(lab))}
+    prices = {c["instance_type"]: c["dollars_per_hour"] for c in candidates(plan(lab))}
     assert prices == {"g5.12xlarge": 5.672, "m5.large": None}
     assert "unknown" in lab.run("plan", EXP="demo").out
 
 
 def test_the_request_is_shown_with_its_tags_and_the_cloud_init_document(lab):
-    (request,) = [event for event in plan(lab, COUNT="3").events if event["event"] == "request"]
+    (request,) = [event for event in plan(lab, COUNT="3").events if event["event"] == "planned-request"]
     assert request["request"]["MaxCount"] == 3
     tags = {t["Key"]: t["Value"] for t in request["request"]["TagSpecifications"][0]["Tags"]}
     assert tags["lab:experiment"] == "demo"
     assert request["cloud_init"].startswith("#cloud-config\n")
-    assert request["made_first"] == ["a security group in us-east-1, ssh from 127.0.0.1/32"]
+    assert request["prerequisites"] == ["a security group in us-east-1, ssh from 127.0.0.1/32"]
 
 
 def test_a_request_that_is_not_allowed_fails_with_what_is_missing_in_words(lab, cloud):

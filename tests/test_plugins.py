@@ -98,18 +98,18 @@ def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, w
     posted, address = webhook
     lab.write("plugins/webhook.py", NOTIFIER)
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
-    machine = next(event["id"] for event in lab.launch().events if event["event"] == "lives")
+    machine = next(event["id"] for event in lab.launch().events if event["event"] == "instance-running")
     watching = lab.start("watch", EXP="demo", LAB_WEBHOOK=address, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     for line in watching.stdout:
-        if f"{machine}  running" in line:
+        if f"{machine} runs" in line:
             break
     cloud.end(machine, "us-east-1", "Server.SpotInstanceTermination")
     out, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (0, "")
-    assert [event["event"] for event in posted] == ["running", "interrupted", "ended"]
-    assert posted[0]["text"] == f"demo: {machine} runs (g5.xlarge in us-east-1)"
-    assert (posted[1]["stage"], posted[1]["machine"], posted[1]["experiment"]) == ("taken", machine, "demo")
-    assert "notifier webhook: running was not told: HTTPError: HTTP Error 500" in out
+    assert [event["event"] for event in posted] == ["instance-running", "interrupted", "experiment-ended"]
+    assert posted[0]["text"].startswith(f"demo: {machine} runs (g5.xlarge in us-east-1")
+    assert (posted[1]["stage"], posted[1]["instance"], posted[1]["experiment"]) == ("terminated", machine, "demo")
+    assert "notifier webhook: instance-running was not told: HTTPError: HTTP Error 500" in out
     assert address not in out + lab.registry.read_text()
 
 

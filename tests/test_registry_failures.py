@@ -101,7 +101,7 @@ def launching(lab, cloud):
     """A launch whose machine is pending until the cloud hurries, its RunInstances answered and recorded."""
     cloud.weather(pending=600)
     process = lab.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     return process
 

@@ -10,6 +10,7 @@ from ec2lab.config.lab_files import load_lab
 from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
 from ec2lab.errors import LabError
+from ec2lab.events.launch import CapacityExhausted
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch import search_loop
 from ec2lab.launch.launcher import start_instances
@@ -39,16 +40,6 @@ rules = st.lists(
 )
 
 
-class Silent:
-    """Nobody is told; the search that was in vain is kept."""
-
-    def in_vain(self, search):
-        self.search = search
-
-    def __getattr__(self, _):
-        return lambda *_: None
-
-
 @pytest.fixture
 def session(lab, in_cloud_time):
     made = Session(lab.path, load_lab(lab.path), "launch")
@@ -61,12 +52,14 @@ def session(lab, in_cloud_time):
 def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, weather):
     cloud.reset()
     cloud.weather(capacity=weather)
-    listener = Silent()
+    events = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_loop, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
         try:
             with working_on("demo"):
-                (machine,) = start_instances(session, "demo", Experiment(instance_types=list(TYPES)), listener).running
+                (machine,) = start_instances(
+                    session, "demo", Experiment(instance_types=list(TYPES)), events.append
+                ).running
         except LabError:
             machine = None
     asked = cloud.calls("RunInstances")
@@ -93,22 +86,10 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
         delete_experiment(session, "demo", lambda _: None)
     assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
     if machine is None:
-        never = {
-            (c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None or _died(listener, c)
-        }
-        assert never == set(itertools.product(REGIONS, TYPES)) - _unasked(listener), "who refused was asked"
-
-
-def _died(listener, call):
-    return any(p.region == call["region"] and r.late for p, r in listener.search.refusals.items())
-
-
-def _unasked(listener):
-    """Return (region, type) pairs that were ruled out before they were asked."""
-    asked = {(pool.region, pool.instance_type) for pool in listener.search.refusals}
-    out = {
-        (region, instance_type)
-        for region, instance_type in itertools.product(REGIONS, TYPES)
-        if any(scope.region == region for scope in listener.search.ruled_out)
-    }
-    return out - asked
+        (end,) = [event for event in events if isinstance(event, CapacityExhausted)]
+        refused = {(pool.region, pool.instance_type) for pool in end.rejections}
+        died = {(event.region, event.instance_type) for event in events if getattr(event, "late", False)}
+        answered = {(c["region"], c["params"]["InstanceType"]) for c in asked if c["code"] is not None} | died
+        unasked = set(itertools.product(REGIONS, TYPES)) - refused
+        assert answered == refused, "who refused was asked"
+        assert all(any(region in why for why in end.exclusions) for region, _ in unasked)

@@ -15,7 +15,7 @@ def test_what_one_pool_has_is_taken_and_the_rest_is_found_elsewhere(lab, cloud):
     ])  # fmt: skip
     ended = lab.launch(COUNT="8")
     assert ended.code == 0, ended.err
-    assert len([event for event in ended.events if event["event"] == "lives"]) == 8
+    assert len([event for event in ended.events if event["event"] == "instance-running"]) == 8
     assert machines(cloud) == {"us-east-1": 4, "us-west-2": 4}
     assert lab.teardown().code == 0
     assert machines(cloud) == {"us-east-1": 0, "us-west-2": 0}

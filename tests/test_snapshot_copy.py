@@ -19,10 +19,10 @@ def test_the_command_that_a_passed_over_region_names_makes_the_launch_possible(l
     lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1"]\n')
     cloud.weather(capacity=[{"region": "us-east-1"}])
     ended = lab.launch()
-    (passed_over,) = [event for event in ended.events if event["event"] == "passed-over"]
+    (passed_over,) = [event for event in ended.events if event["event"] == "region-skipped"]
     assert "`make snapshot-copy DATASET=speech REGIONS=eu-west-1`" in passed_over["reason"]
     assert copy(lab, "eu-west-1").code == 0
-    (lives,) = [event for event in lab.launch().events if event["event"] == "lives"]
+    (lives,) = [event for event in lab.launch().events if event["event"] == "instance-running"]
     assert lives["zone"].startswith("eu-west-1")
 
 

@@ -105,7 +105,7 @@ def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, clo
     cloud.weather(capacity=[{"calls": 1, "late": late}])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
-    assert "InsufficientInstanceCapacity" in started.out
+    assert "insufficient capacity" in started.out
     assert "asking again at" in started.out
     assert len(cloud.calls("StartInstances")) == 2
 

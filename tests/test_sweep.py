@@ -38,7 +38,7 @@ def living(cloud):
 
 
 def states(ended):
-    return {event["experiment"]: event["state"] for event in ended.events if event["event"] == "variation"}
+    return {event["experiment"]: event["state"] for event in ended.events if event["event"] == "trial-finished"}
 
 
 def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
@@ -142,7 +142,7 @@ def test_all_are_ended_by_one_command_that_shows_them_first(lab, cloud):
     assert living(cloud) == {"demo"}
     nothing = lab.teardown("speech-*", YES="1")
     assert nothing.code == 0
-    assert nothing.events[-1]["event"] == "none"
+    assert nothing.events[-1]["event"] == "no-match"
 
 
 def test_a_lost_sweep_is_ended_too(lab, cloud):
@@ -178,7 +178,7 @@ def test_those_whose_command_ended_badly_are_launched_again_when_that_is_wanted(
     codes = {"speech-lr0_1-seed1": 0, "speech-lr0_1-seed2": 1, "speech-lr0_01-seed3": 9}
     last = list(registry.records())[-1]
     for name, code in codes.items():
-        ended = {"ended": {"exit_code": code}}
+        ended = {"exited": {"exit_code": code}}
         registry.append(Record(event=Event.ANNOTATION, time=last.time, actor=last.actor, experiment=name,
         annotation=ended,
                                **lab.account))  # fmt: skip

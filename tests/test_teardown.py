@@ -174,7 +174,7 @@ def test_a_machine_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, clou
     cloud.stop_clock()
     cloud.weather(invisible={"instance": 8}, pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(2)
     with in_quick_motion(cloud):

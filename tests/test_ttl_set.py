@@ -60,7 +60,7 @@ def test_an_end_is_set_anew_told_with_the_one_before_and_recorded(running):
     (note,) = [r["annotation"]["extended"] for r in running.records() if "extended" in r.get("annotation", {})]
     assert note["ends"] == machine(running)["ends"]
     (event,) = running.run("ttl_set", EXP="demo", TTL="8h", JSON="1").events
-    assert event["before"] == note["ends"]
+    assert event["previous"] == note["ends"]
     assert event["id"] == machine(running)["id"]
 
 

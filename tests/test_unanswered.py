@@ -67,7 +67,7 @@ def test_a_request_that_never_arrived_is_carried_out_once(demo, cloud):
 def test_one_whose_response_is_on_record_is_taken_up_though_aws_does_not_show_it(demo, cloud):
     cloud.weather(invisible={"instance": 4}, pending=60)
     process = demo.start("launch", EXP="demo", JSON="1")
-    while '"started"' not in process.stdout.readline():
+    while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     process.kill()
     process.communicate()

@@ -104,7 +104,7 @@ def test_a_plan_goes_on_without_a_region_that_does_not_respond(ill):
     ill.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\n')
     plan = ill.run("plan", EXP="demo", JSON="1")
     assert plan.code == 3, plan.err
-    out = {one["region"]: one["out"] for one in of(plan, "candidate")}
+    out = {one["region"]: one["excluded"] for one in of(plan, "candidate")}
     assert out.pop(SEEN) is None
     for region, (_, why) in ILL.items():
         assert why.replace("3 s", "8 s") in out[region]
@@ -234,6 +234,6 @@ def test_a_launch_goes_on_without_a_region_that_does_not_respond_and_names_it(la
     cloud.weather(faults=[{"region": "us-east-1", "kind": "hang-after"}])
     launched = lab.launch()
     assert launched.code == 0
-    (passed_over,) = [event for event in launched.events if event["event"] == "passed-over"]
+    (passed_over,) = [event for event in launched.events if event["event"] == "region-skipped"]
     assert (passed_over["region"], passed_over["reason"]) == ("us-east-1", "no response within 3 s")
     assert [one["region"] for one in cloud.inventory() if one["kind"] == "instance"] == ["us-west-2"]

@@ -62,7 +62,7 @@ def test_everything_at_once_with_twenty_members_fits_and_without_ssh_everything_
         lab.write(f"members/member{number:02}.toml", f'keys = ["{key(f"member{number:02}")}"]\n')
     for name in ("full", "single", "alone"):
         planned = lab.run("plan", EXP=name, JSON="1", MEMBER="member07")
-        requests = [event for event in planned.events if event["event"] == "request"]
+        requests = [event for event in planned.events if event["event"] == "planned-request"]
         assert len(requests) == 1, planned.err
         text = requests[0]["cloud_init"]
         assert ("idle-shutdown" in text) == (name != "alone")
@@ -88,7 +88,9 @@ STAYS = {"/etc/ssh/sshd_config.d/00-ec2-lab.conf", "/etc/systemd/system-preset/0
 
 def test_all_that_a_launch_writes_is_forgotten_by_an_instance_made_from_an_image_of_it(lab, cloud):
     lab.write("experiments/full.toml", EVERYTHING)
-    (request,) = [event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "request"]
+    (request,) = [
+        event for event in lab.run("plan", EXP="full", JSON="1").events if event["event"] == "planned-request"
+    ]
     document = yaml.safe_load(request["cloud_init"])
     (units,) = re.findall(r"^  rm -rf -- (ec2-lab-.*)", text_of("new-instance.sh"), re.MULTILINE)
     gone = ["/opt/ec2-lab/*", "/etc/ec2-lab/*", *(f"/etc/systemd/system/{pattern}" for pattern in units.split())]

@@ -61,41 +61,42 @@ def watch(lab, cloud):
 
 
 def launched(lab):
-    return next(event for event in lab.launch().events if event["event"] == "lives")["id"]
+    return next(event for event in lab.launch().events if event["event"] == "instance-running")["id"]
 
 
 def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experiment_says_so(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
-    assert watching.next("state") == {"event": "state", "id": first, "state": "running", "state_reason": ""}
+    assert watching.next("instance-running")["id"] == first
     cloud.mark(first)
     notice = watching.next("interrupted")
-    assert (notice["stage"], notice["machine"]) == ("notice", first)
-    assert notice["why"].startswith("marked-for-termination: ")
+    assert (notice["stage"], notice["instance"]) == ("notice", first)
+    assert notice["reason"].startswith("marked-for-termination: ")
     cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert watching.next("state")["state_reason"] == "Server.SpotInstanceTermination"
-    assert watching.next("interrupted")["stage"] == "taken"
-    assert watching.next("refused")["code"] == "InsufficientInstanceCapacity"
-    second = watching.next("lives")
+    assert watching.next("instance-state-changed")["state_reason"] == "Server.SpotInstanceTermination"
+    assert watching.next("interrupted")["stage"] == "terminated"
+    assert watching.next("launch-rejected")["code"] == "InsufficientInstanceCapacity"
+    assert watching.next("relaunched")["replaced"] == [first]
+    second = watching.next("instance-running")
     region, second = second["zone"][:-1], second["id"]
     assert second != first
-    assert watching.next("relaunched")["instead_of"] == [first]
-    assert watching.next("state")["id"] == second
     assert [r["id"] for r in lab.status()] == [second]
     cloud.client("ec2", region).terminate_instances(InstanceIds=[second])
     events = watching.rest()
-    assert [event["event"] for event in events] == ["state", "ended"], "the refusal is told once; nobody's hand is AWS"
+    assert [event["event"] for event in events] == ["instance-state-changed", "experiment-ended"], (
+        "the refusal is told once; nobody's hand is AWS"
+    )
     assert len(cloud.calls("RunInstances")) == 3
 
 
 def test_what_is_put_back_has_the_parameters_that_were_chosen_and_what_the_file_says_by_now(lab, cloud, watch):
     parameters = "[parameters]\nlr = 0.1\nseed = 1\n"
     lab.write("experiments/demo.toml", f"{SPOT}on_interruption = 'relaunch'\n{parameters}")
-    first = next(event for event in lab.launch(PARAMS="lr=0.3").events if event["event"] == "lives")["id"]
+    first = next(event for event in lab.launch(PARAMS="lr=0.3").events if event["event"] == "instance-running")["id"]
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     lab.write("experiments/demo.toml", f'{SPOT}on_interruption = "relaunch"\nttl = "2h"\n{parameters}')
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     watching.next("relaunched")
@@ -108,12 +109,12 @@ def test_without_relaunch_it_tells_why_and_ends(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT)
     first = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     events = watching.rest()
-    assert [event["event"] for event in events] == ["state", "interrupted", "ended"]
+    assert [event["event"] for event in events] == ["instance-state-changed", "interrupted", "experiment-ended"]
     assert (events[0]["state"], events[0]["state_reason"]) == ("terminated", "Server.SpotInstanceTermination")
-    assert events[1]["why"].startswith("instance-terminated-no-capacity: ")
+    assert events[1]["reason"].startswith("instance-terminated-no-capacity: ")
     assert lab.status() == []
 
 
@@ -121,11 +122,11 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     cloud.weather(capacity=[{}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "could not be launched again: demo: no machine was to be had" in watching.next("remark")["said"]
-    assert watching.rest()[-1]["event"] == "ended"
+    assert "could not be launched again: demo: no machine was to be had" in watching.next("warning")["message"]
+    assert watching.rest()[-1]["event"] == "experiment-ended"
 
 
 def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud, watch, tmp_path):
@@ -138,23 +139,23 @@ def test_what_is_put_back_and_lets_nobody_in_is_watched_all_the_same(lab, cloud,
     config.write_text("Host *\n  ProxyCommand false\n")
     variables = {"HOME": str(tmp_path / "home"), "MEMBER": "alice", "SSH_AUTH_SOCK": ""}
     ended = lab.launch(**variables)
-    first = next(event for event in ended.events if event["event"] == "lives")["id"]
-    assert (ended.code, ended.events[-1]["event"]) == (1, "reached")
+    first = next(event for event in ended.events if event["event"] == "instance-running")["id"]
+    assert (ended.code, ended.events[-1]["event"]) == (1, "ssh-ready")
     assert "demo runs on: `make ssh EXP=demo` looks, `make teardown EXP=demo` ends it" in ended.error
     watching = watch(**variables)
-    watching.next("state")
+    watching.next("instance-running")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "demo runs on: " in watching.next("remark")["said"]
-    assert watching.next("relaunched")["instead_of"] == [first]
+    assert "demo runs on: " in watching.next("warning")["message"]
+    assert watching.next("relaunched")["replaced"] == [first]
 
 
 def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anything_back(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     assert lab.teardown().code == 0
-    watching.next("ended")
+    watching.next("experiment-ended")
     assert len(cloud.calls("RunInstances")) == 1
 
 
@@ -166,26 +167,26 @@ def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machi
     launching = lab.start("launch", EXP="demo")
     wait_until(lambda: cloud.calls("RunInstances"))
     watching = watch()
-    refused = watching.next("refused")
-    assert (refused["code"], refused["wanted"]) == ("InsufficientInstanceCapacity", "g5.xlarge  on-demand")
+    refused = watching.next("launch-rejected")
+    assert (refused["code"], refused["instance_type"]) == ("InsufficientInstanceCapacity", "g5.xlarge")
     cloud.weather()
-    state = watching.next("state", state="running")
+    running = watching.next("instance-running")
     with in_quick_motion(cloud):
         launching.communicate(timeout=60)
-    assert [r["id"] for r in lab.status()] == [state["id"]]
+    assert [r["id"] for r in lab.status()] == [running["id"]]
 
 
 def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(lab, cloud, watch):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     machine = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     cloud.weather(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
-    assert "us-east-1 can't be asked now (throttled (RequestLimitExceeded))" in watching.next("remark")["said"]
+    assert "us-east-1 can't be asked now (throttled (RequestLimitExceeded))" in watching.next("warning")["message"]
     cloud.weather()
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
     events = watching.rest()
-    assert [event["event"] for event in events] == ["state", "ended"]
+    assert [event["event"] for event in events] == ["instance-state-changed", "experiment-ended"]
 
 
 def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goes_on(lab, cloud, watch):
@@ -193,9 +194,9 @@ def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goe
     launched(lab)
     cloud.weather(faults=[{"action": "DescribeSpotInstanceRequests", "code": "UnauthorizedOperation"}])
     watching = watch()
-    assert "no notice of spot interruptions" in watching.next("remark")["said"]
+    assert "no notice of spot interruptions" in watching.next("warning")["message"]
     assert lab.teardown().code == 0
-    assert watching.rest()[-1]["event"] == "ended"
+    assert watching.rest()[-1]["event"] == "experiment-ended"
     assert len(cloud.calls("DescribeSpotInstanceRequests")) == 1
 
 
@@ -206,8 +207,8 @@ def test_data_that_loads_is_shown_until_all_is_there(lab, cloud, watch):
     )
     machine = launched(lab)
     watching = watch()
-    assert watching.next("progress")["loaded"][0].endswith("%")
-    assert watching.next("loaded")["id"] == machine
+    assert watching.next("run-progress")["loaded"][0].endswith("%")
+    assert watching.next("data-loaded")["instance"] == machine
     asked = len(cloud.calls("DescribeVolumeStatus"))
     assert lab.teardown().code == 0
     watching.rest()
@@ -220,7 +221,7 @@ def test_a_look_at_many_machines_is_one_call(lab, cloud, watch):
     before = len(cloud.calls("DescribeInstances"))
     watching = watch()
     for _ in range(4):
-        watching.next("state")
+        watching.next("instance-running")
     assert len(cloud.calls("DescribeInstances")) <= before + 2
     assert len(cloud.calls("DescribeSpotInstanceRequests")) <= 2
 
@@ -233,16 +234,16 @@ def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n' + run)
     machine = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/log/{0:020}", Body=b"epoch 1\nepoch 2\n")
-    progress = watching.next("progress")
+    progress = watching.next("run-progress")
     assert progress["line"] == "epoch 2"
     assert 6000 < progress["seconds_left"] <= 7200
     s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/ended.json",
                   Body=b'{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')  # fmt: skip
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
     events = watching.rest()
-    assert {(e["machine"], e["exit_code"]) for e in events if e["event"] == "command-ended"} == {(machine, 3)}
+    assert {(e["instance"], e["exit_code"]) for e in events if e["event"] == "command-exited"} == {(machine, 3)}
     assert events[-1]["exit_code"] == 3
     assert [r["annotation"]["exited"] for r in lab.records() if "exited" in r.get("annotation", {})] == [
         {"exit_code": 3}
@@ -253,7 +254,7 @@ def test_ctrl_c_leaves_and_nothing_else(lab, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     machine = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     watching.process.send_signal(signal.SIGINT)
     assert watching.process.wait(30) == 130
     assert watching.process.stderr.read() == "error: interrupted\n"
@@ -270,9 +271,9 @@ def test_what_would_pass_a_budget_is_not_put_back(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
-    watching.next("state")
+    watching.next("instance-running")
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\nbudget = 0.01\n")
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     told = watching.rest()
-    assert any("would pass the budget of 0.01 dollars in all by" in event.get("said", "") for event in told)
+    assert any("would pass the budget of 0.01 dollars in all by" in event.get("message", "") for event in told)
     assert len(cloud.calls("RunInstances")) == 1

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
+from ec2lab.rendering import text_of
 from ec2lab.resources.base import Resource
 from ec2lab.runs.progress import Progress, ProgressPoller
 from ec2lab.watch.report import counted, least, time_left
@@ -73,8 +74,8 @@ def test_a_refusal_is_told_with_what_was_asked_for_and_a_dry_run_is_none():
     start = Record(operation="StartInstances", request={"InstanceIds": ["i-1"]}, **asked)
     first, second = History([dry, refused, start]).errors
     told = to_event("demo", first)
-    assert told.text == "demo: us-east-1  g5.xlarge  spot  insufficient capacity (InsufficientInstanceCapacity)"
-    assert to_event("demo", second).wanted == "i-1"
+    assert text_of(told) == "us-east-1  any zone  g5.xlarge  spot  insufficient capacity"
+    assert to_event("demo", second).instance == "i-1"
 
 
 def test_the_time_to_live_is_that_of_the_last_run():

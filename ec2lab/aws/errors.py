@@ -185,6 +185,15 @@ def format_code(code: str, message: str, profile: str | None = None) -> str:
     return f"{said} ({remedy})" if remedy else said
 
 
+def rejection(error: ApiError) -> dict[str, Any]:
+    """Return an error as the fields of a LaunchRejected event."""
+    remedy = f" ({found})" if (found := remedy_of(error.code, error.message)) else ""
+    return {
+        "code": error.code, "message": error.message, "category": error.category.name, "late": error.late,
+        "explanation": f"{error.explained}{remedy}",
+    }  # fmt: skip
+
+
 def remedy_of(code: str, message: str, profile: str | None = None) -> str:
     """Return what mends an error; nothing where that is not known, or its message says it."""
     needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED

@@ -18,6 +18,7 @@ from ec2lab.config.volume import Data, Scratch, Volume
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import Dollars, sum_known, times
 from ec2lab.costs.price_book import HOURS, PriceBook
+from ec2lab.events.launch import BudgetUsage
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -74,6 +75,14 @@ class Budget:
             f"{self.where}: {name} would pass the budget of {self.limit:,.2f} dollars {self.of} by "
             f"{self.over(forecast):,.2f}: {self.used}, and it costs {forecast}"
         )
+
+    def usage(self, forecast: Forecast | None = None) -> BudgetUsage:
+        """Return it as an event, with what a launch would make of it."""
+        return BudgetUsage(
+            where=self.where, limit=self.limit, period=self.of, spent=round(self.spent, 2),
+            promised=round(self.promised, 2), unknown_prices=self.unknown,
+            over=round(self.over(forecast), 2) if forecast else None,
+        )  # fmt: skip
 
     @property
     def used(self) -> str:

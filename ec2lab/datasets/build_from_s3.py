@@ -10,13 +10,13 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Scratch
 from ec2lab.console import Console
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Step
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
 from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch.launcher import launch_experiment
-from ec2lab.launch.report import LaunchConsole
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
@@ -42,8 +42,7 @@ def build_from_bucket(
     everything is taken down and no version is made. Left and run again, it goes on with the machine that there is.
     """
     name = f"build-{dataset}"
-    report = LaunchConsole(console, name)
-    _launch(session, name, report, _experiment(session, dataset, source, gib, version, places), source)
+    _launch(session, name, console.emit, _experiment(session, dataset, source, gib, version, places), source)
     failure = _failure(session, name, console)
     unseen: Mapping[str, Exception] = {}
     if failure is None:
@@ -55,7 +54,7 @@ def build_from_bucket(
     console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)
 
 
-def _launch(session: Session, name: str, report: LaunchConsole, experiment: Experiment, source: str) -> None:
+def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, source: str) -> None:
     """Launch the machine, unless it lives already and pulls the same. Raises LabError.
 
     Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
@@ -66,9 +65,9 @@ def _launch(session: Session, name: str, report: LaunchConsole, experiment: Expe
         raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
     session.recorder.annotate(**{PULLS: source})
     try:
-        launch_experiment(session, name, experiment, report)
+        launch_experiment(session, name, experiment, emit)
     except AlreadyRunning:
-        report.on_setup(f"{name} lives already: its pull is waited for")
+        emit(Step(experiment=name, message=f"{name} lives already: its pull is waited for"))
 
 
 def _create_version(session: Session, name: str, end: str) -> None:

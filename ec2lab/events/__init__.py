@@ -23,12 +23,14 @@ class Event(BaseModel):
     event: ClassVar[str]
     commands: ClassVar[frozenset[str]]
     """The make targets that report it."""
+    notify: ClassVar[bool]
+    """Whether notifiers hear of it."""
     time: datetime = Field(default_factory=clock.now)
 
-    def __init_subclass__(cls, commands: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(cls, commands: str = "", name: str = "", *, notify: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.event = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
-        cls.commands = frozenset(commands.split())
+        cls.event = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+        cls.commands, cls.notify = frozenset(commands.split()), notify
 
     @model_validator(mode="before")
     @classmethod
@@ -42,6 +44,12 @@ class Event(BaseModel):
 
 
 Emit = Callable[[Event], None]
+Log = Callable[[str], None]
+
+
+def steps(emit: Emit, experiment: str | None = None) -> Log:
+    """Return what reports a line as a step."""
+    return lambda message: emit(Step(experiment=experiment, message=message))
 
 
 class ForPeople(Event):
@@ -96,7 +104,7 @@ REGIONAL = "audit dataset-verify datasets dataset-prune plan registry-rebuild sn
 """Those that describe several regions, and go on where one cannot be reached."""
 
 
-class Step(Event, commands=f"{LAUNCH} teardown volume-mount volume-unmount"):
+class Step(Event, commands=f"{LAUNCH} start teardown volume-mount volume-unmount"):
     """One step of something that takes a while: a boot, a mount, a snapshot at teardown."""
 
     experiment: str | None = None

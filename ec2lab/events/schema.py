@@ -8,7 +8,7 @@ import inspect
 import json
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def definition(event: type[Event]) -> dict[str, Any]:
     """Return the schema of one event. Every field is always there; null where its type allows it."""
     schema = event.model_json_schema(mode="serialization")
     texts = dict(_field_texts(event))
-    fields = {name: _field(field, texts.get(name)) for name, field in schema["properties"].items()}
+    nested = schema.get("$defs", {})
+    fields = {name: _field(_inlined(field, nested), texts.get(name)) for name, field in schema["properties"].items()}
     found = {
         "description": inspect.cleandoc(event.__doc__ or "").replace("\n", " "),
         "x-scripts": sorted(event.commands),
@@ -52,6 +53,17 @@ def definition(event: type[Event]) -> dict[str, Any]:
     if isinstance(more := schema.get("additionalProperties"), dict):
         found["additionalProperties"] = more
     return found
+
+
+def _inlined(field: Any, nested: Mapping[str, Any]) -> Any:
+    """Return a field's schema with the schemas of models and enums that it refers to in their places."""
+    match field:
+        case {"$ref": ref}:
+            found = _inlined(nested[ref.rpartition("/")[2]], nested)
+            return {key: value for key, value in found.items() if key not in ("title", "description")}
+        case dict():
+            return {key: _inlined(value, nested) for key, value in field.items()}
+    return field
 
 
 def _field(field: dict[str, Any], text: str | None) -> dict[str, Any]:

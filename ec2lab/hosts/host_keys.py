@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from ec2lab.config.public_key import fingerprint, public_key
+from ec2lab.events import Log
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from ec2lab.polling import wait_until
@@ -57,8 +57,6 @@ POLL = 1.0, 10.0
 TRUSTED = "trusted-on-first-use"
 """The note by which the lab says which host key it took without having seen it on the console."""
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Pinning:
@@ -67,7 +65,7 @@ class Pinning:
     session: Session
     experiment: str
     reach: SshTarget
-    say: Say
+    say: Log
 
     @property
     def files(self) -> SshConfig:

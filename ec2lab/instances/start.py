@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
-from ec2lab.aws.errors import AWS_ERRORS, api_error
-from ec2lab.console import Console
+from ec2lab.aws.errors import AWS_ERRORS, api_error, rejection
+from ec2lab.capacity_pools import MarketType
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Progress
+from ec2lab.events.launch import LaunchRejected, RetryScheduled
 from ec2lab.hosts.inventory import machines_of, region_of
-from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.instance_state import InstanceState, state_of, state_reason_of
 from ec2lab.instances.stop import Machine
 from ec2lab.polling import attempts, pauses
@@ -26,19 +26,6 @@ AGAIN = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.ZONE_UNAVAILABLE, *T
 """What another try may change. Starting what is started already does no harm, so the outcome need not be known."""
 
 
-class Listener(Protocol):
-    """Who is told how a start gets on."""
-
-    def refused(self, machine: Machine, refusal: ApiError) -> None:
-        """AWS does not start a machine, at once or late."""
-
-    def next_round(self, seconds: float, left: float) -> None:
-        """What was refused is asked for again in so many seconds, and for so many more in all."""
-
-    def waiting(self, machine: Machine) -> None:
-        """A machine is on its way."""
-
-
 @dataclass
 class InstanceStarter:
     """The start of one experiment's stopped machines. `capacity_timeout` is how long capacity is asked for."""
@@ -46,7 +33,7 @@ class InstanceStarter:
     session: Session
     experiment: str
     capacity_timeout: timedelta
-    listener: Listener
+    emit: Emit
     _last: dict[str, ApiError] = field(default_factory=dict)
 
     def run(self) -> list[Machine]:
@@ -59,7 +46,8 @@ class InstanceStarter:
         for pause in pauses(seconds, lambda: clock.monotonic() - began):
             if not self._stopped():
                 break
-            self.listener.next_round(pause, seconds - (clock.monotonic() - began))
+            left = seconds - (clock.monotonic() - began)
+            self.emit(RetryScheduled(experiment=self.experiment, seconds=round(pause, 3), seconds_left=round(left, 3)))
             self.session.pause(pause)
             self._round()
         if stopped := self._stopped():
@@ -88,7 +76,14 @@ class InstanceStarter:
 
     def _refused(self, machine: Machine, refusal: ApiError) -> None:
         self._last[machine["InstanceId"]] = refusal
-        self.listener.refused(machine, refusal)
+        market = machine.get("InstanceLifecycle", MarketType.ON_DEMAND)
+        self.emit(
+            LaunchRejected(
+                experiment=self.experiment, region=region_of(machine), zone=machine["Placement"]["AvailabilityZone"],
+                subnet=machine.get("SubnetId"), instance_type=machine["InstanceType"], market=market,
+                instance=machine["InstanceId"], **rejection(refusal),
+            )
+        )  # fmt: skip
 
     def _settled(self, asked: frozenset[str] = frozenset()) -> None:
         """Wait until no machine is on its way; one of `asked` that is stopped yet may have been seen too early."""
@@ -110,7 +105,7 @@ class InstanceStarter:
                 return
             if last:
                 raise LabError(f"{moving[0]['InstanceId']} is still {state_of(moving[0])}; run make start again")
-            self.listener.waiting(moving[0])
+            self.emit(Progress(text=f"  {moving[0]['InstanceId']} is {state_of(moving[0])}"))
 
     def _in_vain(self, stopped: Sequence[Machine]) -> str:
         machine = stopped[0]
@@ -120,54 +115,3 @@ class InstanceStarter:
             f"now ({last or 'no clear response'}), where its volumes are; it stays stopped. Run make start later, set "
             f"capacity_timeout, or make teardown and launch, which look elsewhere"
         )
-
-
-class StartReport:
-    """A listener that speaks to a console."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self.console = console
-        self.name = name
-
-    def refused(self, machine: Machine, refusal: ApiError) -> None:
-        """Say what AWS answered."""
-        identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
-        late = " after it had started" if refusal.late else ""
-        self.console.say(
-            f"  {identity} in {zone}: {refusal}{late}", "refused", style="yellow", id=identity, zone=zone,
-            code=refusal.code, message=refusal.message, meaning=refusal.category.name, late=refusal.late,
-        )  # fmt: skip
-
-    def next_round(self, seconds: float, left: float) -> None:
-        """Say when AWS is asked again."""
-        at = f"{clock.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S}"
-        text = f"  asking again at {at}, for another {timedelta(seconds=round(left))}"
-        self.console.say(text, "next-round", style="yellow", seconds=round(seconds, 3), left=round(left, 3))
-
-    def waiting(self, machine: Machine) -> None:
-        """Show what is waited for."""
-        self.console.progress(f"  {machine['InstanceId']} is {state_of(machine)}")
-
-    def says(self, said: str) -> None:
-        """Say how far it is on the machine."""
-        self.console.say(f"  {said}", "set-up", said=said)
-
-    def runs(self, machines: Sequence[Machine]) -> None:
-        """Say what runs."""
-        for machine in machines:
-            identity, zone = machine["InstanceId"], machine["Placement"]["AvailabilityZone"]
-            self.console.say(f"{self.name} runs: {identity}, {machine['InstanceType']} in {zone}", "runs",
-                             style="green", experiment=self.name, id=identity, zone=zone)  # fmt: skip
-
-    def ends(self, machine: str, ends: str) -> None:
-        """Say when a machine ends whose time began anew."""
-        text = f"  ends    {machine} at {ends[:16].replace('T', ' ')} UTC: its ttl was over, and began anew"
-        self.console.say(text, "ends", id=machine, ends=ends)
-
-    def reached(self, reaches: Sequence[SshTarget]) -> None:
-        """Say how the machines are reached now."""
-        for reach in reaches:
-            self.console.say(
-                f"  reach   {reach.name} at {reach.address}", "reached", host=reach.name, address=reach.address
-            )
-        self.console.hint(f"  next    make ssh EXP={self.name}    make stop EXP={self.name}")

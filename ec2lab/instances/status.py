@@ -13,6 +13,9 @@ from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.console import Cell, Console
 from ec2lab.costs.summary import CostSummary, amount
 from ec2lab.events import Unavailable
+from ec2lab.events.launch import InstanceRunning
+from ec2lab.hosts.inventory import region_of
+from ec2lab.instance_state import InstanceState
 from ec2lab.instances.expiry import is_overdue, left
 from ec2lab.registry.live_resources import is_new, seen_by_id
 from ec2lab.registry.record import Record
@@ -125,6 +128,22 @@ def _looked_up(session: Session, described: Responses[list[Resource]]) -> _More:
         Unavailable(what=lacking, region=region, reason=why) for region, why in responses.unseen.items() if lacking
     ]
     return _More({**unknown, **found}, reasons)
+
+
+def running_event(
+    session: Session, experiment: str, instance: Mapping[str, Any], seconds: float | None = None
+) -> InstanceRunning:
+    """Return the description of a running instance as an event; `seconds` is what its launch took."""
+    return seen_running(experiment, session.kinds["instance"].resource(instance, region_of(instance), {}), seconds)
+
+
+def seen_running(experiment: str, instance: Resource, seconds: float | None = None) -> InstanceRunning:
+    """Return a running instance as an event."""
+    return InstanceRunning(
+        experiment=experiment, id=instance.id, region=instance.region,
+        seconds=None if seconds is None else round(seconds, 3),
+        remaining=left(instance.details, InstanceState.RUNNING, clock.now()), **instance.details,
+    )  # fmt: skip
 
 
 COLUMNS = ("experiment", "id", "state", "where", "type, data", "since (UTC)", "left", "$/hour", "$ so far")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,8 @@ from ec2lab.aws.tag_forms import NEVER as NO_END
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Step
+from ec2lab.events.launch import ExpirySet
 from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
 from ec2lab.hosts.program_packer import sent
 from ec2lab.hosts.ssh import Host
@@ -28,18 +30,6 @@ from ec2lab.units import duration_in, duration_text
 EXTENDED = "extended"
 """The note by which the lab says that a machine's end was set anew: `instance`, `ends`, `before`."""
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
-
-
-@dataclass(frozen=True, slots=True)
-class NewExpiry:
-    """A machine's end, as it was set and read back."""
-
-    name: str
-    instance: str
-    ends: str
-    """RFC 3339, or "never"."""
-    before: str
-    """The same of before; empty where it had none."""
 
 
 def parse_ttl(text: str) -> timedelta | None:
@@ -56,10 +46,8 @@ def parse_ttl(text: str) -> timedelta | None:
     return length
 
 
-def tag_new_expiry(
-    session: Session, machines: Sequence[Mapping[str, Any]], say: Callable[[str], None]
-) -> list[tuple[str, str]]:
-    """Tag machines whose time began anew at a start with the end that they have now; return (instance, end) of each.
+def tag_new_expiry(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]], emit: Emit) -> None:
+    """Tag machines whose time began anew at a start with the end that they have now.
 
     Where AWS refuses, the machine ends all the same: that is only said.
     """
@@ -69,8 +57,9 @@ def tag_new_expiry(
             _tag(session, machine, {EXPIRES_AT: ends})
         except AWS_ERRORS as problem:
             why = reason(problem)
-            say(f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}")
-    return [(machine["InstanceId"], ends) for machine, ends in found]
+            text = f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}"
+            emit(Step(experiment=experiment, message=text))
+        emit(ExpirySet(experiment=experiment, id=machine["InstanceId"], expires_at=ends, previous=""))
 
 
 def _tag(session: Session, machine: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -85,7 +74,7 @@ class TtlChange:
     session: Session
     experiment: str
     length: timedelta | None
-    heard: Callable[[NewExpiry], None]
+    emit: Emit
 
     def run(self) -> None:
         """Set it on every machine; one that can't be reached keeps no other from it. Raises LabError, naming it."""
@@ -139,9 +128,18 @@ class TtlChange:
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
         _tag(self.session, machine, tags)
-        new = NewExpiry(name, identity, moment, as_text(before) if before else "")
-        self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": new.ends, "before": new.before}})
-        self.heard(new)
+        previous = as_text(before) if before else ""
+        self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": moment, "before": previous}})
+        self.emit(
+            ExpirySet(
+                experiment=self.experiment,
+                id=identity,
+                host=name,
+                expires_at=moment,
+                previous=previous,
+                ttl=duration_text(self.length) if self.length else "",
+            )
+        )
 
 
 DIRECTORY = "/etc/systemd/system"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.tags import from_aws
 from ec2lab.capacity_pools import Pool
 from ec2lab.console import warn
-from ec2lab.events import Emit
+from ec2lab.events import Emit, Progress
 from ec2lab.events.teardown import Deleting
 from ec2lab.hosts.inventory import by_launch_order, region_of
 from ec2lab.launch.request import verify_root_device
@@ -53,8 +53,12 @@ class LaunchedInstances:
         self._starting[pool] = PendingInstances(self.session.looks(pool.region), set(ids))
         self._requests[pool] = request
 
-    def settle(self, waiting: Callable[[float], None]) -> list[tuple[Pool, ApiError]]:
+    def settle(self, emit: Emit) -> list[tuple[Pool, ApiError]]:
         """Wait until each runs or is dead; return why the dead ones died. Raises LabError where one does neither."""
+
+        def waiting(seconds: float) -> None:
+            emit(Progress(text=f"  waiting until it runs: {seconds:.0f} s"))
+
         wait_until_running(list(self._starting.values()), waiting, self.session.pause)
         dead = []
         for pool, starting in self._starting.items():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
+from ec2lab.costs.budget import forecast
+from ec2lab.events import Emit, Event, Info
+from ec2lab.events.launch import LaunchStarted, SshReady
+from ec2lab.hosts.inventory import ssh_files
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
+from ec2lab.instances.status import running_event
 from ec2lab.launch.launched_instances import LaunchedInstances
-from ec2lab.launch.listener import Listener
 from ec2lab.launch.resume import instances_of_interrupted_launch
 from ec2lab.launch.rollback import Rollback, failure_recorded
 from ec2lab.launch.run_instances import Instance
@@ -22,36 +27,18 @@ from ec2lab.registry.launch_notes import RUN
 from ec2lab.runs.code_store import keep
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session
+from ec2lab.units import duration_text
 from ec2lab.volumes.deletion_policy import tag_deletion_policies
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget import Budget
 
 
-class Report(Listener, Protocol):
-    """Who is told of all of it."""
-
-    def begins(self, session: Session, experiment: Experiment, count: int) -> None:
-        """What is wanted, and of whom."""
-
-    def within(self, budgets: Sequence[Budget]) -> None:
-        """Which budgets the launch keeps."""
-
-    def lives(self, session: Session, machines: Sequence[Instance]) -> None:
-        """The machines run."""
-
-    def on_setup(self, said: str) -> None:
-        """How far a machine's set-up is."""
-
-    def reached(self, session: Session, reaches: Sequence[SshTarget]) -> None:
-        """How the machines are reached; their set-up is done."""
-
-
 def launch_experiment(
     session: Session,
     name: str,
     experiment: Experiment,
-    report: Report,
+    emit: Emit,
     count: int = 1,
     at_least: int = 1,
     defined: RunSpec | None = None,
@@ -60,6 +47,7 @@ def launch_experiment(
 
     Raises LabError: NotReached where the instances run and their set-up could not be seen to.
     """
+    began = clock.monotonic()
     session.expect_free(name)
     SshConfig(session.directory).expect_own()
     if experiment.nodes > 1:
@@ -70,19 +58,25 @@ def launch_experiment(
         run = defined.with_code(session.directory) if defined else None
         if run and run.pack:
             keep(session.directory, run.pack.tar)
-        report.begins(session, experiment, count)
-        report.within(budgets)
-        tell_of_no_key(session, name, report.on_setup)
-        launched = start_instances(session, name, experiment, report, count, at_least, run)
+        emit(Info(text=session.cloud.banner))
+        emit(_started(name, experiment, count))
+        for line in _outlook(session, name, experiment, count):
+            emit(Info(text=line))
+        for budget in budgets:
+            emit(budget.usage())
+        tell_of_no_key(session, name, emit)
+        launched = start_instances(session, name, experiment, emit, count, at_least, run)
         instances = launched.in_order
-        report.lives(session, instances)
+        for instance in instances:
+            emit(running_event(session, name, instance, clock.monotonic() - began))
         _tag_volumes(session, name, instances)
-        done = set_up(session, name, experiment, instances, report.on_setup)
+        done = set_up(session, name, experiment, instances, emit)
         if experiment.needs_code_upload and not done.shut:
             delivery = Delivery(name, experiment, run.pack if run else None, instances)
-            upload_code(session, name, delivery, done.reaches, report.on_setup)
+            upload_code(session, name, delivery, done.reaches, emit)
             launched.commit()
-        report.reached(session, done.reaches)
+        for event in _ready(session, name, experiment, done.reaches):
+            emit(event)
         done.expect_seen(name)
 
 
@@ -90,7 +84,7 @@ def start_instances(
     session: Session,
     name: str,
     experiment: Experiment,
-    listener: Listener,
+    emit: Emit,
     count: int = 1,
     at_least: int = 1,
     run: RunSpec | None = None,
@@ -100,8 +94,8 @@ def start_instances(
     An interrupted launch (a crash, a power cut) is resumed: its instances are adopted, and only what is missing is
     looked for. The launch is committed here, unless code is still to be uploaded.
     """
-    launched, rollback = LaunchedInstances(session, count), Rollback(session, name, listener)
-    search = SearchLoop(session, name, experiment, launched, listener, rollback)
+    launched, rollback = LaunchedInstances(session, count), Rollback(session, name, emit)
+    search = SearchLoop(session, name, experiment, launched, emit, rollback)
     with rollback.on_failure():
         left = instances_of_interrupted_launch(session, name, search.resend)
         if run:
@@ -112,6 +106,47 @@ def start_instances(
         if not experiment.needs_code_upload:
             launched.commit()
     return launched
+
+
+def _started(name: str, experiment: Experiment, count: int) -> LaunchStarted:
+    return LaunchStarted(
+        experiment=name, instance_types=list(experiment.instance_types), markets=[str(m) for m in experiment.markets],
+        count=count, datasets={str(volume.mount): volume.dataset for volume in experiment.data},
+    )  # fmt: skip
+
+
+def _outlook(session: Session, name: str, experiment: Experiment, count: int) -> Iterator[str]:
+    """Yield what a launch will cost, when its instances end, and whether anybody can log in."""
+    yield f"  price   {forecast(session.prices_at_hand, session.lab, experiment, count).hourly_text}"
+    yield f"  ends    {end_of(experiment, name)}"
+    yield nobody_can_log_in(session)
+
+
+def nobody_can_log_in(session: Session) -> str:
+    """Return, before anything is launched, that nobody will have an account on it; nothing where somebody will."""
+    return "" if session.members() else "  login   nobody can: members/ is empty (`make user-add NAME=…` adds one)"
+
+
+def end_of(experiment: Experiment, name: str) -> str:
+    """Return when instances end by themselves, as their experiment says it."""
+    ends = [f"{duration_text(experiment.ttl)} after the launch"] if experiment.ttl else []
+    ends += [f"after {duration_text(experiment.idle_timeout)} without work"] if experiment.idle_timeout else []
+    never = f"never by itself (no ttl): `make teardown EXP={name}` ends it"
+    return f"by itself, {' or '.join(ends)}" if ends else never
+
+
+def _ready(session: Session, name: str, experiment: Experiment, reaches: Sequence[SshTarget]) -> Iterator[Event]:
+    """Yield how the instances are reached, and what to do next."""
+    for reach in reaches:
+        yield SshReady(experiment=name, host=reach.name, address=reach.address)
+    can_log_in = session.instances_boot and session.members()
+    if experiment.command is not None and session.instances_boot:
+        yield Info(text=f"  follow  make logs EXP={name}    make wait EXP={name}")
+    which = f"EXP={name}" if len(reaches) == 1 else f"HOST={reaches[0].name}"
+    ssh = f"make ssh {which}    " if can_log_in else ""
+    yield Info(text=f"  next    {ssh}make status    make teardown EXP={name}")
+    if can_log_in:
+        yield Info(text=f"  ssh     from anywhere: in ~/.ssh/config, {ssh_files(session).include_line}")
 
 
 def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> None:

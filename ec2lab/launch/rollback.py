@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import LabError
+from ec2lab.events import Emit
+from ec2lab.events.launch import RollingBack
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.launch.listener import Listener
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import Refused
 from ec2lab.registry.launch_notes import FAILED
@@ -38,7 +39,7 @@ class Rollback:
 
     session: Session
     name: str
-    listener: Listener
+    emit: Emit
     may_hold_something: bool = False
     """Whether AWS may hold a resource of the launch: an instance, or what nodes need for themselves."""
     _has_asked: bool = False
@@ -75,8 +76,8 @@ class Rollback:
 
     def _delete(self, problem: BaseException) -> None:
         try:
-            self.listener.taking_down()
-            delete_experiment(self.session, self.name, self.listener.deleted)
+            self.emit(RollingBack(experiment=self.name))
+            delete_experiment(self.session, self.name, self.emit)
         except BaseException as failure:
             first, second = (_why(error) for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"

@@ -11,13 +11,15 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.authorization import in_words
 from ec2lab.aws.error_codes import STOPS, ApiError, ErrorCategory
-from ec2lab.aws.errors import format_code
+from ec2lab.aws.errors import format_code, rejection
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Info
+from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped, Resumed, RetryScheduled
+from ec2lab.launch.advice import exhausted_event
 from ec2lab.launch.launched_instances import LaunchedInstances
-from ec2lab.launch.listener import Listener
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
 from ec2lab.launch.request import build_request, pool_of
@@ -42,7 +44,7 @@ class SearchLoop:
     name: str
     experiment: Experiment
     instances: LaunchedInstances
-    listener: Listener
+    emit: Emit
     rollback: Rollback
     _skipped: dict[str, RegionUnavailable] = field(default_factory=dict)
     """Regions that were not asked, and why, until that is reported."""
@@ -97,7 +99,8 @@ class SearchLoop:
         if not left:
             return
         self.rollback.may_hold_something = True
-        self.listener.taken_up(left)
+        for instance in left:
+            self.emit(Resumed(experiment=self.name, instance=instance.id, region=instance.region))
         requests = requests_of(self.session, self.name, left)
         for region in sorted({instance.region for instance in left}):
             ids = {instance.id for instance in left if instance.region == region}
@@ -116,7 +119,8 @@ class SearchLoop:
             if not self.instances.missing or self.search.exhausted():
                 return
             self._report_skipped()
-            self.listener.next_round(pause, capacity_timeout - (clock.monotonic() - began))
+            left = capacity_timeout - (clock.monotonic() - began)
+            self.emit(RetryScheduled(experiment=self.name, seconds=round(pause, 3), seconds_left=round(left, 3)))
             self.session.pause(pause)
             self._round()
 
@@ -126,7 +130,7 @@ class SearchLoop:
             self._check_offers()
             if self.search.refusals:
                 self._report_skipped()
-            self.listener.in_vain(self.search)
+            self.emit(exhausted_event(self.search, self.name))
             raise LabError(self._in_vain(at_least))
 
     def _round(self) -> None:
@@ -166,7 +170,7 @@ class SearchLoop:
     def _report_skipped(self) -> None:
         """Report the regions that were skipped: once another is asked, as the error tells of them where none is."""
         for region, lack in self._skipped.items():
-            self.listener.region_unready(region, str(lack))
+            self.emit(RegionSkipped(experiment=self.name, region=region, reason=str(lack)))
         self._skipped.clear()
 
     def _ask(self, pool: Pool) -> None:
@@ -185,7 +189,11 @@ class SearchLoop:
             self._reconcile(pool, request, lost)
         else:
             self.instances.add(pool, {machine["InstanceId"] for machine in made}, request)
-            self.listener.started(pool, made, self.instances.missing)
+            for one in made:
+                placed = {"instance": one["InstanceId"], "placed_in": one["Placement"]["AvailabilityZone"]}
+                self.emit(InstancePending.of(pool, experiment=self.name, **placed))
+            if missing := self.instances.missing:
+                self.emit(Info(text=f"  {missing} more to be found"))
 
     def _reconcile(self, pool: Pool, request: Mapping[str, Any], lost: Unclear) -> None:
         """Learn from AWS whether a request made something whose responses were all lost; if not, go on elsewhere."""
@@ -198,15 +206,15 @@ class SearchLoop:
 
     def _wait(self) -> None:
         """Wait until every pending instance runs or has died, which is a refusal that came late."""
-        for pool, error in self.instances.settle(self.listener.waiting):
+        for pool, error in self.instances.settle(self.emit):
             self._refused(pool, error)
         if self.is_all_or_nothing and self.instances.missing:
             # The next request places all of them together, elsewhere.
-            self.instances.give_back(self.listener.deleted)
+            self.instances.give_back(self.emit)
 
     def _refused(self, pool: Pool, refusal: ApiError) -> None:
         self.search.refused(pool, refusal)
-        self.listener.refused(pool, refusal)
+        self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(refusal)))
         if refusal.category in STOPS:
             raise LabError(self._in_words(replace(refusal, region=pool.region)))
         # While this region is still being asked, the others can be looked at.

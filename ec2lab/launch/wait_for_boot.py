@@ -12,9 +12,10 @@ from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Log, Step, steps
 from ec2lab.hosts.accounts import HostAccounts, boot_members, document
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
-from ec2lab.hosts.host_keys import Pinning, Say, console_output
+from ec2lab.hosts.host_keys import Pinning, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
 from ec2lab.hosts.ssh import Host
@@ -25,7 +26,6 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import TEXT, members, optional, several
-from ec2lab.rendering import render
 from ec2lab.session import Session
 
 POLL = 1.0, 10.0
@@ -60,7 +60,7 @@ class Arrival:
     session: Session
     experiment: str
     reach: SshTarget
-    say: Say
+    say: Log
 
     def wait(self, seconds: float) -> Host:
         """Return the host once its set-up is done, within so many seconds. Raises NotSeen, SetUpFailed."""
@@ -187,7 +187,7 @@ class NotReached(LabError):
     """The machines run, and nobody could log in to see to their set-up."""
 
 
-def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], say: Say) -> SetUp:
+def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], emit: Emit) -> SetUp:
     """Write how the machines are reached, wait until their set-up has ended, and return how they are reached.
 
     Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says.
@@ -196,6 +196,7 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     seconds = session.boot_timeout
     if not seconds:
         return SetUp(reaches)
+    say = steps(emit, name)
     if not login_name(session):
         say(f"the machines' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
@@ -203,40 +204,39 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
     with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
         ends = list(waiting.map(lambda arrival: _wait_ready(arrival, experiment, seconds, say), arrivals))
     failures = [str(end) for end in ends if isinstance(end, BootFailed)]
+
+    def roll_back(_: BaseException) -> None:
+        delete_experiment(session, name, emit)
+
     if failures and experiment.on_boot_failure == "teardown":
-        with INTERRUPTS.undone_on_failure(
-            lambda _: _take_down(session, name, say), f"`make teardown EXP={name}` deletes it"
-        ):
+        with INTERRUPTS.undone_on_failure(roll_back, f"`make teardown EXP={name}` deletes it"):
             raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_boot_failure)")
     if failures:
         raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
 
 
-def _take_down(session: Session, name: str, say: Say) -> None:
-    delete_experiment(session, name, lambda event: say(" ".join(render(event)[0]).strip()))
-
-
-def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], say: Say) -> SetUp:
+def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], emit: Emit) -> SetUp:
     """Write how machines that were started again are reached, and wait until they let somebody in."""
     reaches = write_ssh_files(session, name, machines)
     seconds = session.boot_timeout
     if not seconds or not login_name(session):
         return SetUp(reaches)
-    tell_of_no_key(session, name, say)
+    tell_of_no_key(session, name, emit)
+    say = steps(emit, name)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
     with ContextThreadPool(max(len(arrivals), 1)) as waiting:
         ends = list(waiting.map(lambda arrival: _wait_for_login(arrival, seconds, say), arrivals))
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
 
 
-def tell_of_no_key(session: Session, name: str, say: Say) -> None:
+def tell_of_no_key(session: Session, name: str, emit: Emit) -> None:
     """Say, before anybody waits for a login, that there will be none; the set-up is seen where a key appears."""
     if session.boot_timeout and (why := lacks_key(session, name)):
-        say(f"nobody will be able to log in from here: {why}")
+        emit(Step(experiment=name, message=f"nobody will be able to log in from here: {why}"))
 
 
-def _wait_for_login(arrival: Arrival, seconds: float, say: Say) -> LoginTimeout | None:
+def _wait_for_login(arrival: Arrival, seconds: float, say: Log) -> LoginTimeout | None:
     try:
         arrival.wait_for_login(seconds)
     except LoginTimeout as unseen:
@@ -245,7 +245,7 @@ def _wait_for_login(arrival: Arrival, seconds: float, say: Say) -> LoginTimeout 
     return None
 
 
-def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Say) -> BootFailed | LoginTimeout | None:
+def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Log) -> BootFailed | LoginTimeout | None:
     """Wait for one machine; return why its set-up failed or was not seen, if so."""
     try:
         host = arrival.wait(seconds)
@@ -258,7 +258,7 @@ def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: S
     return None
 
 
-def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Say) -> None:
+def _create_remaining_accounts(session: Session, experiment: Experiment, host: Host, say: Log) -> None:
     """Make the accounts that there was no room for at the boot."""
     members = session.members()
     if len(boot_members(members, login_name(session), experiment)) == len(members):

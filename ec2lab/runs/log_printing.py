@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ec2lab import clock
 from ec2lab.console import Console
+from ec2lab.events.runs import LogLine, PartialLogLine
 from ec2lab.printable import without_colours
 from ec2lab.runs.log_lines import LogLines
 
@@ -53,8 +54,7 @@ class LogPrinter:
         if not lines:
             return
         if self.console.as_json:
-            for line in lines:
-                self.console.say("", "line", machine=self.machine, text=line)
+            self.console.emit(*(LogLine(instance=self.machine, text=line) for line in lines))
         self.console.log(lines)
         self._last, self._shown = clock.monotonic(), ""
 
@@ -64,7 +64,7 @@ class LogPrinter:
         elif clock.monotonic() - self._last < QUIET:
             return
         elif self.console.as_json:
-            self.console.say("", "unfinished-line", machine=self.machine, text=text)
+            self.console.emit(PartialLogLine(instance=self.machine, text=text))
         else:
             self.console.log([text])
         self._last, self._shown = clock.monotonic(), text

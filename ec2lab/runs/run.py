@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.errors import in_words
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
+from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import login_name, machines_of, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
@@ -24,7 +25,6 @@ from ec2lab.session import Session
 from ec2lab.validators import is_pattern
 
 POLL = 1.0, 30.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Run:
     name: str
     """What ssh calls the machine, or its id."""
 
-    def wait(self, say: Say) -> Ending:
+    def wait(self, say: Log) -> Ending:
         """Wait until the command has ended. Raises LabError where that can't be told any more."""
 
         def ended() -> Ending | None:
@@ -55,7 +55,7 @@ class Run:
 
         return wait_until(ended, self.session.pause, POLL)
 
-    def _ending(self, say: Say) -> Ending | None:
+    def _ending(self, say: Log) -> Ending | None:
         """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
         try:
             found = read_exit_status(host) if (host := self.host()) else None
@@ -152,7 +152,7 @@ class Waited:
     problem: str = ""
 
 
-def wait_for_commands(session: Session, name: str, say: Callable[[str], None]) -> Iterator[Waited]:
+def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]:
     """Yield how the commands ended of each experiment that a name or a pattern means, in the order of their names.
 
     Each is put on record. One of which that can't be known keeps no other. Raises LabError where none is meant.
@@ -171,7 +171,7 @@ def wait_for_commands(session: Session, name: str, say: Callable[[str], None]) -
             raise
 
 
-def _waited(session: Session, name: str, say: Callable[[str], None]) -> Waited:
+def _waited(session: Session, name: str, say: Log) -> Waited:
     try:
         end = _wait(session, name, say)
         return Waited(name, end.exit_code, end.why)
@@ -179,7 +179,7 @@ def _waited(session: Session, name: str, say: Callable[[str], None]) -> Waited:
         return Waited(name, problem=str(problem))
 
 
-def _wait(session: Session, name: str, say: Callable[[str], None]) -> Ending:
+def _wait(session: Session, name: str, say: Log) -> Ending:
     """Return the first end of an experiment's instances whose exit code is not 0, or that of the first."""
     with in_words(), working_on(name):
         ends = [instance.wait(say) for instance in runs_of(session, name)]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, steps
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.login_check import not_a_member
 from ec2lab.hosts.program_packer import sent
@@ -31,8 +32,6 @@ from ec2lab.session import Session
 
 LONGEST_DELIVERY = 3600.0
 """Seconds that code may take, over a slow line."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,12 @@ def check_ssh_access(session: Session, name: str, experiment: Experiment) -> Non
         raise LabError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
-def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], say: Say) -> None:
+def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], emit: Emit) -> None:
     """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
 
     Done again, it changes nothing where the command has begun.
     """
+    say = steps(emit, name)
     if not session.boot_timeout:
         say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
         return

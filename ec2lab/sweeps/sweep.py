@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from ec2lab import clock
 from ec2lab.aws.errors import in_words
@@ -15,8 +15,11 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation, chosen
 from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import LabError
+from ec2lab.events import Emit, Event
+from ec2lab.events.launch import InstanceRunning
+from ec2lab.events.sweep import TrialFinished
 from ec2lab.interrupts import INTERRUPTS
-from ec2lab.launch.launcher import Report, launch_experiment
+from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.registry.history import History
@@ -46,16 +49,16 @@ class Outcome:
     state: State
     why: str = ""
     seconds: float = 0.0
+    running: Sequence[InstanceRunning] = ()
 
-
-class SweepListener(Protocol):
-    """Who is told how a sweep gets on."""
-
-    def line(self, variation: Variation) -> Report:
-        """Return who is told of one launch."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """One variation is through."""
+    def event(self) -> TrialFinished:
+        """Return it as an event."""
+        first, more = next(iter(self.running), None), len(self.running) - 1
+        return TrialFinished(
+            experiment=self.variation.name, state=self.state.value, reason=self.why, seconds=round(self.seconds, 3),
+            instance=f"{first.id}{f' and {more} more' if more else ''}, {first.type} in {first.zone}" if first else "",
+            parameters=dict(self.variation.parameters),
+        )  # fmt: skip
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Sweep:
     base: str
     written: Mapping[str, Any]
     """The experiment's file, its matrix too."""
-    listener: SweepListener
+    emit: Emit
     pack: CodeArchive | None = None
     """The code of them all."""
     anew: bool = False
@@ -83,7 +86,7 @@ class Sweep:
             with self._let_end_on_failure(threads):
                 for outcome in as_completed(launches):
                     outcomes[outcome.variation.name] = outcome
-                    self.listener.ended(outcome)
+                    self.emit(outcome.event())
         return [outcomes[variation.name] for variation in variations]
 
     def _let_end_on_failure(self, threads: ContextThreadPool) -> AbstractContextManager[None]:
@@ -100,17 +103,23 @@ class Sweep:
         written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
         definition = RunSpec(written, self.base, pack=self.pack)
         experiment: Experiment = definition.experiment
-        report = self.listener.line(variation)
+        running: list[InstanceRunning] = []
+
+        def emit(event: Event) -> None:
+            if isinstance(event, InstanceRunning):
+                running.append(event)
+            self.emit(event)
+
         try:
             with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
-                launch_experiment(self.session, name, experiment, report, defined=definition)
+                launch_experiment(self.session, name, experiment, emit, defined=definition)
         except AlreadyRunning as problem:
             if self.anew:
                 return Outcome(variation, State.FAILED, str(problem))
             return Outcome(variation, State.RUNS_ALREADY)
         except LabError as problem:
             return Outcome(variation, State.FAILED, str(problem), clock.monotonic() - began)
-        return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began)
+        return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began, running=running)
 
 
 def as_completed(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:

@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 
 from ec2lab import clock
 from ec2lab.errors import PluginFailed
+from ec2lab.events import Event
 from ec2lab.printable import shortened
-from ec2lab.watch.events import WatchEvent
 from ec2lab.watch.notifier import Notifier
 
 LIMIT = 10.0
@@ -21,7 +21,7 @@ class _NotifierWorker:
 
     def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
-        self.waiting: SimpleQueue[WatchEvent] = SimpleQueue()
+        self.waiting: SimpleQueue[Event] = SimpleQueue()
         self.unfinished = 0
         self.given_up = False
         self.failures: SimpleQueue[str] = SimpleQueue()
@@ -31,7 +31,7 @@ class _NotifierWorker:
         self._thread = threading.Thread(target=self._deliver, name=f"notifier {notifier.name}", daemon=True)
         self._thread.start()
 
-    def tell(self, event: WatchEvent) -> None:
+    def tell(self, event: Event) -> None:
         if not self.given_up:
             with self._idle:
                 self.unfinished += 1
@@ -54,7 +54,7 @@ class _NotifierWorker:
                 self.notifier.notify(event)
             except BaseException as problem:  # noqa: BLE001 - a plugin may fail in any way, SystemExit among them
                 reason = shortened(" ".join(_reason(problem).split()))
-                self.failures.put(f"notifier {self.notifier.name}: {event.name} was not told: {reason}")
+                self.failures.put(f"notifier {self.notifier.name}: {event.event} was not told: {reason}")
             self._since = None
             with self._idle:
                 self.unfinished -= 1
@@ -75,7 +75,7 @@ class NotificationDispatcher:
         self._complain = complain
         self._limit = limit
 
-    def tell(self, event: WatchEvent) -> None:
+    def tell(self, event: Event) -> None:
         """Tell all of an event; returns at once."""
         for courier in self._couriers:
             courier.tell(event)

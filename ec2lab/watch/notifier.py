@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from ec2lab.watch.events import WatchEvent
+from ec2lab.events import Event
 
 
 class Notifier(ABC):
@@ -14,5 +14,5 @@ class Notifier(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def notify(self, event: WatchEvent) -> None:
+    def notify(self, event: Event) -> None:
         """Tell of an event. It may take its time, and fail in any way: that is said, and the watch goes on."""

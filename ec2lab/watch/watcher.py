@@ -12,61 +12,42 @@ from typing import Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.error_codes import TRANSIENT
-from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
+from ec2lab.aws.errors import AWS_ERRORS, api_error, reason, rejection
 from ec2lab.aws.region_queries import NoResponse, Responses
 from ec2lab.aws.tags import from_aws
 from ec2lab.capacity_pools import MarketType
 from ec2lab.errors import LabError
+from ec2lab.events import Event
+from ec2lab.events.launch import LaunchRejected
+from ec2lab.events.watch import (
+    CommandExited,
+    DataLoaded,
+    ExperimentEnded,
+    InstanceStateChanged,
+    Interrupted,
+    InterruptionStage,
+    Relaunched,
+    WatchWarning,
+)
 from ec2lab.instance_state import NO_REASON, InstanceState
-from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET
+from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
 from ec2lab.registry.launch_notes import EXITED
 from ec2lab.registry.live_resources import is_new
+from ec2lab.registry.record import parse_time
 from ec2lab.registry.state import holdings
 from ec2lab.resources.base import Resource
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import last_run_in
 from ec2lab.session import Session
 from ec2lab.units import duration
-from ec2lab.watch.events import (
-    CommandEnded,
-    Ended,
-    Interrupted,
-    InterruptionStage,
-    Refused,
-    Relaunched,
-    Running,
-    WatchEvent,
-)
 
 POLL = 1.0, 15.0
 """Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
 """What another look may change: AWS is too busy, or this machine is off the network for a while."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
-    """A machine is in another state than before."""
-
-    machine: Resource
-
-
-@dataclass(frozen=True, slots=True)
-class DataLoaded:
-    """All blocks of a machine's volumes have come from their snapshots."""
-
-    machine: Resource
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Why something can't be told."""
-
-    text: str
-
-
-Happening = WatchEvent | StateChanged | DataLoaded | Remark
 Relaunch = Callable[[int], bool]
 """Launches so many machines again, and says whether that was wanted and done."""
 
@@ -94,7 +75,7 @@ class Watching:
     _saw_all: bool = False
     _began: bool = False
 
-    def events(self, put_back: Relaunch) -> Iterator[Happening]:
+    def events(self, put_back: Relaunch) -> Iterator[Event]:
         """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
         pauses = growing(*POLL)
         while True:
@@ -106,14 +87,15 @@ class Watching:
                 if not (gone := self._to_put_back()):
                     break
                 if put_back(len(gone)):
-                    yield Relaunched(experiment=self.name, instead_of=gone)
+                    yield Relaunched(experiment=self.name, replaced=list(gone))
+                self._told |= {refused.id for refused in self._read().errors}  # the launch reported its own
                 continue
             self.between()
             self.session.pause(next(pauses))
         yield from self._last_words()
-        yield Ended(experiment=self.name, exit_code=self._exit_code())
+        yield ExperimentEnded(experiment=self.name, exit_code=self._exit_code())
 
-    def _looked(self) -> Iterator[Happening]:
+    def _looked(self) -> Iterator[Event]:
         """Look once; where AWS can't be asked for a while, the watch goes on."""
         self._saw_all = False
         try:
@@ -125,7 +107,7 @@ class Watching:
             self._saw_all = False
             yield from self._once("no answer", self._not_now("AWS", problem))
 
-    def _look(self) -> Iterator[Happening]:
+    def _look(self) -> Iterator[Event]:
         self.history = self._read()
         yield from self._refusals()
         yield from self._states()
@@ -148,15 +130,18 @@ class Watching:
         found: timedelta | None = duration(written) if written else None
         return found
 
-    def _once(self, key: Any, *happenings: Happening) -> Iterator[Happening]:
+    def _once(self, key: Any, *happenings: Event) -> Iterator[Event]:
         if key not in self._told:
             self._told.add(key)
             yield from happenings
 
-    def _not_now(self, what: str, problem: Exception) -> Remark:
-        return Remark(f"{self.name}: {what} can't be asked now ({as_said(problem)}); still trying")
+    def _not_now(self, what: str, problem: Exception) -> WatchWarning:
+        return self._warning(f"{self.name}: {what} can't be asked now ({as_said(problem)}); still trying")
 
-    def _refusals(self) -> Iterator[Happening]:
+    def _warning(self, message: str) -> WatchWarning:
+        return WatchWarning(experiment=self.name, message=message)
+
+    def _refusals(self) -> Iterator[Event]:
         """Tell what AWS refused since the last look, whichever process had asked."""
         for refused in self.history.errors:
             if self._began:
@@ -164,7 +149,7 @@ class Watching:
             self._told.add(refused.id)
         self._began = True
 
-    def _states(self) -> Iterator[Happening]:
+    def _states(self) -> Iterator[Event]:
         """Tell which machines are in another state. What the registry has ended is looked at until AWS says how."""
         kind = self.session.kinds["instance"]
         known = holdings(self.history.records, self.session.kinds, self.name).living
@@ -187,7 +172,7 @@ class Watching:
                 now = replace(machine, state=why, state_reason=NO_REASON)
             yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
 
-    def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Happening]:
+    def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Event]:
         """Tell once which regions can't be seen; the others are followed. Raises a failure where all fail for good."""
         failures = {region: problem for (region, _), problem in responses.failures.items()}
         self._saw_all = not failures
@@ -199,21 +184,24 @@ class Watching:
         for region, _ in responses.found:
             self._told.discard(("no answer", region))
 
-    def _is(self, machine: Resource, *, ended: bool) -> Iterator[Happening]:
+    def _is(self, machine: Resource, *, ended: bool) -> Iterator[Event]:
         """Take note of how a machine is."""
         before = self.machines.get(machine.id)
         self.machines[machine.id] = machine
         if (before.state if before else NOT_VISIBLE_YET) != machine.state:
-            yield StateChanged(machine)
-            if machine.state == InstanceState.RUNNING:
-                details = {"region": machine.region, "type": machine.details.get("type", "")}
-                yield Running(experiment=self.name, machine=machine.id, **details)
+            yield self._state_event(machine)
         if ended:
             del self.machines[machine.id]
             self._over.add(machine.id)
             if interrupted_by_aws(machine):
                 self._taken.append(machine.id)
-                yield self._interrupted(machine.id, InterruptionStage.TAKEN, self._why(machine))
+                yield self._interrupted(machine.id, InterruptionStage.TERMINATED, self._why(machine))
+
+    def _state_event(self, machine: Resource) -> Event:
+        if machine.state == InstanceState.RUNNING:
+            return seen_running(self.name, machine)
+        state, why = machine.state, machine.state_reason.code
+        return InstanceStateChanged(experiment=self.name, instance=machine.id, state=state, state_reason=why)
 
     def _why(self, machine: Resource) -> str:
         """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
@@ -224,9 +212,9 @@ class Watching:
         return next((f"{code}: {message}" for _, code, message in told), machine.shown_state)
 
     def _interrupted(self, machine: str, stage: InterruptionStage, why: str) -> Interrupted:
-        return Interrupted(experiment=self.name, machine=machine, stage=stage, why=why)
+        return Interrupted(experiment=self.name, instance=machine, stage=stage, reason=why)
 
-    def _loading(self) -> Iterator[Happening]:
+    def _loading(self) -> Iterator[Event]:
         """Look how far data has come; no more of those that have all."""
         kind = self.session.kinds["instance"]
         loading = [m for m in self.machines.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
@@ -235,15 +223,15 @@ class Watching:
                 told = self.session.query_one(partial(kind.looked_up, self.session.cloud, region, some))
             except (*AWS_ERRORS, NoResponse) as problem:
                 remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
-                yield from self._once(("loading", region), Remark(remark))
+                yield from self._once(("loading", region), self._warning(remark))
                 continue
             for machine in some:
                 before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
                 self.loaded[machine.id] = now
                 if now == "100%" and before:
-                    yield DataLoaded(machine)
+                    yield DataLoaded(experiment=self.name, instance=machine.id)
 
-    def _check_spot_notices(self) -> Iterator[Happening]:
+    def _check_spot_notices(self) -> Iterator[Event]:
         """Tell which spot machines are marked, two minutes ahead."""
         running = [m for m in self.machines.values() if m.state == InstanceState.RUNNING]
         spot = [m for m in running if m.details.get("market") == MarketType.SPOT]
@@ -254,18 +242,18 @@ class Watching:
                 if is_passing(problem):
                     raise
                 why = f"{self.name}: no notice of spot interruptions in {region}: {reason(problem)}"
-                yield from self._once("no notices", Remark(why))
+                yield from self._once("no notices", self._warning(why))
                 return
             for machine, code, message in found:
                 if code in INTERRUPTION_CODES:
                     yield from self._notice(machine, f"{code}: {message}" if message else code)
 
-    def _notice(self, machine: str, why: str) -> Iterator[Happening]:
+    def _notice(self, machine: str, why: str) -> Iterator[Event]:
         return self._once(
             (machine, InterruptionStage.NOTICE), self._interrupted(machine, InterruptionStage.NOTICE, why)
         )
 
-    def _commands(self) -> Iterator[Happening]:
+    def _commands(self) -> Iterator[Event]:
         """Have those machines asked that run, and tell what they answered until now."""
         self._start_pollers()
         for identity, inquiry in self.inquiries.items():
@@ -285,10 +273,10 @@ class Watching:
                 return  # it was launched without a command
             self.inquiries |= {run.instance: ProgressPoller(run) for run in runs if run.instance in new}
 
-    def _answered(self, identity: str, inquiry: ProgressPoller) -> Iterator[Happening]:
+    def _answered(self, identity: str, inquiry: ProgressPoller) -> Iterator[Event]:
         said = inquiry.last
         if said.problem:
-            yield from self._once(said.problem, Remark(said.problem))
+            yield from self._once(said.problem, self._warning(said.problem))
         if said.rebalance:
             why = f"AWS recommends since {said.rebalance} to leave it"
             yield from self._once(
@@ -298,7 +286,7 @@ class Watching:
             yield from self._notice(identity, said.interruption)
         if said.ending and identity not in self._codes:
             self._codes[identity] = said.ending.exit_code
-            yield CommandEnded(experiment=self.name, machine=identity, exit_code=said.ending.exit_code)
+            yield CommandExited(experiment=self.name, instance=identity, exit_code=said.ending.exit_code)
 
     def _put_on_record(self) -> None:
         """Write down how the command ended on all machines, as `make wait` does, if it has not."""
@@ -306,7 +294,7 @@ class Watching:
             self.session.recorder.annotate(**{EXITED: {"exit_code": self._exit_code()}})
             self.history = self._read()
 
-    def _last_words(self) -> Iterator[Happening]:
+    def _last_words(self) -> Iterator[Event]:
         """Ask the bucket of machines that took themselves away."""
         for identity, inquiry in self.inquiries.items():
             if identity not in self._codes and inquiry.run.bucket:
@@ -370,10 +358,10 @@ def spot_statuses(cloud: Cloud, region: str, machines: Iterable[str]) -> Iterato
                 yield request.get("InstanceId", ""), status.get("Code", ""), status.get("Message", "")
 
 
-def to_event(name: str, refused: LaunchError) -> Refused:
-    """Return what a refusal tells."""
-    wanted = " ".join(refused.instances) or f"{refused.type}  {refused.market}"
-    return Refused(
-        experiment=name, at=refused.at, region=refused.region, code=refused.error.code, message=refused.error.message,
-        wanted=wanted, meaning=refused.error.category.value,
+def to_event(name: str, refused: LaunchError) -> LaunchRejected:
+    """Return what a refusal on record tells."""
+    return LaunchRejected(
+        time=parse_time(refused.at), experiment=name, region=refused.region, zone=None, subnet=None,
+        instance_type=refused.type, market=refused.market, instance=" ".join(refused.instances) or None,
+        **rejection(refused.error),
     )  # fmt: skip

@@ -29,14 +29,14 @@ def test_doctor_finds_out_that_dry_runs_are_carried_out_and_goes_on(lab, emulato
     ended = lab.run("doctor", JSON="1")
     found = {event["finding"]: event for event in ended.events if event["event"] == "audit-finding"}
     assert ended.code == 3
-    assert found["dry-run-carried-out"]["level"] == "wrong"
+    assert found["dry-run-carried-out"]["severity"] == "wrong"
     assert found["dry-run-carried-out"]["values"]["undo"] == "nothing was changed"
     assert found["caller"]["values"]["account"] == "111122223333"
     assert instances(emulator) == {}
 
 
 def test_advice_that_cannot_be_given_stops_no_set_up(lab):
-    advice = {event["what"] for event in lab.said("setup_aws", "advice", YES="1")}
+    advice = {event["what"] for event in lab.said("setup_aws", "recommendation", YES="1")}
     assert all("the defaults for volumes and metadata are unknown" in what for what in advice)
     assert len(advice) == 2
 
@@ -73,7 +73,7 @@ def test_a_build_says_that_there_are_no_ebs_direct_apis_and_leaves_nothing(lab, 
 
 
 def test_what_one_pool_gives_only_in_part_comes_from_the_next_and_all_of_it_is_deleted(lab, emulator):
-    lives = lab.said("launch", "lives", EXP="demo", COUNT="3")
+    lives = lab.said("launch", "instance-running", EXP="demo", COUNT="3")
     assert sorted((one["type"], one["zone"]) for one in lives) == [
         ("g5.12xlarge", "us-east-1a"), ("p4d.24xlarge", "us-east-1a"), ("p4d.24xlarge", "us-west-2a")
     ]  # fmt: skip

@@ -43,10 +43,10 @@ def leftovers(emulator):
 
 def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     assert "2 things are lacking" in lab.run("setup_aws").err
-    assert lab.said("setup_aws", "done", YES="1")[0]["made"] == 2
-    assert lab.said("setup_aws", "done")[0]["made"] == 0
+    assert lab.said("setup_aws", "setup-complete", YES="1")[0]["created"] == 2
+    assert lab.said("setup_aws", "setup-complete")[0]["created"] == 0
 
-    (lives,) = lab.said("launch", "lives", EXP="demo")
+    (lives,) = lab.said("launch", "instance-running", EXP="demo")
     made = instances(emulator)["demo"]
     assert (made["InstanceId"], made["InstanceType"]) == (lives["id"], "p4d.24xlarge")
     assert [group["GroupName"] for group in made["SecurityGroups"]] == ["ec2-lab-lab"]
@@ -57,11 +57,11 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     assert (shown["id"], shown["state"], shown["zone"]) == (lives["id"], "running", "us-east-1a")
     lab.well("stop", EXP="demo")
     assert instances(emulator)["demo"]["State"]["Name"] == lab.status()[0]["state"] == "stopped"
-    assert lab.said("start", "runs", EXP="demo")[0]["id"] == lives["id"]
+    assert lab.said("start", "instance-running", EXP="demo")[0]["id"] == lives["id"]
     assert instances(emulator)["demo"]["State"]["Name"] == lab.status()[0]["state"] == "running"
-    assert lab.said("audit", "finding", REGIONS="us-east-1 us-west-2") == []
+    assert lab.said("audit", "audit-finding", REGIONS="us-east-1 us-west-2") == []
 
-    assert lab.said("teardown", "gone", EXP="demo")[0]["deleted"] == [lives["id"]]
+    assert lab.said("teardown", "teardown-complete", EXP="demo")[0]["deleted"] == [lives["id"]]
     assert (lab.status(), instances(emulator)) == ([], {})
     records = [one["record"] for one in lab.said("history", "record", EXP="demo")]
     done = [record["operation"] for record in records if record["event"] == "intent"]
@@ -72,7 +72,7 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     assert lives["id"] in (lab.path / "lab.html").read_text()
 
     assert "2 would be deleted" in lab.run("teardown_aws").err
-    assert len(lab.said("teardown_aws", "gone", YES="1")[0]["deleted"]) == 2
+    assert len(lab.said("teardown_aws", "teardown-complete", YES="1")[0]["deleted"]) == 2
     assert leftovers(emulator) == []
 
 
@@ -103,7 +103,7 @@ def test_an_instance_is_looked_for_where_its_dataset_is(lab, emulator):
     assert (shown["id"], shown["region"], shown["gib"]) == (snapshot, "us-west-2", 8)
     lab.write("experiments/speech.toml", DATA)
     ended = lab.well("launch", EXP="speech", JSON="1")
-    (passed_over,) = [event for event in ended.events if event["event"] == "passed-over"]
+    (passed_over,) = [event for event in ended.events if event["event"] == "region-skipped"]
     assert passed_over["region"] == "us-east-1"
     assert list(instances(emulator, "us-west-2")) == ["speech"]
     lab.well("teardown", EXP="speech")
@@ -117,7 +117,7 @@ def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):
     s3 = emulator.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
     lab.well("setup_aws", YES="1")
-    (lives,) = lab.said("launch", "lives", EXP="logged")
+    (lives,) = lab.said("launch", "instance-running", EXP="logged")
     assert instances(emulator)["logged"]["IamInstanceProfile"]["Arn"].endswith("/ec2-lab-lab-logs")
 
     place = f"speech/logged/{lives['id']}"
@@ -139,7 +139,7 @@ def test_an_orphan_is_found_and_deleted_by_its_name_or_taken_back_into_the_regis
     instance = instances(emulator)["demo"]["InstanceId"]
     lab.registry.rename(lab.path / "lost.json")
     (found,) = [one for one in lab.run("audit", JSON="1", **here).events if one.get("id") == instance]
-    assert (found["finding"], found["kind"]) == ("another registry's", "instance")
+    assert (found["finding"], found["resource_type"]) == ("another registry's", "instance")
     identity = re.search(r"ONLY=([0-9a-f]{8})`", lab.run("registry_rebuild", **here).out)[1]
     lab.well("registry_rebuild", YES="1", ONLY=identity, **here)
     assert [one["id"] for one in lab.status()] == [instance]
@@ -157,7 +157,7 @@ def test_a_run_is_repeated_and_watched_until_somebody_ends_it(lab, emulator):
     lab.write("experiments/spot.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot", "on-demand"]\n')
     lab.well("launch", EXP="spot")
     lab.well("teardown", EXP="spot")
-    (lives,) = lab.said("rerun", "lives", EXP="spot", NEW_EXP="again")
+    (lives,) = lab.said("rerun", "instance-running", EXP="spot", NEW_EXP="again")
     again = instances(emulator)["again"]
     assert (again["InstanceId"], again["ImageId"]) == (lives["id"], "ami-0abcdef1234567890")
     watching = lab.start("watch", EXP="again", JSON="1")

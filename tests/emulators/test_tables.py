@@ -40,7 +40,7 @@ def teammate(shared, tmp_path):
 
 
 def test_a_team_works_on_one_table(shared, teammate, tables, emulator):
-    (lives,) = shared.said("launch", "lives", EXP="demo")
+    (lives,) = shared.said("launch", "instance-running", EXP="demo")
     assert tables.client("dynamodb", "us-east-1").list_tables()["TableNames"] == ["lab"]
     assert "demo already lives" in teammate.run("launch", EXP="demo").error
     assert [one["id"] for one in teammate.status()] == [lives["id"]]
@@ -54,7 +54,7 @@ def test_a_team_works_on_one_table(shared, teammate, tables, emulator):
     assert {"RunInstances", "TerminateInstances"} <= done
     found = [event for event in shared.run("doctor", JSON="1").events if event.get("check") == "registry"]
     assert found
-    assert {event["level"] for event in found} <= {"ok", "warning"}
+    assert {event["severity"] for event in found} <= {"ok", "warning"}
 
 
 def test_two_launches_at_once_make_one_instance(shared, teammate, emulator):

@@ -113,8 +113,8 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
         n for n, event in enumerate(events) if event.get("said", "").startswith("nobody will be able to log in")
     )
     assert why in events[told]["said"]
-    assert told < next(n for n, event in enumerate(events) if event["event"] == "started")
-    assert [event["event"] for event in events][-1] == "reached"
+    assert told < next(n for n, event in enumerate(events) if event["event"] == "instance-pending")
+    assert [event["event"] for event in events][-1] == "ssh-ready"
     assert code == 1
     assert f"error: train: {why}; {who}; train runs on: `make ssh EXP=train` looks" in err
     assert [m["state"] for m in cloud.inventory() if m["kind"] == "instance"] == ["running"]

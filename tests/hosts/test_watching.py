@@ -19,14 +19,14 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     def following(name):
         return next(event for line in watching.stdout if (event := json.loads(line))["event"] == name)
 
-    progress = following("progress")
+    progress = following("run-progress")
     assert progress["line"] == "epoch 3"
     assert progress["seconds_left"] > 3600
     running.ends(3)
-    ended = following("command-ended")
-    assert (ended["machine"], ended["exit_code"]) == (machine, 3)
+    ended = following("command-exited")
+    assert (ended["instance"], ended["exit_code"]) == (machine, 3)
     cloud.end(machine, region, "Server.SpotInstanceTermination")
-    assert following("ended")["exit_code"] == 3
+    assert following("experiment-ended")["exit_code"] == 3
     assert watching.wait(30) == 0
     alarm.cancel()
     assert [r["annotation"]["exited"] for r in lab.records() if "exited" in r.get("annotation", {})] == [
@@ -58,10 +58,16 @@ def test_a_machine_that_may_not_be_logged_in_to_is_watched_all_the_same(running,
     events = []
     for line in watching.stdout:
         events.append(json.loads(line))
-        if events[-1]["event"] == "remark":
+        if events[-1]["event"] == "warning":
             cloud.end(machine, region, "Server.SpotInstanceTermination")
     alarm.cancel()
     assert watching.wait(30) == 0, watching.stderr.read()
-    assert [event["event"] for event in events] == ["state", "remark", "state", "interrupted", "ended"]
-    assert "demo: " in events[1]["said"]
+    assert [event["event"] for event in events] == [
+        "instance-running",
+        "warning",
+        "instance-state-changed",
+        "interrupted",
+        "experiment-ended",
+    ]
+    assert "demo: " in events[1]["message"]
     assert events[-1]["exit_code"] is None
