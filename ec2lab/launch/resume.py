@@ -58,7 +58,7 @@ def is_wanted(intent: Record, wishes: PlacementPreferences, missing: int) -> boo
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
     placed = region in wishes.regions and pool.instance_type in wishes.instance_types and pool.market in wishes.markets
-    return placed and {"MinCount", "MaxCount"} <= recorded.keys() and 0 < recorded["MaxCount"] <= missing
+    return placed and {"MinCount", "MaxCount"}.issubset(recorded) and 0 < recorded["MaxCount"] <= missing
 
 
 def same_request(session: Session, specs: RegionSpecs, intent: Record) -> dict[str, Any] | None:
