@@ -6,14 +6,14 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ec2lab.errors import LabError
+from ec2lab.errors import LabError, UsageError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
@@ -175,7 +175,7 @@ def run(app: typer.Typer) -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except LabError as mendable:
-        _fail(str(mendable), 1)
+        _fail(str(mendable), 2 if isinstance(mendable, UsageError) else 1, getattr(mendable, "__notes__", ()))
     except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
         _print_traceback()
         _leave(1)
@@ -197,10 +197,10 @@ def warn(line: str) -> None:
     print(f"warning: {printable(line)}", file=sys.stderr)
 
 
-def _fail(line: str, code: int) -> NoReturn:
+def _fail(line: str, code: int, below: Iterable[str] = ()) -> NoReturn:
     INTERRUPTS.heed()
     print_debug_traceback()
-    print(f"error: {printable(line)}", file=sys.stderr)
+    print(f"error: {printable(line)}", *(f"  {printable(one)}" for one in below), sep="\n", file=sys.stderr)
     if INTERRUPTS.given_up:
         leave_at_once()
     _leave(code)

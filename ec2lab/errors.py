@@ -8,6 +8,10 @@ class LabError(Exception):
     """
 
 
+class UsageError(LabError):
+    """A variable or an option whose value is not of its type: the exit status is 2."""
+
+
 class PluginFailed(LabError):
     """A plugin raised what is no error of its user's, or returned what nothing can be done with."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import re
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from ec2lab.errors import UsageError
 from ec2lab.validators import (
     dataset_name,
     experiment_name,
@@ -64,9 +68,42 @@ Force = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", envvar="JSON", help="Print one JSON object per line.")]
 
 
+class Command(TyperCommand):
+    """A command that names wrong values by their make variables: COUNT: .abc. is not a whole number."""
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Parse the options and their environment variables. Raises UsageError."""
+        try:
+            return super().make_context(*args, **more)
+        except typer.BadParameter as problem:
+            raise UsageError(_in_words(problem)) from problem
+
+
+def _in_words(problem: typer.BadParameter) -> str:
+    variable = str(getattr(problem.param, "envvar", None) or "")
+    value, said = os.environ.get(variable, ""), problem.message
+    if not value:
+        return said
+    if bound := re.search(r"(greater|less) than or equal to (\d+)", said):
+        return f"{variable}: {value} is {'less' if bound[1] == 'greater' else 'more'} than {bound[2]}"
+    if "valid integer" in said:
+        return f"{variable}: {value!r} is not a whole number (try {variable}=1)"
+    if "valid boolean" in said:
+        return f"{variable}: {value!r} is neither yes nor no ({variable}=1 is yes; leave it out for no)"
+    return f"{variable}: {value!r}: {said}"
+
+
+class Script(typer.Typer):
+    """A typer application whose commands report wrong values in one line."""
+
+    def command(self, name: str | None = None, **more: Any) -> Any:
+        """Register a command."""
+        return super().command(name, **{"cls": Command, **more})
+
+
 def script(help_text: str | None) -> typer.Typer:
     """Return a typer application without rich's help and tracebacks, which would double a script's start-up time."""
-    return typer.Typer(
+    return Script(
         help=help_text,
         add_completion=False,
         rich_markup_mode=None,

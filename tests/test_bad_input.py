@@ -248,3 +248,31 @@ def test_a_user_whose_name_is_no_text_launches_and_finds_it_again(lab, cloud):
     assert "set aside" not in lab.run("status").err
     assert "b?b" in {record["actor"].partition("@")[0] for record in lab.records()}
     assert lab.teardown().code == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "line"),
+    [
+        ("launch", {"EXP": "demo", "COUNT": "abc"}, "error: COUNT: 'abc' is not a whole number (try COUNT=1)"),
+        ("launch", {"EXP": "demo", "COUNT": "0"}, "error: COUNT: 0 is less than 1"),
+        ("dataset_prune", {"KEEP_LAST": "x"}, "error: KEEP_LAST: 'x' is not a whole number (try KEEP_LAST=1)"),
+        ("teardown", {"EXP": "demo", "YES": "perhaps"}, "error: YES: 'perhaps' is neither yes nor no (YES=1 is yes; "),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_one_line_and_wrong_usage(lab, script, variables, line):
+    ended = lab.run(script, **variables)
+    assert ended.code == 2
+    assert ended.error.startswith(line)
+
+
+def test_a_toml_error_shows_the_line_and_a_caret_and_says_that_quotes_are_missing(lab):
+    lab.write("experiments/demo.toml", 'ttl = "1h"\ninstance_types = [g5.xlarge]\n')
+    ended = lab.run("plan", EXP="demo")
+    where, line, caret = ended.err.splitlines()
+    assert where == 'error: experiments/demo.toml:2: not TOML: Invalid value: text needs quotes: "g5.xlarge"'
+    assert line[caret.index("^") :] == "g5.xlarge]"
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows_are_read(lab):
+    (lab.path / "experiments/demo.toml").write_bytes(b'\xef\xbb\xbfinstance_types = ["g5.xlarge"]\r\nttl = "1h"\r\n')
+    assert lab.run("plan", EXP="demo").code == 0

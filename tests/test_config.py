@@ -156,12 +156,12 @@ def complaint(tmp_path, kind, text):
         (
             "lab",
             "regions = [\u201cus-east-1\u201d]",
-            "file.toml: not TOML: Invalid value (at line 1, column 12): there is '\u201c' (U+201C), a straight \" is",
+            "file.toml:1: not TOML: Invalid value: there is '\u201c' (U+201C), a straight \" is",
         ),
         (
             "lab",
             'name\u00a0= "a"',
-            "file.toml: not TOML: Expected '=' after a key in a key/value pair (at line 1, column 5): there is '\\xa0'",
+            "file.toml:1: not TOML: Expected '=' after a key in a key/value pair: there is '\\xa0'",
         ),
         ("member", 'keys = ["no-pty ssh-ed25519 AAAA"]', "file.toml: keys[0]: has something in front of the key"),
         ("member", f'keys = ["{PRIVATE}"]', "file.toml: keys[0]: is a private key, which stays with its owner"),

@@ -17,6 +17,8 @@ from ec2lab.files import exists, read_text
 from ec2lab.secret_detection import secret_in
 from ec2lab.validators import did_you_mean
 
+WIDEST_LINE = 200
+"""Characters of a line beyond which an error does not repeat it."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -51,16 +53,33 @@ def read(path: Path, *, shown_as: str) -> dict[str, Any]:
     except RecursionError as problem:
         raise LabError(f"{shown_as}: not TOML: is nested too deeply") from problem
     except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
-        raise LabError(f"{shown_as}: not TOML: {str(problem).partition(';')[0]}{_odd(text, str(problem))}") from problem
+        raise _not_toml(shown_as, text, str(problem).partition(";")[0]) from problem
 
 
-def _odd(text: str, complaint: str) -> str:
-    """Return what character beyond ASCII stands where TOML ends to be it, as chats and web pages put there."""
-    if not (found := re.search(r"at line (\d+), column (\d+)", complaint)):
-        return ""
-    line = text.splitlines()[int(found[1]) - 1 :][:1]
+def _not_toml(shown_as: str, text: str, complaint: str) -> LabError:
+    """Return the error of text that is not TOML: `FILE:LINE: …`, with the line and a caret below it as notes."""
+    if not (found := re.search(r" \(at line (\d+), column (\d+)\)", complaint)):
+        return LabError(f"{shown_as}: not TOML: {complaint}")
+    number, column = int(found[1]), int(found[2])
+    line = "".join(text.splitlines()[number - 1 : number])
+    hint = _odd(line, column) or _unquoted(line, column)
+    error = LabError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
+    if not secret_in(line) and len(line) <= WIDEST_LINE:
+        error.add_note(line)
+        error.add_note(" " * (column - 1) + "^")
+    return error
+
+
+def _unquoted(line: str, column: int) -> str:
+    """Return the hint for a word without quotes where a value begins."""
+    word = re.match(r"[A-Za-z][\w./:-]*", line[column - 1 :])
+    return f': text needs quotes: "{word[0]}"' if word and not secret_in(word[0]) else ""
+
+
+def _odd(line: str, column: int) -> str:
+    """Return what character beyond ASCII is where the line ends to be TOML, as chats and web pages put there."""
     # A blank that is none is seen a character later, by what does not follow.
-    odd = [c for c in "".join(line)[max(int(found[2]) - 2, 0) : int(found[2])] if not c.isascii()]
+    odd = [c for c in line[max(column - 2, 0) : column] if not c.isascii()]
     quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it anew"
     return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
 

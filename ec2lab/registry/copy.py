@@ -16,6 +16,8 @@ def copy_records(session: Session, source: Registry, target: Registry) -> tuple[
     """
     if source.place == target.place:
         raise LabError(f"{source.name}: is the registry of this lab itself")
+    if not source.is_there():
+        raise LabError(f"{source.name}: there is no registry")
     everything = source.history()
     there = {record.id for record in target.history()}
     target.answer_for(source.ids())

@@ -243,6 +243,10 @@ class FileRegistry(Registry):
                     if not self._end_of_records(descriptor):
                         self._repair_tail(descriptor)
 
+    def is_there(self) -> bool:
+        """Look for the file."""
+        return exists(self.path)
+
     def ailments(self) -> Iterable[Finding]:
         """Look at the file, its directory and its disk."""
         from ec2lab.registry.health import ailments

@@ -63,6 +63,7 @@ def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
             {"DEST": "experiments/../registry.json"},
             "error: registry.json: is the registry of this lab",
         ),
+        ("registry_pull", {"SOURCE": "nothing.json"}, "error: nothing.json: there is no registry"),
         ("registry_pull", {"SOURCE": "registry.json"}, "error: registry.json: is the registry of this lab itself"),
         (
             "registry_pull",
