@@ -127,3 +127,22 @@ def test_a_writer_whose_clock_was_set_back_is_read_in_the_order_in_which_it_wrot
     found = History([launch, end])
     assert found.records == [launch, end]
     assert History([end, launch]).records == [end, launch]
+
+
+def looked_for(time, *shown):
+    found = [{"InstanceId": one, "State": {"Name": "running"}} for one in shown]
+    asked = {"Filters": [{"Name": "instance-id", "Values": ["i-1"]}]}
+    return answer(time, "DescribeInstances", asked, {"Reservations": [{"Instances": found}]})
+
+
+def test_what_aws_does_not_show_for_a_moment_lives_and_what_it_never_shows_again_ended_then():
+    made = launched("2026-10-01T12:00:00Z", "i-1")
+    young = looked_for("2026-10-01T12:01:00Z")
+    missed, shown = looked_for("2026-10-01T13:00:00Z"), looked_for("2026-10-01T13:00:30Z", "i-1")
+    (one,) = History([made, young, missed, shown]).instances.values()
+    assert one.ended is None
+    gone = looked_for("2026-10-01T14:00:00Z")
+    counted = Record(event=Event.REPEATED, parent_id=young.id, time="2026-10-01T15:00:00Z", times=9)
+    for last, ended in ((gone, gone.time), (counted, counted.time)):
+        (one,) = History([made, young, missed, shown, last]).instances.values()
+        assert (one.ended, one.fate) == (datetime.fromisoformat(ended), "gone when the lab looked")
