@@ -292,7 +292,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "launch-rejected": (YELLOW, _launch_rejected),
     "region-skipped": (YELLOW, "  {region}  skipped: {reason}"),
     "resumed": (GREEN, "  {region}  {instance} was made by a launch that was cut off; it is taken up"),
-    "instance-pending": (GREEN, lambda e: f"  {_pool(e)}  {e.instance} starts in {e.placed_in}"),
+    "instance-pending": (GREEN, "  {region}  {placed_in}  {instance_type}  {market}  {instance} starts"),
     "retry-scheduled": (YELLOW, _retry_scheduled),
     "capacity-exhausted": (None, lambda e: [f"  {line}" for line in e.advice]),
     "rolling-back": (YELLOW, "  taking down what was made"),

@@ -117,7 +117,7 @@ class Terminal:
 def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
     cloud.weather(pending=60, shutting_down=1)
     terminal = Terminal(lab)
-    terminal.until("starts in")
+    terminal.until(" starts")
     os.close(terminal.master)
     until_taking_down(cloud, terminal.process)
     terminal.process.send_signal(HUP)
@@ -129,7 +129,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
 def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
     cloud.weather(pending=60, shutting_down=60)
     terminal = Terminal(lab)
-    terminal.until("starts in")
+    terminal.until(" starts")
     os.write(terminal.master, b"\x03")
     terminal.until("deleting instance")
     asked = False
