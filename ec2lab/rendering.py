@@ -70,10 +70,13 @@ def _teardown_complete(event: TeardownComplete) -> str:
     return f"{f'{event.experiment}: ' if event.experiment else ''}{done}{stays}"
 
 
-def _retained_volume(event: RetainedVolume) -> str:
-    costs = dollars(event.dollars_per_month, "{:,.2f} dollars a month", "at an unknown price")
-    deletes = f"`make volume-delete VOLUME={event.id} YES=1` deletes it"
-    return f"  retained: {_resource(event)}, {event.size}, {costs}, {event.retention}; {deletes}"
+def _retained_volume(event: RetainedVolume) -> list[str]:
+    costs = dollars(event.dollars_per_month, "{:,.2f} dollars a month", "an unknown price")
+    return [
+        f"  retained: {event.id} ({event.region}), {event.size}: {costs}",
+        f"    {event.retention}",
+        f"    `make volume-delete VOLUME={event.id} YES=1` deletes it",
+    ]
 
 
 def _would_delete(event: WouldDelete) -> str:

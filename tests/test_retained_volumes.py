@@ -112,12 +112,13 @@ def test_before_its_day_it_is_listed_after_it_it_is_wrong_and_the_remedies_are_n
 
 
 def test_a_teardown_and_status_say_what_it_costs_and_what_deletes_it_until_it_is_gone(lab, cloud, kept):
-    line = (
-        f"retained: volume {kept} ({HERE}), 100 GiB, 8.00 dollars a month, until {in_days(30)}: until the paper is out"
+    lines = (
+        f"  retained: {kept} ({HERE}), 100 GiB: 8.00 dollars a month\n"
+        f"    until {in_days(30)}: until the paper is out (since {in_days(0)}, after demo)\n"
+        f"    `make volume-delete VOLUME={kept} YES=1` deletes it\n"
     )
     for told in (lab.run("status").out, lab.run("teardown", EXP="demo").out):
-        assert line in told
-        assert f"`make volume-delete VOLUME={kept} YES=1` deletes it" in told
+        assert lines in told
     assert "retained volumes, datasets and the like cost 0.01 dollars an hour" in lab.run("status").out
     cloud.client("ec2", HERE).delete_volume(VolumeId=kept)
     cloud.advance(600)

@@ -24,7 +24,7 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.state import DISCOVERED
 from ec2lab.session import Session
-from ec2lab.volumes.retention import Retention, marks
+from ec2lab.volumes.retention import marks
 
 POLL = 0.5, 30.0
 MAY_HAVE_ENDS = {"instance", "volume"}
@@ -127,8 +127,7 @@ def _ending(session: Session, experiment: str, unseen: Collection[str]) -> list[
 def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit) -> None:
     tags = marks(one.end, experiment, clock.now().date())
     session.cloud.ec2(one.region).create_tags(Resources=[one.volume], Tags=to_aws(tags))  # type: ignore[arg-type]
-    text = f"{one.volume} ({one.region}) is kept, and goes on costing, {Retention.read(tags)}"
-    emit(Step(experiment=experiment, message=text))
+    emit(Step(experiment=experiment, message=f"{one.volume} ({one.region}) is retained"))
 
 
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
