@@ -17,6 +17,7 @@ from bench.picture import picture
 from bench.result import Result, keep, kept
 from ec2lab.console import Console, run
 from ec2lab.errors import LabError
+from ec2lab.events.lab import Measured
 from ec2lab.options import AsJson, script
 
 PARTS = (
@@ -41,9 +42,12 @@ def bench(only: Only = "", runs: Runs = 7, as_json: AsJson = False) -> None:
         for table in result.tables:
             for row in table.rows:
                 median, least, most = (round(v, 4) for v in (row.sample.median, row.sample.least, row.sample.most))
-                text = f"  {table.title}: {row.name}  {median} {table.unit} ({least} to {most})"
-                console.say(text, "measured", part=part, table=table.title, name=row.name, unit=table.unit,
-                            median=median, least=least, most=most)  # fmt: skip
+                console.emit(
+                    Measured(
+                        part=part, table=table.title, name=row.name, unit=table.unit, median=median, least=least,
+                        most=most,
+                    )
+                )  # fmt: skip
     console.hint("written: docs/benchmarks.md, docs/benchmarks.svg")
 
 

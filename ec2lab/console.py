@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -45,14 +45,6 @@ class Console:
         self._unfinished = False
         self._lock = Lock()
 
-    def say(self, text: str, event: str, /, *, style: str | None = None, **fields: Any) -> None:
-        """Print a line (in the colour `style`, on a terminal), or in JSON mode `{"event": event, **fields}`."""
-        if self.as_json:
-            self._print(json.dumps({"event": event, **fields}, default=str))
-        else:
-            line = printable(text)
-            self._print(line if style is None or "NO_COLOR" in os.environ else typer.style(line, fg=style))
-
     def emit(self, *events: LabEvent) -> None:
         """Print events: their text, or in JSON mode an object each."""
         from ec2lab.events import ForPeople, Progress
@@ -78,7 +70,7 @@ class Console:
         elif events and events[0].event in TABLES:
             columns, rows = TABLES[events[0].event]
             if found := [row for event in events for row in rows(event)]:
-                self.table(columns, found)
+                self.table([column.format_map(vars(events[0])) for column in columns], found)
 
     @property
     def is_terminal(self) -> bool:

@@ -7,15 +7,25 @@ shows its own field `text`, as those of plugins may; without one it is for progr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
+from ec2lab.units import format_bytes
 
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
     from ec2lab.events.account import CheckFinding, CheckSummary, SetupComplete
     from ec2lab.events.audit import AuditFinding, AuditSummary
+    from ec2lab.events.costs import CostGroup, CostTotal, ResourceStatus, Total, Unpriced
+    from ec2lab.events.datasets import (
+        DatasetBuilt,
+        DatasetVersion,
+        SnapshotStarted,
+        SnapshotVerified,
+        VolumeUnmounted,
+    )
+    from ec2lab.events.lab import HostUpdated, InstancesStopped
     from ec2lab.events.launch import (
         BudgetUsage,
         ExpirySet,
@@ -54,6 +64,13 @@ def dollars(amount: float | None, known: str = "{:,.2f}", unknown: str = "unknow
     return unknown if amount is None else known.format(amount)
 
 
+def amount(known: float, unknown: int) -> str:
+    """Return a sum for people, with what it leaves out."""
+    if unknown and not known:
+        return "unknown"
+    return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"
+
+
 def _resource(event: Any) -> str:
     return RESOURCE.format_map(vars(event))
 
@@ -80,6 +97,8 @@ def _retained_volume(event: RetainedVolume) -> list[str]:
 
 
 def _would_delete(event: WouldDelete) -> str:
+    if event.name:
+        return f"  goes  {event.name}  {event.id}  {event.region}  {_at_most(event.dollars_per_month)}"
     return " ".join(filter(None, (f"  {event.experiment}  {_resource(event)}", event.instance_type, event.zone)))
 
 
@@ -236,6 +255,105 @@ def _failed(event: Any) -> str | None:
     return RED if event.exit_code else None
 
 
+def _at_most(price: float | None) -> str:
+    return dollars(price, "at most {:,.2f} dollars a month", "at an unknown price")
+
+
+def _cost_total(event: CostTotal) -> str:
+    since = f" since {_day(event.since)}" if event.since else ""
+    until = f" until {_day(event.until)}" if event.until else ""
+    hourly = amount(event.dollars_per_hour, event.unknown_per_hour)
+    return f"{amount(event.dollars, event.unknown_prices)} dollars{since}{until}; what lives costs {hourly} an hour"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}".removesuffix(" 00:00")
+
+
+def _cost_group_rows(event: CostGroup) -> list[Row]:
+    has_price = event.dollars_per_hour or event.unknown_per_hour
+    hourly = amount(event.dollars_per_hour, event.unknown_per_hour) if has_price else ""
+    return [[event.name, amount(event.dollars, event.unknown_prices), hourly, str(event.resources)]]
+
+
+NAMED = 3
+"""How many resources without a price are named for one reason."""
+
+
+def _unpriced(event: Unpriced) -> str:
+    more = f" and {len(event.resources) - NAMED} more" if len(event.resources) > NAMED else ""
+    return f"  unknown: {', '.join(event.resources[:NAMED])}{more}: {event.reason}"
+
+
+def _resource_rows(event: ResourceStatus) -> list[Row]:
+    """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
+    details = event.model_extra or {}
+    market = details.get("market", "")
+    what = [details.get("type") or details.get("size", ""), "" if market == "on-demand" else market]
+    loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
+    return [[
+        event.experiment or "", _cell(event.id, details.get("address", "")), _state(event),
+        details.get("zone", event.region),
+        _cell(" ".join(filter(None, what)) or event.resource_type, details.get("data", ""), loaded),
+        event.since[5:16].replace("T", " "), event.remaining,
+        amount(event.dollars_per_hour, event.unknown_per_hour), amount(event.dollars, event.unknown_prices),
+    ]]  # fmt: skip
+
+
+def _cell(*parts: str) -> tuple[str, ...]:
+    return tuple(filter(None, parts))
+
+
+def _total(event: Total) -> str:
+    hourly = amount(event.dollars_per_hour, event.unknown_per_hour)
+    return f"{hourly} dollars an hour, {amount(event.dollars, event.unknown_prices)} so far"
+
+
+def _dataset_rows(event: DatasetVersion) -> list[Row]:
+    state = event.state if event.state == "completed" else f"{event.state} {event.progress}"
+    return [[
+        event.dataset, event.version, event.region, event.failure or state, event.id, f"{event.size_gib} GiB",
+        format_bytes(event.bytes), dollars(event.dollars_per_month), event.fast_restore or "off",
+        event.created_at[:16].replace("T", " "),
+    ]]  # fmt: skip
+
+
+def _dataset_built(event: DatasetBuilt) -> str:
+    if event.id is None:
+        return f"{event.dataset}: built from {event.source}"
+    sent = f"{event.blocks} blocks of 512 KiB were sent"
+    return f"{event.dataset}@{event.version}: {event.id} in {event.region} is complete; {sent}"
+
+
+def _snapshot_started(event: SnapshotStarted) -> str:
+    began = f"of {event.volume} on {event.mount}" if event.created else "which an earlier run began"
+    return f"{event.dataset}@{event.version}: {event.id} in {event.region}, {began}"
+
+
+def _snapshot_verified(event: SnapshotVerified) -> str:
+    result = "is what was built" if event.same else "is NOT what was built"
+    return f"{event.dataset}@{event.version} in {event.region} {result}: {event.blocks} blocks"
+
+
+def _volume_unmounted(event: VolumeUnmounted) -> str:
+    became = "deleted, as it was made for this" if event.deleted else "detached; it goes on costing until it is deleted"
+    return f"{event.volume} is {became}"
+
+
+def _host_updated(event: HostUpdated) -> str:
+    if not event.changes:
+        return f"{event.host}: nothing to change"
+    return f"{event.host}: {event.changes} {'would change' if event.dry_run else 'changed'}"
+
+
+CLOUD_STOPPED = "local cloud stopped; what lived in it is gone"
+
+
+def _instances_stopped(event: InstancesStopped) -> str:
+    done = f"{', '.join(event.instances)} stopped" if event.instances else "was stopped already"
+    return f"{event.experiment}: {done}; its volumes stay, and cost {event.volume_cost} dollars an hour"
+
+
 SEVERITIES = {"ok": GREEN, "warning": YELLOW, "unknown": YELLOW, "wrong": RED}
 
 
@@ -245,13 +363,15 @@ def _check_finding(event: CheckFinding) -> str:
 
 
 def _check_summary(event: CheckSummary) -> str:
-    wrong, warnings, unknown = (event.counts[severity] for severity in ("wrong", "warning", "unknown"))
+    wrong, warnings, unknown = (event.counts.get(severity, 0) for severity in ("wrong", "warning", "unknown"))
     text = f"{wrong} wrong, {warnings} to think about" if wrong or warnings or unknown else "all is well"
     return text + (f", {unknown} not looked at" if unknown else "")
 
 
 def _check_summary_style(event: CheckSummary) -> str:
-    return next(SEVERITIES[one] for one in ("wrong", "warning", "unknown", "ok") if event.counts[one] or one == "ok")
+    return next(
+        SEVERITIES[one] for one in ("wrong", "warning", "unknown", "ok") if event.counts.get(one) or one == "ok"
+    )
 
 
 def _setup_complete(event: SetupComplete) -> str:
@@ -321,6 +441,40 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "forecast": (None, _forecast),
     "planned-request": (None, lambda e: [f"would be made first: {what}" for what in e.prerequisites]),
     "dry-run-allowed": (None, "a dry run in {region} says that it is allowed"),
+    # costs and reports
+    "cost-total": (None, _cost_total),
+    "unpriced": (None, _unpriced),
+    "stale-prices": (None, "  {count} prices are of {as_of:%Y-%m-%d}, from {source}"),
+    "total": (None, _total),
+    "report-written": (None, "{path} is written ({size_kib:.0f} KiB)"),
+    # datasets and volumes
+    "dataset-built": (GREEN, _dataset_built),
+    "unchanged": (GREEN, "{dataset}@{version} has the same content: nothing to do"),
+    "snapshot-started": (GREEN, _snapshot_started),
+    "snapshot-complete": (GREEN, "{dataset}@{version} is complete: the next launch with this dataset gets it"),
+    "snapshot-verified": (lambda e: GREEN if e.same else RED, _snapshot_verified),
+    "in-use": (YELLOW, "  stays  {name}  {id}  {region}  {reason}"),
+    "deleted": (GREEN, "{id} is deleted"),
+    "volume-retained": (GREEN, "{id} {message}"),
+    "volume-mounted": (GREEN, "{volume} is mounted on {mount} of {host}"),
+    "volume-unmounted": (GREEN, _volume_unmounted),
+    # members, hosts, the registry, the lab's own files
+    "account-change": (
+        lambda e: RED if e.change == "problem" else None,
+        lambda e: f"  {e.host}  {e.member}: {e.change} {e.detail}".rstrip(),
+    ),
+    "host-updated": (GREEN, _host_updated),
+    "key-pair-created": (None, "{message}"),
+    "member-added": (GREEN, "wrote {path}"),
+    "member-removed": (GREEN, lambda e: f"removed {', '.join(e.paths)}"),
+    "records-copied": (GREEN, "{written} records of {source} written to {dest}, {existing} were there"),
+    "experiment-written": (None, "wrote {path}: edit it, then `make launch EXP={experiment}`"),
+    "measured": (None, "  {table}: {name}  {median} {unit} ({least} to {most})"),
+    "script-info": (None, "  {name:<20} {summary}"),
+    "data-loss-warning": (YELLOW, "  {message}"),
+    "instances-stopped": (GREEN, _instances_stopped),
+    "local-cloud-running": (None, "local cloud on {url}: nothing here is real or billed"),
+    "local-cloud-stopped": (None, lambda e: CLOUD_STOPPED if e.was_running else "no local cloud was running"),
     # doctor and setup-aws
     "check-finding": (lambda e: SEVERITIES[e.severity] if e.remedy else None, _check_finding),
     "fixed": (GREEN, "mended   {check:<12} {message}"),
@@ -339,6 +493,15 @@ Row = Sequence[str | tuple[str, ...]]
 TABLES: Mapping[str, tuple[Sequence[str], Callable[[Any], list[Row]]]] = {
     "audit-finding": (
         ("finding", "kind", "id", "where", "state", "age", "made by", "$ a month", "why"), _audit_rows,
+    ),
+    "cost-group": (("{by}", "$", "$/hour now", "things"), _cost_group_rows),
+    "resource": (
+        ("experiment", "id", "state", "where", "type, data", "since (UTC)", "left", "$/hour", "$ so far"),
+        _resource_rows,
+    ),
+    "dataset-version": (
+        ("dataset", "version", "region", "state", "snapshot", "volume", "stored", "$ a month", "fast restore", "since"),
+        _dataset_rows,
     ),
     "candidate": (("", "region", "zone", "type", "market", "$/hour", "out, because"), _candidate_rows),
 }  # fmt: skip

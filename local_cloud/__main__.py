@@ -10,6 +10,7 @@ import typer
 
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running, stop
 from ec2lab.console import Console, run
+from ec2lab.events.lab import LocalCloudRunning, LocalCloudStopped
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -20,16 +21,14 @@ Directory = Annotated[Path, typer.Option("--directory", help="Where its address 
 def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Start the local cloud, unless it runs."""
     url = ensure_running(directory).url
-    text = f"local cloud on {url}: nothing here is real or billed"
-    Console(as_json=as_json).say(text, "running", url=url)
+    Console(as_json=as_json).emit(LocalCloudRunning(url=url))
 
 
 @app.command(name="stop")
 def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Stop the local cloud; what lived in it is gone."""
     stopped = stop(directory)
-    text = "local cloud stopped; what lived in it is gone" if stopped else "no local cloud was running"
-    Console(as_json=as_json).say(text, "stopped", was_running=stopped)
+    Console(as_json=as_json).emit(LocalCloudStopped(was_running=stopped))
 
 
 @app.command(name="serve")

@@ -26,7 +26,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     those of the registry (`make status` updates it).
     """
     from ec2lab.costs.charges import charges_by_account
-    from ec2lab.costs.report import CostReport
+    from ec2lab.costs.report import cost_by_account, show_costs, stale_prices
     from ec2lab.costs.summary import moment, parse_group_by
     from ec2lab.session import open_session
 
@@ -36,13 +36,12 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
         raise LabError(f"SINCE: {since} is in the future; nothing has cost anything since then")
     if begins and ends and ends <= begins:
         raise LabError(f"UNTIL: {until} is not after SINCE, which is {since}")
-    report = CostReport(Console(as_json=as_json))
+    console = Console(as_json=as_json)
     with open_session("cost") as session:
         found = charges_by_account(session, begins, ends)
-        report.tells([charge for some in found.values() for charge in some], by, begins, ends)
-        report.accounts(found)
-        report.prices(session.prices)
-        report.console.emit(*session.prices.unknown())
+        show_costs(console, [charge for some in found.values() for charge in some], by, begins, ends)
+        console.document(cost_by_account(found))
+        console.emit(*stale_prices(session.prices), *session.prices.unknown())
 
 
 if __name__ == "__main__":

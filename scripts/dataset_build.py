@@ -78,6 +78,7 @@ def build_from_local(
     """Build from a file or directory on this computer."""
     from ec2lab.datasets.build_local import DatasetBuilder
     from ec2lab.datasets.disk_image import disk_image
+    from ec2lab.events.datasets import DatasetBuilt, Unchanged
     from ec2lab.private_files import private_directory
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
@@ -100,11 +101,13 @@ def build_from_local(
                 image, str(source.resolve()), lambda done, total: bars.show("blocks", done, total, "")
             )
     if not sent:
-        console.say(f"{snapshot.name} has the same content: nothing to do", "same", style="green", id=snapshot.id)
+        console.emit(Unchanged(dataset=dataset, version=snapshot.version, id=snapshot.id))
         return
-    console.say(f"{snapshot.name}: {snapshot.id} in {region} is complete; {sent} blocks of 512 KiB were sent",
-                "complete", style="green", dataset=dataset, id=snapshot.id, region=region, version=snapshot.version,
-                blocks=sent)  # fmt: skip
+    console.emit(
+        DatasetBuilt(
+            dataset=dataset, source=str(source), id=snapshot.id, region=region, version=snapshot.version, blocks=sent
+        )
+    )
     console.hint(f"  `make snapshot-copy DATASET={dataset} REGIONS=…` copies it to other regions")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,23 +71,28 @@ def dataset_prune(
 
 def show(console: Console, one: PricedSnapshot, why: str) -> None:
     """Show a snapshot that would be deleted, or why it is not."""
+    from ec2lab.events.datasets import InUse
+    from ec2lab.events.teardown import WouldDelete
+
     snapshot = one.snapshot
-    cost = "at an unknown price" if one.dollars is None else f"at most {one.dollars:,.2f} dollars a month"
-    text = f"  {'stays' if why else 'goes'}  {snapshot.name}  {snapshot.id}  {snapshot.region}  {why or cost}"
-    console.say(text, "stays" if why else "goes", style="yellow" if why else None, id=snapshot.id,
-                name=snapshot.name, region=snapshot.region, why=why, dollars_a_month=one.dollars)  # fmt: skip
+    known: dict[str, Any] = {
+        "resource_type": "snapshot", "id": snapshot.id, "region": snapshot.region, "experiment": None,
+        "name": snapshot.name, "dollars_per_month": one.dollars,
+    }  # fmt: skip
+    console.emit(InUse(**known, reason=why) if why else WouldDelete(**known))
 
 
 def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
     """Delete all snapshots, continuing after errors. Raises LabError that names those that AWS did not delete."""
     from ec2lab.datasets.prune import delete
+    from ec2lab.events.datasets import Deleted
 
     stays = []
     for snapshot in doomed:
         if why := delete(session, snapshot):
             stays.append(f"{snapshot.id} ({snapshot.region}): {why}")
         else:
-            console.say(f"  deleted {snapshot.id}", "deleted", style="green", id=snapshot.id)
+            console.emit(Deleted(id=snapshot.id))
     if stays:
         raise LabError(f"{len(stays)} of {len(doomed)} not deleted: {'; '.join(stays)}")
 

@@ -58,6 +58,7 @@ def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) 
     from ec2lab.datasets.blocks import whole
     from ec2lab.datasets.dataset import BLOCKS
     from ec2lab.datasets.ebs_direct import DirectSnapshots
+    from ec2lab.events.datasets import SnapshotVerified
     from ec2lab.progress import progress_bars
 
     if not (built := snapshot.tags.get(BLOCKS)):
@@ -67,10 +68,12 @@ def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) 
             snapshot.id, lambda done, total: bars.show(snapshot.region, done, total, "")
         )
     same = whole(read) == built
-    said = "is what was built" if same else "is NOT what was built"
-    console.say(f"{snapshot.name} in {snapshot.region} {said}: {len(read)} blocks", "verified",
-                style="green" if same else "red", id=snapshot.id, region=snapshot.region, same=same,
-                blocks=len(read))  # fmt: skip
+    console.emit(
+        SnapshotVerified(
+            id=snapshot.id, region=snapshot.region, dataset=snapshot.dataset, version=snapshot.version, same=same,
+            blocks=len(read),
+        )
+    )  # fmt: skip
     return same
 
 

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, DatasetName, Regions, script
 
 if TYPE_CHECKING:
     from ec2lab.costs.dataset_costs import PricedSnapshot
+    from ec2lab.events.datasets import DatasetVersion
 
 app = script(__doc__)
-COLUMNS = (
-    "dataset",
-    "version",
-    "region",
-    "state",
-    "snapshot",
-    "volume",
-    "stored",
-    "$ a month",
-    "fast restore",
-    "since",
-)
 
 
 @app.command()
@@ -50,10 +39,8 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson =
         found = sorted(
             costs.snapshots, key=lambda c: (c.snapshot.dataset, c.snapshot.made, places.index(c.snapshot.region))
         )
-        for one in found if as_json else ():
-            console.say("", "data-set", **_as_fields(one))
         if found:
-            console.table(COLUMNS, [_row(one) for one in found])
+            console.emit_table([_event(one) for one in found])
             known = [one.dollars for one in found if one.dollars is not None]
             more = "" if len(known) == len(found) else f", and {len(found) - len(known)} whose price is not known"
             console.hint(f"at most {sum(known):,.2f} dollars a month{more}")
@@ -65,28 +52,16 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson =
     exit_if_incomplete(responses.unseen)
 
 
-def _row(one: PricedSnapshot) -> list[str]:
-    from ec2lab.costs.money import in_dollars
-    from ec2lab.units import format_bytes
+def _event(one: PricedSnapshot) -> DatasetVersion:
+    from ec2lab.events.datasets import DatasetVersion
 
     snapshot = one.snapshot
-    return [
-        snapshot.dataset, snapshot.version, snapshot.region,
-        snapshot.failure or (snapshot.state if snapshot.completed else f"{snapshot.state} {snapshot.progress}"),
-        snapshot.id, f"{snapshot.gib} GiB", format_bytes(snapshot.size),
-        in_dollars(one.dollars), one.fast_restore or "off",
-        snapshot.made[:16].replace("T", " "),
-    ]  # fmt: skip
-
-
-def _as_fields(one: PricedSnapshot) -> dict[str, Any]:
-    snapshot = one.snapshot
-    return {
-        "dataset": snapshot.dataset, "version": snapshot.version, "region": snapshot.region, "state": snapshot.state,
-        "progress": snapshot.progress, "id": snapshot.id, "gib": snapshot.gib, "bytes": snapshot.size,
-        "dollars_a_month": one.dollars, "fast_restore": one.fast_restore, "started": snapshot.started,
-        "encrypted": snapshot.encrypted, "source": snapshot.tags.get("lab:source"),
-    }  # fmt: skip
+    return DatasetVersion(
+        dataset=snapshot.dataset, version=snapshot.version, region=snapshot.region, state=snapshot.state,
+        failure=snapshot.failure, progress=snapshot.progress, id=snapshot.id, size_gib=snapshot.gib,
+        bytes=snapshot.size, dollars_per_month=one.dollars, fast_restore=one.fast_restore, started=snapshot.started,
+        created_at=snapshot.made, encrypted=snapshot.encrypted, source=snapshot.tags.get("lab:source"),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

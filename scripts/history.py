@@ -18,6 +18,7 @@ COLUMNS = ("time (UTC)", "who", "script", "region", "what", "outcome")
 @app.command()
 def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """Show every call that changed something and every decision, oldest first; JSON=1 prints the full records."""
+    from ec2lab.events.lab import HistoryRecord
     from ec2lab.registry.history import told
     from ec2lab.session import open_session
     from ec2lab.validators import did_you_mean
@@ -30,8 +31,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
             known = sorted({record.experiment for record in session.registry.history() if record.experiment})
             of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
             raise LabError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
-        for record in records if as_json else ():
-            console.say("", "record", record=record.as_json())
+        console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
         several = len(accounts) > 1
         columns = (*COLUMNS, "account") if several else COLUMNS

@@ -16,13 +16,13 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     from ec2lab.config.lab_files import load_lab
     from ec2lab.config.models import Experiment
     from ec2lab.config.toml_writing import write_new
+    from ec2lab.events.lab import ExperimentWritten
     from ec2lab.templates import render
 
     load_lab(Path.cwd())
     path = Path("experiments") / f"{exp}.toml"
     write_new(path, render("experiment.toml.j2", name=exp), Experiment, shown_as=str(path))
-    text = f"wrote {path}: edit it, then `make launch EXP={exp}`"
-    Console(as_json=as_json).say(text, "written", path=str(path))
+    Console(as_json=as_json).emit(ExperimentWritten(experiment=exp, path=str(path)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
 
     Records that already exist are skipped. The registry at SOURCE is not changed.
     """
+    from ec2lab.events.lab import RecordsCopied
     from ec2lab.registry.copy import copy_records
     from ec2lab.session import open_session
 
@@ -30,8 +31,8 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
         console.hint(session.cloud.banner)
         pulled = session.registry_at(source, "SOURCE")
         written, there = copy_records(session, pulled, session.registry)
-        text = f"{written} records of {pulled.name} written to {session.registry.name}, {there} were there"
-        console.say(text, "pulled", style="green", written=written, there=there, source=pulled.name)
+        dest = session.registry.name
+        console.emit(RecordsCopied(written=written, existing=there, source=pulled.name, dest=dest))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     changed. To use the other from then on, set registry in lab.toml.
     """
     from ec2lab.config.toml_writing import toml_text
+    from ec2lab.events.lab import RecordsCopied
     from ec2lab.registry.copy import copy_records
     from ec2lab.session import open_session
 
@@ -32,9 +33,9 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
         console.hint(session.cloud.banner)
         target = session.registry_at(to, "DEST")
         written, there = copy_records(session, session.registry, target)
-        then = f"now say registry = {toml_text(to)} in lab.toml"
-        text = f"{written} records written to {target.name}, {there} were there; {then}"
-        console.say(text, "pushed", style="green", written=written, there=there, to=target.name)
+        source = session.registry.name
+        console.emit(RecordsCopied(written=written, existing=there, source=source, dest=target.name))
+        console.hint(f"now say registry = {toml_text(to)} in lab.toml")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
 
     Exit status: 3 if any part was made without AWS.
     """
+    from ec2lab.events.report import ReportWritten
     from ec2lab.output_file import OutputFile
     from ec2lab.report.data import facts
     from ec2lab.report.events import events
@@ -39,11 +40,11 @@ def report(out: Out = "", force: Force = False, as_json: AsJson = False) -> None
         made = page(found)
         text = report_html(made)
         place = file.write(text)
-        for event, fields in events(made) if as_json else ():
-            console.say("", event, **fields)
+        if as_json:
+            console.emit(*events(made))
         console.hint(found.banner)
-        console.say(f"{place} is written ({len(text.encode()) / 1024:.0f} KiB)", "report",
-                    path=str(place), records=found.records)  # fmt: skip
+        size = round(len(text.encode()) / 1024, 1)
+        console.emit(ReportWritten(path=str(place), records=found.records, size_kib=size))
         for what, why in found.unanswered.items():
             console.hint(f"  {what}: from the registry alone, {why}")
     exit_if_incomplete(found.unanswered)

@@ -21,6 +21,7 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
 
     A script reads its options from the environment: `make script SCRIPT=who-runs EXP=foo`.
     """
+    from ec2lab.events.lab import ScriptInfo
     from ec2lab.plugins import Plugins
     from ec2lab.validators import did_you_mean
 
@@ -29,7 +30,7 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
         if not known:
             console.hint("no plugin brings a script: docs/plugins.md says how to write one")
         for found in known.values():
-            console.say(f"  {found.name:<20} {found.summary}", "script", name=found.name, summary=found.summary)
+            console.emit(ScriptInfo(name=found.name, summary=found.summary))
     elif name in known:
         known[name].run()
     else:

@@ -69,13 +69,17 @@ def snapshot_copy(
 
 def reporting(console: Console, bars: ProgressBars, source: DataSnapshot) -> Report:
     """Return the callback that displays a copy's progress, or emits it as JSON."""
+    from ec2lab.events.datasets import CopyProgress
 
     def report(copy: Copy) -> None:
         said = copy.failure or copy.waits or f"{copy.id} {copy.state} {copy.percent:.0f}%"
         bars.show(copy.region, source.size * copy.percent / 100, source.size, said)
-        if console.as_json:
-            console.say("", "copy", region=copy.region, id=copy.id, state=copy.state, percent=copy.percent,
-                        waits=copy.waits, failure=copy.failure)  # fmt: skip
+        console.emit(
+            CopyProgress(
+                region=copy.region, id=copy.id, state=copy.state, percent=copy.percent, waiting_for=copy.waits,
+                failure=copy.failure,
+            )
+        )  # fmt: skip
 
     return report
 

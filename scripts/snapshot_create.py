@@ -30,6 +30,7 @@ def snapshot_create(
     After that you can interrupt it (Ctrl-C): AWS completes the snapshot, and the same command shows its progress.
     """
     from ec2lab.datasets.snapshot import SnapshotBuilder
+    from ec2lab.events.datasets import SnapshotComplete, SnapshotStarted
     from ec2lab.hosts.inventory import single_host
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
@@ -49,16 +50,18 @@ def snapshot_create(
         found, region = identified(session, select_volume(machine, list_mounted(machine), mount, volume), volume)
         creation = SnapshotBuilder(session, dataset, version or None, region, found, machine)
         snapshot, made = creation.begin(waits)
-        began = f"of {found.id} on {found.mount}" if made else "which an earlier run began"
-        console.say(f"{snapshot.name}: {snapshot.id} in {region}, {began}", "snapshot", style="green",
-                    id=snapshot.id, region=region, dataset=dataset, version=snapshot.version, made=made)  # fmt: skip
+        console.emit(
+            SnapshotStarted(
+                id=snapshot.id, region=region, dataset=dataset, version=snapshot.version, volume=found.id,
+                mount=found.mount, created=made,
+            )
+        )  # fmt: skip
         console.hint("  Ctrl-C leaves it to AWS; the same command shows how far it is")
         with progress_bars(console) as bars:
             creation.follow(
                 snapshot, lambda s: bars.show(s.name, s.size * s.percent / 100, s.size, f"{s.percent:.0f}%")
             )
-        console.say(f"{snapshot.name} is complete: the next launch with this dataset gets it", "complete",
-                    style="green", id=snapshot.id)  # fmt: skip
+        console.emit(SnapshotComplete(id=snapshot.id, dataset=dataset, version=snapshot.version))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ def status(as_json: AsJson = False) -> None:
     Exit status: 3 if a region did not respond.
     """
     from ec2lab.costs.current_costs import costs_of, history_at_hand, rest_text, total_of
-    from ec2lab.costs.report import CostReport
+    from ec2lab.costs.report import unpriced
     from ec2lab.events import RegionsUnavailable
-    from ec2lab.instances.status import StatusReport, standing
+    from ec2lab.events.costs import Total
+    from ec2lab.instances.status import standing, status_event
     from ec2lab.registry.elsewhere import other_accounts
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import retained_events, retained_volumes
@@ -33,14 +34,14 @@ def status(as_json: AsJson = False) -> None:
             console.hint("nothing lives")
         if not shown.resources and not known.seen:
             return
-        history, report = history_at_hand(session), StatusReport(console)
+        history = history_at_hand(session)
         retained = retained_volumes(session, history)
         costs = costs_of(session, shown.resources, None if retained.found else history)
         unseen = {**shown.unseen, **retained.unseen}
         if shown.resources:
-            report.lives(shown.resources, costs.spent)
-            report.sum(total := total_of(costs.spent.values()))
-            CostReport(console).unpriced(total)
+            console.emit_table([status_event(resource, costs.spent[resource.id]) for resource in shown.resources])
+            total = total_of(costs.spent.values())
+            console.emit(Total(**total.rates()), *unpriced(total))
         console.emit(*retained_events(retained))
         console.hint(rest_text(costs.rest))
         console.emit(*shown.unknown, *costs.unknown)

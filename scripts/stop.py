@@ -20,6 +20,7 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
     cannot be stopped.
     """
     from ec2lab.costs.current_costs import hourly_cost_text
+    from ec2lab.events.lab import DataLossWarning, InstancesStopped
     from ec2lab.instances.stop import Stopping
     from ec2lab.session import acting_on
 
@@ -34,14 +35,12 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
         machines = stopping.machines()
         losses = stopping.losses(machines)
         for line in losses:
-            console.say(f"  {line}", "loses", style="yellow", loses=line)
+            console.emit(DataLossWarning(experiment=exp, message=line))
         if losses and not yes:
             raise LabError(f"{exp}: runs on; save what is to be kept, then YES=1 stops it")
         stopping.run(machines, waiting)
         ids = [machine["InstanceId"] for machine in machines]
-        done = f"{', '.join(ids)} stopped" if ids else "was stopped already"
-        costs = f"its volumes stay, and cost {hourly_cost_text(session, exp)} dollars an hour"
-        console.say(f"{exp}: {done}; {costs}", "stopped", style="green", experiment=exp, ids=ids)
+        console.emit(InstancesStopped(experiment=exp, instances=ids, volume_cost=hourly_cost_text(session, exp)))
         console.hint(f"  next    make start EXP={exp}    make teardown EXP={exp}")
 
 

@@ -30,6 +30,7 @@ def user_add(
     If the member exists, KEY is added to their keys. Without KEY, an ed25519 key pair is created in ~/.ssh, outside
     the lab: hand over the private key securely and delete your copy.
     """
+    from ec2lab.events.lab import HostUpdated
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
@@ -44,8 +45,7 @@ def user_add(
         for machine in parse_hosts(session, host) if host else ():
             wanted = with_initial_password(document(session.members(), session.lab.accounts), name, "")
             changed = HostAccounts(machine, change_printer(console)).apply(wanted, adopt=adopt)
-            console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
-                        "host", host=machine.name, changed=changed)  # fmt: skip
+            console.emit(HostUpdated(host=machine.name, changes=changed))
     if not host:
         console.hint("  new machines have the account; `make users HOST=…` gives it to one that runs, and")
         console.hint(f"  `make ssh EXP=… MEMBER={name}` logs in")
@@ -56,6 +56,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
     from ec2lab.config.key_files import keys_given
     from ec2lab.config.members import new_key_pair
     from ec2lab.config.public_key import fingerprint, rsa_bits
+    from ec2lab.events.lab import KeyPairCreated
     from ec2lab.registry.record import local_user
 
     if not key:
@@ -64,7 +65,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
         whose = (
             "your private key" if name == local_user() else f"{name}'s private key: hand it over, and delete it here"
         )
-        console.say(f"made {private}, {whose}", "key-pair", path=str(public))
+        console.emit(KeyPairCreated(path=str(public), message=f"made {private}, {whose}"))
         return keys_given(str(public))
     keys = keys_given(key)
     for short in (one for one in keys if (rsa_bits(one) or SHORT_RSA) < SHORT_RSA):
@@ -74,10 +75,11 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
 
 def _write(directory: Path, name: str, member: Member | None, keys: list[str], console: Console) -> None:
     from ec2lab.config.members import add, add_keys
+    from ec2lab.events.lab import MemberAdded
 
     path = add_keys(directory, name, member, keys) if member else add(directory, name, keys)
     if path:
-        console.say(f"wrote {path}", "member", style="green", member=name, path=path)
+        console.emit(MemberAdded(member=name, path=path))
     else:
         console.hint(f"members/{name}.toml has {'this key' if len(keys) == 1 else 'these keys'} already")
 

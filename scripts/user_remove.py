@@ -16,6 +16,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     """
     from ec2lab.config.members import remove
     from ec2lab.errors import LabError
+    from ec2lab.events.lab import HostUpdated, MemberRemoved
     from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, change_printer
     from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
@@ -24,7 +25,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     with open_session("user-remove") as session:
         removed = remove(session.directory, name)
         if removed:
-            console.say(f"removed {', '.join(removed)}", "member", style="green", member=name, paths=removed)
+            console.emit(MemberRemoved(member=name, paths=removed))
         if not host and not removed:
             raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
         going = AccountsDocument(members={}, only=[], removed=[name])
@@ -35,8 +36,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
             except LabError as failure:
                 failures.append(str(failure))
                 continue
-            console.say(f"{machine.name}: {changed} changed" if changed else f"{machine.name}: nothing to change",
-                        "host", host=machine.name, changed=changed)  # fmt: skip
+            console.emit(HostUpdated(host=machine.name, changes=changed))
     if failures:
         raise LabError("; ".join(failures))
     if not host:

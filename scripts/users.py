@@ -34,6 +34,7 @@ def users(
 
     A second run changes nothing. DRY_RUN=1 only shows the changes.
     """
+    from ec2lab.events.lab import HostUpdated
     from ec2lab.hosts.accounts import HostAccounts, change_printer, document, with_initial_password
     from ec2lab.hosts.inventory import parse_hosts
     from ec2lab.session import open_session
@@ -50,9 +51,7 @@ def users(
             failures += problems
             if problems:
                 continue
-            would = "would change" if check else "changed"
-            said = f"{changed} {would}" if changed else "nothing to change"
-            console.say(f"{machine.name}: {said}", "host", style="green", host=machine.name, changed=changed)
+            console.emit(HostUpdated(host=machine.name, changes=changed, dry_run=check))
     if failures:
         raise LabError("; ".join(failures))
 

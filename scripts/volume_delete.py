@@ -15,6 +15,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
     Only retained volumes: `make teardown` deletes an experiment's. A volume that is attached is refused.
     """
     from ec2lab.errors import LabError
+    from ec2lab.events.datasets import Deleted, VolumeRetained
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import kept_volume
 
@@ -26,13 +27,14 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         found = kept_volume(session, volume)
         resource, kept = found.resource, found.kept
         size = resource.details.get("size", "")
-        console.say(f"  {resource}, {size}, kept {kept}", "kept", id=volume, until=kept.until, reason=kept.reason)
+        message = f"({resource.region}), {size}, kept {kept}"
+        console.emit(VolumeRetained(id=volume, retain_until=kept.until, reason=kept.reason, message=message))
         if resource.state == "in-use":
             raise LabError(f"{volume} is attached to a machine; `make volume-unmount` gives it back first")
         if not yes:
             raise LabError(f"{volume}: nothing was deleted; YES=1 deletes it, and what is on it is gone then")
         session.kinds["volume"].delete(session.cloud, resource)
-        console.say(f"{volume} is deleted", "deleted", style="green", id=volume)
+        console.emit(Deleted(id=volume))
 
 
 if __name__ == "__main__":

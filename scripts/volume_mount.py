@@ -26,7 +26,8 @@ def volume_mount(
     A new volume is created in the instance's zone and deleted with the instance; VOLUME is not. If a step fails,
     the previous steps are rolled back.
     """
-    from ec2lab.events import Step
+    from ec2lab.events import steps
+    from ec2lab.events.datasets import VolumeMounted
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance
     from ec2lab.volumes.mount import VolumeMounter
     from ec2lab.volumes.sources import wanted
@@ -38,10 +39,13 @@ def volume_mount(
         console.hint(session.cloud.banner)
         machine = resolve_instance(session, host)
         source = wanted(session, machine, mount, volume, snapshot, dataset, version or None)
-        mounting = VolumeMounter(session, machine, lambda said: console.emit(Step(message=said)))
+        mounting = VolumeMounter(session, machine, steps(console.emit))
         found = mounting.mount(source)
-        console.say(f"{found} is mounted on {source.mount} of {machine.host.name}", "mounted", style="green",
-                    volume=found, mount=source.mount, instance=machine.id, made=not volume)  # fmt: skip
+        console.emit(
+            VolumeMounted(
+                volume=found, mount=source.mount, instance=machine.id, host=machine.host.name, created=not volume
+            )
+        )
         console.hint(f"  `make volume-unmount HOST={host} MOUNT={source.mount}` is the way back")
 
 

@@ -21,6 +21,7 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
     The date and the reason are tags of the volume, lab:retain-until and lab:retain-reason, which everybody can see.
     """
     from ec2lab.errors import LabError
+    from ec2lab.events.datasets import VolumeRetained
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import kept_volume, retain_for
 
@@ -30,7 +31,7 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
     with open_session("volume-retain") as session:
         console.hint(session.cloud.banner)
         kept = retain_for(session, kept_volume(session, volume), length, reason)
-        console.say(f"{volume} is kept {kept}", "kept", style="green", id=volume, until=kept.until, reason=kept.reason)
+        console.emit(VolumeRetained(id=volume, retain_until=kept.until, reason=kept.reason, message=f"is kept {kept}"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     A volume that `make volume-mount` created is deleted. One that existed before, or came with the instance, is
     not.
     """
-    from ec2lab.events import Step
+    from ec2lab.events import steps
+    from ec2lab.events.datasets import VolumeUnmounted
     from ec2lab.hosts.inventory import locked_host_session, resolve_instance
     from ec2lab.volumes.attached_volume import attached_volume
     from ec2lab.volumes.mount import VolumeMounter
@@ -25,16 +26,13 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     with locked_host_session(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
         machine = resolve_instance(session, host)
-        mounting = VolumeMounter(session, machine, lambda said: console.emit(Step(message=said)))
+        mounting = VolumeMounter(session, machine, steps(console.emit))
         if volume and mounting.finish_unmount(volume):
-            console.say(f"{volume} is deleted, as it was made for this", "unmounted", style="green", volume=volume,
-                        mount=mount, deleted=True)  # fmt: skip
+            console.emit(VolumeUnmounted(volume=volume, mount=mount, deleted=True))
             return
         found = attached_volume(machine.host, machine.description, list_mounted(machine.host), mount, volume)
         deleted = mounting.unmount(found)
-        became = "deleted, as it was made for this" if deleted else "detached; it goes on costing until it is deleted"
-        console.say(f"{found.id} is {became}", "unmounted", style="green", volume=found.id, mount=found.mount,
-                    deleted=deleted)  # fmt: skip
+        console.emit(VolumeUnmounted(volume=found.id, mount=found.mount, deleted=deleted))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.event_schema import check_output
+from tests.printed_events import check_output
 from tests.script_process import IS_AVAILABLE, ScriptProcess
 
 REPOSITORY = Path(__file__).parents[1]

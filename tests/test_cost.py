@@ -131,7 +131,7 @@ def test_a_month_computed_by_hand_and_by_make_cost_agree_to_the_cent(lab):
 def test_it_is_summed_by_member_experiment_region_and_kind(lab):
     october = {"SINCE": "2026-10-01", "UNTIL": "2026-11-01"}
     events = lab.run("cost", GROUP_BY="member", JSON="1", **october).events
-    by = {e["name"]: e["dollars"] for e in events if e["event"] == "group"}
+    by = {e["name"]: e["dollars"] for e in events if e["event"] == "cost-group"}
     assert by == pytest.approx({"alice@desk": 94.22471, "bob@desk": 34.021505, "carol@lap": 0.016767}, abs=1e-5)
     ended = lab.run("cost", GROUP_BY="kind", **october)
     assert ended.out.splitlines()[0].startswith("128.26 dollars since 2026-10-01 until 2026-11-01")

@@ -98,7 +98,7 @@ def test_zero_blocks_are_not_sent_and_no_block_is_on_record(lab, cloud, recordin
 def test_the_same_content_again_is_nothing_to_do(lab, cloud, recordings):
     build(lab)
     before = sent(cloud)
-    assert build(lab)["event"] == "same"
+    assert build(lab)["event"] == "unchanged"
     assert sent(cloud) == before
     assert set(versions(cloud)) == {"1"}
 
@@ -178,7 +178,7 @@ def test_a_version_after_one_that_is_not_encrypted_is_encrypted_and_whole(lab, c
 @pytest.mark.parametrize("kind", ["reset-after", "html-503"])
 def test_a_completion_whose_answer_was_lost_is_no_failure(lab, cloud, recordings, kind):
     cloud.weather(faults=[{"action": "CompleteSnapshot", "kind": kind, "times": 1}])
-    assert build(lab)["event"] == "complete"
+    assert build(lab)["event"] == "dataset-built"
     assert versions(cloud)["1"]["State"] == "completed"
 
 

@@ -53,7 +53,7 @@ def test_every_version_is_listed_in_every_region_with_its_size_and_monthly_cost(
     assert set(found) == {("speech", "us-east-1"), ("speech", "us-west-2"), ("text", "us-west-2")}
     one = found["text", "us-west-2"]
     assert (one["id"], one["version"], one["state"], one["bytes"]) == (text, "2026-11", "completed", 4 << 30)
-    assert one["dollars_a_month"] == pytest.approx(4 * 0.05)
+    assert one["dollars_per_month"] == pytest.approx(4 * 0.05)
     assert one["fast_restore"] == ""
 
 
@@ -67,7 +67,7 @@ def test_where_fast_restore_is_on_is_told(lab, cloud):
 def test_a_price_that_is_not_known_is_not_zero(lab, cloud):
     make_versions(cloud, "eu-north-1", "1", dataset="text")
     (one,) = listed(lab, REGIONS="eu-north-1")
-    assert one["dollars_a_month"] is None
+    assert one["dollars_per_month"] is None
     assert "and 1 whose price is not known" in lab.run("datasets", REGIONS="eu-north-1").out
 
 
@@ -77,7 +77,7 @@ def test_pruning_shows_first_and_deletes_only_on_yes(lab, cloud):
     elsewhere = make_own_versions(lab, "eu-west-1", "2", "3", "4")  # which lab.toml does not name
     shown = lab.run("dataset_prune", KEEP_LAST="2", JSON="1")
     assert shown.code == 0, shown.err
-    assert [e["id"] for e in shown.events if e["event"] == "goes"] == [elsewhere[0], ids[0]]
+    assert [e["id"] for e in shown.events if e["event"] == "would-delete"] == [elsewhere[0], ids[0]]
     assert len(there(cloud, "us-east-1")) == 4
     assert lab.run("dataset_prune", KEEP_LAST="2", YES="1", REGIONS="eu-west-1").code == 0
     assert there(cloud, "eu-west-1") == set(elsewhere[1:])
@@ -95,7 +95,7 @@ def test_what_this_registry_did_not_make_is_never_pruned_whatever_its_tags_say(l
     marked = [{"ResourceType": "snapshot", "Tags": found["Tags"]}]
     copied = ec2.create_snapshot(VolumeId=found["VolumeId"], TagSpecifications=marked)["SnapshotId"]
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
-    assert {e["id"] for e in pruned.events if e["event"] == "stays"} == {by_hand, copied}
+    assert {e["id"] for e in pruned.events if e["event"] == "in-use"} == {by_hand, copied}
     assert first not in there(cloud, "us-east-1")
     assert {by_hand, copied} < there(cloud, "us-east-1")
     before = there(cloud, "us-east-1")
@@ -137,7 +137,7 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
     ids = make_own_versions(lab, "us-east-1", "2", "3", "4")
     lab.write("experiments/pinning.toml", DATA + 'version = "2"\n')
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
-    assert {e["why"] for e in pruned.events if e["event"] == "stays"} == {
+    assert {e["reason"] for e in pruned.events if e["event"] == "in-use"} == {
         "demo lives on it",
         "experiments/pinning.toml pins it",
     }
@@ -186,7 +186,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0, pruned.err
-    assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [
+    assert [e["reason"] for e in pruned.events if e["id"] == ids[0]] == [
         f"the image {image} has it: deregister that first"
     ]
     assert there(cloud, "us-east-1") >= {ids[0], ids[2]}
@@ -205,7 +205,7 @@ def test_a_broken_file_pins_what_it_may_name_and_keeps_no_other(lab, cloud):
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0
     assert "experiments/broken.toml: not TOML" in pruned.err
-    assert [e["why"] for e in pruned.events if e["id"] == ids[0]] == [
+    assert [e["reason"] for e in pruned.events if e["id"] == ids[0]] == [
         "experiments/broken.toml, which can't be read, may pin it"
     ]
     assert there(cloud, "us-east-1") >= {ids[0], ids[2]}

@@ -346,8 +346,8 @@ def test_audit_datasets_and_copies_go_on_without_the_regions_that_answer_a_row(l
     a_lab_in(lab, [*met, LAST])
     for script, variables, event, shown in (
         ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit-summary", {"regions": [LAST, "global"]}),
-        ("datasets", {}, "data-set", {"region": LAST}),
-        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy", {"state": "completed"}),
+        ("datasets", {}, "dataset-version", {"region": LAST}),
+        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy-progress", {"state": "completed"}),
     ):
         faults = [one for one in weather["faults"] if script != "snapshot_copy" or one["region"] != "us-east-2"]
         cloud.weather(**weather | {"faults": faults})

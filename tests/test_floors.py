@@ -115,6 +115,7 @@ OF_THE_LAB = {
     "ec2lab.console",
     "ec2lab.costs.price_book",
     "ec2lab.costs.price_lookup",
+    "ec2lab.events.lab",
     "ec2lab.launch.quota_names",
     "ec2lab.options",
     "ec2lab.private_files",

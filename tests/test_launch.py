@@ -132,7 +132,7 @@ def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cl
     assert refusal["code"] == "Server.InsufficientInstanceCapacity"
     (lives,) = events(ended, "instance-running")
     assert lives["type"] == "g5.12xlarge"
-    assert [resource["id"] for resource in lab.status() if resource["kind"] == "instance"] == [lives["id"]]
+    assert [resource["id"] for resource in lab.status() if resource["resource_type"] == "instance"] == [lives["id"]]
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
     assert len(living_in(cloud, "us-east-1", "volume")) == 2
 

@@ -135,4 +135,4 @@ def test_no_tag_makes_a_version_larger_than_its_volume(cloud, lab):
     ec2.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": written}])
     shown = lab.run("datasets", DATASET="small", JSON="1", REGIONS="us-east-1").events
     (small,) = [event for event in shown if event.get("dataset") == "small" or event.get("name") == "small"]
-    assert small["dollars_a_month"] <= 0.05
+    assert small["dollars_per_month"] <= 0.05

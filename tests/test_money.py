@@ -13,11 +13,12 @@ from ec2lab.costs.meter import KindMeter, Life
 from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
-from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, amount, grouped, moment, parse_group_by, spent
+from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, grouped, moment, parse_group_by, spent
 from ec2lab.errors import LabError, PluginFailed
 from ec2lab.registry.account import Account
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
+from ec2lab.rendering import amount
 from ec2lab.resources.base import UNKNOWN_ID, Kind, Resource
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab

@@ -19,7 +19,7 @@ def report(lab, code=0, **variables):
     events = {}
     for event in ended.events:
         events.setdefault(event["event"], []).append(event)
-    (written,) = events["report"]
+    (written,) = events["report-written"]
     return Path(written["path"]).read_text(encoding="utf-8"), events
 
 
@@ -27,26 +27,26 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
     cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
     assert lab.launch().code == 0
     text, events = report(lab)
-    (machine,) = events["machine"]
-    (alive,) = events["lives"]
+    (machine,) = events["instance-history"]
+    (alive,) = events["resource"]
     assert (alive["id"], alive["state"]) == (machine["id"], "running")
     assert machine["ended"] is None
     # A g5.12xlarge, its address, 500 GiB of data and its root volume.
-    assert 5.672 < alive["dollars_an_hour"] < 6
-    (refusal,) = events["refusals"]
-    assert (refusal["meaning"], refusal["where"]) == ("insufficient capacity", "us-east-1")
-    assert "finding" not in events
-    assert {row["dataset"]: sorted(row["regions"]) for row in events["data-set"]} == {
+    assert 5.672 < alive["dollars_per_hour"] < 6
+    (refusal,) = events["rejections"]
+    assert (refusal["category"], refusal["where"]) == ("insufficient capacity", "us-east-1")
+    assert "audit-finding" not in events
+    assert {row["dataset"]: sorted(row["regions"]) for row in events["dataset-summary"]} == {
         "speech": ["us-east-1", "us-west-2"]
     }
     for said in (machine["id"], "InsufficientInstanceCapacity", "speech", "nothing here is real", "500 GiB"):
         assert said in text
     assert lab.teardown().code == 0
     text, events = report(lab, OUTPUT="again.html")
-    assert "lives" not in events
+    assert "resource" not in events
     assert "Nothing lives." in text
-    assert [m["fate"] for m in events["machine"]] == ["taken down"]
-    assert {cost["name"] for cost in events["cost"] if cost["by"] == "experiment"} == {"demo"}
+    assert [m["end_reason"] for m in events["instance-history"]] == ["taken down"]
+    assert {cost["name"] for cost in events["cost-series"] if cost["by"] == "experiment"} == {"demo"}
 
 
 def test_what_the_audit_finds_is_told(lab, cloud):
@@ -62,7 +62,8 @@ def test_what_the_audit_finds_is_told(lab, cloud):
     ec2.create_volume(AvailabilityZone="us-west-2a", Size=10, VolumeType="gp3",
                       TagSpecifications=[{"ResourceType": "volume", "Tags": tags}])  # fmt: skip
     text, events = report(lab)
-    assert [(f["finding"], f["kind"], f["region"]) for f in events["finding"]] == [("orphan", "volume", "us-west-2")]
+    found = [(f["finding"], f["resource_type"], f["region"]) for f in events["audit-finding"]]
+    assert found == [("orphan", "volume", "us-west-2")]
     assert "orphan" in text
 
 
@@ -79,12 +80,12 @@ def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab,
     lab.registry.write_text(lab.registry.read_text().replace('"partition":"local"', '"partition":"aws"'))
     lab.write("lab.toml", 'cloud = "aws"\nregions = ["us-east-1", "us-west-2"]\n')
     text, events = report(lab, 3, **NO_CREDENTIALS)
-    assert {event["what"] for event in events["unanswered"]} == {"what lives", "datasets", "audit"}
+    assert {event["what"] for event in events["unavailable"]} == {"what lives", "datasets", "audit"}
     assert "From the registry alone" in text
     assert "Unable to locate credentials" in text
-    assert [one["experiment"] for one in events["lives"]] == ["demo"]
-    assert [row["dataset"] for row in events["data-set"]] == ["speech"], "as AWS last described it"
-    assert events["cost"][0]["dollars"] > 0, "prices that the lab has seen, or that came with it"
+    assert [one["experiment"] for one in events["resource"]] == ["demo"]
+    assert [row["dataset"] for row in events["dataset-summary"]] == ["speech"], "as AWS last described it"
+    assert events["cost-series"][0]["dollars"] > 0, "prices that the lab has seen, or that came with it"
 
 
 def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
@@ -92,11 +93,11 @@ def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
     cloud.weather(faults=[{"action": action, "code": DENIED} for action in ("DescribeSnapshots", "DescribeRegions")])
     text, events = report(lab, 3)
     regions = ("us-east-1", "us-west-2")
-    assert [event["what"] for event in events["unanswered"]] == [
+    assert [event["what"] for event in events["unavailable"]] == [
         f"{what} in {region}" for what in ("datasets", "audit") for region in regions
     ]
     assert DENIED in text
-    assert events["lives"][0]["state"] == "running"
+    assert events["resource"][0]["state"] == "running"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,6 @@ def test_ten_thousand_records_of_three_hundred_machines_are_told_of_in_five_seco
     text, events = report(lab, PYTHONUNBUFFERED="1")  # a process of its own, whose time is ours
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert 0.5 < after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
-    assert events["report"][0]["records"] >= 10_000
-    assert len({machine["id"] for machine in events["machine"]}) > 300
+    assert events["report-written"][0]["records"] >= 10_000
+    assert len({machine["id"] for machine in events["instance-history"]}) > 300
     assert len(text) < 1_000_000

@@ -12,7 +12,7 @@ FIVE = "eu-west-1 eu-central-1 eu-north-1 ap-northeast-1 ca-central-1"
 
 
 def percents(ended, region):
-    return [e["percent"] for e in ended.events if e["event"] == "copy" and e["region"] == region]
+    return [e["percent"] for e in ended.events if e["event"] == "copy-progress" and e["region"] == region]
 
 
 def test_five_regions_take_as_long_as_the_slowest(lab, cloud):
@@ -57,7 +57,11 @@ def test_the_limit_of_copies_at_a_time_is_waited_out(lab, cloud):
     cloud.weather(faults=[{"action": "CopySnapshot", "code": "ResourceLimitExceeded", "times": 1}])
     ended = copy(lab, "eu-west-1")
     assert ended.code == 0
-    assert any("too many at once (ResourceLimitExceeded)" in e["waits"] for e in ended.events if e["event"] == "copy")
+    assert any(
+        "too many at once (ResourceLimitExceeded)" in e["waiting_for"]
+        for e in ended.events
+        if e["event"] == "copy-progress"
+    )
     assert len(there(cloud, "eu-west-1")) == 1
 
 
@@ -72,7 +76,7 @@ def test_a_key_of_the_wrong_region_makes_the_copy_fail_with_awss_words_and_a_lat
     lab.write("lab.toml", f'regions = ["us-east-1"]\n[kms_keys]\neu-west-1 = "{key.format("us-east-1")}"\n')
     ended = copy(lab, "eu-west-1")
     assert ended.code == 1
-    assert any("not accessible" in event["failure"] for event in ended.events if event["event"] == "copy")
+    assert any("not accessible" in event["failure"] for event in ended.events if event["event"] == "copy-progress")
     lab.write("lab.toml", f'regions = ["us-east-1"]\n[kms_keys]\neu-west-1 = "{key.format("eu-west-1")}"\n')
     assert copy(lab, "eu-west-1").code == 0
     states = sorted(snapshot["State"] for snapshot in there(cloud, "eu-west-1"))

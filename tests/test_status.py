@@ -16,7 +16,7 @@ def test_a_machine_is_shown_with_where_it_is_since_when_and_its_data(lab):
     lab.launch()
     (resource,) = lab.status()
     assert resource["experiment"] == "demo"
-    assert resource["kind"] == "instance"
+    assert resource["resource_type"] == "instance"
     assert resource["state"] == "running"
     assert resource["zone"] == "us-east-1a"
     assert resource["type"] == "p4d.24xlarge"
@@ -114,6 +114,6 @@ def test_a_spot_machine_of_less_than_a_minute_costs_a_minute(lab, cloud):
     assert lab.teardown().code == 0
     for seconds in (0, 7200):  # soon after, and for ever
         cloud.advance(seconds)
-        charged = {e["kind"]: e for e in lab.run("cost", JSON="1").events if e["event"] == "charge"}
+        charged = {e["kind"]: e for e in lab.run("cost", JSON="1").events if e["event"] == "charge-detail"}
         assert charged["instance"]["dollars"] is not None
     assert charged["instance"]["dollars"] == pytest.approx(0.42 / 60, rel=0.1)

@@ -17,7 +17,7 @@ def running(lab, cloud):
 
 
 def state(lab):
-    (machine,) = [line for line in lab.status() if line["kind"] == "instance"]
+    (machine,) = [line for line in lab.status() if line["resource_type"] == "instance"]
     return machine["state"].split()[0]
 
 

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.console import Console, warn
+from ec2lab.events import Info
+from ec2lab.events.teardown import TeardownFailed
 from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
 from ec2lab.report.web_page import environment
 
@@ -60,8 +62,8 @@ def test_a_log_has_its_colours_and_ends_them():
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_the_console_obeys_nothing_wherever_it_is_said(text, capsys):
     console = Console()
-    console.say(text, "event")
-    console.say(text, "event", style="red")
+    console.emit(Info(text=text))
+    console.emit(TeardownFailed(experiment="demo", reason=text))
     console.hint(text)
     console.log([text])
     console.table(("a", "b"), [(text, f"[bold red]{text}[/] [link=https://evil.example]"), ((text, text), "")])
@@ -75,7 +77,7 @@ def test_the_console_obeys_nothing_wherever_it_is_said(text, capsys):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_program_is_told_it_whole_in_ascii(text, capsys):
-    Console(as_json=True).say("", "event", text=text)
+    Console(as_json=True).emit(TeardownFailed(experiment="demo", reason=text))
     said = capsys.readouterr().out
     assert said.isascii()
     assert is_shown(said.removesuffix("\n"))

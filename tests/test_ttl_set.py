@@ -14,7 +14,7 @@ def running(lab):
 
 
 def machine(lab):
-    (found,) = [line for line in lab.status() if line["kind"] == "instance"]
+    (found,) = [line for line in lab.status() if line["resource_type"] == "instance"]
     return found
 
 
@@ -69,10 +69,10 @@ def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
     assert lab.launch("demo", COUNT="2").code == 0
     assert all("ends" not in line for line in lab.status())
     assert lab.run("ttl_set", EXP="demo", TTL="2h").out.count("before: no end") == 2
-    assert all(line["left"].startswith("1 h 59") for line in lab.status())
+    assert all(line["remaining"].startswith("1 h 59") for line in lab.status())
     ended = lab.run("ttl_set", EXP="demo", TTL="never")
     assert ended.out.count("has no ttl any more, and costs for as long as it runs") == 2
-    assert all((line["left"], line["ends"]) == ("no end", "never") for line in lab.status())
+    assert all((line["remaining"], line["ends"]) == ("no end", "never") for line in lab.status())
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_what_does_not_run_keeps_its_end(running):
     ended = running.run("ttl_set", EXP="demo", TTL="4h")
     assert ended.code == 1
     assert "does not run" in ended.error
-    assert "11 h 59 min if started" in machine(running)["left"]
+    assert "11 h 59 min if started" in machine(running)["remaining"]
     assert "no machine of it lives" in running.run("ttl_set", EXP="other", TTL="4h").error
 
 
 def test_a_start_after_the_end_begins_anew_and_writes_that_down(running, cloud):
     assert running.run("stop", EXP="demo").code == 0
     instance = set_end_that_passes(running, cloud)
-    assert machine(running)["left"].startswith("6h once started")
+    assert machine(running)["remaining"].startswith("6h once started")
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert f"{instance} at 20" in started.out

@@ -68,10 +68,10 @@ def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
     assert not names_each(status)
     report = ill.run("report", JSON="1")
     assert report.code == 3, report.err
-    assert {(one["experiment"], one["state"]) for one in of(report, "lives")} == {
+    assert {(one["experiment"], one["state"]) for one in of(report, "resource")} == {
         (one["experiment"], one["state"]) for one in of(status, "resource")
     }
-    unanswered = {one["what"]: one["why"] for one in of(report, "unanswered")}
+    unanswered = {one["what"]: one["reason"] for one in of(report, "unavailable")}
     for region, (_, why) in ILL.items():
         assert why in unanswered[f"what lives in {region}"]
         assert why in unanswered[f"datasets in {region}"]
@@ -81,9 +81,9 @@ def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
 @pytest.mark.parametrize(
     ("script", "variables", "event", "shown"),
     [
-        ("datasets", {}, "data-set", {"dataset": "speech", "region": SEEN}),
+        ("datasets", {}, "dataset-version", {"dataset": "speech", "region": SEEN}),
         ("dataset_prune", {"KEEP_LAST": "1", "YES": "1"}, "regions-unavailable", {}),
-        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "ap-south-1"}, "copy", {"state": "completed"}),
+        ("snapshot_copy", {"DATASET": "speech", "REGIONS": "ap-south-1"}, "copy-progress", {"state": "completed"}),
         ("audit", {"REGIONS": " ".join(REGIONS)}, "audit-summary", {"regions": [SEEN, "global"]}),
     ],
 )

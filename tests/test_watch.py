@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.event_schema import check_line, check_output
+from tests.printed_events import check_line, check_output
 from tests.test_config import KEY
 from tests.waiting import in_quick_motion, wait_until
 

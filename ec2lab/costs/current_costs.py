@@ -8,9 +8,10 @@ from functools import partial
 
 from ec2lab.aws.region_queries import Key
 from ec2lab.costs.charges import Charge, charges
-from ec2lab.costs.summary import CostSummary, amount, spent
+from ec2lab.costs.summary import CostSummary, spent
 from ec2lab.events import Unavailable
 from ec2lab.registry.history import History
+from ec2lab.rendering import amount
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 

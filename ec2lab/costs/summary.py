@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Any
 
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import sum_known
@@ -39,6 +40,13 @@ class CostSummary:
     """How many things they are of."""
     unpriced: tuple[tuple[str, str], ...] = ()
     """What the unknown is: why no price of it is known, and what it is, for people."""
+
+    def rates(self) -> dict[str, Any]:
+        """Return the sums as the fields of an event."""
+        return {
+            "dollars": round(self.dollars, 6), "unknown_prices": self.unknown,
+            "dollars_per_hour": round(self.hourly, 6), "unknown_per_hour": self.hourly_unknown,
+        }  # fmt: skip
 
 
 def spent(name: str, charges: Iterable[Charge]) -> CostSummary:
@@ -76,10 +84,3 @@ def moment(text: str, variable: str) -> datetime | None:
     except ValueError as problem:
         raise LabError(f"{variable}: {text!r} is no day (try 2026-10-01) and no time (2026-10-01T12:00Z)") from problem
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def amount(known: float, unknown: int) -> str:
-    """Return a sum for people, with what it leaves out."""
-    if unknown and not known:
-        return "unknown"
-    return f"{known:,.2f}{f' + {unknown} unknown' if unknown else ''}"

@@ -11,6 +11,7 @@ from ec2lab.config.volume import Scratch
 from ec2lab.console import Console
 from ec2lab.errors import LabError
 from ec2lab.events import Emit, Step
+from ec2lab.events.datasets import DatasetBuilt
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.inventory import host_for_experiment, region_of, running_instances
 from ec2lab.hosts.program_packer import sent
@@ -51,7 +52,7 @@ def build_from_bucket(
     delete_experiment(session, name, console.emit, unseen=unseen)
     if failure is not None:
         raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
-    console.say(f"{dataset}: built from {source}", "complete", style="green", dataset=dataset)
+    console.emit(DatasetBuilt(dataset=dataset, source=source))
 
 
 def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, source: str) -> None:

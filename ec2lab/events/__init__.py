@@ -92,10 +92,8 @@ class ResourceEvent(Event):
     @classmethod
     def of(cls, resource: HasIdentity, **fields: Any) -> Self:
         """Return the event about a resource."""
-        return cls(
-            resource_type=resource.kind, id=resource.id, region=resource.region, experiment=resource.experiment,
-            **fields,
-        )  # fmt: skip
+        identity = {name: getattr(resource, name) for name in ("id", "region", "experiment")}
+        return cls(**{**fields, **identity, "resource_type": resource.kind})
 
 
 LAUNCH = "dataset-build launch rerun sweep watch"
@@ -127,7 +125,7 @@ class RegionsUnavailable(Event, commands=REGIONAL):
         return [cls(regions=some, reason=reason) for reason, some in regions.items()]
 
 
-class Unavailable(Event, commands=f"cost {REGIONAL}"):
+class Unavailable(Event, commands=f"cost report {REGIONAL}"):
     """A detail that AWS did not tell. The command goes on without it."""
 
     what: str

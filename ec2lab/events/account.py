@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ec2lab.events import Event
 
 
 class CheckFinding(Event, commands="doctor"):
     """What a check found."""
 
-    severity: str
-    """ok, warning, unknown (it could not be checked) or error."""
+    severity: Literal["ok", "warning", "unknown", "wrong"]
+    """unknown: it could not be checked."""
     check: str
     finding: str
     """Its id in docs/doctor.md."""

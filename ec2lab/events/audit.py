@@ -21,7 +21,7 @@ class AuditSummary(Event, commands="audit registry-rebuild"):
     """How many were compared with the registry."""
 
 
-class AuditFinding(ResourceEvent, commands="audit registry-rebuild"):
+class AuditFinding(ResourceEvent, commands="audit registry-rebuild report"):
     """A resource that does not agree with the registry, or that nothing uses."""
 
     finding: str

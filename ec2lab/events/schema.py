@@ -20,7 +20,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA, DOCUMENT = DOCS / "events.schema.json", DOCS / "json.md"
 BEGIN, END = "<!-- events: make schema writes this table -->\n", "<!-- end of events -->"
 LINE = 110
-LEGACY = {name: d for name, d in json.loads(SCHEMA.read_text())["$defs"].items() if "time" not in d["properties"]}
 
 
 def _events(of: type[Event]) -> Iterator[type[Event]]:
@@ -45,7 +44,7 @@ def definition(event: type[Event]) -> dict[str, Any]:
     fields = {name: _field(_inlined(field, nested), texts.get(name)) for name, field in schema["properties"].items()}
     found = {
         "description": inspect.cleandoc(event.__doc__ or "").replace("\n", " "),
-        "x-scripts": sorted(event.commands),
+        "x-commands": sorted(event.commands),
         "type": "object",
         "properties": {"event": {"const": event.event}, **fields},
         "required": ["event", *fields],
@@ -87,14 +86,14 @@ def _field_texts(event: type[Event]) -> Iterator[tuple[str, str]]:
 
 def schema_text() -> str:
     """Return what docs/events.schema.json should be."""
-    definitions = {**LEGACY, **{name: definition(event) for name, event in EVENTS.items()}}
+    definitions = {name: definition(event) for name, event in EVENTS.items()}
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What ec2-lab's commands print with JSON=1",
-        "description": "A line of output is one of these objects; x-scripts lists the make targets that print it. "
+        "description": "A line of output is one of these objects; x-commands lists the make targets that print it. "
         "Fields may be added: ignore those that you do not know.",
-        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in sorted(definitions)],
-        "$defs": dict(sorted(definitions.items())),
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in definitions],
+        "$defs": definitions,
     }
     text = json.dumps(found, indent=2, ensure_ascii=False)
     return re.sub(r"[\[{]\n[^\[\]{}]+[\]}]", lambda flat: _in_a_line(flat[0]), text) + "\n"
@@ -109,15 +108,12 @@ def _in_a_line(text: str) -> str:
 def document_text() -> str:
     """Return what docs/json.md should be: its table lists each command's events."""
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    reported = [(script, name) for name, event in EVENTS.items() for script in event.commands]
-    reported += [(script, d["properties"]["event"]["const"]) for d in LEGACY.values() for script in d["x-scripts"]]
-    scripts: dict[str, set[str]] = {}
-    for script, name in reported:
-        scripts.setdefault(script, set()).add(name)
-    rows = [(script, ", ".join(f"`{name}`" for name in sorted(scripts[script]))) for script in sorted(scripts)]
-    table = "\n".join(
-        ["| command | events |", "| --- | --- |", *(f"| `{script}` | {names} |" for script, names in rows)]
-    )
+    commands = sorted({command for event in EVENTS.values() for command in event.commands})
+    lines = ["| command | events |", "| --- | --- |"]
+    for command in commands:
+        names = (f"`{name}`" for name, event in EVENTS.items() if command in event.commands)
+        lines.append(f"| `{command}` | {', '.join(names)} |")
+    table = "\n".join(lines)
     return f"{before}{BEGIN}\n{table}\n\n{END}{rest.partition(END)[2]}"
 
 

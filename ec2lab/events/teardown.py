@@ -36,7 +36,7 @@ class TeardownFailed(Event, commands="teardown"):
     reason: str
 
 
-class WouldDelete(ResourceEvent, commands="teardown"):
+class WouldDelete(ResourceEvent, commands="dataset-prune teardown"):
     """A resource that YES=1 deletes; with YES=1, one that is about to be deleted."""
 
     name: str = ""

@@ -13,6 +13,7 @@ from ec2lab import clock
 from ec2lab.config.models import Accounts, Experiment, Member
 from ec2lab.console import Console
 from ec2lab.errors import LabError
+from ec2lab.events.lab import AccountChange
 from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.hosts.ssh import Host
@@ -55,9 +56,7 @@ def change_printer(console: Console) -> Heard:
 
     def heard(change: Change) -> None:
         if change.change != "unchanged":
-            text = f"  {change.host}  {change.member}: {change.change} {change.detail}".rstrip()
-            console.say(text, "change", style="red" if change.is_problem else None, host=change.host,
-                        member=change.member, change=change.change, detail=change.detail)  # fmt: skip
+            console.emit(AccountChange(**asdict(change)))
 
     return heard
 

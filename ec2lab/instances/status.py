@@ -10,9 +10,9 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.aws.tags import EXPERIMENT, from_aws
-from ec2lab.console import Cell, Console
-from ec2lab.costs.summary import CostSummary, amount
+from ec2lab.costs.summary import CostSummary
 from ec2lab.events import Unavailable
+from ec2lab.events.costs import ResourceStatus
 from ec2lab.events.launch import InstanceRunning
 from ec2lab.hosts.inventory import region_of
 from ec2lab.instance_state import InstanceState
@@ -139,63 +139,25 @@ def running_event(
 
 def seen_running(experiment: str, instance: Resource, seconds: float | None = None) -> InstanceRunning:
     """Return a running instance as an event."""
-    return InstanceRunning(
-        experiment=experiment, id=instance.id, region=instance.region,
-        seconds=None if seconds is None else round(seconds, 3),
-        remaining=left(instance.details, InstanceState.RUNNING, clock.now()), **instance.details,
-    )  # fmt: skip
+    known = {
+        "experiment": experiment, "id": instance.id, "region": instance.region,
+        "seconds": None if seconds is None else round(seconds, 3),
+        "remaining": left(instance.details, InstanceState.RUNNING, clock.now()),
+    }  # fmt: skip
+    return InstanceRunning(**{**_texts(instance.details), **known})
 
 
-COLUMNS = ("experiment", "id", "state", "where", "type, data", "since (UTC)", "left", "$/hour", "$ so far")
-ON_DEMAND = "on-demand"
-"""The market that goes without saying."""
+def status_event(resource: Resource, cost: CostSummary) -> ResourceStatus:
+    """Return a live resource, and what it costs, as an event."""
+    details, state, now = resource.details, resource.state, clock.now()
+    known = {
+        "state": state, "state_reason": resource.state_reason.code, "since": resource.since,
+        "remaining": left(details, state, now), "overdue": is_overdue(details, state, now),
+        **cost.rates(),
+    }  # fmt: skip
+    return ResourceStatus.of(resource, **{**_texts(details), **known})
 
 
-class StatusReport:
-    """Speaks of resources to a console."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.now = clock.now()
-
-    def lives(self, resources: Sequence[Resource], costs: Mapping[str, CostSummary]) -> None:
-        """Say what lives and what each costs."""
-        for resource in resources if self.console.as_json else ():
-            self.console.say("", "resource", **self._as_fields(resource, costs[resource.id]))
-        self.console.table(COLUMNS, [self._row(resource, costs[resource.id]) for resource in resources])
-
-    def sum(self, total: CostSummary) -> None:
-        """Say what all of it costs together."""
-        hourly, dollars = amount(total.hourly, total.hourly_unknown), amount(total.dollars, total.unknown)
-        self.console.say(
-            f"{hourly} dollars an hour, {dollars} so far", "sum",
-            dollars_per_hour=round(total.hourly, 6), dollars=round(total.dollars, 6), unknown_prices=total.unknown,
-        )  # fmt: skip
-
-    def _row(self, resource: Resource, cost: CostSummary) -> list[Cell]:
-        """Return the cells of a resource; what would make the table too wide stands in a second line of theirs."""
-        details = resource.details
-        market = details.get("market", "")
-        what = [details.get("type") or details.get("size", ""), "" if market == ON_DEMAND else market]
-        loaded = f"loaded: {details['loaded']}" if details.get("loaded", "100%") != "100%" else ""
-        return [
-            resource.experiment or "", _lines(resource.id, details.get("address", "")), resource.shown_state,
-            details.get("zone", resource.region),
-            _lines(" ".join(filter(None, what)) or resource.kind, details.get("data", ""), loaded),
-            resource.since[5:16].replace("T", " "), left(details, resource.state, self.now),
-            amount(cost.hourly, cost.hourly_unknown), amount(cost.dollars, cost.unknown),
-        ]  # fmt: skip
-
-    def _as_fields(self, resource: Resource, cost: CostSummary) -> dict[str, Any]:
-        details, state = resource.details, resource.state
-        return {
-            "experiment": resource.experiment, "kind": resource.kind, "id": resource.id, "state": state,
-            "state_reason": resource.state_reason.code,
-            "region": resource.region, "since": resource.since, "left": left(details, state, self.now),
-            "overdue": is_overdue(details, state, self.now), **details, "dollars_per_hour": round(cost.hourly, 6),
-            "dollars": round(cost.dollars, 6), "unknown_prices": cost.unknown,
-        }  # fmt: skip
-
-
-def _lines(*parts: str) -> tuple[str, ...]:
-    return tuple(filter(None, parts))
+def _texts(details: Mapping[str, Any]) -> dict[str, str]:
+    """Return a type's own details, which a plugin may bring, as an event has them."""
+    return {name: str(value) for name, value in details.items()}

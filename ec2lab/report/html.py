@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ec2lab.audit.audit import ERROR_VERDICTS
 from ec2lab.costs.money import in_dollars
-from ec2lab.costs.summary import amount
+from ec2lab.rendering import amount
 from ec2lab.report import cost_chart
 from ec2lab.report.cost_periods import Series, shown
 from ec2lab.report.tables import day

@@ -63,10 +63,10 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
 
     assert lab.said("teardown", "teardown-complete", EXP="demo")[0]["deleted"] == [lives["id"]]
     assert (lab.status(), instances(emulator)) == ([], {})
-    records = [one["record"] for one in lab.said("history", "record", EXP="demo")]
+    records = [one["record"] for one in lab.said("history", "history-record", EXP="demo")]
     done = [record["operation"] for record in records if record["event"] == "intent"]
     assert done == ["RunInstances", "StopInstances", "StartInstances", "TerminateInstances"]
-    (cost,) = lab.said("cost", "cost")
+    (cost,) = lab.said("cost", "cost-total")
     assert 0 < cost["dollars"] < 1
     lab.well("report", OUTPUT="lab.html")
     assert lives["id"] in (lab.path / "lab.html").read_text()
@@ -99,8 +99,8 @@ def by_hand(emulator, version, region="us-east-1"):
 
 def test_an_instance_is_looked_for_where_its_dataset_is(lab, emulator):
     snapshot = by_hand(emulator, "1", "us-west-2")
-    (shown,) = lab.said("datasets", "data-set")
-    assert (shown["id"], shown["region"], shown["gib"]) == (snapshot, "us-west-2", 8)
+    (shown,) = lab.said("datasets", "dataset-version")
+    assert (shown["id"], shown["region"], shown["size_gib"]) == (snapshot, "us-west-2", 8)
     lab.write("experiments/speech.toml", DATA)
     ended = lab.well("launch", EXP="speech", JSON="1")
     (passed_over,) = [event for event in ended.events if event["event"] == "region-skipped"]
@@ -108,7 +108,7 @@ def test_an_instance_is_looked_for_where_its_dataset_is(lab, emulator):
     assert list(instances(emulator, "us-west-2")) == ["speech"]
     lab.well("teardown", EXP="speech")
     lab.well("dataset_prune", KEEP_LAST="1", YES="1")
-    assert [one["id"] for one in lab.said("datasets", "data-set")] == [snapshot]
+    assert [one["id"] for one in lab.said("datasets", "dataset-version")] == [snapshot]
 
 
 def test_logs_and_the_exit_code_come_from_the_bucket(lab, emulator):

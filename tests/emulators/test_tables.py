@@ -50,7 +50,7 @@ def test_a_team_works_on_one_table(shared, teammate, tables, emulator):
     teammate.well("teardown", EXP="grid-*", YES="1")
     teammate.well("teardown", EXP="demo")
     assert (shared.status(), instances(emulator)) == ([], {})
-    done = {one["record"].get("operation") for one in shared.said("history", "record", EXP="demo")}
+    done = {one["record"].get("operation") for one in shared.said("history", "history-record", EXP="demo")}
     assert {"RunInstances", "TerminateInstances"} <= done
     found = [event for event in shared.run("doctor", JSON="1").events if event.get("check") == "registry"]
     assert found
@@ -66,12 +66,12 @@ def test_two_launches_at_once_make_one_instance(shared, teammate, emulator):
 
 def test_a_registry_goes_into_a_table_and_comes_back(lab, tables):
     lab.well("launch", EXP="demo")
-    before = [event["record"] for event in lab.said("history", "record", EXP="demo")]
+    before = [event["record"] for event in lab.said("history", "history-record", EXP="demo")]
     lab.well("registry_push", DEST=TABLE)
     again = lab.well("registry_push", DEST=TABLE).out
     lab.registry.rename(lab.path / "pushed.json")
     lab.well("registry_pull", SOURCE=TABLE)
     assert again.startswith("0 records written")
-    assert [event["record"] for event in lab.said("history", "record", EXP="demo")] == before
+    assert [event["record"] for event in lab.said("history", "history-record", EXP="demo")] == before
     assert [one["experiment"] for one in lab.status()] == ["demo"]
     lab.well("teardown", EXP="demo")

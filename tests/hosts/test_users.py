@@ -34,7 +34,7 @@ def run(lab, script, **variables):
 def users(lab, **variables):
     ended = run(lab, "users", HOST="there", JSON="1", **variables)
     assert ended.code == 0, ended.err
-    return [(e["member"], e["change"]) for e in ended.events if e["event"] == "change"]
+    return [(e["member"], e["change"]) for e in ended.events if e["event"] == "account-change"]
 
 
 def test_a_second_run_changes_nothing_and_says_so(at_home, host_with_sshd, alice_key):
@@ -86,7 +86,7 @@ def test_a_member_is_added_with_a_key_pair_of_their_own_and_removed(at_home, hos
     removed = run(at_home, "user_remove", NAME="dave", HOST="there", JSON="1")
     assert removed.code == 0, removed.err
     told = {(event["event"], event.get("change")) for event in removed.events}
-    assert {("member", None), ("change", "locked"), ("host", None)} <= told
+    assert {("member-removed", None), ("account-change", "locked"), ("host-updated", None)} <= told
     assert not host_with_sshd.ssh("dave", "true", key=private).worked
     assert host_with_sshd.path("/home/carol/.ssh/authorized_keys").exists(), "nobody else is touched"
 
@@ -109,7 +109,7 @@ def test_one_host_that_fails_keeps_no_other_from_being_done(at_home):
     ended = run(at_home, "users", HOST="127.0.0.2 there", JSON="1")
     assert ended.code == 1
     assert "127.0.0.2: " in ended.error
-    assert [e["host"] for e in ended.events if e["event"] == "host"] == ["there"]
+    assert [e["host"] for e in ended.events if e["event"] == "host-updated"] == ["there"]
 
 
 def test_hostile_members_are_refused_before_anything_is_sent(at_home):
@@ -125,7 +125,7 @@ def test_a_member_whom_sshd_keeps_out_fails_the_command_and_everything_else_is_d
     for name in ("alice", "bert"):
         at_home.write(f"members/{name}.toml", f'keys = ["{alice_key.line}"]\ngroups = []\n')
     ended = run(at_home, "users", HOST="there", JSON="1")
-    told = [(event["member"], event["change"]) for event in ended.events if event["event"] == "change"]
+    told = [(event["member"], event["change"]) for event in ended.events if event["event"] == "account-change"]
     assert ended.code == 1
     assert [change for member, change in told if member == "sshd"] == ["applied", "confirmed"]
     assert told.count(("alice", "problem")) == told.count(("bert", "problem")) == 1

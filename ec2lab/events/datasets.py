@@ -1,0 +1,148 @@
+"""What is reported of datasets, snapshots and volumes."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ec2lab.events import Event, ResourceEvent
+
+
+class DatasetBuilt(Event, commands="dataset-build"):
+    """A version is built. For one built from a bucket, id, region, version and blocks are null."""
+
+    dataset: str
+    source: str
+    id: str | None = None
+    region: str | None = None
+    version: str | None = None
+    blocks: int | None = None
+    """Of 512 KiB, that were sent."""
+
+
+class Unchanged(Event, commands="dataset-build"):
+    """The newest version has the same content; none was created."""
+
+    dataset: str
+    version: str
+    id: str
+
+
+class SnapshotStarted(Event, commands="snapshot-create"):
+    """AWS creates a snapshot."""
+
+    id: str
+    region: str
+    dataset: str
+    version: str
+    volume: str
+    mount: str
+    created: bool
+    """false where an earlier run began it."""
+
+
+class SnapshotComplete(Event, commands="snapshot-create"):
+    """The snapshot is complete."""
+
+    id: str
+    dataset: str
+    version: str
+
+
+class CopyProgress(Event, commands="snapshot-copy"):
+    """How far a copy is; one for each change."""
+
+    region: str
+    id: str
+    """Empty until AWS has begun it."""
+    state: str
+    percent: float
+    waiting_for: str
+    """Why AWS does not accept it yet; empty otherwise."""
+    failure: str
+    """Empty where there is none."""
+
+
+class SnapshotVerified(Event, commands="dataset-verify"):
+    """A snapshot was read back."""
+
+    id: str
+    region: str
+    dataset: str
+    version: str
+    same: bool
+    """Whether it is what was built."""
+    blocks: int
+
+
+class DatasetVersion(Event, commands="datasets"):
+    """A version of a dataset in a region."""
+
+    dataset: str
+    version: str
+    region: str
+    state: str
+    progress: str
+    """AWS's own word: 37%."""
+    id: str
+    size_gib: int
+    """Of a volume created from it."""
+    bytes: int
+    """Stored, at most."""
+    dollars_per_month: float | None
+    """At most; null where it is not known."""
+    fast_restore: str
+    """The zones where it is on; empty where in none."""
+    failure: str
+    """Why it failed; empty where it did not."""
+    started: str
+    created_at: str
+    """When what is on it was made: for a copy, before it was started."""
+    encrypted: bool
+    source: str | None
+
+
+class InUse(ResourceEvent, commands="dataset-prune"):
+    """A version beyond KEEP_LAST that is not deleted."""
+
+    name: str
+    reason: str
+    """What uses it, or why it is not ours to delete."""
+    dollars_per_month: float | None
+    """At most; null where it is not known."""
+
+
+class Deleted(Event, commands="dataset-prune volume-delete"):
+    """It is deleted."""
+
+    id: str
+
+
+class VolumeRetained(Event, commands="volume-delete volume-retain"):
+    """A retained volume."""
+
+    id: str
+    retain_until: date | None
+    """The last day of its retention; null where its tags cannot be read."""
+    reason: str
+    message: str
+    """All of it, for people."""
+
+
+class VolumeMounted(Event, commands="volume-mount"):
+    """The volume is mounted."""
+
+    volume: str
+    mount: str
+    instance: str
+    host: str
+    created: bool
+    """Whether the volume was created for this."""
+
+
+class VolumeUnmounted(Event, commands="volume-unmount"):
+    """The volume is unmounted and detached."""
+
+    volume: str
+    mount: str
+    deleted: bool
+    """Whether it was deleted, as volume-mount had created it."""
