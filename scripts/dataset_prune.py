@@ -63,7 +63,7 @@ def dataset_prune(
             seen = " that could be seen" if responses.unseen else ""
             console.hint(f"nothing to delete: no dataset has more than {keep} unused versions in a region{seen}")
         elif not yes:
-            console.hint(f"nothing was deleted; YES=1 deletes {len(doomed)}")
+            console.hint(f"nothing was deleted; run again with YES=1 to delete {len(doomed)}")
         else:
             delete_all(session, console, doomed)
     exit_if_incomplete(responses.unseen)

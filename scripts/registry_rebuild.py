@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.errors import LabError
 from ec2lab.options import AsJson, Confirm, Of, Regions, script
 
 app = script(__doc__)
@@ -49,7 +48,10 @@ def registry_rebuild(
         others = [finding for finding in lost if finding not in mine]
         console.emit(*(Skipped.of(f.resource, reason=f"made by {f.by}: OWNER={f.by} means it") for f in others))
         if mine and not yes:
-            raise LabError(f"{len(mine)} would be written into {session.registry.name}; YES=1 does it")
+            console.hint(
+                f"nothing was written; run again with YES=1 to import {len(mine)} into {session.registry.name}"
+            )
+            return
         import_orphans(session, mine)
         experiments = sorted({finding.resource.experiment for finding in mine if finding.resource.experiment})
         console.emit(Imported(ids=[finding.resource.id for finding in mine], experiments=experiments))

@@ -21,7 +21,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
     Running it before the first launch is optional, as launches create the security group themselves, but it reports
     problems early. It also prints recommended account settings; it does not change those.
 
-    Exit status: 1 if anything is missing.
+    Exit status: 1 if something is missing that YES=1 cannot create.
     """
     from ec2lab.account.region_setup import NO_NAME
     from ec2lab.account.setup import AccountSetup, IamPermissionDenied
@@ -66,7 +66,7 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
-    """Print the result. Raises LabError if anything is still missing."""
+    """Print the result. Raises LabError if no launch can be made."""
     from ec2lab.events.account import SetupComplete
 
     if setup.missing:
@@ -74,7 +74,8 @@ def ended(console: Console, setup: AccountSetup, made: bool) -> None:
     if setup.denied:
         raise LabError(setup.denied)
     if setup.lacking and not made:
-        raise LabError(f"{len(setup.lacking)} things are lacking; YES=1 makes them")
+        console.hint(f"nothing was created; run again with YES=1 to create these {len(setup.lacking)}")
+        return
     console.emit(SetupComplete(created=len(setup.lacking)))
     if setup.delivery:
         console.hint(f'  in an experiment: artifact_uri = "{setup.delivery.bucket}"')

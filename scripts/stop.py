@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
 from ec2lab.instance_state import state_of
 from ec2lab.options import AsJson, Confirm, ExperimentName, script
 
@@ -37,7 +36,8 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
         for line in losses:
             console.emit(DataLossWarning(experiment=exp, message=line))
         if losses and not yes:
-            raise LabError(f"{exp}: runs on; save what is to be kept, then YES=1 stops it")
+            console.hint(f"{exp}: nothing was stopped; save what you need, then run again with YES=1")
+            return
         stopping.run(machines, waiting)
         ids = [machine["InstanceId"] for machine in machines]
         console.emit(InstancesStopped(experiment=exp, instances=ids, volume_cost=hourly_cost_text(session, exp)))

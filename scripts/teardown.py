@@ -70,7 +70,9 @@ def several(pattern: str, console: Console, yes: bool) -> None:
                 console.emit(WouldDelete.of(one, **details))
         console.emit(*RegionsUnavailable.by_reason(shown.unseen))
         if not yes:
-            raise LabError(f"EXP: {pattern!r} would take down {len(names)} experiments; YES=1 does it")
+            console.hint(f"nothing was deleted; run again with YES=1 to tear down these {len(names)} experiments")
+            exit_if_incomplete(shown.unseen)
+            return
         failed, unseen = teardown_many(session, names, console.emit)
         if failed:
             raise LabError(f"{failed} of {len(names)} could not be taken down; run the same again")

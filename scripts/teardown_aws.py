@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
 from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def teardown_aws(
     volumes are listed with their monthly cost, and deleted only with INCLUDE_DATASETS=1. Refused while anybody's
     experiment is live.
 
-    Exit status: 0 if AWS shows nothing any more; 1 if anything is left, or would be deleted.
+    Exit status: 1 if anything is left that was to be deleted.
     """
     from ec2lab.account.ownership import belongings
     from ec2lab.account.region_setup import NO_NAME
@@ -52,7 +51,8 @@ def teardown_aws(
         check_can_uninstall(session, found, seen.unseen, with_data=with_data)
         going = [item.resource for item in [*found.own, *(found.data if with_data else [])]]
         if going and not yes:
-            raise LabError(f"{len(going)} would be deleted; YES=1 does it")
+            console.hint(f"nothing was deleted; run again with YES=1 to delete these {len(going)}")
+            return
         removal = delete_resources(session, NO_NAME, going, console.emit)
         retained = 0 if with_data else len(found.data)
         deleted, along = list(removal.deleted), list(removal.went_along)

@@ -32,7 +32,8 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         if resource.state == "in-use":
             raise LabError(f"{volume} is attached to a machine; `make volume-unmount` gives it back first")
         if not yes:
-            raise LabError(f"{volume}: nothing was deleted; YES=1 deletes it, and what is on it is gone then")
+            console.hint(f"{volume}: nothing was deleted; run again with YES=1 to delete it and its data")
+            return
         session.kinds["volume"].delete(session.cloud, resource)
         console.emit(Deleted(id=volume))
 

@@ -204,7 +204,7 @@ def test_a_broken_file_pins_what_it_may_name_and_keeps_no_other(lab, cloud):
     lab.write("experiments/broken.toml", DATA + 'version = "2"\nno toml\n')
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 0
-    assert "experiments/broken.toml: not TOML" in pruned.err
+    assert "experiments/broken.toml:7: not TOML" in pruned.err
     assert [e["reason"] for e in pruned.events if e["id"] == ids[0]] == [
         "experiments/broken.toml, which can't be read, may pin it"
     ]

@@ -67,10 +67,10 @@ def test_a_second_stop_and_a_second_start_change_nothing(running, cloud):
 def test_what_is_on_its_own_disks_is_lost_only_after_a_yes(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
-    refused = lab.run("stop", EXP="demo")
-    assert refused.code == 1
-    assert "g5.xlarge: what is on its own disks (250 GB of instance store) is lost" in refused.out
-    assert "YES=1" in refused.error
+    preview = lab.run("stop", EXP="demo")
+    assert (preview.code, preview.err) == (0, "")
+    assert "g5.xlarge: what is on its own disks (250 GB of instance store) is lost" in preview.out
+    assert "demo: nothing was stopped; save what you need, then run again with YES=1" in preview.out
     assert state(lab) == "running"
     assert lab.run("stop", EXP="demo", YES="1").code == 0
     assert state(lab) == "stopped"

@@ -62,7 +62,7 @@ def _not_toml(shown_as: str, text: str, complaint: str) -> LabError:
         return LabError(f"{shown_as}: not TOML: {complaint}")
     number, column = int(found[1]), int(found[2])
     line = "".join(text.splitlines()[number - 1 : number])
-    hint = _odd(line, column) or _unquoted(line, column)
+    hint = _odd(line, column) or (_unquoted(line, column) if complaint.startswith("Invalid value") else "")
     error = LabError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
     if not secret_in(line) and len(line) <= WIDEST_LINE:
         error.add_note(line)

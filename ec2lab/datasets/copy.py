@@ -148,7 +148,7 @@ def completion_time(text: str) -> timedelta | None:
     """Return COMPLETE_WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
     if not text:
         return None
-    wanted = duration_in("WITHIN", text)
+    wanted = duration_in("COMPLETE_WITHIN", text)
     if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
         raise LabError(f"COMPLETE_WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
     return wanted

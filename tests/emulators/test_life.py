@@ -42,7 +42,7 @@ def leftovers(emulator):
 
 
 def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
-    assert "2 things are lacking" in lab.run("setup_aws").err
+    assert "create these 2" in lab.run("setup_aws").out
     assert lab.said("setup_aws", "setup-complete", YES="1")[0]["created"] == 2
     assert lab.said("setup_aws", "setup-complete")[0]["created"] == 0
 
@@ -71,7 +71,7 @@ def test_an_instance_from_set_up_to_the_end_of_the_lab(lab, emulator):
     lab.well("report", OUTPUT="lab.html")
     assert lives["id"] in (lab.path / "lab.html").read_text()
 
-    assert "2 would be deleted" in lab.run("teardown_aws").err
+    assert "delete these 2" in lab.run("teardown_aws").out
     assert len(lab.said("teardown_aws", "teardown-complete", YES="1")[0]["deleted"]) == 2
     assert leftovers(emulator) == []
 
