@@ -18,7 +18,7 @@ def member(lab):
 def test_a_plan_goes_without_what_is_not_known_and_makes_no_dry_run_that_would_be_carried_out(lab, emulator):
     ended = lab.run("plan", EXP="demo", JSON="1")
     assert ended.code == 1
-    assert [event["out"] for event in ended.events if event["event"] == "candidate"] == [None] * 16
+    assert [event["excluded"] for event in ended.events if event["event"] == "candidate"] == [None] * 16
     said = ended.err.splitlines()
     assert said[-1].startswith("error: a dry run in us-east-1 is not made: they are carried out")
     assert all("DescribeInstanceTypeOfferings" in line for line in said[:-1])
@@ -27,11 +27,11 @@ def test_a_plan_goes_without_what_is_not_known_and_makes_no_dry_run_that_would_b
 
 def test_doctor_finds_out_that_dry_runs_are_carried_out_and_goes_on(lab, emulator):
     ended = lab.run("doctor", JSON="1")
-    found = {event["finding"]: event for event in ended.events if event["event"] == "audit-finding"}
+    found = {event["finding"]: event for event in ended.events if event["event"] == "check-finding"}
     assert ended.code == 3
     assert found["dry-run-carried-out"]["severity"] == "wrong"
     assert found["dry-run-carried-out"]["values"]["undo"] == "nothing was changed"
-    assert found["caller"]["values"]["account"] == "111122223333"
+    assert found["identity"]["values"]["account"] == "111122223333"
     assert instances(emulator) == {}
 
 

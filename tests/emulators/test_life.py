@@ -161,7 +161,7 @@ def test_a_run_is_repeated_and_watched_until_somebody_ends_it(lab, emulator):
     again = instances(emulator)["again"]
     assert (again["InstanceId"], again["ImageId"]) == (lives["id"], "ami-0abcdef1234567890")
     watching = lab.start("watch", EXP="again", JSON="1")
-    assert json.loads(watching.stdout.readline())["state"] == "running"
+    assert json.loads(watching.stdout.readline())["event"] == "instance-running"
     emulator.client("ec2", "us-east-1").terminate_instances(InstanceIds=[lives["id"]])
     out, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (0, "")

@@ -71,7 +71,7 @@ def test_a_registry_goes_into_a_table_and_comes_back(lab, tables):
     again = lab.well("registry_push", DEST=TABLE).out
     lab.registry.rename(lab.path / "pushed.json")
     lab.well("registry_pull", SOURCE=TABLE)
-    assert again.startswith("0 records written")
+    assert again.startswith("0 records of")
     assert [event["record"] for event in lab.said("history", "history-record", EXP="demo")] == before
     assert [one["experiment"] for one in lab.status()] == ["demo"]
     lab.well("teardown", EXP="demo")

@@ -110,9 +110,9 @@ def test_who_has_no_key_is_told_before_the_launch_and_waits_no_longer_than_until
     why = "no private key of alice's is here, neither in ~/.ssh nor in the agent (members/alice.toml)"
     who = "the key here is bob's: MEMBER=bob says that you are"
     told = next(
-        n for n, event in enumerate(events) if event.get("said", "").startswith("nobody will be able to log in")
+        n for n, event in enumerate(events) if event.get("message", "").startswith("nobody will be able to log in")
     )
-    assert why in events[told]["said"]
+    assert why in events[told]["message"]
     assert told < next(n for n, event in enumerate(events) if event["event"] == "instance-pending")
     assert [event["event"] for event in events][-1] == "ssh-ready"
     assert code == 1
