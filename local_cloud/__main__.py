@@ -10,7 +10,6 @@ import typer
 
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of, ensure_running, stop
 from ec2lab.console import Console, run
-from ec2lab.events.lab import LocalCloudRunning, LocalCloudStopped
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -20,6 +19,8 @@ Directory = Annotated[Path, typer.Option("--directory", help="Where its address 
 @app.command(name="start")
 def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Start the local cloud, unless it runs."""
+    from ec2lab.events.lab import LocalCloudRunning
+
     url = ensure_running(directory).url
     Console(as_json=as_json).emit(LocalCloudRunning(url=url))
 
@@ -27,6 +28,8 @@ def start_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson 
 @app.command(name="stop")
 def stop_command(directory: Directory = Path(LOCAL_DIRECTORY), as_json: AsJson = False) -> None:
     """Stop the local cloud; what lived in it is gone."""
+    from ec2lab.events.lab import LocalCloudStopped
+
     stopped = stop(directory)
     Console(as_json=as_json).emit(LocalCloudStopped(was_running=stopped))
 

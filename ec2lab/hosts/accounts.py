@@ -13,7 +13,6 @@ from ec2lab import clock
 from ec2lab.config.models import Accounts, Experiment, Member
 from ec2lab.console import Console
 from ec2lab.errors import LabError
-from ec2lab.events.lab import AccountChange
 from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.hosts.ssh import Host
@@ -53,6 +52,7 @@ Heard = Callable[[Change], None]
 
 def change_printer(console: Console) -> Heard:
     """Return what tells a person, or a program, of each change."""
+    from ec2lab.events.lab import AccountChange  # launches need none of these
 
     def heard(change: Change) -> None:
         if change.change != "unchanged":

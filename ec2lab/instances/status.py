@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses
 from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.costs.summary import CostSummary
 from ec2lab.events import Unavailable
-from ec2lab.events.costs import ResourceStatus
 from ec2lab.events.launch import InstanceRunning
 from ec2lab.hosts.inventory import region_of
 from ec2lab.instance_state import InstanceState
@@ -22,6 +21,9 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import UNKNOWN_ID, Resource
 from ec2lab.session import Session
+
+if TYPE_CHECKING:
+    from ec2lab.events.costs import ResourceStatus
 
 NOT_FOUND = "not in AWS any more"
 UNKNOWN_TYPE = "of a type that no plugin here knows"
@@ -149,6 +151,8 @@ def seen_running(experiment: str, instance: Resource, seconds: float | None = No
 
 def status_event(resource: Resource, cost: CostSummary) -> ResourceStatus:
     """Return a live resource, and what it costs, as an event."""
+    from ec2lab.events.costs import ResourceStatus  # launches need none of these
+
     details, state, now = resource.details, resource.state, clock.now()
     known = {
         "state": state, "state_reason": resource.state_reason.code, "since": resource.since,
