@@ -34,11 +34,11 @@ def test_a_failing_command_is_reported_with_its_words_and_the_machine_is_taken_d
     machine, ended = laboratory.launch("failing")
     assert ended.code == 1
     assert "cloud-init failed" in ended.error
-    assert "RETRY_FAILED: ls /nowhere" in ended.error, "what failed is named from the console"
+    assert "FAILED: ls /nowhere" in ended.error, "what failed is named from the console"
     assert "NOT MOUNTED: /data: its volume" in ended.error, "its disk was never attached"
     assert "taken down, as experiments/failing.toml says" in ended.error
     assert [line for line in laboratory.directory.status() if line["experiment"] == "failing"] == []
-    assert "RETRY_FAILED: touch" not in machine.console, "what came after it ran"
+    assert "FAILED: touch" not in machine.console, "what came after it ran"
     machine.stop()  # as the teardown would
 
 
