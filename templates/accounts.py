@@ -134,7 +134,8 @@ def read_document(text: str, *, secrets: bool) -> Document:
         raise Refused(f"the document is not JSON: {problem}") from problem
     parts = {"members", "make_groups", "only", "removed", "passwords", "reserved"}
     if not isinstance(given, dict) or not isinstance(given.get("members"), dict) or given.keys() - parts:
-        raise Refused(f"the document is an object with `members`, and of {', '.join(sorted(parts - {'members'}))}")
+        others = ", ".join(sorted(parts - {"members"}))
+        raise Refused(f"the document is an object with `members`, and of {others}")
     passwords = given.get("passwords") or {}
     if not isinstance(passwords, dict) or not all(map(is_password, passwords.values())):
         raise Refused("`passwords` are lines of text by name")
@@ -186,7 +187,8 @@ def member(name: str, entry: object) -> Member:
     if uid is not None and (type(uid) is not int or not FIRST_UID <= uid < 2**31 or uid in NOBODY):
         raise Refused(f"{shown(uid)} is no uid of a person (a number from {FIRST_UID} on)")
     if sudo is not None and not (isinstance(sudo, str) and sudo in RULES):
-        raise Refused(f"{shown(sudo)} is no policy for sudo ({', '.join(RULES)} or null)")
+        policies = ", ".join(RULES)
+        raise Refused(f"{shown(sudo)} is no policy for sudo ({policies} or null)")
     lines = {fingerprint(key): key for key in reversed([refuse_as_said(public_key, key) for key in keys])}
     return Member(name, tuple(reversed(lines.values())), names(entry.get("groups", []), "groups"), shell, uid, sudo)
 
@@ -410,7 +412,8 @@ def entries(path: str, fields: int) -> list[list[str]]:
 
 def rule_path(name: str) -> pathlib.Path:
     """Return where a sudo rule lies: sudo reads no file with a dot in its name (sudoers(5)), and logins may have it."""
-    return SUDOERS / f"{LAB}-{name.replace('.', DOT)}"
+    file = name.replace(".", DOT)
+    return SUDOERS / f"{LAB}-{file}"
 
 
 def rule_of(path: pathlib.Path) -> str:
@@ -430,7 +433,8 @@ def shell_fault(shell: str) -> str:
     if os.path.isfile(shell) and os.access(shell, os.X_OK):  # noqa: PTH113
         return ""
     name = shell.rpartition("/")[2]
-    return f"{shell} is not installed ({shutil.which(name, path=PATH) or f'package {name}'})"
+    package = f"package {name}"
+    return f"{shell} is not installed ({shutil.which(name, path=PATH) or package})"
 
 
 def sudo_fault() -> str:
@@ -594,7 +598,8 @@ def in_child(work: Callable[[], Any], *, of: str, user: Account | None = None) -
 
 def in_words(problem: OSError) -> str:
     """Return what went wrong with a file, and why where its owner is kept from what is theirs."""
-    return f"{problem.filename or ''}: {problem.strerror}{' (chattr -i?)' if problem.errno == errno.EPERM else ''}"
+    name, hint = problem.filename or "", " (chattr -i?)" if problem.errno == errno.EPERM else ""
+    return f"{name}: {problem.strerror}{hint}"
 
 
 def read_within(pipe: int, seconds: float) -> bytes:
@@ -697,8 +702,8 @@ def label_fault(file: pathlib.Path) -> str:
         return ""
     if not label or re.search(READABLE_LABEL, label):
         return ""
-    hint = f"semanage fcontext -a -e /home {file.parents[2]}"
-    return f"SELinux has {file} as {label.split(':')[2]}; give homes there their label: `{hint}`"
+    kind, hint = label.split(":")[2], f"semanage fcontext -a -e /home {file.parents[2]}"
+    return f"SELinux has {file} as {kind}; give homes there their label: `{hint}`"
 
 
 # What is done
@@ -1153,23 +1158,24 @@ def carry_out(changes: Iterable[Change], *, check: bool) -> Iterator[Change]:
                 step.take()
         except (Failed, OSError, KeyError) as problem:
             missing |= {change.member} if change.change == "made" else set()
-            yield Change(change.member, "problem", f"{change.change or 'marked'}: {problem}")
+            what = change.change or "marked"
+            yield Change(change.member, "problem", f"{what}: {problem}")
         else:
             yield change
 
 
 def people_line(change: Change) -> str:
     """Return a change as a line of a console log."""
-    line = f"ec2-lab: {change.member or 'accounts'}: {change.change} {change.detail}".rstrip()
+    who = change.member or "accounts"
+    line = f"ec2-lab: {who}: {change.change} {change.detail}".rstrip()
     return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Iterator[Change]:
     """Bring the machine to the document and return the changes. Raises Refused where it can't be done at all."""
     tools = ("useradd", "usermod", "userdel", "groupadd", "gpasswd")
-    absent = [tool for tool in tools if not shutil.which(tool, path=PATH)]
-    if absent:
-        raise Refused(f"{', '.join(absent)}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
+    if absent := ", ".join(tool for tool in tools if not shutil.which(tool, path=PATH)):
+        raise Refused(f"{absent}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
     if os.geteuid() != 0:
         raise Refused("only root can change accounts")
     with open(LOCK, "w") as lock:  # noqa: PTH123
@@ -1195,11 +1201,17 @@ def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, 
     return counts
 
 
+def summary(counts: dict[str, int], check: bool = False) -> str:
+    """Return what came of it as a line of a console log."""
+    would = "would be " if check else ""
+    return "ec2-lab: accounts: {changed} {}changed, {problems} problems".format(would, **counts)
+
+
 def at_boot(path: str) -> int:
     """Apply the document that came with the boot, and tell the console; 1 if there was a problem."""
     document = document_as_sent(pathlib.Path(path).read_text(encoding="utf-8"))
     counts = tell(apply(document, check=False, purge=False, adopt=False), people_line)
-    print(f"ec2-lab: accounts: {counts['changed']} changed, {counts['problems']} problems", flush=True)
+    print(summary(counts), flush=True)
     return 1 if counts["problems"] else 0
 
 
@@ -1211,9 +1223,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("document")
     given = parser.parse_args(arguments)
     counts = tell(read_and_apply(given), people_line if given.console else json_line)
-    would = "would be " if given.check else ""
-    summary = f"ec2-lab: accounts: {counts['changed']} {would}changed, {counts['problems']} problems"
-    print(summary if given.console else json.dumps(counts), flush=True)
+    print(summary(counts, given.check) if given.console else json.dumps(counts), flush=True)
     return 1 if counts["problems"] else 0
 
 
@@ -1235,10 +1245,9 @@ def strangers(document: Document) -> Iterator[Change]:
         closed = uid == "0" or shell.endswith(("/nologin", "/false")) or is_past(expiry.get(name, ""))
         if name in ours or closed or not os.path.isdir(home):  # noqa: PTH112
             continue
-        prints = list(filter(None, map(fingerprint_in, key_files(local_account(name)).lines)))
-        if prints:
+        if prints := ", ".join(filter(None, map(fingerprint_in, key_files(local_account(name)).lines))):
             closing = f"`sudo rm {home}/.ssh/authorized_keys` closes it"
-            yield Change(name, "open", f"to {', '.join(prints)}; not the lab's, so not touched: {closing}")
+            yield Change(name, "open", f"to {prints}; not the lab's, so not touched: {closing}")
 
 
 def json_line(change: Change) -> str:

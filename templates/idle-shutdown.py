@@ -140,7 +140,8 @@ def watch(limit: float, every: float, *files: str) -> None:
         known, now = problems, time.monotonic()
         since = idle_since(since, last, now, bool(found + problems), 3 * every + PATIENCE)
         last = now
-        FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {', '.join(found + problems)}\n")
+        said = ", ".join(found + problems)
+        FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {said}\n")
         if now - since >= limit:
             say(f"idle for {limit:.0f} s, this machine ends")
             subprocess.call(["systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service"])

@@ -157,7 +157,8 @@ def find(volume: Volume, taken: set) -> str:
             return disk.path
     free = [disk.path for disk in candidates if volume.uuid in uuids(disk.path) and disk.path not in taken]
     if len(free) > 1:
-        raise NotMounted(f"{' and '.join(free)} have the same UUID {volume.uuid}")
+        several = " and ".join(free)
+        raise NotMounted(f"{several} have the same UUID {volume.uuid}")
     return free[0] if free else ""
 
 
@@ -257,7 +258,8 @@ def refuse_unless_empty(path: str) -> None:
         disk.seek(-min(EDGE, size(path)), os.SEEK_END)
         edges += disk.read()
     if carries or len(told) > 1 or edges.strip(b"\0"):
-        raise NotMounted(f"{path} carries {carries or 'what blkid does not know'}; it is not formatted")
+        what = carries or "what blkid does not know"
+        raise NotMounted(f"{path} carries {what}; it is not formatted")
 
 
 FileSystem = collections.namedtuple("FileSystem", "device kind uuid")  # noqa: PYI024 - user data has little room
@@ -387,7 +389,8 @@ def make_mount_point(path: str) -> None:
         info = os.fstat(here)
         if info.st_uid or info.st_mode & (0o022 if info.st_gid else 0o002):
             os.close(here)
-            raise NotMounted(f"others than root can write {way or '/'}, and could lay a link there")
+            way = way or "/"
+            raise NotMounted(f"others than root can write {way}, and could lay a link there")
         way += f"/{name}"
         try:
             if not os.access(name, os.F_OK, dir_fd=here, follow_symlinks=False):
@@ -395,7 +398,8 @@ def make_mount_point(path: str) -> None:
             below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
         except OSError as problem:
             real = os.path.realpath(way)
-            raise NotMounted(f"{way} is {'no directory' if real == way else f'a link to {real}'}") from problem
+            what = "no directory" if real == way else f"a link to {real}"
+            raise NotMounted(f"{way} is {what}") from problem
         finally:
             os.close(here)
         here = below
@@ -404,9 +408,9 @@ def make_mount_point(path: str) -> None:
 
 def refuse_in_what_is_not_mounted(path: str) -> None:
     """Raise NotMounted where a mount point lies in another volume's, and that is not mounted: it would be hidden."""
-    for entry in entries():
-        if path.startswith(f"{entry['mount']}/") and not mounted_at(entry["mount"]):
-            raise NotMounted(f"{entry['mount']}, which it lies in, is not mounted")
+    for mount in (entry["mount"] for entry in entries()):
+        if path.startswith(f"{mount}/") and not mounted_at(mount):
+            raise NotMounted(f"{mount}, which it lies in, is not mounted")
 
 
 def carried_by(disk: str, volume: Volume) -> FileSystem | None:
@@ -437,7 +441,8 @@ def mount(volume: Volume, disk: str) -> tuple:
         run("mount", "-o", ",".join(options(volume, found.kind)), found.device, volume.mount)
     there = mounted_at(volume.mount)
     if not same_device(there, found.device):
-        raise NotMounted(f"{there or 'nothing'} is mounted there, and not {found.device}")
+        there = there or "nothing"
+        raise NotMounted(f"{there} is mounted there, and not {found.device}")
     rights = "read-only" if os.statvfs(volume.mount).f_flag & os.ST_RDONLY else "read-write"
     problems: list = []
     if not volume.read_only:

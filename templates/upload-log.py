@@ -85,7 +85,7 @@ def put_log(address: str) -> None:
 def main(has_ended: bool) -> int:
     """Tell, one at a time."""
     settings = json.loads(SETTINGS.read_text())
-    address = f"{settings['artifact_uri'].rstrip('/')}/{settings['experiment']}/{STATE.readlink()}"
+    address = "/".join((settings["artifact_uri"].rstrip("/"), settings["experiment"], str(STATE.readlink())))
     with (RUNTIME / "bucket-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         put_log(address)

@@ -19,7 +19,7 @@ import pytest
 
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import chosen
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.runs.command_script import command_script
 from ec2lab.runs.distributed_env import RAY_PORT, node_environments
 from ec2lab.runs.upload import Delivery
@@ -89,7 +89,7 @@ def brought(node, directory, name, experiment, machines=MACHINES):
     (directory / "bin").mkdir(parents=True)
     (directory / "bin/systemctl").write_text(SYSTEMCTL)
     (directory / "bin/systemctl").chmod(0o755)
-    program = sent("install-code.py").replace("3,10,22", "2,1,22")
+    program = program_text("install-code.py").replace("3, 10, 22", "2, 1, 22")
     given = delivery.header(node_environments(name, machines)[f"i-{node.number}"]).decode()
     for place in ("/var/lib/ec2-lab/instance", "/opt/ec2-lab", "/etc/systemd/system"):
         program, given = program.replace(place, str(directory)), given.replace(f'"{place}', f'"{directory}')

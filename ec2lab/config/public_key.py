@@ -98,7 +98,8 @@ def _no_key(line: str) -> str:
         return "is a DSA key, which OpenSSH takes no longer (ssh-keygen -t ed25519 makes another)"
     if kind in KEY_FIELDS:
         return f"is {kind} alone, without its key; copy the whole line of the .pub file"
-    if re.search(rf"(?:^|\s)(?:{'|'.join(map(re.escape, KEY_FIELDS))}) +AAAA", body):
+    kinds = "|".join(map(re.escape, KEY_FIELDS))
+    if re.search(rf"(?:^|\s)(?:{kinds}) +AAAA", body):
         return "has something in front of the key: options are not taken, nor a host's name; begin with the type"
     return 'is no public key in the form "ssh-ed25519 AAAA… comment"'
 

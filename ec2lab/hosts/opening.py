@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program
 
 SHELL = "/bin/sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -65,4 +65,4 @@ class Opening:
     def text(self) -> bytes:
         """What Python is told next: the relay, and the program that it runs."""
         told = (self.marker, self.left_at, list(self.arguments), self.program)
-        return f"{sent('relay.py')}\nrelay{told!a}\n".encode()
+        return f"{program('relay.py')}\nrelay{told!a}\n".encode()

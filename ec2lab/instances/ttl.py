@@ -18,7 +18,7 @@ from ec2lab.errors import LabError
 from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
 from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_messages import LAST_MOMENT, number_said
 from ec2lab.instance_state import InstanceState, state_of
@@ -105,7 +105,7 @@ class TtlChange:
 
     def _on(self, host: Host) -> tuple[str, int | LabError]:
         try:
-            told = host.run_as_root(sent("set-ttl.py"), json.dumps(self._told()))
+            told = host.run_as_root(program("set-ttl.py"), json.dumps(self._told()))
             return host.name, number_said(told, 0, LAST_MOMENT, host.name)
         except LabError as problem:
             return host.name, problem

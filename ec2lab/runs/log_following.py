@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program
 from ec2lab.polling import growing
 from ec2lab.runs.log_pieces import Piece, pieces_in
 from ec2lab.runs.run import Run
@@ -49,7 +49,7 @@ class LogFollowing:
         """
         try:
             if host := self.run.host():
-                for piece in pieces_in(host.stream_as_root(sent("follow-log.py"), str(self.place)), host.name):
+                for piece in pieces_in(host.stream_as_root(program("follow-log.py"), str(self.place)), host.name):
                     self._take(piece)
                     if piece.state == "ended":
                         return True

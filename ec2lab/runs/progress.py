@@ -9,7 +9,7 @@ from threading import Lock, Thread
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import LabError
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_messages import LAST_MOMENT, said
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
@@ -95,7 +95,7 @@ class ProgressPoller:
     def _answer(self) -> Progress:
         self._host = self._host or self.run.host()
         if self._host:
-            return parse_progress(self._host.run_program(sent("run-status.py")), self._host.name)
+            return parse_progress(self._host.run_program(program("run-status.py")), self._host.name)
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:

@@ -20,7 +20,7 @@ from ec2lab.errors import LabError
 from ec2lab.events import Emit, steps
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.login_check import not_a_member
-from ec2lab.hosts.program_packer import sent
+from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
@@ -100,7 +100,7 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
     def bring(reach: SshTarget) -> None:
         given = delivery.header(environments[reach.instance]) + content
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
-        printed = host.run_as_root(sent("install-code.py"), given=given, within=LONGEST_DELIVERY)
+        printed = host.run_as_root(program("install-code.py"), given=given, within=LONGEST_DELIVERY)
         if printed.strip().splitlines()[-1:] != [delivery.run]:
             raise LabError(
                 f"{reach.name}: its command has begun already, with other code, parameters or another command; "

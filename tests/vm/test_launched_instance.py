@@ -217,8 +217,8 @@ def test_the_machines_own_disks_are_one_array_and_it_is_found_again(booted, on_m
     own = ", ".join(f'"/dev/{path.split("/")[3]}"' for path in serials)
     # All of qemu's disks are of one model; here the new ones are the machine's own.
     edits = [
-        rf"s#if \([a-z]*\)\.model *== *[A-Z_]*)#if \1.path in ({own}))#",
-        's#"/etc/ec2-lab/volumes.json"#"volumes.json"#',
+        rf"s#if \([A-Z]*\)\.model==[A-Za-z]*)#if \1.path in ({own}))#",
+        's#./etc/ec2-lab/volumes.json.#"volumes.json"#',
     ]
     on_machine(f"sed {' '.join(f'-e {shlex.quote(edit)}' for edit in edits)} /opt/ec2-lab/mount-volumes > program")
     entry = '[{"source": "instance-store", "mount": "/local", "format": "ext4", "mode": "1777"}]'

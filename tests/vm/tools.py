@@ -22,7 +22,7 @@ PROXY = "{proxy}"
 TOOLS = "{volume}".replace("-", "")
 SERIAL = 'open("/sys/block/" + disk.path[5:] + "/device/serial").read()'
 OURS = 'disk.path.startswith("/dev/nvme") and ' + SERIAL + f'.replace("{{TOOLS}}", "").startswith("vol")'
-NAMED = r"s#^\\( *\\)if disk.model *== *[A-Z_]*:#\\1if " + OURS + r': return "sdf"\\n\\1if False:#'
+NAMED = r"s#^\\([[:space:]]*\\)if [A-Za-z]*[.]model *== *[A-Za-z_]*:#\\1if " + OURS + r': return "sdf"\\n\\1if False:#'
 
 
 class Tools(LaunchPart):

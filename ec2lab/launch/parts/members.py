@@ -33,6 +33,10 @@ class Members(LaunchPart):
 
         It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
         nobody can log in, the image's own account included, which no key opens.
+
+        It is not cloud-init's `users`. That adds the key to an account which the image already has and locks its
+        password (22.4, 25.1: Distro.create_user), ends at the first user that useradd refuses, so that the others get
+        no account, and takes a home that waits under a member's name for theirs, whoever owns it.
         """
         session = site.session
         first = login_name(session) if session.boot_timeout else None
