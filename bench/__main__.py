@@ -1,7 +1,7 @@
 """make bench: measure all parts, or those that ONLY names, and write docs/benchmarks.md and docs/benchmarks.svg.
 
-Each part is kept in .cache/bench/ as soon as it is measured, and the page is written anew: a bench that was interrupted
-is gone on with by ONLY="the parts that are missing".
+Each part is kept in .cache/bench/ as soon as it is measured, and the page is written again: a bench that was
+interrupted is gone on with by ONLY="the parts that are missing".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.page import page
 from bench.picture import picture
 from bench.result import Result, keep, kept
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events.lab import Measured
 from ec2lab.options import AsJson, script
 
@@ -52,10 +52,10 @@ def bench(only: Only = "", runs: Runs = 7, as_json: AsJson = False) -> None:
 
 
 def chosen(only: str) -> list[str]:
-    """Return the parts that are to be measured. Raises LabError."""
+    """Return the parts that are to be measured. Raises UserError."""
     names = [name.replace("-", "_") for name in only.split()] or list(PARTS)
     if strangers := sorted(set(names) - set(PARTS)):
-        raise LabError(f"ONLY: {strangers[0]!r} is no part of the bench (it has {', '.join(PARTS)})")
+        raise UserError(f"ONLY: {strangers[0]!r} is no part of the bench (it has {', '.join(PARTS)})")
     return names
 
 

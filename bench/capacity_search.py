@@ -1,4 +1,4 @@
-"""How long a search takes when only the last of 3 regions x 2 types has a machine, at 200 ms a call."""
+"""How long a search takes when only the last of 3 regions x 2 types has an instance, at 200 ms a call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bench.sample import Sample
 
 TITLE = "A search for capacity"
 SAID = """
-Only the last of 3 regions x 2 types has a machine, at 200 ms a call. No search in this order can do without one look at
-the first region and a refusal by each of the five pools before the last; what is measured is the time from the first
+Only the last of 3 regions x 2 types has an instance, at 200 ms a call. No search in this order can do without one look
+at the first region and a refusal by each of the five pools before the last; what is measured is the time from the first
 call on the wire to the arrival of the sixth request.
 """
 LATENCY = 0.2
@@ -27,7 +27,7 @@ def measure(runs: int) -> Result:
     """Search and tear down; the first search, which makes each region's security group, is not counted."""
     with local_lab(FILES) as local:
         only_the_last = [{"region": REGIONS[-1], "type": TYPES[-1], "available": 1}, {}]
-        local.cloud.weather(latency=LATENCY, capacity=only_the_last)
+        local.cloud.scenario(latency=LATENCY, capacity=only_the_last)
         took = [searched(local) for _ in range(runs + 1)][1:]
     rows = [Row(FLOOR, Sample([(1 + REFUSALS) * LATENCY])), Row(OURS, Sample(took))]
     return Result([Table("until the last pool is asked", "s", rows, against=FLOOR)], runs=runs)

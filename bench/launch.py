@@ -16,12 +16,12 @@ from bench.local_lab import LocalLab, local_lab
 from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 from bench.turns import in_turns, seconds_of
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 TITLE = "Launch, status, teardown"
 SAID = """
 Whole processes, from `python` or `sh` to their end. All three launch a g5.xlarge with the dataset `speech` on a volume
-of its own that goes with the machine, wait until it runs, look at it, terminate it, and wait until it is gone.
+of its own that goes with the instance, wait until it runs, look at it, terminate it, and wait until it is gone.
 
 - *ec2-lab*: what `make launch`, `make status` and `make teardown` run. Each call is on record, flushed to disk, before
   it is sent and after; the network's rules are looked at; the teardown ends when AWS shows nothing left.
@@ -61,14 +61,14 @@ class Contender:
 
 
 def measure(runs: int, cases: tuple[str, ...] = tuple(CASES)) -> Result:
-    """Let the three take turns in each case. Raises LabError where there is no AWS CLI."""
+    """Let the three take turns in each case. Raises UserError where there is no AWS CLI."""
     check_cli()
     tables: list[Table] = []
     goals: list[Goal] = []
     with local_lab(FILES) as local:
         contenders = contenders_on(local)
         for case in cases:
-            local.cloud.weather(**CASES[case])
+            local.cloud.scenario(**CASES[case])
             found = tables_of(case, local, contenders, runs, warm_up=not tables)
             goals += [goal for table in found for goal in goals_of(table, contenders)]  # calls are the last case's
             tables += found
@@ -76,10 +76,10 @@ def measure(runs: int, cases: tuple[str, ...] = tuple(CASES)) -> Result:
 
 
 def check_cli() -> None:
-    """Raise LabError where the AWS CLI does not answer."""
+    """Raise UserError where the AWS CLI does not answer."""
     found = shutil.which("aws")
     if not found or subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
-        raise LabError(
+        raise UserError(
             f"aws: not on PATH, and it is what is compared with; to install it: {INSTALLING}, and add to PATH"
         )
 
@@ -144,7 +144,7 @@ def in_words(calls: Counter[str]) -> str:
 def goals_of(table: Table, contenders: dict[str, Contender]) -> Iterator[Goal]:
     """Say what launch and teardown are to be: no slower than the floor, and a fraction of what is done by hand.
 
-    Where machines are pending for a while, that while is most of what all three take.
+    Where instances are pending for a while, that while is most of what all three take.
     """
     step, _, case = table.title.partition(", ")
     if step == "status" or CASES[case].get("pending"):

@@ -30,7 +30,7 @@ class LocalLab:
 
 @contextmanager
 def local_lab(files: Mapping[str, str]) -> Iterator[LocalLab]:
-    """Make a lab with these files, and a cloud in calm weather; both are gone at the end."""
+    """Make a lab with these files, and a cloud in calm scenario; both are gone at the end."""
     with tempfile.TemporaryDirectory() as temporary:
         lab = LabDirectory(Path(temporary))
         for name, text in files.items():
@@ -38,7 +38,7 @@ def local_lab(files: Mapping[str, str]) -> Iterator[LocalLab]:
         directory = lab.path / ".local-cloud"
         try:
             cloud = LocalCloud(ensure_running(directory))
-            cloud.reset()  # it begins in the demo's weather
+            cloud.reset()  # it begins in the demo's scenario
             yield LocalLab(lab, cloud)
         finally:
             stop(directory)

@@ -10,8 +10,8 @@ INTRODUCTION = """\
 # Benchmarks
 
 Made by `make bench`, on the local cloud, which answers at once or after as long as is said;
-`make bench ONLY="launch sweep"` measures some parts anew and leaves the others as they are. Each table's contenders
-took turns, after a round that is not counted, so that a slow moment of the machine hits all alike. Whole processes are
+`make bench ONLY="launch sweep"` measures some parts again and leaves the others as they are. Each table's contenders
+took turns, after a round that is not counted, so that a slow moment of the instance hits all alike. Whole processes are
 timed, their start included.
 
 ![What ec2-lab, the AWS CLI by hand and bare boto3 take](benchmarks.svg)
@@ -28,7 +28,7 @@ def page(parts: Sequence[tuple[str, str, Result]]) -> str:
 
 def section(title: str, said: str, result: Result) -> str:
     """Return one part's section."""
-    when = f"{result.date}; {result.machine}; medians of {result.runs}."
+    when = f"{result.date}; {result.instance}; medians of {result.runs}."
     return "\n".join([f"## {title}\n", f"{said.strip()}\n", f"{when}\n", *map(table, result.tables)])
 
 

@@ -19,7 +19,7 @@ from ec2lab.registry.file_format import as_line
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import Record
 from ec2lab.session import Session
-from tests.registries.long_history import put_away, runs_of
+from tests.registries.long_history import compact, runs_of
 
 TITLE = "A long history"
 SAID = """
@@ -66,7 +66,7 @@ def fill_all(local: LocalLab, one: Sequence[Record], addresses: Sequence[str], r
     session = Session(local.lab.path, load_lab(local.lab.path), "bench")
     _, long, full = (session.registry_at(address, "bench") for address in addresses)
     for registry in (long, full):
-        put_away(registry, islice(runs_of(one, "over"), records))
+        compact(registry, islice(runs_of(one, "over"), records))
     fill(full, one)
     session.close()
 

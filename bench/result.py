@@ -58,7 +58,7 @@ class Goal:
         return self.found <= self.limit
 
 
-def this_machine() -> str:
+def this_instance() -> str:
     """Return what the figures depend on, in words."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     python, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
@@ -72,7 +72,7 @@ class Result:
     tables: Sequence[Table]
     goals: Sequence[Goal] = ()
     runs: int = 0
-    machine: str = field(default_factory=this_machine)
+    instance: str = field(default_factory=this_instance)
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
 
 

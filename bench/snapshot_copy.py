@@ -22,7 +22,7 @@ FILES = {"lab.toml": 'regions = ["us-east-1"]\n'}
 
 
 def measure(runs: int) -> Result:
-    """Copy to one and to five in turns; each copy is made anew."""
+    """Copy to one and to five in turns; each copy is made again."""
     with local_lab(FILES) as local:
         wanted = {ALONE: SLOW, TOGETHER: " ".join((SLOW, *OTHERS))}
         found = in_turns({name: partial(copied, local, regions) for name, regions in wanted.items()}, runs)
@@ -36,5 +36,5 @@ def copied(local: LocalLab, regions: str) -> float:
     """Copy in a cloud in which nothing is copied yet; return the seconds of the whole process."""
     local.cloud.reset()
     local.lab.registry.unlink(missing_ok=True)
-    local.cloud.weather(latency=0.2, copy_seconds=dict.fromkeys(OTHERS, QUICK) | {SLOW: SLOWEST})
+    local.cloud.scenario(latency=0.2, copy_seconds=dict.fromkeys(OTHERS, QUICK) | {SLOW: SLOWEST})
     return local.seconds("snapshot_copy", DATASET="speech", REGIONS=regions)

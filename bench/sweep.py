@@ -18,9 +18,9 @@ from tests.local_cloud_client import LocalCloud
 TITLE = "A sweep against the request bucket"
 SAID = """
 EC2's bucket for RunInstances holds 5 requests and refills 2 a second
-(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html), so 24 machines cannot be asked for, each by a
-request of its own, in less than (24 - 5) / 2 = 9.5 s, nor 100 in less than 47.5 s. Measured at 200 ms a call with
-instances pending for 2 s: the whole process, from its start to the line that says that all run. 100 machines are swept
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html), so 24 instances cannot be asked for, each by
+a request of its own, in less than (24 - 5) / 2 = 9.5 s, nor 100 in less than 47.5 s. Measured at 200 ms a call with
+instances pending for 2 s: the whole process, from its start to the line that says that all run. 100 instances are swept
 once: most of that is the wait for the bucket.
 """
 SIZE, REFILL, LATENCY, PENDING = 5, 2, 0.2, 2
@@ -31,32 +31,32 @@ SEEDS = 4
 
 
 def measure(runs: int, few: int = FEW, many: int = MANY) -> Result:
-    """Sweep `few` machines in each run and `many` once; all must be on record as they were on the wire."""
+    """Sweep `few` instances in each run and `many` once; all must be on record as they were on the wire."""
     files = {"lab.toml": 'regions = ["us-east-1"]\n', "experiments/speech.toml": ""}
     with local_lab(files) as local:
         tables, memory = [], 0.0
-        for machines, times in ((few, runs), (many, 1)):
-            found = [swept_anew(local, machines) for _ in range(times)]
+        for instances, times in ((few, runs), (many, 1)):
+            found = [swept_anew(local, instances) for _ in range(times)]
             memory = max(memory, *(mebibytes for _, mebibytes in found))
-            least = Row(ALLOWED, Sample([(machines - SIZE) / REFILL]))
+            least = Row(ALLOWED, Sample([(instances - SIZE) / REFILL]))
             ours = Row(
                 "make sweep", Sample([seconds for seconds, _ in found]), on_record(local.lab.records(), local.cloud)
             )
-            tables.append(Table(f"{machines} machines", "s", [least, ours], against=ALLOWED, noted="on record"))
+            tables.append(Table(f"{instances} instances", "s", [least, ours], against=ALLOWED, noted="on record"))
     ratio = tables[-1]["make sweep"].over(tables[-1][ALLOWED])
-    goals = [Goal(f"{many} machines: of {ALLOWED}", ratio, GOAL), Goal("memory at most", memory, MEMORY_GOAL, "MiB")]
+    goals = [Goal(f"{many} instances: of {ALLOWED}", ratio, GOAL), Goal("memory at most", memory, MEMORY_GOAL, "MiB")]
     return Result(tables, goals, runs)
 
 
-def swept_anew(local: LocalLab, machines: int) -> tuple[float, float]:
+def swept_anew(local: LocalLab, instances: int) -> tuple[float, float]:
     """Sweep on an empty cloud, with an empty registry; return seconds and MiB."""
     local.cloud.reset()
     local.lab.registry.unlink(missing_ok=True)
-    matrix = f"lr = {[10.0**-n for n in range(machines // SEEDS)]}\nseed = {list(range(SEEDS))}\n"
+    matrix = f"lr = {[10.0**-n for n in range(instances // SEEDS)]}\nseed = {list(range(SEEDS))}\n"
     local.lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\n[matrix]\n{matrix}')
     bucket = {"RunInstances": {"size": SIZE, "refill": REFILL}}
     room = {"Running On-Demand G and VT instances": 100_000}
-    local.cloud.weather(latency=LATENCY, pending=PENDING, buckets=bucket, quotas=room)
+    local.cloud.scenario(latency=LATENCY, pending=PENDING, buckets=bucket, quotas=room)
     return swept(local.lab)
 
 

@@ -1,4 +1,4 @@
-"""Contenders in turns: a machine whose speed drifts is fair to all of them."""
+"""Contenders in turns: an instance whose speed drifts is fair to all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_turns(
 def seconds_of(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> float:
     """Run a command, which must do what it is for; return its seconds as a whole process.
 
-    Python may keep what it compiles, as on everybody's machine.
+    Python may keep what it compiles, as on everybody's instance.
     """
     environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()

@@ -2,7 +2,7 @@
 
     make demo-svg
 
-Runs the real commands in a directory of its own, on a local cloud that begins anew.
+Runs the real commands in a directory of its own, on a local cloud that begins again.
 """
 
 from __future__ import annotations

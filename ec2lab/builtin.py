@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ec2lab.plugins import hookimpl
 from ec2lab.registry.backend import RegistryBackend
 from ec2lab.registry.backends import DynamoDbBackend, File
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 from ec2lab.resources.elastic_ip import Address
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.instance_profile import InstanceProfile
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def lab_kinds() -> list[Kind]:
+def lab_kinds() -> list[ResourceType]:
     """Return the built-in kinds."""
     return [
         Instance(), Volume(), Snapshot(), PlacementGroup(), SecurityGroup(), KeyPair(), Address(),
@@ -35,17 +35,17 @@ def lab_kinds() -> list[Kind]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts, which launches alone load."""
-    from ec2lab.launch.parts.base_instance import Machine
+    from ec2lab.launch.parts.base_instance import Instance
     from ec2lab.launch.parts.cluster import Nodes
     from ec2lab.launch.parts.command import Command
     from ec2lab.launch.parts.idle import Idle
-    from ec2lab.launch.parts.image import MachineImage
+    from ec2lab.launch.parts.image import InstanceImage
     from ec2lab.launch.parts.members import Members
     from ec2lab.launch.parts.network import LabNetwork
     from ec2lab.launch.parts.ttl import TimeToLive
     from ec2lab.launch.parts.volumes import Volumes
 
-    return [Machine(), MachineImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
+    return [Instance(), InstanceImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]
 
 
 @hookimpl

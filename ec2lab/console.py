@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from ec2lab.errors import LabError, UsageError
+from ec2lab.errors import UsageError, UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.outlet import Outlet, open_outlets
 from ec2lab.printable import printable, printable_document, printable_log
@@ -150,7 +150,7 @@ def _discard_stdout() -> None:
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Run a script and end the process: 0 done, 1 with one line of what the user can mend, 2 wrong usage, 130 Ctrl-C.
+    """Run a script and end the process: 0 done, 1 with one line of what the user can fix, 2 wrong usage, 130 Ctrl-C.
 
     DEBUG=1 shows the traceback too. A plain kill and a closed terminal end a script as Ctrl-C does, so that it still
     takes down what it made.
@@ -166,7 +166,7 @@ def run(app: typer.Typer) -> NoReturn:
         raise
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
-    except LabError as mendable:
+    except UserError as mendable:
         _fail(str(mendable), 2 if isinstance(mendable, UsageError) else 1, getattr(mendable, "__notes__", ()))
     except Exception:  # noqa: BLE001 - a bug of ours: all of it is shown, but for what a terminal would obey
         _print_traceback()

@@ -1,18 +1,18 @@
-"""The errors that a user can mend."""
+"""The errors that a user can fix."""
 
 
-class LabError(Exception):
-    """Something the user can mend, in one line: what is wrong, where, and how to mend it.
+class UserError(Exception):
+    """Something the user can fix, in one line: what is wrong, where, and how to fix it.
 
     `console.run` prints the line and exits with 1; anything else that escapes a script is a bug of ours.
     """
 
 
-class UsageError(LabError):
+class UsageError(UserError):
     """A variable or an option whose value is not of its type: the exit status is 2."""
 
 
-class PluginFailed(LabError):
+class PluginFailed(UserError):
     """A plugin raised what is no error of its user's, or returned what nothing can be done with."""
 
     def __init__(self, what: str) -> None:

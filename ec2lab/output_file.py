@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.trusted_path import opened_parent
 
 BEGINNING = 4096
@@ -30,14 +30,14 @@ class OutputFile:
     force: bool = False
 
     def check(self) -> None:
-        """Raise LabError where the file can't or must not be written, before any work goes into it."""
+        """Raise UserError where the file can't or must not be written, before any work goes into it."""
         with self._explained(), opened_parent(self.path) as (directory, place):
             self._replaceable(directory, place)
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
-                raise LabError(f"{self.variable}: you may not write into {place.parent}; name another place")
+                raise UserError(f"{self.variable}: you may not write into {place.parent}; name another place")
 
     def write(self, text: str) -> Path:
-        """Write the file, whole or not at all, and return its path without links. Raises LabError.
+        """Write the file, whole or not at all, and return its path without links. Raises UserError.
 
         A file that was there leaves its mode to the new one, so that no more people can read it than before.
         """
@@ -53,9 +53,9 @@ class OutputFile:
         except FileNotFoundError:
             return None
         if not stat.S_ISREG(before.st_mode):
-            raise LabError(f"{self.variable}: {place} is not a file; name one ({self.variable}=report.html)")
+            raise UserError(f"{self.variable}: {place} is not a file; name one ({self.variable}=report.html)")
         if before.st_size and not self.force and self.marker not in _beginning(directory, place.name):
-            raise LabError(
+            raise UserError(
                 f"{self.variable}: {place} is there, and was not written by this command; name another place, or say "
                 "FORCE=1 to overwrite it"
             )
@@ -67,14 +67,14 @@ class OutputFile:
             yield
         except OSError as problem:
             if problem.errno in NO_DIRECTORY:
-                raise LabError(
+                raise UserError(
                     f"{self.variable}: there is no directory {self.path.parent}; make it, or name another place"
                 ) from problem
             if problem.errno == errno.EISDIR:
-                raise LabError(f"{self.variable}: {self.path} is not a file; name one") from problem
+                raise UserError(f"{self.variable}: {self.path} is not a file; name one") from problem
             if problem.errno == errno.EPERM and problem.filename:
-                raise LabError(f"{self.variable}: {problem.filename} {problem.strerror}") from problem
-            raise LabError(
+                raise UserError(f"{self.variable}: {problem.filename} {problem.strerror}") from problem
+            raise UserError(
                 f"{self.variable}: {self.path} can't be written: {problem.strerror}; name another place"
             ) from problem
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ParamValidationError
 
 from ec2lab.aws.errors import AWS_ERRORS
-from ec2lab.errors import LabError, PluginFailed
+from ec2lab.errors import PluginFailed, UserError
 from ec2lab.outlet import PLUGIN_AT_WORK
 from ec2lab.printable import shortened
 
@@ -45,13 +45,13 @@ class Guard:
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """Raise what goes wrong as PluginFailed, but for what a plugin may raise: LabError, and AWS's own errors."""
+        """Raise what goes wrong as PluginFailed, but for what a plugin may raise: UserError, and AWS's own errors."""
         at_work = PLUGIN_AT_WORK.set("" if self.is_script else self.plugin)
         try:
             yield
         except ParamValidationError as problem:
             raise self._failed(problem) from problem
-        except (LabError, *AWS_ERRORS):
+        except (UserError, *AWS_ERRORS):
             raise
         except SystemExit as problem:
             if self.is_script:

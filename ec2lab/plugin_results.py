@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.validate import validate_parameters
 
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
 from ec2lab.doctor.check import Finding
-from ec2lab.launch.part import Preparation, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, Prerequisite
 from ec2lab.plugin_guard import Guard, Nonsense, each, guarded, is_a
 from ec2lab.printable import shortened
 from ec2lab.registry.base import Registry
@@ -55,34 +55,36 @@ def _looks(found: Any, guard: Guard, *_: Any) -> Any:
     return each(found, guard, look, "function")
 
 
-def _share(found: Any, guard: Guard, *given: Any) -> Share:
+def _share(found: Any, guard: Guard, *given: Any) -> LaunchFragment:
     """Check a share as far as it can be by itself. Raises Nonsense, ParamValidationError, or TypeError of JSON."""
-    share: Share = is_a(found, Share, "Share")
+    share: LaunchFragment = is_a(found, LaunchFragment, "LaunchFragment")
     for name in ("request", "cloud_init", "tags"):
         _is_member(share, name, Mapping)
     _is_member(share, "efa_types", frozenset)
     for key in [key for key in LISTS if not isinstance(share.cloud_init.get(key, []), list)]:
-        raise Nonsense(f"Share.cloud_init: {key} is {share.cloud_init[key]!r}, not a list")
+        raise Nonsense(f"LaunchFragment.cloud_init: {key} is {share.cloud_init[key]!r}, not a list")
     for name, value in share.tags.items():
         if not (isinstance(name, str) and isinstance(value, str)):
-            raise Nonsense(f"Share.tags: {name!r}: {value!r} is no text")
+            raise Nonsense(f"LaunchFragment.tags: {name!r}: {value!r} is no text")
     json.dumps(share.cloud_init)
-    for site in (one for one in given if isinstance(one, Site)):
+    for site in (one for one in given if isinstance(one, LaunchContext)):
         _check_request(site, share.request)
 
-    def made(found: Any, guard: Guard, *_: Any) -> Share:
+    def made(found: Any, guard: Guard, *_: Any) -> LaunchFragment:
         return _share(found, guard, *given)
 
-    preparations = [is_a(one, Preparation, "Preparation") for one in share.preparations]
-    return replace(share, preparations=tuple(replace(one, make=guard.function(one.make, made)) for one in preparations))
+    prerequisites = [is_a(one, Prerequisite, "Prerequisite") for one in share.prerequisites]
+    return replace(
+        share, prerequisites=tuple(replace(one, make=guard.function(one.make, made)) for one in prerequisites)
+    )
 
 
-def _is_member(share: Share, name: str, wanted: Any) -> None:
+def _is_member(share: LaunchFragment, name: str, wanted: Any) -> None:
     if not isinstance(value := getattr(share, name), wanted):
-        raise Nonsense(f"Share.{name} is {shortened(repr(value), 80)}, not a {wanted.__name__.lower()}")
+        raise Nonsense(f"LaunchFragment.{name} is {shortened(repr(value), 80)}, not a {wanted.__name__.lower()}")
 
 
-def _check_request(site: Site, request: Mapping[str, Any]) -> None:
+def _check_request(site: LaunchContext, request: Mapping[str, Any]) -> None:
     """Hold members of a RunInstances request to botocore's model. Raises ParamValidationError."""
     model = site.session.cloud.ec2(site.region).meta.service_model.operation_model("RunInstances")
     if model.input_shape:
@@ -103,14 +105,14 @@ RESULTS: Mapping[str, Callable[..., Any]] = {
     "share": _share,
     "look": _findings,
     "looks": _looks,
-    "mend": _several(str, "text"),
+    "fix": _several(str, "text"),
     "open": _registry,
     "records": _several(Record, "Record"),
     "history": _several(Record, "Record"),
     "histories": _several(Record, "Record"),
     "meter": _meter,
-    "spans": _several(Span, "Span"),
-    "born_in": _several(Resource, "Resource"),
+    "spans": _several(CostPeriod, "CostPeriod"),
+    "created_resources": _several(Resource, "Resource"),
     "ended_by": _several(str, "id"),
     "created_in": _several(Mapping, "mapping"),
     "find": _several(Mapping, "mapping"),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 import typer
 
-from ec2lab.errors import LabError, PluginFailed
+from ec2lab.errors import PluginFailed, UserError
 from ec2lab.outlet import PLUGIN_AT_WORK
 from ec2lab.plugin_guard import Guard
 from ec2lab.printable import shortened
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ec2lab.doctor.check import Check
     from ec2lab.launch.part import LaunchPart
     from ec2lab.registry.backend import RegistryBackend
-    from ec2lab.resources.base import Kind
+    from ec2lab.resources.base import ResourceType
     from ec2lab.watch.notifier import Notifier
 
 PROJECT = "ec2_lab"
@@ -44,7 +44,7 @@ class Hooks:
     """What a plugin may add."""
 
     @hookspec
-    def lab_kinds(self) -> Iterable[Kind]:  # type: ignore[empty-body]
+    def lab_kinds(self) -> Iterable[ResourceType]:  # type: ignore[empty-body]
         """Return kinds of resource that the lab shall see, tag and tear down."""
 
     @hookspec
@@ -74,7 +74,7 @@ class Plugins:
     def __init__(self, directory: Path | None) -> None:
         """Load the built-in plugins, then packages', then the files in `directory`; without one the built-in alone.
 
-        Raises LabError.
+        Raises UserError.
         """
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
@@ -96,18 +96,18 @@ class Plugins:
     def _register(self, path: Path) -> None:
         name = f"{path.parent.name}/{path.name}"
         if not path.is_file():
-            raise LabError(f"{name}: is no file (a link that leads nowhere, or a device?); remove it")
+            raise UserError(f"{name}: is no file (a link that leads nowhere, or a device?); remove it")
         with _plugin_errors(name):
             self._manager.register(_module(path), name=name)
 
-    def kinds(self) -> dict[str, Kind]:
+    def kinds(self) -> dict[str, ResourceType]:
         """Return every kind by its name, those that must be deleted first in front.
 
         A later plugin's kind takes the place of an earlier one of the same name.
         """
-        from ec2lab.resources.base import Kind
+        from ec2lab.resources.base import ResourceType
 
-        named = {kind.name: kind for kind in self._all("lab_kinds", Kind)}
+        named = {kind.name: kind for kind in self._all("lab_kinds", ResourceType)}
         return {kind.name: kind for kind in topological_order(list(named.values()))}
 
     def launch_parts(self) -> list[LaunchPart]:
@@ -196,9 +196,9 @@ def _lacking(thing: Any, wanted: type[Any]) -> str:
     return ""
 
 
-def topological_order(kinds: list[Kind]) -> list[Kind]:
-    """Return kinds so that each stands behind those named in its `deleted_after`. Raises LabError on a circle."""
-    ordered: list[Kind] = []
+def topological_order(kinds: list[ResourceType]) -> list[ResourceType]:
+    """Return kinds so that each stands behind those named in its `deleted_after`. Raises UserError on a circle."""
+    ordered: list[ResourceType] = []
     waiting = list(kinds)
     names = {kind.name for kind in kinds}
     while waiting:
@@ -206,7 +206,7 @@ def topological_order(kinds: list[Kind]) -> list[Kind]:
         free = [kind for kind in waiting if all(name in done or name not in names for name in kind.deleted_after)]
         if not free:
             circle = ", ".join(kind.name for kind in waiting)
-            raise LabError(f"plugins: {circle} each want to be deleted after another; mend their deleted_after")
+            raise UserError(f"plugins: {circle} each want to be deleted after another; fix their deleted_after")
         ordered += free
         waiting = [kind for kind in waiting if kind not in free]
     return ordered
@@ -237,6 +237,6 @@ class PluginScript:
         return str(self.app.info.help or "").strip().partition("\n")[0]
 
     def run(self) -> None:
-        """Run it to its end; it takes its options from the environment. Raises LabError."""
+        """Run it to its end; it takes its options from the environment. Raises UserError."""
         with Guard(self.plugin, is_script=True).blamed():
             self.app(args=[], prog_name=f"make script SCRIPT={self.name}")

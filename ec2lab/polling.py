@@ -64,7 +64,7 @@ def jittered(first: float, longest: float, jitter: Jitter = random.uniform) -> I
 
 
 FIRST, LONGEST = 10.0, 300.0
-"""Seconds. Capacity comes back when somebody else's machine ends, so minutes are soon enough."""
+"""Seconds. Capacity comes back when somebody else's instance ends, so minutes are soon enough."""
 
 
 def pauses(capacity_timeout: float, elapsed: Callable[[], float], jitter: Jitter = random.uniform) -> Iterator[float]:

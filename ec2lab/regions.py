@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
 EVERYWHERE = "-global"
@@ -55,8 +55,8 @@ def no_region(name: str) -> str:
 
 
 def region_names(text: str) -> list[str]:
-    """Return the regions of a list with spaces, each once. Raises LabError."""
+    """Return the regions of a list with spaces, each once. Raises UserError."""
     for region in text.split():
         if region not in regions():
-            raise LabError(f"REGIONS: {no_region(region)}")
+            raise UserError(f"REGIONS: {no_region(region)}")
     return list(dict.fromkeys(text.split()))

@@ -207,7 +207,7 @@ def _moment(text: str) -> str:
 
 def _expiry_set(event: ExpirySet) -> str:
     if not event.host:
-        return f"  ends    {event.id} at {_moment(event.expires_at)}: its ttl was over, and began anew"
+        return f"  ends    {event.id} at {_moment(event.expires_at)}: its ttl was over, and began again"
     never = event.expires_at == "never"
     ends = (
         "has no ttl any more, and costs for as long as it runs"
@@ -243,7 +243,7 @@ STAGES = {
 
 def _experiment_ended(event: ExperimentEnded) -> str:
     code = "" if event.exit_code is None else f"; its command ended with {event.exit_code}"
-    return f"{event.experiment}: no machine is left{code}"
+    return f"{event.experiment}: no instance is left{code}"
 
 
 def _command_ended(event: CommandEnded) -> str:
@@ -477,7 +477,7 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "local-cloud-stopped": (None, lambda e: CLOUD_STOPPED if e.was_running else "no local cloud was running"),
     # doctor and setup-aws
     "check-finding": (lambda e: SEVERITIES[e.severity] if e.remedy else None, _check_finding),
-    "fixed": (GREEN, "mended   {check:<12} {message}"),
+    "fixed": (GREEN, "fixed   {check:<12} {message}"),
     "check-summary": (_check_summary_style, _check_summary),
     "present": (None, "  {region:<14}  there  {what}"),
     "creatable": (YELLOW, "  {region:<14}  lacks  {what}"),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ec2lab import clock
 from ec2lab.aws.clients import Clients
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.describe_batcher import SharedLooks
+from ec2lab.aws.describe_batcher import DescribeBatcher
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
 from ec2lab.aws.tagging import Tagger
@@ -24,7 +24,7 @@ from ec2lab.config.lab_files import load_lab, load_members
 from ec2lab.config.models import Lab, Member
 from ec2lab.console import leave_at_once, warn
 from ec2lab.context import ContextThreadPool, working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.part import LaunchPart
 from ec2lab.plugins import Plugins
@@ -36,7 +36,7 @@ from ec2lab.registry.plugin_responses import check_readable
 from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import ResourceState, holdings
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget_guard import BudgetGuard
@@ -61,7 +61,7 @@ class Session:
     over: Event = field(default_factory=Event)
     """Set when threads need not begin anything more."""
     preparing: Lock = field(default_factory=Lock)
-    """Held while something is made that a region lacks: of several launches at once one makes it."""
+    """LockHeld while something is made that a region lacks: of several launches at once one makes it."""
     prepared: set[str] = field(default_factory=set)
     """The regions in which that has been done."""
     _opened: list[Registry] = field(default_factory=list)
@@ -72,16 +72,16 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        """The lab's registry; REGISTRY in the environment names another. Raises LabError where none can be."""
+        """The lab's registry; REGISTRY in the environment names another. Raises UserError where none can be."""
         named = os.environ.get("REGISTRY")
         return self.registry_at(named or self.lab.registry, "REGISTRY" if named else "lab.toml: registry")
 
     def registry_at(self, address: str, where: str) -> Registry:
-        """Return the registry at a path or an address; `where` is who named it, for the error. Raises LabError."""
+        """Return the registry at a path or an address; `where` is who named it, for the error. Raises UserError."""
         scheme = address.partition("://")[0] if "://" in address else "file"
         backends = self.plugins.registry_backends()
         if scheme not in backends:
-            raise LabError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
+            raise UserError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
         registry = backends[scheme].open(self, address, where)
         registry.checks.append(lambda record: check_readable(record, lambda: self.kinds))
         self._opened.append(registry)
@@ -97,7 +97,7 @@ class Session:
         return Plugins(self.directory / "plugins")
 
     @cached_property
-    def kinds(self) -> Mapping[str, Kind]:
+    def kinds(self) -> Mapping[str, ResourceType]:
         """The kinds of resource that are known, in the order of their deletion."""
         return self.plugins.kinds()
 
@@ -173,7 +173,7 @@ class Session:
 
     def query(self, queries: Mapping[Key, Query[Found]]) -> Responses[Found]:
         """Ask several regions side by side; those that do not respond in time, or refuse, hide no other."""
-        with suppress(LabError):  # each query says so itself; but no deadline may cut off who types an MFA code
+        with suppress(UserError):  # each query says so itself; but no deadline may cut off who types an MFA code
             self.cloud.expect_credentials()
         return self._queries.run(queries)
 
@@ -226,7 +226,7 @@ class Session:
         return [record for record in records if record.whose is None or record.whose.is_local == local]
 
     def of_this_account(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records that speak of the account that is used. Raises LabError where that can't be known."""
+        """Return the records that speak of the account that is used. Raises UserError where that can't be known."""
         found = by_account(records)
         return found.get(self.cloud.account, []) if found else []
 
@@ -244,23 +244,23 @@ class Session:
         return self.everywhere(experiment)[1]
 
     def expect_here(self, experiment: str) -> None:
-        """Raise LabError where an experiment lives in other accounts alone: it can't be acted on from here."""
+        """Raise UserError where an experiment lives in other accounts alone: it can't be acted on from here."""
         here, others = self.everywhere(experiment)
         if others and not here.names:
-            raise LabError(self._told(others[0]))
+            raise UserError(self._told(others[0]))
 
     def expect_free(self, experiment: str) -> None:
-        """Raise LabError where an experiment lives in another AWS account: a second one would have its name.
+        """Raise UserError where an experiment lives in another AWS account: a second one would have its name.
 
         What lives in a local cloud is in nobody's way: that is where one begins.
         """
         if found := [one for one in self.elsewhere(experiment) if not one.may_be_over]:
-            raise LabError(f"{self._told(found[0])}, or another name is free here")
+            raise UserError(f"{self._told(found[0])}, or another name is free here")
 
     def _told(self, one: Elsewhere) -> str:
         return one.told(self.cloud.account)
 
-    def put_away(self) -> int:
+    def compact(self) -> int:
         """Put into the registry's archive what nothing is computed from any more; return how many records."""
         return self.registry.archive(lambda records: needed_records(records, self.kinds))
 
@@ -271,13 +271,13 @@ class Session:
 
     @property
     def boot_timeout(self) -> float:
-        """How long a machine may take to boot and set itself up, before it counts as not seen."""
+        """How long an instance may take to boot and set itself up, before it counts as not seen."""
         wait = self.lab.ssh.boot_timeout
         return self.cloud.boot_timeout if wait is None else wait.total_seconds()
 
-    def looks(self, region: str) -> SharedLooks:
-        """Return what all launches of this session look at a region's machines by."""
-        found: SharedLooks = self._once("looks", region, lambda: SharedLooks(self.cloud.ec2(region)))
+    def looks(self, region: str) -> DescribeBatcher:
+        """Return what all launches of this session look at a region's instances by."""
+        found: DescribeBatcher = self._once("looks", region, lambda: DescribeBatcher(self.cloud.ec2(region)))
         return found
 
     def launch_limiter(self, region: str) -> TokenBucket:
@@ -292,9 +292,9 @@ class Session:
             return self._by_region[what, region]
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises LabError in a thread whose session is over meanwhile."""
+        """Wait. Raises UserError in a thread whose session is over meanwhile."""
         if clock.sleep_unless(self.over, seconds):
-            raise LabError("interrupted")
+            raise UserError("interrupted")
 
     def since_met(self, moment: str) -> float:
         """Return how many seconds ago a moment was first asked about."""
@@ -318,14 +318,14 @@ class Session:
 
 @contextmanager
 def open_session(script: str, experiment: str | None = None) -> Iterator[Session]:
-    """Open the lab in the current directory for a script that changes nothing. Raises LabError."""
+    """Open the lab in the current directory for a script that changes nothing. Raises UserError."""
     directory = Path.cwd()
     session = Session(directory, load_lab(directory), script)
     try:
         with in_words(), working_on(experiment):
             yield session
-            if "registry" in session.__dict__ and session.registry.is_overgrown():
-                session.put_away()
+            if "registry" in session.__dict__ and session.registry.needs_compaction():
+                session.compact()
     except BaseException:
         INTERRUPTS.heed()
         raise
@@ -343,7 +343,7 @@ def _name(found: Sequence[SetAside]) -> None:
 
 
 @contextmanager
-def acting_on(experiment: str, script: str) -> Iterator[Session]:
-    """Open the lab in the current directory for a script that acts on an experiment, alone. Raises LabError."""
-    with open_session(script, experiment) as session, session.registry.acting_alone(experiment, script):
+def locked_session(experiment: str, script: str) -> Iterator[Session]:
+    """Open the lab in the current directory for a script that acts on an experiment, alone. Raises UserError."""
+    with open_session(script, experiment) as session, session.registry.lock_experiment(experiment, script):
         yield session

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,9 +51,9 @@ def as_json(value: Any) -> Quoted:
 
 
 def bare(value: Any) -> Quoted:
-    """Print a name as it is: letters, digits, - and _ need no quoting anywhere. Raises LabError on anything else."""
+    """Print a name as it is: letters, digits, - and _ need no quoting anywhere. Raises UserError on anything else."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", str(value)):
-        raise LabError(f"{value!r} can't stand unquoted in a template")
+        raise UserError(f"{value!r} can't stand unquoted in a template")
     return Quoted(value)
 
 
@@ -99,7 +99,7 @@ def cloud_init(document: Mapping[str, Any]) -> str:
 
 
 def user_data(text: str) -> bytes:
-    """Return a cloud-init document as it is sent: as it is, or gzipped where only that fits. Raises LabError."""
+    """Return a cloud-init document as it is sent: as it is, or gzipped where only that fits. Raises UserError."""
     plain = text.encode()
     if len(plain) <= USER_DATA_LIMIT:
         return plain
@@ -108,7 +108,7 @@ def user_data(text: str) -> bytes:
     if len(packed) > USER_DATA_LIMIT:
         packed = _packed_tighter(plain)
     if len(packed) > USER_DATA_LIMIT:
-        raise LabError(
+        raise UserError(
             f"user data: {len(packed)} bytes even when compressed, AWS takes {USER_DATA_LIMIT}; "
             "shorten the experiment's command (let it fetch a script), list fewer members, or give it `code`: what "
             "runs the command is then brought over ssh"

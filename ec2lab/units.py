@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 GIB = 1 << 30
 
@@ -39,11 +39,11 @@ def duration(text: object) -> timedelta:
 
 
 def duration_in(variable: str, text: str) -> timedelta:
-    """Return the duration in a variable of make's. Raises LabError."""
+    """Return the duration in a variable of make's. Raises UserError."""
     try:
         return duration(text)
     except ValueError as problem:
-        raise LabError(f"{variable}: {problem}") from problem
+        raise UserError(f"{variable}: {problem}") from problem
 
 
 def duration_text(length: timedelta) -> str:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.login_names import LOGIN, valid_login
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -14,11 +14,11 @@ NAME_HELP = "a name of lower-case letters, digits, - and _ (at most 63, a letter
 
 
 def experiment_name(name: str) -> str:
-    """Return `name` if an experiment may be called so. Raises LabError."""
+    """Return `name` if an experiment may be called so. Raises UserError."""
     if not name:
-        raise LabError("EXP: which experiment? (EXP=demo, for one)")
+        raise UserError("EXP: which experiment? (EXP=demo, for one)")
     if not re.fullmatch(NAME, name):
-        raise LabError(f"EXP: {name!r} is not {NAME_HELP}")
+        raise UserError(f"EXP: {name!r} is not {NAME_HELP}")
     return name
 
 
@@ -28,37 +28,37 @@ def is_pattern(name: str) -> bool:
 
 
 def experiment_or_glob(name: str) -> str:
-    """Return the name of an experiment, or a pattern of names. Raises LabError."""
+    """Return the name of an experiment, or a pattern of names. Raises UserError."""
     return name if is_pattern(name) else experiment_name(name)
 
 
 def optional_experiment(name: str) -> str:
-    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
     if name and not re.fullmatch(NAME, name):
-        raise LabError(f"BASE: {name!r} is not {NAME_HELP}")
+        raise UserError(f"BASE: {name!r} is not {NAME_HELP}")
     return name
 
 
 def one_experiment(name: str) -> str:
-    """Return `name` if an experiment may be called so, or if there is none. Raises LabError."""
+    """Return `name` if an experiment may be called so, or if there is none. Raises UserError."""
     return experiment_name(name) if name else name
 
 
 def dataset_name(name: str) -> str:
-    """Return `name` if a dataset may be called so, or if there is none. Raises LabError."""
+    """Return `name` if a dataset may be called so, or if there is none. Raises UserError."""
     if name and not re.fullmatch(NAME, name):
-        raise LabError(f"DATASET: {name!r} is not {NAME_HELP}")
+        raise UserError(f"DATASET: {name!r} is not {NAME_HELP}")
     return name
 
 
 def member_name(name: str) -> str:
-    """Return `name` if a member may be called so. Raises LabError."""
+    """Return `name` if a member may be called so. Raises UserError."""
     if not name:
-        raise LabError("NAME: which member? (NAME=alice)")
+        raise UserError("NAME: which member? (NAME=alice)")
     try:
         return valid_login(name)
     except ValueError as problem:
-        raise LabError(f"NAME: {problem}") from problem
+        raise UserError(f"NAME: {problem}") from problem
 
 
 def leaving_member(name: str) -> str:
@@ -67,9 +67,9 @@ def leaving_member(name: str) -> str:
 
 
 def volume_id(name: str) -> str:
-    """Return `name` if it is a volume's id, or if there is none. Raises LabError."""
+    """Return `name` if it is a volume's id, or if there is none. Raises UserError."""
     if name and not re.fullmatch(r"vol-[0-9a-z]+", name):
-        raise LabError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
+        raise UserError(f"VOLUME: {name!r} is not a volume's id (try vol-0123456789abcdef0)")
     return name
 
 

@@ -1,7 +1,7 @@
 """The local cloud: AWS on loopback, for trying, testing and measuring the lab without an account.
 
 moto stores the resources. The layer in front of it behaves as EC2 does where a launch depends on it: capacity that can
-be scarce, client tokens, pending machines, late refusals, validation, AWS's own HTTP statuses, latency, throttling.
+be scarce, client tokens, pending instances, late refusals, validation, AWS's own HTTP statuses, latency, throttling.
 """
 
 import gc

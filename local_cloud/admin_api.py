@@ -1,4 +1,4 @@
-"""The local cloud's own door, /lab/…: its weather, the calls it saw, and a way back to the beginning."""
+"""The local cloud's own door, /lab/…: its scenario, the calls it saw, and a way back to the beginning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local_cloud.pipeline import Pipeline
 from local_cloud.request import as_json
 from local_cloud.responses import Answer
 from local_cloud.saved_state import forget_everything
-from local_cloud.scenario import Seconds, Weather
+from local_cloud.scenario import Scenario, Seconds
 
 
 class Advance(BaseModel):
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class End(BaseModel):
-    """EC2 takes a machine away, as it does with spot instances."""
+    """EC2 takes an instance away, as it does with spot instances."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ class End(BaseModel):
 
 
 class Mark(BaseModel):
-    """EC2 announces that it takes a spot machine away; `end` then does it."""
+    """EC2 announces that it takes a spot instance away; `end` then does it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -87,27 +87,27 @@ def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, as_json(value), "application/json")
 
 
-def _weather(front: Pipeline, _: bytes) -> Any:
-    return front.weather.model_dump()
+def _scenario(front: Pipeline, _: bytes) -> Any:
+    return front.scenario.model_dump()
 
 
 def _calls(front: Pipeline, _: bytes) -> Any:
     return list(front.log)
 
 
-def _change_weather(front: Pipeline, body: bytes) -> Any:
-    weather = Weather.model_validate_json(body)
+def _change_scenario(front: Pipeline, body: bytes) -> Any:
+    scenario = Scenario.model_validate_json(body)
     with front.lock:
-        front.set_weather(weather)
-    return weather.model_dump()
+        front.set_scenario(scenario)
+    return scenario.model_dump()
 
 
 def _reset(front: Pipeline, _: bytes) -> Any:
-    """Empty everything, and seed it anew; the weather is calm then, and snapshots of the cloud are forgotten."""
+    """Empty everything, and seed it again; the scenario is calm then, and snapshots of the cloud are forgotten."""
     with front.lock:
         clock.CLOCK.set_right()  # first, or what it begins with would be of a time that is to come
         forget_everything()
-        front.begin(Weather())
+        front.begin(Scenario())
     return {}
 
 
@@ -124,7 +124,7 @@ def _stop_clock(*_: Any) -> Any:
 
 
 def _snapshot(front: Pipeline, _: bytes) -> Any:
-    """Keep the whole cloud as it is now: what it holds, its weather, the calls it saw."""
+    """Keep the whole cloud as it is now: what it holds, its scenario, the calls it saw."""
     with front.lock:
         identity = str(len(front.saved) + 1)
         front.saved[identity] = front.save()
@@ -144,15 +144,15 @@ def _restore(front: Pipeline, body: bytes) -> Any:
 def _end(front: Pipeline, body: bytes) -> Any:
     end = End.model_validate_json(body)
     with front.lock:
-        front.ec2.machines.run_due_transitions(front.weather)
-        front.ec2.machines.end(end.region, end.instance, end.code, end.message)
+        front.ec2.instances.run_due_transitions(front.scenario)
+        front.ec2.instances.end(end.region, end.instance, end.code, end.message)
     return {}
 
 
 def _fast_forward(front: Pipeline, _: bytes) -> Any:
-    """Let machines that are between two states be in the second one."""
+    """Let instances that are between two states be in the second one."""
     with front.lock:
-        front.ec2.machines.hurry()
+        front.ec2.instances.hurry()
     return {}
 
 
@@ -178,13 +178,13 @@ def _stop(_: Pipeline, __: bytes) -> Any:
 
 def _inventory(front: Pipeline, _: bytes) -> Any:
     with front.lock:
-        front.ec2.machines.run_due_transitions(front.weather)
+        front.ec2.instances.run_due_transitions(front.scenario)
         return [*inventory(), *front.ec2.placement_groups.everything()]
 
 
 ACTIONS: dict[tuple[str, str], Callable[[Pipeline, bytes], Any]] = {
-    ("GET", "/lab/weather"): _weather,
-    ("POST", "/lab/weather"): _change_weather,
+    ("GET", "/lab/scenario"): _scenario,
+    ("POST", "/lab/scenario"): _change_scenario,
     ("GET", "/lab/calls"): _calls,
     ("GET", "/lab/inventory"): _inventory,
     ("POST", "/lab/reset"): _reset,

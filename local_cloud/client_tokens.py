@@ -1,4 +1,4 @@
-"""Client tokens: the same request again is the same answer again, and no second machine.
+"""Client tokens: the same request again is the same answer again, and no second instance.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """

@@ -1,4 +1,4 @@
-"""The cloud's clock: this machine's, advanced or stopped. Whoever waits for the cloud need not wait for real.
+"""The cloud's clock: this computer's, advanced or stopped. Whoever waits for the cloud need not wait for real.
 
 How it differs stands in a file beside the server's address, so that other processes can live by it too.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 CLOCK_FILE = "clock"
 AHEAD, STOPPED, STOPPED_MONOTONIC = range(3)
-"""What is shared: seconds by which it is ahead of this machine's, and where that stood when it was stopped, 0 if it
+"""What is shared: seconds by which it is ahead of this computer's, and where that stood when it was stopped, 0 if it
 goes."""
 DOUBLE = 8
 """Bytes of each."""
@@ -55,12 +55,12 @@ class Clock:
         self._resumed += moment - self.monotonic()
 
     def set_right(self) -> None:
-        """Be this machine's clock again."""
+        """Be this computer's clock again."""
         for number in range(3):
             self._shared[number] = 0.0
 
     def stop(self) -> None:
-        """Let no more time pass but by being advanced: how fast or slow this machine is makes no difference then."""
+        """Let no more time pass but by being advanced: how fast or slow this computer is makes no difference then."""
         self._shared[STOPPED], self._shared[STOPPED_MONOTONIC] = time.time(), time.monotonic()
 
     def advance(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ def monotonic() -> float:
 
 
 def caller_now() -> datetime:
-    """Return the time by which callers sign their requests: this machine's."""
+    """Return the time by which callers sign their requests: this computer's."""
     return datetime.now(UTC)
 
 

@@ -22,13 +22,13 @@ from local_cloud import (
 from local_cloud.client_tokens import ClientTokens
 from local_cloud.default_subnets import zones_for
 from local_cloud.hosts import Hosts
-from local_cloud.lifecycle import CODES, Machines, backend
+from local_cloud.lifecycle import CODES, Instances, backend
 from local_cloud.placement import Placed, Wanted, place
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.regions import with_opt_in_states
 from local_cloud.request import ACCOUNT, Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 from local_cloud.snapshots import Snapshots
 from local_cloud.spot_requests import SpotRequests
 from local_cloud.stub_services import quotas_in
@@ -36,7 +36,7 @@ from local_cloud.visibility import Visibility
 from local_cloud.volume_status import describe_volume_status
 
 RESTART_DELAY = timedelta(seconds=2)
-"""EC2 needs longer to stop a machine, and tells whole seconds: no two starts of one machine look like the same."""
+"""EC2 needs longer to stop an instance, and tells whole seconds: no two starts of one instance look like the same."""
 
 ON_DEMAND = "on-demand"
 
@@ -46,8 +46,8 @@ class Ec2:
     """EC2's state beside moto's, and its decisions."""
 
     ask_moto: Callable[[Call], Answer]
-    weather: Weather
-    machines: Machines = field(default_factory=Machines)
+    scenario: Scenario
+    instances: Instances = field(default_factory=Instances)
     tokens: ClientTokens = field(default_factory=ClientTokens)
     snapshots: Snapshots = field(default_factory=Snapshots)
     hosts: Hosts = field(default_factory=Hosts)
@@ -63,19 +63,19 @@ class Ec2:
         if not self.tokens.was_used(call):
             self.visibility.check(call)
         validation.check(call)
-        metadata_tags.check(call, self.weather)
+        metadata_tags.check(call, self.scenario)
         if call.action == "RunInstances":
             self.placement_groups.check_launch(call)
         if call.action == "CopySnapshot":
-            self.snapshots.validate_copy(call, self.weather)
-        if call.params.pop("DryRun", "") == "true" and not self.weather.carries_out_dry_runs_of(call.action):
+            self.snapshots.validate_copy(call, self.scenario)
+        if call.params.pop("DryRun", "") == "true" and not self.scenario.carries_out_dry_runs_of(call.action):
             raise Problem("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if earlier := self.tokens.cached_response(call, asked):
             return _replay(call, earlier)
         answer = self._described(call) if call.action.startswith("Describe") else self._dispatch(call)
         if answer.code is None:
             self.tokens.remember(call, asked, answer)
-            self.visibility.made(call, answer, self.weather)
+            self.visibility.made(call, answer, self.scenario)
         return answer
 
     def _dispatch(self, call: Call) -> Answer:
@@ -85,10 +85,10 @@ class Ec2:
             "StopInstances": self._stop_instances,
             "TerminateInstances": self._terminate_instances,
             "DescribeInstances": self._describe_instances,
-            "DescribeRegions": lambda call: with_opt_in_states(call, self.ask_moto(call), self.weather),
-            "DescribeCapacityReservations": lambda call: reservations.describe(call, self.weather),
+            "DescribeRegions": lambda call: with_opt_in_states(call, self.ask_moto(call), self.scenario),
+            "DescribeCapacityReservations": lambda call: reservations.describe(call, self.scenario),
             "GetConsoleOutput": self._console,
-            "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.weather),
+            "DescribeVolumeStatus": lambda call: describe_volume_status(call, self.scenario),
             "CreateSnapshot": self._take_snapshot,
             "RegisterImage": self._register_image,
             "EnableFastSnapshotRestores": self.snapshots.enable_fast_restores,
@@ -126,21 +126,21 @@ class Ec2:
         if answer.code is not None:
             before.restore()
         else:
-            machines = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
-            run_instances_fixups.complete(call, machines)
-            self.placement_groups.launched(call, machines)
-            for machine in machines:
-                reservations.hold(machine, placed.reservation)
-                self.hosts.give_address(machine)
-                self.machines.started(call.region, machine, placed.rule, self.weather)
-                self.visibility.made_with(call.region, machine, self.weather)
+            instances = [backend(call.region).get_instance(identity) for identity in _ids_in(answer)]
+            run_instances_fixups.complete(call, instances)
+            self.placement_groups.launched(call, instances)
+            for instance in instances:
+                reservations.hold(instance, placed.reservation)
+                self.hosts.give_address(instance)
+                self.instances.started(call.region, instance, placed.rule, self.scenario)
+                self.visibility.made_with(call.region, instance, self.scenario)
             answer.body = run_instances_fixups.as_initial_response(answer.body)
         return answer
 
     def _console(self, call: Call) -> Answer:
-        machine = backend(call.region).get_instance(call.params["InstanceId"])
-        age = clock.now().replace(tzinfo=None) - datetime.fromisoformat(str(machine.launch_time))
-        return self.hosts.console(call, self.weather, age.total_seconds())
+        instance = backend(call.region).get_instance(call.params["InstanceId"])
+        age = clock.now().replace(tzinfo=None) - datetime.fromisoformat(str(instance.launch_time))
+        return self.hosts.console(call, self.scenario, age.total_seconds())
 
     def _register_image(self, call: Call) -> Answer:
         answer = self.ask_moto(call)
@@ -150,7 +150,7 @@ class Ec2:
     def _take_snapshot(self, call: Call) -> Answer:
         answer = self.ask_moto(call)
         if answer.code is None:
-            self.snapshots.begun(call, answer, self.weather)
+            self.snapshots.begun(call, answer, self.scenario)
         return answer
 
     def _placed(self, call: Call) -> Placed:
@@ -160,7 +160,7 @@ class Ec2:
         market = params.get("InstanceMarketOptions.MarketType", ON_DEMAND)
         least, most = int(params.get("MinCount", "1")), int(params.get("MaxCount", "1"))
         pinned = zone or params.get("Placement.AvailabilityZone")
-        reserved = reservations.targeted(call, self.weather)
+        reserved = reservations.targeted(call, self.scenario)
         if not subnet:
             default_zones = zones_for(call.region, pinned, market)
         if reserved:
@@ -174,51 +174,51 @@ class Ec2:
         if among is not None:
             offered = [zone for zone in offered if zone in among]
         room = vcpu_quotas.within(
-            wanted.region, wanted.instance_type, wanted.market, wanted.least, wanted.most, quotas_in(self.weather)
+            wanted.region, wanted.instance_type, wanted.market, wanted.least, wanted.most, quotas_in(self.scenario)
         )
         wanted = replace(wanted, most=room)
-        return place(wanted, offered, self.weather, self.machines.alive_under)
+        return place(wanted, offered, self.scenario, self.instances.alive_under)
 
     def _start_instances(self, call: Call) -> Answer:
-        """Start stopped machines: each needs capacity anew, in the zone where its volumes are."""
+        """Start stopped instances: each needs capacity again, in the zone where its volumes are."""
         found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
         placed = {}
-        for machine in found:
-            if machine.state == "stopped":
-                zone = machine.availability_zone
-                wanted = Wanted(call.region, machine.instance_type, machine.lifecycle or ON_DEMAND, zone)
-                placed[machine.id] = self._place(wanted)
+        for instance in found:
+            if instance.state == "stopped":
+                zone = instance.availability_zone
+                wanted = Wanted(call.region, instance.instance_type, instance.lifecycle or ON_DEMAND, zone)
+                placed[instance.id] = self._place(wanted)
         answer = self.ask_moto(call)
-        for machine in found:
-            if machine.id in placed:
-                self.hosts.give_address(machine)
+        for instance in found:
+            if instance.id in placed:
+                self.hosts.give_address(instance)
                 # EC2 tells of the last start, moto of the first.
-                before = datetime.fromisoformat(str(machine.launch_time))
-                machine.launch_time = max(clock.now().replace(tzinfo=None), before + RESTART_DELAY)
-                self.machines.started(call.region, machine, placed[machine.id].rule, self.weather, again=True)
+                before = datetime.fromisoformat(str(instance.launch_time))
+                instance.launch_time = max(clock.now().replace(tzinfo=None), before + RESTART_DELAY)
+                self.instances.started(call.region, instance, placed[instance.id].rule, self.scenario, again=True)
         return answer
 
     def _stop_instances(self, call: Call) -> Answer:
         found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
-        for machine in found:
-            if machine.lifecycle == "spot":
+        for instance in found:
+            if instance.lifecycle == "spot":
                 raise Problem(
                     "UnsupportedOperation",
-                    f"You can't stop the Spot Instance '{machine.id}' because it is associated with a one-time Spot "
+                    f"You can't stop the Spot Instance '{instance.id}' because it is associated with a one-time Spot "
                     "Instance request. You can only stop Spot Instances associated with persistent Spot requests.",
                 )
-        running = [machine for machine in found if machine.state in ("pending", "running")]
+        running = [instance for instance in found if instance.state in ("pending", "running")]
         answer = self.ask_moto(call)
-        for machine in running:
-            self.machines.stopped(machine, self.weather)
+        for instance in running:
+            self.instances.stopped(instance, self.scenario)
         return answer
 
     def _terminate_instances(self, call: Call) -> Answer:
-        # moto ends a machine at once. Where it is to shut down for a while the layer ends it, so moto is not asked.
+        # moto ends an instance at once. Where it is to shut down for a while the layer ends it, so moto is not asked.
         found = [backend(call.region).get_instance(identity) for identity in call.values("InstanceId")]
-        before = {machine.id: machine.state for machine in found}
-        for machine in found:
-            self.machines.terminate(call.region, machine, self.weather)
+        before = {instance.id: instance.state for instance in found}
+        for instance in found:
+            self.instances.terminate(call.region, instance, self.scenario)
         return _terminating(before, found)
 
 
@@ -243,10 +243,10 @@ def _ids_in(answer: Answer) -> list[str]:
 
 
 def _replay(call: Call, earlier: Answer) -> Answer:
-    """Answer a repeated request as the first time, unless its machine is dead by now."""
+    """Answer a repeated request as the first time, unless its instance is dead by now."""
     for identity in _ids_in(earlier) if call.action == "RunInstances" else ():
-        machine = backend(call.region).get_instance_by_id(identity)
-        if machine is None or machine.state == "terminated":
+        instance = backend(call.region).get_instance_by_id(identity)
+        if instance is None or instance.state == "terminated":
             raise Problem(
                 "IdempotentInstanceTerminated", "The request token was used by an instance that is terminated."
             )
@@ -258,10 +258,10 @@ def _replay(call: Call, earlier: Answer) -> Answer:
 
 def _terminating(before: dict[str, str], found: list[Any]) -> Answer:
     items = "".join(
-        f"<item><instanceId>{machine.id}</instanceId>"
-        f"<currentState><code>{CODES[machine.state]}</code><name>{machine.state}</name></currentState>"
-        f"<previousState><code>{CODES[before[machine.id]]}</code><name>{before[machine.id]}</name></previousState></item>"
-        for machine in found
+        f"<item><instanceId>{instance.id}</instanceId>"
+        f"<currentState><code>{CODES[instance.state]}</code><name>{instance.state}</name></currentState>"
+        f"<previousState><code>{CODES[before[instance.id]]}</code><name>{before[instance.id]}</name></previousState></item>"
+        for instance in found
     )
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>'

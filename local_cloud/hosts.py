@@ -1,6 +1,6 @@
-"""What a machine shows of itself: an address that is nobody else's, and its console.
+"""What an instance shows of itself: an address that is nobody else's, and its console.
 
-The local cloud's machines do not run. A test may attach a real host to one: then its address is the host's, and its
+The local cloud's instances do not run. A test may attach a real host to one: then its address is the host's, and its
 console the text that the test hands over. No file is read on anybody's word.
 """
 
@@ -14,53 +14,53 @@ from xml.sax.saxutils import escape
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 CONSOLE_BYTES = 64 * 1024
 """What EC2 keeps of a console."""
-SELF_CONSOLE = "This machine of the local cloud does not run: it has no console.\n"
+SELF_CONSOLE = "This computer of the local cloud does not run: it has no console.\n"
 XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
 """Types from before Nitro, which give their latest console output only some time after they boot."""
 
 
 def loopback_address(number: int) -> str:
-    """Return an address of this computer alone: moto's own would be strangers' machines."""
+    """Return an address of this computer alone: moto's own would be strangers' instances."""
     return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
 
 
 @dataclass
 class Hosts:
-    """The addresses and consoles of machines."""
+    """The addresses and consoles of instances."""
 
     _given: int = 0
     """How many addresses were given."""
     _consoles: dict[str, bytes] = field(default_factory=dict)
 
-    def give_address(self, machine: Any) -> None:
-        """Give a new machine, or one that starts again, a public address, if it is to have one."""
-        for interface in machine.nics.values():
+    def give_address(self, instance: Any) -> None:
+        """Give a new instance, or one that starts again, a public address, if it is to have one."""
+        for interface in instance.nics.values():
             if interface.public_ip:
                 self._given += 1
                 interface.public_ip = loopback_address(self._given)
 
     def attach(self, region: str, identity: str, address: str, console: bytes) -> None:
-        """Let a machine be a real host."""
-        machine = backend(region).get_instance(identity)
-        for interface in machine.nics.values():
+        """Let an instance be a real host."""
+        instance = backend(region).get_instance(identity)
+        for interface in instance.nics.values():
             interface.public_ip = address
         self._consoles[identity] = console
 
-    def console(self, call: Call, weather: Weather, age: float) -> Answer:
-        """Answer GetConsoleOutput for a machine of some seconds' age."""
-        machine = backend(call.region).get_instance(call.params["InstanceId"])
-        if call.params.get("Latest") == "true" and machine.instance_type.startswith(XEN):
+    def console(self, call: Call, scenario: Scenario, age: float) -> Answer:
+        """Answer GetConsoleOutput for an instance of some seconds' age."""
+        instance = backend(call.region).get_instance(call.params["InstanceId"])
+        if call.params.get("Latest") == "true" and instance.instance_type.startswith(XEN):
             raise Problem(
                 "UnsupportedOperation", "This instance type does not support retrieving the latest console logs."
             )
-        text = self._consoles.get(machine.id, SELF_CONSOLE.encode())[-CONSOLE_BYTES:]
-        output = base64.b64encode(text).decode() if age >= weather.console_seconds else ""
+        text = self._consoles.get(instance.id, SELF_CONSOLE.encode())[-CONSOLE_BYTES:]
+        output = base64.b64encode(text).decode() if age >= scenario.console_seconds else ""
         body = (
             '<GetConsoleOutputResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
-            f"<instanceId>{escape(machine.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
+            f"<instanceId>{escape(instance.id)}</instanceId><output>{output}</output></GetConsoleOutputResponse>"
         )
         return Answer(200, body.encode())

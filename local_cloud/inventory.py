@@ -29,7 +29,7 @@ def _in_iam() -> Iterator[dict[str, Any]]:
 def _in_region(store: Any) -> Iterator[dict[str, Any]]:
     groups = [group for of_network in store.groups.values() for group in of_network.values()]
     kept: dict[str, list[Any]] = {
-        "instance": [machine for reservation in store.reservations.values() for machine in reservation.instances],
+        "instance": [instance for reservation in store.reservations.values() for instance in reservation.instances],
         "volume": list(store.volumes.values()),
         "snapshot": [snapshot for snapshot in store.snapshots.values() if snapshot.owner_id == ACCOUNT],
         "security-group": [group for group in groups if group.name != "default"],

@@ -1,6 +1,6 @@
-"""The life of a machine: pending, running, shutting down, terminated, as the clock goes.
+"""The life of an instance: pending, running, shutting down, terminated, as the clock goes.
 
-moto knows no time between these states. Here each machine that changes has an appointment, and every call first keeps
+moto knows no time between these states. Here each instance that changes has an appointment, and every call first keeps
 those that are due: no thread, and nothing moves while nobody looks.
 """
 
@@ -16,7 +16,7 @@ from moto.ec2.models import ec2_backends
 
 from local_cloud import clock
 from local_cloud.request import ACCOUNT
-from local_cloud.scenario import Capacity, Weather
+from local_cloud.scenario import Capacity, Scenario
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html."""
@@ -35,24 +35,24 @@ def set_state(instance: Any, state: str) -> None:
 
 
 @dataclass
-class Machines:
-    """The machines between two states, and those that count against a rule of the weather."""
+class Instances:
+    """The instances between two states, and those that count against a rule of the scenario."""
 
     _appointments: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     """(when, what is due then). No closures, which cannot be saved."""
     _granted_by: dict[str, tuple[Any, Capacity]] = field(default_factory=dict)
-    """Instance id -> the instance, and the rule of the weather that granted it."""
+    """Instance id -> the instance, and the rule of the scenario that granted it."""
     _terminated: deque[tuple[float, str, Any]] = field(default_factory=deque)
     """(since when, region, instance)."""
 
-    def run_due_transitions(self, weather: Weather) -> None:
+    def run_due_transitions(self, scenario: Scenario) -> None:
         """Do what is due by now; what has been terminated for long is no longer known."""
         now = clock.monotonic()
         due = [change for when, change in self._appointments if when <= now]
         self._appointments = [(when, change) for when, change in self._appointments if when > now]
         for change in due:
             change()
-        while self._terminated and self._terminated[0][0] + weather.terminated_shown <= now:
+        while self._terminated and self._terminated[0][0] + scenario.terminated_shown <= now:
             _, region, instance = self._terminated.popleft()
             self._granted_by.pop(instance.id, None)
             _forget(region, instance)
@@ -62,21 +62,21 @@ class Machines:
         self._appointments = [(0.0, change) for _, change in self._appointments]
 
     def alive_under(self, rule: Capacity) -> int:
-        """Count the machines that hold capacity which a rule of the weather granted."""
+        """Count the instances that hold capacity which a rule of the scenario granted."""
         return sum(
             granted_by is rule and instance.state not in CAPACITY_FREE_STATES
             for instance, granted_by in self._granted_by.values()
         )
 
     def started(
-        self, region: str, instance: Any, granted_by: Capacity | None, weather: Weather, *, again: bool = False
+        self, region: str, instance: Any, granted_by: Capacity | None, scenario: Scenario, *, again: bool = False
     ) -> None:
-        """Let a machine be pending, and run or die when its time comes; one that starts `again` only stops anew."""
+        """Let an instance be pending, and run or die when its time comes; one that starts `again` only stops again."""
         set_state(instance, "pending")
         if granted_by:
             self._granted_by[instance.id] = (instance, granted_by)
         late = granted_by if granted_by and granted_by.late else None
-        self._schedule(weather.pending, partial(self._end_of_pending, region, instance, late, again=again))
+        self._schedule(scenario.pending, partial(self._end_of_pending, region, instance, late, again=again))
 
     def _end_of_pending(self, region: str, instance: Any, late: Capacity | None, *, again: bool) -> None:
         if instance.state != "pending":
@@ -85,7 +85,7 @@ class Machines:
             set_state(instance, "running")
             return
         code = late.code if late.code.startswith(("Client.", "Server.")) else f"Server.{late.code}"
-        message = late.message or f"{code}: the machine could not be started"
+        message = late.message or f"{code}: the instance could not be started"
         if again:
             instance.stop()
             instance.state_reason.code, instance.state_reason.message = code, message
@@ -93,34 +93,34 @@ class Machines:
             self.end(region, instance.id, code, message)
 
     def end(self, region: str, identity: str, code: str, message: str) -> None:
-        """Let EC2 itself take a machine away."""
+        """Let EC2 itself take an instance away."""
         instance = backend(region).get_instance(identity)
         if instance.state != "terminated":
             self._terminate_in_moto(region, instance)
         instance.state_reason.code, instance.state_reason.message = code, message
 
-    def terminate(self, region: str, instance: Any, weather: Weather) -> None:
-        """Let a machine shut down for a while before moto ends it."""
+    def terminate(self, region: str, instance: Any, scenario: Scenario) -> None:
+        """Let an instance shut down for a while before moto ends it."""
         if instance.state in ENDED:
             return
-        if weather.shutting_down:
+        if scenario.shutting_down:
             set_state(instance, "shutting-down")
-            self._schedule(weather.shutting_down, partial(self._end_of_shutting_down, region, instance))
+            self._schedule(scenario.shutting_down, partial(self._end_of_shutting_down, region, instance))
         else:
             self._terminate_in_moto(region, instance)
 
-    def stopped(self, instance: Any, weather: Weather) -> None:
-        """Let a machine be on its way down for a while before it is stopped."""
-        if weather.shutting_down:
+    def stopped(self, instance: Any, scenario: Scenario) -> None:
+        """Let an instance be on its way down for a while before it is stopped."""
+        if scenario.shutting_down:
             set_state(instance, "stopping")
-            self._schedule(weather.shutting_down, partial(_end_of_stopping, instance))
+            self._schedule(scenario.shutting_down, partial(_end_of_stopping, instance))
 
     def _end_of_shutting_down(self, region: str, instance: Any) -> None:
         if instance.state == "shutting-down":
             self._terminate_in_moto(region, instance)
 
     def _terminate_in_moto(self, region: str, instance: Any) -> None:
-        """End a machine with its network interfaces, which moto would keep."""
+        """End an instance with its network interfaces, which moto would keep."""
         interfaces = list(instance.nics.values())
         instance.terminate()
         for interface in interfaces:
@@ -137,7 +137,7 @@ def _end_of_stopping(instance: Any) -> None:
 
 
 def _forget(region: str, instance: Any) -> None:
-    """Take a machine out of moto, which would show it for ever, and search it for each filter."""
+    """Take an instance out of moto, which would show it for ever, and search it for each filter."""
     store = backend(region)
     for identity, reservation in list(store.reservations.items()):
         if instance in reservation.instances:

@@ -1,4 +1,4 @@
-"""What moto looks up anew for each call, and what never changes.
+"""What moto looks up again for each call, and what never changes.
 
 Its modules on disk and the names of a class's methods: a fifth of the time that a call took. Where instance types are
 offered: moto compares each of thousands of offerings, 8 of the 10 ms of such a call.

@@ -12,7 +12,7 @@ from typing import Final
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 from local_cloud.tags import tags_for
 
 OPTION: Final = "InstanceMetadataTags"
@@ -23,24 +23,26 @@ DEFAULTS = {"HttpTokens": "httpTokens", "HttpPutResponseHopLimit": "httpPutRespo
             "HttpEndpoint": "httpEndpoint", OPTION: "instanceMetadataTags"}  # fmt: skip
 
 
-def check(call: Call, weather: Weather) -> None:
+def check(call: Call, scenario: Scenario) -> None:
     """Check the tags that a call would put on instances that show theirs. Raises Problem."""
     if call.action == "RunInstances":
-        chosen = call.params.get(f"MetadataOptions.{OPTION}", weather.metadata_defaults.get(OPTION, ""))
+        chosen = call.params.get(f"MetadataOptions.{OPTION}", scenario.metadata_defaults.get(OPTION, ""))
         if chosen:
             call.params[f"MetadataOptions.{OPTION}"] = chosen
         if chosen == ENABLED:
             _check(tags_for(call, "instance"))
     elif call.action == "CreateTags":
         for identity in call.values("ResourceId"):
-            machine = backend(call.region).get_instance_by_id(identity) if identity.startswith("i-") else None
-            if machine and machine.metadata_options.instance_metadata_tags == ENABLED:
+            instance = backend(call.region).get_instance_by_id(identity) if identity.startswith("i-") else None
+            if instance and instance.metadata_options.instance_metadata_tags == ENABLED:
                 _check(tag["Key"] for tag in call.numbered("Tag"))
 
 
-def defaults(weather: Weather) -> Answer:
+def defaults(scenario: Scenario) -> Answer:
     """Answer GetInstanceMetadataDefaults."""
-    told = "".join(f"<{DEFAULTS[name]}>{value}</{DEFAULTS[name]}>" for name, value in weather.metadata_defaults.items())
+    told = "".join(
+        f"<{DEFAULTS[name]}>{value}</{DEFAULTS[name]}>" for name, value in scenario.metadata_defaults.items()
+    )
     body = (
         '<GetInstanceMetadataDefaultsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
         f"<requestId>local</requestId><accountLevel>{told}</accountLevel></GetInstanceMetadataDefaultsResponse>"

@@ -46,7 +46,7 @@ def check_interfaces(call: Call) -> None:
 
 
 def to_instance_level(call: Call) -> None:
-    """Ask for the one interface as the machine's own, which moto does better."""
+    """Ask for the one interface as the instance's own, which moto does better."""
     interfaces = call.numbered("NetworkInterface")
     if len(interfaces) != 1 or "NetworkInterfaceId" in interfaces[0]:
         return
@@ -60,7 +60,7 @@ def to_instance_level(call: Call) -> None:
 
 
 def with_owners(body: bytes, region: str) -> bytes:
-    """Return a description with the owners of public addresses as EC2 has them: of one that came with a machine it is
+    """Return a description with the owners of public addresses as EC2 has them: of one that came with an instance it is
     amazon, of an elastic one the account
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceAssociation.html).
     """  # noqa: D205

@@ -22,7 +22,7 @@ from local_cloud.regions import check_open
 from local_cloud.request import Call, as_json
 from local_cloud.responses import Answer, ConnectionDropped, Problem, error, load_balancer_503
 from local_cloud.saved_state import SavedState
-from local_cloud.scenario import Fault, Weather
+from local_cloud.scenario import Fault, Scenario
 from local_cloud.seed import Seeder
 from local_cloud.stub_services import stub_response, with_spot_prices
 from local_cloud.tags import check_iam_tags
@@ -30,7 +30,7 @@ from local_cloud.throttle import Throttle
 
 MAX_HANG = 60.0
 """Seconds after which a caller that does not give up is cut off."""
-STATE = ("weather", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
+STATE = ("scenario", "log", "ec2", "seeded", "direct_snapshots", "trail", "throttle", "chance")
 """What the layer remembers from one call to the next."""
 
 
@@ -39,7 +39,7 @@ class Pipeline:
     """The local cloud as its callers meet it."""
 
     moto: Wsgi
-    weather: Weather
+    scenario: Scenario
     log: list[dict[str, Any]] = field(default_factory=list)
     """Every call on the wire."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,15 +52,15 @@ class Pipeline:
     trail: EventHistory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.begin(self.weather)
+        self.begin(self.scenario)
 
-    def begin(self, weather: Weather) -> None:
-        """Begin anew, on an empty moto."""
-        self.ec2 = Ec2(self._by_moto, weather)
+    def begin(self, scenario: Scenario) -> None:
+        """Begin again, on an empty moto."""
+        self.ec2 = Ec2(self._by_moto, scenario)
         self.seeded = Seeder()
         self.direct_snapshots = DirectSnapshots()
         self.trail = EventHistory()
-        self.set_weather(weather)
+        self.set_scenario(scenario)
         self.log = []
         self.saved.clear()
 
@@ -75,19 +75,19 @@ class Pipeline:
         clock.CLOCK.resume(*state.pop("moment"))
         vars(self).update(state)
 
-    def set_weather(self, weather: Weather) -> None:
-        """Let the weather be another from the next call on."""
-        self.weather = self.ec2.weather = weather
-        self.throttle = Throttle(weather.buckets)
-        self.chance = Random(weather.seed)  # noqa: S311 - a test's weather is no secret
-        self.ec2.visibility.chance = Random(weather.seed)  # noqa: S311
+    def set_scenario(self, scenario: Scenario) -> None:
+        """Let the scenario be another from the next call on."""
+        self.scenario = self.ec2.scenario = scenario
+        self.throttle = Throttle(scenario.buckets)
+        self.chance = Random(scenario.seed)  # noqa: S311 - a test's scenario is no secret
+        self.ec2.visibility.chance = Random(scenario.seed)  # noqa: S311
 
     def answer(self, call: Call) -> Answer:
         """Answer one call. Raises Disconnected where no answer is to arrive."""
         entry, world = self._logged(call), self.ec2
-        clock.sleep(self.weather.latency_of(call.action, call.region))
+        clock.sleep(self.scenario.latency_of(call.action, call.region))
         with self.lock:
-            fault = self.weather.fault_for(call.action, call.region, self.chance) or self._is_throttled(call)
+            fault = self.scenario.fault_for(call.action, call.region, self.chance) or self._is_throttled(call)
         entry["fault"] = fault and (fault.kind or fault.code)
         answer = self._inject_fault(call, fault, world) if fault else self._in_time(call, world)
         entry |= {"status": answer.status, "code": answer.code}
@@ -106,7 +106,7 @@ class Pipeline:
 
     def _in_time(self, call: Call, world: Ec2) -> Answer:
         """Answer by the cloud's own clock, if the caller's does not differ too much."""
-        skew = self.weather.clock_skew
+        skew = self.scenario.clock_skew
         if problem := clock_skew.refusal(call, skew):
             return clock_skew.ahead(error(problem, call.protocol), skew)
         return clock_skew.ahead(self._execute(call, world), skew)
@@ -140,10 +140,10 @@ class Pipeline:
         with self.lock:
             if world is not self.ec2:
                 raise ConnectionDropped  # it was on its way when the cloud was reset or restored
-            self.ec2.machines.run_due_transitions(self.weather)
+            self.ec2.instances.run_due_transitions(self.scenario)
             self.ec2.snapshots.run_due_transitions()
             try:
-                check_open(call, self.weather)
+                check_open(call, self.scenario)
                 self.seeded.have(call.region)
                 return self._decided(call)
             except Problem as problem:
@@ -155,9 +155,9 @@ class Pipeline:
                 return error(Problem("InternalError", "An internal error has occurred"), call.protocol)
 
     def _decided(self, call: Call) -> Answer:
-        if answer := stub_response(call, self.weather):
+        if answer := stub_response(call, self.scenario):
             return answer
-        if answer := simulated(call, self.weather):
+        if answer := simulated(call, self.scenario):
             return answer
         if call.service == "iam":
             check_iam_tags(call)
@@ -165,13 +165,13 @@ class Pipeline:
             self.ec2.visibility.check(call)
         if call.service == "ebs":
             answer = self.direct_snapshots.answer(call)
-            self.ec2.visibility.made(call, answer, self.weather)
+            self.ec2.visibility.made(call, answer, self.scenario)
             return answer
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
             return Answer(200, as_json(self.trail.lookup(call)), "application/x-amz-json-1.1")
         answer = self.ec2.answer(call) if call.service == "ec2" else self._by_moto(call)
         if call.service in ("iam", "dynamodb"):
-            self.ec2.visibility.made(call, answer, self.weather)
+            self.ec2.visibility.made(call, answer, self.scenario)
         self.trail.write(call, answer)
         return answer
 

@@ -1,4 +1,4 @@
-"""Where EC2 puts a machine, or why it does not: offerings and capacity, zone by zone."""
+"""Where EC2 puts an instance, or why it does not: offerings and capacity, zone by zone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local_cloud.responses import Problem
-from local_cloud.scenario import Capacity, Reservation, Weather
+from local_cloud.scenario import Capacity, Reservation, Scenario
 
 AliveUnder = Callable[[Capacity], int]
-"""How many living machines a rule of the weather granted."""
+"""How many living instances a rule of the scenario granted."""
 
 NOT_SUPPORTED = "The requested configuration is currently not supported. Please check the documentation for supported \
 configurations."
@@ -38,11 +38,11 @@ class Placed:
     """Whose capacity it is."""
 
 
-def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: AliveUnder) -> Placed:
+def place(wanted: Wanted, offered: list[str], scenario: Scenario, alive_under: AliveUnder) -> Placed:
     """Grant a request in one zone, or raise the Problem that EC2 would answer."""
     refusing: list[Capacity] = []
     for zone in _zones(wanted, offered):
-        rule = _rule(wanted, zone, weather)
+        rule = _rule(wanted, zone, scenario)
         room = _room(rule, wanted.most, alive_under)
         if room >= wanted.least:
             if rule and rule.late:
@@ -50,7 +50,7 @@ def place(wanted: Wanted, offered: list[str], weather: Weather, alive_under: Ali
             return Placed(zone, min(room, wanted.most), rule)
         if rule and not any(rule is other for other in refusing):
             refusing.append(rule)
-    elsewhere = [z for z in offered if _room(_rule(wanted, z, weather), wanted.most, alive_under) >= wanted.least]
+    elsewhere = [z for z in offered if _room(_rule(wanted, z, scenario), wanted.most, alive_under) >= wanted.least]
     for rule in refusing:
         rule.consume()
     raise Problem(refusing[0].code, refusing[0].message or _message(refusing[0].code, wanted, elsewhere))
@@ -70,9 +70,9 @@ def _zones(wanted: Wanted, offered: list[str]) -> list[str]:
     return [wanted.zone] if wanted.zone else offered
 
 
-def _rule(wanted: Wanted, zone: str, weather: Weather) -> Capacity | None:
+def _rule(wanted: Wanted, zone: str, scenario: Scenario) -> Capacity | None:
     pool = (wanted.region, zone, wanted.instance_type, wanted.market)
-    return next((rule for rule in weather.capacity if rule.covers(*pool)), None)
+    return next((rule for rule in scenario.capacity if rule.covers(*pool)), None)
 
 
 def _room(rule: Capacity | None, most: int, alive_under: AliveUnder) -> int:

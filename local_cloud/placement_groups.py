@@ -1,4 +1,4 @@
-"""Placement groups, which moto lacks: named, tagged, and not deleted while a machine is in them.
+"""Placement groups, which moto lacks: named, tagged, and not deleted while an instance is in them.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-groups.html
 """
@@ -27,7 +27,7 @@ class PlacementGroup:
     strategy: str
     tags: dict[str, str]
     id: str = field(default_factory=lambda: f"pg-0{secrets.token_hex(8)}")
-    machines: list[Any] = field(default_factory=list)
+    instances: list[Any] = field(default_factory=list)
     """All that were ever launched into it."""
 
     def as_xml(self) -> str:
@@ -86,7 +86,7 @@ class PlacementGroups:
     def delete(self, call: Call) -> Answer:
         """Answer DeletePlacementGroup."""
         group = self._named(call.region, call.params.get("GroupName", ""))
-        if any(machine.state != "terminated" for machine in group.machines):
+        if any(instance.state != "terminated" for instance in group.instances):
             raise Problem(
                 "InvalidPlacementGroup.InUse", f"The placement group '{group.name}' is in use and may not be deleted."
             )
@@ -104,23 +104,23 @@ class PlacementGroups:
                 )
 
     def check_single_zone(self, call: Call, zone: str) -> None:
-        """Raise the Problem that machines meet where a cluster still has others, if only on their way down, elsewhere.
+        """Raise the Problem that instances meet where a cluster still has others, if only on their way down, elsewhere.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/placement-strategies.html#placement-groups-limitations-cluster
         """
         if name := call.params.get("Placement.GroupName"):
             group = self._named(call.region, name)
-            there = {machine.availability_zone for machine in group.machines if machine.state != "terminated"}
+            there = {instance.availability_zone for instance in group.instances if instance.state != "terminated"}
             if group.strategy == "cluster" and there - {zone}:
                 raise Problem(
                     "InvalidPlacementGroup.InUse",
                     f"The placement group '{name}' is in use in another availability zone: {min(there)}",
                 )
 
-    def launched(self, call: Call, machines: list[Any]) -> None:
+    def launched(self, call: Call, instances: list[Any]) -> None:
         """Note who was launched into a group."""
         if name := call.params.get("Placement.GroupName"):
-            self._named(call.region, name).machines += machines
+            self._named(call.region, name).instances += instances
 
     def everything(self) -> Iterator[dict[str, Any]]:
         """Yield each group as the inventory has it."""

@@ -1,10 +1,10 @@
-"""IAM's policy simulator, which moto lacks: here all is allowed but what the weather refuses."""
+"""IAM's policy simulator, which moto lacks: here all is allowed but what the scenario refuses."""
 
 from __future__ import annotations
 
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 REFUSALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 CONTEXT_TYPES = {
@@ -14,14 +14,14 @@ CONTEXT_TYPES = {
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
-def simulated(call: Call, weather: Weather) -> Answer | None:
+def simulated(call: Call, scenario: Scenario) -> Answer | None:
     """Answer iam:SimulatePrincipalPolicy; None for all other calls."""
     if (call.service, call.action) != ("iam", "SimulatePrincipalPolicy"):
         return None
     _check(call)
     members = "".join(
         f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
-        f"<EvalDecision>{_decision(action, weather)}</EvalDecision></member>"
+        f"<EvalDecision>{_decision(action, scenario)}</EvalDecision></member>"
         for action in call.values("ActionNames.member")
     )
     return Answer(
@@ -42,7 +42,7 @@ def _check(call: Call) -> None:
             raise Problem("InvalidInput", f"Invalid context key type: {kind} ({entry.get('ContextKeyName')})")
 
 
-def _decision(action: str, weather: Weather) -> str:
+def _decision(action: str, scenario: Scenario) -> str:
     name = action.partition(":")[2]
-    refused = any(fault.code in REFUSALS and fault.is_about(name) for fault in weather.faults)
+    refused = any(fault.code in REFUSALS and fault.is_about(name) for fault in scenario.faults)
     return "implicitDeny" if refused else "allowed"

@@ -9,7 +9,7 @@ import re
 
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import OPT_IN, Weather
+from local_cloud.scenario import OPT_IN, Scenario
 
 OTHER_PARTITIONS = ("cn-", "us-gov-")
 """How regions begin that moto knows, and an account of the partition `aws` does not."""
@@ -18,25 +18,25 @@ ELSEWHERE = ("iam", "pricing")
 INVALID = "The security token included in the request is invalid."
 
 
-def check_open(call: Call, weather: Weather) -> None:
+def check_open(call: Call, scenario: Scenario) -> None:
     """Raise the Problem that each service has there."""
-    if call.region not in weather.not_opted_in or call.service in ELSEWHERE:
+    if call.region not in scenario.not_opted_in or call.service in ELSEWHERE:
         return
     if call.service == "ec2":
         raise Problem("AuthFailure", "AWS was not able to validate the provided access credentials")
     raise Problem("InvalidClientTokenId" if call.service == "sts" else "UnrecognizedClientException", INVALID)
 
 
-def with_opt_in_states(call: Call, answer: Answer, weather: Weather) -> Answer:
+def with_opt_in_states(call: Call, answer: Answer, scenario: Scenario) -> Answer:
     """Return a description of regions that says which are open; moto's says nothing of this account."""
 
     def told(found: re.Match[bytes]) -> bytes:
         name = found["name"].decode()
-        shut = name in weather.not_opted_in and call.params.get("AllRegions") != "true"
+        shut = name in scenario.not_opted_in and call.params.get("AllRegions") != "true"
         if shut or name.startswith(OTHER_PARTITIONS):
             return b""
         state = "opt-in-not-required" if name not in OPT_IN else "opted-in"
-        state = "not-opted-in" if name in weather.not_opted_in else state
+        state = "not-opted-in" if name in scenario.not_opted_in else state
         return re.sub(rb"(<optInStatus>)[^<]*", rb"\1" + state.encode(), found[0])
 
     item = rb"<item>(?:(?!</item>).)*?<regionName>(?P<name>[^<]+)</regionName>.*?</item>"

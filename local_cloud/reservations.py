@@ -1,4 +1,4 @@
-"""Capacity Reservations and Capacity Blocks, as the weather has them: each in one zone, for one type.
+"""Capacity Reservations and Capacity Blocks, as the scenario has them: each in one zone, for one type.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-reservations.html,
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html
@@ -11,16 +11,16 @@ from typing import Any
 from local_cloud.lifecycle import CAPACITY_FREE_STATES, backend
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Reservation, Weather
+from local_cloud.scenario import Reservation, Scenario
 
 TARGET = "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId"
 BLOCK = "capacity-block"
 
 
-def describe(call: Call, weather: Weather) -> Answer:
+def describe(call: Call, scenario: Scenario) -> Answer:
     """Answer DescribeCapacityReservations. Raises Problem for an id that is not there."""
     wanted = call.values("CapacityReservationId")
-    there = {one.id: one for one in weather.reservations if one.region == call.region}
+    there = {one.id: one for one in scenario.reservations if one.region == call.region}
     for identity in wanted:
         _known(identity, there)
     items = "".join(_as_xml(there[identity]) for identity in wanted or there)
@@ -33,11 +33,11 @@ def describe(call: Call, weather: Weather) -> Answer:
     return Answer(200, body.encode())
 
 
-def targeted(call: Call, weather: Weather) -> Reservation | None:
+def targeted(call: Call, scenario: Scenario) -> Reservation | None:
     """Return the reservation that a RunInstances request is for, checked against it. Raises Problem."""
     if not (identity := call.params.get(TARGET)):
         return None
-    found = _known(identity, {one.id: one for one in weather.reservations if one.region == call.region})
+    found = _known(identity, {one.id: one for one in scenario.reservations if one.region == call.region})
     market = call.params.get("InstanceMarketOptions.MarketType", "")
     if (market == BLOCK) != (found.kind == BLOCK):
         raise Problem(
@@ -70,9 +70,9 @@ def room_in(reservation: Reservation, zone: str | None, least: int, most: int) -
     return min(free, most)
 
 
-def hold(machine: Any, reservation: Reservation | None) -> None:
+def hold(instance: Any, reservation: Reservation | None) -> None:
     """Let a new instance be one of its reservation's."""
-    machine.in_reservation = reservation.id if reservation else None
+    instance.in_reservation = reservation.id if reservation else None
 
 
 def _known(identity: str, there: dict[str, Reservation]) -> Reservation:

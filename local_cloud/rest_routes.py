@@ -18,7 +18,7 @@ S3 = {
     ("PUT", r"/[^/]+/?"): "CreateBucket",
     ("PUT", r"/[^/]+/(?P<key>.+)"): "PutObject",
 }
-"""Only what the lab and its machines ask for, by path (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
+"""Only what the lab and its instances ask for, by path (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html)."""
 ROUTES = {"ebs": EBS, "s3": S3}
 
 

@@ -1,4 +1,4 @@
-"""What moto forgets of a RunInstances request, put right on the machines that it made."""
+"""What moto forgets of a RunInstances request, put right on the instances that it made."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Inventory:
             setattr(backend(self.region), name, store)
 
 
-def complete(call: Call, machines: list[Any]) -> None:
-    """Give machines all that was asked for, and their volumes and network interfaces too."""
+def complete(call: Call, instances: list[Any]) -> None:
+    """Give instances all that was asked for, and their volumes and network interfaces too."""
     market = call.params.get("InstanceMarketOptions.MarketType")
     of_interfaces = tags_for(call, "network-interface")
-    for machine in machines:
-        machine.lifecycle = market
-        machine.disable_api_termination = call.params.get("DisableApiTermination") == "true"
-        machine.client_token = call.params.get("ClientToken", "")
+    for instance in instances:
+        instance.lifecycle = market
+        instance.disable_api_termination = call.params.get("DisableApiTermination") == "true"
+        instance.client_token = call.params.get("ClientToken", "")
         for mapping in call.numbered("BlockDeviceMapping"):
-            _set_iops(call, machine, mapping)
-        for interface in machine.nics.values():
+            _set_iops(call, instance, mapping)
+        for interface in instance.nics.values():
             interface.add_tags(of_interfaces)
-    for machine in machines[1:]:  # moto gives the first one its profile
-        _set_instance_profile(call, machine)
+    for instance in instances[1:]:  # moto gives the first one its profile
+        _set_instance_profile(call, instance)
 
 
 def as_initial_response(body: bytes) -> bytes:
@@ -53,8 +53,8 @@ def as_initial_response(body: bytes) -> bytes:
     return re.sub(rb"<(association|ipAddress)/>", b"", body)
 
 
-def _set_iops(call: Call, machine: Any, mapping: dict[str, str]) -> None:
-    attached = machine.block_device_mapping.get(mapping["DeviceName"])
+def _set_iops(call: Call, instance: Any, mapping: dict[str, str]) -> None:
+    attached = instance.block_device_mapping.get(mapping["DeviceName"])
     if attached is None or not attached.volume_id:
         return
     volume = backend(call.region).get_volume(attached.volume_id)
@@ -63,7 +63,7 @@ def _set_iops(call: Call, machine: Any, mapping: dict[str, str]) -> None:
             setattr(volume, attribute, int(mapping[key]))
 
 
-def _set_instance_profile(call: Call, machine: Any) -> None:
+def _set_instance_profile(call: Call, instance: Any) -> None:
     name, arn = call.params.get("IamInstanceProfile.Name"), call.params.get("IamInstanceProfile.Arn")
     if name or arn:
-        backend(call.region).associate_iam_instance_profile(machine.id, name, arn)
+        backend(call.region).associate_iam_instance_profile(instance.id, name, arn)

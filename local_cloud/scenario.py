@@ -1,4 +1,4 @@
-"""The weather: what is scarce, what fails, how long things take. Set by tests, by the demo, or by hand."""
+"""The scenario: what is scarce, what fails, how long things take. Set by tests, by the demo, or by hand."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ OPT_IN = (
 Seconds = Annotated[float, Field(ge=0)]
 HowMany = Annotated[int, Field(ge=0)]
 Invisible = Seconds | tuple[Seconds, Seconds]
-"""A time, or the shortest and the longest: each new resource draws its own, by the weather's seed."""
+"""A time, or the shortest and the longest: each new resource draws its own, by the scenario's seed."""
 
 
 class Capacity(BaseModel):
-    """A rule on where machines can be had. The first that matches a pool holds; without one there is no end of them."""
+    """A rule on where instances can be had. The first that matches a pool holds; without one there is no end of
+    them.
+    """  # noqa: D205
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,13 +33,13 @@ class Capacity(BaseModel):
     type: str = "*"
     market: str = "*"
     available: HowMany = 0
-    """How many machines it grants at once, beside those that lived there before."""
+    """How many instances it grants at once, beside those that lived there before."""
     calls: HowMany | None = None
-    """How many calls it refuses (with `late`: launches it kills) and is then over; None until the weather changes."""
+    """How many calls it refuses (with `late`: launches it kills) and is then over; None until the scenario changes."""
     code: str = "InsufficientInstanceCapacity"
     message: str | None = None
     late: bool = False
-    """The machine is made, and dies while pending."""
+    """The instance is made, and dies while pending."""
 
     def covers(self, region: str, zone: str, instance_type: str, market: str) -> bool:
         """Say whether the rule is about a pool."""
@@ -58,13 +60,13 @@ class Fault(BaseModel):
     action: str = "*"
     region: str = "*"
     times: HowMany | None = None
-    """How many calls; None until the weather changes."""
+    """How many calls; None until the scenario changes."""
     skip: HowMany = 0
     """How many calls go well first."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Of a call that it is about; which calls, the weather's seed decides."""
+    """Of a call that it is about; which calls, the scenario's seed decides."""
     code: str | None = None
-    message: str = "made so by the weather"
+    message: str = "made so by the scenario"
     status: int | None = None
     """The HTTP status, where it is not the code's own."""
     kind: Literal["reset-before", "reset-after", "truncated", "torn", "html-503", "hang-after"] | None = None
@@ -112,7 +114,7 @@ class Reservation(BaseModel):
     state: str = "active"
 
 
-class Weather(BaseModel):
+class Scenario(BaseModel):
     """Everything that can be set; as it stands here, calm."""
 
     model_config = ConfigDict(extra="forbid")
@@ -125,11 +127,11 @@ class Weather(BaseModel):
     unknown: Seconds | dict[str, Seconds] = 0.0
     """Seconds for which a new resource is described and still not known to other calls; or for each resource type."""
     pending: Seconds = 0.0
-    """Seconds until a new machine runs."""
+    """Seconds until a new instance runs."""
     shutting_down: Seconds = 0.0
-    """Seconds until a machine that is being terminated is gone."""
+    """Seconds until an instance that is being terminated is gone."""
     terminated_shown: Seconds = 3600.0
-    """Seconds for which a terminated machine is still described
+    """Seconds for which a terminated instance is still described
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html: about an hour)."""
     snapshot_seconds: Seconds | dict[str, Seconds] = 0.0
     """Seconds until a snapshot is completed, or for each region."""
@@ -140,9 +142,9 @@ class Weather(BaseModel):
     initialization_seconds: Seconds = 0.0
     """Seconds until all blocks of a volume are loaded from its snapshot."""
     console_seconds: Seconds = 0.0
-    """Seconds until a machine's console can be read."""
+    """Seconds until an instance's console can be read."""
     clock_skew: float = 0.0
-    """Seconds by which the cloud's clock is ahead of this machine's; beyond five minutes no call is taken."""
+    """Seconds by which the cloud's clock is ahead of this computer's; beyond five minutes no call is taken."""
     ignores_dry_run: list[str] = []
     """Operations (or patterns of them) that are carried out where only a dry run is asked for, as EC2 never does."""
     seed: int = 0
@@ -193,7 +195,7 @@ class Weather(BaseModel):
         return next((fault for fault in self.faults if fault.strikes(action, region, chance)), None)
 
 
-def demo_scenario() -> Weather:
-    """Return the weather of a newcomer's first launch: the best machine is scarce in the first region."""
+def demo_scenario() -> Scenario:
+    """Return the scenario of a newcomer's first launch: the best instance is scarce in the first region."""
     scarce = Capacity(region="us-east-1", type="p4d.24xlarge", market="on-demand")
-    return Weather(pending=2.0, shutting_down=1.0, capacity=[scarce])
+    return Scenario(pending=2.0, shutting_down=1.0, capacity=[scarce])

@@ -100,7 +100,7 @@ class Handler(WSGIRequestHandler):
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Tell the cloud's own time."""
         front: Pipeline = self.server.app.front  # type: ignore[attr-defined]  # our own Application
-        return super().date_time_string((timestamp or clock.now().timestamp()) + front.weather.clock_skew)
+        return super().date_time_string((timestamp or clock.now().timestamp()) + front.scenario.clock_skew)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: GET /lab/calls tells more."""

@@ -12,7 +12,7 @@ from local_cloud import clock
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 DURATIONS = range(15, 2881, 15)
 """Minutes in which AWS sells the completion of a copy
@@ -51,9 +51,9 @@ class Snapshots:
             self._pending.remove(snapshot)
             snapshot.status = "error" if snapshot.state_message else "completed"
 
-    def begun(self, call: Call, answer: Answer, weather: Weather) -> None:
+    def begun(self, call: Call, answer: Answer, scenario: Scenario) -> None:
         """Let a snapshot that moto has made take its time."""
-        seconds = weather.seconds_of(call.action, call.region)
+        seconds = scenario.seconds_of(call.action, call.region)
         for identity in dict.fromkeys(re.findall(rb"<snapshotId>(snap-[0-9a-f]+)<", answer.body)):
             snapshot = backend(call.region).snapshots[identity.decode()]
             snapshot.__class__ = TimedSnapshot
@@ -82,7 +82,7 @@ class Snapshots:
         found = [f for f in sorted(self._fast) if f[0] == call.region and (not wanted or f[1] in wanted)]
         return _fast_restores("DescribeFastSnapshotRestores", "fastSnapshotRestoreSet", found)
 
-    def validate_copy(self, call: Call, weather: Weather) -> None:
+    def validate_copy(self, call: Call, scenario: Scenario) -> None:
         """Refuse a copy as its destination would."""
         source = backend(call.params["SourceRegion"]).snapshots.get(call.params["SourceSnapshotId"])
         if source is None:
@@ -97,7 +97,7 @@ class Snapshots:
         if "KmsKeyId" in call.params and call.params.get("Encrypted") != "true" and not source.encrypted:
             raise Problem("InvalidParameterDependency", "KmsKeyId requires Encrypted.")
         there = [s for s in self._pending if s.ec2_backend.region_name == call.region]
-        if len(there) >= weather.concurrent_copies:
+        if len(there) >= scenario.concurrent_copies:
             raise Problem(
                 "ResourceLimitExceeded", "Too many snapshot copies in progress. Wait until some are complete."
             )

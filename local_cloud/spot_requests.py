@@ -1,6 +1,6 @@
-"""The spot requests behind machines that RunInstances made at the spot market, which moto does not keep.
+"""The spot requests behind instances that RunInstances made at the spot market, which moto does not keep.
 
-A request is told by its machine: it is fulfilled while that lives, and marked for two minutes before AWS takes it.
+A request is told by its instance: it is fulfilled while that lives, and marked for two minutes before AWS takes it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ AWS_TERMINATED = "Server."
 
 @dataclass
 class SpotRequests:
-    """Which machines are marked; all else is told by the machines themselves."""
+    """Which instances are marked; all else is told by the instances themselves."""
 
     marked: set[str] = field(default_factory=set)
 
     def describe(self, call: Call) -> Answer:
-        """Answer DescribeSpotInstanceRequests, for all or by the machine's id."""
-        machines = [m for r in backend(call.region).reservations.values() for m in r.instances if m.lifecycle == "spot"]
+        """Answer DescribeSpotInstanceRequests, for all or by the instance's id."""
+        instances = [
+            m for r in backend(call.region).reservations.values() for m in r.instances if m.lifecycle == "spot"
+        ]
         for condition in call.numbered("Filter"):
             if condition["Name"] != "instance-id":
                 raise Problem("InvalidParameterValue", f"The filter '{condition['Name']}' is not in the local cloud")
             wanted = {value for key, value in condition.items() if key.startswith("Value.")}
-            machines = [machine for machine in machines if machine.id in wanted]
-        items = "".join(self._item(machine) for machine in machines)
+            instances = [instance for instance in instances if instance.id in wanted]
+        items = "".join(self._item(instance) for instance in instances)
         body = (
             '<DescribeSpotInstanceRequestsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
             f"<requestId>local</requestId><spotInstanceRequestSet>{items}</spotInstanceRequestSet>"
@@ -45,18 +47,18 @@ class SpotRequests:
         )
         return Answer(200, body.encode())
 
-    def _item(self, machine: Any) -> str:
-        code = self._status(machine)
+    def _item(self, instance: Any) -> str:
+        code = self._status(instance)
         state = "active" if code in ("fulfilled", "marked-for-termination") else "closed"
         at = clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")
         return (
-            f"<item><spotInstanceRequestId>sir-{machine.id[2:10]}</spotInstanceRequestId>"
-            f"<instanceId>{machine.id}</instanceId><type>one-time</type><state>{state}</state>"
+            f"<item><spotInstanceRequestId>sir-{instance.id[2:10]}</spotInstanceRequestId>"
+            f"<instanceId>{instance.id}</instanceId><type>one-time</type><state>{state}</state>"
             f"<status><code>{code}</code><message>{MESSAGES[code]}</message><updateTime>{at}</updateTime></status></item>"
         )
 
-    def _status(self, machine: Any) -> str:
-        if machine.state not in ENDED:
-            return "marked-for-termination" if machine.id in self.marked else "fulfilled"
-        by_aws = str(machine.state_reason.code).startswith(AWS_TERMINATED)
+    def _status(self, instance: Any) -> str:
+        if instance.state not in ENDED:
+            return "marked-for-termination" if instance.id in self.marked else "fulfilled"
+        by_aws = str(instance.state_reason.code).startswith(AWS_TERMINATED)
         return "instance-terminated-no-capacity" if by_aws else "instance-terminated-by-user"

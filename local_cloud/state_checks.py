@@ -1,4 +1,4 @@
-"""What can be asked of a machine, a volume or a group in the state that it is in."""
+"""What can be asked of an instance, a volume or a group in the state that it is in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_start_instances(call: Call) -> None:
 
 
 def check_stop_instances(call: Call) -> None:
-    """Refuse to stop what does not run, and spot machines, whose requests here are all one-time."""
+    """Refuse to stop what does not run, and spot instances, whose requests here are all one-time."""
     for instance in _instances(call):
         if instance.state not in ("stopped", "running", "stopping"):
             raise Problem(

@@ -13,7 +13,7 @@ from ec2lab.costs.price_lookup import bundled_price
 from local_cloud import metadata_tags
 from local_cloud.request import Call, as_json
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 SPOT_SHARE = 0.4
 """A spot price is made up here: this share of the on-demand price."""
@@ -42,8 +42,8 @@ QUOTAS = {
 """vCPUs that a lab in its second year may have; a new account has 0 for most of these."""
 
 
-def get_products(call: Call, _: Weather) -> Any:
-    """Answer pricing:GetProducts for one type of machine or of volume, for snapshots or addresses, in one region.
+def get_products(call: Call, _: Scenario) -> Any:
+    """Answer pricing:GetProducts for one type of instance or of volume, for snapshots or addresses, in one region.
 
     The prices are those of the file that comes with the lab.
     """
@@ -61,7 +61,7 @@ def get_products(call: Call, _: Weather) -> Any:
     elif kind := wanted.get("volumeApiName"):
         found = {volume_usage(unit, kind): Priced(unit, region, kind) for unit in VOLUME_USAGE}
     else:
-        found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.MACHINE, region, kind)}
+        found = {f"BoxUsage:{(kind := wanted.get('instanceType', ''))}": Priced(Unit.INSTANCE, region, kind)}
     products = [_product(usage, price) for usage, one in found.items() if (price := bundled_price(one)) is not None]
     return {"FormatVersion": "aws_v1", "PriceList": products}
 
@@ -76,41 +76,41 @@ UNCHANGED = 0.0
 """vCPUs: AWS's default for accelerated instances, which a new account has."""
 
 
-def quotas_in(weather: Weather) -> dict[str, float]:
+def quotas_in(scenario: Scenario) -> dict[str, float]:
     """Return the account's vCPU quotas, by name."""
-    return {**QUOTAS, **weather.quotas, **dict.fromkeys(weather.unlisted_quotas, UNCHANGED)}
+    return {**QUOTAS, **scenario.quotas, **dict.fromkeys(scenario.unlisted_quotas, UNCHANGED)}
 
 
-def list_service_quotas(_: Call, weather: Weather) -> Any:
+def list_service_quotas(_: Call, scenario: Scenario) -> Any:
     """Answer service-quotas:ListServiceQuotas for EC2, which need not have what nobody changed."""
-    known = quotas_in(weather)
-    return _quotas({name: known[name] for name in known if name not in weather.unlisted_quotas})
+    known = quotas_in(scenario)
+    return _quotas({name: known[name] for name in known if name not in scenario.unlisted_quotas})
 
 
-def list_default_quotas(_: Call, weather: Weather) -> Any:
+def list_default_quotas(_: Call, scenario: Scenario) -> Any:
     """Answer service-quotas:ListAWSDefaultServiceQuotas for EC2."""
-    return _quotas(dict.fromkeys(quotas_in(weather), UNCHANGED))
+    return _quotas(dict.fromkeys(quotas_in(scenario), UNCHANGED))
 
 
 def _quotas(known: dict[str, float]) -> Any:
     return {"Quotas": [{"ServiceCode": "ec2", "QuotaName": name, "Value": value} for name, value in known.items()]}
 
 
-STAND_INS: dict[tuple[str, str], Callable[[Call, Weather], Any]] = {
+STAND_INS: dict[tuple[str, str], Callable[[Call, Scenario], Any]] = {
     ("pricing", "GetProducts"): get_products,
     ("servicequotas", "ListServiceQuotas"): list_service_quotas,
     ("servicequotas", "ListAWSDefaultServiceQuotas"): list_default_quotas,
 }
 
 
-def stub_response(call: Call, weather: Weather) -> Answer | None:
+def stub_response(call: Call, scenario: Scenario) -> Answer | None:
     """Answer for a service that moto lacks; None for all others."""
     if (call.service, call.action) == ("sts", "DecodeAuthorizationMessage"):
         return _decoded(call)
     if (call.service, call.action) == ("ec2", "GetInstanceMetadataDefaults") and "DryRun" not in call.params:
-        return metadata_tags.defaults(weather)
+        return metadata_tags.defaults(scenario)
     if answer := STAND_INS.get((call.service, call.action)):
-        return Answer(200, as_json(answer(call, weather)), "application/x-amz-json-1.1")
+        return Answer(200, as_json(answer(call, scenario)), "application/x-amz-json-1.1")
     return None
 
 
@@ -118,7 +118,7 @@ def with_spot_prices(body: bytes, region: str) -> bytes:
     """Return an answer to DescribeSpotPriceHistory with prices that could be; moto's are all 0.00001, since 2006."""
 
     def priced(item: re.Match[bytes]) -> bytes:
-        listed = bundled_price(Priced(Unit.MACHINE, region, item["type"].decode()))
+        listed = bundled_price(Priced(Unit.INSTANCE, region, item["type"].decode()))
         price = f"{(listed or 1.0) * SPOT_SHARE:.6f}".encode()
         return item[0].replace(b"<spotPrice>0.00001<", b"<spotPrice>" + price + b"<")
 

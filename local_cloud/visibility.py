@@ -19,7 +19,7 @@ from local_cloud.lifecycle import backend
 from local_cloud.placement_groups import PlacementGroups
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 UNKNOWN = {
     "instance": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
@@ -84,28 +84,28 @@ class Visibility:
     chance: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - decides what a test meets
     _young: list[Young] = field(default_factory=list)
 
-    def made(self, call: Call, answer: Answer, weather: Weather) -> None:
+    def made(self, call: Call, answer: Answer, scenario: Scenario) -> None:
         """Take note of what a successful call has made."""
         if call.action in MADE_BY:
             kind, where = MADE_BY[call.action]
             for identity in dict.fromkeys(re.findall(where, answer.body)):
-                self.hide(call.region, kind, identity.decode(), weather)
+                self.hide(call.region, kind, identity.decode(), scenario)
                 if kind == "instance-profile":
-                    self.hide(call.region, IN_EC2, identity.decode(), weather)
+                    self.hide(call.region, IN_EC2, identity.decode(), scenario)
 
-    def made_with(self, region: str, instance: Any, weather: Weather) -> None:
+    def made_with(self, region: str, instance: Any, scenario: Scenario) -> None:
         """Take note of a new instance with its volumes and network interfaces, each for itself."""
-        self.hide(region, "instance", instance.id, weather)
+        self.hide(region, "instance", instance.id, scenario)
         for device in instance.block_device_mapping.values():
             if device.volume_id:
-                self.hide(region, "volume", device.volume_id, weather)
+                self.hide(region, "volume", device.volume_id, scenario)
         for interface in instance.nics.values():
-            self.hide(region, "network-interface", interface.id, weather)
+            self.hide(region, "network-interface", interface.id, scenario)
 
-    def hide(self, region: str, kind: str, identity: str, weather: Weather) -> None:
+    def hide(self, region: str, kind: str, identity: str, scenario: Scenario) -> None:
         """Let a new resource be unseen for the times that it draws."""
-        shortest, longest = weather.invisible_for(kind)
-        now, unknown = clock.monotonic(), weather.unknown_for(kind)
+        shortest, longest = scenario.invisible_for(kind)
+        now, unknown = clock.monotonic(), scenario.unknown_for(kind)
         described, known = (now + self.chance.uniform(shortest, longest) for _ in range(2))
         if longest or unknown:
             place = "" if kind in EVERYWHERE else region

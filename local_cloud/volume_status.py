@@ -8,16 +8,16 @@ from local_cloud import clock
 from local_cloud.lifecycle import backend
 from local_cloud.request import Call
 from local_cloud.responses import Answer, Problem
-from local_cloud.scenario import Weather
+from local_cloud.scenario import Scenario
 
 
-def describe_volume_status(call: Call, weather: Weather) -> Answer:
+def describe_volume_status(call: Call, scenario: Scenario) -> Answer:
     """Answer for the volumes that are named, or for all."""
     volumes = backend(call.region).volumes
     named = call.values("VolumeId")
     if unknown := [identity for identity in named if identity not in volumes]:
         raise Problem("InvalidVolume.NotFound", f"The volume '{unknown[0]}' does not exist.")
-    items = "".join(_item(volumes[identity], weather) for identity in named or volumes)
+    items = "".join(_item(volumes[identity], scenario) for identity in named or volumes)
     body = (
         '<DescribeVolumeStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>local</requestId>'
         f"<volumeStatusSet>{items}</volumeStatusSet></DescribeVolumeStatusResponse>"
@@ -25,11 +25,11 @@ def describe_volume_status(call: Call, weather: Weather) -> Answer:
     return Answer(200, body.encode())
 
 
-def _item(volume: Any, weather: Weather) -> str:
+def _item(volume: Any, scenario: Scenario) -> str:
     loading = ""
     if volume.snapshot_id:
         age = (clock.now().replace(tzinfo=None) - volume.create_time).total_seconds()
-        share = min(1.0, age / weather.initialization_seconds) if weather.initialization_seconds else 1.0
+        share = min(1.0, age / scenario.initialization_seconds) if scenario.initialization_seconds else 1.0
         loading = (
             "<initializationStatusDetails><initializationType>default</initializationType>"
             f"<progress>{int(share * 100)}</progress></initializationStatusDetails>"

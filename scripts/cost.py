@@ -8,7 +8,7 @@ import typer
 
 from ec2lab import clock
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -33,9 +33,9 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     by = parse_group_by(by or "experiment")
     begins, ends = moment(since, "SINCE"), moment(until, "UNTIL")
     if begins and begins > clock.now():
-        raise LabError(f"SINCE: {since} is in the future; nothing has cost anything since then")
+        raise UserError(f"SINCE: {since} is in the future; nothing has cost anything since then")
     if begins and ends and ends <= begins:
-        raise LabError(f"UNTIL: {until} is not after SINCE, which is {since}")
+        raise UserError(f"UNTIL: {until} is not after SINCE, which is {since}")
     console = Console(as_json=as_json)
     with open_session("cost") as session:
         found = charges_by_account(session, begins, ends)

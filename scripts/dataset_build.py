@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, script
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def dataset_build(
     from ec2lab.regions import region_names
 
     if not dataset or not source:
-        raise LabError("DATASET, SOURCE: what is built, and from what? (DATASET=speech SOURCE=./recordings)")
+        raise UserError("DATASET, SOURCE: what is built, and from what? (DATASET=speech SOURCE=./recordings)")
     console, gib, places = Console(as_json=as_json), parse_size(size), region_names(regions)
     if source.startswith(BUCKET):
         from_bucket(console, dataset, source, gib, version or None, places)
     elif len(places) > 1:
-        raise LabError(
+        raise UserError(
             f"REGIONS: it is built in one region; `make snapshot-copy DATASET={dataset}` brings it to others"
         )
     else:
@@ -64,11 +64,11 @@ def dataset_build(
 
 
 def parse_size(size: str) -> int | None:
-    """Return SIZE in GiB, None if it is empty. Raises LabError."""
+    """Return SIZE in GiB, None if it is empty. Raises UserError."""
     if not size:
         return None
     if not (found := re.fullmatch(r"([1-9]\d*)([GT])", size.upper())):
-        raise LabError(f"SIZE: {size!r} is not a size (try 500G or 2T)")
+        raise UserError(f"SIZE: {size!r} is not a size (try 500G or 2T)")
     return int(found[1]) * (1024 if found[2] == "T" else 1)
 
 
@@ -85,7 +85,7 @@ def build_from_local(
 
     with (
         open_session("dataset-build") as session,
-        session.registry.acting_alone(f"build-{dataset}", "dataset-build"),
+        session.registry.lock_experiment(f"build-{dataset}", "dataset-build"),
         progress_bars(console) as bars,
     ):
         console.hint(session.cloud.banner)
@@ -93,7 +93,7 @@ def build_from_local(
         try:
             private_directory(work)
         except OSError as problem:
-            raise LabError(f"{work}: can't be made private: {problem.strerror}; move it away") from problem
+            raise UserError(f"{work}: can't be made private: {problem.strerror}; move it away") from problem
         region = places[0] if places else session.lab.regions[0]
         building = DatasetBuilder(session, dataset, version, region, work, lambda said: console.hint(f"  {said}"))
         with disk_image(source, dataset, work, gib) as image:
@@ -116,11 +116,11 @@ def from_bucket(
 ) -> None:
     """Build from a bucket, on a temporary instance."""
     from ec2lab.datasets.build_from_s3 import build_from_bucket
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
     if gib is None:
-        raise LabError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
-    with acting_on(f"build-{dataset}", "dataset-build") as session:
+        raise UserError("SIZE: how large is the volume to be? A bucket does not tell (SIZE=2T)")
+    with locked_session(f"build-{dataset}", "dataset-build") as session:
         build_from_bucket(session, console, dataset, source, gib, version, places)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run, warn
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def dataset_prune(
     from ec2lab.volumes.sources import known_regions
 
     if keep < 1:
-        raise LabError("KEEP_LAST: how many versions of each dataset are to stay? (KEEP_LAST=2)")
+        raise UserError("KEEP_LAST: how many versions of each dataset are to stay? (KEEP_LAST=2)")
     console = Console(as_json=as_json)
     with open_session("dataset-prune") as session:
         console.hint(session.cloud.banner)
@@ -83,7 +83,7 @@ def show(console: Console, one: PricedSnapshot, why: str) -> None:
 
 
 def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -> None:
-    """Delete all snapshots, continuing after errors. Raises LabError that names those that AWS did not delete."""
+    """Delete all snapshots, continuing after errors. Raises UserError that names those that AWS did not delete."""
     from ec2lab.datasets.prune import delete
     from ec2lab.events.datasets import Deleted
 
@@ -94,7 +94,7 @@ def delete_all(session: Session, console: Console, doomed: list[DataSnapshot]) -
         else:
             console.emit(Deleted(id=snapshot.id))
     if stays:
-        raise LabError(f"{len(stays)} of {len(doomed)} not deleted: {'; '.join(stays)}")
+        raise UserError(f"{len(stays)} of {len(doomed)} not deleted: {'; '.join(stays)}")
 
 
 if __name__ == "__main__":

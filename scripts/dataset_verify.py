@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def dataset_verify(
     from ec2lab.session import open_session
 
     if not dataset:
-        raise LabError("DATASET: which dataset? (DATASET=speech)")
+        raise UserError("DATASET: which dataset? (DATASET=speech)")
     console = Console(as_json=as_json)
     with open_session("dataset-verify") as session:
         console.hint(session.cloud.banner)
@@ -45,16 +45,16 @@ def dataset_verify(
         if not found:
             seen = ", ".join(region for region in places if region not in responses.unseen)
             lacks = f"{dataset}{f'@{version}' if version else ''} is in none of {seen}" if seen else ""
-            raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
+            raise UserError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
         console.emit(*RegionsUnavailable.by_reason(responses.unseen))
         failed = [f"{s.id} in {s.region}" for s in found if not verify_snapshot(session, s, console)]
     if failed:
-        raise LabError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
+        raise UserError(f"{dataset}: {', '.join(failed)}: not what was built; build or copy it again")
     exit_if_incomplete(responses.unseen)
 
 
 def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
-    """Verify one snapshot and print the result. Raises LabError if it has no digest to compare with."""
+    """Verify one snapshot and print the result. Raises UserError if it has no digest to compare with."""
     from ec2lab.datasets.blocks import whole
     from ec2lab.datasets.dataset import BLOCKS
     from ec2lab.datasets.ebs_direct import DirectSnapshots
@@ -62,7 +62,7 @@ def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) 
     from ec2lab.progress import progress_bars
 
     if not (built := snapshot.tags.get(BLOCKS)):
-        raise LabError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
+        raise UserError(f"{snapshot.name}: was not built block by block, so there is nothing to compare it with")
     with progress_bars(console) as bars:
         read = DirectSnapshots(session, snapshot.region).digests(
             snapshot.id, lambda done, total: bars.show(snapshot.region, done, total, "")

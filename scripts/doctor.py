@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, OneExperiment, script
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def banner(lab: DoctorContext) -> str:
     """Return where calls go, empty if unknown: the credentials check reports why."""
     try:
         return lab.opened.cloud.banner
-    except LabError:
+    except UserError:
         return ""
 
 
@@ -75,7 +75,7 @@ def _remaining(found: list[tuple[Check, Finding]], emit: Emit) -> list[tuple[Che
     left = []
     with open_session("doctor") as session:
         for check, finding in found:
-            done = list(check.mend(session, finding))
+            done = list(check.fix(session, finding))
             for text in done:
                 emit(Fixed(check=check.name, finding=finding.diagnosis.id, message=text))
             left += [] if done else [(check, finding)]

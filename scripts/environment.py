@@ -38,7 +38,7 @@ def install(stamp: Path, lock_file: Path) -> None:
         subprocess.run([*pip, "--require-hashes", "--requirement", str(lock_file)], check=True)
     except subprocess.CalledProcessError as problem:
         reason = f"{problem.cmd[0]} ended with {problem.returncode}"
-        sys.exit(f"error: {stamp.parent} could not be set up ({reason}; see above); mend that and run make again")
+        sys.exit(f"error: {stamp.parent} could not be set up ({reason}; see above); fix that and run make again")
     except OSError as problem:
         sys.exit(f"error: {stamp.parent} could not be set up: {problem}")
 

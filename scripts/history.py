@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, ExperimentName, script
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def history(exp: ExperimentName = "", as_json: AsJson = False) -> None:
         if not records:
             known = sorted({record.experiment for record in session.registry.history() if record.experiment})
             of_a_sweep = next((f" (but of {name})" for name in known if name.startswith(f"{exp}-")), "")
-            raise LabError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
+            raise UserError(f"{exp}: nothing is on record{of_a_sweep or did_you_mean(exp, known)}")
         console.emit(*(HistoryRecord(record=record.as_json()) for record in records))
         accounts = {record.account for record in records if record.operation}
         several = len(accounts) > 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, BaseExperiment, Count, ExperimentName, Parameters, script
 
 app = script(__doc__)
@@ -44,15 +44,15 @@ def launch(
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
     if min_count > count:
-        raise LabError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
+        raise UserError(f"MIN_COUNT: {min_count} is more than COUNT, which is {count}")
     selected = parse_parameters(parameters)
-    with acting_on(exp, "launch") as session:
+    with locked_session(exp, "launch") as session:
         defined = definition(session, exp, base, selected)
         if max(count, min_count) > 1 and defined.experiment.nodes > 1:
-            raise LabError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
+            raise UserError(f"COUNT: {exp} has nodes = {defined.experiment.nodes}, which says how many; leave it out")
         emit = Console(as_json=as_json).emit
         launch_experiment(session, exp, defined.experiment, emit, count, min_count or count, defined)
 

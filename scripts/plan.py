@@ -33,7 +33,7 @@ def plan(
     """
     from ec2lab.config.parameters import parse_parameters
     from ec2lab.costs.budget_guard import planned as would_cost
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.plan import CodeToUpload, Forecast
     from ec2lab.launch.plan import Plan
@@ -53,9 +53,9 @@ def plan(
         console.emit(*RegionsUnavailable.by_reason(planned.unseen))
         first = next((candidate for candidate in candidates if not candidate.out), None)
         if first is None:
-            raise LabError(f"{exp}: no pool would be asked: {candidates[0].out}")
+            raise UserError(f"{exp}: no pool would be asked: {candidates[0].out}")
         if pack := defined.with_code(session.directory).pack:
-            console.emit(CodeToUpload(**pack.as_note(), summary=str(pack)))
+            console.emit(CodeToUpload(**pack.as_annotation(), summary=str(pack)))
         forecast, budgets = would_cost(session, defined.base, defined.experiment, planned.count)
         console.emit(Forecast(**asdict(forecast)), *(budget.usage(forecast) for budget in budgets))
         console.hint("")
@@ -91,18 +91,18 @@ def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     request["TagSpecifications"] = planned.session.recorder.tags_of("RunInstances", request, "(the record's id)")
     request = redact(request)
     document = cloud_init(share.cloud_init)
-    made_first = [preparation.what for preparation in share.preparations]
+    made_first = [preparation.what for preparation in share.prerequisites]
     console.emit(PlannedRequest(request=request, cloud_init=document, prerequisites=made_first))
     console.document(f"the request to {first.pool}:\n{json.dumps(request, indent=2)}\n")
     console.document(f"cloud-init:\n{document}")
 
 
 def check_permission(console: Console, planned: Plan, candidates: list[PlannedPool]) -> None:
-    """Report the first region in which AWS allows the request. Raises LabError if none does."""
+    """Report the first region in which AWS allows the request. Raises UserError if none does."""
     from ec2lab.aws.authorization import in_words
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.events.plan import DryRunAllowed
 
     refused: list[str] = []
@@ -117,7 +117,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
         refused.append(f"a dry run in {pool.region}: {format_code(error.code, message)}")
         if error.category in STOPS:
             break
-    raise LabError(refused[-1])
+    raise UserError(refused[-1])
 
 
 def first_in_each_region(candidates: list[PlannedPool]) -> list[Pool]:

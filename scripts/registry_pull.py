@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -25,7 +25,7 @@ def registry_pull(source: From = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not source:
-        raise LabError("SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab, for one)")
+        raise UserError("SOURCE: where from? (SOURCE=dynamodb://us-east-1/lab, for one)")
     console = Console(as_json=as_json)
     with open_session("registry-pull") as session:
         console.hint(session.cloud.banner)

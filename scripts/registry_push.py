@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -27,7 +27,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     from ec2lab.session import open_session
 
     if not to:
-        raise LabError("DEST: where to? (DEST=dynamodb://us-east-1/lab, for one)")
+        raise UserError("DEST: where to? (DEST=dynamodb://us-east-1/lab, for one)")
     console = Console(as_json=as_json)
     with open_session("registry-push") as session:
         console.hint(session.cloud.banner)

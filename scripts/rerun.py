@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, ExperimentName, script
 
 app = script(__doc__)
@@ -25,12 +25,12 @@ def relaunch(exp: ExperimentName = "", new: NewName = "", as_json: AsJson = Fals
     """
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.reproduce import reproduce_last_run
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
     from ec2lab.validators import experiment_name
 
     if not new:
-        raise LabError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
-    with acting_on(experiment_name(new), "rerun") as session:
+        raise UserError(f"NEW_EXP: what shall it be called? (NEW_EXP={exp}-again)")
+    with locked_session(experiment_name(new), "rerun") as session:
         defined, count = reproduce_last_run(session, exp, new)
         launch_experiment(session, new, defined.experiment, Console(as_json=as_json).emit, count, count, defined)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, script
 
 app = script(__doc__)
@@ -35,7 +35,7 @@ def run_plugin_script(name: ScriptName = "", as_json: AsJson = False) -> None:
         known[name].run()
     else:
         there = f" (there is {', '.join(known)})" if known else " (no plugin brings one)"
-        raise LabError(f"SCRIPT: no plugin brings {name!r}{did_you_mean(name, known) or there}")
+        raise UserError(f"SCRIPT: no plugin brings {name!r}{did_you_mean(name, known) or there}")
 
 
 if __name__ == "__main__":

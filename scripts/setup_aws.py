@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def setup_aws(regions: Regions = "", yes: Confirm = False, as_json: AsJson = Fal
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
-    with open_session("setup-aws") as session, session.registry.acting_alone(NO_NAME, "setup-aws"):
+    with open_session("setup-aws") as session, session.registry.lock_experiment(NO_NAME, "setup-aws"):
         console.hint(session.cloud.banner)
         setup = AccountSetup(session)
         try:
@@ -66,13 +66,13 @@ def print_manual_steps(console: Console, setup: AccountSetup) -> None:
 
 
 def ended(console: Console, setup: AccountSetup, made: bool) -> None:
-    """Print the result. Raises LabError if no launch can be made."""
+    """Print the result. Raises UserError if no launch can be made."""
     from ec2lab.events.account import SetupComplete
 
     if setup.missing:
-        raise LabError(f"no launch can be made there: {'; '.join(setup.missing)}")
+        raise UserError(f"no launch can be made there: {'; '.join(setup.missing)}")
     if setup.denied:
-        raise LabError(setup.denied)
+        raise UserError(setup.denied)
     if setup.lacking and not made:
         console.hint(f"nothing was created; run again with YES=1 to create these {len(setup.lacking)}")
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, Regions, Version, script
 from ec2lab.regions import region_names
 
@@ -50,7 +50,9 @@ def snapshot_copy(
 
     wanted = region_names(regions)
     if not dataset or not wanted:
-        raise LabError('DATASET, REGIONS: what is copied, and where to? (DATASET=speech REGIONS="us-west-2 eu-west-1")')
+        raise UserError(
+            'DATASET, REGIONS: what is copied, and where to? (DATASET=speech REGIONS="us-west-2 eu-west-1")'
+        )
     console, time = Console(as_json=as_json), completion_time(within)
     with open_session("snapshot-copy") as session:
         console.hint(session.cloud.banner)
@@ -63,7 +65,7 @@ def snapshot_copy(
         if copy.failure:
             console.hint(f"  {copy.region}  {copy.failure}")
     if failed := [copy.region for copy in copies if copy.failure]:
-        raise LabError(f"{dataset}: not copied to {', '.join(failed)}; mend that and run this again")
+        raise UserError(f"{dataset}: not copied to {', '.join(failed)}; fix that and run this again")
     exit_if_incomplete(unseen)
 
 

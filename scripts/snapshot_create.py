@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, OptionalExperiment, VolumeId, script
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def snapshot_create(
     from ec2lab.volumes.sources import identified
 
     if not dataset:
-        raise LabError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
+        raise UserError("DATASET: what is it to be a version of? (DATASET=speech EXP=foo MOUNT=/data)")
     console = Console(as_json=as_json)
 
     def waits(refusal: ApiError) -> None:
@@ -46,9 +46,9 @@ def snapshot_create(
 
     with open_session("snapshot-create") as session:
         console.hint(session.cloud.banner)
-        machine = single_host(session, exp, host)
-        found, region = identified(session, select_volume(machine, list_mounted(machine), mount, volume), volume)
-        creation = SnapshotBuilder(session, dataset, version or None, region, found, machine)
+        instance = single_host(session, exp, host)
+        found, region = identified(session, select_volume(instance, list_mounted(instance), mount, volume), volume)
+        creation = SnapshotBuilder(session, dataset, version or None, region, found, instance)
         snapshot, made = creation.begin(waits)
         console.emit(
             SnapshotStarted(

@@ -29,15 +29,15 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     from ec2lab.instances.status import running_event
     from ec2lab.instances.ttl import tag_new_expiry
     from ec2lab.launch.wait_for_boot import wait_for_logins
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
     console = Console(as_json=as_json)
-    with acting_on(exp, "start") as session:
+    with locked_session(exp, "start") as session:
         console.hint(session.cloud.banner)
-        machines = InstanceStarter(session, exp, capacity_timeout(session, exp), console.emit).run()
-        console.emit(*(running_event(session, exp, machine) for machine in machines))
-        tag_new_expiry(session, exp, machines, console.emit)
-        done = wait_for_logins(session, exp, machines, console.emit)
+        instances = InstanceStarter(session, exp, capacity_timeout(session, exp), console.emit).run()
+        console.emit(*(running_event(session, exp, instance) for instance in instances))
+        tag_new_expiry(session, exp, instances, console.emit)
+        done = wait_for_logins(session, exp, instances, console.emit)
         console.emit(*(SshReady(experiment=exp, host=one.name, address=one.address) for one in done.reaches))
         console.hint(f"  next    make ssh EXP={exp}    make stop EXP={exp}")
         done.expect_seen(exp)

@@ -21,25 +21,25 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
     from ec2lab.costs.current_costs import hourly_cost_text
     from ec2lab.events.lab import DataLossWarning, InstancesStopped
     from ec2lab.instances.stop import Stopping
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
     console = Console(as_json=as_json)
 
-    def waiting(machine: Any) -> None:
-        console.progress(f"  {machine['InstanceId']} is {state_of(machine)}")
+    def waiting(instance: Any) -> None:
+        console.progress(f"  {instance['InstanceId']} is {state_of(instance)}")
 
-    with acting_on(exp, "stop") as session:
+    with locked_session(exp, "stop") as session:
         console.hint(session.cloud.banner)
         stopping = Stopping(session, exp)
-        machines = stopping.machines()
-        losses = stopping.losses(machines)
+        instances = stopping.instances()
+        losses = stopping.losses(instances)
         for line in losses:
             console.emit(DataLossWarning(experiment=exp, message=line))
         if losses and not yes:
             console.hint(f"{exp}: nothing was stopped; save what you need, then run again with YES=1")
             return
-        stopping.run(machines, waiting)
-        ids = [machine["InstanceId"] for machine in machines]
+        stopping.run(instances, waiting)
+        ids = [instance["InstanceId"] for instance in instances]
         console.emit(InstancesStopped(experiment=exp, instances=ids, volume_cost=hourly_cost_text(session, exp)))
         console.hint(f"  next    make start EXP={exp}    make teardown EXP={exp}")
 

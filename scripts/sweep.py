@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ec2lab.console import Console, run, warn
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def sweep(
         began = clock.monotonic()
         try:
             with report.live_display():
-                outcomes = Sweep(session, exp, written, report.emit, pack, anew=failed).run(wanted)
+                outcomes = Sweep(session, exp, written, report.emit, pack, again=failed).run(wanted)
         except KeyboardInterrupt:
             goes_on, ends = f"make sweep EXP={exp}", f"make teardown EXP='{exp}-*'"
             console.hint(f"what runs goes on running; `{goes_on}` launches the rest, `{ends}` ends it")
@@ -85,11 +85,11 @@ def sweep(
             console.hint(f'  again   make launch EXP=NAME BASE={exp} PARAMS="…" launches one that was taken down')
         console.hint(f"  end     make teardown EXP='{exp}-*'")
         if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
-            raise LabError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
+            raise UserError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
 
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:
-    """Return an experiment as written, and as a checked model. Raises LabError if it has no matrix."""
+    """Return an experiment as written, and as a checked model. Raises UserError if it has no matrix."""
     from ec2lab.config.lab_files import written_experiment
     from ec2lab.config.models import Experiment
     from ec2lab.config.toml_files import checked
@@ -97,7 +97,7 @@ def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experimen
     written = written_experiment(directory, exp)
     experiment = checked(written, Experiment, shown_as=f"experiments/{exp}.toml")
     if not experiment.matrix:
-        raise LabError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
+        raise UserError(f"experiments/{exp}.toml: has no [matrix] to sweep (try matrix = {{ seed = [1, 2, 3] }})")
     return written, experiment
 
 

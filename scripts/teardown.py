@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ec2lab.console import Console, exit_if_incomplete, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, Experiments, script
 from ec2lab.validators import is_pattern
 
@@ -32,9 +32,9 @@ def one(exp: str, console: Console, yes: bool) -> None:
     from ec2lab.events.teardown import RecordsDropped
     from ec2lab.instances.taking_down import strike_out, take_down
     from ec2lab.registry.elsewhere import other_accounts
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
-    with acting_on(exp, "teardown") as session:
+    with locked_session(exp, "teardown") as session:
         if struck := strike_out(session, exp) if yes else []:
             console.emit(RecordsDropped(experiment=exp, ids=struck))
             if not session.holdings(exp).names:
@@ -59,7 +59,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
         others = other_accounts(session.elsewhere(), session.cloud.account, pattern)
         console.emit(*others)
         if others and not names:
-            raise LabError(f"{pattern}: nothing of it lives in the account that is used")
+            raise UserError(f"{pattern}: nothing of it lives in the account that is used")
         if not names:
             console.emit(NoMatch(pattern=pattern))
             return
@@ -75,7 +75,7 @@ def several(pattern: str, console: Console, yes: bool) -> None:
             return
         failed, unseen = teardown_many(session, names, console.emit)
         if failed:
-            raise LabError(f"{failed} of {len(names)} could not be taken down; run the same again")
+            raise UserError(f"{failed} of {len(names)} could not be taken down; run the same again")
     exit_if_incomplete(unseen)
 
 

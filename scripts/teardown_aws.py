@@ -42,7 +42,7 @@ def teardown_aws(
     from ec2lab.session import open_session
 
     console = Console(as_json=as_json)
-    with open_session("teardown-aws") as session, session.registry.acting_alone(NO_NAME, "teardown-aws"):
+    with open_session("teardown-aws") as session, session.registry.lock_experiment(NO_NAME, "teardown-aws"):
         console.hint(session.cloud.banner)
         console.progress("  looking into all regions")
         seen = survey(session, region_names(regions))

@@ -22,22 +22,22 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
 
     Exit status: 1 if it failed on any instance.
     """
-    from ec2lab.hosts.inventory import machines_of
+    from ec2lab.hosts.inventory import instances_of
     from ec2lab.instances.expiry import expiry_details
     from ec2lab.instances.ttl import TtlChange, parse_ttl
-    from ec2lab.session import acting_on
+    from ec2lab.session import locked_session
 
     length = parse_ttl(ttl)
     console = Console(as_json=as_json)
 
-    with acting_on(exp, "ttl-set") as session:
+    with locked_session(exp, "ttl-set") as session:
         console.hint(session.cloud.banner)
         TtlChange(session, exp, length, console.emit).run()
-        idle = {expiry_details(machine).get("idle", "") for machine in machines_of(session, exp)} - {""}
+        idle = {expiry_details(instance).get("idle", "") for instance in instances_of(session, exp)} - {""}
         for limit in sorted(idle):
             console.hint(f"  it still ends when it was idle for {limit}")
         if not session.boot_timeout and not session.cloud.boot_timeout:
-            console.hint("  the local cloud's machines never boot, so it stands in their tags alone")
+            console.hint("  the local cloud's instances never boot, so it stands in their tags alone")
 
 
 if __name__ == "__main__":

@@ -42,12 +42,12 @@ def user_add(
             console.hint(f"members/{name}.toml is there already")
         else:
             _write(session.directory, name, member, _keys(name, key, console), console)
-        for machine in parse_hosts(session, host) if host else ():
+        for instance in parse_hosts(session, host) if host else ():
             wanted = with_initial_password(document(session.members(), session.lab.accounts), name, "")
-            changed = HostAccounts(machine, change_printer(console)).apply(wanted, adopt=adopt)
-            console.emit(HostUpdated(host=machine.name, changes=changed))
+            changed = HostAccounts(instance, change_printer(console)).apply(wanted, adopt=adopt)
+            console.emit(HostUpdated(host=instance.name, changes=changed))
     if not host:
-        console.hint("  new machines have the account; `make users HOST=…` gives it to one that runs, and")
+        console.hint("  new instances have the account; `make users HOST=…` gives it to one that runs, and")
         console.hint(f"  `make ssh EXP=… MEMBER={name}` logs in")
 
 

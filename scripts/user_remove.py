@@ -15,7 +15,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
     A locked account has no keys, and its home directory is kept. PURGE=1 deletes both account and home.
     """
     from ec2lab.config.members import remove
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.events.lab import HostUpdated, MemberRemoved
     from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, change_printer
     from ec2lab.hosts.inventory import parse_hosts
@@ -27,20 +27,20 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
         if removed:
             console.emit(MemberRemoved(member=name, paths=removed))
         if not host and not removed:
-            raise LabError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
+            raise UserError(f"NAME: {name!r} is not in members/; HOST= names the host that it is to be taken off")
         going = AccountsDocument(members={}, only=[], removed=[name])
         failures = []
-        for machine in parse_hosts(session, host) if host else ():
+        for instance in parse_hosts(session, host) if host else ():
             try:
-                changed = HostAccounts(machine, change_printer(console)).apply(going, purge=purge)
-            except LabError as failure:
+                changed = HostAccounts(instance, change_printer(console)).apply(going, purge=purge)
+            except UserError as failure:
                 failures.append(str(failure))
                 continue
-            console.emit(HostUpdated(host=machine.name, changes=changed))
+            console.emit(HostUpdated(host=instance.name, changes=changed))
     if failures:
-        raise LabError("; ".join(failures))
+        raise UserError("; ".join(failures))
     if not host:
-        console.hint("  machines that run still have the account: `make users HOST=…` takes it off")
+        console.hint("  instances that run still have the account: `make users HOST=…` takes it off")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import Adopt, AsJson, Check, HostName, Purge, script
 
 app = script(__doc__)
@@ -44,16 +44,16 @@ def users(
     with open_session("users") as session:
         wanted = document(session.members(), session.lab.accounts)
         if not wanted.members:
-            raise LabError("members/: is empty; `make user-add NAME=alice` adds a member")
+            raise UserError("members/: is empty; `make user-add NAME=alice` adds a member")
         wanted = with_initial_password(wanted, name, password)
-        for machine in parse_hosts(session, host):
-            changed, problems = HostAccounts(machine, heard).bring_to(wanted, check=check, purge=purge, adopt=adopt)
+        for instance in parse_hosts(session, host):
+            changed, problems = HostAccounts(instance, heard).bring_to(wanted, check=check, purge=purge, adopt=adopt)
             failures += problems
             if problems:
                 continue
-            console.emit(HostUpdated(host=machine.name, changes=changed, dry_run=check))
+            console.emit(HostUpdated(host=instance.name, changes=changed, dry_run=check))
     if failures:
-        raise LabError("; ".join(failures))
+        raise UserError("; ".join(failures))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
 
     Only retained volumes: `make teardown` deletes an experiment's. A volume that is attached is refused.
     """
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.events.datasets import Deleted, VolumeRetained
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import kept_volume
 
     if not volume:
-        raise LabError("VOLUME: which? (`make audit` lists those that are kept)")
+        raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
     console = Console(as_json=as_json)
     with open_session("volume-delete") as session:
         console.hint(session.cloud.banner)
@@ -30,7 +30,7 @@ def volume_delete(volume: VolumeId = "", yes: Confirm = False, as_json: AsJson =
         message = f"({resource.region}), {size}, kept {kept}"
         console.emit(VolumeRetained(id=volume, retain_until=kept.until, reason=kept.reason, message=message))
         if resource.state == "in-use":
-            raise LabError(f"{volume} is attached to a machine; `make volume-unmount` gives it back first")
+            raise UserError(f"{volume} is attached to an instance; `make volume-unmount` gives it back first")
         if not yes:
             console.hint(f"{volume}: nothing was deleted; run again with YES=1 to delete it and its data")
             return

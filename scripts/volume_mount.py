@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, DatasetName, HostName, MountPoint, Version, VolumeId, script
 
 app = script(__doc__)
@@ -33,17 +33,17 @@ def volume_mount(
     from ec2lab.volumes.sources import wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
-        raise LabError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")
+        raise UserError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")
     console = Console(as_json=as_json)
     with locked_host_session(host, "volume-mount") as session:
         console.hint(session.cloud.banner)
-        machine = resolve_instance(session, host)
-        source = wanted(session, machine, mount, volume, snapshot, dataset, version or None)
-        mounting = VolumeMounter(session, machine, steps(console.emit))
+        instance = resolve_instance(session, host)
+        source = wanted(session, instance, mount, volume, snapshot, dataset, version or None)
+        mounting = VolumeMounter(session, instance, steps(console.emit))
         found = mounting.mount(source)
         console.emit(
             VolumeMounted(
-                volume=found, mount=source.mount, instance=machine.id, host=machine.host.name, created=not volume
+                volume=found, mount=source.mount, instance=instance.id, host=instance.host.name, created=not volume
             )
         )
         console.hint(f"  `make volume-unmount HOST={host} MOUNT={source.mount}` is the way back")

@@ -20,13 +20,13 @@ def volume_retain(volume: VolumeId = "", length: KeepFor = "", reason: Why = "",
 
     The date and the reason are tags of the volume, lab:retain-until and lab:retain-reason, which everybody can see.
     """
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.events.datasets import VolumeRetained
     from ec2lab.session import open_session
     from ec2lab.volumes.retention import kept_volume, retain_for
 
     if not volume:
-        raise LabError("VOLUME: which? (`make audit` lists those that are kept)")
+        raise UserError("VOLUME: which? (`make audit` lists those that are kept)")
     console = Console(as_json=as_json)
     with open_session("volume-retain") as session:
         console.hint(session.cloud.banner)

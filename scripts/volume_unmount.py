@@ -25,12 +25,12 @@ def volume_unmount(host: HostName = "", mount: MountPoint = "", volume: VolumeId
     console = Console(as_json=as_json)
     with locked_host_session(host, "volume-unmount") as session:
         console.hint(session.cloud.banner)
-        machine = resolve_instance(session, host)
-        mounting = VolumeMounter(session, machine, steps(console.emit))
+        instance = resolve_instance(session, host)
+        mounting = VolumeMounter(session, instance, steps(console.emit))
         if volume and mounting.finish_unmount(volume):
             console.emit(VolumeUnmounted(volume=volume, mount=mount, deleted=True))
             return
-        found = attached_volume(machine.host, machine.description, list_mounted(machine.host), mount, volume)
+        found = attached_volume(instance.host, instance.description, list_mounted(instance.host), mount, volume)
         deleted = mounting.unmount(found)
         console.emit(VolumeUnmounted(volume=found.id, mount=found.mount, deleted=deleted))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ec2lab.console import Console, run
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Experiments, script
 
 app = script(__doc__)
@@ -34,7 +34,7 @@ def wait(exp: Experiments = "", as_json: AsJson = False) -> None:
             codes.append(waited.exit_code)
             console.emit(CommandEnded(experiment=waited.name, exit_code=waited.exit_code, reason=waited.why))
     if problems:
-        raise LabError("; ".join(problems))
+        raise UserError("; ".join(problems))
     raise typer.Exit(next(filter(None, codes), 0))
 
 

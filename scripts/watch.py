@@ -23,7 +23,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     """
     from functools import partial
 
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.session import open_session
     from ec2lab.watch.report import WatchConsole
     from ec2lab.watch.watcher import Watching
@@ -31,8 +31,8 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     console = Console(as_json=as_json)
     with open_session("watch", exp) as session:
         session.expect_here(exp)
-        if not session.holdings(exp).living and not session.registry.who_acts(exp):
-            raise LabError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
+        if not session.holdings(exp).living and not session.registry.lock_owner(exp):
+            raise UserError(f"{exp}: nothing lives; `make launch EXP={exp}` launches it")
         console.hint(session.cloud.banner)
         report = WatchConsole(console, exp, session.plugins.notifiers())
         watching = Watching(session, exp, lambda: report.stands(watching))
@@ -45,7 +45,7 @@ def watch(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
 def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bool:
     """Launch an experiment again under its lock, with its parameters, if its file (read again now) says so."""
-    from ec2lab.errors import LabError
+    from ec2lab.errors import UserError
     from ec2lab.launch.launcher import launch_experiment
     from ec2lab.launch.run_spec import definition
     from ec2lab.launch.wait_for_boot import NotReached
@@ -54,11 +54,11 @@ def relaunch(session: Session, exp: str, report: WatchConsole, count: int) -> bo
         defined = definition(session, exp, again=True)
         if defined.experiment.on_interruption != "relaunch":
             return False
-        with session.registry.acting_alone(exp, "watch"):
+        with session.registry.lock_experiment(exp, "watch"):
             launch_experiment(session, exp, defined.experiment, report.emit_of_launch, count, defined=defined)
     except NotReached as problem:
         report.warn(f"launched again: {problem}")
-    except LabError as problem:
+    except UserError as problem:
         report.warn(f"{exp}: could not be launched again: {problem}")
         return False
     return True

@@ -1,5 +1,6 @@
 #!/usr/bin/python3 -I
-"""Bring a machine to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over ssh.
+"""Bring an instance to exactly the accounts of a document. Runs as root, on Python 3.9 or later, at launch and over
+ssh.
 
     accounts [--check] [--purge] [--adopt] [--console] DOCUMENT.json|-
     accounts --at-boot DOCUMENT.json    one that came with this program, from where it was checked: lines for people
@@ -22,7 +23,7 @@ both), and a group that a member has no longer is taken away; groups that others
 and not marked is refused; --adopt marks it, and it is never purged. None of the system's is changed.
 It prints one JSON object a line for each change, and {"changed": 0, "problems": 0} at the end; --console prints lines
 for people. Exit 1 if there was a problem; one member's keeps no other from being done.
-"""
+"""  # noqa: D205
 
 from __future__ import annotations
 
@@ -109,7 +110,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Document:
-    """What the machine's accounts shall be; `refused` says of listed names why nothing is done for them."""
+    """What the instance's accounts shall be; `refused` says of listed names why nothing is done for them."""
 
     members: dict[str, Member]
     refused: dict[str, str]
@@ -243,7 +244,7 @@ def shown(value: object) -> str:
     return json.dumps(value)[:60]
 
 
-# The machine as it is
+# The instance as it is
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Account:
-    """An account of the machine; `password` is the field of /etc/shadow."""
+    """An account of the instance; `password` is the field of /etc/shadow."""
 
     name: str
     uid: int
@@ -293,7 +294,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Instance:
     """The facts that a plan is made from."""
 
     accounts: dict[str, Account]
@@ -331,7 +332,7 @@ class Machine:
         return account.uid == 0 or (system and not self.is_ours(account.name))
 
 
-def look(document: Document) -> Machine:
+def look(document: Document) -> Instance:
     """Return the facts that a plan for the document needs."""
     passwd, group = entries("/etc/passwd", 7), entries("/etc/group", 4)
     shadow = {entry[0]: entry for entry in entries("/etc/shadow", 9)}
@@ -352,7 +353,7 @@ def look(document: Document) -> Machine:
             files = KeyFiles(home=there) if document.at_boot or not there else key_files(account)
             account = dataclasses.replace(account, key_files=files)
         accounts[name] = account
-    return Machine(
+    return Instance(
         accounts,
         groups={g: int(gid) for g, _, gid, _ in group},
         rules=rules,
@@ -455,7 +456,7 @@ def included_by(path: str, depth: int = 0) -> Iterator[str]:
 
 
 def known(look_up: Callable[[Any], Any], key: str | int) -> Any:
-    """Return the user that the machine knows by a name or a number, from wherever; None where there is none."""
+    """Return the user that the instance knows by a name or a number, from wherever; None where there is none."""
     try:
         return look_up(key)
     except KeyError:
@@ -883,7 +884,7 @@ class EndProcesses:
             time.sleep(0.05)
 
 
-# The plan: the least that gets the machine from the facts to the document
+# The plan: the least that gets the instance from the facts to the document
 
 
 @dataclass(frozen=True)
@@ -901,36 +902,36 @@ def quietly(step: SetMark | SetKeys) -> Change:
     return Change(step.name, "", "", (step,))
 
 
-def plan(document: Document, machine: Machine, *, purge: bool, adopt: bool = False) -> Iterator[Change]:
-    """Return the changes that bring the machine to the document."""
+def plan(document: Document, instance: Instance, *, purge: bool, adopt: bool = False) -> Iterator[Change]:
+    """Return the changes that bring the instance to the document."""
     wanted_groups = dict.fromkeys(document.make_groups)
-    for name in sorted(machine.marked):
-        if not machine.is_ours(name):
+    for name in sorted(instance.marked):
+        if not instance.is_ours(name):
             yield quietly(SetMark(name, None))
     for group in wanted_groups:
-        if group not in machine.groups:
+        if group not in instance.groups:
             yield Change(None, "group made", group, (Run(("groupadd", "--system", "--", group)),))
-    groups = machine.groups.keys() | wanted_groups.keys()
+    groups = instance.groups.keys() | wanted_groups.keys()
     for name in sorted(document.refused.keys()):
         if document.only is None or name in document.only:
             yield Change(name[:32], "problem", document.refused[name])
     # Those who name a uid first: it is to be had yet then.
     for member in sorted(document.members.values(), key=lambda one: (one.uid is None, one.name)):
         if document.only is None or member.name in document.only:
-            yield from settle(member, machine, groups, document, adopt=adopt)
-    yield from departures(document, machine, purge=purge)
+            yield from settle(member, instance, groups, document, adopt=adopt)
+    yield from departures(document, instance, purge=purge)
 
 
 def settle(
-    wanted: Member, machine: Machine, groups: Iterable[str], document: Document, *, adopt: bool
+    wanted: Member, instance: Instance, groups: Iterable[str], document: Document, *, adopt: bool
 ) -> Iterator[Change]:
     """Return the changes that bring one member's account to what is wanted."""
-    account = machine.accounts.get(wanted.name)
-    if obstacle := obstacle_to(wanted, account, machine, adopt=adopt):
+    account = instance.accounts.get(wanted.name)
+    if obstacle := obstacle_to(wanted, account, instance, adopt=adopt):
         yield Change(wanted.name, "problem", obstacle)
         return
     if account is None:
-        account = yield from making(wanted, machine, document.named_uids())
+        account = yield from making(wanted, instance, document.named_uids())
     elif account.mark is None:
         yield Change(wanted.name, "adopted", f"uid {account.uid}", (SetMark(wanted.name, made=False),))
         account = dataclasses.replace(account, mark=Mark(account.uid, made=False))
@@ -938,15 +939,15 @@ def settle(
         yield Change(wanted.name, "unlocked", "", unlocking(account))
     if wanted.uid not in (None, account.uid):
         yield Change(wanted.name, "problem", f"has uid {account.uid}, not {wanted.uid}; kept, files are owned by it")
-    if not machine.at_boot:
-        yield from shell_change(wanted, account, machine)
-    yield from joining(wanted, account, machine, groups)
-    if fault := machine.blocked.get(wanted.name):
+    if not instance.at_boot:
+        yield from shell_change(wanted, account, instance)
+    yield from joining(wanted, account, instance, groups)
+    if fault := instance.blocked.get(wanted.name):
         yield Change(wanted.name, "problem", fault)
     else:
-        yield from key_changes(account, wanted.keys, machine)
-    yield from sudo_change(wanted, machine)
-    if not machine.at_boot:
+        yield from key_changes(account, wanted.keys, instance)
+    yield from sudo_change(wanted, instance)
+    if not instance.at_boot:
         yield from password_change(wanted, account, document)
 
 
@@ -959,39 +960,39 @@ def password_change(wanted: Member, account: Account, document: Document) -> Ite
         yield Change(wanted.name, "skipped", "sudo asks for a password, and there is none yet")
 
 
-def shell_change(wanted: Member, account: Account, machine: Machine) -> Iterator[Change]:
+def shell_change(wanted: Member, account: Account, instance: Instance) -> Iterator[Change]:
     """Return the change of a member's shell."""
-    if wanted.shell and machine.shells[wanted.shell]:
-        yield Change(wanted.name, "skipped", f"{machine.shells[wanted.shell]}; {account.shell} stays")
+    if wanted.shell and instance.shells[wanted.shell]:
+        yield Change(wanted.name, "skipped", f"{instance.shells[wanted.shell]}; {account.shell} stays")
     elif wanted.shell and wanted.shell != account.shell:
         command = ("usermod", "--shell", wanted.shell, "--", wanted.name)
         yield Change(wanted.name, "shell set", f"{wanted.shell} (was {account.shell})", (Run(command),))
 
 
-def obstacle_to(wanted: Member, account: Account | None, machine: Machine, *, adopt: bool) -> str | None:
+def obstacle_to(wanted: Member, account: Account | None, instance: Instance, *, adopt: bool) -> str | None:
     """Return why nothing can be done for a member; None if something can."""
-    if wanted.name in machine.elsewhere:
+    if wanted.name in instance.elsewhere:
         return "this name comes from a directory service, not from /etc/passwd"
     if account is None:
-        group = machine.groups.get(wanted.name)
+        group = instance.groups.get(wanted.name)
         return (
-            (wanted.uid in machine.uids and f"uid {wanted.uid} is {machine.uids[wanted.uid]}'s; not made")
+            (wanted.uid in instance.uids and f"uid {wanted.uid} is {instance.uids[wanted.uid]}'s; not made")
             or (wanted.name in IMAGE_USERS and "this name is the system's; not made")
             or (group is not None and f"a group has this name (gid {group}); not made (`groupdel {wanted.name}`?)")
-            or machine.blocked.get(wanted.name)
+            or instance.blocked.get(wanted.name)
             or None
         )
-    if machine.is_protected(account):
+    if instance.is_protected(account):
         return "this account is the system's; not touched"
     unknown = "there is such an account, which ec2-lab did not make; not touched (ADOPT=1 takes it over)"
     return None if account.mark or adopt else unknown
 
 
-def making(wanted: Member, machine: Machine, named: frozenset[int]) -> Generator[Change, None, Account]:
+def making(wanted: Member, instance: Instance, named: frozenset[int]) -> Generator[Change, None, Account]:
     """Return the change that makes an account; gives the account as it will be."""
-    usable = wanted.shell and not machine.shells[wanted.shell]
+    usable = wanted.shell and not instance.shells[wanted.shell]
     shell = wanted.shell if usable and wanted.shell else DEFAULT_SHELL
-    told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}{remarks(wanted, machine)}"
+    told = shell if wanted.uid is None else f"{shell}, uid {wanted.uid}{remarks(wanted, instance)}"
     yield Change(wanted.name, "made", told, (MakeAccount(wanted.name, shell, wanted.uid, named),))
     if not wanted.keys:
         yield quietly(SetKeys(wanted.name, ()))  # /etc/skel may have some
@@ -999,10 +1000,10 @@ def making(wanted: Member, machine: Machine, named: frozenset[int]) -> Generator
     return Account(wanted.name, uid, -1, "", shell, mark=Mark(uid, made=True))
 
 
-def remarks(wanted: Member, machine: Machine) -> str:
+def remarks(wanted: Member, instance: Instance) -> str:
     """Return what is to be said of a uid that a member names."""
-    groups = [f", not gid {gid}, which is {group}'s" for group, gid in machine.groups.items() if gid == wanted.uid]
-    homes = sorted(name for name, uid in machine.homes.items() if uid == wanted.uid and name != wanted.name)
+    groups = [f", not gid {gid}, which is {group}'s" for group, gid in instance.groups.items() if gid == wanted.uid]
+    homes = sorted(name for name, uid in instance.homes.items() if uid == wanted.uid and name != wanted.name)
     return "".join([*groups, *(f", which owns the home {name} too" for name in homes)])
 
 
@@ -1015,16 +1016,16 @@ def unlocking(account: Account) -> tuple[Run, ...]:
     return tuple(steps)
 
 
-def joining(wanted: Member, account: Account, machine: Machine, groups: Iterable[str]) -> Iterator[Change]:
+def joining(wanted: Member, account: Account, instance: Instance, groups: Iterable[str]) -> Iterator[Change]:
     """Return the changes that add an account to the groups it lacks, and take those away that its member lost."""
     for group in wanted.groups:
         if group not in groups and (group != "sudo" or not wanted.sudo):  # RHEL's has another name; the rule needs none
             yield Change(wanted.name, "skipped", f"there is no group {group} yet; `make users` once there is")
     lasting = tuple(group for group in wanted.groups if group in groups)
-    yield from membership(account, lasting, machine)
+    yield from membership(account, lasting, instance)
 
 
-def membership(account: Account, lasting: tuple[str, ...], machine: Machine) -> Iterator[Change]:
+def membership(account: Account, lasting: tuple[str, ...], instance: Instance) -> Iterator[Change]:
     """Return the changes that leave an account in these of the groups that the lab ever gave it, or found it in.
 
     They are on record before they are given, and until they are taken.
@@ -1040,25 +1041,25 @@ def membership(account: Account, lasting: tuple[str, ...], machine: Machine) -> 
     for group in given:
         if group not in lasting and group in account.groups:
             command = ("gpasswd", "--delete", account.name, group)
-            yield Change(account.name, "group removed", f"{group}{still_running(account, machine)}", (Run(command),))
+            yield Change(account.name, "group removed", f"{group}{still_running(account, instance)}", (Run(command),))
     if given != lasting:
         yield quietly(SetMark(account.name, mark.made, lasting))
 
 
-def still_running(account: Account, machine: Machine) -> str:
+def still_running(account: Account, instance: Instance) -> str:
     """Return what is to be said of an account's processes, which keep what they had."""
-    running = machine.processes.get(account.uid, 0)
+    running = instance.processes.get(account.uid, 0)
     return f"; {running} of their processes still run (loginctl terminate-user {account.name})" if running else ""
 
 
-def key_changes(account: Account, keys: tuple[str, ...], machine: Machine) -> Iterator[Change]:
+def key_changes(account: Account, keys: tuple[str, ...], instance: Instance) -> Iterator[Change]:
     """Return the changes that make these keys, and no others, open an account."""
     if account.key_files.home or keys:
         if not account.key_files.home:
             yield Change(account.name, "home made", account.home, (MakeHome(account.name),))
         step = SetKeys(account.name, keys)
         # At boot nobody has changed them since the image was made, and they are set without a look.
-        yield from [Change(account.name, "keys set", "", (step,))] if machine.at_boot else told_keys(account, step)
+        yield from [Change(account.name, "keys set", "", (step,))] if instance.at_boot else told_keys(account, step)
 
 
 def told_keys(account: Account, step: SetKeys) -> Iterator[Change]:
@@ -1068,69 +1069,69 @@ def told_keys(account: Account, step: SetKeys) -> Iterator[Change]:
     after = dict.fromkeys(map(fingerprint, step.keys))
     told = [("key added", key) for key in after if key not in before]
     told += [("key removed", key) for key in before if key not in after]
-    told += [("keys mended", fault) for fault in files.faults]
+    told += [("keys fixed", fault) for fault in files.faults]
     if not told and files.lines != step.keys:
-        told = [("keys mended", "authorized_keys had other lines, options or comments")]
+        told = [("keys fixed", "authorized_keys had other lines, options or comments")]
     for number, (change, detail) in enumerate(told):
         yield Change(account.name, change, detail, () if number else (step,))
 
 
-def sudo_change(wanted: Member, machine: Machine) -> Iterator[Change]:
+def sudo_change(wanted: Member, instance: Instance) -> Iterator[Change]:
     """Return the change of a member's sudo rule."""
     rule = RULES[wanted.sudo].format(wanted.name) if wanted.sudo else None
-    if rule and machine.no_sudo:
-        yield Change(wanted.name, "problem", machine.no_sudo)
-    elif rule != machine.rules.get(wanted.name):
+    if rule and instance.no_sudo:
+        yield Change(wanted.name, "problem", instance.no_sudo)
+    elif rule != instance.rules.get(wanted.name):
         yield Change(wanted.name, "sudo", wanted.sudo or "taken away", (SetRule(wanted.name, rule),))
 
 
-def departures(document: Document, machine: Machine, *, purge: bool) -> Iterator[Change]:
-    """Return the changes that take the machine from whoever is no member any more."""
+def departures(document: Document, instance: Instance, *, purge: bool) -> Iterator[Change]:
+    """Return the changes that take the instance from whoever is no member any more."""
     listed = document.members.keys() | document.refused.keys()  # a mistyped key locks nobody out
     leaving = set(document.removed)
     if document.only is None:
-        leaving |= {name for name in machine.accounts if machine.is_ours(name)} - listed
-        leaving |= machine.rules.keys() - machine.accounts.keys() - listed
+        leaving |= {name for name in instance.accounts if instance.is_ours(name)} - listed
+        leaving |= instance.rules.keys() - instance.accounts.keys() - listed
     for name in sorted(leaving):
-        if name not in machine.accounts:
-            yield from forgetting(name, machine) or [Change(name, "skipped", "there is no such account")]
-        elif not machine.is_ours(name):
+        if name not in instance.accounts:
+            yield from forgetting(name, instance) or [Change(name, "skipped", "there is no such account")]
+        elif not instance.is_ours(name):
             yield Change(name, "skipped", "this account is not the lab's; not touched")
-        elif name == machine.caller:
+        elif name == instance.caller:
             yield Change(name, "problem", "this runs from that very account; not locked")
         elif purge:
-            yield from purging(machine.accounts[name], machine)
+            yield from purging(instance.accounts[name], instance)
         else:
-            yield from locking(machine.accounts[name], machine)
+            yield from locking(instance.accounts[name], instance)
 
 
-def forgetting(name: str, machine: Machine) -> list[Change]:
+def forgetting(name: str, instance: Instance) -> list[Change]:
     """Return the change that removes a sudo rule: it would be the next one's who gets the name."""
-    return [Change(name, "sudo", "taken away", (SetRule(name, None),))] if name in machine.rules else []
+    return [Change(name, "sudo", "taken away", (SetRule(name, None),))] if name in instance.rules else []
 
 
-def locking(account: Account, machine: Machine) -> Iterator[Change]:
+def locking(account: Account, instance: Instance) -> Iterator[Change]:
     """Return the changes that close an account and keep its home."""
     if account.has_password or not account.expired:
         # Expired, or sshd would still take a key: a locked password alone keeps only passwords out.
         command = ("usermod", "--lock", "--expiredate", "1", "--", account.name)
-        told = f"{account.home} is kept{still_running(account, machine)}"
+        told = f"{account.home} is kept{still_running(account, instance)}"
         yield Change(account.name, "locked", told, (Run(command),))
-    yield from forgetting(account.name, machine)
-    yield from membership(account, (), machine)
-    yield from key_changes(account, (), machine)
+    yield from forgetting(account.name, instance)
+    yield from membership(account, (), instance)
+    yield from key_changes(account, (), instance)
 
 
-def purging(account: Account, machine: Machine) -> Iterator[Change]:
+def purging(account: Account, instance: Instance) -> Iterator[Change]:
     """Return the changes that delete an account and its home, or close it where that would delete more."""
     if account.mark and not account.mark.made:
-        yield from locking(account, machine)
+        yield from locking(account, instance)
         yield Change(account.name, "skipped", "not purged: ec2-lab did not make this account")
         return
-    inside = [path for path in machine.mounts if f"{path}/".startswith(account.home.rstrip("/") + "/")]
-    twins = [other.name for other in machine.accounts.values() if other.uid == account.uid and other != account]
+    inside = [path for path in instance.mounts if f"{path}/".startswith(account.home.rstrip("/") + "/")]
+    twins = [other.name for other in instance.accounts.values() if other.uid == account.uid and other != account]
     if inside or twins:
-        yield from locking(account, machine)
+        yield from locking(account, instance)
         why = f"{inside[0]} is mounted there: unmount it first" if inside else f"{twins[0]} has the same uid"
         yield Change(account.name, "problem", f"not purged: {why}")
         return
@@ -1172,7 +1173,7 @@ def people_line(change: Change) -> str:
 
 
 def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Iterator[Change]:
-    """Bring the machine to the document and return the changes. Raises Refused where it can't be done at all."""
+    """Bring the instance to the document and return the changes. Raises Refused where it can't be done at all."""
     tools = ("useradd", "usermod", "userdel", "groupadd", "gpasswd")
     if absent := ", ".join(tool for tool in tools if not shutil.which(tool, path=PATH)):
         raise Refused(f"{absent}: not installed; accounts need the shadow tools (Alpine: apk add shadow)")
@@ -1181,9 +1182,9 @@ def apply(document: Document, *, check: bool, purge: bool, adopt: bool) -> Itera
     with open(LOCK, "w") as lock:  # noqa: PTH123
         fcntl.flock(lock, fcntl.LOCK_EX)
         deadline = time.monotonic() + LONGEST_MOUNT
-        while any((machine := look(document)).blocked.values()) and document.at_boot and time.monotonic() < deadline:
+        while any((instance := look(document)).blocked.values()) and document.at_boot and time.monotonic() < deadline:
             time.sleep(1)
-        yield from carry_out(list(plan(document, machine, purge=purge, adopt=adopt)), check=check)
+        yield from carry_out(list(plan(document, instance, purge=purge, adopt=adopt)), check=check)
 
 
 def tell(changes: Iterable[Change], line: Callable[[Change], str]) -> dict[str, int]:
@@ -1228,7 +1229,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_and_apply(given: argparse.Namespace) -> Iterator[Change]:
-    """Read a document and bring the machine to it."""
+    """Read a document and bring the instance to it."""
     over_stdin = given.document == "-"
     content = sys.stdin.buffer.read() if over_stdin else pathlib.Path(given.document).read_bytes()
     document = read_document(content.decode(), secrets=over_stdin)

@@ -20,7 +20,7 @@ STATE = pathlib.Path("/var/lib/ec2-lab/instance")
 LOG = STATE / "log"
 ENDED = STATE / "ended.json"
 OUTPUT = pathlib.Path("/run/ec2-lab/output")
-"""There since the command began, until the machine is started again."""
+"""There since the command began, until the instance is started again."""
 PIECE = 1 << 18
 POLL = 0.25
 SIGN_OF_LIFE = 20

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -I
-"""End this machine once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
+"""End this computer once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
 
     idle-shutdown LIMIT EVERY [FILE]
 
@@ -8,8 +8,8 @@ one is named, must be there before anything counts as idle. What the last look f
 
 Work is: a set-up that is not done, the experiment's command, somebody logged in (ssh with or without a terminal,
 Session Manager, the serial console), and a GPU, a processor or a network that does more than is said below.
-A reading that fails counts as work, and the console is told of it: no machine ends by mistake. Nothing is
-remembered on disk, so a reboot, or a start after a stop, begins anew.
+A reading that fails counts as work, and the console is told of it: no instance ends by mistake. Nothing is
+remembered on disk, so a reboot, or a start after a stop, begins again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GPU = 5
 CORES = 0.25
 """Processor cores that work, or wait for a disk, on the average since the last look."""
 NETWORK = 10000
-"""Bytes a second, in and out, but for loopback, likewise. An idle machine has some hundred."""
+"""Bytes a second, in and out, but for loopback, likewise. An idle instance has some hundred."""
 PATIENCE = 20
 """Seconds until a command that says nothing counts as hung."""
 FOUND = pathlib.Path("/run/ec2-lab-idle")
@@ -123,7 +123,7 @@ def look(readings: list) -> tuple:
 
 
 def watch(limit: float, every: float, *files: str) -> None:
-    """Look until the machine ends."""
+    """Look until the instance ends."""
     readings = [
         ("set-up", lambda: not all(map(os.path.exists, (SET_UP, *files))), 0),
         ("command", command, 0),
@@ -143,7 +143,7 @@ def watch(limit: float, every: float, *files: str) -> None:
         said = ", ".join(found + problems)
         FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {said}\n")
         if now - since >= limit:
-            say(f"idle for {limit:.0f} s, this machine ends")
+            say(f"idle for {limit:.0f} s, this computer ends")
             subprocess.call(["systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service"])
         time.sleep(every)
 

@@ -184,7 +184,7 @@ def size(device: str) -> int:
 
 
 def instance_store() -> str:
-    """Return the machine's own disk, or the array over them if there are several; made again after every stop."""
+    """Return the instance's own disk, or the array over them if there are several; made again after every stop."""
     own = sorted(disk.path for disk in disks() if disk.model == INSTANCE_STORE)
     if not own:
         raise NotMounted("the instance has no disks of its own")

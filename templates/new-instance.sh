@@ -3,7 +3,7 @@
 # State of this instance stands in /var/lib/ec2-lab/instance, a link to a directory that is named after the instance.
 # Where it leads to another one, or there is none, this instance was just made from an image. Then everything goes that
 # was the other one's alone: state, programs, units and settings of the lab, the mounts of its volumes, its user data,
-# its machine id and with it its journal. The accounts that the lab made are locked until they are asked for again, so
+# its instance id and with it its journal. The accounts that the lab made are locked until they are asked for again, so
 # that nobody gets in who was a member when the image was made. Their homes stay, and all that is not the lab's.
 # A boot of the same instance, after a stop too, changes nothing.
 

@@ -1,4 +1,4 @@
-"""Print, as one JSON object, how a machine and its experiment's command get on. Python 3.9 or later.
+"""Print, as one JSON object, how an instance and its experiment's command get on. Python 3.9 or later.
 
 Runs as whoever logs in: what only root may see is asked of sudo, and left out where that wants a password.
 """
@@ -44,7 +44,7 @@ def metadata(path: str, method: str = "GET", **headers: str) -> bytes:
 
 
 def notices() -> dict[str, object]:
-    """Return what AWS announces to a spot machine, nothing mostly; `unseen` is why that can't be known."""
+    """Return what AWS announces to a spot instance, nothing mostly; `unseen` is why that can't be known."""
     found: dict[str, object] = {}
     try:
         token = metadata("api/token", "PUT", token_ttl_seconds="60").decode()
@@ -60,7 +60,7 @@ def notices() -> dict[str, object]:
 
 
 def deadline() -> int | None:
-    """Return when the machine ends itself, in seconds since 1970; None where it does not."""
+    """Return when the instance ends itself, in seconds since 1970; None where it does not."""
     found = re.search(r"OnCalendar=@(\d+)", DEADLINE.read_text()) if DEADLINE.exists() else None
     return int(found[1]) if found else None
 

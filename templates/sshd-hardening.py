@@ -55,7 +55,7 @@ UNFINISHED = STATE / "unfinished"
 WAITING = STATE / "waiting"
 SWITCH = "ec2-lab-sshd-rollback"
 AT_BOOT = pathlib.Path("/etc/tmpfiles.d/ec2-lab-sshd.conf")
-"""What systemd-tmpfiles removes at boot, before sshd starts: a machine rebooted unconfirmed lets in as before."""
+"""What systemd-tmpfiles removes at boot, before sshd starts: an instance rebooted unconfirmed lets in as before."""
 LONGEST_KEYS = 1 << 20
 """Characters of a user's file that are looked at: it may be as long as its owner likes."""
 LONGEST_RELOAD = 10.0
@@ -564,14 +564,14 @@ def is_active(unit: str) -> bool:
 
 
 def reloaded(pid_file: pathlib.Path, ask: Callable[[], object]) -> bool:
-    """Ask sshd to begin anew, and say whether it has."""
+    """Ask sshd to begin again, and say whether it has."""
     before = written(pid_file)
     ask()
     return wait_for(lambda: written(pid_file) not in (0, before))
 
 
 def written(pid_file: pathlib.Path) -> int:
-    """Return when sshd last wrote its process id: once it listens; 0 while it begins anew.
+    """Return when sshd last wrote its process id: once it listens; 0 while it begins again.
 
     On SIGHUP it removes the file, starts itself again, and ignores another SIGHUP until then (sighup_restart in
     sshd.c), which would be a setting that it never reads.
@@ -699,7 +699,7 @@ def apply(given: argparse.Namespace) -> list[Line]:
     if in_place() and not UNFINISHED.exists():
         expect_obedience(before.able)
         return [*told_of(before), renewed(given.confirm_within)]
-    sshd("-t")  # what is broken already is not ours to mend
+    sshd("-t")  # what is broken already is not ours to fix
     remembered = remember()
     try:
         put()

@@ -2,7 +2,7 @@
 """Tell a bucket how an experiment's command gets on. Python 3.9 or later.
 
     upload-log          what the log has gained since the last time
-    upload-log ended    the rest of it, then the exit code; then the machine ends, where the experiment says so
+    upload-log ended    the rest of it, then the exit code; then the instance ends, where the experiment says so
 
 The log is put in parts, since what is in S3 can't be added to. Each is called by its place in the log: what is put
 twice is the same, and what is missing can be seen.

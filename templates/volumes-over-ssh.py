@@ -289,7 +289,7 @@ def source(found: FileSystem) -> str:
 
 
 def fstab_line(volume: Volume, kind: str, what: str) -> str:
-    """Return the line of /etc/fstab: `nofail`, or a missing volume would keep the machine from booting.
+    """Return the line of /etc/fstab: `nofail`, or a missing volume would keep the instance from booting.
 
     Not checked at boot: both file systems have a journal, and a check of terabytes takes an hour.
     """

@@ -59,7 +59,7 @@ def wait_for_end() -> None:
     """Wait until no process is left, and all that was printed is in the log.
 
     systemd waits for the first process alone, and others may be saving their state. Who sees the end may stop to read
-    the log, or the machine ends.
+    the log, or the instance ends.
     """
     with (RUNTIME / "log-lock").open("w") as lock:
         for _ in range(LOOKS):

@@ -23,7 +23,7 @@ from local_cloud import clock
 LOOK = 0.02
 """Seconds between looks at a clock that a test may advance."""
 STALL = 0.4
-"""Seconds for which nothing arrives of a cloud that responds, however busy the machine: longer ones pass at once."""
+"""Seconds for which nothing arrives of a cloud that responds, however busy the instance: longer ones pass at once."""
 
 
 def live_by(file: Path, *, waits: bool, put: Callable[[Any, str, Any], None] = setattr) -> None:

@@ -17,7 +17,7 @@ from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.local_cloud_client import LocalCloud
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes begin here, and would each compile it all
-settings.register_profile("lab", deadline=None, max_examples=examples(50))  # machines that run tests are noisy
+settings.register_profile("lab", deadline=None, max_examples=examples(50))  # instances that run tests are noisy
 settings.load_profile("lab")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would its children
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and so does one that nohup began
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Share out the tests as `sharing_out.py` says, unless another way was asked for."""
+    """LaunchFragment out the tests as `sharing_out.py` says, unless another way was asked for."""
     return InOneProcess(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
@@ -68,7 +68,7 @@ def cloud_directory(tmp_path_factory):
 
 @pytest.fixture
 def cloud(cloud_directory):
-    """A local cloud as it begins, in calm weather."""
+    """A local cloud as it begins, in calm scenario."""
     return empty_cloud(cloud_directory)
 
 

@@ -29,7 +29,7 @@ class GeneratedRegistry:
     now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     seed: int = 1
     records: list[Record] = field(default_factory=list)
-    machines: list[str] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -55,7 +55,7 @@ class GeneratedRegistry:
     def run(
         self, experiment, began, hours, *, base=None, market="on-demand", refusals=0, by=None, message=None, ended=True
     ):
-        """One machine of an experiment, with the refusals before it; it lives where its end would be in the future."""
+        """One instance of an experiment, with the refusals before it; it lives where its end would be in the future."""
         region, kind = self.chance.choice(REGIONS), self.chance.choice(TYPES)
         by = by or PEOPLE[len(base or experiment) % len(PEOPLE)]
         common = {"experiment": experiment, "script": "launch", "actor": f"{by}:4711"}
@@ -70,14 +70,14 @@ class GeneratedRegistry:
                       error={"code": code, "message": message or text.format(type=kind, region=region),
                              "http_status": status, "retries": 0})  # fmt: skip
         identity = f"i-{self.chance.getrandbits(68):017x}"
-        self.machines.append(identity)
-        machine = {
+        self.instances.append(identity)
+        instance = {
             "InstanceId": identity, "InstanceType": kind, "State": {"Name": "pending"}, "LaunchTime": began.isoformat(),
             "Placement": {"AvailabilityZone": f"{region}a"},
             **({"InstanceLifecycle": "spot"} if market == "spot" else {}),
         }  # fmt: skip
-        self.call(began, "RunInstances", region, request, common, response={"Instances": [machine]})
-        self.described(began + timedelta(minutes=1), {**machine, "State": {"Name": "running"}}, region, common)
+        self.call(began, "RunInstances", region, request, common, response={"Instances": [instance]})
+        self.described(began + timedelta(minutes=1), {**instance, "State": {"Name": "running"}}, region, common)
         end = began + timedelta(hours=hours)
         if end > self.now or not ended:
             return identity
@@ -85,7 +85,7 @@ class GeneratedRegistry:
             code = "Server.SpotInstanceTermination"
             reason = {"StateReason": {"Code": code}, "State": {"Name": "terminated"},
                       "StateTransitionReason": f"{code} ({end:%Y-%m-%d %H:%M:%S} GMT)"}  # fmt: skip
-            self.described(end + timedelta(minutes=9), machine | reason, region, common)
+            self.described(end + timedelta(minutes=9), instance | reason, region, common)
         else:
             answer = {"TerminatingInstances": []}
             self.call(end, "TerminateInstances", region, {"InstanceIds": [identity]}, common, response=answer)
@@ -95,10 +95,10 @@ class GeneratedRegistry:
         common = {"experiment": experiment, "script": "stop", "actor": "alice@laptop:1"}
         self.call(moment, operation, region, {"InstanceIds": [identity]}, common, response={})
 
-    def described(self, moment, machine, region, common):
-        found = {"Reservations": [{"Instances": [machine]}]}
+    def described(self, moment, instance, region, common):
+        found = {"Reservations": [{"Instances": [instance]}]}
         self.add(moment, Event.RESPONSE, service="ec2", operation="DescribeInstances", region=region, response=found,
-                 request={"InstanceIds": [machine["InstanceId"]]}, **common)  # fmt: skip
+                 request={"InstanceIds": [instance["InstanceId"]]}, **common)  # fmt: skip
 
     def call(self, moment, operation, region, request, common, **outcome):
         """An intent and what came of it."""
@@ -117,9 +117,9 @@ class GeneratedRegistry:
         begin = self.now - timedelta(weeks=4)
         while len(self.records) < count:
             moment = begin + timedelta(seconds=self.chance.uniform(0, 2e6))
-            machine = {"InstanceId": self.chance.choice(self.machines), "State": {"Name": "running"}}
+            instance = {"InstanceId": self.chance.choice(self.instances), "State": {"Name": "running"}}
             common = {"experiment": "speech", "script": "wait", "actor": "alice@laptop:1"}
-            self.described(moment, machine, "us-east-1", common)
+            self.described(moment, instance, "us-east-1", common)
         return self
 
     def write(self, path: Path) -> None:

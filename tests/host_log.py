@@ -1,4 +1,4 @@
-"""A command's log, written by the program that a machine has for it, from a pipe like the one that systemd makes."""
+"""A command's log, written by the program that an instance has for it, from a pipe like the one that systemd makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 
 class HostLog:
-    """What one machine has of it, below a directory."""
+    """What one instance has of it, below a directory."""
 
     def __init__(self, directory: Path, disk: Path | None = None, **constants: str) -> None:
         """Make the pipe; the log is on a `disk`, or below the directory. Constants of the program have other values."""
@@ -36,7 +36,7 @@ class HostLog:
         self.writing: subprocess.Popen | None = None
 
     def program(self, name: str) -> str:
-        """Return a program of the machine's, at home below the directory."""
+        """Return a program of the instance's, at home below the directory."""
         known = {constant for line in text_of(name).splitlines() for constant in [line.partition(" = ")[0]]}
         text = sent_with(name, **{constant: value for constant, value in self.constants.items() if constant in known})
         for place, own in {"/var/lib/ec2-lab/instance": self.state, "/run/ec2-lab": self.run}.items():

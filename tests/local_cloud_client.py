@@ -1,4 +1,4 @@
-"""The local cloud as a test sees it: its weather to set, its calls to count, and AWS clients to look with."""
+"""The local cloud as a test sees it: its scenario to set, its calls to count, and AWS clients to look with."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LocalCloud:
         self.url = server.url
         self.secret = server.secret
 
-    def weather(self, **rules: Any) -> None:
-        """Set the weather; what is not named is calm."""
-        self._send("weather", rules)
+    def scenario(self, **rules: Any) -> None:
+        """Set the scenario; what is not named is calm."""
+        self._send("scenario", rules)
 
     def reset(self) -> None:
-        """Begin anew: seeded, calm, no call seen."""
+        """Begin again: seeded, calm, no call seen."""
         self._send("reset", {})
 
     def snapshot(self) -> str:
@@ -41,7 +41,7 @@ class LocalCloud:
         self._send("restore", {"id": snapshot})
 
     def end(self, instance: str, region: str, code: str, message: str = "") -> None:
-        """Let EC2 take a machine away."""
+        """Let EC2 take an instance away."""
         self._send("end", {"instance": instance, "region": region, "code": code, "message": message})
 
     def advance(self, seconds: float) -> None:
@@ -53,11 +53,11 @@ class LocalCloud:
         self._send("stop-clock", {})
 
     def hurry(self) -> None:
-        """Let machines that are between two states be in the second one."""
+        """Let instances that are between two states be in the second one."""
         self._send("hurry", {})
 
     def mark(self, instance: str) -> None:
-        """Let EC2 announce that it takes a spot machine away."""
+        """Let EC2 announce that it takes a spot instance away."""
         self._send("mark", {"instance": instance})
 
     def host(self, instance: str, region: str, address: str, console: str) -> None:

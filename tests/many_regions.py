@@ -1,4 +1,4 @@
-"""A lab with a machine in each of many regions, of which two are really launched."""
+"""A lab with an instance in each of many regions, of which two are really launched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.lab_directory import LabDirectory
 
 
-def run_machines(lab: LabDirectory, here: str, elsewhere: Sequence[str]) -> None:
+def run_instances(lab: LabDirectory, here: str, elsewhere: Sequence[str]) -> None:
     """Let demo run in one region, and by the registry lost-0, lost-1, … in the others.
 
     All of these are lost-0's records, moved: AWS has but that one.

@@ -23,7 +23,7 @@ def note(time, *, experiment=None, by="alice@desk", **told):
 
 
 def launched(time, identity, instance_type="g5.xlarge", *, experiment="speech", mappings=(), zone="a", **more):
-    """A RunInstances answer for one machine."""
+    """A RunInstances answer for one instance."""
     market, region = more.pop("market", None), more.get("region", "us-east-1")
     request = {
         "InstanceType": instance_type, "BlockDeviceMappings": list(mappings), "ClientToken": identity * 2,
@@ -47,7 +47,7 @@ def disk(device, gib=None, *, keep=False, **more):
 
 
 def described(time, identity, state="running", *, address=None, volumes=(), code=None, transition=None, **more):
-    """A DescribeInstances answer that shows one machine; volumes are (device, id, goes with it)."""
+    """A DescribeInstances answer that shows one instance; volumes are (device, id, goes with it)."""
     found = {
         "InstanceId": identity, "State": {"Name": state},
         "BlockDeviceMappings": [

@@ -63,10 +63,10 @@ class ListedRegistry(Registry):
     def archive(self, needed):
         return 0
 
-    def is_overgrown(self):
+    def needs_compaction(self):
         return False
 
-    def acting_alone(self, experiment, script):
+    def lock_experiment(self, experiment, script):
         return nullcontext()
 
 
@@ -174,8 +174,8 @@ class SmallAws:
         if thing is None or thing.known_from > self.time or (self._is_gone(thing) and kind != "instance"):
             raise refused({"instance": "InvalidInstanceID.NotFound", "volume": "InvalidVolume.NotFound"}
                           .get(kind, "InvalidGroup.NotFound"))  # fmt: skip
-        holders = [a["InstanceId"] for a in thing.item.get("Attachments", ())]
-        if any(holder in self.there() for holder in holders):
+        lock_owners = [a["InstanceId"] for a in thing.item.get("Attachments", ())]
+        if any(holder in self.there() for holder in lock_owners):
             raise refused("VolumeInUse")
         wait = self.shutting_down if kind == "instance" else 0
         thing.gone_from = thing.gone_from or self.time + timedelta(seconds=wait)

@@ -53,7 +53,7 @@ def marked(lab, kind, **tags):
     return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in whole.items()]}]
 
 
-def machines(cloud, region="us-east-1"):
+def instances(cloud, region="us-east-1"):
     found = cloud.client("ec2", region).describe_instances()["Reservations"]
     return [i["InstanceId"] for r in found for i in r["Instances"] if i["State"]["Name"] != "terminated"]
 
@@ -81,14 +81,14 @@ def test_orphans_are_found_with_their_price_and_their_maker(running):
 
 def test_orphans_are_deleted_after_they_were_shown_and_what_runs_by_its_name_alone(running, cloud):
     lose_records(running)
-    (machine,) = machines(cloud)
+    (instance,) = instances(cloud)
     shown = running.run("audit", REGIONS=HERE, FIX="1")
     assert shown.code == 3
-    assert f"left alone: instance {machine} (us-east-1), it runs: ONLY={machine} means it" in shown.out
-    assert machines(cloud) == [machine]
-    ended = running.run("audit", REGIONS=HERE, FIX="1", ONLY=machine)
+    assert f"left alone: instance {instance} (us-east-1), it runs: ONLY={instance} means it" in shown.out
+    assert instances(cloud) == [instance]
+    ended = running.run("audit", REGIONS=HERE, FIX="1", ONLY=instance)
     assert ended.out.index("orphan") < ended.out.index("deleting instance")
-    assert machines(cloud) == []
+    assert instances(cloud) == []
     assert running.run("audit", REGIONS=HERE, FIX="1").code == 0
     assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []
     assert audit(running) == (0, audit(running)[1], [])
@@ -121,16 +121,16 @@ def test_what_cloudtrail_says_that_somebody_else_made_is_left_alone_until_it_is_
 
 
 def test_what_another_registry_made_is_no_orphan_and_runs_on(running, cloud):
-    (machine,) = machines(cloud)
+    (instance,) = instances(cloud)
     for variables in ({}, {"OWNER": "everyone"}):
         ended = running.run("audit", REGIONS=HERE, FIX="1", JSON="1", REGISTRY="second.json", **variables)
         assert ended.code == 0
         assert {e["finding"] for e in ended.events if e["event"] == "audit-finding"} == {"another registry's"}
-    assert machines(cloud) == [machine]
+    assert instances(cloud) == [instance]
     held = cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"][0]["VolumeId"]
     assert "is attached to" in running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=held).err
-    assert running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=machine).code == 0
-    assert machines(cloud) == []
+    assert running.run("audit", REGIONS=HERE, FIX="1", REGISTRY="second.json", ONLY=instance).code == 0
+    assert instances(cloud) == []
 
 
 @pytest.mark.parametrize("lacking", ["lab:registry", "lab:created-by", "lab:request-id"])
@@ -151,8 +151,8 @@ def test_what_carries_some_of_the_labs_tags_is_shown_as_a_strangers_and_never_to
 
 def test_a_copy_of_what_the_registry_made_is_told_from_it_and_deleted_by_its_name_alone(running, cloud):
     ec2 = cloud.client("ec2", "us-east-1")
-    (machine,) = machines(cloud)
-    tags = ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]["Tags"]
+    (instance,) = instances(cloud)
+    tags = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["Tags"]
     address = ec2.allocate_address(Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}])
     code, _, (found,) = audit(running)
     assert (code, found["finding"], found["id"]) == (3, "copy", address["AllocationId"])
@@ -160,7 +160,7 @@ def test_a_copy_of_what_the_registry_made_is_told_from_it_and_deleted_by_its_nam
     assert len(ec2.describe_addresses()["Addresses"]) == 1
     assert audit(running, FIX="1", ONLY=address["AllocationId"])[0] == 0
     assert ec2.describe_addresses()["Addresses"] == []
-    assert machines(cloud) == [machine]
+    assert instances(cloud) == [instance]
 
 
 @pytest.mark.parametrize("tag", ["lab:shared", "lab:dataset"])
@@ -187,11 +187,11 @@ def test_an_orphaned_volume_that_is_to_be_kept_is_not_deleted(running, cloud):
 
 
 def test_ghosts_are_found_and_struck_out(running, cloud):
-    (machine,) = machines(cloud)
-    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
-    cloud.weather()
-    lines = running.registry.read_text().replace(json.dumps(machine), json.dumps("i-0123456789abcdef0"))
-    running.registry.write_text(lines)  # as old as a registry whose machine AWS does not even list any more
+    (instance,) = instances(cloud)
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance])
+    cloud.scenario()
+    lines = running.registry.read_text().replace(json.dumps(instance), json.dumps("i-0123456789abcdef0"))
+    running.registry.write_text(lines)  # as old as a registry whose instance AWS does not even list any more
     age(running)
     code, _, found = audit(running)
     assert (code, [(f["finding"], f["id"]) for f in found]) == (3, [("stale-record", "i-0123456789abcdef0")])
@@ -209,13 +209,13 @@ def age(lab):
 
 
 def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, cloud):
-    (machine,) = machines(cloud)
+    (instance,) = instances(cloud)
     note = {
         "format": 1,
         "event": "annotation",
         "id": "f" * 32,
         "time": running.records()[-1]["time"],
-        "annotation": {"deleted": [machine]},
+        "annotation": {"deleted": [instance]},
         "partition": "local",
         "account": running.records()[-1]["account"],
     }
@@ -224,7 +224,7 @@ def test_what_the_registry_takes_for_ended_and_lives_is_unfinished(running, clou
     assert ended.code == 3
     assert "not-terminated: `make teardown EXP=demo` ends it" in ended.out
     assert running.teardown().code == 0
-    assert machines(cloud) == []
+    assert instances(cloud) == []
     assert audit(running)[0] == 0
 
 
@@ -273,7 +273,7 @@ def test_a_kept_volume_is_shown_with_its_cost_and_is_no_alarm(lab):
 
 def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, cloud):
     lose_records(running)
-    cloud.weather(faults=[{"region": "eu-*", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"region": "eu-*", "code": "UnauthorizedOperation"}])
     code, summary, found = audit(running, "us-east-1 eu-west-1")
     assert code == 3
     assert len(found) == 3
@@ -283,7 +283,7 @@ def test_a_region_that_may_not_be_asked_is_told_of_and_stops_no_other(running, c
 
 def test_where_cloudtrail_may_not_be_asked_the_audit_is_made_without_it(lab, cloud):
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
-    cloud.weather(faults=[{"action": "LookupEvents", "code": "AccessDeniedException"}])
+    cloud.scenario(faults=[{"action": "LookupEvents", "code": "AccessDeniedException"}])
     code, _, (found,) = audit(lab)
     assert (code, found["created_by"]) == (0, "")
 
@@ -302,18 +302,18 @@ def test_a_lost_registry_is_rebuilt_from_the_tags_where_its_id_is_named_and_tear
     rebuilt = running.run("registry_rebuild", REGIONS=HERE, YES="1", ONLY=identity)
     assert rebuilt.code == 0, rebuilt.err
     assert "3 written into the registry, of demo" in rebuilt.out
-    assert {line["id"] for line in running.status()} >= set(machines(cloud))
+    assert {line["id"] for line in running.status()} >= set(instances(cloud))
     assert audit(running)[0] == 0
     assert "0 written" in running.run("registry_rebuild", REGIONS=HERE, YES="1").out
     refused = running.launch()
     assert "demo already lives" in refused.error
     assert running.teardown().code == 0
-    assert machines(cloud) == []
+    assert instances(cloud) == []
     assert cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"] == []
 
 
-def test_a_machine_that_is_being_launched_meanwhile_is_no_orphan(lab, cloud):
-    cloud.weather(latency=0.2, pending=1.0)
+def test_an_instance_that_is_being_launched_meanwhile_is_no_orphan(lab, cloud):
+    cloud.scenario(latency=0.2, pending=1.0)
     launching = lab.start("launch", EXP="demo")
     for _ in range(3):
         code, _, found = audit(lab)

@@ -223,10 +223,10 @@ def test_a_volume_that_aws_would_refuse(lab, cloud, keys, said):
     assert refused(lab, cloud, lab.launch()).startswith(said)
 
 
-def test_more_volumes_than_a_machine_has_names_for(lab, cloud):
+def test_more_volumes_than_an_instance_has_names_for(lab, cloud):
     data = "".join(f'[[data]]\ndataset = "speech"\nmount = "/d{n}"\n' for n in range(12))
     lab.write("experiments/demo.toml", EXPERIMENT + data)
-    assert "12 volumes; 11 fit a machine" in refused(lab, cloud, lab.launch())
+    assert "12 volumes; 11 fit an instance" in refused(lab, cloud, lab.launch())
 
 
 def test_zones_outside_the_regions(lab, cloud):

@@ -15,7 +15,7 @@ from bench.picture import LEFT, RIGHT, WIDTH, picture
 from bench.result import Goal, Result, Row, Table, keep, kept
 from bench.sample import Sample
 from bench.turns import in_turns
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 SECONDS = st.lists(st.floats(0.001, 1e4), min_size=1, max_size=9)
 DISCOVERED = Result(
@@ -62,7 +62,7 @@ def test_the_page_has_each_median_with_its_spread_and_says_which_goals_were_miss
     assert "| ec2-lab | 2 s | 1 s | 3 s | 0.50 x | 4: a \\| b |\n" in text
     assert "| launch: of the floor | 0.50 x | 1 x | yes |" in text
     assert "| --help beyond python | 130 ms | 120 ms | **no** |" in text
-    assert DISCOVERED.machine in text
+    assert DISCOVERED.instance in text
     assert DISCOVERED.date in text
 
 
@@ -97,13 +97,13 @@ def test_bars_are_as_long_as_their_medians():
 def test_all_parts_are_measured_or_those_that_are_named():
     assert chosen("") == list(PARTS)
     assert chosen("launch start-up") == ["launch", "start_up"]
-    with pytest.raises(LabError, match="'nonsense' is no part of the bench"):
+    with pytest.raises(UserError, match="'nonsense' is no part of the bench"):
         chosen("launch nonsense")
 
 
 def test_where_there_is_no_aws_cli_one_line_says_how_to_install_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LabError, match=r"not on PATH.*pip install awscli"):
+    with pytest.raises(UserError, match=r"not on PATH.*pip install awscli"):
         launch.check_cli()
 
 

@@ -16,8 +16,8 @@ from ec2lab.registry.record import Event, Record
 from tests.recorded import Prices, acted, disk, launched, note
 
 LISTED = {
-    "machine us-east-1 g5.xlarge": 1.0,
-    "machine us-east-1 g5.12xlarge": 5.0,
+    "instance us-east-1 g5.xlarge": 1.0,
+    "instance us-east-1 g5.12xlarge": 5.0,
     "size us-east-1 gp3": 0.073,
     "address us-east-1": 0.005,
 }
@@ -33,7 +33,7 @@ def experiment(**written):
 def test_a_launch_is_reckoned_by_the_dearest_it_may_get_over_its_ttl():
     scratch = [{"size_gib": 1000, "mount": "/s"}]
     dear = forecast(BOOK, LAB, experiment(instance_types=["g5.xlarge", "g5.12xlarge"], scratch=scratch), 3)
-    # An hour: the machine, its address, 1,100 GiB at 0.073 a month of 730 hours.
+    # An hour: the instance, its address, 1,100 GiB at 0.073 a month of 730 hours.
     assert dear.dollars == pytest.approx(3 * 10 * (5.0 + 0.005 + 0.11))
     assert (dear.unknown, dear.is_assumed) == (0, False)
     assert forecast(BOOK, LAB, experiment(markets=["spot"]), 1).dollars == pytest.approx(10 * (0.4 + 0.015))
@@ -111,7 +111,7 @@ def test_a_launch_that_was_never_answered_counts_as_if_it_ran_until_it_is_known(
     run = note(AT, experiment="speech-1", run={"experiment": {"ttl": "10h"}})
     found = spending(run, asked(AT, "t", 2), *after)
     of_lab, own = budgets(found, 100.0, "speech", experiment(budget=40.0))
-    hourly = counted * 1.01  # the machine at its price on demand, and its volume
+    hourly = counted * 1.01  # the instance at its price on demand, and its volume
     assert (of_lab.spent, own.spent) == (pytest.approx(2 * hourly, rel=0.01), pytest.approx(2 * hourly, rel=0.01))
     assert own.promised == pytest.approx(8 * hourly, rel=0.01)
     (resumed,) = budgets(found.without_unanswered({"speech-1"}), None, "speech", experiment(budget=40.0))
@@ -145,12 +145,12 @@ def test_a_launch_that_would_pass_it_is_refused_by_how_much_and_aws_is_asked_for
     assert first["promised"] == pytest.approx(1.01, abs=0.01)
 
 
-def test_a_machine_that_ended_by_itself_makes_way_for_no_other_past_the_budget(lab, cloud):
+def test_an_instance_that_ended_by_itself_makes_way_for_no_other_past_the_budget(lab, cloud):
     lab.write("experiments/demo.toml", f"{CHEAP}budget = 1.2\n")
     assert lab.launch().code == 0
     (call,) = cloud.calls("RunInstances")
-    (machine,) = [one["id"] for one in cloud.inventory() if one["kind"] == "instance"]
-    cloud.end(machine, call["region"], "Client.InstanceInitiatedShutdown")
+    (instance,) = [one["id"] for one in cloud.inventory() if one["kind"] == "instance"]
+    cloud.end(instance, call["region"], "Client.InstanceInitiatedShutdown")
     lab.write("experiments/demo.toml", f"{CHEAP}budget = 0.5\n")
     ended = lab.run("launch", EXP="demo")
     assert "demo would pass the budget of 0.50 dollars" in ended.error

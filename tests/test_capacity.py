@@ -32,7 +32,7 @@ def search(regions=REGIONS, types=TYPES, markets=(ON_DEMAND,), **more):
 
 
 def asked(search, answers):
-    """Run one round; `answers(pool)` is a refusal, or None for a machine. Returns the pools asked."""
+    """Run one round; `answers(pool)` is a refusal, or None for an instance. Returns the pools asked."""
     pools = []
     for pool in search.round():
         pools.append(pool)

@@ -11,19 +11,19 @@ from tests.live_resources import living_in
 
 @pytest.mark.parametrize(("skew", "direction"), [(400, "behind"), (-4000, "ahead of")])
 def test_a_clock_that_is_too_wrong_is_named_with_how_much(lab, cloud, skew, direction):
-    cloud.weather(clock_skew=skew)
+    cloud.scenario(clock_skew=skew)
     ended = lab.launch()
     assert ended.code == 1
     assert "RequestExpired" in ended.error
-    (seconds,) = re.findall(rf"this machine's clock is (\d+) s {direction} AWS's", ended.error)
+    (seconds,) = re.findall(rf"this computer's clock is (\d+) s {direction} AWS's", ended.error)
     assert int(seconds) == pytest.approx(abs(skew), abs=60), "a slow computer answers a while after it was asked"
 
 
 @pytest.mark.parametrize("skew", [-280, 280])
 def test_one_that_is_off_by_minutes_delays_nothing_and_forgets_nothing(lab, cloud, skew):
-    cloud.weather(clock_skew=skew, invisible=1.0)
+    cloud.scenario(clock_skew=skew, invisible=1.0)
     assert lab.launch().code == 0
-    cloud.weather(clock_skew=skew)
+    cloud.scenario(clock_skew=skew)
     assert lab.teardown().code == 0
     assert [living_in(cloud, "us-east-1", kind) for kind in ("instance", "volume")] == [[], []]
 

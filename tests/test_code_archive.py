@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ec2lab.config.models import Code
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.runs.code_archive import packed
 from tests.test_runs import git
 
@@ -80,7 +80,7 @@ def test_a_nested_repository_is_one_error(code):
     git(code / "nested", "init", "--quiet")
     (code / "nested/a.py").write_text("a")
     commit(code / "nested")
-    with pytest.raises(LabError, match=r"has a repository of its own in nested/, which git does not pack; copy its"):
+    with pytest.raises(UserError, match=r"has a repository of its own in nested/, which git does not pack; copy its"):
         pack(code)
     (code / ".gitignore").write_text("nested/\n")
     assert set(contents(pack(code))) == {b".gitignore", b"train.py", b"models/large.py"}
@@ -122,14 +122,14 @@ def test_a_pipe_is_never_waited_for(code):
     assert set(contents(pack(code))) == {b"train.py", b"models/large.py"}
     (code / "train.py").unlink()
     os.mkfifo(code / "train.py")
-    with pytest.raises(LabError, match=r"git diff: fatal: cannot hash train\.py"):
+    with pytest.raises(UserError, match=r"git diff: fatal: cannot hash train\.py"):
         pack(code)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
 def test_a_file_that_cannot_be_read_is_named(code):
     (code / "train.py").chmod(0)
-    with pytest.raises(LabError, match=r"train\.py: can't be read: Permission denied"):
+    with pytest.raises(UserError, match=r"train\.py: can't be read: Permission denied"):
         pack(code)
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ec2lab.config.models import Accounts, DatasetBuilder, Experiment, Lab, Logs, Member, Network, Ssh
 from ec2lab.config.public_key import public_key
 from ec2lab.config.toml_files import load
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import region_of
-from ec2lab.launch.search import wishes
+from ec2lab.launch.search import placement_preferences
 from ec2lab.regions import partition_of
 from tests.lab_directory import REPOSITORY
 
@@ -27,7 +27,7 @@ MODELS = {"lab": Lab, "experiment": Experiment, "member": Member}
 def complaint(tmp_path, kind, text):
     path = tmp_path / "file.toml"
     path.write_text(text)
-    with pytest.raises(LabError) as caught:
+    with pytest.raises(UserError) as caught:
         load(path, MODELS[kind], shown_as="file.toml")
     return str(caught.value)
 
@@ -105,7 +105,7 @@ def complaint(tmp_path, kind, text):
         (
             "experiment",
             'instance_types = ["g5.xlarge"]\nidle_timeout = "30s"',
-            'file.toml: idle_timeout = "30s": machines look once a minute',
+            'file.toml: idle_timeout = "30s": instances look once a minute',
         ),
         (
             "experiment",
@@ -178,7 +178,7 @@ def test_a_mistake_is_named_with_its_file_its_key_and_what_would_be_right(tmp_pa
 
 def test_a_file_that_powershell_wrote_is_said_to_be_one(tmp_path):
     (tmp_path / "file.toml").write_text('name = "a"', encoding="utf-16")
-    with pytest.raises(LabError, match=r"^file\.toml: is UTF-16, as PowerShell's > writes it; save it as UTF-8$"):
+    with pytest.raises(UserError, match=r"^file\.toml: is UTF-16, as PowerShell's > writes it; save it as UTF-8$"):
         load(tmp_path / "file.toml", Lab, shown_as="file.toml")
 
 
@@ -199,7 +199,7 @@ def test_regions_zones_and_partitions_are_those_that_botocore_knows(tmp_path):
     }
     for region, zone in zones.items():
         experiment = Experiment(instance_types=["u-6tb1.112xlarge"], regions=[region], zones=[zone])
-        assert wishes(Lab(regions=["us-east-1"]), "far", experiment).zones == [zone]
+        assert placement_preferences(Lab(regions=["us-east-1"]), "far", experiment).zones == [zone]
         assert region_of({"InstanceId": "i-1", "Placement": {"AvailabilityZone": zone}}) == region
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.costs.charges import EPOCH, Span, charges
+from ec2lab.costs.charges import EPOCH, CostPeriod, charges
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.price_lookup import LIST, REFUSED
@@ -24,7 +24,7 @@ from tests.lab_directory import REPOSITORY, LabDirectory
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
 
 LISTED = {
-    "machine us-east-1 g5.xlarge": 1.006,
+    "instance us-east-1 g5.xlarge": 1.006,
     "size us-east-1 gp3": 0.08,
     "iops us-east-1 gp3": 0.005,
     "throughput us-east-1 gp3": 40.96,
@@ -156,7 +156,7 @@ def test_unknown_is_never_zero_and_the_sum_says_how_many_it_leaves_out(lab):
     more = launched("2026-10-02T00:00:00Z", "i-d", "x9.huge", mappings=[disk("/dev/sda1")])
     lab.write("registry.json", json.dumps([record.as_json() for record in [*a_month(), more]])).chmod(0o600)
     PriceCache(lab.path / ".cache/prices-local.json").keep(
-        {"machine us-east-1 x9.huge": Known(None, datetime.now(UTC))}
+        {"instance us-east-1 x9.huge": Known(None, datetime.now(UTC))}
     )
     ended = lab.run("cost", SINCE="2026-10-01", UNTIL="2026-11-01")
     assert ended.out.startswith("128.26 + 2 unknown dollars"), "a type without a price, a volume without a size"
@@ -190,7 +190,7 @@ def test_prices_older_than_a_week_are_told_with_their_date(lab):
     assert "1 prices are of 2026-09-01, from AWS's price list" in lab.run("cost").out
 
 
-def test_a_machine_that_died_before_it_ran_cost_nothing():
+def test_an_instance_that_died_before_it_ran_cost_nothing():
     died = [
         launched("2026-10-01T00:00:00Z", "i-a", mappings=[disk("/dev/sda1", 100)]),
         described("2026-10-01T00:05:00Z", "i-a", "terminated", code="Server.InsufficientInstanceCapacity"),
@@ -209,22 +209,22 @@ def test_the_end_is_when_aws_says_it_was_not_when_somebody_looked():
     assert (one.ended, one.dollars) == (at("2026-10-01T02:00"), pytest.approx(2 * 1.006))
 
 
-def test_a_machine_over_its_ttl_is_not_charged_on_because_nobody_looked():
+def test_an_instance_over_its_ttl_is_not_charged_on_because_nobody_looked():
     run = note("2026-10-01T00:00:00Z", experiment="speech", run={"experiment": {"ttl": "12h"}})
     began = [run, launched("2026-10-01T00:00:00Z", "i-a", mappings=[disk("/dev/sda1", 100)])]
-    machine, volume = charged(began)
-    assert machine.dollars == pytest.approx(12 * 1.006)
-    assert (machine.hourly, volume.ended) == (0.0, at("2026-10-01T12:00"))
+    instance, volume = charged(began)
+    assert instance.dollars == pytest.approx(12 * 1.006)
+    assert (instance.hourly, volume.ended) == (0.0, at("2026-10-01T12:00"))
     gone = [*began, note("2026-10-20T00:00:00Z", deleted=["i-a"])]
     assert charged(gone)[0].dollars == pytest.approx(12 * 1.006)
     seen = [*began, described("2026-10-01T15:00:00Z", "i-a")]
     assert charged(seen)[0].dollars == pytest.approx(15 * 1.006), "it ran on, whatever its timer should have done"
-    anew = [*began, answer("2026-10-01T11:00:00Z", "CreateTags", {"Resources": ["i-a"], "Tags": [
+    again = [*began, answer("2026-10-01T11:00:00Z", "CreateTags", {"Resources": ["i-a"], "Tags": [
         {"Key": "lab:expires-at", "Value": "2026-10-02T00:00:00Z"}]})]  # fmt: skip
-    assert charged(anew)[0].dollars == pytest.approx(24 * 1.006)
+    assert charged(again)[0].dollars == pytest.approx(24 * 1.006)
 
 
-def test_a_machine_whose_answer_was_lost_costs_from_when_it_was_found_to_have_begun():
+def test_an_instance_whose_answer_was_lost_costs_from_when_it_was_found_to_have_begun():
     lost = launched("2026-10-01T00:00:00Z", "i-a")
     intent = replace(lost, event=Event.INTENT, response=None, parent_id=None)
     found = {
@@ -246,12 +246,12 @@ def test_what_a_rebuilt_registry_found_costs_by_what_it_is_described_as_and_a_gr
     found = note(
         "2026-10-03T00:00:00Z", experiment="lost", discovered=[{"kind": k, "id": i, **of} for k, i in things.items()]
     )
-    machine = described("2026-10-03T00:00:01Z", "i-x", volumes=[("/dev/sda1", "vol-x", True)])
-    machine.response["Reservations"][0]["Instances"][0]["InstanceType"] = "g5.xlarge"
+    instance = described("2026-10-03T00:00:01Z", "i-x", volumes=[("/dev/sda1", "vol-x", True)])
+    instance.response["Reservations"][0]["Instances"][0]["InstanceType"] = "g5.xlarge"
     volume = answer("2026-10-03T00:00:02Z", "DescribeVolumes", {"Filters": ["x"]}, {"Volumes": [
         {"VolumeId": "vol-x", "VolumeType": "gp3", "Size": 31}]})  # fmt: skip
     gone = note("2026-10-05T00:00:00Z", deleted=["i-x", "vol-x", "sg-x"])
-    costs = {c.id: c.dollars for c in charged([found, machine, volume, gone])}
+    costs = {c.id: c.dollars for c in charged([found, instance, volume, gone])}
     assert costs == pytest.approx({"i-x": 96 * 1.006, "vol-x": 4 * 0.08})
     assert charged([found])[0].dollars is None, "what it is was never told"
 
@@ -297,11 +297,11 @@ def test_a_plugins_kind_takes_part_by_what_it_says_it_costs_a_month(tmp_path):
 
 
 PLUGIN = """
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 from ec2lab.plugins import hookimpl
 
 
-class NatGateway(Kind):
+class NatGateway(ResourceType):
     name = tag_type = "nat-gateway"
     created_by, deleted_by, deleted_with = ("CreateNatGateway",), "DeleteNatGateway", "NatGatewayId"
     gone_codes = ()
@@ -328,7 +328,7 @@ RATES = st.one_of(PRICES.map(HourlyRate), PRICES.map(Monthly), CHANGES)
 def spans(draw):
     began, ended = draw(MOMENTS), draw(MOMENTS)
     lives = draw(st.booleans())
-    return Span(
+    return CostPeriod(
         kind=draw(st.sampled_from(["instance", "volume"])), id=draw(st.sampled_from("abc")), what="",
         region=draw(st.sampled_from(["us-east-1", "eu-west-1"])), experiment=draw(st.sampled_from([None, "x", "y"])),
         by=draw(st.sampled_from(["", "a@b"])), rate=draw(RATES), began=min(began, ended),

@@ -64,7 +64,7 @@ def problem_with(profile="lab"):
         ("[profile lab\n", "Unable to parse config file", "correct ~/.aws/config"),
     ],
 )  # fmt: skip
-def test_each_cause_is_a_line_with_what_mends_it(aws, config, said, command):
+def test_each_cause_is_a_line_with_what_fixes_it(aws, config, said, command):
     aws(config)
     line = problem_with()
     assert said in line
@@ -81,12 +81,12 @@ def test_without_any_profile_the_profiles_that_there_are_are_named(aws):
 def test_a_role_that_may_not_be_assumed_is_no_matter_of_the_labs_own_policy(aws, cloud):
     aws(f"[profile lab]\nrole_arn = {ROLE}\nsource_profile = user\n{user(cloud)}")
     denied = {"action": "AssumeRole", "code": "AccessDenied"}
-    cloud.weather(faults=[{**denied, "message": "User alice is not authorized to perform: sts:AssumeRole"}])
+    cloud.scenario(faults=[{**denied, "message": "User alice is not authorized to perform: sts:AssumeRole"}])
     line = problem_with()
     assert "AssumeRole: AccessDenied: User alice is not authorized" in line
     assert "trust policy" in line
     assert "iam-policy" not in line
-    cloud.weather(
+    cloud.scenario(
         faults=[{**denied, "message": "MultiFactorAuthentication failed with invalid MFA one time pass code."}]
     )
     assert "wait for the next one" in problem_with()
@@ -134,7 +134,7 @@ def test_one_mfa_code_serves_all_commands_of_an_hour_and_the_registry_too(lab, a
 def test_a_session_that_is_over_names_the_region_the_call_and_the_login(lab, aws, cloud):
     environment = aws(user(cloud).replace("[profile user]", "[profile lab]"))
     assert lab.run("datasets", **environment).code == 0
-    cloud.weather(faults=[{"action": "*", "code": "ExpiredToken", "message": "The security token is expired"}])
+    cloud.scenario(faults=[{"action": "*", "code": "ExpiredToken", "message": "The security token is expired"}])
     line = lab.run("setup_aws", **environment).error
     assert " in us-east-1: " in line
     assert "ExpiredToken: The security token is expired" in line
@@ -149,7 +149,7 @@ def test_a_script_without_credentials_says_so_in_one_line(lab, aws, cloud, scrip
     assert cloud.calls() == []
 
 
-def test_doctor_says_what_mends_credentials_and_not_that_an_author_can(lab, aws):
+def test_doctor_says_what_fixes_credentials_and_not_that_an_author_can(lab, aws):
     environment = aws(f"[profile lab]\n{SSO}{TEAM}") | {"REGISTRY": "dynamodb://us-east-1/team"}
     ended = lab.run("doctor", JSON="1", **environment)
     (finding,) = [one for one in ended.events if one.get("check") == "credentials"]

@@ -122,12 +122,12 @@ def test_a_new_version_sends_only_the_blocks_that_changed(lab, cloud, recordings
 
 @pytest.mark.parametrize(("after", "ending"), [(1, signal.SIGKILL), (12, signal.SIGINT), (25, signal.SIGKILL)])
 def test_left_in_the_middle_and_run_again_it_goes_on_with_the_same_snapshot(lab, cloud, recordings, after, ending):
-    cloud.weather(latency=0.05)
+    cloud.scenario(latency=0.05)
     running = lab.start("dataset_build", DATASET="talks", SOURCE="./recordings")
     wait_until(lambda: sent(cloud) >= after)
     running.send_signal(ending)
     running.communicate(timeout=60)
-    cloud.weather()
+    cloud.scenario()
     build(lab)
     assert set(versions(cloud)) == {"1"}
     image = read_back(cloud, versions(cloud)["1"], lab.path / "read.img")
@@ -137,7 +137,7 @@ def test_left_in_the_middle_and_run_again_it_goes_on_with_the_same_snapshot(lab,
 
 @pytest.mark.parametrize("kind", ["reset-before", "reset-after", "html-503"])
 def test_lost_answers_are_asked_again_and_make_no_second_snapshot(lab, cloud, recordings, kind):
-    cloud.weather(
+    cloud.scenario(
         faults=[
             {"action": "PutSnapshotBlock", "kind": kind, "times": 5},
             {"action": "StartSnapshot", "kind": kind, "times": 1},
@@ -154,9 +154,9 @@ def test_a_version_that_is_taken_up_begins_with_its_own_parent_whatever_came_aft
     shutil.copytree(recordings, lab.path / "others")
     (lab.path / "others/4.wav").write_bytes(before[::-1])
     (recordings / "1.wav").write_bytes(before)
-    cloud.weather(faults=[{"action": "PutSnapshotBlock", "code": "ValidationException"}])
+    cloud.scenario(faults=[{"action": "PutSnapshotBlock", "code": "ValidationException"}])
     assert lab.run("dataset_build", DATASET="talks", SOURCE="./recordings").code == 1
-    cloud.weather()
+    cloud.scenario()
     assert build(lab, SOURCE="./others")["version"] == "3"
     assert build(lab)["version"] == "2"
     image = read_back(cloud, versions(cloud)["2"], tmp_path / "read.img")
@@ -177,20 +177,20 @@ def test_a_version_after_one_that_is_not_encrypted_is_encrypted_and_whole(lab, c
 
 @pytest.mark.parametrize("kind", ["reset-after", "html-503"])
 def test_a_completion_whose_answer_was_lost_is_no_failure(lab, cloud, recordings, kind):
-    cloud.weather(faults=[{"action": "CompleteSnapshot", "kind": kind, "times": 1}])
+    cloud.scenario(faults=[{"action": "CompleteSnapshot", "kind": kind, "times": 1}])
     assert build(lab)["event"] == "dataset-built"
     assert versions(cloud)["1"]["State"] == "completed"
 
 
 def test_a_block_that_is_cut_off_on_its_way_back_is_asked_for_again(lab, cloud, recordings):
     build(lab)
-    cloud.weather(faults=[{"action": "GetSnapshotBlock", "kind": "truncated", "times": 3}])
+    cloud.scenario(faults=[{"action": "GetSnapshotBlock", "kind": "truncated", "times": 3}])
     ended = lab.run("dataset_verify", DATASET="talks", REGIONS="us-east-1")
     assert ended.code == 0, ended.err
 
 
 def test_the_image_is_deleted_once_it_is_sent_or_given_up(lab, cloud, recordings):
-    cloud.weather(faults=[{"action": "StartSnapshot", "code": "AccessDeniedException", "times": 1}])
+    cloud.scenario(faults=[{"action": "StartSnapshot", "code": "AccessDeniedException", "times": 1}])
     assert lab.run("dataset_build", DATASET="talks", SOURCE="./recordings").code == 1
     assert list((lab.path / ".datasets").glob("*.img")) == []
     build(lab)

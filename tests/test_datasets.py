@@ -162,11 +162,11 @@ def test_what_a_living_experiment_was_made_from_and_what_a_file_pins_is_never_de
             "COMPLETE_WITHIN: 'soon' is not a duration",
         ),
         ("snapshot_create", {"EXP": "demo"}, "DATASET: what is it to be a version of?"),
-        ("snapshot_create", {"DATASET": "speech", "EXP": "demo"}, "demo: no machine of it runs"),
+        ("snapshot_create", {"DATASET": "speech", "EXP": "demo"}, "demo: no instance of it runs"),
         ("volume_mount", {"HOST": "demo", "MOUNT": "/data"}, "VOLUME, SNAPSHOT, DATASET: one of them"),
         ("volume_mount", {"HOST": "demo", "VOLUME": "data"}, "VOLUME: 'data' is not a volume's id"),
         ("volume_unmount", {"HOST": "-oProxyCommand=x", "MOUNT": "/data"}, "HOST: '-oProxyCommand=x' is neither"),
-        ("ssh", {"EXP": "demo"}, "demo: no machine of it runs; `make launch EXP=demo` makes one"),
+        ("ssh", {"EXP": "demo"}, "demo: no instance of it runs; `make launch EXP=demo` makes one"),
         ("users", {"HOST": "demo"}, "members/: is empty; `make user-add NAME=alice`"),
         ("user_add", {}, "NAME: which member?"),
         ("user_add", {"NAME": "root"}, "NAME: 'root' can't be a login name"),
@@ -191,7 +191,7 @@ def test_a_snapshot_that_an_image_has_is_shown_as_such_and_keeps_no_other(lab, c
     ]
     assert there(cloud, "us-east-1") >= {ids[0], ids[2]}
     assert ids[1] not in there(cloud, "us-east-1")
-    cloud.weather(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeImages", "code": "UnauthorizedOperation"}])
     make_own_versions(lab, "us-east-1", "5")
     pruned = lab.run("dataset_prune", KEEP_LAST="1", YES="1", JSON="1")
     assert pruned.code == 1, "it was not known beforehand"

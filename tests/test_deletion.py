@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2lab.aws.region_queries import NoResponse
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.instances.teardown import delete_experiment, delete_resources
 from ec2lab.registry.state import DELETED
@@ -90,7 +90,7 @@ def test_not_found_of_what_is_old_is_one(lab):
     (instance,) = lab.launch(volumes=0)
     lab.wait(SETTLING + 1)
     lab.aws.refuses[instance] = refused("InvalidInstanceID.NotFound")
-    with pytest.raises(LabError, match="still there after 20 minutes"):
+    with pytest.raises(UserError, match="still there after 20 minutes"):
         torn_down(lab)
     assert lab.notes(DELETED) == [], "AWS shows it, whatever it says"
 
@@ -165,7 +165,7 @@ def test_patience_ends_after_twenty_minutes_and_names_what_is_left(lab):
     held = lab.volume(attached=instance)
     lab.aws.things[instance].item["State"] = {"Name": "shutting-down"}
     began = lab.aws.time
-    with pytest.raises(LabError) as raised:
+    with pytest.raises(UserError) as raised:
         torn_down(lab)
     took = (lab.aws.time - began).total_seconds()
     assert took == pytest.approx(20 * 60)
@@ -246,7 +246,7 @@ def test_what_cannot_be_looked_up_by_its_id_is_not_taken_for_gone(lab):
     lab.wait(SETTLING + 1)
     lab.aws.things[lost].item["Tags"] = []
     lab.aws.unseen_by_id = UNSEEN
-    with pytest.raises(LabError, match=f"not seen: .*; may be there yet: instance {lost}; run the same again"):
+    with pytest.raises(UserError, match=f"not seen: .*; may be there yet: instance {lost}; run the same again"):
         torn_down(lab)
     assert [resource.id for resource in lab.session.holdings("foo").living] == [lost]
 
@@ -283,7 +283,7 @@ def test_a_region_that_cannot_be_looked_at_keeps_what_it_may_hold_and_nothing_el
     lab.launch(volumes=1)
     lab.aws.unseen[REGION, kind] = UNSEEN
     may_be = {"instance": f"instance {there}, volume {alone}", "volume": f"volume {alone}"}[kind]
-    with pytest.raises(LabError) as raised:
+    with pytest.raises(UserError) as raised:
         torn_down(lab)
     assert str(raised.value).startswith(f"foo: {REGION}: not seen: Something: RequestLimitExceeded: no")
     assert str(raised.value).endswith(f"; may be there yet: {may_be}; run the same again")
@@ -299,8 +299,8 @@ def test_in_a_region_that_was_not_seen_nothing_is_deleted_though_it_is_seen_by_n
     (there,) = lab.launch(volumes=0)
     lab.aws.region = "us-west-2"
     (elsewhere,) = lab.launch(volumes=0)
-    with pytest.raises(LabError, match=f"{REGION}: not seen: was silent; may be there yet: instance {there}"):
-        delete_experiment(lab.session, "foo", lambda _: None, unseen={REGION: LabError("was silent")})
+    with pytest.raises(UserError, match=f"{REGION}: not seen: was silent; may be there yet: instance {there}"):
+        delete_experiment(lab.session, "foo", lambda _: None, unseen={REGION: UserError("was silent")})
     assert lab.aws.there() == {there}
     assert times_asked(lab, there) == 0
     assert times_asked(lab, elsewhere) == 1
@@ -309,7 +309,7 @@ def test_in_a_region_that_was_not_seen_nothing_is_deleted_though_it_is_seen_by_n
 def test_what_was_perhaps_made_in_a_region_that_cannot_be_looked_at_stays_open(lab):
     lab.launch(answered=False, dies=True)
     lab.aws.unseen[REGION, "instance"] = UNSEEN
-    with pytest.raises(LabError, match="may be there yet: what was perhaps made; run the same again"):
+    with pytest.raises(UserError, match="may be there yet: what was perhaps made; run the same again"):
         torn_down(lab)
     assert len(lab.session.holdings("foo").unsettled) == 1
     lab.aws.unseen.clear()
@@ -322,7 +322,8 @@ def test_what_aws_will_not_delete_is_named_with_what_cannot_be_seen(lab):
     lab.aws.refuses = dict.fromkeys((first, second), refused("UnauthorizedOperation"))
     why = r"Something: UnauthorizedOperation: no.*"
     with pytest.raises(
-        LabError, match=rf"^foo: instance {first} .* is not deleted: {why}; instance {second} .* is not deleted: {why}$"
+        UserError,
+        match=rf"^foo: instance {first} .* is not deleted: {why}; instance {second} .* is not deleted: {why}$",
     ):
         torn_down(lab)
     lab.aws.region = "us-west-2"
@@ -331,7 +332,7 @@ def test_what_aws_will_not_delete_is_named_with_what_cannot_be_seen(lab):
     lab.aws.unseen["us-west-2", "instance"] = UNSEEN
     lab.wait(SETTLING + 1)
     with pytest.raises(
-        LabError, match=rf"^foo: instance {first} .* is not deleted: {why}; us-west-2: not seen: .*: instance {third}$"
+        UserError, match=rf"^foo: instance {first} .* is not deleted: {why}; us-west-2: not seen: .*: instance {third}$"
     ):
         torn_down(lab)
 
@@ -340,12 +341,12 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_left_alone_and_stays_on_
     mine, lost = lab.launch(count=2, volumes=0)
     lab.wait(SETTLING + 1)
     lab.aws.things[lost].item["Tags"] = []
-    with pytest.raises(LabError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
+    with pytest.raises(UserError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
         torn_down(lab)
     assert lab.aws.asked == [("instance", mine)]
     assert [resource.id for resource in lab.session.holdings("foo").living] == [mine, lost], "neither is gone yet"
     lab.wait(SHUTTING_DOWN)
-    with pytest.raises(LabError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
+    with pytest.raises(UserError, match=rf"^instance {lost} \({REGION}\): in the registry.*: left alone"):
         torn_down(lab)
     assert lab.notes(DELETED) == [mine]
     assert [resource.id for resource in lab.session.holdings("foo").living] == [lost]
@@ -365,7 +366,7 @@ def test_what_is_deleted_by_name_is_deleted_while_it_carries_the_same_tag(lab):
     resources = {r.id: r for r in lab.session.holdings().living}
     lab.wait(SETTLING + 1)
     lab.aws.things[second].item["Tags"] = lab.tags("another")
-    with pytest.raises(LabError, match=f"^volume {second} .* not what orphans made: left alone"):
+    with pytest.raises(UserError, match=f"^volume {second} .* not what orphans made: left alone"):
         delete_resources(lab.session, "orphans", [resources[first], resources[second]], lambda _: None)
     assert lab.aws.there() == {second, other}
     assert lab.notes(DELETED) == [first]

@@ -49,7 +49,7 @@ def test_three_volumes_are_one_mutating_call_and_are_all_gone_after_the_teardown
     assert volumes(cloud) == []
 
 
-def test_a_kept_volume_outlives_its_machine_says_so_and_is_nobodys_any_more(lab, cloud):
+def test_a_kept_volume_outlives_its_instance_says_so_and_is_nobodys_any_more(lab, cloud):
     write(lab, scratch="retain")
     assert lab.launch().code == 0
     assert lab.teardown().code == 0
@@ -62,8 +62,8 @@ def test_a_kept_volume_outlives_its_machine_says_so_and_is_nobodys_any_more(lab,
     assert len(volumes(cloud)) == 2, "the second launch's is kept too"
 
 
-def test_a_volume_is_snapshotted_once_its_machine_is_gone_and_deleted_when_that_is_complete(lab, cloud):
-    cloud.weather(shutting_down=0.5)
+def test_a_volume_is_snapshotted_once_its_instance_is_gone_and_deleted_when_that_is_complete(lab, cloud):
+    cloud.scenario(shutting_down=0.5)
     write(lab, corpus="snapshot", scratch="snapshot")
     assert lab.launch().code == 0
     ended = lab.teardown()
@@ -87,7 +87,7 @@ def test_a_volume_is_snapshotted_once_its_machine_is_gone_and_deleted_when_that_
 def test_a_lost_answer_makes_no_second_snapshot(lab, cloud, fault):
     write(lab, corpus="snapshot")
     assert lab.launch().code == 0
-    cloud.weather(faults=[{"action": "CreateSnapshot", "kind": fault, "times": 1}])
+    cloud.scenario(faults=[{"action": "CreateSnapshot", "kind": fault, "times": 1}])
     assert lab.teardown().code == 0
     assert len(snapshots(cloud, "speech")) == 2, "the demo's own, and one more"
     assert volumes(cloud) == []
@@ -143,7 +143,7 @@ def test_experiments_that_end_at_the_same_time_make_a_version_each_of_the_same_d
 
 
 @pytest.mark.parametrize("written", ["retain 9999999999d", "saved"])
-def test_whatever_somebody_wrote_on_a_volume_that_is_kept_it_is_kept_and_the_machine_goes(lab, cloud, written):
+def test_whatever_somebody_wrote_on_a_volume_that_is_kept_it_is_kept_and_the_instance_goes(lab, cloud, written):
     write(lab, scratch="retain")
     assert lab.launch().code == 0
     (kept,) = (volume for volume in volumes(cloud) if volume["Size"] == 10)
@@ -154,12 +154,12 @@ def test_whatever_somebody_wrote_on_a_volume_that_is_kept_it_is_kept_and_the_mac
 
 
 def test_a_launch_whose_volumes_may_not_be_tagged_ends_well_says_so_and_its_teardown_keeps_them(lab, cloud):
-    """It ended with an error about tags, while its machine ran, and without having brought it its code."""
+    """It ended with an error about tags, while its instance ran, and without having brought it its code."""
     write(lab, scratch="retain")
-    cloud.weather(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
     launched = lab.launch()
     assert launched.code == 0
     assert "demo: what becomes of its volumes is not in their tags (CreateTags: Unauth" in launched.err
-    cloud.weather()
+    cloud.scenario()
     assert lab.teardown().code == 0
     assert [volume["Size"] for volume in volumes(cloud)] == [10]

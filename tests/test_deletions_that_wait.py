@@ -7,7 +7,7 @@ import pytest
 
 from ec2lab.config.lab_files import load_lab
 from ec2lab.context import working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events.teardown import DeletionPending
 from ec2lab.instances import teardown as removal
 from ec2lab.instances.teardown import delete_experiment
@@ -43,21 +43,21 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
     own = session.cloud.ec2(REGION)
     group = own.create_security_group(GroupName="extra", Description="x")["GroupId"]
     interface = stranger_in(ec2, group)
-    machine = ec2.run_instances(ImageId=ec2.describe_images()["Images"][0]["ImageId"], InstanceType="g5.xlarge",
+    instance = ec2.run_instances(ImageId=ec2.describe_images()["Images"][0]["ImageId"], InstanceType="g5.xlarge",
                                 MinCount=1, MaxCount=1)["Instances"][0]  # fmt: skip
-    volume = own.create_volume(AvailabilityZone=machine["Placement"]["AvailabilityZone"], Size=1)["VolumeId"]
+    volume = own.create_volume(AvailabilityZone=instance["Placement"]["AvailabilityZone"], Size=1)["VolumeId"]
     snapshot = own.create_snapshot(VolumeId=volume)["SnapshotId"]
-    ec2.attach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
+    ec2.attach_volume(VolumeId=volume, InstanceId=instance["InstanceId"], Device="/dev/sdf")
     disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
     events = []
-    with pytest.raises(LabError) as ended:
+    with pytest.raises(UserError) as ended:
         delete_experiment(session, "demo", events.append)
     told = {event.id: event.reason for event in events if isinstance(event, DeletionPending)}
     assert told == {
         group: f"DeleteSecurityGroup: DependencyViolation: resource {group} has a dependent object; "
                f"held by network interface {interface}",
-        volume: f"it is in-use; held by instance {machine['InstanceId']} (attached as /dev/sdf)",
+        volume: f"it is in-use; held by instance {instance['InstanceId']} (attached as /dev/sdf)",
         snapshot: f"DeleteSnapshot: InvalidSnapshot.InUse: The snapshot {snapshot} is currently in use by {image}; "
                   f"held by image {image}",
     }  # fmt: skip
@@ -65,7 +65,7 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
         assert re.search(rf"{identity} \({REGION}\): {re.escape(why)}", str(ended.value))
     assert "still there after" in str(ended.value)
     ec2.delete_network_interface(NetworkInterfaceId=interface)
-    ec2.detach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device="/dev/sdf")
+    ec2.detach_volume(VolumeId=volume, InstanceId=instance["InstanceId"], Device="/dev/sdf")
     ec2.deregister_image(ImageId=image)
     delete_experiment(session, "demo", lambda _: None)
     assert session.holdings("demo").living == []
@@ -74,8 +74,8 @@ def test_what_holds_a_group_a_volume_and_a_snapshot_is_named_and_at_the_end_aws_
 def test_a_teardown_says_what_it_waits_for_and_ends_when_that_is_gone(lab, cloud, ec2):
     lab.write(
         "extra.py",
-        "from ec2lab.session import acting_on\n"
-        "with acting_on('demo', 'extra') as session:\n"
+        "from ec2lab.session import locked_session\n"
+        "with locked_session('demo', 'extra') as session:\n"
         f"    made = session.cloud.ec2('{REGION}').create_security_group(GroupName='extra', Description='x')\n"
         "    print(made['GroupId'])\n",
     )
@@ -96,7 +96,7 @@ def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named
     for name, region in (("foo-1", "us-east-1"), ("foo-2", "us-west-2")):
         lab.write(f"experiments/{name}.toml", f'instance_types = ["g5.xlarge"]\nregions = ["{region}"]\n')
         assert lab.launch(name).code == 0
-    cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"region": "us-east-1", "action": "Describe*", "code": "UnauthorizedOperation"}])
     ended = lab.teardown("foo-*", YES="1")
     assert ended.code == 1
     assert [event["experiment"] for event in ended.events if event["event"] == "teardown-complete"] == ["foo-2"]
@@ -105,23 +105,23 @@ def test_of_several_experiments_those_go_that_can_be_seen_and_the_other_is_named
         r"us-east-1: not seen: DescribeInstances: Unauth.*; may be there yet: instance i-", failed["reason"]
     )
     assert living_in(cloud, "us-west-2", "instance") == []
-    cloud.weather()
+    cloud.scenario()
     assert lab.teardown("foo-1").code == 0, "it was not taken for gone"
     assert living_in(cloud, "us-east-1", "instance") == []
 
 
-def test_a_machine_is_deleted_though_another_of_its_experiment_is_in_a_region_that_can_not_be_seen(lab, cloud):
+def test_an_instance_is_deleted_though_another_of_its_experiment_is_in_a_region_that_can_not_be_seen(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
-    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "available": 1}])
     assert lab.launch(COUNT="2").code == 0
     assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 1]
-    cloud.weather(faults=[{"region": "us-east-1", "action": "DescribeInstances", "kind": "torn"}])
+    cloud.scenario(faults=[{"region": "us-east-1", "action": "DescribeInstances", "kind": "torn"}])
     ended = lab.teardown()
     assert ended.code == 1
     assert re.search(
         r"demo: us-east-1: not seen: .*; may be there yet: instance i-\w+; run the same again", ended.error
     )
-    cloud.weather()
+    cloud.scenario()
     assert [len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")] == [1, 0]
     assert lab.teardown().code == 0
     assert living_in(cloud, "us-east-1", "instance") == []
@@ -129,9 +129,9 @@ def test_a_machine_is_deleted_though_another_of_its_experiment_is_in_a_region_th
 
 def test_a_region_in_which_nothing_of_it_is_known_is_named_and_keeps_nothing(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
-    cloud.weather(capacity=[{"region": "us-east-1"}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}])
     assert lab.launch().code == 0
-    cloud.weather(faults=[{"region": "us-east-1", "action": "Describe*", "code": "AuthFailure"}])
+    cloud.scenario(faults=[{"region": "us-east-1", "action": "Describe*", "code": "AuthFailure"}])
     ended = lab.teardown()
     assert ended.code == 3
     assert [(event["event"], event.get("regions")) for event in ended.events][-2:] == [
@@ -148,15 +148,15 @@ def test_volumes_to_be_kept_hold_up_no_deletion_for_a_region_that_can_not_be_see
         'reason = "the paper"\n'
     )
     lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\n{scratch}')
-    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "available": 1}])
     assert lab.launch(COUNT="2").code == 0
     (seen,) = {"us-east-1", "us-west-2"} - {kept}
-    cloud.weather(faults=[{"region": kept, "action": "DescribeVolumes", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"region": kept, "action": "DescribeVolumes", "code": "UnauthorizedOperation"}])
     ended = lab.teardown()
     assert ended.code == 1
     assert f"demo: {kept}: not seen: DescribeVolumes: Unauth" in ended.error
     assert [living_in(cloud, region, "instance") != [] for region in (kept, seen)] == [True, False]
     assert len([volume for volume in living_in(cloud, seen, "volume") if volume["Size"] == 10]) == 1
-    cloud.weather()
+    cloud.scenario()
     assert lab.teardown().code == 0
     assert len([volume for volume in living_in(cloud, kept, "volume") if volume["Size"] == 10]) == 1

@@ -1,11 +1,11 @@
-"""Many who look at machines at the same time make few calls, and each hears of its own."""
+"""Many who look at instances at the same time make few calls, and each hears of its own."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ec2lab.aws.describe_batcher import SharedLooks
+from ec2lab.aws.describe_batcher import DescribeBatcher
 
 
 class Ec2:
@@ -26,8 +26,8 @@ class Ec2:
         assert self.may_answer.wait(10)
         if self.problem:
             raise self.problem
-        machines = [{"InstanceId": identity} for identity in Filters[0]["Values"] if identity != "i-unknown"]
-        return [{"Reservations": [{"Instances": machines}]}]
+        instances = [{"InstanceId": identity} for identity in Filters[0]["Values"] if identity != "i-unknown"]
+        return [{"Reservations": [{"Instances": instances}]}]
 
 
 def looking(looks, ids, others):
@@ -45,20 +45,20 @@ def looking(looks, ids, others):
 
 def test_all_who_come_while_one_call_is_on_its_way_share_the_next():
     ec2 = Ec2()
-    found = looking(SharedLooks(ec2), ["i-0"], [[f"i-{number}"] for number in range(1, 31)])
-    assert [machines[0]["InstanceId"] for machines in found] == [f"i-{number}" for number in range(31)]
+    found = looking(DescribeBatcher(ec2), ["i-0"], [[f"i-{number}"] for number in range(1, 31)])
+    assert [instances[0]["InstanceId"] for instances in found] == [f"i-{number}" for number in range(31)]
     assert len(ec2.asked) == 2
 
 
 def test_what_aws_does_not_show_yet_is_left_out_and_spoils_nobody_elses_look():
     ec2 = Ec2()
-    assert looking(SharedLooks(ec2), ["i-unknown"], [["i-1"]]) == [[], [{"InstanceId": "i-1"}]]
+    assert looking(DescribeBatcher(ec2), ["i-unknown"], [["i-1"]]) == [[], [{"InstanceId": "i-1"}]]
 
 
 def test_a_failed_call_is_heard_of_by_all_who_shared_it_and_the_next_is_a_new_one():
     ec2 = Ec2()
     ec2.problem = ConnectionError("gone")
-    looks = SharedLooks(ec2)
+    looks = DescribeBatcher(ec2)
     assert {type(problem) for problem in looking(looks, ["i-0"], [["i-1"], ["i-2"]])} == {ConnectionError}
     ec2.problem = None
     assert looks.look(["i-3"]) == [{"InstanceId": "i-3"}]
@@ -67,7 +67,7 @@ def test_a_failed_call_is_heard_of_by_all_who_shared_it_and_the_next_is_a_new_on
 def test_more_than_a_filter_takes_are_asked_for_in_several_calls():
     ec2 = Ec2()
     ec2.may_answer.set()
-    assert len(SharedLooks(ec2).look([f"i-{number}" for number in range(450)])) == 450
+    assert len(DescribeBatcher(ec2).look([f"i-{number}" for number in range(450)])) == 450
     assert [len(values) for values in ec2.asked] == [200, 200, 50]
 
 
@@ -75,5 +75,5 @@ def test_more_than_a_filter_takes_are_asked_for_in_several_calls():
 def test_alone_it_asks_at_once(ids):
     ec2 = Ec2()
     ec2.may_answer.set()
-    SharedLooks(ec2).look(ids)
+    DescribeBatcher(ec2).look(ids)
     assert len(ec2.asked) == len(ids)

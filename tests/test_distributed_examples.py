@@ -1,4 +1,4 @@
-"""The examples of docs/nodes.md, as their machines run them: with real torchrun and Ray, on two nodes of namespaces.
+"""The examples of docs/nodes.md, as their instances run them: with real torchrun and Ray, on two nodes of namespaces.
 
 On each the host's own name leads to 127.0.1.1, and docker's bridge has the same address as on the other.
 """
@@ -29,7 +29,7 @@ from tests.waiting import wait_until
 
 PAPER = (REPOSITORY / "docs/nodes.md").read_text()
 INHERITED = ("TMPDIR",)
-MACHINES = [
+INSTANCES = [
     {"InstanceId": f"i-{number}", "AmiLaunchIndex": number, "LaunchTime": "", "PrivateIpAddress": address}
     for number, address in enumerate(ADDRESSES)
 ]
@@ -83,14 +83,14 @@ def nodes(tmp_path):
         node.stop()
 
 
-def brought(node, directory, name, experiment, machines=MACHINES):
+def brought(node, directory, name, experiment, instances=INSTANCES):
     """Bring a node what it waits for; return how that ended, and the environment of its command."""
-    delivery = Delivery(name, experiment, None, machines)
+    delivery = Delivery(name, experiment, None, instances)
     (directory / "bin").mkdir(parents=True)
     (directory / "bin/systemctl").write_text(SYSTEMCTL)
     (directory / "bin/systemctl").chmod(0o755)
     program = program_text("install-code.py").replace("3, 10, 22", "2, 1, 22")
-    given = delivery.header(node_environments(name, machines)[f"i-{node.number}"]).decode()
+    given = delivery.header(node_environments(name, instances)[f"i-{node.number}"]).decode()
     for place in ("/var/lib/ec2-lab/instance", "/opt/ec2-lab", "/etc/systemd/system"):
         program, given = program.replace(place, str(directory)), given.replace(f'"{place}', f'"{directory}')
     done = subprocess.run(
@@ -187,7 +187,7 @@ def test_a_node_is_told_by_which_interface_the_others_are_reached_by_ipv6_too(no
     assert done.returncode == 0, done.stderr
     wanted = {"GLOO_SOCKET_IFNAME": "ens5", "TP_SOCKET_IFNAME": "ens5", "NCCL_SOCKET_IFNAME": "=ens5"}
     assert told.items() >= wanted.items()
-    six = [{**m, "PrivateIpAddress": None, "Ipv6Address": own} for m, own in zip(MACHINES, ADDRESSES_6, strict=True)]
+    six = [{**m, "PrivateIpAddress": None, "Ipv6Address": own} for m, own in zip(INSTANCES, ADDRESSES_6, strict=True)]
     done, told = brought(nodes[1], tmp_path / "6", "ddp", experiment, six)
     assert done.returncode == 0, done.stderr
     assert told.items() >= {**wanted, "NCCL_SOCKET_FAMILY": "AF_INET6"}.items()
@@ -223,7 +223,7 @@ def asked_of_ray(directory):
     for name, text in {"ray": RAY.format(asked=asked), "python3": "#!/bin/sh\n", "sleep": "#!/bin/sh\n"}.items():
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)
-    for told in node_environments("many", MACHINES).values():
+    for told in node_environments("many", INSTANCES).values():
         asked.write_text("")
         path = f"{directory}:{os.environ['PATH']}"
         environment = {"PATH": path, "HOME": str(directory), "EXPERIMENT": "many", **told}

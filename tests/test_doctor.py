@@ -62,7 +62,7 @@ def on_aws(lab, cloud, more=""):
 
 
 def group_without_rules(cloud):
-    """The lab's security group, from which this machine's address is gone."""
+    """The lab's security group, from which this computer's address is gone."""
     ec2 = cloud.client("ec2", "us-east-1")
     whole = {
         "lab:shared": "lab",
@@ -97,7 +97,7 @@ def test_a_fresh_lab_on_the_local_cloud_is_well_but_for_members_and_nothing_is_c
     assert (ended.code, ended.err) == (0, "")
     assert [line.split()[1] for line in lines_of(ended)] == ["config-files", *CHECKS]
     (warning,) = [line for line in lines_of(ended) if not line.startswith("ok ")]
-    assert "nobody can log in to a machine → `make user-add NAME=…" in warning
+    assert "nobody can log in to an instance → `make user-add NAME=…" in warning
     assert ended.out.splitlines()[-1] == "0 wrong, 1 to think about"
     changing = [c for c in cloud.calls() if not c["action"].startswith(("Describe", "Get", "List", "Simulate"))]
     assert {call["params"].get("DryRun") for call in changing} == {"true"}
@@ -144,7 +144,7 @@ def test_without_credentials_each_check_says_so_in_its_own_line_and_the_others_l
 
 
 def test_credentials_that_end_meanwhile_leave_it_unknown_whether_all_is_well(lab, cloud):
-    cloud.weather(faults=[{"action": "[!G]*", "skip": 3, "code": "ExpiredToken", "message": "the token has expired"}])
+    cloud.scenario(faults=[{"action": "[!G]*", "skip": 3, "code": "ExpiredToken", "message": "the token has expired"}])
     ended = lab.run("doctor")
     assert ended.code == 3
     unknown = [line for line in lines_of(ended) if line.startswith("unknown ")]
@@ -181,9 +181,9 @@ def test_without_a_lab_it_ends_with_one(lab):
     assert "lab.toml: not found" in ended.error
 
 
-def test_a_changed_address_is_named_where_a_machine_runs_and_admitted_when_that_is_wanted(lab, cloud, look):
+def test_a_changed_address_is_named_where_an_instance_runs_and_admitted_when_that_is_wanted(lab, cloud, look):
     group = group_without_rules(cloud)
-    assert "address-allowed-on-next-launch" in ids(look(Address())), "no machine is there to be reached"
+    assert "address-allowed-on-next-launch" in ids(look(Address())), "no instance is there to be reached"
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(cloud.client("ec2", "us-east-1"), TagSpecifications=tags)
     assert look(Address()) == [
@@ -222,7 +222,7 @@ def test_an_address_outside_the_networks_that_the_lab_admits_is_named(lab, look)
      (400, "clock-skew-too-large", "behind"), (-4000, "clock-skew-too-large", "ahead of")],
 )  # fmt: skip
 def test_a_clock_is_held_against_the_date_of_aws_even_where_it_refuses_the_call(look, cloud, skew, found, said):
-    cloud.weather(clock_skew=skew)
+    cloud.scenario(clock_skew=skew)
     ((identity, text),) = look(Clock())
     assert identity == found
     assert said in text
@@ -236,7 +236,7 @@ def test_the_caller_is_named_and_credentials_that_end_soon_are(lab, look, cloud,
     monkeypatch.setenv("AWS_SESSION_TOKEN", "x")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2999-01-01T00:00:00Z")
     assert ids(look(Credentials())) == ["identity"]
-    cloud.weather(faults=[{"action": "GetCallerIdentity", "code": "ExpiredToken"}])
+    cloud.scenario(faults=[{"action": "GetCallerIdentity", "code": "ExpiredToken"}])
     ((identity, text),) = look(Credentials())
     assert identity == "identity-unknown"
     assert "log in again" in text
@@ -265,7 +265,7 @@ def test_an_image_parameter_of_another_data_type_is_named_before_ec2_refuses_it(
 
 
 def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
-    cloud.weather(unlisted_quotas=["Running On-Demand P instances"])
+    cloud.scenario(unlisted_quotas=["Running On-Demand P instances"])
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
     lab.write("experiments/demo.toml", 'instance_types = ["p4d.24xlarge"]\n')
     assert "quota-insufficient" in dict(look(Quotas()))
@@ -275,14 +275,14 @@ def test_a_quota_that_is_not_listed_counts_with_awss_default(lab, look, cloud):
     "fault", [{"code": "InvalidClientTokenId"}, {"code": "Throttling"}, {"code": "AccessDenied"}, {"kind": "torn"}]
 )
 def test_where_the_first_region_does_not_tell_who_asks_another_does(look, cloud, fault):
-    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", **fault}])
+    cloud.scenario(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", **fault}])
     assert ids(look(Credentials())) == ["identity"]
-    cloud.weather(faults=[{"action": "GetCallerIdentity", **fault}])
+    cloud.scenario(faults=[{"action": "GetCallerIdentity", **fault}])
     assert ids(look(Credentials())) in (["identity-unknown"], ["aws-unreachable"])
 
 
 def test_credentials_that_are_over_are_over_everywhere(look, cloud):
-    cloud.weather(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "ExpiredToken"}])
+    cloud.scenario(faults=[{"action": "GetCallerIdentity", "region": "us-east-1", "code": "ExpiredToken"}])
     assert ids(look(Credentials())) == ["identity-unknown"]
     assert {call["region"] for call in cloud.calls("GetCallerIdentity")} == {"us-east-1"}
 
@@ -296,7 +296,7 @@ def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
         west.delete_subnet(SubnetId=subnet["SubnetId"])
     found = look(Regions())
     assert ("image-nowhere", "us-east-1, us-west-2: no image /aws/service/none") in found
-    assert ("image-missing", "us-east-1: no image ami-12345678, so no machine is asked for there") in found
+    assert ("image-missing", "us-east-1: no image ami-12345678, so no instance is asked for there") in found
     assert ("type-nowhere", "none of the types of odd is offered in us-east-1, us-west-2") in found
     assert ("no-network", "us-west-2: there is no default VPC with subnets") in found
     assert any(identity == "no-network" and "subnet-0123456789abcdef0" in text for identity, text in found)
@@ -304,7 +304,7 @@ def test_what_a_region_lacks_for_the_experiments_is_named(lab, look, cloud):
 
 
 def test_a_region_that_may_not_be_asked_hides_no_other(look, cloud):
-    cloud.weather(faults=[{"action": "DescribeSubnets", "region": "us-west-2", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeSubnets", "region": "us-west-2", "code": "UnauthorizedOperation"}])
     found = look(Regions())
     assert sorted(ids(found)) == ["look-refused", "regions-ok"]
 
@@ -341,19 +341,19 @@ def test_a_volume_that_is_kept_past_its_day_is_named_with_what_can_be_done_and_o
 def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(lab, look, cloud):
     on_demand, spot = "Running On-Demand G and VT instances", "All G and VT Spot Instance Requests"
     lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\nnodes = 2\n')
-    cloud.weather(quotas={on_demand: 96, spot: 95})
+    cloud.scenario(quotas={on_demand: 96, spot: 95})
     found = look(Quotas())
     assert found == [
         ("quota-too-low", f"demo on g5.12xlarge: '{spot}' is 95 vCPUs in us-east-1, us-west-2, 96 are wanted")
     ]
-    cloud.weather(quotas={on_demand: 0, spot: 0})
+    cloud.scenario(quotas={on_demand: 0, spot: 0})
     assert look(Quotas()) == [
         ("quota-insufficient", "no quota of us-east-1, us-west-2 lets demo have its 2 x g5.12xlarge")
     ]
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.12xlarge"]\nmatrix = { lr = [1, 2, 3] }\ncommand = "true"\n'
     )
-    cloud.weather(quotas={on_demand: 96})
+    cloud.scenario(quotas={on_demand: 96})
     ((identity, text),) = look(Quotas())
     assert (identity, "lets 2 of its 3 combinations run at once" in text) == ("quota-below-sweep", True)
     ec2 = cloud.client("ec2", "us-east-1")
@@ -363,7 +363,7 @@ def test_quotas_are_held_against_types_markets_nodes_combinations_and_what_runs(
         f"demo on g5.12xlarge: of 96 vCPUs of '{on_demand}' in us-east-1 96 are in use, 48 are wanted"
     ]
     refusal = {"code": "AccessDeniedException", "message": "an organization policy says no"}
-    cloud.weather(faults=[{"action": "ListServiceQuotas", **refusal}])
+    cloud.scenario(faults=[{"action": "ListServiceQuotas", **refusal}])
     ((identity, text),) = look(Quotas())
     assert identity == "quotas-unreadable"
     assert text.startswith("the quotas of us-east-1, us-west-2 can't be read: ListServiceQuotas: AccessDeniedException")

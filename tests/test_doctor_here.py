@@ -1,4 +1,4 @@
-"""What the doctor finds on this machine: ssh, versions, the registry, and how long credentials last."""
+"""What the doctor finds on this computer: ssh, versions, the registry, and how long credentials last."""
 
 import fcntl
 import hashlib
@@ -210,7 +210,7 @@ def test_a_table_is_looked_at_without_being_made_and_its_backups_are(look, cloud
     found = look(RegistryHealth())
     assert {"table-not-backed-up", "table-not-protected"} <= set(found)
     assert "--table-name team" in found["table-not-backed-up"].remedy
-    cloud.weather(faults=[{"action": "DescribeTable", "code": "AccessDeniedException"}])
+    cloud.scenario(faults=[{"action": "DescribeTable", "code": "AccessDeniedException"}])
     assert set(look(RegistryHealth())) == {"registry-unreadable"}
 
 
@@ -232,7 +232,7 @@ def test_a_table_of_somebody_elses_is_named_as_that_and_left_alone(look, lab, cl
 
 
 def test_a_table_made_a_moment_ago_is_waited_for(lab, cloud):
-    cloud.weather(unknown={"table": 60})
+    cloud.scenario(unknown={"table": 60})
     assert lab.run("launch", EXP="demo", REGISTRY=TABLE).code == 0
     assert len(cloud.calls("CreateTable")) == 1
 

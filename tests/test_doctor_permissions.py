@@ -35,8 +35,8 @@ def fault(action, code="UnauthorizedOperation", **more):
     return {"action": action, "code": code, **more}
 
 
-def machine_of_the_lab(cloud):
-    """A machine that carries the lab's tag."""
+def instance_of_the_lab(cloud):
+    """An instance that carries the lab's tag."""
     ec2 = cloud.client("ec2", "us-east-1")
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(ec2, TagSpecifications=tags)
@@ -97,7 +97,7 @@ def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(
     context = {"principal": {"arn": "alice"}, "action": "ec2:RunInstances", "resource": "r"}
     reason = base64.b64encode(json.dumps({"context": context, "explicitDeny": True}).encode()).decode()
     encoded = f"Encoded authorization failure message: {reason}"
-    cloud.weather(faults=[fault("RunInstances", message=encoded), fault("CreateVolume")])
+    cloud.scenario(faults=[fault("RunInstances", message=encoded), fault("CreateVolume")])
     found = said()
     assert {action for identity, action in found if identity == "permission-denied"} == {
         "ec2:RunInstances",
@@ -111,20 +111,20 @@ def test_what_is_refused_of_what_would_be_made_is_wrong_in_words_that_aws_hides(
 
 
 def test_a_refusal_about_a_thing_that_does_not_exist_says_nothing_and_the_simulator_is_asked(lab, said, cloud):
-    cloud.weather(faults=[fault("TerminateInstances"), fault("StartSnapshot", "AccessDeniedException")])
+    cloud.scenario(faults=[fault("TerminateInstances"), fault("StartSnapshot", "AccessDeniedException")])
     found = said()
     assert found["permission-denied-by-simulation", ""].subjects == ("ec2:TerminateInstances",)
     assert found["dataset-permission-denied", ""].subjects == ("ebs:StartSnapshot",)
     assert "docs/iam-policy-data.json" in found["dataset-permission-denied", ""].remedy
-    cloud.weather()
-    machine_of_the_lab(cloud)
-    cloud.weather(faults=[fault("TerminateInstances")])
-    assert ("permission-denied", "ec2:TerminateInstances") in said(), "a machine of the lab's own leaves no doubt"
+    cloud.scenario()
+    instance_of_the_lab(cloud)
+    cloud.scenario(faults=[fault("TerminateInstances")])
+    assert ("permission-denied", "ec2:TerminateInstances") in said(), "an instance of the lab's own leaves no doubt"
 
 
 def test_where_the_simulator_may_not_be_asked_reading_calls_tell_and_the_rest_is_said_to_be_open(said, cloud):
     refusals = [fault("SimulatePrincipalPolicy", "AccessDenied"), fault("GetProducts", "AccessDeniedException")]
-    cloud.weather(faults=refusals)
+    cloud.scenario(faults=refusals)
     found = said()
     assert found["optional-permission-denied", ""].subjects == ("pricing:GetProducts",)
     untold = found["permission-unknown", ""].subjects
@@ -162,7 +162,7 @@ def test_only_what_a_lab_with_these_files_comes_to_call_is_asked_about(lab, said
 
 
 def test_a_launch_that_would_be_refused_for_another_reason_is_told_of_and_is_no_matter_of_permissions(said, cloud):
-    cloud.weather(faults=[fault("RunInstances", "InvalidParameterValue", message="no such thing")])
+    cloud.scenario(faults=[fault("RunInstances", "InvalidParameterValue", message="no such thing")])
     launch = next(f for (identity, _), f in said().items() if identity == "launch-refused")
     assert launch.text.endswith("in us-east-1 is refused: InvalidParameterValue: no such thing")
 

@@ -33,10 +33,10 @@ RUN_BY = {
     ("runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
     ("json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
-        "tests/test_runs.py::test_the_first_that_failed_of_several_machines_is_the_exit_code"
+        "tests/test_runs.py::test_the_first_that_failed_of_several_instances_is_the_exit_code"
     ),
 }
-"""What needs more than a lab and the local cloud (a machine that boots, a command that ends), and who runs it."""
+"""What needs more than a lab and the local cloud (an instance that boots, a command that ends), and who runs it."""
 RUNBOOKS = {"onboarding.md": "tests/vm/test_onboarding.py::test_every_command_of_the_runbook_does_what_it_says"}
 """Documents whose every command a test reads and runs."""
 OF_AWS_ALONE = {"aws configure sso", "aws sso login"}
@@ -106,7 +106,7 @@ def arranged(document, lab, cloud):
     if document == "json.md":
         assert lab.launch().code == 0
     if document == "registry.md":
-        cloud.weather(capacity=[{"region": "us-east-1"}])
+        cloud.scenario(capacity=[{"region": "us-east-1"}])
         assert lab.launch("foo").code == 0
         lines = "".join(json.dumps(record) + "\n" for record in lab.records())
         lab.write("registry-archive/2026-11.jsonl.gz", "").write_bytes(gzip.compress(lines.encode()))

@@ -19,7 +19,7 @@ FOR_DATA = {action for statement in DATA for action in several(statement["Action
 
 
 def test_the_policy_allows_every_call_of_a_launch_with_failover_a_status_and_a_teardown(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1"}, {"region": "us-west-2", "calls": 2}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}, {"region": "us-west-2", "calls": 2}])
     assert lab.launch().code == 0
     lab.status()
     assert lab.teardown().code == 0

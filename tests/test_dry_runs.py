@@ -34,7 +34,7 @@ def tried(cloud):
 
 
 def test_where_all_are_carried_out_only_harmless_ones_are_asked_for(look, cloud):
-    cloud.weather(ignores_dry_run=["*"])
+    cloud.scenario(ignores_dry_run=["*"])
     before = cloud.inventory()
     (found,) = look()
     assert found.diagnosis.level == "wrong"
@@ -44,7 +44,7 @@ def test_where_all_are_carried_out_only_harmless_ones_are_asked_for(look, cloud)
 
 
 def test_one_that_reads_dry_and_changes_for_real_is_found_out_too(look, cloud):
-    cloud.weather(ignores_dry_run=["Delete*", "Create*", "Run*"])
+    cloud.scenario(ignores_dry_run=["Delete*", "Create*", "Run*"])
     before = cloud.inventory()
     assert len(look()) == 1
     assert {call["action"] for call in tried(cloud)} == set(HARMLESS)
@@ -52,7 +52,7 @@ def test_one_that_reads_dry_and_changes_for_real_is_found_out_too(look, cloud):
 
 
 def test_a_launch_that_is_carried_out_all_the_same_is_the_last_and_is_named(look, cloud):
-    cloud.weather(ignores_dry_run=["RunInstances"])
+    cloud.scenario(ignores_dry_run=["RunInstances"])
     (found,) = look()
     assert len(cloud.calls("RunInstances")) == 1
     (made,) = [one["id"] for one in cloud.inventory() if one["kind"] == "instance"]
@@ -63,14 +63,14 @@ def test_what_would_harm_things_of_the_lab_is_tried_one_at_a_time_and_ends_with_
     ec2 = cloud.client("ec2", "us-east-1")
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:registry", "Value": "f" * 32}]}]
     run(ec2, TagSpecifications=tags)
-    cloud.weather(ignores_dry_run=["StartInstances", "StopInstances", "TerminateInstances", "ModifyInstanceAttribute"])
+    cloud.scenario(ignores_dry_run=["StartInstances", "StopInstances", "TerminateInstances", "ModifyInstanceAttribute"])
     assert len(look()) == 1
     assert len([call for call in tried(cloud) if call["code"] is None]) == 1
 
 
 @pytest.mark.usefixtures("in_cloud_time")
 def test_a_region_that_goes_silent_is_asked_for_no_other_and_named(look, cloud):
-    cloud.weather(faults=[{"action": "CreateVolume", "region": "us-east-1", "kind": "hang-after"}])
+    cloud.scenario(faults=[{"action": "CreateVolume", "region": "us-east-1", "kind": "hang-after"}])
     found = look("not-told")
     assert {one.text for one in found} == {
         "can't be told: us-east-1: no response within 10 s (lab.toml: region_timeout)"
@@ -79,7 +79,7 @@ def test_a_region_that_goes_silent_is_asked_for_no_other_and_named(look, cloud):
 
 
 def test_where_no_harmless_one_is_allowed_none_is_made(look, cloud):
-    cloud.weather(faults=[{"action": action, "code": "UnauthorizedOperation"} for action in HARMLESS])
+    cloud.scenario(faults=[{"action": action, "code": "UnauthorizedOperation"} for action in HARMLESS])
     assert look() == []
     assert {call["action"] for call in tried(cloud)} == set(HARMLESS)
 
@@ -88,7 +88,7 @@ def test_where_no_harmless_one_is_allowed_none_is_made(look, cloud):
 def test_a_plan_that_is_checked_says_so_and_what_it_made_is_on_record(lab, cloud, ignored, made):
     assert lab.run("launch", EXP="demo").code == 0  # for its security group
     assert lab.run("teardown", EXP="demo").code == 0
-    cloud.weather(ignores_dry_run=ignored)
+    cloud.scenario(ignores_dry_run=ignored)
     ended = lab.run("plan", EXP="demo")
     assert ended.code == 1
     assert "carried out" in ended.error

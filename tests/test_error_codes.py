@@ -136,7 +136,7 @@ def test_an_error_names_its_region_whether_aws_answered_or_nobody(cloud):
     carry_regions(session)
     credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": cloud.secret}
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=5)
-    cloud.weather(faults=[{"code": "UnauthorizedOperation", "message": "no"}])
+    cloud.scenario(faults=[{"code": "UnauthorizedOperation", "message": "no"}])
     for url, said in ((cloud.url, "UnauthorizedOperation: no"), ("http://127.0.0.1:9", "Could not connect")):
         ec2 = session.create_client("ec2", "eu-west-2", endpoint_url=url, config=once, **credentials)
         with pytest.raises((ClientError, EndpointConnectionError)) as caught:

@@ -13,7 +13,7 @@ import pytest
 
 from ec2lab.aws.error_codes import REGION_OUT, STOPS, TRANSIENT, ErrorCategory, classify
 from tests.live_resources import living_in
-from tests.many_regions import run_machines
+from tests.many_regions import run_instances
 
 C = ErrorCategory
 FIRST, LAST = "us-east-1", "us-west-2"
@@ -29,10 +29,10 @@ class Row:
     status: int | None = None
     """Where it is not the code's own."""
     kind: str | None = None
-    """Where it is no error of AWS but of the wire: as the weather calls it."""
+    """Where it is no error of AWS but of the wire: as the scenario calls it."""
 
     def fault(self, region: str, action: str, **more: object) -> dict:
-        """Return the weather in which AWS answers so in a region."""
+        """Return the scenario in which AWS answers so in a region."""
         said = {"kind": self.kind} if self.kind else {"code": self.code, "message": self.message, "status": self.status}
         return {"action": action, "region": region, **said, **more}
 
@@ -145,14 +145,14 @@ def words_of(row, region):
     return row.message.replace("{region}", region)
 
 
-def weather_of(by_region, action, **more):
+def scenario_of(by_region, action, **more):
     """Return faults by which each region answers its row."""
     faults = [row.fault(region, action, **more) for region, row in by_region.items()]
     return [fault | {"message": str(fault.get("message", "")).replace("{region}", fault["region"])} for fault in faults]
 
 
 def a_lab_in(lab, regions, types=TYPES[-1:], **more):
-    """Let a lab's experiment ask in some regions, for what needs no data. None is slow, but a machine may be."""
+    """Let a lab's experiment ask in some regions, for what needs no data. None is slow, but an instance may be."""
     lab.write("lab.toml", f'regions = {json.dumps(list(regions))}\nregion_timeout = "1m"\n')
     rest = "".join(f"{key} = {value}\n" for key, value in more.items())
     lab.write("experiments/demo.toml", f"instance_types = {json.dumps(list(types))}\n{rest}")
@@ -177,7 +177,7 @@ def test_launch_asks_the_next_pool_for_every_row_that_is_about_one_pool(lab, clo
     here += ROWS[C.COMPUTE_QUOTA]
     types = TYPES[-1 - len(here) :]
     a_lab_in(lab, [FIRST], types)
-    cloud.weather(
+    cloud.scenario(
         capacity=[
             {"type": one, "code": row.code, "message": words_of(row, FIRST)}
             for one, row in zip(types, here, strict=False)
@@ -195,7 +195,7 @@ def test_launch_leaves_a_region_out_for_every_row_that_is_about_one_region(lab, 
     met = dict(zip([FIRST, *OTHERS], about_regions, strict=False))
     assert len(met) == len(about_regions)
     a_lab_in(lab, [*met, LAST])
-    cloud.weather(faults=weather_of(met, "*"))
+    cloud.scenario(faults=scenario_of(met, "*"))
     ended = lab.launch()
     assert ended.code == 0, ended.err
     passed = {event["region"]: event["reason"] for event in ended.events if event["event"] == "region-skipped"}
@@ -208,7 +208,7 @@ def test_launch_leaves_a_region_out_for_every_row_that_is_about_one_region(lab, 
 def test_launch_asks_for_nothing_more_in_a_region_that_refuses_as_a_whole(lab, cloud):
     met = {FIRST: ROWS[C.STORAGE_QUOTA][0], "us-east-2": ROWS[C.ACCESS_DENIED][0]}
     a_lab_in(lab, [*met, LAST], [TYPES[0], TYPES[-1]])
-    cloud.weather(faults=weather_of(met, "RunInstances"))
+    cloud.scenario(faults=scenario_of(met, "RunInstances"))
     assert lab.launch().code == 0
     assert [call["region"] for call in cloud.calls("RunInstances")] == [FIRST, "us-east-2", LAST]
 
@@ -217,7 +217,7 @@ def test_launch_sends_the_same_again_for_every_row_that_says_nothing_was_decided
     again = rows(*(category for category, does in DOES["launch"].items() if does == AGAIN))
     a_lab_in(lab, [LAST])
     for some in (again[:5], again[5:]):
-        cloud.weather(faults=[row.fault(LAST, "RunInstances", times=1) for row in some])
+        cloud.scenario(faults=[row.fault(LAST, "RunInstances", times=1) for row in some])
         before = len(cloud.calls("RunInstances"))
         assert lab.launch().code == 0
         calls = cloud.calls("RunInstances")[before:]
@@ -229,7 +229,7 @@ def test_launch_sends_the_same_again_for_every_row_that_says_nothing_was_decided
 
 def test_launch_takes_a_new_token_where_the_old_ones_instance_is_dead(lab, cloud):
     a_lab_in(lab, [LAST])
-    cloud.weather(faults=[row.fault(LAST, "RunInstances", times=1) for row in ROWS[C.CLIENT_TOKEN_REUSED]])
+    cloud.scenario(faults=[row.fault(LAST, "RunInstances", times=1) for row in ROWS[C.CLIENT_TOKEN_REUSED]])
     assert lab.launch().code == 0
     tokens = [call["params"]["ClientToken"] for call in cloud.calls("RunInstances")]
     assert len(set(tokens)) == len(tokens) == 2
@@ -243,7 +243,7 @@ def test_launch_takes_a_new_token_where_the_old_ones_instance_is_dead(lab, cloud
 )
 def test_launch_stops_with_awss_own_message_for_every_row_that_is_about_all_regions(lab, cloud, row):
     a_lab_in(lab, [FIRST, LAST])
-    cloud.weather(faults=[row.fault(FIRST, "RunInstances")])
+    cloud.scenario(faults=[row.fault(FIRST, "RunInstances")])
     ended = lab.launch()
     assert ended.code == 1
     assert f"{FIRST}: {row.code}: {row.message}" in ended.error
@@ -256,7 +256,7 @@ def test_plan_shows_what_each_region_answers_and_the_rest_of_the_plan(lab, cloud
     assert len(met) == len(read)
     a_lab_in(lab, [*met, LAST])
     again = [row.fault(LAST, "Describe*", times=1) for row in (*ROWS[C.THROTTLED][:1], *ROWS[C.AMBIGUOUS][1:3])]
-    cloud.weather(faults=[*weather_of(met, "*"), *again])
+    cloud.scenario(faults=[*scenario_of(met, "*"), *again])
     planned = lab.run("plan", EXP="demo", JSON="1")
     assert planned.code == 0, planned.err
     out = {event["region"]: event["excluded"] for event in planned.events if event["event"] == "candidate"}
@@ -269,23 +269,24 @@ def test_plan_shows_what_each_region_answers_and_the_rest_of_the_plan(lab, cloud
 def test_plan_asks_the_next_region_by_a_dry_run_where_one_denies_it_and_stops_where_all_would(lab, cloud):
     a_lab_in(lab, [FIRST, LAST])
     denied, fatal = ROWS[C.REGION_DENIED][0], ROWS[C.FATAL][0]
-    cloud.weather(faults=[denied.fault(FIRST, "RunInstances")])
+    cloud.scenario(faults=[denied.fault(FIRST, "RunInstances")])
     planned = lab.run("plan", EXP="demo", JSON="1")
     assert planned.code == 0, planned.err
     assert f"a dry run in {FIRST}: {denied.code}: {denied.message}" in planned.err
-    cloud.weather(faults=[fatal.fault(FIRST, "RunInstances")])
+    cloud.scenario(faults=[fatal.fault(FIRST, "RunInstances")])
     stopped = lab.run("plan", EXP="demo", JSON="1")
     assert f"a dry run in {FIRST}: {fatal.code}: {fatal.message}" in stopped.error
-    cloud.weather(faults=[Row("ExpiredToken", "The token is over.").fault(FIRST, "Describe*")])
+    cloud.scenario(faults=[Row("ExpiredToken", "The token is over.").fault(FIRST, "Describe*")])
     assert f"in {FIRST}: ExpiredToken: The token is over." in lab.run("plan", EXP="demo").error
 
 
 def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_that_has_to_stop(lab, cloud):
     met = dict(zip([FIRST, *OTHERS], [ROWS[category][0] for category in REGION_OUT], strict=False))
     a_lab_in(lab, [*met, LAST], TYPES[-2:], matrix="{ seed = [1, 2] }")
-    cloud.weather(
+    cloud.scenario(
         faults=[
-            *weather_of(met, "*"), *[row.fault(LAST, "RunInstances", times=1) for row in rows(C.THROTTLED, C.AMBIGUOUS)]
+            *scenario_of(met, "*"),
+            *[row.fault(LAST, "RunInstances", times=1) for row in rows(C.THROTTLED, C.AMBIGUOUS)],
         ],
         capacity=[{"type": TYPES[-2]}],
     )  # fmt: skip
@@ -293,7 +294,7 @@ def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_th
     assert ended.code == 0, ended.err
     assert [found["InstanceType"] for found in living_in(cloud, LAST, "instance")] == [TYPES[-1]] * 2
     fatal = ROWS[C.FATAL][0]
-    cloud.weather(faults=[fatal.fault(LAST, "RunInstances", times=1)])
+    cloud.scenario(faults=[fatal.fault(LAST, "RunInstances", times=1)])
     a_lab_in(lab, [LAST], matrix="{ try = [1, 2] }")
     ended = lab.run("sweep", EXP="demo", JSON="1")
     assert ended.code == 1
@@ -303,12 +304,12 @@ def test_sweep_launches_each_variation_past_every_row_and_fails_alone_the_one_th
 
 
 def unreadable(command):
-    """Return regions that each answer a row on which a command goes on without them, and their weather."""
+    """Return regions that each answer a row on which a command goes on without them, and their scenario."""
     lasting = [ROWS[category][0] for category, does in DOES[command].items() if does != "asks again"]
     met = dict(zip([FIRST, *OTHERS, "eu-south-1", "ap-southeast-4", "me-south-1", "af-south-1"], lasting, strict=False))
     assert len(met) == len(lasting)
     passing = [row.fault(LAST, "Describe*", times=1) for row in (*ROWS[C.THROTTLED][:1], *ROWS[C.AMBIGUOUS][1:3])]
-    return met, {"faults": [*weather_of(met, "Describe*"), *passing], "not_opted_in": []}
+    return met, {"faults": [*scenario_of(met, "Describe*"), *passing], "not_opted_in": []}
 
 
 def names_each(ended, met):
@@ -321,16 +322,16 @@ def names_each(ended, met):
 
 
 def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cloud):
-    met, weather = unreadable("status")
+    met, scenario = unreadable("status")
     a_lab_in(lab, [*met, LAST])
-    run_machines(lab, LAST, list(met))
-    cloud.weather(**weather)
+    run_instances(lab, LAST, list(met))
+    cloud.scenario(**scenario)
     status = lab.run("status", JSON="1")
     assert status.code == 3, status.err
     states = {event["region"]: event["state"] for event in status.events if event["event"] == "resource"}
     assert states == {LAST: "running", **dict.fromkeys(met, "not seen")}
     names_each(status, met)
-    cloud.weather(**weather)
+    cloud.scenario(**scenario)
     ended = lab.teardown("*", YES="1")
     assert ended.code == 1
     assert [event["experiment"] for event in ended.events if event["event"] == "teardown-complete"] == ["demo"]
@@ -342,15 +343,15 @@ def test_status_and_teardown_go_on_without_the_regions_that_answer_a_row(lab, cl
 
 
 def test_audit_datasets_and_copies_go_on_without_the_regions_that_answer_a_row(lab, cloud):
-    met, weather = unreadable("audit")
+    met, scenario = unreadable("audit")
     a_lab_in(lab, [*met, LAST])
     for script, variables, event, shown in (
         ("audit", {"REGIONS": " ".join([*met, LAST])}, "audit-summary", {"regions": [LAST, "global"]}),
         ("datasets", {}, "dataset-version", {"region": LAST}),
         ("snapshot_copy", {"DATASET": "speech", "REGIONS": "us-east-2"}, "copy-progress", {"state": "completed"}),
     ):
-        faults = [one for one in weather["faults"] if script != "snapshot_copy" or one["region"] != "us-east-2"]
-        cloud.weather(**weather | {"faults": faults})
+        faults = [one for one in scenario["faults"] if script != "snapshot_copy" or one["region"] != "us-east-2"]
+        cloud.scenario(**scenario | {"faults": faults})
         ended = lab.run(script, JSON="1", **variables)
         assert ended.code == 3, ended.err
         assert shown.items() <= [one for one in ended.events if one["event"] == event][-1].items()

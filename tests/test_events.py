@@ -25,7 +25,7 @@ from tests.printed_events import TARGETS, check_line, reach_of, reporters
 
 DOCUMENT = (REPOSITORY / "docs/json.md").read_text()
 INTERACTIVE = {"ssh"}
-"""What takes no JSON=1: its output is that of the machine that one is logged in to."""
+"""What takes no JSON=1: its output is that of the instance that one is logged in to."""
 
 
 def command_of(target):

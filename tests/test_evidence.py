@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.capacity_pools import Market, Pool
-from ec2lab.launch.part import Share
+from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.request import build_request, pool_of
 from ec2lab.plugins import Plugins
 from ec2lab.registry.evidence import Says, is_shown, stand_alone, what_it_says
@@ -92,5 +92,5 @@ places = st.sampled_from([{}, {"zone": "us-east-1a"}, {"subnet": "subnet-1"}])
 def test_the_pool_of_a_request_is_the_pool_that_it_was_made_for(market, place, has_efa):
     pool = Pool("us-east-1", "p4d.24xlarge", market, **place)
     groups = {"SecurityGroupIds": ["sg-1"], "Placement": {"GroupName": "side-by-side"}}
-    share = Share(request=groups, efa_types=frozenset(["p4d.24xlarge"] if has_efa else []))
+    share = LaunchFragment(request=groups, efa_types=frozenset(["p4d.24xlarge"] if has_efa else []))
     assert pool_of(build_request(share, pool), "us-east-1") == pool

@@ -1,4 +1,4 @@
-"""When a machine ends: what status tells is what the machine does, over stops, starts and new ends."""
+"""When an instance ends: what status tells is what the instance does, over stops, starts and new ends."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None):
+def instance(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None):
     tags = {TTL: ttl, EXPIRES_AT: ends, "lab:idle": idle}
     return {
         "LaunchTime": started,
@@ -28,24 +28,24 @@ def machine(ttl="12h", ends=None, started=LAUNCHED, attached=LAUNCHED, idle=None
 @pytest.mark.parametrize(
     ("described", "ends"),
     [
-        (machine(), LAUNCHED + 12 * HOUR),
-        (machine(ttl=None), None),
-        (machine(started=LAUNCHED + 3 * HOUR), LAUNCHED + 12 * HOUR),
-        (machine(started=LAUNCHED + 20 * HOUR), LAUNCHED + 32 * HOUR),
-        (machine(ends="2026-11-25T04:00:00Z"), LAUNCHED + 18 * HOUR),
-        (machine(ttl="4h", ends="2026-11-24T14:00:00Z", started=LAUNCHED + 5 * HOUR), LAUNCHED + 9 * HOUR),
-        (machine(ends="never"), None),
-        (machine(ttl="soon"), None),
-        (machine(ends="tomorrow"), LAUNCHED + 12 * HOUR),
+        (instance(), LAUNCHED + 12 * HOUR),
+        (instance(ttl=None), None),
+        (instance(started=LAUNCHED + 3 * HOUR), LAUNCHED + 12 * HOUR),
+        (instance(started=LAUNCHED + 20 * HOUR), LAUNCHED + 32 * HOUR),
+        (instance(ends="2026-11-25T04:00:00Z"), LAUNCHED + 18 * HOUR),
+        (instance(ttl="4h", ends="2026-11-24T14:00:00Z", started=LAUNCHED + 5 * HOUR), LAUNCHED + 9 * HOUR),
+        (instance(ends="never"), None),
+        (instance(ttl="soon"), None),
+        (instance(ends="tomorrow"), LAUNCHED + 12 * HOUR),
         ({"LaunchTime": "2026-11-24T10:00:00+00:00", "Tags": to_aws({TTL: "1h"})}, LAUNCHED + HOUR),
     ],
 )
-def test_it_ends_its_ttl_after_the_launch_or_as_was_set_and_anew_after_a_stop_in_which_that_passed(described, ends):
+def test_it_ends_its_ttl_after_the_launch_or_as_was_set_and_again_after_a_stop_in_which_that_passed(described, ends):
     assert expires_at(described) == ends
 
 
 class Real:
-    """A machine with the rule of its own boots, and the tags that the lab puts on it."""
+    """An instance with the rule of its own boots, and the tags that the lab puts on it."""
 
     def __init__(self, ttl):
         self.now, self.started, self.length = LAUNCHED, LAUNCHED, ttl
@@ -53,14 +53,14 @@ class Real:
         self.tags = {"ttl": f"{ttl}h", "ends": None}
 
     def described(self):
-        return machine(**self.tags, started=self.started)
+        return instance(**self.tags, started=self.started)
 
     def start_after(self, hours):
         self.now = self.started = self.now + hours * HOUR
         if self.deadline <= self.now:
             self.deadline = self.now + self.length * HOUR
-        if anew := restarted_expiry(self.described()):
-            self.tags["ends"] = as_text(anew)
+        if again := restarted_expiry(self.described()):
+            self.tags["ends"] = as_text(again)
 
     def extend(self, hours):
         self.length, self.deadline = hours, self.now + hours * HOUR
@@ -71,7 +71,7 @@ class Real:
     st.integers(1, 30),
     st.lists(st.tuples(st.sampled_from(["start_after", "extend"]), st.integers(1, 50)), max_size=12),
 )
-def test_through_stops_starts_and_new_ends_the_tags_tell_what_the_machine_does(ttl, deeds):
+def test_through_stops_starts_and_new_ends_the_tags_tell_what_the_instance_does(ttl, deeds):
     real = Real(ttl)
     for deed, hours in deeds:
         getattr(real, deed)(hours)
@@ -86,7 +86,7 @@ def boot(path, seconds):
     return int(path.read_text().partition("@")[2].split()[0])
 
 
-def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_passed(tmp_path):
+def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_again_after_one_that_passed(tmp_path):
     path = tmp_path / "timer.d/deadline.conf"
     now = datetime.now(UTC).timestamp()
     first = boot(path, 3600)
@@ -103,19 +103,19 @@ def test_a_boot_keeps_a_deadline_that_is_to_come_and_begins_anew_after_one_that_
 @pytest.mark.parametrize(
     ("described", "state", "hours", "said"),
     [
-        (machine(), "running", 8.5, "3 h 30 min"),
-        (machine(ttl="7d"), "running", 1, "6 d 23 h"),
-        (machine(ttl="30m"), "running", 0.25, "15 min"),
-        (machine(), "running", 12.01, "ends now"),
-        (machine(), "running", 13.5, "overdue by 1 h 30 min"),
-        (machine(), "shutting-down", 13.5, ""),
-        (machine(), "stopped", 2, "10 h 00 min if started"),
-        (machine(), "stopped", 14, "12h once started"),
-        (machine(idle="30m"), "running", 2, "10 h 00 min or idle 30m"),
-        (machine(ttl=None, idle="30m"), "running", 2, "idle 30m"),
-        (machine(ends="never"), "running", 2, "no end"),
-        (machine(ends="never", idle="30m"), "running", 2, "idle 30m"),
-        (machine(ttl=None), "running", 2, ""),
+        (instance(), "running", 8.5, "3 h 30 min"),
+        (instance(ttl="7d"), "running", 1, "6 d 23 h"),
+        (instance(ttl="30m"), "running", 0.25, "15 min"),
+        (instance(), "running", 12.01, "ends now"),
+        (instance(), "running", 13.5, "overdue by 1 h 30 min"),
+        (instance(), "shutting-down", 13.5, ""),
+        (instance(), "stopped", 2, "10 h 00 min if started"),
+        (instance(), "stopped", 14, "12h once started"),
+        (instance(idle="30m"), "running", 2, "10 h 00 min or idle 30m"),
+        (instance(ttl=None, idle="30m"), "running", 2, "idle 30m"),
+        (instance(ends="never"), "running", 2, "no end"),
+        (instance(ends="never", idle="30m"), "running", 2, "idle 30m"),
+        (instance(ttl=None), "running", 2, ""),
     ],
 )
 def test_what_is_left_is_told_in_words(described, state, hours, said):

@@ -25,12 +25,12 @@ from ec2lab.aws.tags import from_aws, to_aws
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.charges import spans
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.hosts.ssh_messages import number_said
 from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.launch.resume import is_wanted
-from ec2lab.launch.search import wishes
+from ec2lab.launch.search import placement_preferences
 from ec2lab.launch.wait_for_boot import errors_in
 from ec2lab.plugins import Plugins
 from ec2lab.printable import printable_log
@@ -129,7 +129,7 @@ def changed(chance, value):
 AT = "2026-11-20T10:00:00+00:00"
 OWNED = [{"Key": "lab:experiment", "Value": "speech"}, {"Key": "lab:request-id", "Value": ID}]
 DISK = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeId": "vol-0a", "DeleteOnTermination": True, "AttachTime": AT}}
-MACHINE = {
+INSTANCE = {
     "InstanceId": "i-0a", "State": {"Name": "running"}, "InstanceType": "g5.xlarge", "LaunchTime": AT, "Tags": OWNED,
     "Placement": {"AvailabilityZone": "us-east-1a"}, "PublicIpAddress": "203.0.113.7", "BlockDeviceMappings": [DISK],
     "StateReason": {"Code": "Server.SpotInstanceTermination"}, "InstanceLifecycle": "spot",
@@ -142,7 +142,7 @@ SNAPSHOT = {"SnapshotId": "snap-0a", "State": "completed", "VolumeSize": 8, "Sta
 RESTORE = {"SnapshotId": "snap-0a", "AvailabilityZone": "us-east-1a", "State": "enabled", "EnabledTime": AT}
 IMAGE = {"ImageId": "ami-0a", "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 75}}]}
 ANSWERS = {
-    "RunInstances": {"Instances": [MACHINE]}, "DescribeInstances": {"Reservations": [{"Instances": [MACHINE]}]},
+    "RunInstances": {"Instances": [INSTANCE]}, "DescribeInstances": {"Reservations": [{"Instances": [INSTANCE]}]},
     "CreateVolume": VOLUME, "DescribeVolumes": {"Volumes": [VOLUME], "NextToken": "n"}, "CreateSnapshot": SNAPSHOT,
     "StartSnapshot": SNAPSHOT, "CopySnapshot": {"SnapshotId": "snap-0b"}, "DescribeImages": {"Images": [IMAGE]},
     "DescribeSnapshots": {"Snapshots": [SNAPSHOT]}, "EnableFastSnapshotRestores": {"Successful": [RESTORE]},
@@ -197,7 +197,9 @@ def kinds():
     return Plugins(None).kinds()
 
 
-WISHES = wishes(Lab(regions=["us-east-1"]), "speech", Experiment(instance_types=["g5.xlarge"], markets=["spot"]))
+WISHES = placement_preferences(
+    Lab(regions=["us-east-1"]), "speech", Experiment(instance_types=["g5.xlarge"], markets=["spot"])
+)
 
 
 def readable(loaded):
@@ -316,10 +318,10 @@ def test_whatever_the_labs_tags_say_everything_that_reads_them_goes_on(seed):
 
 def read_tags(chance, tags):
     listed = to_aws(tags)
-    machine = {"Tags": listed, **({"LaunchTime": NOW} if chance.random() < 0.8 else {})}
-    details, state = expiry_details(machine), chance.choice(["running", "stopped", "terminated (x)", "shutting-down"])
+    instance = {"Tags": listed, **({"LaunchTime": NOW} if chance.random() < 0.8 else {})}
+    details, state = expiry_details(instance), chance.choice(["running", "stopped", "terminated (x)", "shutting-down"])
     for read in (expires_at, restarted_expiry):
-        read(machine)
+        read(instance)
     for read in (left, is_overdue):
         read(details, state, NOW)
     assert not [tag for tag in malformed(to_aws(from_aws(listed))) if form_of(tag.key).absent]
@@ -363,7 +365,7 @@ def test_whatever_a_host_or_a_bucket_says_it_is_read_or_refused_by_one_line_that
 def refusal(read):
     try:
         read()
-    except LabError as problem:
+    except UserError as problem:
         return str(problem)
     return None
 
@@ -403,9 +405,9 @@ def test_whatever_a_name_is_it_is_one_or_refused_and_never_a_path_or_an_option(s
         likely = "".join(chance.choices("ab0-_./*? \n", k=chance.randrange(70)))
         name = likely if chance.random() < 0.5 else text(chance, 20)
         for check, form in NAMES.items():
-            with suppress(LabError):
+            with suppress(UserError):
                 assert re.fullmatch(form, check(name))
-        with suppress(LabError):
+        with suppress(UserError):
             assert set(region_names(name)) <= regions()
 
 

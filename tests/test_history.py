@@ -23,7 +23,7 @@ from tests.recorded import Prices, acted, answer, described, disk, launched, not
 
 KINDS = Plugins(Path("/nonexistent")).kinds()
 BOOK = PriceBook(Prices({
-    "machine us-east-1 g5.xlarge": 1.0, "size us-east-1 gp3": 0.08, "address us-east-1": 0.005,
+    "instance us-east-1 g5.xlarge": 1.0, "size us-east-1 gp3": 0.08, "address us-east-1": 0.005,
     "snapshot us-east-1": 0.05,
 }))  # fmt: skip
 BEGAN, NOW = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)

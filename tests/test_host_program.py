@@ -1,4 +1,4 @@
-"""Programs as they are sent to a machine."""
+"""Programs as they are sent to an instance."""
 
 import ast
 import io

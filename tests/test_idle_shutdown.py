@@ -1,4 +1,4 @@
-"""A machine ends when nothing was done on it for long enough, and never because nobody could tell."""
+"""An instance ends when nothing was done on it for long enough, and never because nobody could tell."""
 
 import os
 
@@ -15,7 +15,7 @@ looks = st.lists(st.tuples(st.integers(1, 400), st.booleans()), max_size=60)
 
 
 def over_at(told):
-    """The moments at which a machine would end."""
+    """The moments at which an instance would end."""
     since, last, now, ends = None, 0, 0, []
     for pause, busy in told:
         now += pause
@@ -91,7 +91,7 @@ def test_traffic_is_that_of_all_interfaces_but_loopback(tmp_path, monkeypatch):
     assert idle.network() == 127
 
 
-def test_the_machines_own_numbers_can_be_read():
+def test_the_instances_own_numbers_can_be_read():
     assert idle.processors() > 0
     assert idle.network() >= 0
 
@@ -139,7 +139,7 @@ def test_the_busiest_gpu_counts_and_odd_words_are_no_number(monkeypatch, tmp_pat
     monkeypatch.setattr(idle, "told", lambda *_: said)
     monkeypatch.setattr(idle.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     vendor.write_text("0x1d0f\n")
-    assert idle.gpus() == 0, "an image for GPUs on a machine without one is not asked"
+    assert idle.gpus() == 0, "an image for GPUs on an instance without one is not asked"
     vendor.write_text("0x10de\n")
     if busiest is None:
         with pytest.raises(ValueError, match="invalid literal"):

@@ -17,9 +17,9 @@ from tests.waiting import in_quick_motion, wait_until
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
-def started(lab, cloud, **weather):
+def started(lab, cloud, **scenario):
     """A launch that waits for its instance."""
-    cloud.weather(pending=60, shutting_down=1, **weather)
+    cloud.scenario(pending=60, shutting_down=1, **scenario)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
@@ -115,7 +115,7 @@ class Terminal:
 
 
 def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
-    cloud.weather(pending=60, shutting_down=1)
+    cloud.scenario(pending=60, shutting_down=1)
     terminal = Terminal(lab)
     terminal.until(" starts")
     os.close(terminal.master)
@@ -127,7 +127,7 @@ def test_a_terminal_that_is_closed_leaves_nothing_running(lab, cloud):
 
 
 def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
-    cloud.weather(pending=60, shutting_down=60)
+    cloud.scenario(pending=60, shutting_down=60)
     terminal = Terminal(lab)
     terminal.until(" starts")
     os.write(terminal.master, b"\x03")
@@ -146,7 +146,7 @@ def test_at_a_terminal_one_who_insists_is_asked_and_then_obeyed(lab, cloud):
 def test_one_who_waits_for_a_region_that_does_not_respond_ends_it_with_ctrl_c_at_once(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
-    cloud.weather(faults=[{"action": "DescribeInstances", "kind": "hang-after"}])
+    cloud.scenario(faults=[{"action": "DescribeInstances", "kind": "hang-after"}])
     seen = len(cloud.calls("DescribeInstances"))
     process = lab.start("stop", EXP="demo", YES="1")
     assert wait_until(lambda: len(cloud.calls("DescribeInstances")) > seen)

@@ -23,7 +23,7 @@ DESCRIBED_AT_ONCE = {"invisible": {"security-group": [0, 300]}, "seed": 2842}
 
 def test_a_group_that_is_described_and_not_known_yet_is_waited_for(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
-    cloud.weather(**DESCRIBED_AT_ONCE)
+    cloud.scenario(**DESCRIBED_AT_ONCE)
     assert lab.run("launch", EXP="demo").code == 0
     codes = [call["code"] for call in cloud.calls("AuthorizeSecurityGroupIngress")]
     assert set(codes[:-1]) == {"InvalidGroup.NotFound"}
@@ -34,8 +34,8 @@ def test_a_group_that_is_described_and_not_known_yet_is_waited_for(lab, cloud):
 def test_what_somebody_deleted_is_not_waited_for(lab, cloud):
     assert lab.run("launch", EXP="demo").code == 0
     wrong = (
-        "from ec2lab.session import acting_on\n"
-        "with acting_on('demo', 'wrong') as session:\n"
+        "from ec2lab.session import locked_session\n"
+        "with locked_session('demo', 'wrong') as session:\n"
         "    session.cloud.ec2('us-east-1').create_snapshot(VolumeId='vol-0123456789abcdef0')\n"
     )
     lab.write("wrong.py", wrong)
@@ -50,7 +50,7 @@ def codes(cloud, action):
 def test_groups_and_a_profile_that_are_described_and_not_known_yet_are_waited_for(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n[logs]\nartifact_uri = "s3://lab-runs/speech"\n')
     in_iam, in_ec2 = {"instance-profile": 20, "role": 20}, {"instance-profile-in-ec2": 110, "placement-group": 110}
-    cloud.weather(unknown={**in_iam, **in_ec2, "security-group": 30})
+    cloud.scenario(unknown={**in_iam, **in_ec2, "security-group": 30})
     assert lab.run("setup_aws", YES="1").code == 0
     assert "NoSuchEntity" in codes(cloud, "PutRolePolicy")
     assert "NoSuchEntity" in codes(cloud, "AddRoleToInstanceProfile")
@@ -66,7 +66,7 @@ def test_groups_and_a_profile_that_are_described_and_not_known_yet_are_waited_fo
 
 def test_blocks_are_put_once_a_new_snapshot_is_known(lab, cloud):
     lab.write("recordings/a.txt", "hello")
-    cloud.weather(unknown={"snapshot": 60})
+    cloud.scenario(unknown={"snapshot": 60})
     built = lab.run("dataset_build", DATASET="talks", SOURCE="./recordings")
     assert built.code == 0, built.err
     assert codes(cloud, "PutSnapshotBlock").count("ResourceNotFoundException") > 1
@@ -75,7 +75,7 @@ def test_blocks_are_put_once_a_new_snapshot_is_known(lab, cloud):
 
 def test_after_two_minutes_the_error_means_what_it_says(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
-    cloud.weather(unknown={"security-group": 3600})
+    cloud.scenario(unknown={"security-group": 3600})
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 1
     assert "InvalidGroup.NotFound" in ended.err

@@ -20,8 +20,8 @@ def events(ended, name):
     return [event for event in ended.events if event["event"] == name]
 
 
-def test_the_demo_sees_one_refusal_and_then_a_machine_with_its_data(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+def test_the_demo_sees_one_refusal_and_then_an_instance_with_its_data(lab, cloud):
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
     (refusal,) = events(ended, "launch-rejected")
@@ -38,7 +38,7 @@ def test_the_demo_sees_one_refusal_and_then_a_machine_with_its_data(lab, cloud):
     assert instance["State"]["Name"] == "running"
 
 
-def test_the_machine_is_one_mutating_call_and_the_regions_security_group_two_the_first_time_only(lab, cloud):
+def test_the_instance_is_one_mutating_call_and_the_regions_security_group_two_the_first_time_only(lab, cloud):
     assert lab.launch().code == 0
     assert [call["action"] for call in cloud.calls() if call["action"] in MUTATING] == [
         "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances",
@@ -48,7 +48,7 @@ def test_the_machine_is_one_mutating_call_and_the_regions_security_group_two_the
     assert [call["action"] for call in cloud.calls() if call["action"] in MUTATING][3:] == ["RunInstances"]
 
 
-def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_machine(lab, cloud):
+def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_instance(lab, cloud):
     assert lab.launch().code == 0
     (instance,) = living_in(cloud, "us-east-1", "instance")
     tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
@@ -69,7 +69,7 @@ def test_what_the_launch_makes_is_tagged_encrypted_closed_and_goes_with_the_mach
 
 
 def test_when_a_region_has_nothing_the_next_region_that_has_the_data_is_asked(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1"}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}])
     ended = lab.launch()
     assert events(ended, "instance-running")[0]["zone"].startswith("us-west-2")
     assert [event["region"] for event in events(ended, "launch-rejected")] == ["us-east-1", "us-east-1"]
@@ -100,7 +100,7 @@ def test_a_data_set_that_no_region_has_is_one_line_and_nothing_is_made(lab, clou
 
 
 def test_before_anything_is_asked_for_it_is_shown_what_it_costs_when_it_ends_and_who_can_log_in(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1"}, {"region": "us-west-2"}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}, {"region": "us-west-2"}])
     lab.write(
         "experiments/demo.toml",
         'instance_types = ["p4d.24xlarge", "g5.xlarge"]\nttl = "12h"\nroot_volume = { size_gib = 100 }\n',
@@ -124,8 +124,8 @@ def test_on_the_local_cloud_no_command_is_named_that_would_have_to_log_in(lab):
     assert not [word for word in ("make ssh", "make logs", "make wait", "Include") if word in out]
 
 
-def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True}])
+def test_a_late_refusal_is_a_refusal_and_the_dead_instance_leaves_nothing(lab, cloud):
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True}])
     ended = lab.launch()
     (refusal,) = events(ended, "launch-rejected")
     assert refusal["late"]
@@ -138,13 +138,13 @@ def test_a_late_refusal_is_a_refusal_and_the_dead_machine_leaves_nothing(lab, cl
 
 
 def test_a_refusal_for_capacity_is_asked_exactly_once_on_the_wire(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
     assert lab.launch().code == 0
     assert answers(cloud, "RunInstances") == ["InsufficientInstanceCapacity", None]
 
 
 def test_what_no_region_allows_is_asked_once_in_each_and_fails_with_its_remedy(lab, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "not allowed"}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": "not allowed"}])
     ended = lab.launch()
     assert ended.code == 1
     assert "us-east-1: UnauthorizedOperation: not allowed (docs/iam-policy.json" in ended.error
@@ -152,8 +152,8 @@ def test_what_no_region_allows_is_asked_once_in_each_and_fails_with_its_remedy(l
 
 
 @pytest.mark.parametrize("kind", ["reset-before", "reset-after", "truncated", "html-503"])
-def test_an_unclear_answer_is_asked_again_with_the_same_token_and_makes_one_machine(lab, cloud, kind):
-    cloud.weather(faults=[{"action": "RunInstances", "kind": kind, "times": 1}])
+def test_an_unclear_answer_is_asked_again_with_the_same_token_and_makes_one_instance(lab, cloud, kind):
+    cloud.scenario(faults=[{"action": "RunInstances", "kind": kind, "times": 1}])
     assert lab.launch().code == 0
     assert len({call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}) == 1
     assert len(living_in(cloud, "us-east-1", "instance")) == 1
@@ -161,7 +161,7 @@ def test_an_unclear_answer_is_asked_again_with_the_same_token_and_makes_one_mach
 
 
 def test_throttling_is_waited_out_at_the_same_pool(lab, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "code": "RequestLimitExceeded", "times": 2}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "RequestLimitExceeded", "times": 2}])
     ended = lab.launch()
     assert ended.code == 0
     assert not events(ended, "launch-rejected")
@@ -172,12 +172,12 @@ def test_an_experiment_that_lives_is_not_launched_again_and_the_line_says_where(
     ended = lab.launch()
     assert ended.code == 1
     assert f"demo already lives: instance {first['id']} (us-east-1) running since 20" in ended.error
-    assert "vol-" not in ended.error, "the machine is enough"
+    assert "vol-" not in ended.error, "the instance is enough"
     assert "make teardown EXP=demo" in ended.error
     assert len(cloud.calls("RunInstances")) == 1
 
 
-def test_an_experiment_whose_machine_ended_by_itself_is_launched_again(lab, cloud):
+def test_an_experiment_whose_instance_ended_by_itself_is_launched_again(lab, cloud):
     first = events(lab.launch(), "instance-running")[0]
     cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[first["id"]])
     assert lab.launch().code == 0
@@ -185,8 +185,8 @@ def test_an_experiment_whose_machine_ended_by_itself_is_launched_again(lab, clou
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending):
-    cloud.weather(pending=60)
+def test_ctrl_c_while_the_instance_starts_takes_it_down_again(lab, cloud, ending):
+    cloud.scenario(pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
@@ -199,8 +199,8 @@ def test_ctrl_c_while_the_machine_starts_takes_it_down_again(lab, cloud, ending)
     assert living_in(cloud, "us-east-1", "volume") == []
 
 
-def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_next_and_torn_down(lab, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
+def test_an_instance_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_next_and_torn_down(lab, cloud):
+    cloud.scenario(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
     process = lab.start("launch", EXP="demo", JSON="1")
     wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
     process.kill()
@@ -215,14 +215,14 @@ def test_a_machine_whose_launch_was_killed_before_the_answer_is_taken_up_by_the_
     assert living_in(cloud, "us-east-1", "instance") == []
 
 
-def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others_are_looked_for(lab, cloud):
-    cloud.weather(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=600)
+def test_of_several_instances_those_that_came_up_are_taken_up_and_only_the_others_are_looked_for(lab, cloud):
+    cloud.scenario(capacity=[{"type": "p4d*"}, {"region": "us-east-1", "available": 2}], pending=600)
     process = lab.start("launch", EXP="demo", COUNT="3", JSON="1")
     wait_until(lambda: len(living_in(cloud, "us-east-1", "instance") + living_in(cloud, "us-west-2", "instance")) == 3)
     process.kill()
     process.communicate()
     cloud.advance(600)
-    cloud.weather()
+    cloud.scenario()
     ended = lab.run("launch", EXP="demo", COUNT="4", JSON="1")
     assert ended.code == 0, ended.err
     assert len([e for e in ended.events if e["event"] == "resumed"]) == 3
@@ -230,8 +230,8 @@ def test_of_several_machines_those_that_came_up_are_taken_up_and_only_the_others
     assert lab.teardown().code == 0
 
 
-def test_two_launches_of_one_experiment_at_once_make_one_machine_and_the_other_says_who_is_at_it(lab, cloud):
-    cloud.weather(pending=600)
+def test_two_launches_of_one_experiment_at_once_make_one_instance_and_the_other_says_who_is_at_it(lab, cloud):
+    cloud.scenario(pending=600)
     both = [lab.start("launch", EXP="demo", JSON="1") for _ in range(2)]
     wait_until(lambda: any(process.poll() is not None for process in both))
     wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
@@ -259,7 +259,7 @@ def test_every_record_tells_who_asked_what_where_and_what_was_answered_and_no_us
 
 
 def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
-    cloud.weather(pending=600)
+    cloud.scenario(pending=600)
     process = lab.start("launch", EXP="demo")
     wait_until(lambda: len(cloud.calls("DescribeInstances")) >= 3)
     cloud.advance(600)
@@ -272,7 +272,7 @@ def test_a_poll_that_answers_the_same_is_counted_and_not_repeated(lab, cloud):
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_launch_nor_its_taking_down(lab, cloud):
-    cloud.weather(pending=1)
+    cloud.scenario(pending=1)
     process = lab.start("launch", EXP="demo", JSON="1")
     process.stdout.readline()
     process.stdout.close()
@@ -282,7 +282,7 @@ def test_a_reader_that_goes_away_does_not_stop_a_launch_nor_its_taking_down(lab,
     assert [resource["state"] for resource in lab.status()] == ["running"]
     lab.teardown()
 
-    cloud.weather(pending=60)
+    cloud.scenario(pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
@@ -294,7 +294,7 @@ def test_a_reader_that_goes_away_does_not_stop_a_launch_nor_its_taking_down(lab,
 
 
 def test_a_region_that_is_not_set_up_is_passed_over_and_the_next_is_asked(lab, cloud):
-    cloud.weather(faults=[{"action": "CreateSecurityGroup", "region": "us-east-1", "code": "VPCIdNotSpecified"}])
+    cloud.scenario(faults=[{"action": "CreateSecurityGroup", "region": "us-east-1", "code": "VPCIdNotSpecified"}])
     ended = lab.launch()
     assert ended.code == 0
     assert "VPCIdNotSpecified" in events(ended, "region-skipped")[0]["reason"]
@@ -307,7 +307,7 @@ RESERVED = {"id": "cr-0123", "region": "us-east-1", "zone": "us-east-1c", "type"
 @pytest.mark.parametrize(("kind", "market"), [("default", "reservation"), ("capacity-block", "capacity-block")])
 def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind, market):
     lab.write("experiments/demo.toml", f'instance_types = ["g5.xlarge"]\nmarkets = ["{market}:cr-0123"]\n')
-    cloud.weather(reservations=[RESERVED | {"region": "us-west-2", "zone": "us-west-2b", "kind": kind}])
+    cloud.scenario(reservations=[RESERVED | {"region": "us-west-2", "zone": "us-west-2b", "kind": kind}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
     (call,) = cloud.calls("RunInstances")
@@ -325,7 +325,7 @@ def test_a_reservation_is_asked_for_in_its_own_zone_and_region(lab, cloud, kind,
 )
 def test_a_reservation_that_does_not_fit_is_out_in_words_and_is_not_asked_for(lab, cloud, held, said):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123"]\n')
-    cloud.weather(reservations=[RESERVED | held])
+    cloud.scenario(reservations=[RESERVED | held])
     ended = lab.launch()
     assert ended.code == 1
     assert said in ended.error
@@ -336,7 +336,7 @@ def test_a_reservation_without_a_free_instance_leaves_the_turn_to_the_next_marke
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n'
     )
-    cloud.weather(reservations=[RESERVED | {"total": 0}])
+    cloud.scenario(reservations=[RESERVED | {"total": 0}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
     (refused,) = events(ended, "launch-rejected")
@@ -348,20 +348,20 @@ def test_where_reservations_may_not_be_described_ec2_says_what_does_not_fit(lab,
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["reservation:cr-0123", "on-demand"]\n'
     )
-    cloud.weather(faults=[{"action": "DescribeCapacityReservations", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeCapacityReservations", "code": "UnauthorizedOperation"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
     assert [event["category"] for event in events(ended, "launch-rejected")] == ["RESERVATION_UNUSABLE"]
 
 
 def test_an_instance_that_can_be_neither_seen_nor_taken_down_is_named_with_awss_reason_in_one_line(lab, cloud):
-    cloud.weather(faults=[{"action": "DescribeInstances", "code": "InvalidAction", "message": "no such action"}])
+    cloud.scenario(faults=[{"action": "DescribeInstances", "code": "InvalidAction", "message": "no such action"}])
     error = lab.launch().error
     assert error.startswith("error: DescribeInstances in us-east-1: InvalidAction: no such action; and what was made")
     assert error.endswith("run `make teardown EXP=demo`")
 
 
-def test_a_machine_whose_root_device_is_not_the_one_asked_for_is_taken_down_with_what_to_write(lab, cloud):
+def test_an_instance_whose_root_device_is_not_the_one_asked_for_is_taken_down_with_what_to_write(lab, cloud):
     lab.write(
         "experiments/demo.toml",
         'instance_types = ["g5.xlarge"]\nroot_volume = { device = "/dev/xvda", size_gib = 100 }\n',
@@ -390,14 +390,14 @@ def test_the_commands_unit_runs_as_its_account_and_not_without_its_data(lab, clo
 
 
 def test_botocores_own_retries_are_on_for_every_other_call(lab, cloud):
-    cloud.weather(faults=[{"action": "DescribeSnapshots", "code": "RequestLimitExceeded", "times": 2}])
+    cloud.scenario(faults=[{"action": "DescribeSnapshots", "code": "RequestLimitExceeded", "times": 2}])
     assert lab.launch().code == 0
     assert answers(cloud, "DescribeSnapshots") == ["RequestLimitExceeded", "RequestLimitExceeded", None]
 
 
 def test_a_quota_rules_its_family_out_after_exactly_one_call(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.12xlarge", "g4dn.xlarge", "p4d.24xlarge"]\n')
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "g*", "code": "VcpuLimitExceeded"}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "g*", "code": "VcpuLimitExceeded"}])
     assert lab.launch().code == 0
     assert [c["params"]["InstanceType"] for c in cloud.calls("RunInstances")] == ["g5.12xlarge", "p4d.24xlarge"]
 
@@ -406,7 +406,7 @@ def test_retry_for_goes_on_asking_until_there_is_capacity(lab, cloud):
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nzones = ["us-east-1a"]\ncapacity_timeout = "60s"\n'
     )
-    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "calls": 1}])
     ended = lab.launch()
     assert ended.code == 0
     assert len(events(ended, "retry-scheduled")) == 1
@@ -414,7 +414,7 @@ def test_retry_for_goes_on_asking_until_there_is_capacity(lab, cloud):
 
 
 def test_a_search_in_vain_shows_every_pool_and_what_would_help(lab, cloud):
-    cloud.weather(capacity=[{"type": "p4d.24xlarge", "code": "VcpuLimitExceeded"}, {}])
+    cloud.scenario(capacity=[{"type": "p4d.24xlarge", "code": "VcpuLimitExceeded"}, {}])
     ended = lab.launch()
     assert ended.code == 1
     (in_vain,) = events(ended, "capacity-exhausted")
@@ -436,7 +436,7 @@ def test_an_experiment_that_names_subnets_is_asked_for_in_them_and_its_group_is_
     ]
     named = f'instance_types = ["g5.12xlarge"]\nsubnets = {{ us-east-1 = {made} }}\n'.replace("'", '"')
     lab.write("experiments/demo.toml", named)
-    cloud.weather(capacity=[{"zone": "us-east-1a"}])
+    cloud.scenario(capacity=[{"zone": "us-east-1a"}])
     ended = lab.launch()
     assert ended.code == 0, ended.err
     assert [call["params"]["SubnetId"] for call in cloud.calls("RunInstances")] == made

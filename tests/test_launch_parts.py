@@ -7,10 +7,10 @@ import pytest
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Market, Pool
 from ec2lab.config.volume import Data, Scratch
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.errors import LabError
-from ec2lab.launch.part import Preparation, RegionUnavailable, Share, total
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchFragment, Prerequisite, RegionUnavailable, total
 from ec2lab.launch.parts.network import difference
-from ec2lab.launch.parts.volumes import mapping, on_machine
+from ec2lab.launch.parts.volumes import mapping, on_instance
 from ec2lab.launch.request import build_request, check_block_devices
 
 POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
@@ -18,10 +18,10 @@ POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 
 def test_dictionaries_are_merged_and_lists_are_joined_in_order():
     shares = [
-        Share(request={"Ebs": {"A": 1}, "Mappings": [1]}, cloud_init={"runcmd": [["a"]]}, tags={"x": "1"}),
-        Share(request={"Ebs": {"B": 2}, "Mappings": [1]}, cloud_init={"runcmd": [["b"]]}, tags={"y": "2"}),
+        LaunchFragment(request={"Ebs": {"A": 1}, "Mappings": [1]}, cloud_init={"runcmd": [["a"]]}, tags={"x": "1"}),
+        LaunchFragment(request={"Ebs": {"B": 2}, "Mappings": [1]}, cloud_init={"runcmd": [["b"]]}, tags={"y": "2"}),
     ]
-    assert total(shares) == Share(
+    assert total(shares) == LaunchFragment(
         request={"Ebs": {"A": 1, "B": 2}, "Mappings": [1, 1]},
         cloud_init={"runcmd": [["a"], ["b"]]},
         tags={"x": "1", "y": "2"},
@@ -29,14 +29,16 @@ def test_dictionaries_are_merged_and_lists_are_joined_in_order():
 
 
 def test_two_parts_that_set_one_key_differently_are_an_error_that_names_it():
-    with pytest.raises(LabError, match=r"RunInstances\.Placement\.Tenancy is set twice"):
-        total([Share(request={"Placement": {"Tenancy": t}}) for t in ("host", "default")])
+    with pytest.raises(UserError, match=r"RunInstances\.Placement\.Tenancy is set twice"):
+        total([LaunchFragment(request={"Placement": {"Tenancy": t}}) for t in ("host", "default")])
 
 
 def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
     made = []
-    preparation = Preparation("a group", lambda: made.append(1) or Share(request={"SecurityGroupIds": ["sg-1"]}))
-    share = total([Share(request={"ImageId": "ami-1"}), Share(preparations=(preparation,))])
+    preparation = Prerequisite(
+        "a group", lambda: made.append(1) or LaunchFragment(request={"SecurityGroupIds": ["sg-1"]})
+    )
+    share = total([LaunchFragment(request={"ImageId": "ami-1"}), LaunchFragment(prerequisites=(preparation,))])
     assert not made
     assert share.prepared().request == {"ImageId": "ami-1", "SecurityGroupIds": ["sg-1"]}
     assert made == [1]
@@ -68,7 +70,7 @@ def test_what_a_region_lacks_is_made_only_when_the_share_is_prepared():
 )
 def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
     base = {"InstanceType": pool.instance_type, "MinCount": 1, "MaxCount": 1, "UserData": b"#cloud-config\n"}
-    assert build_request(Share(), pool) == base | added
+    assert build_request(LaunchFragment(), pool) == base | added
 
 
 @pytest.mark.parametrize(
@@ -82,12 +84,12 @@ def test_a_pool_adds_its_place_and_its_market_to_the_request(pool, added):
     ],
 )
 def test_a_volume_that_aws_would_refuse_is_refused_before_the_call(volume, said):
-    with pytest.raises(LabError, match=said):
+    with pytest.raises(UserError, match=said):
         check_block_devices([{"DeviceName": "/dev/sdf", "Ebs": volume}])
 
 
 def test_a_device_that_is_already_the_roots_is_refused_before_the_call():
-    with pytest.raises(LabError, match="asked for twice"):
+    with pytest.raises(UserError, match="asked for twice"):
         check_block_devices([{"DeviceName": "/dev/sda1", "Ebs": {}}, {"DeviceName": "/dev/sda1", "Ebs": {}}])
 
 
@@ -149,18 +151,18 @@ def test_a_volume_of_a_plain_snapshot_is_encrypted_and_that_of_an_encrypted_one_
 
 
 @pytest.mark.parametrize(("deletion_policy", "goes"), [("delete", True), ("snapshot", False), ("retain", False)])
-def test_a_volume_goes_with_its_machine_unless_it_is_to_be_snapshotted_or_kept(deletion_policy, goes):
+def test_a_volume_goes_with_its_instance_unless_it_is_to_be_snapshotted_or_kept(deletion_policy, goes):
     why = {"retain_for": "30d", "reason": "for a test"} if deletion_policy == "retain" else {}
     volume = wanted(deletion_policy=deletion_policy, **why)
     assert mapping(volume, "/dev/sdf", snapshot("s1", "1"))["Ebs"]["DeleteOnTermination"] is goes
 
 
-def test_a_scratch_volume_is_made_empty_encrypted_and_is_formatted_on_the_machine():
+def test_a_scratch_volume_is_made_empty_encrypted_and_is_formatted_on_the_instance():
     scratch = Scratch(mount="/scratch", size_gib=100, filesystem="xfs", owner=":docker", mode="2775")
     assert mapping(scratch, "/dev/sdg", None)["Ebs"] == {
         "VolumeType": "gp3", "DeleteOnTermination": True, "Encrypted": True, "VolumeSize": 100
     }  # fmt: skip
-    assert on_machine(scratch, "/dev/sdg", None).as_dict() == {
+    assert on_instance(scratch, "/dev/sdg", None).as_dict() == {
         "source": "ebs", "device": "/dev/sdg", "mount": "/scratch", "format": "xfs", "owner": ":docker", "mode": "2775"
     }  # fmt: skip
 

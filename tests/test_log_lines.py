@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ec2lab import clock
 from ec2lab.console import Console
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.runs.log_lines import LONGEST, LogLines
 from ec2lab.runs.log_pieces import Piece, pieces_in
 from ec2lab.runs.log_printing import QUIET, LogPrinter
@@ -58,10 +58,10 @@ def test_pieces_arrive_as_they_were_sent_however_the_stream_is_cut(sent, sizes):
 
 
 @pytest.mark.parametrize(
-    "stream", [b"welcome to my machine, which greets whoever comes", b"0 9999999 runs\n", b"0 " + b"1" * 50]
+    "stream", [b"welcome to my instance, which greets whoever comes", b"0 9999999 runs\n", b"0 " + b"1" * 50]
 )
 def test_a_stream_that_is_none_of_ours_is_one_clear_error(stream):
-    with pytest.raises(LabError, match="speech: its log comes in a form that is none of ours"):
+    with pytest.raises(UserError, match="speech: its log comes in a form that is none of ours"):
         list(pieces_in([stream], "speech"))
 
 

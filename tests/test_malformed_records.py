@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from ec2lab.config.models import Lab
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.dynamodb_items import packed
 from ec2lab.registry.dynamodb_table import typed
 from ec2lab.registry.file_registry import FileRegistry
@@ -91,7 +91,7 @@ def test_what_is_over_is_put_away_and_malformed_records_stay_as_they_are(tmp_pat
     over = Record(event=Event.ANNOTATION, annotation={"something": "that is over"})
     entries = [over.as_json(), *MALFORMED.values(), found().as_json()]
     path.write_text("[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n")
-    assert session.put_away() == 1
+    assert session.compact() == 1
     session.registry.append(Record(event=Event.ANNOTATION, annotation={"something": "new"}))
     assert [entry for entry in json.loads(path.read_text()) if entry in MALFORMED.values()] == [*MALFORMED.values()]
     assert [list(record.annotation) for record in session.registry.records()] == [
@@ -139,11 +139,11 @@ def test_a_resource_type_that_no_plugin_knows_is_shown_and_left_alone(lab):
 
 def test_a_response_that_a_plugin_cannot_read_is_set_aside(tmp_path):
     plugin = '''
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 from ec2lab.plugins import hookimpl
 
 
-class Share(Kind):
+class LaunchFragment(ResourceType):
     """A share."""
 
     name, tag_type, created_by = "share", "share", ("CreateShare",)
@@ -164,7 +164,7 @@ class Share(Kind):
 
 @hookimpl
 def lab_kinds():
-    return [Share()]
+    return [LaunchFragment()]
 '''
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "share.py").write_text(plugin)
@@ -214,7 +214,7 @@ def test_each_item_of_a_table_that_is_no_record_is_named_and_all_others_count(la
     assert len(registry.set_aside) == len(FORGED) + len(MALFORMED) - 1
     assert all("dynamodb://us-east-1/lab: item " in str(one) for one in registry.set_aside.values())
     assert [record.id for record in registry.history()] == [sound.id]
-    with suppress(LabError):
+    with suppress(UserError):
         registry.archive(lambda _: set())
     assert [record.id for record in registry.history()] == [sound.id]
     registry.close()
@@ -242,11 +242,11 @@ def test_a_lease_that_is_none_is_refused_by_name_and_holds_no_other_experiment(l
     sound = {"holder": "x", "token": ID, "until": 1, "process": ""}
     item = typed({"place": "lease", "id": "speech", **sound, **forged})
     cloud.client("dynamodb", "us-east-1").put_item(TableName="lab", Item=item)
-    holding = registry.acting_alone("speech", "test")
-    for ask in (lambda: registry.who_acts("speech"), registry.holders, holding.__enter__):
-        with pytest.raises(LabError, match=r'item .*"lease".*"speech".*is no lease'):
+    holding = registry.lock_experiment("speech", "test")
+    for ask in (lambda: registry.lock_owner("speech"), registry.lock_owners, holding.__enter__):
+        with pytest.raises(UserError, match=r'item .*"lease".*"speech".*is no lease'):
             ask()
-    with registry.acting_alone("vision", "test"):
+    with registry.lock_experiment("vision", "test"):
         pass
     registry.close()
 

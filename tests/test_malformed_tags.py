@@ -10,10 +10,10 @@ HERE = "us-east-1 us-west-2"
 
 def tag(cloud, **tags):
     """Tag the one instance there is."""
-    (machine,) = (thing for thing in cloud.inventory() if thing["kind"] == "instance")
+    (instance,) = (thing for thing in cloud.inventory() if thing["kind"] == "instance")
     values = to_aws({f"lab:{key}": value for key, value in tags.items()})
-    cloud.client("ec2", machine["region"]).create_tags(Resources=[machine["id"]], Tags=values)
-    return machine
+    cloud.client("ec2", instance["region"]).create_tags(Resources=[instance["id"]], Tags=values)
+    return instance
 
 
 def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
@@ -21,7 +21,7 @@ def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
     assert lab.launch().code == 0
     written = [to_aws(thing["tags"]) for thing in cloud.inventory() if "lab:request-id" in thing["tags"]]
     assert [malformed(tags) for tags in written] == [[]] * len(written), "what the lab writes, it reads"
-    machine = tag(cloud, **{"expires-at": "tomorrow", "ttl": "long", "idle": "soon", "created-at": "\u202e6202"})
+    instance = tag(cloud, **{"expires-at": "tomorrow", "ttl": "long", "idle": "soon", "created-at": "\u202e6202"})
     said = lab.run("status", JSON="1")
     assert (said.code, said.err) == (0, "")
     (resource,) = (event for event in said.events if event["event"] == "resource")
@@ -29,11 +29,13 @@ def test_an_instance_whose_end_is_no_time_ends_no_command(lab, cloud):
     assert lab.run("cost").code == 0
     assert lab.run("report", OUTPUT=str(lab.path / "report.html")).code == 0
     audited = lab.run("audit", JSON="1", REGIONS=HERE)
-    assert {e["key"] for e in audited.events if e["event"] == "malformed-tag" and e["id"] == machine["id"]} == {
+    assert {e["key"] for e in audited.events if e["event"] == "malformed-tag" and e["id"] == instance["id"]} == {
         "lab:expires-at", "lab:ttl", "lab:idle", "lab:created-at",
     }  # fmt: skip
     shown = lab.run("audit", REGIONS=HERE).out
-    assert f"instance {machine['id']} ({machine['region']}): its tag lab:expires-at = 'tomorrow' is not a time" in shown
+    assert (
+        f"instance {instance['id']} ({instance['region']}): its tag lab:expires-at = 'tomorrow' is not a time" in shown
+    )
     assert "\u202e" not in shown
     doctor = [e for e in lab.run("doctor", JSON="1").events if e.get("finding") == "tag-malformed"]
     assert {dict(e["values"])["key"] for e in doctor} == {"lab:expires-at", "lab:ttl", "lab:idle", "lab:created-at"}

@@ -7,19 +7,19 @@ import pytest
 
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EPOCH, Charge, Span, charges, charges_by_account
+from ec2lab.costs.charges import EPOCH, Charge, CostPeriod, charges, charges_by_account
 from ec2lab.costs.current_costs import NOT_KNOWN, costs_of, hourly_cost_text, shared_out, total_of
 from ec2lab.costs.meter import KindMeter, Life
 from ec2lab.costs.money import in_dollars, sum_known, times, total
 from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, grouped, moment, parse_group_by, spent
-from ec2lab.errors import LabError, PluginFailed
+from ec2lab.errors import PluginFailed, UserError
 from ec2lab.registry.account import Account
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.rendering import amount
-from ec2lab.resources.base import UNKNOWN_ID, Kind, Resource
+from ec2lab.resources.base import UNKNOWN_ID, Resource, ResourceType
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
 
@@ -91,7 +91,7 @@ def test_the_price_of_a_moment_is_the_last_that_began():
 def span(began=NOON, ended=None, **more):
     given = {"rate": HourlyRate(1.0), "kind": "instance", "id": "i-1", "region": "r", "experiment": None, "by": "",
              "what": "", **more}  # fmt: skip
-    return Span(began=began, ended=ended, **given)
+    return CostPeriod(began=began, ended=ended, **given)
 
 
 def test_what_falls_into_a_time_is_charged_and_what_does_not_is_not():
@@ -134,7 +134,7 @@ def test_what_is_paid_once_is_paid_where_it_begins():
     assert span(began=NOON, ended=NOON + HOUR, rate=HourlyRate(None)).charge(EPOCH, NOW, NOW).dollars is None
 
 
-class Disk(Kind):
+class Disk(ResourceType):
     """A resource type that costs 730 dollars a month, or what its size is times as much."""
 
     name = tag_type = "disk"
@@ -158,7 +158,7 @@ class Disk(Kind):
 class Free(Disk):
     """One that says nothing of what it costs."""
 
-    monthly = Kind.monthly
+    monthly = ResourceType.monthly
 
 
 TAGS = {"TagSpecifications": [{"ResourceType": "disk", "Tags": [{"Key": "lab:experiment", "Value": "foo"}]}]}
@@ -270,11 +270,11 @@ def test_groups_come_dearest_first_then_those_that_leave_most_out_then_by_name()
 
 def test_what_is_no_group_and_no_time_is_named():
     assert parse_group_by("member") == "member"
-    with pytest.raises(LabError, match="GROUP_BY: 'membr' is none of member, experiment, region, kind"):
+    with pytest.raises(UserError, match="GROUP_BY: 'membr' is none of member, experiment, region, kind"):
         parse_group_by("membr")
     assert moment("", "SINCE") is None
     assert moment("2026-11-10T12:00", "SINCE") == moment("2026-11-10T13:00+01:00", "SINCE") == NOON
-    with pytest.raises(LabError, match="SINCE: 'soon' is no day"):
+    with pytest.raises(UserError, match="SINCE: 'soon' is no day"):
         moment("soon", "SINCE")
 
 
@@ -382,7 +382,7 @@ def test_each_account_in_which_something_cost_is_told_by_itself(lab):
     assert found[first][0].dollars == pytest.approx(2.0)
 
 
-PRICED = PriceBook(Prices({"machine us-east-1 g5.xlarge": 1.0, "machine us-east-1 g5.2xlarge": 2.0,
+PRICED = PriceBook(Prices({"instance us-east-1 g5.xlarge": 1.0, "instance us-east-1 g5.2xlarge": 2.0,
                            "size us-east-1 gp3": 0.73, "size us-east-1 io2": 0.73, "address us-east-1": 0.005,
                            "spot g5.xlarge": 0.4}))  # fmt: skip
 LAB = Lab(regions=["us-east-1"], root_volume={"size_gib": 1000})

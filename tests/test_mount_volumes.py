@@ -1,4 +1,4 @@
-"""The program that mounts volumes, as far as no machine is needed; tests/hosts and tests/vm have the rest."""
+"""The program that mounts volumes, as far as no instance is needed; tests/hosts and tests/vm have the rest."""
 
 import json
 import struct
@@ -64,7 +64,7 @@ def test_a_volume_is_found_by_the_name_that_it_was_asked_for_with(monkeypatch):
     assert mounting.find(mounting.Volume("/data", device="/dev/sdf"), set()) == "/dev/xvdf"
 
 
-def test_the_machines_own_disks_are_never_taken_for_a_volume(monkeypatch):
+def test_the_instances_own_disks_are_never_taken_for_a_volume(monkeypatch):
     monkeypatch.setattr(mounting, "uuids", lambda _: [])
     monkeypatch.setattr(mounting, "disks", disks("/dev/sdf", model=mounting.INSTANCE_STORE))
     assert mounting.find(mounting.Volume("/data", device="/dev/sdf"), set()) == ""
@@ -85,7 +85,7 @@ def on(disk, *volumes):
         ([on("/dev/nvme1n1", "one", "other")], ""),
     ],
 )
-def test_the_volume_that_a_deep_learning_image_makes_of_the_machines_own_disks_is_taken(monkeypatch, told, found):
+def test_the_volume_that_a_deep_learning_image_makes_of_the_instances_own_disks_is_taken(monkeypatch, told, found):
     monkeypatch.setattr(mounting, "disks", disks(*(d[0]["path"] for d in told), model=mounting.INSTANCE_STORE))
     told_of = {d[0]["path"]: json.dumps({"blockdevices": d}).encode() for d in told}
     lsblk = lambda command, **_: CompletedProcess(command, 0, told_of[command[-1]])  # noqa: E731
@@ -95,7 +95,7 @@ def test_the_volume_that_a_deep_learning_image_makes_of_the_machines_own_disks_i
         assert mounting.instance_store() == f"/dev/mapper/{found}"
 
 
-def test_a_line_of_fstab_never_keeps_a_machine_from_booting():
+def test_a_line_of_fstab_never_keeps_an_instance_from_booting():
     volume = mounting.Volume("/my data", read_only=True)
     assert over_ssh.fstab_line(volume, "xfs", "UUID=1-2") == (
         "UUID=1-2 /my\\040data xfs defaults,nofail,x-systemd.device-timeout=30s,x-ec2-lab,nosuid,nodev,ro,nouuid 0 0"

@@ -20,13 +20,13 @@ def lab(lab):
     return lab
 
 
-def machines(cloud):
+def instances(cloud):
     found = [m for region in HERE.split() for m in living_in(cloud, region, "instance")]
     return [(m["InstanceType"], m["Placement"]["AvailabilityZone"]) for m in found]
 
 
 def kinds(cloud):
-    """What there is that an experiment owns, beside volumes and interfaces that go with their machines."""
+    """What there is that an experiment owns, beside volumes and interfaces that go with their instances."""
     mine = [
         thing for thing in cloud.inventory() if thing["tags"].get("lab:experiment") and thing["state"] != "terminated"
     ]
@@ -36,8 +36,8 @@ def kinds(cloud):
 def test_all_are_asked_for_at_once_in_one_group_and_zone_and_open_to_each_other(lab, cloud):
     ended = lab.launch("four")
     assert ended.code == 0, ended.err
-    assert len(set(machines(cloud))) == 1
-    assert len(machines(cloud)) == 4
+    assert len(set(instances(cloud))) == 1
+    assert len(instances(cloud)) == 4
     (asked,) = [call["params"] for call in cloud.calls("RunInstances")]
     assert (asked["MinCount"], asked["MaxCount"]) == ("4", "4")
     ec2 = cloud.client("ec2", "us-east-1")
@@ -54,8 +54,8 @@ def test_all_are_asked_for_at_once_in_one_group_and_zone_and_open_to_each_other(
     assert len(launched) == 4
 
 
-def test_a_teardown_leaves_neither_machines_nor_groups(lab, cloud):
-    cloud.weather(shutting_down=2)
+def test_a_teardown_leaves_neither_instances_nor_groups(lab, cloud):
+    cloud.scenario(shutting_down=2)
     assert lab.launch("four").code == 0
     assert kinds(cloud) == ["instance"] * 4 + ["placement-group", "security-group"]
     assert lab.teardown("four").code == 0
@@ -64,58 +64,58 @@ def test_a_teardown_leaves_neither_machines_nor_groups(lab, cloud):
 
 
 def test_three_are_none_and_the_next_pool_is_asked_for_all(lab, cloud):
-    cloud.weather(capacity=[
+    cloud.scenario(capacity=[
         {"region": "us-east-1", "type": "p4d.24xlarge", "available": 3},
         {"region": "us-east-1", "type": "g5.xlarge", "available": 2},
     ])  # fmt: skip
     assert lab.launch("four").code == 0
-    assert {zone[:-1] for _, zone in machines(cloud)} == {"us-west-2"}
-    assert len(machines(cloud)) == 4
+    assert {zone[:-1] for _, zone in instances(cloud)} == {"us-west-2"}
+    assert len(instances(cloud)) == 4
     assert lab.teardown("four").code == 0
     assert kinds(cloud) == [], "the region that had too few keeps nothing either"
 
 
 def test_in_vain_leaves_nothing(lab, cloud):
-    cloud.weather(capacity=[{"available": 3}])
+    cloud.scenario(capacity=[{"available": 3}])
     ended = lab.launch("four")
     assert ended.code == 1
-    assert "no machine was to be had" in ended.error
+    assert "no instance was to be had" in ended.error
     assert kinds(cloud) == []
 
 
 def test_where_one_dies_while_it_starts_all_begin_elsewhere(lab, cloud):
-    cloud.weather(pending=1, capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True, "available": 4}])
+    cloud.scenario(pending=1, capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "late": True, "available": 4}])
     ended = lab.launch("four")
     assert ended.code == 0, ended.err
-    assert len(set(machines(cloud))) == 1
-    assert machines(cloud)[0][0] == "g5.xlarge"
-    assert len(machines(cloud)) == 4
+    assert len(set(instances(cloud))) == 1
+    assert instances(cloud)[0][0] == "g5.xlarge"
+    assert len(instances(cloud)) == 4
 
 
 def test_those_that_are_given_back_are_gone_before_their_group_is_asked_of_another_zone(lab, cloud):
     lab.write("experiments/four.toml", 'instance_types = ["g5.xlarge"]\nnodes = 2\nregions = ["us-east-1"]\n')
-    cloud.weather(pending=600)
+    cloud.scenario(pending=600)
     process = lab.start("launch", EXP="four")
     made = wait_until(lambda: living_in(cloud, "us-east-1", "instance"))
-    (first,) = {machine["Placement"]["AvailabilityZone"] for machine in made}
-    cloud.weather(shutting_down=1, capacity=[{"region": "us-east-1", "zone": first}])
+    (first,) = {instance["Placement"]["AvailabilityZone"] for instance in made}
+    cloud.scenario(shutting_down=1, capacity=[{"region": "us-east-1", "zone": first}])
     cloud.end(made[0]["InstanceId"], "us-east-1", "Server.InsufficientInstanceCapacity")
     cloud.advance(600)
     with in_quick_motion(cloud):
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "deleting instance" in out
-    assert len(machines(cloud)) == 2
-    assert first not in {zone for _, zone in machines(cloud)}
+    assert len(instances(cloud)) == 2
+    assert first not in {zone for _, zone in instances(cloud)}
     assert {call["code"] for call in cloud.calls("RunInstances")} <= {None, "InsufficientInstanceCapacity"}
 
 
 def test_a_launch_after_one_that_was_cut_off_makes_no_second_groups(lab, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "code": "InvalidParameterValue", "message": "no"}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "InvalidParameterValue", "message": "no"}])
     lab.write("plugins/kept.py", KEPT)
     assert lab.launch("four").code == 1
     assert kinds(cloud) == ["placement-group", "security-group"]
-    cloud.weather()
+    cloud.scenario()
     (lab.path / "plugins/kept.py").unlink()
     assert lab.launch("four").code == 0
     assert kinds(cloud) == ["instance"] * 4 + ["placement-group", "security-group"]
@@ -162,7 +162,7 @@ def test_a_type_whose_first_card_takes_no_adapter_is_launched_without(lab):
 def test_reserved_capacity_stands_where_it_was_reserved_and_in_no_group_of_ours(lab, cloud, market):
     kind = {"reservation": "default", "capacity-block": "capacity-block"}[market.partition(":")[0]]
     where = {"region": "us-east-1", "zone": "us-east-1a", "type": "p4d.24xlarge"}
-    cloud.weather(reservations=[{"id": market.partition(":")[2], "kind": kind, "total": 4, **where}])
+    cloud.scenario(reservations=[{"id": market.partition(":")[2], "kind": kind, "total": 4, **where}])
     reserved = f'{FOUR}markets = ["{market}"]\nzones = ["us-east-1a"]\nregions = ["us-east-1"]\n'
     assert asked_for(lab, reserved)["Placement"] == {"AvailabilityZone": "us-east-1a"}
 
@@ -174,7 +174,7 @@ def test_in_a_subnet_the_adapter_is_in_it(lab, cloud):
         f'{FOUR}regions = ["us-east-1"]\nsubnets = {{ us-east-1 = ["{subnet["SubnetId"]}"] }}\n',
     )
     assert lab.launch("four").code == 0
-    assert {zone for _, zone in machines(cloud)} == {subnet["AvailabilityZone"]}
+    assert {zone for _, zone in instances(cloud)} == {subnet["AvailabilityZone"]}
     (asked,) = [call["params"] for call in cloud.calls("RunInstances")]
     assert asked["NetworkInterface.1.SubnetId"] == subnet["SubnetId"]
     assert asked["NetworkInterface.1.InterfaceType"] == "efa"
@@ -242,6 +242,6 @@ def test_every_node_has_a_rank_of_its_own_and_all_agree_on_the_rest(found, rando
     assert mpi_hostfile(shuffled).split() == found
 
 
-def test_a_machine_alone_is_told_nothing():
+def test_an_instance_alone_is_told_nothing():
     alone = {"InstanceId": "i-1", "AmiLaunchIndex": 0, "LaunchTime": "now", "PrivateIpAddress": "10.0.0.1"}
     assert node_environments("demo", [alone]) == {"i-1": {}}

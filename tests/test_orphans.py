@@ -4,7 +4,7 @@ import pytest
 
 from ec2lab.audit.audit import Finding, Verdict
 from ec2lab.audit.orphans import delete_orphans, forget, import_orphans, named, of_registry, parse_owner, sorted_out
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.record import person
 from ec2lab.resources.base import Resource
 from tests.small_aws import SETTLING, small_lab
@@ -86,7 +86,7 @@ def test_what_was_spared_before_stays_for_that_reason():
 def test_who_is_meant_is_oneself_or_somebody_or_everyone():
     assert parse_owner("") == person().replace(" ", "_")
     assert (parse_owner("you@there"), parse_owner("everyone")) == ("you@there", "everyone")
-    with pytest.raises(LabError, match="OWNER: 'you' is nobody"):
+    with pytest.raises(UserError, match="OWNER: 'you' is nobody"):
         parse_owner("you")
 
 
@@ -107,17 +107,17 @@ def test_what_is_named_goes_whoever_made_it_in_the_order_of_the_names(verdict):
     ],
 )
 def test_what_is_not_an_audits_to_delete_is_refused_by_its_name(verdict, said):
-    with pytest.raises(LabError, match=f"ONLY: vol-1 is {said}"):
+    with pytest.raises(UserError, match=f"ONLY: vol-1 is {said}"):
         named([orphan(verdict=verdict)], "vol-1")
 
 
 def test_what_was_not_found_and_what_is_attached_is_refused():
-    with pytest.raises(LabError, match="ONLY: 'vol-9' is none of what was found"):
+    with pytest.raises(UserError, match="ONLY: 'vol-9' is none of what was found"):
         named([orphan()], "vol-1 vol-9")
     attached = [orphan(attached=("i-1", "i-0")), orphan("i-1", "instance"), orphan("i-0", "instance")]
-    with pytest.raises(LabError, match="ONLY: vol-1 is attached to i-0, i-1; name that too"):
+    with pytest.raises(UserError, match="ONLY: vol-1 is attached to i-0, i-1; name that too"):
         named(attached, "vol-1")
-    with pytest.raises(LabError, match="attached to i-1; name"):
+    with pytest.raises(UserError, match="attached to i-1; name"):
         named(attached, "vol-1 i-0")
     assert len(named(attached, "vol-1 i-1 i-0")) == 3
 
@@ -132,7 +132,7 @@ def test_a_lost_registry_is_named_by_eight_digits_of_its_id_at_least():
     assert [one.resource.id for one in of_registry(found, first)] == ["vol-1", "vol-2"]
     assert [one.resource.id for one in of_registry(found, "b" * 8)] == ["vol-5"]
     for identity, many in (("a" * 9, 2), ("b" * 7, 1), ("c" * 8, 0), ("", 3)):
-        with pytest.raises(LabError, match=f"ONLY: '{identity}' is the id of {many} registries here"):
+        with pytest.raises(UserError, match=f"ONLY: '{identity}' is the id of {many} registries here"):
             of_registry(found, identity)
 
 

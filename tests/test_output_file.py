@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.output_file import OutputFile
 from tests.lab_directory import REPOSITORY
 
@@ -54,7 +54,7 @@ def test_a_link_of_another_user_is_not_followed(shared, precious, named):
     link.symlink_to(precious if named == link.name else precious.parent)
     as_nobody(link)
     for attempt in (output(shared / named).check, lambda: output(shared / named, force=True).write("new")):
-        with pytest.raises(LabError, match=f"OUTPUT: {link} is a link that another user laid"):
+        with pytest.raises(UserError, match=f"OUTPUT: {link} is a link that another user laid"):
             attempt()
     assert (precious.read_text(), mode(precious)) == (PAGE, 0o600)
     assert link.is_symlink()
@@ -66,7 +66,7 @@ def test_a_link_of_the_users_own_is_not_followed_where_another_user_could_replac
     theirs.mkdir()
     (theirs / "report.html").symlink_to(precious)
     as_nobody(theirs)
-    with pytest.raises(LabError, match="could replace"):
+    with pytest.raises(UserError, match="could replace"):
         output(theirs / "report.html").write("new")
     assert precious.read_text() == PAGE
 
@@ -82,7 +82,7 @@ def test_links_of_the_users_own_are_followed(tmp_path, precious):
 
 def test_links_in_a_circle_are_one_error(tmp_path):
     (tmp_path / "a").symlink_to("a")
-    with pytest.raises(LabError, match=r"OUTPUT: .*/a can't be written: Too many levels"):
+    with pytest.raises(UserError, match=r"OUTPUT: .*/a can't be written: Too many levels"):
         output(tmp_path / "a").check()
 
 
@@ -108,7 +108,7 @@ def test_what_another_program_wrote_is_not_overwritten_without_force(tmp_path):
     notes = tmp_path / "notes.html"
     notes.write_text("my notes")
     for attempt in (output(notes).check, lambda: output(notes).write("new")):
-        with pytest.raises(LabError, match=r"notes\.html is there, and was not written by this command.*FORCE=1"):
+        with pytest.raises(UserError, match=r"notes\.html is there, and was not written by this command.*FORCE=1"):
             attempt()
     assert notes.read_text() == "my notes"
     output(notes, force=True).write("new")
@@ -132,7 +132,7 @@ def test_what_is_no_file_is_never_written_to(tmp_path, kind):
         os.mkfifo(path)
     else:
         path.symlink_to(tmp_path / "nowhere/out")
-    with pytest.raises(LabError, match="OUTPUT: "):
+    with pytest.raises(UserError, match="OUTPUT: "):
         output(path, force=True).write("new")
     assert not list(tmp_path.glob(".*"))
 
@@ -148,7 +148,7 @@ def test_a_disk_that_is_full_leaves_the_old_page_and_nothing_else(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", code, page], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
-    assert "LabError: OUTPUT: " in ended.stderr
+    assert "UserError: OUTPUT: " in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert page.read_text() == PAGE
 

@@ -1,4 +1,4 @@
-"""The private keys that this machine can log in with, whatever wrote them."""
+"""The private keys that this computer can log in with, whatever wrote them."""
 
 import os
 import subprocess

@@ -62,7 +62,7 @@ def test_what_carries_copied_tags_of_an_experiment_outlives_its_teardown(launche
 def test_it_outlives_the_teardown_of_a_launch_whose_answer_was_lost(lab, cloud):
     lab.write("lab.toml", f'regions = ["{HERE}"]\n')
     lab.write("experiments/demo.toml", EXPERIMENT)
-    cloud.weather(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
+    cloud.scenario(faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}])
     process = lab.start("launch", EXP="demo", JSON="1")
     while not cloud.calls("RunInstances") or not living_in(cloud, HERE, "instance"):
         assert process.poll() is None
@@ -108,7 +108,7 @@ def test_a_teardown_of_what_the_archive_alone_knows_asks_aws_before_it_says_that
             "annotation": {"deleted": [ours["InstanceId"]]}, "format": 1, **launched.account}  # fmt: skip
     launched.registry.write_text(json.dumps([*launched.records(), gone]))
     launched.write("away.py", "from ec2lab.session import open_session\n"
-                   "with open_session('x') as session:\n    print(session.put_away())\n")  # fmt: skip
+                   "with open_session('x') as session:\n    print(session.compact())\n")  # fmt: skip
     assert int(launched.run_file("away.py").out) > 0
     assert launched.teardown().code == 0
     assert living_in(cloud, HERE, "instance") == []

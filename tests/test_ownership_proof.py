@@ -54,8 +54,8 @@ def instance(tags=(), **more):
             "Tags": to_aws({**TAGS, **dict(tags)}), **more}  # fmt: skip
 
 
-def volume(*holders, made=NOON, **tags):
-    return {"VolumeId": "vol-1", "CreateTime": made, "Attachments": [{"InstanceId": one} for one in holders],
+def volume(*lock_owners, made=NOON, **tags):
+    return {"VolumeId": "vol-1", "CreateTime": made, "Attachments": [{"InstanceId": one} for one in lock_owners],
             "Tags": to_aws({**TAGS, **tags})}  # fmt: skip
 
 
@@ -97,11 +97,11 @@ def test_without_tags_nothing_is_ours():
 
 
 @given(st.integers(-30, 40), st.sampled_from([(), ("i-1",), ("i-2",), ("i-1", "i-2")]), st.booleans())
-def test_a_volume_came_with_an_instance_if_it_was_made_at_its_launch_and_is_in_no_other(minutes, holders, is_known):
+def test_a_volume_came_with_an_instance_if_it_was_made_at_its_launch_and_is_in_no_other(minutes, lock_owners, is_known):
     moment = datetime.fromisoformat(NOON).replace(hour=11 if minutes < 0 else 12, minute=minutes % 60)
     made = [("instance", "i-1")] if is_known else []
-    came = owned(call(answered=is_known, made=made)).proves(Volume(), volume(*holders, made=moment.isoformat()))
-    assert came == (-6 <= minutes <= 20 and (not is_known or "i-2" not in holders))
+    came = owned(call(answered=is_known, made=made)).proves(Volume(), volume(*lock_owners, made=moment.isoformat()))
+    assert came == (-6 <= minutes <= 20 and (not is_known or "i-2" not in lock_owners))
 
 
 @pytest.mark.parametrize(

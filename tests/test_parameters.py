@@ -1,4 +1,4 @@
-"""Parameters by hand and by matrix: what they are called, what is refused, what the machine gets."""
+"""Parameters by hand and by matrix: what they are called, what is refused, what the instance gets."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import as_text, chosen, parse_parameters, variation_name, variations
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.runs.command_script import command_script
 from ec2lab.validators import NAME
 
@@ -75,7 +75,7 @@ def test_parameters_are_read_as_a_shell_reads_words(words, parameters):
     ],
 )
 def test_what_is_no_parameter_is_refused_by_name(words, said):
-    with pytest.raises(LabError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         parse_parameters(words)
 
 
@@ -91,11 +91,11 @@ def test_choosing_takes_the_matrix_away_and_keeps_the_defaults():
     ("parameters", "said"),
     [
         ({"lrr": "1"}, 'x: has no parameter lrr (did you mean "lr"?)'),
-        ({}, 'x: lr has several values; choose one (PARAMS="lr=0.1"), or `make sweep` launches a machine for each'),
+        ({}, 'x: lr has several values; choose one (PARAMS="lr=0.1"), or `make sweep` launches an instance for each'),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_refused_by_name(parameters, said):
-    with pytest.raises(LabError, match=re.escape(said)):
+    with pytest.raises(UserError, match=re.escape(said)):
         chosen({"matrix": {"lr": [0.1, 0.01]}}, parameters, "x")
 
 

@@ -23,7 +23,7 @@ def candidates(ended):
 
 def test_the_candidates_are_what_a_launch_asks_in_the_order_in_which_it_asks(lab, cloud):
     planned = [(c["region"], c["instance_type"], c["market"], c["zone"]) for c in candidates(plan(lab))]
-    cloud.weather(capacity=[{}])
+    cloud.scenario(capacity=[{}])
     assert lab.launch().code == 1
     asked = [
         (c["region"], c["params"]["InstanceType"], "on-demand", c["params"].get("Placement.AvailabilityZone"))
@@ -50,7 +50,7 @@ def test_it_makes_nothing(lab, cloud):
 def test_what_is_known_to_be_out_is_out_with_its_reason(lab, cloud):
     lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1"]\n')
     lab.write("experiments/demo.toml", SPOT_TOO + '[[data]]\ndataset = "speech"\nmount = "/data"\n')
-    cloud.weather(quotas={"Running On-Demand G and VT instances": 8})
+    cloud.scenario(quotas={"Running On-Demand G and VT instances": 8})
     out = {
         (c["region"], c["instance_type"], c["market"]): c["excluded"] for c in candidates(plan(lab)) if not c["zone"]
     }
@@ -89,7 +89,7 @@ def test_a_request_that_is_not_allowed_fails_with_what_is_missing_in_words(lab, 
     }
     encoded = base64.b64encode(json.dumps(decoded).encode()).decode()
     message = f"You are not authorized. Encoded authorization failure message: {encoded}"
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
     for ended in (plan(lab), lab.launch()):
         assert ended.code == 1
         assert "arn:aws:iam::1:user/eve may not ec2:RunInstances on arn:aws:ec2:us-east-1:1:instance/*" in ended.error
@@ -98,7 +98,7 @@ def test_a_request_that_is_not_allowed_fails_with_what_is_missing_in_words(lab, 
 
 def test_who_may_not_read_the_reason_is_told_so_and_spared_the_code(lab, cloud):
     message = "You are not authorized. Encoded authorization failure message: bm90IGpzb24"
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message},
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message},
                           {"action": "DecodeAuthorizationMessage", "code": "AccessDenied"}])  # fmt: skip
     assert "sts:DecodeAuthorizationMessage would tell what is missing" in lab.launch().error
 
@@ -107,7 +107,7 @@ def test_who_may_not_read_the_reason_is_told_so_and_spared_the_code(lab, cloud):
 def test_a_reason_of_another_form_is_left_out(lab, cloud, told):
     encoded = base64.b64encode(told.encode()).decode()
     message = f"You are not authorized. Encoded authorization failure message: {encoded}"
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": message}])
     assert "would tell what is missing" in lab.launch().error
 
 

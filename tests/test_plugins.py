@@ -22,8 +22,8 @@ _, PART, KIND, BACKEND, CHECK, NOTIFIER, SCRIPT = re.findall(
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A' * 43} alice"
 HOOK = "from ec2lab.plugins import hookimpl\n@hookimpl\n"
 CREATE = """
-from ec2lab.session import acting_on
-with acting_on("demo", "create") as session:
+from ec2lab.session import locked_session
+with locked_session("demo", "create") as session:
     data = {"InstanceType": "g5.xlarge"}
     session.cloud.ec2("us-east-1").create_launch_template(LaunchTemplateName="mine", LaunchTemplateData=data)
 """
@@ -98,17 +98,17 @@ def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, w
     posted, address = webhook
     lab.write("plugins/webhook.py", NOTIFIER)
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
-    machine = next(event["id"] for event in lab.launch().events if event["event"] == "instance-running")
+    instance = next(event["id"] for event in lab.launch().events if event["event"] == "instance-running")
     watching = lab.start("watch", EXP="demo", LAB_WEBHOOK=address, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
     for line in watching.stdout:
-        if f"{machine} runs" in line:
+        if f"{instance} runs" in line:
             break
-    cloud.end(machine, "us-east-1", "Server.SpotInstanceTermination")
+    cloud.end(instance, "us-east-1", "Server.SpotInstanceTermination")
     out, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (0, "")
     assert [event["event"] for event in posted] == ["instance-running", "interrupted", "experiment-ended"]
-    assert posted[0]["text"].startswith(f"demo: {machine} runs (g5.xlarge in us-east-1")
-    assert (posted[1]["stage"], posted[1]["instance"], posted[1]["experiment"]) == ("terminated", machine, "demo")
+    assert posted[0]["text"].startswith(f"demo: {instance} runs (g5.xlarge in us-east-1")
+    assert (posted[1]["stage"], posted[1]["instance"], posted[1]["experiment"]) == ("terminated", instance, "demo")
     assert "notifier webhook: instance-running was not told: HTTPError: HTTP Error 500" in out
     assert address not in out + lab.registry.read_text()
 
@@ -120,7 +120,7 @@ def test_a_notifier_dropped_into_plugins_is_told_what_a_watch_sees(lab, cloud, w
         ("raise SystemExit(3)", "can't be loaded: SystemExit: 3"),
         (HOOK + "def lab_kind(): return []", "unknown hook 'lab_kind'"),
         (HOOK + "def lab_kinds(session): return []", "can't be loaded: PluginValidationError"),
-        (HOOK + "def lab_kinds(): return ['volume']", "lab_kinds: 'volume' is not a Kind"),
+        (HOOK + "def lab_kinds(): return ['volume']", "lab_kinds: 'volume' is not a ResourceType"),
         (HOOK + "def lab_launch_parts(): return 1 / 0", "can't be loaded: ZeroDivisionError"),
     ],
 )
@@ -137,7 +137,7 @@ ESC = "\\x1b]0;x\\x07"
 """Escaped in Python's text."""
 RAISES = f"raise ValueError('no{ESC}')"
 BAD_PART = """
-from ec2lab.launch.part import LaunchPart, Preparation, Share
+from ec2lab.launch.part import LaunchPart, Prerequisite, LaunchFragment
 from ec2lab.plugins import hookimpl
 
 class Bad(LaunchPart):
@@ -152,7 +152,7 @@ def lab_launch_parts():
 """
 
 
-MADE_FIRST = "return Share(preparations=(Preparation('it', lambda: MAKE),))"
+MADE_FIRST = "return LaunchFragment(prerequisites=(Prerequisite('it', lambda: MAKE),))"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,14 @@ MADE_FIRST = "return Share(preparations=(Preparation('it', lambda: MAKE),))"
     [
         (RAISES, r"plugins/bad.py:9: Bad.share: ValueError: no\x1b]0;x\x07"),
         (MADE_FIRST.replace("MAKE", "1 / 0"), "plugins/bad.py:9: Bad.share: ZeroDivisionError"),
-        ("return Share(request={'Magic': 1})", "Bad.share: ParamValidationError: Parameter validation failed: Unknown"),
-        ("return Share(request={'BlockDeviceMappings': [{}]})", "a block device mapping without its DeviceName"),
+        (
+            "return LaunchFragment(request={'Magic': 1})",
+            "Bad.share: ParamValidationError: Parameter validation failed: Unknown",
+        ),
+        (
+            "return LaunchFragment(request={'BlockDeviceMappings': [{}]})",
+            "a block device mapping without its DeviceName",
+        ),
     ],
 )
 def test_a_launch_part_that_fails_is_one_line_that_names_it_and_nothing_is_left(lab, cloud, body, said):
@@ -177,16 +183,19 @@ def test_a_launch_part_that_fails_is_one_line_that_names_it_and_nothing_is_left(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("return None", "Bad.share: returned None, not a Share"),
+        ("return None", "Bad.share: returned None, not a LaunchFragment"),
         ("yield 1", "Bad.share: returned <generator object Bad.share at"),
         ("raise SystemExit(3)", "plugins/bad.py:9: Bad.share: SystemExit: 3"),
-        ("return Share(request=[1])", "Bad.share: Share.request is [1], not a mapping"),
-        ("return Share(efa_types='p5')", "Bad.share: Share.efa_types is 'p5', not a frozenset"),
-        ("return Share(cloud_init={'runcmd': 'reboot'})", "Share.cloud_init: runcmd is 'reboot', not a list"),
-        ("return Share(cloud_init={'a': {1, 2}})", "TypeError: Object of type set is not JSON serializable"),
-        ("return Share(tags={'a': 1})", "Bad.share: Share.tags: 'a': 1 is no text"),
-        ("return Share(preparations=(1,))", "Bad.share: returned 1, not a Preparation"),
-        (MADE_FIRST.replace("MAKE", "1"), "Bad.share: returned 1, not a Share"),
+        ("return LaunchFragment(request=[1])", "Bad.share: LaunchFragment.request is [1], not a mapping"),
+        ("return LaunchFragment(efa_types='p5')", "Bad.share: LaunchFragment.efa_types is 'p5', not a frozenset"),
+        (
+            "return LaunchFragment(cloud_init={'runcmd': 'reboot'})",
+            "LaunchFragment.cloud_init: runcmd is 'reboot', not a list",
+        ),
+        ("return LaunchFragment(cloud_init={'a': {1, 2}})", "TypeError: Object of type set is not JSON serializable"),
+        ("return LaunchFragment(tags={'a': 1})", "Bad.share: LaunchFragment.tags: 'a': 1 is no text"),
+        ("return LaunchFragment(prerequisites=(1,))", "Bad.share: returned 1, not a Prerequisite"),
+        (MADE_FIRST.replace("MAKE", "1"), "Bad.share: returned 1, not a LaunchFragment"),
     ],
 )
 def test_what_a_launch_part_returns_is_checked_where_it_comes_from(lab, body, said):
@@ -198,11 +207,11 @@ def test_what_a_launch_part_returns_is_checked_where_it_comes_from(lab, body, sa
 
 
 def test_a_plugin_that_fails_after_an_instance_was_made_has_it_taken_down_like_any_error(lab, cloud):
-    preparing = MADE_FIRST.replace("MAKE", "1 / 0 if site.region == 'us-west-2' else Share()")
+    preparing = MADE_FIRST.replace("MAKE", "1 / 0 if site.region == 'us-west-2' else LaunchFragment()")
     lab.write("plugins/bad.py", BAD_PART.replace("BODY", preparing))
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\n')
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
-    cloud.weather(capacity=[{"region": "us-east-1", "available": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "available": 1}])
     ended = lab.launch(COUNT="2")
     assert ended.code == 1
     assert "plugins/bad.py:9: Bad.share: ZeroDivisionError: division by zero" in ended.err

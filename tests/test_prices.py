@@ -12,7 +12,7 @@ from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.price_lookup import LIST, REFUSED, PriceLookup, bundled_date, bundled_price, regions
 
 NOW = datetime.now(UTC)
-G5 = Priced(Unit.MACHINE, "us-east-1", "g5.xlarge")
+G5 = Priced(Unit.INSTANCE, "us-east-1", "g5.xlarge")
 DAY = timedelta(days=1)
 ZONE = "us-east-1a"
 
@@ -89,23 +89,23 @@ def test_without_aws_and_cache_the_shipped_file_does_with_its_date(path):
     found = sources(path, Aws(allowed=False))
     assert found.listed(G5) == 1.006
     assert [(o.at, "comes with the lab" in o.source) for o in found.origins()] == [(bundled_date(), True)]
-    assert found.listed(Priced(Unit.MACHINE, "us-east-1", "x9.huge")) is None
+    assert found.listed(Priced(Unit.INSTANCE, "us-east-1", "x9.huge")) is None
 
 
 def test_what_aws_does_not_list_is_not_asked_for_at_every_step(path):
-    huge, aws = Priced(Unit.MACHINE, "us-east-1", "x9.huge"), Aws()
+    huge, aws = Priced(Unit.INSTANCE, "us-east-1", "x9.huge"), Aws()
     assert [sources(path, aws).listed(huge) for _ in range(3)] == [None, None, None]
     assert aws.asked == ["list"]
 
 
 def test_each_partition_is_asked_for_its_own_price_list_and_yuan_are_no_dollars(path):
     aws, china, gov = Aws(1.5), Aws(9.5, currency="CNY"), Aws(1.9)
-    sources(path, aws).listed(Priced(Unit.MACHINE, "eu-west-1", "x9.huge"))
+    sources(path, aws).listed(Priced(Unit.INSTANCE, "eu-west-1", "x9.huge"))
     found = sources(path.with_name("china.json"), china)
-    assert found.listed(Priced(Unit.MACHINE, "cn-north-1", "g5.xlarge")) is None
+    assert found.listed(Priced(Unit.INSTANCE, "cn-north-1", "g5.xlarge")) is None
     assert [one.reason for one in found.unknown()] == ["AWS lists it in CNY, and the lab reckons in dollars"]
     there = sources(path.with_name("gov.json"), gov)
-    assert there.listed(Priced(Unit.MACHINE, "us-gov-west-1", "x9.huge")) is None
+    assert there.listed(Priced(Unit.INSTANCE, "us-gov-west-1", "x9.huge")) is None
     assert [one.reason for one in there.unknown()] == ["the partition aws-us-gov has no price list of its own"]
     assert (aws.regions, china.regions, gov.regions) == (["us-east-1"], ["cn-northwest-1"], [])
 
@@ -119,7 +119,7 @@ def test_the_shipped_prices_are_prices():
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format": 1, "listed": {"a": 3}, "spot": {}}', b"\xff\x00"])
-def test_a_damaged_cache_is_made_anew(path, damage):
+def test_a_damaged_cache_is_made_again(path, damage):
     path.parent.mkdir()
     path.write_bytes(damage)
     assert sources(path, Aws(1.5)).listed(G5) == 1.5
@@ -155,7 +155,7 @@ def spot(found, began, ended):
     return found.spot("us-east-1", ZONE, "g5.xlarge", NOW - began, NOW - ended)
 
 
-def test_a_spot_machine_costs_what_the_market_asked_hour_by_hour(path):
+def test_a_spot_instance_costs_what_the_market_asked_hour_by_hour(path):
     aws = Aws(changes=CHANGES)
     rate = spot(sources(path, aws), 12 * DAY, 1 * DAY)
     assert rate.dollars(NOW - 12 * DAY, NOW - 1 * DAY) == pytest.approx(24 * (2 * 1.0 + 8 * 2.0 + 1 * 4.0))

@@ -11,7 +11,7 @@ from ec2lab.doctor.checks import ssh
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 from tests.lab_directory import LabDirectory
 
@@ -74,7 +74,7 @@ def test_a_key_is_named_as_make_takes_it(spaced, home):
         refused = spaced.run("user_add", NAME="bob", KEY=str(key)).error
         assert f"KEY='{named}'" in refused
     new_key_pair("bob")
-    with pytest.raises(LabError, match=f"KEY='{home}/.ssh/ec2-lab-bob.pub'"):
+    with pytest.raises(UserError, match=f"KEY='{home}/.ssh/ec2-lab-bob.pub'"):
         new_key_pair("bob")
 
 

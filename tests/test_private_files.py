@@ -9,7 +9,7 @@ import pytest
 from ec2lab import disk_cache
 from ec2lab.aws import local_server
 from ec2lab.costs.price_cache import PriceCache
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.private_files import open_private, private_directory
 from ec2lab.registry import file_lock
@@ -130,7 +130,7 @@ def lay(request):
 @pytest.mark.parametrize("name", ["server.json", "account"])
 def test_what_has_no_end_in_the_local_clouds_directory_is_named_and_not_read(tmp_path, lay, name):
     lay(tmp_path / name)
-    with pytest.raises(LabError, match=rf"{name}: can't be read.*: is not a regular file"):
+    with pytest.raises(UserError, match=rf"{name}: can't be read.*: is not a regular file"):
         local_server.running(tmp_path) if name == "server.json" else local_server.account_of(tmp_path)
 
 
@@ -150,5 +150,5 @@ def test_what_has_no_end_in_place_of_kept_code_is_replaced_by_it(tmp_path, lay):
 
 def test_what_has_no_end_among_the_locks_is_named(tmp_path, lay):
     lay(tmp_path / "registry.json.locks" / "demo")
-    with pytest.raises(LabError, match="demo: is not a regular file"):
-        file_lock.holders(tmp_path / "registry.json")
+    with pytest.raises(UserError, match="demo: is not a regular file"):
+        file_lock.lock_owners(tmp_path / "registry.json")

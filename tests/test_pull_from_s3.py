@@ -1,4 +1,4 @@
-"""What a throw-away machine runs to pull a bucket: everything arrives, and what does not is noticed."""
+"""What a throw-away instance runs to pull a bucket: everything arrives, and what does not is noticed."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def test_everything_under_the_prefix_arrives_and_nothing_else(cloud, bucket, tmp
     assert not (target / "y.wav").exists()
 
 
-def test_the_client_is_told_the_buckets_region_which_need_not_be_the_machines(tmp_path, monkeypatch):
+def test_the_client_is_told_the_buckets_region_which_need_not_be_the_instances(tmp_path, monkeypatch):
     pulling = program("pull-from-s3")
     aws = tmp_path / "aws"
     aws.write_text('#!/bin/sh\ntest "$2 $4" = "head-bucket recordings" && echo eu-west-1\n')
@@ -85,7 +85,7 @@ def test_an_object_below_another_is_named_in_a_line_and_leaves_no_traceback(clou
 
 @pytest.mark.parametrize("name", ["follow-log", "pull-from-s3", "install-code", "set-ttl", "upload-log"])
 def test_a_program_that_fails_says_so_in_one_line(tmp_path, name):
-    """There is neither a machine nor a disk of its kind here."""
+    """There is neither an instance nor a disk of its kind here."""
     done = subprocess.run(
         [sys.executable, "-c", sent(f"{name}.py"), "s3://no/where", str(tmp_path)],
         env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

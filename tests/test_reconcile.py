@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2lab.errors import LabError
-from ec2lab.registry.live_resources import is_young, living, seen_alive
+from ec2lab.errors import UserError
+from ec2lab.registry.live_resources import living, seen_alive, within_consistency_window
 from ec2lab.registry.reconcile import note_shown, reconcile, without_experiment
 from ec2lab.registry.record import Event, Record
 from tests.full import examples
@@ -98,7 +98,7 @@ def test_what_is_there_by_its_id_and_not_by_its_tags_is_an_error_and_is_not_note
     (made,) = lab.launch(volumes=0)
     lab.wait(SETTLING + 1)
     lab.aws.things[made].item["Tags"] = []
-    with pytest.raises(LabError) as raised:
+    with pytest.raises(UserError) as raised:
         reconcile(lab.session, "foo")
     assert f"instance {made} ({REGION}): in the registry, but by the tags in AWS not what foo made" in str(raised.value)
     assert f"(lab:experiment=foo, lab:registry={lab.registry.id()})" in str(raised.value)
@@ -175,8 +175,8 @@ def test_each_region_and_type_is_told_by_itself_or_only_one_type_is_asked_for(la
 
 
 def test_what_tells_no_time_is_old(lab):
-    assert not is_young(lab.session, "")
-    assert is_young(lab.session, lab.aws.time.isoformat())
+    assert not within_consistency_window(lab.session, "")
+    assert within_consistency_window(lab.session, lab.aws.time.isoformat())
 
 
 def test_what_a_description_shows_resolves_the_call_that_made_it_and_no_other(lab):

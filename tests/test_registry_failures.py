@@ -53,7 +53,7 @@ def test_a_disk_that_fails_in_the_midst_of_a_launch_loses_nothing_that_was_writt
 
 
 def acknowledged(lab):
-    """The whole records; a disk that failed may have left no end behind them, which the next record mends."""
+    """The whole records; a disk that failed may have left no end behind them, which the next record fixes."""
     return list(FileRegistry(lab.registry).records())
 
 
@@ -98,21 +98,21 @@ def test_a_registry_that_can_not_be_read_is_named_and_never_written_over(small, 
 
 
 def launching(lab, cloud):
-    """A launch whose machine is pending until the cloud hurries, its RunInstances answered and recorded."""
-    cloud.weather(pending=600)
+    """A launch whose instance is pending until the cloud hurries, its RunInstances answered and recorded."""
+    cloud.scenario(pending=600)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     return process
 
 
-def test_a_registry_that_is_removed_meanwhile_begins_anew_and_is_given_back_what_it_forgot(small, cloud):
+def test_a_registry_that_is_removed_meanwhile_begins_again_and_is_given_back_what_it_forgot(small, cloud):
     process = launching(small, cloud)
     small.registry.unlink()
     cloud.advance(600)
     process.communicate(timeout=60)
     assert process.returncode == 0
-    cloud.weather()
+    cloud.scenario()
     if small.run("teardown", EXP="demo").code:
         shown = small.run("audit", REGIONS="us-east-1 us-west-2", JSON="1")
         (lost,) = {event["registry"] for event in shown.events if event.get("finding") == "another registry's"}
@@ -131,7 +131,7 @@ def test_one_that_is_replaced_by_garbage_meanwhile_is_left_as_it_is_and_its_copy
     assert process.returncode == 1
     assert "is not a registry" in err
     assert small.registry.read_text() == "garbage\n"
-    cloud.weather()
+    cloud.scenario()
     small.registry.write_text(copy)
     assert small.teardown().code == 0
     assert alive(cloud) == []
@@ -186,7 +186,7 @@ def test_who_died_holds_nothing(small, cloud):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert "launch (" in (small.path / "registry.json.locks/demo").read_text(), "he left his name"
-    cloud.weather()
+    cloud.scenario()
     ended = small.teardown()
     assert ended.code == 0, ended.err
     assert alive(cloud) == []

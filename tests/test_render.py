@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.templates import USER_DATA_LIMIT, UnquotedValueError, cloud_init, environment, user_data
 from tests.full import examples
 
@@ -50,7 +50,7 @@ def test_a_cloud_init_document_reads_back_as_what_was_put_in(document):
 
 
 def test_a_name_that_is_more_than_a_name_does_not_stand_bare():
-    with pytest.raises(LabError, match="unquoted"):
+    with pytest.raises(UserError, match="unquoted"):
         template("{{ name | bare }}").render(name="a; b")
 
 
@@ -76,5 +76,5 @@ def zipped(words):
 
 def test_user_data_that_never_fits_is_refused_with_what_to_shorten():
     noise = "".join(map(json.dumps, range(20000)))
-    with pytest.raises(LabError, match="AWS takes 16384"):
+    with pytest.raises(UserError, match="AWS takes 16384"):
         user_data(noise)

@@ -24,13 +24,13 @@ def report(lab, code=0, **variables):
 
 
 def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the_events(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge"}])
     assert lab.launch().code == 0
     text, events = report(lab)
-    (machine,) = events["instance-history"]
+    (instance,) = events["instance-history"]
     (alive,) = events["resource"]
-    assert (alive["id"], alive["state"]) == (machine["id"], "running")
-    assert machine["ended"] is None
+    assert (alive["id"], alive["state"]) == (instance["id"], "running")
+    assert instance["ended"] is None
     # A g5.12xlarge, its address, 500 GiB of data and its root volume.
     assert 5.672 < alive["dollars_per_hour"] < 6
     (refusal,) = events["rejections"]
@@ -39,7 +39,7 @@ def test_a_launch_with_its_refusals_and_a_teardown_are_on_the_page_and_among_the
     assert {row["dataset"]: sorted(row["regions"]) for row in events["dataset-summary"]} == {
         "speech": ["us-east-1", "us-west-2"]
     }
-    for said in (machine["id"], "InsufficientInstanceCapacity", "speech", "nothing here is real", "500 GiB"):
+    for said in (instance["id"], "InsufficientInstanceCapacity", "speech", "nothing here is real", "500 GiB"):
         assert said in text
     assert lab.teardown().code == 0
     text, events = report(lab, OUTPUT="again.html")
@@ -90,7 +90,7 @@ def test_without_credentials_the_page_is_made_from_the_registry_and_says_so(lab,
 
 def test_what_aws_does_not_allow_is_left_out_and_the_rest_is_told(lab, cloud):
     assert lab.launch().code == 0
-    cloud.weather(faults=[{"action": action, "code": DENIED} for action in ("DescribeSnapshots", "DescribeRegions")])
+    cloud.scenario(faults=[{"action": action, "code": DENIED} for action in ("DescribeSnapshots", "DescribeRegions")])
     text, events = report(lab, 3)
     regions = ("us-east-1", "us-west-2")
     assert [event["what"] for event in events["unavailable"]] == [
@@ -119,12 +119,12 @@ def test_a_place_where_no_file_can_be_is_one_line(lab, cloud, out, said):
 
 
 @pytest.mark.bare
-def test_ten_thousand_records_of_three_hundred_machines_are_told_of_in_five_seconds(lab, cloud):
+def test_ten_thousand_records_of_three_hundred_instances_are_told_of_in_five_seconds(lab, cloud):
     GeneratedRegistry().team(sweep=250).fill(10_000).write(lab.registry)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text, events = report(lab, PYTHONUNBUFFERED="1")  # a process of its own, whose time is ours
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert 0.5 < after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
     assert events["report-written"][0]["records"] >= 10_000
-    assert len({machine["id"] for machine in events["instance-history"]}) > 300
+    assert len({instance["id"] for instance in events["instance-history"]}) > 300
     assert len(text) < 1_000_000

@@ -1,4 +1,4 @@
-"""The report's page from records: every machine is on it once, nothing overlaps, sums agree, all text is escaped."""
+"""The report's page from records: every instance is on it once, nothing overlaps, sums agree, all text is escaped."""
 
 from __future__ import annotations
 
@@ -143,19 +143,19 @@ def generated(work):
 
 @settings(max_examples=examples(20))
 @given(WORK)
-def test_every_machine_and_every_refusal_is_on_the_time_line_once_and_no_two_bars_overlap(work):
+def test_every_instance_and_every_refusal_is_on_the_time_line_once_and_no_two_bars_overlap(work):
     made = generated(work)
     line = time_line(facts_of(made).past, NOW)
     assert len(line.rows) <= MOST_ROWS
-    assert sorted(life.id for row in line.rows for life in row.lives) == sorted(made.machines)
+    assert sorted(life.id for row in line.rows for life in row.lives) == sorted(made.instances)
     assert sum(len(row.refused) for row in line.rows) == sum(refusals for *_, refusals, _ in work)
     for row in line.rows:
-        drawn = {rect.told.split()[1].rstrip(",") for rect in row.machines if rect.look != "crowd"}
+        drawn = {rect.told.split()[1].rstrip(",") for rect in row.instances if rect.look != "crowd"}
         assert drawn == (set() if row.crowded else {life.id for life in row.lives})
-        for rect in (*row.machines, *row.refusals):
+        for rect in (*row.instances, *row.refusals):
             assert 0 <= rect.x <= rect.x + rect.width <= 100.0001
             assert 0 <= rect.y <= rect.y + rect.height <= row.height
-        assert not any(overlap(a, b) for n, a in enumerate(row.machines) for b in row.machines[n + 1 :])
+        assert not any(overlap(a, b) for n, a in enumerate(row.instances) for b in row.instances[n + 1 :])
 
 
 def overlap(a, b):
@@ -185,14 +185,14 @@ def test_costs_by_experiment_and_by_member_add_up_to_what_make_cost_says(work):
     assert all(c.y >= 0 and c.y + c.height <= 100.0001 for c in drawn)
 
 
-def test_a_wall_of_machines_is_shown_as_how_many_there_were():
+def test_a_wall_of_instances_is_shown_as_how_many_there_were():
     made = GeneratedRegistry(now=NOW)
     for number in range(100):
         made.run(f"sweep-{number}", NOW - timedelta(hours=10), 5, base="sweep")
     (row,) = page_of(made).time_line.rows
     assert (row.name, row.peak, len(row.experiments)) == ("sweep", 100, 100)
     assert row.peak > MOST_LANES
-    assert "100 at once" in row.machines[0].told
+    assert "100 at once" in row.instances[0].told
 
 
 def test_variations_and_what_they_vary_share_a_row_and_a_line_of_costs():
@@ -204,14 +204,14 @@ def test_variations_and_what_they_vary_share_a_row_and_a_line_of_costs():
     assert [series.name for series in found.costs.by_experiment] == ["speech"]
 
 
-def test_a_stopped_machine_is_thin_while_it_is_stopped_and_its_hours_do_not_count():
+def test_a_stopped_instance_is_thin_while_it_is_stopped_and_its_hours_do_not_count():
     made = GeneratedRegistry(now=NOW)
     identity = made.run("demo", NOW - timedelta(hours=10), 0, ended=False)
     made.stop(identity, "us-east-1", "demo", NOW - timedelta(hours=8))
     made.stop(identity, "us-east-1", "demo", NOW - timedelta(hours=2), operation="StartInstances")
     (row,) = page_of(made).time_line.rows
-    assert [rect.look for rect in row.machines] == ["on-demand", "stopped", "on-demand"]
-    assert [round(rect.width) for rect in row.machines] == [20, 60, 20]
+    assert [rect.look for rect in row.instances] == ["on-demand", "stopped", "on-demand"]
+    assert [round(rect.width) for rect in row.instances] == [20, 60, 20]
     assert hours(row.lives[0], NOW) == pytest.approx(4, abs=0.01)
     made.stop(identity, "us-east-1", "demo", NOW - timedelta(hours=1))
     (row,) = page_of(made).time_line.rows
@@ -220,17 +220,17 @@ def test_a_stopped_machine_is_thin_while_it_is_stopped_and_its_hours_do_not_coun
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 90, 5000])
-def test_a_machine_that_was_just_made_is_a_whole_bar(seconds):
+def test_an_instance_that_was_just_made_is_a_whole_bar(seconds):
     made = GeneratedRegistry(now=NOW)
     made.run("old", NOW - timedelta(days=60), 5)
     made.run("new", NOW - timedelta(seconds=seconds), 0, ended=False)
     new, _ = page_of(made).time_line.rows
-    (bar,) = new.machines
+    (bar,) = new.instances
     assert (new.name, bar.look) == ("new", "on-demand")
     assert bar.x + bar.width == pytest.approx(100)
 
 
-def test_a_machine_that_aws_took_away_tells_so_and_one_that_died_for_lack_of_capacity_is_a_refusal():
+def test_an_instance_that_aws_took_away_tells_so_and_one_that_died_for_lack_of_capacity_is_a_refusal():
     made = GeneratedRegistry(now=NOW)
     for code in ("Server.SpotInstanceTermination", "Server.InsufficientInstanceCapacity"):
         identity = made.run(code.lower().replace(".", "-"), NOW - timedelta(hours=9), 0, ended=False)
@@ -337,5 +337,5 @@ def test_data_sets_are_remembered_as_aws_last_described_them():
 
 def test_an_empty_registry_makes_a_page_that_says_so():
     text = Outline(report_html(page_of(GeneratedRegistry(now=NOW)))).text
-    for said in ("Nothing lives.", "No machine was ever asked for.", "Nothing on record costs anything."):
+    for said in ("Nothing lives.", "No instance was ever asked for.", "Nothing on record costs anything."):
         assert said in text

@@ -3,7 +3,7 @@
 import pytest
 
 from ec2lab.registry.record import Event, Record
-from ec2lab.registry.state import as_note, holdings
+from ec2lab.registry.state import as_annotation, holdings
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup
 from ec2lab.resources.volume import Volume
@@ -41,7 +41,7 @@ def tries(*errors):
         ([TOO_FAST, LOST], 1),
     ],
 )
-def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_a_machine(errors, unsettled):
+def test_an_attempt_is_unsettled_while_nobody_can_know_whether_it_made_an_instance(errors, unsettled):
     assert len(holdings(tries(*errors), KINDS).unsettled) == unsettled
 
 
@@ -187,6 +187,6 @@ def test_what_was_terminated_lives_no_more():
 
 def test_a_note_holds_what_it_takes_to_look_a_thing_up_and_to_delete_it():
     (resource,) = holdings([asked(), answered()], EVERY).living
-    (again,) = holdings([note(discovered=[as_note(resource)])], EVERY).living
+    (again,) = holdings([note(discovered=[as_annotation(resource)])], EVERY).living
     assert (again.kind, again.id, again.region, again.experiment) == ("instance", "i-1", "us-east-1", "demo")
     assert (again.since, again.record) == (resource.since, "t")

@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 
 from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
-from ec2lab.launch.part import RegionUnavailable, Share
+from ec2lab.launch.part import LaunchFragment, RegionUnavailable
 from ec2lab.launch.request import build_request
 from ec2lab.launch.resume import (
     AlreadyRunning,
@@ -136,12 +136,12 @@ def test_what_is_stopped_can_be_started_and_a_volume_alone_is_named_too(lab):
 
 def test_a_request_is_known_by_the_tag_of_what_it_made(lab):
     (first,), (second,) = lab.launch(volumes=0), lab.launch(volumes=0)
-    machines = lab.session.holdings("foo").living
-    found = requests_of(lab.session, "foo", machines)
+    instances = lab.session.holdings("foo").living
+    found = requests_of(lab.session, "foo", instances)
     assert set(found) == {first, second}
-    for machine in machines:
-        assert found[machine.id]["ClientToken"] == machine.record
-    strange = replace(machines[0], id="i-9", record="another")
+    for instance in instances:
+        assert found[instance.id]["ClientToken"] == instance.record
+    strange = replace(instances[0], id="i-9", record="another")
     assert requests_of(lab.session, "foo", [strange]) == {}
     lab.call("CreateVolume", {"ClientToken": "v"})
     assert requests_of(lab.session, "foo", [replace(strange, record="v")]) == {}
@@ -186,12 +186,12 @@ def lost(request, region="us-east-1"):
     ],
 )
 def test_a_lost_request_is_wanted_where_the_experiment_as_it_is_now_takes_all_of_it(other, most, missing, wanted):
-    intent = lost(build_request(Share(), LOST, most))
+    intent = lost(build_request(LaunchFragment(), LOST, most))
     assert is_wanted(intent, replace(TAKES, **other), missing) is wanted
 
 
 def test_a_record_that_does_not_tell_how_many_is_none_that_is_wanted():
-    request = build_request(Share(), LOST)
+    request = build_request(LaunchFragment(), LOST)
     assert not is_wanted(lost(None), TAKES, 1)
     for lacking in ("MinCount", "MaxCount"):
         assert not is_wanted(lost({key: value for key, value in request.items() if key != lacking}), TAKES, 1)
@@ -216,7 +216,7 @@ def specs(share):
 
 def test_a_lost_request_is_made_again_to_the_last_byte_or_not_at_all(session):
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "lab:request-id", "Value": "of the lost one"}]}]
-    share = Share(request={"ImageId": "ami-1"}, cloud_init={"runcmd": [["true"]]})
+    share = LaunchFragment(request={"ImageId": "ami-1"}, cloud_init={"runcmd": [["true"]]})
     sent = {**build_request(share, LOST, 3, 2), "TagSpecifications": tags}
     shape = session.cloud.ec2("us-east-1").meta.service_model.operation_model("RunInstances").input_shape
     intent = lost(redact({**sent, "ClientToken": "token"}, shape))

@@ -61,7 +61,7 @@ def test_one_of_an_earlier_version_has_thirty_days_and_one_that_nobody_can_read_
     assert kept.is_over(TODAY) is (until is None)
 
 
-def test_a_teardown_of_a_machine_of_an_earlier_version_keeps_too():
+def test_a_teardown_of_an_instance_of_an_earlier_version_keeps_too():
     assert Retention.read(marks(Disposition.parse("retain"), "speech", TODAY)) == Retention(
         TODAY, "speech", date(2026, 12, 24), "no reason given"
     )
@@ -160,8 +160,8 @@ def test_one_that_is_in_use_is_not_deleted(lab, cloud, kept):
     ec2 = cloud.client("ec2", HERE)
     image = ec2.describe_images()["Images"][0]["ImageId"]
     zone = ec2.describe_volumes()["Volumes"][0]["AvailabilityZone"]
-    (machine,) = ec2.run_instances(
+    (instance,) = ec2.run_instances(
         ImageId=image, MinCount=1, MaxCount=1, InstanceType="c6i.large", Placement={"AvailabilityZone": zone}
     )["Instances"]
-    ec2.attach_volume(VolumeId=kept, InstanceId=machine["InstanceId"], Device="/dev/sdf")
-    assert "is attached to a machine" in lab.run("volume_delete", VOLUME=kept, YES="1").error
+    ec2.attach_volume(VolumeId=kept, InstanceId=instance["InstanceId"], Device="/dev/sdf")
+    assert "is attached to an instance" in lab.run("volume_delete", VOLUME=kept, YES="1").error

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.interrupts import Interrupts
 from ec2lab.outlet import PATIENCE, Outlet
 
@@ -47,10 +47,10 @@ def test_a_failure_is_undone_whatever_comes_and_the_signal_ends_the_command_then
         undone.append(problem)
 
     with pytest.raises(KeyboardInterrupt):
-        fail(interrupts, problem := LabError("no"), undo)
+        fail(interrupts, problem := UserError("no"), undo)
     assert undone == [problem]
     assert capfd.readouterr().err.count("still taking down what was made") == len(NUMBERS)
-    with pytest.raises(LabError, match="no"):
+    with pytest.raises(UserError, match="no"):
         fail(interrupts, problem, lambda _: None)
 
 
@@ -91,9 +91,9 @@ def test_an_interrupt_just_before_the_undoing_begins_keeps_none_from_it(interrup
 
     monkeypatch.setattr(interrupts, "_begin", late)
     with pytest.raises(KeyboardInterrupt):
-        fail(interrupts, LabError("no"), undone.append)
+        fail(interrupts, UserError("no"), undone.append)
     assert [type(problem) for problem in undone] == [KeyboardInterrupt]
-    assert isinstance(undone[0].__context__, LabError)
+    assert isinstance(undone[0].__context__, UserError)
 
 
 def test_what_another_thread_takes_back_holds_no_signal_up(interrupts):
@@ -104,8 +104,8 @@ def test_what_another_thread_takes_back_holds_no_signal_up(interrupts):
         end.wait()
 
     def work():
-        with pytest.raises(LabError):
-            fail(interrupts, LabError("no"), undo)
+        with pytest.raises(UserError):
+            fail(interrupts, UserError("no"), undo)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -126,8 +126,8 @@ def test_one_who_has_stopped_reading_is_waited_for_once_while_something_is_undon
         for _ in range(50):
             outlet.write(b"x" * 4096)
 
-    with pytest.raises(LabError):
-        fail(interrupts, LabError("no"), undo)
+    with pytest.raises(UserError):
+        fail(interrupts, UserError("no"), undo)
     assert PATIENCE <= time.monotonic() - began < 10 * PATIENCE
     os.close(reading)
     os.close(writing)

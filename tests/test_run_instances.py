@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from ec2lab.aws.throttle import TokenBucket
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.launch import run_instances as asking
 
 TOO_FAST = ClientError(
@@ -56,9 +56,9 @@ def test_a_server_that_does_not_know_the_operation_has_not_begun_it(bucket):
         asking.ask(Ec2(unknown), {}, "t", bucket)
 
 
-def test_one_lost_answer_before_being_too_fast_may_have_made_a_machine_so_the_launch_ends(bucket):
+def test_one_lost_answer_before_being_too_fast_may_have_made_an_instance_so_the_launch_ends(bucket):
     ec2 = Ec2(LOST, TOO_FAST)
-    with pytest.raises(LabError, match="without a clear answer"):
+    with pytest.raises(UserError, match="without a clear answer"):
         asking.ask(ec2, {}, "t", bucket)
     assert ec2.tokens == {"t"}
 

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from ec2lab.capacity_pools import ON_DEMAND, Market, Pool
-from ec2lab.errors import LabError
-from ec2lab.launch.part import Share
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchFragment
 from ec2lab.launch.request import build_request, check_block_devices, pool_of, verify_root_device
 
 POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
@@ -24,7 +24,7 @@ def check(**volume):
 
 
 def refusal(**volume):
-    with pytest.raises(LabError) as raised:
+    with pytest.raises(UserError) as raised:
         check(**volume)
     return str(raised.value)
 
@@ -77,7 +77,7 @@ def test_without_a_type_a_volume_is_gp3_and_without_anything_it_is_fine():
 
 
 def test_a_plugins_device_without_a_name_is_refused():
-    with pytest.raises(LabError, match="a block device mapping without its DeviceName"):
+    with pytest.raises(UserError, match="a block device mapping without its DeviceName"):
         check_block_devices([{"DeviceName": "/dev/sdf"}, {"NoDevice": ""}])
 
 
@@ -87,34 +87,38 @@ def test_provisioned_volumes_want_iops(kind):
 
 
 def test_how_many_are_asked_for_is_in_the_request():
-    assert {**build_request(Share(), POOL)}["MaxCount"] == build_request(Share(), POOL)["MinCount"] == 1
-    several = build_request(Share(), POOL, most=5, least=2)
+    assert (
+        {**build_request(LaunchFragment(), POOL)}["MaxCount"] == build_request(LaunchFragment(), POOL)["MinCount"] == 1
+    )
+    several = build_request(LaunchFragment(), POOL, most=5, least=2)
     assert (several["MinCount"], several["MaxCount"]) == (2, 5)
 
 
 def test_tags_are_put_on_and_volumes_are_checked():
-    tagged = build_request(Share(tags={"a": "b"}), POOL)["TagSpecifications"]
+    tagged = build_request(LaunchFragment(tags={"a": "b"}), POOL)["TagSpecifications"]
     assert tagged == [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]
-    assert "TagSpecifications" not in build_request(Share(), POOL)
-    with pytest.raises(LabError, match="aws:"):
-        build_request(Share(tags={"aws:x": "y"}), POOL)
+    assert "TagSpecifications" not in build_request(LaunchFragment(), POOL)
+    with pytest.raises(UserError, match="aws:"):
+        build_request(LaunchFragment(tags={"aws:x": "y"}), POOL)
     bad = {"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 0}}]}
-    with pytest.raises(LabError, match="size_gib = 0"):
-        build_request(Share(request=bad), POOL)
+    with pytest.raises(UserError, match="size_gib = 0"):
+        build_request(LaunchFragment(request=bad), POOL)
 
 
 def test_one_boot_command_that_fails_fails_the_boot_and_without_any_there_is_none():
-    document = build_request(Share(cloud_init={"runcmd": [["true"]], "packages": ["git"]}), POOL)["UserData"]
+    document = build_request(LaunchFragment(cloud_init={"runcmd": [["true"]], "packages": ["git"]}), POOL)["UserData"]
     read = yaml.safe_load(document)
     assert read["packages"] == ["git"]
     assert read["runcmd"] != [["true"]]
-    assert "runcmd" not in yaml.safe_load(build_request(Share(cloud_init={"packages": ["git"]}), POOL)["UserData"])
+    assert "runcmd" not in yaml.safe_load(
+        build_request(LaunchFragment(cloud_init={"packages": ["git"]}), POOL)["UserData"]
+    )
 
 
 @pytest.mark.parametrize("market", ["reservation:cr-1", "capacity-block:cr-1"])
 def test_reserved_capacity_is_taken_where_it_was_reserved(market):
     pool = Pool("us-east-1", "p5.48xlarge", Market.parse(market))
-    grouped = Share(request={"Placement": {"GroupName": "near"}, "ImageId": "ami-1"})
+    grouped = LaunchFragment(request={"Placement": {"GroupName": "near"}, "ImageId": "ami-1"})
     request = build_request(grouped, pool)
     assert "Placement" not in request
     assert request["ImageId"] == "ami-1"
@@ -122,20 +126,22 @@ def test_reserved_capacity_is_taken_where_it_was_reserved(market):
     assert request["CapacityReservationSpecification"] == target
     zoned = build_request(grouped, Pool("us-east-1", "p5.48xlarge", Market.parse(market), "us-east-1a"))
     assert zoned["Placement"] == {"AvailabilityZone": "us-east-1a"}
-    assert build_request(Share(), pool).get("Placement") is None
+    assert build_request(LaunchFragment(), pool).get("Placement") is None
 
 
 @pytest.mark.parametrize("market", ["on-demand", "spot"])
 def test_elsewhere_a_placement_group_stays(market):
     grouped, pool = (
-        Share(request={"Placement": {"GroupName": "near"}}),
+        LaunchFragment(request={"Placement": {"GroupName": "near"}}),
         Pool("us-east-1", "p5.48xlarge", Market.parse(market)),
     )
     assert build_request(grouped, pool)["Placement"] == {"GroupName": "near"}
 
 
 def test_an_efa_is_the_one_interface_and_has_the_subnet_and_the_groups():
-    share = Share(request={"SecurityGroupIds": ["sg-1"], "ImageId": "ami-1"}, efa_types=frozenset(["p5.48xlarge"]))
+    share = LaunchFragment(
+        request={"SecurityGroupIds": ["sg-1"], "ImageId": "ami-1"}, efa_types=frozenset(["p5.48xlarge"])
+    )
     request = build_request(share, Pool("us-east-1", "p5.48xlarge", ON_DEMAND, subnet="subnet-1"))
     assert request["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "NetworkCardIndex": 0, "InterfaceType": "efa", "DeleteOnTermination": True,
@@ -152,9 +158,9 @@ def test_a_request_tells_its_pool_also_without_place_and_market():
     assert pool_of({"InstanceType": "g5.xlarge", "NetworkInterfaces": []}, "us-east-1") == POOL
 
 
-def test_a_machine_whose_root_device_is_another_is_refused():
+def test_an_instance_whose_root_device_is_another_is_refused():
     request = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda"}, {"DeviceName": "/dev/sdf"}]}
     verify_root_device({"RootDeviceName": "/dev/xvda"}, request)
     verify_root_device({}, request)
-    with pytest.raises(LabError, match=r"root_volume.device: is /dev/xvda, the image has /dev/sda1 \(try device"):
+    with pytest.raises(UserError, match=r"root_volume.device: is /dev/xvda, the image has /dev/sda1 \(try device"):
         verify_root_device({"RootDeviceName": "/dev/sda1"}, request)

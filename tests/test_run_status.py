@@ -1,4 +1,6 @@
-"""What a machine says of itself while it is watched: its command's last line and end, and what AWS announces to it."""
+"""What an instance says of itself while it is watched: its command's last line and end, and what AWS announces to
+it.
+"""
 
 import contextlib
 import json
@@ -19,8 +21,8 @@ SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 
 
 @pytest.fixture
-def machine(tmp_path):
-    """A function that returns what a machine says, and the dictionary of its metadata."""
+def instance(tmp_path):
+    """A function that returns what an instance says, and the dictionary of its metadata."""
     known = answers("i-0123456789abcdef0", "us-east-1", b"")
     server = serve(known)
     (tmp_path / "bin").mkdir()
@@ -52,8 +54,8 @@ def machine(tmp_path):
     server.server_close()
 
 
-def test_while_it_works_there_is_nothing_to_tell_but_its_last_line(machine):
-    says, _, directory = machine
+def test_while_it_works_there_is_nothing_to_tell_but_its_last_line(instance):
+    says, _, directory = instance
     said = says()
     assert (said.line, said.ending, said.ends_at, said.interruption, said.rebalance) == ("", None, None, "", "")
     (directory / "log").write_text("epoch 3 loss 2.1\n")
@@ -62,8 +64,8 @@ def test_while_it_works_there_is_nothing_to_tell_but_its_last_line(machine):
     assert says().line == "20%|##  |", "as a progress bar was drawn last"
 
 
-def test_its_commands_end_and_its_own_are_told(machine):
-    says, _, directory = machine
+def test_its_commands_end_and_its_own_are_told(instance):
+    says, _, directory = instance
     (directory / "ended.json").write_text('{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')
     (directory / "deadline.conf").write_text("[Timer]\nOnCalendar=@1795600000\n")
     said = says()
@@ -71,8 +73,8 @@ def test_its_commands_end_and_its_own_are_told(machine):
     assert said.ends_at == 1795600000
 
 
-def test_what_aws_announces_to_it_is_told(machine):
-    says, known, _ = machine
+def test_what_aws_announces_to_it_is_told(instance):
+    says, known, _ = instance
     known["meta-data/events/recommendations/rebalance"] = b'{"noticeTime": "2026-11-24T10:00:00Z"}'
     assert says().rebalance == "2026-11-24T10:00:00Z"
     known["meta-data/spot/instance-action"] = json.dumps(
@@ -81,8 +83,8 @@ def test_what_aws_announces_to_it_is_told(machine):
     assert says().interruption == "terminate at 2026-11-24T10:02:00Z"
 
 
-def test_no_proxy_of_the_instances_stands_between_it_and_its_metadata(machine):
-    says, known, _ = machine
+def test_no_proxy_of_the_instances_stands_between_it_and_its_metadata(instance):
+    says, known, _ = instance
     known["meta-data/events/recommendations/rebalance"] = b'{"noticeTime": "2026-11-24T10:00:00Z"}'
     nowhere = "http://127.0.0.1:1"
     said = says(http_proxy=nowhere, HTTP_PROXY=nowhere, all_proxy=nowhere)
@@ -100,8 +102,8 @@ NOT_THERE = [
 
 
 @pytest.mark.parametrize("answer", NOT_THERE)
-def test_a_metadata_service_that_does_not_answer_is_told_and_hides_nothing_else(machine, answer):
-    says, _, directory = machine
+def test_a_metadata_service_that_does_not_answer_is_told_and_hides_nothing_else(instance, answer):
+    says, _, directory = instance
     (directory / "log").write_text("epoch 3\n")
     with socket.create_server(("127.0.0.1", 0)) as service:
         threading.Thread(target=serve_oddly, args=(service, answer), daemon=True).start()

@@ -59,14 +59,14 @@ def trained(lab, repository):
 
 @pytest.fixture
 def bucket(lab, cloud):
-    """The bucket of an experiment whose machine may write there."""
+    """The bucket of an experiment whose instance may write there."""
     lab.write("experiments/told.toml", TOLD)
     cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     s3 = cloud.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
 
     def tell(instance, *parts, exit_code=None, of="told"):
-        """Put what a machine would."""
+        """Put what an instance would."""
         place = f"of/speech/{of}/{instance}"
         begins = 0
         for part in parts:
@@ -224,12 +224,12 @@ def test_a_sweep_packs_its_code_once_for_all(trained, repository):
 def launched(lab, name="told"):
     ended = lab.launch(name)
     assert ended.code == 0, ended.err
-    return [machine["id"] for machine in lab.status() if machine["experiment"] == name]
+    return [instance["id"] for instance in lab.status() if instance["experiment"] == name]
 
 
 def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
-    (machine,) = launched(lab)
-    bucket(machine, "epoch 1\nepoch 2\n", "epoch 3\n", exit_code=3)
+    (instance,) = launched(lab)
+    bucket(instance, "epoch 1\nepoch 2\n", "epoch 3\n", exit_code=3)
     assert lab.run("logs", EXP="told").out == "epoch 1\nepoch 2\nepoch 3\n"
     waited = lab.run("wait", EXP="told")
     assert waited.code == 3
@@ -237,8 +237,8 @@ def test_logs_and_exit_code_come_from_the_bucket(lab, bucket):
 
 
 def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_is_to_be_raw(lab, bucket):
-    (machine,) = launched(lab)
-    bucket(machine, "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n", exit_code=0)
+    (instance,) = launched(lab)
+    bucket(instance, "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n", exit_code=0)
     assert lab.run("logs", EXP="told").out == "loss 2.1\\x1b]52;c;eA==\\x07\n\\u202e1.2\n", "no colours into a pipe"
     assert lab.run("logs", EXP="told", RAW="1").out == "\x1b[31mloss\x1b[0m 2.1\x1b]52;c;eA==\x07\n\u202e1.2\n"
 
@@ -253,27 +253,27 @@ def test_a_log_has_its_colours_and_nothing_else_that_a_terminal_obeys_unless_it_
     ],
 )
 def test_how_a_command_ended_is_one_clear_error_where_nobody_can_read_it(lab, bucket, cloud, said, why):
-    (machine,) = launched(lab)
-    place = f"of/speech/told/{machine}/ended.json"
+    (instance,) = launched(lab)
+    place = f"of/speech/told/{instance}/ended.json"
     cloud.client("s3", "us-east-1").put_object(Bucket="lab-runs", Key=place, Body=said)
     for script in ("wait", "logs"):
         ended = lab.run(script, EXP="told")
         assert ended.code == 1
-        assert ended.error.startswith(f"error: s3://lab-runs/of/speech/told/{machine}/ended.json: ")
+        assert ended.error.startswith(f"error: s3://lab-runs/of/speech/told/{instance}/ended.json: ")
         assert why in ended.error
 
 
-def test_logs_and_exit_code_outlive_the_machine(lab, bucket):
-    (machine,) = launched(lab)
+def test_logs_and_exit_code_outlive_the_instance(lab, bucket):
+    (instance,) = launched(lab)
     assert lab.teardown("told").code == 0
-    bucket(machine, "the last words\n", exit_code=0)
+    bucket(instance, "the last words\n", exit_code=0)
     assert lab.run("logs", EXP="told").out == "the last words\n"
     assert lab.run("wait", EXP="told").code == 0
 
 
 def test_logs_follow_what_comes_until_the_command_ends(lab, bucket, cloud):
-    (machine,) = launched(lab)
-    bucket(machine, "epoch 1\n")
+    (instance,) = launched(lab)
+    bucket(instance, "epoch 1\n")
     following = lab.start("logs", EXP="told")
     assert following.stdout.readline() == "epoch 1\n"
     left = lab.start("logs", EXP="told")
@@ -283,28 +283,28 @@ def test_logs_follow_what_comes_until_the_command_ends(lab, bucket, cloud):
     with in_quick_motion(cloud):
         assert left.communicate(timeout=60) == ("", "")
     assert left.returncode == 0
-    bucket(machine, "epoch 1\n", "epoch 2\n", exit_code=0)
+    bucket(instance, "epoch 1\n", "epoch 2\n", exit_code=0)
     with in_quick_motion(cloud):
         assert following.communicate(timeout=60)[0] == "epoch 2\n"
     assert following.returncode == 0
 
 
-def test_what_went_with_its_machine_is_said_to_have(trained):
+def test_what_went_with_its_instance_is_said_to_have(trained):
     launched(trained, "train")
     assert trained.teardown("train").code == 0
     for script, what in (("logs", "its log"), ("wait", "its exit code")):
         ended = trained.run(script, EXP="train")
         assert ended.code == 1
-        assert f"{what} was on the machine, which is gone; name a bucket" in ended.error
+        assert f"{what} was on the instance, which is gone; name a bucket" in ended.error
 
 
-def test_a_machine_that_ended_without_a_word_is_not_waited_for(lab, bucket):
-    (machine,) = launched(lab)
-    bucket(machine, "epoch 1\n")
+def test_an_instance_that_ended_without_a_word_is_not_waited_for(lab, bucket):
+    (instance,) = launched(lab)
+    bucket(instance, "epoch 1\n")
     assert lab.run("stop", EXP="told", YES="1").code == 0
     assert "told: is stopped, and its command with it" in lab.run("wait", EXP="told").error
     assert lab.teardown("told").code == 0
-    never = f"{machine}: the machine is gone, and its exit code never reached s3://lab-runs/of/speech/told/{machine}"
+    never = f"{instance}: the instance is gone, and its exit code never reached s3://lab-runs/of/speech/told/{instance}"
     assert never in lab.run("wait", EXP="told").error
     followed = lab.run("logs", EXP="told")
     assert followed.out == "epoch 1\n"
@@ -312,32 +312,32 @@ def test_a_machine_that_ended_without_a_word_is_not_waited_for(lab, bucket):
 
 
 def test_a_bucket_that_may_not_be_read_or_is_not_there_is_named(lab, bucket, cloud):
-    (machine,) = launched(lab)
-    bucket(machine, "x\n")
+    (instance,) = launched(lab)
+    bucket(instance, "x\n")
     s3 = cloud.client("s3", "us-east-1")
-    s3.delete_object(Bucket="lab-runs", Key=f"of/speech/told/{machine}/log/{0:020}")
+    s3.delete_object(Bucket="lab-runs", Key=f"of/speech/told/{instance}/log/{0:020}")
     s3.delete_bucket(Bucket="lab-runs")
     ended = lab.run("logs", EXP="told")
     assert ended.code == 1
-    assert f"s3://lab-runs/of/speech/told/{machine}: can't be read (NoSuchBucket" in ended.error
+    assert f"s3://lab-runs/of/speech/told/{instance}: can't be read (NoSuchBucket" in ended.error
 
 
-def test_the_first_that_failed_of_several_machines_is_the_exit_code(lab, bucket):
+def test_the_first_that_failed_of_several_instances_is_the_exit_code(lab, bucket):
     lab.run("launch", EXP="told", COUNT="3")
-    machines = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})][-1]
-    for machine, code in zip(machines, (0, 5, 7), strict=True):
-        bucket(machine, f"on {machine}\n", exit_code=code)
+    instances = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})][-1]
+    for instance, code in zip(instances, (0, 5, 7), strict=True):
+        bucket(instance, f"on {instance}\n", exit_code=code)
     assert lab.run("wait", EXP="told").code == 5
-    assert lab.run("logs", EXP="told", HOST="told-2").out == f"on {machines[1]}\n"
-    assert "is no machine of told (it has told-1, told-2, told-3)" in lab.run("logs", EXP="told", HOST="told-9").error
+    assert lab.run("logs", EXP="told", HOST="told-2").out == f"on {instances[1]}\n"
+    assert "is no instance of told (it has told-1, told-2, told-3)" in lab.run("logs", EXP="told", HOST="told-9").error
 
 
 def test_a_sweep_is_waited_for_as_a_whole_and_those_that_failed_are_launched_again(lab, bucket):
     lab.write("experiments/told.toml", TOLD.replace('"python3 train.py"', '"true"') + "matrix = { seed = [1, 2] }\n")
     assert lab.run("sweep", EXP="told", JSON="1").code == 0
-    machines = {machine["experiment"]: machine["id"] for machine in lab.status()}
+    instances = {instance["experiment"]: instance["id"] for instance in lab.status()}
     for name, code in (("told-seed1", 0), ("told-seed2", 9)):
-        bucket(machines[name], exit_code=code, of=name)
+        bucket(instances[name], exit_code=code, of=name)
     lab.write("experiments/told-idle.toml", 'instance_types = ["c6i.large"]\n')
     assert lab.launch("told-idle").code == 0
     waited = lab.run("wait", EXP="told-*", JSON="1")
@@ -370,9 +370,9 @@ def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, clo
     assert trained.run("launch", EXP="a", BASE="train", PARAMS="lr=0.3").code == 0
     before = run_of(trained, "a")
     ec2 = cloud.client("ec2", "us-east-1")
-    (machine,) = living_in(cloud, "us-east-1", "instance")
+    (instance,) = living_in(cloud, "us-east-1", "instance")
     newer = ec2.create_snapshot(
-        VolumeId=next(m["Ebs"]["VolumeId"] for m in machine["BlockDeviceMappings"] if m["DeviceName"] == "/dev/sdf"),
+        VolumeId=next(m["Ebs"]["VolumeId"] for m in instance["BlockDeviceMappings"] if m["DeviceName"] == "/dev/sdf"),
         TagSpecifications=[{"ResourceType": "snapshot", "Tags": [
             {"Key": "lab:dataset", "Value": "speech"}, {"Key": "lab:version", "Value": "99"}]}],
     )  # fmt: skip
@@ -390,7 +390,7 @@ def test_a_relaunch_is_the_run_as_it_was_whatever_has_changed_since(trained, clo
     assert after["command_sha256"] == before["command_sha256"]
     assert after["experiment"]["parameters"] == {"lr": "0.3"}
     (there,) = living_in(cloud, "us-east-1", "instance")
-    assert there["ImageId"] == machine["ImageId"]
+    assert there["ImageId"] == instance["ImageId"]
     assert there["InstanceType"] == "g5.xlarge"
     assert {tag["Key"]: tag["Value"] for tag in there["Tags"]}["lab:datasets"] == "speech@1 on /data"
 

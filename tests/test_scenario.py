@@ -1,4 +1,4 @@
-"""A launch in random weather, over HTTP: what can be had is found, and nothing else stays alive."""
+"""A launch in random scenario, over HTTP: what can be had is found, and nothing else stays alive."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ec2lab.config.lab_files import load_lab
 from ec2lab.config.models import Experiment
 from ec2lab.context import working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events.launch import CapacityExhausted
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.launch import search_loop
@@ -49,22 +49,22 @@ def session(lab, in_cloud_time):
 
 @given(rules)
 @settings(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, weather):
+def test_in_any_scenario_an_instance_is_found_or_nothing_is_left(cloud, session, scenario):
     cloud.reset()
-    cloud.weather(capacity=weather)
+    cloud.scenario(capacity=scenario)
     events = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_loop, "pauses", lambda *_: iter([0.0]))  # two rounds, at once
         try:
             with working_on("demo"):
-                (machine,) = start_instances(
+                (instance,) = start_instances(
                     session, "demo", Experiment(instance_types=list(TYPES)), events.append
                 ).running
-        except LabError:
-            machine = None
+        except UserError:
+            instance = None
     asked = cloud.calls("RunInstances")
-    alive = [instance["InstanceId"] for region in REGIONS for instance in living_in(cloud, region, "instance")]
-    assert alive == ([machine["InstanceId"]] if machine else [])
+    alive = [found["InstanceId"] for region in REGIONS for found in living_in(cloud, region, "instance")]
+    assert alive == ([instance["InstanceId"]] if instance else [])
     volumes = sum(len(living_in(cloud, region, "volume")) for region in REGIONS)
     assert volumes == len(alive)
 
@@ -85,7 +85,7 @@ def test_in_any_weather_a_machine_is_found_or_nothing_is_left(cloud, session, we
     with working_on("demo"):
         delete_experiment(session, "demo", lambda _: None)
     assert [living_in(cloud, region, kind) for region in REGIONS for kind in ("instance", "volume")] == [[]] * 4
-    if machine is None:
+    if instance is None:
         (end,) = [event for event in events if isinstance(event, CapacityExhausted)]
         refused = {(pool.region, pool.instance_type) for pool in end.rejections}
         died = {(event.region, event.instance_type) for event in events if getattr(event, "late", False)}

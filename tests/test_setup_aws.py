@@ -71,7 +71,7 @@ def test_the_teams_tags_are_such_as_iam_takes(wanting, cloud):
     assert tags == {"role": "R_D_ 50_", "instance-profile": "R_D_ 50_", "security-group": "R&D; 50%"}
 
 
-def test_a_machine_may_take_the_role_and_then_put_objects_below_the_prefix_and_nothing_else(wanting, cloud):
+def test_an_instance_may_take_the_role_and_then_put_objects_below_the_prefix_and_nothing_else(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
     iam = cloud.client("iam", "us-east-1")
     (statement,) = iam.get_role(RoleName=ROLE)["Role"]["AssumeRolePolicyDocument"]["Statement"]
@@ -98,9 +98,9 @@ def test_without_a_bucket_nothing_is_asked_of_iam(lab, cloud):
 def test_cut_off_in_the_midst_or_unheard_it_is_gone_on_with_and_nothing_is_made_twice(wanting, cloud):
     lost = [{"action": a, "kind": "reset-after", "times": 5} for a in ("CreateRole", "CreateInstanceProfile")]
     for fault in [*lost, {"action": "PutRolePolicy", "code": "ServiceFailure", "times": 1}]:
-        cloud.weather(faults=[fault])
+        cloud.scenario(faults=[fault])
         setup(wanting, YES="1")
-    cloud.weather()
+    cloud.scenario()
     assert setup(wanting, YES="1").code == 0
     assert owned(cloud) == ALL
     assert teardown(wanting, YES="1").code == 0
@@ -108,7 +108,7 @@ def test_cut_off_in_the_midst_or_unheard_it_is_gone_on_with_and_nothing_is_made_
 
 
 def test_whoever_may_not_make_roles_is_told_who_may_and_what_to_hand_over(wanting, cloud):
-    cloud.weather(faults=[{"action": "CreateRole", "code": "AccessDenied"}])
+    cloud.scenario(faults=[{"action": "CreateRole", "code": "AccessDenied"}])
     refused = setup(wanting, YES="1")
     assert refused.code == 1
     assert "CreateRole: you may not do that in IAM. Who may is an administrator of the account" in refused.error
@@ -118,7 +118,7 @@ def test_whoever_may_not_make_roles_is_told_who_may_and_what_to_hand_over(wantin
 
 
 def test_where_iam_may_not_even_be_looked_at_the_regions_are_shown_all_the_same(wanting, cloud):
-    cloud.weather(faults=[{"action": "GetRole", "code": "AccessDenied"}])
+    cloud.scenario(faults=[{"action": "GetRole", "code": "AccessDenied"}])
     refused = setup(wanting)
     assert refused.code == 1
     assert "a security group" in refused.out
@@ -151,12 +151,12 @@ def test_what_was_changed_by_hand_is_put_right(wanting, cloud):
     )
 
 
-def test_a_region_where_no_machine_could_stand_is_named_with_what_would_help(lab, cloud):
+def test_a_region_where_no_instance_could_stand_is_named_with_what_would_help(lab, cloud):
     far = cloud.client("ec2", "us-west-2")
     for subnet in far.describe_subnets()["Subnets"]:
         far.delete_subnet(SubnetId=subnet["SubnetId"])
     lab.write("lab.toml", LAB)
-    cloud.weather(faults=[{"region": "eu-west-1", "code": "OptInRequired", "message": "not subscribed"}])
+    cloud.scenario(faults=[{"region": "eu-west-1", "code": "OptInRequired", "message": "not subscribed"}])
     ended = setup(lab, YES="1", REGIONS="us-east-1 us-west-2 eu-west-1")
     assert ended.code == 1
     assert "us-west-2: no default VPC with subnets: `aws ec2 create-default-vpc --region us-west-2`" in ended.error
@@ -260,15 +260,15 @@ def test_another_labs_are_left_and_its_data_is_not_taken_for_ones_own(wanting, c
 
 def test_a_region_that_can_not_be_looked_at_is_named_and_nothing_is_deleted(wanting, cloud):
     assert setup(wanting, YES="1").code == 0
-    cloud.weather(faults=[{"region": "us-west-2", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"region": "us-west-2", "code": "UnauthorizedOperation"}])
     assert "could not be looked at: us-west-2: " in teardown(wanting, YES="1").error
-    cloud.weather(faults=[{"action": "ListRoles", "code": "AccessDenied"}])
+    cloud.scenario(faults=[{"action": "ListRoles", "code": "AccessDenied"}])
     assert "could not be looked at: global: ListRoles: AccessDenied" in teardown(wanting, YES="1").error
     assert owned(cloud) == ALL
 
 
 def test_a_region_that_can_not_be_looked_at_hides_no_other_from_a_setup(wanting, cloud):
-    cloud.weather(faults=[{"region": "us-west-2", "action": "Describe*", "kind": "torn"}])
+    cloud.scenario(faults=[{"region": "us-west-2", "action": "Describe*", "kind": "torn"}])
     ended = wanting.run("setup_aws", JSON="1")
     assert ended.code == 1
     told = {(event["event"], event["region"]) for event in ended.events if event["event"] in ("present", "blocked")}

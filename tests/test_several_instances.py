@@ -1,14 +1,14 @@
-"""COUNT machines: what can be had in each pool, the rest elsewhere, all or nothing unless MIN_COUNT says less."""
+"""COUNT instances: what can be had in each pool, the rest elsewhere, all or nothing unless MIN_COUNT says less."""
 
 from tests.live_resources import living_in
 
 
-def machines(cloud):
+def instances(cloud):
     return {region: len(living_in(cloud, region, "instance")) for region in ("us-east-1", "us-west-2")}
 
 
 def test_what_one_pool_has_is_taken_and_the_rest_is_found_elsewhere(lab, cloud):
-    cloud.weather(capacity=[
+    cloud.scenario(capacity=[
         {"region": "us-east-1", "type": "p4d.24xlarge", "available": 3},
         {"region": "us-east-1", "type": "g5.12xlarge", "available": 1},
         {"region": "us-west-2", "available": 10},
@@ -16,30 +16,30 @@ def test_what_one_pool_has_is_taken_and_the_rest_is_found_elsewhere(lab, cloud):
     ended = lab.launch(COUNT="8")
     assert ended.code == 0, ended.err
     assert len([event for event in ended.events if event["event"] == "instance-running"]) == 8
-    assert machines(cloud) == {"us-east-1": 4, "us-west-2": 4}
+    assert instances(cloud) == {"us-east-1": 4, "us-west-2": 4}
     assert lab.teardown().code == 0
-    assert machines(cloud) == {"us-east-1": 0, "us-west-2": 0}
+    assert instances(cloud) == {"us-east-1": 0, "us-west-2": 0}
 
 
 def test_too_few_are_none(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "available": 3}, {}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "available": 3}, {}])
     ended = lab.launch(COUNT="8")
     assert ended.code == 1
-    assert "3 of 8 machines were to be had" in ended.error
-    assert machines(cloud) == {"us-east-1": 0, "us-west-2": 0}
+    assert "3 of 8 instances were to be had" in ended.error
+    assert instances(cloud) == {"us-east-1": 0, "us-west-2": 0}
 
 
 def test_min_count_says_how_few_will_do(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "available": 3}, {}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "type": "p4d.24xlarge", "available": 3}, {}])
     ended = lab.launch(COUNT="8", MIN_COUNT="2")
     assert ended.code == 0
-    assert machines(cloud) == {"us-east-1": 3, "us-west-2": 0}
+    assert instances(cloud) == {"us-east-1": 3, "us-west-2": 0}
 
 
-def test_machines_that_die_while_pending_are_made_up_for_elsewhere(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "late": True}])
+def test_instances_that_die_while_pending_are_made_up_for_elsewhere(lab, cloud):
+    cloud.scenario(capacity=[{"region": "us-east-1", "late": True}])
     assert lab.launch(COUNT="3").code == 0
-    assert machines(cloud) == {"us-east-1": 0, "us-west-2": 3}
+    assert instances(cloud) == {"us-east-1": 0, "us-west-2": 3}
 
 
 def test_a_min_count_above_count_is_refused(lab, cloud):

@@ -17,7 +17,7 @@ def there(cloud, region):
 def test_the_command_that_a_passed_over_region_names_makes_the_launch_possible(lab, cloud):
     lab.write("experiments/demo.toml", DATA + "\n")
     lab.write("lab.toml", 'regions = ["us-east-1", "eu-west-1"]\n')
-    cloud.weather(capacity=[{"region": "us-east-1"}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}])
     ended = lab.launch()
     (passed_over,) = [event for event in ended.events if event["event"] == "region-skipped"]
     assert "`make snapshot-copy DATASET=speech REGIONS=eu-west-1`" in passed_over["reason"]
@@ -43,20 +43,20 @@ def test_what_is_there_is_not_copied_twice(lab, cloud):
 
 
 def test_one_regions_failure_stops_no_other_and_is_named_at_the_end(lab, cloud):
-    cloud.weather(
+    cloud.scenario(
         faults=[{"action": "CopySnapshot", "region": "eu-west-1", "code": "SnapshotCopyUnsupported.InterRegion"}]
     )
     ended = copy(lab, "eu-west-1 eu-central-1")
     assert ended.code == 1
-    assert ended.error == "error: speech: not copied to eu-west-1; mend that and run this again"
+    assert ended.error == "error: speech: not copied to eu-west-1; fix that and run this again"
     assert len(there(cloud, "eu-central-1")) == 1
 
 
 def test_a_region_that_does_not_answer_stops_no_other(lab, cloud):
-    cloud.weather(faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "kind": "reset-before"}])
+    cloud.scenario(faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "kind": "reset-before"}])
     ended = copy(lab, "eu-west-1 eu-central-1")
     assert ended.code == 1
-    assert ended.error == "error: speech: not copied to eu-west-1; mend that and run this again"
+    assert ended.error == "error: speech: not copied to eu-west-1; fix that and run this again"
     assert [snapshot["State"] for snapshot in there(cloud, "eu-central-1")] == ["completed"]
 
 
@@ -86,5 +86,5 @@ def test_an_older_version_that_is_copied_later_does_not_become_the_newest(lab, c
     lab.write("lab.toml", 'regions = ["eu-west-1"]\n')
     lab.write("experiments/demo.toml", DATA)
     assert lab.launch().code == 0
-    (machine,) = lab.status()
-    assert machine["data"] == "speech@2 on /data"
+    (instance,) = lab.status()
+    assert instance["data"] == "speech@2 on /data"

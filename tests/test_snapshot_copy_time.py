@@ -17,7 +17,7 @@ def percents(ended, region):
 
 def test_five_regions_take_as_long_as_the_slowest(lab, cloud):
     seconds = dict.fromkeys(FIVE.split(), 3.0) | {"eu-north-1": 4.0}
-    cloud.weather(copy_seconds=seconds, latency={"ap-northeast-1": 0.2})
+    cloud.scenario(copy_seconds=seconds, latency={"ap-northeast-1": 0.2})
     assert copy(lab, FIVE).code == 0
     began = min(call["time"] for call in cloud.calls("CopySnapshot"))
     ended = max(call["time"] for call in cloud.calls("DescribeSnapshots"))
@@ -26,7 +26,7 @@ def test_five_regions_take_as_long_as_the_slowest(lab, cloud):
 
 
 def test_progress_is_told_as_it_grows(lab, cloud):
-    cloud.weather(copy_seconds=2.0)
+    cloud.scenario(copy_seconds=2.0)
     told = percents(copy(lab, "eu-west-1"), "eu-west-1")
     assert told == sorted(told)
     assert told[-1] == 100
@@ -36,7 +36,7 @@ def test_progress_is_told_as_it_grows(lab, cloud):
 @pytest.mark.parametrize("wait_for", ["CopySnapshot", "DescribeSnapshots"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_left_at_any_point_and_run_again_it_makes_no_second_copy(lab, cloud, ending, wait_for):
-    cloud.weather(copy_seconds=1.5, latency=0.1)
+    cloud.scenario(copy_seconds=1.5, latency=0.1)
     running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1 eu-central-1", JSON="1")
     wait_until(lambda: cloud.calls(wait_for))
     running.send_signal(ending)
@@ -48,13 +48,13 @@ def test_left_at_any_point_and_run_again_it_makes_no_second_copy(lab, cloud, end
 
 @pytest.mark.parametrize("kind", ["reset-before", "reset-after", "truncated", "html-503"])
 def test_an_answer_that_was_lost_makes_no_second_copy(lab, cloud, kind):
-    cloud.weather(faults=[{"action": "CopySnapshot", "kind": kind, "times": 2}])
+    cloud.scenario(faults=[{"action": "CopySnapshot", "kind": kind, "times": 2}])
     assert copy(lab, "eu-west-1").code == 0
     assert len(there(cloud, "eu-west-1")) == 1
 
 
 def test_the_limit_of_copies_at_a_time_is_waited_out(lab, cloud):
-    cloud.weather(faults=[{"action": "CopySnapshot", "code": "ResourceLimitExceeded", "times": 1}])
+    cloud.scenario(faults=[{"action": "CopySnapshot", "code": "ResourceLimitExceeded", "times": 1}])
     ended = copy(lab, "eu-west-1")
     assert ended.code == 0
     assert any(
@@ -87,7 +87,7 @@ def test_a_key_of_the_wrong_region_makes_the_copy_fail_with_awss_words_and_a_lat
 
 
 def test_a_launch_says_how_far_the_copy_is(lab, cloud):
-    cloud.weather(copy_seconds=60.0)
+    cloud.scenario(copy_seconds=60.0)
     running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", JSON="1")
     running.stdout.readline()
     running.kill()
@@ -99,7 +99,7 @@ def test_a_launch_says_how_far_the_copy_is(lab, cloud):
 
 
 def test_a_wait_outlives_answers_that_are_lost(lab, cloud):
-    cloud.weather(
+    cloud.scenario(
         copy_seconds=2.0,
         faults=[{"action": "DescribeSnapshots", "region": "eu-west-1", "code": "RequestLimitExceeded", "skip": 2,
                  "times": 6}],
@@ -108,7 +108,7 @@ def test_a_wait_outlives_answers_that_are_lost(lab, cloud):
 
 
 def test_a_copy_that_somebody_deletes_is_not_waited_for(lab, cloud):
-    cloud.weather(copy_seconds=60.0)
+    cloud.scenario(copy_seconds=60.0)
     running = lab.start("snapshot_copy", DATASET="speech", REGIONS="eu-west-1", JSON="1")
     for line in running.stdout:
         if json.loads(line)["percent"]:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import identities
 from ec2lab.hosts.ssh_config import SshConfig, SshTarget
 
@@ -78,5 +78,5 @@ def test_a_key_of_a_name_that_ssh_can_not_be_told_is_left_to_the_agent(tmp_path,
     told = subprocess.run(["ssh", "-F", files.config, "-G", "demo"], capture_output=True, text=True, check=True).stdout
     assert f"identityfile {public}\n" in told
     assert "identitiesonly yes\n" in told
-    with pytest.raises(LabError, match="ssh's configuration can't name such a path"):
+    with pytest.raises(UserError, match="ssh's configuration can't name such a path"):
         files.write("demo", [SshTarget("demo", "127.0.0.1", "i-1", "us-east-1")], "alice", [key])

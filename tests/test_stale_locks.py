@@ -1,4 +1,4 @@
-"""Who acts on an experiment lets go of it, however he ends; who was killed is named with a command that mends it."""
+"""Who acts on an experiment lets go of it, however he ends; who was killed is named with a command that fixes it."""
 
 import re
 import signal
@@ -10,8 +10,8 @@ from ec2lab.doctor.check import Severity
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
-from ec2lab.errors import LabError
-from ec2lab.registry.base import Held
+from ec2lab.errors import UserError
+from ec2lab.registry.base import LockHeld
 from ec2lab.registry.file_registry import FileRegistry
 
 NAMED = re.compile(r"`make (\w+) EXP=(\w+)`")
@@ -28,26 +28,26 @@ def findings(lab):
     return {finding.diagnosis.id: finding.remedy for finding in found if finding.diagnosis.level != Severity.OK}
 
 
-@pytest.mark.parametrize("end", [LabError("no"), typer.Exit(1), KeyboardInterrupt(), SystemExit(3), OSError("disk")])
+@pytest.mark.parametrize("end", [UserError("no"), typer.Exit(1), KeyboardInterrupt(), SystemExit(3), OSError("disk")])
 def test_it_is_let_go_of_however_the_command_ends(tmp_path, end):
     registry = FileRegistry(tmp_path / "registry.json")
 
     def act():
-        with registry.acting_alone("demo", "launch"):
-            assert [holder.alive for holder in registry.holders()] == [True]
+        with registry.lock_experiment("demo", "launch"):
+            assert [holder.alive for holder in registry.lock_owners()] == [True]
             raise end
 
     with pytest.raises(type(end)):
         act()
-    assert registry.holders() == []
+    assert registry.lock_owners() == []
 
 
 def test_one_that_is_refused_the_lock_leaves_the_name_of_who_has_it(tmp_path):
     registry = FileRegistry(tmp_path / "registry.json")
-    with registry.acting_alone("demo", "launch"):
-        with pytest.raises(Held), registry.acting_alone("demo", "teardown"):
+    with registry.lock_experiment("demo", "launch"):
+        with pytest.raises(LockHeld), registry.lock_experiment("demo", "teardown"):
             pass
-        assert [holder.who.split()[0] for holder in registry.holders()] == ["launch"]
+        assert [holder.who.split()[0] for holder in registry.lock_owners()] == ["launch"]
 
 
 def test_refused_commands_leave_nothing_for_doctor(lab):
@@ -61,14 +61,14 @@ def test_refused_commands_leave_nothing_for_doctor(lab):
 def killed(lab, cloud, script):
     """Kill a script when AWS has carried out what it wants and is silent."""
     action = {"launch": "RunInstances", "stop": "StopInstances", "teardown": "TerminateInstances"}[script]
-    cloud.weather(faults=[{"action": action, "kind": "hang-after", "times": 1}])
+    cloud.scenario(faults=[{"action": action, "kind": "hang-after", "times": 1}])
     before = len(cloud.calls(action))
     process = lab.start(script, EXP="demo")
     while len(cloud.calls(action)) == before:
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    cloud.weather()
+    cloud.scenario()
 
 
 @pytest.mark.parametrize("script", ["launch", "stop", "teardown"])

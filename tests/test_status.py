@@ -12,7 +12,7 @@ def test_nothing_lives_in_a_new_lab_and_no_registry_is_made(lab, cloud):
     assert not lab.registry.exists()
 
 
-def test_a_machine_is_shown_with_where_it_is_since_when_and_its_data(lab):
+def test_an_instance_is_shown_with_where_it_is_since_when_and_its_data(lab):
     lab.launch()
     (resource,) = lab.status()
     assert resource["experiment"] == "demo"
@@ -28,7 +28,7 @@ def test_a_machine_is_shown_with_where_it_is_since_when_and_its_data(lab):
 
 
 def test_it_asks_aws_once_for_each_region_where_something_lives(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1"}])
+    cloud.scenario(capacity=[{"region": "us-east-1"}])
     lab.launch()
     lab.status()  # prices, and what an image's root volume is, are asked for once
     before = len(cloud.calls())
@@ -39,7 +39,7 @@ def test_it_asks_aws_once_for_each_region_where_something_lives(lab, cloud):
     ]
 
 
-def test_a_spot_machine_that_aws_took_is_shown_with_its_reason(lab, cloud):
+def test_a_spot_instance_that_aws_took_is_shown_with_its_reason(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\n')
     lab.launch()
     (resource,) = lab.status()
@@ -73,11 +73,11 @@ def test_what_aws_does_not_know_any_more_costs_nothing_from_then_on(lab, cloud):
 
 
 def test_how_far_the_blocks_of_the_data_are_loaded_is_shown(lab, cloud):
-    cloud.weather(initialization_seconds=3600)
+    cloud.scenario(initialization_seconds=3600)
     assert lab.launch().code == 0
     (resource,) = lab.status()
     assert int(resource["loaded"].rstrip("%")) < 5
-    cloud.weather()
+    cloud.scenario()
     assert lab.status()[0]["loaded"] == "100%"
 
 
@@ -87,7 +87,7 @@ def test_what_each_thing_costs_is_shown_and_the_sum(lab, cloud):
     )
     assert lab.launch().code == 0
     (resource,) = lab.status()
-    # The machine, its address, 1,000 GiB and the root's 75 at 0.08 a month of 30 days.
+    # The instance, its address, 1,000 GiB and the root's 75 at 0.08 a month of 30 days.
     assert resource["dollars_per_hour"] == pytest.approx(1.006 + 0.005 + 1075 * 0.08 / 30 / 24, abs=0.01)
     assert 0 < resource["dollars"] < 0.1
     assert resource["unknown_prices"] == 0
@@ -105,7 +105,7 @@ def test_what_has_no_price_is_unknown_and_is_not_in_the_sum(lab):
     assert "0.01 + 1 unknown dollars an hour" in lab.run("status").out
 
 
-def test_a_spot_machine_of_less_than_a_minute_costs_a_minute(lab, cloud):
+def test_a_spot_instance_of_less_than_a_minute_costs_a_minute(lab, cloud):
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\nmarkets = ["spot"]\nroot_volume = { size_gib = 75 }\n'
     )

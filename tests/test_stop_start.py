@@ -10,15 +10,15 @@ PLAIN = (
 
 @pytest.fixture
 def running(lab, cloud):
-    """A lab whose experiment runs on a machine without disks of its own."""
+    """A lab whose experiment runs on an instance without disks of its own."""
     lab.write("experiments/demo.toml", PLAIN.format(capacity_timeout="0s"))
     assert lab.launch().code == 0
     return lab
 
 
 def state(lab):
-    (machine,) = [line for line in lab.status() if line["resource_type"] == "instance"]
-    return machine["state"].split()[0]
+    (instance,) = [line for line in lab.status() if line["resource_type"] == "instance"]
+    return instance["state"].split()[0]
 
 
 def address(lab):
@@ -26,7 +26,7 @@ def address(lab):
     return text.partition("HostName ")[2].split()[0]
 
 
-def test_a_stopped_machine_is_started_at_another_address_that_ssh_then_has(running, cloud):
+def test_a_stopped_instance_is_started_at_another_address_that_ssh_then_has(running, cloud):
     before = address(running)
     stopped = running.run("stop", EXP="demo")
     assert stopped.code == 0, stopped.err
@@ -40,16 +40,16 @@ def test_a_stopped_machine_is_started_at_another_address_that_ssh_then_has(runni
     assert len(cloud.calls("RunInstances")) == 1
 
 
-def test_a_stop_and_a_start_ask_for_machines_alone(running, cloud):
+def test_a_stop_and_a_start_ask_for_instances_alone(running, cloud):
     others = ("DescribeVolumes", "DescribeKeyPairs", "DescribeSnapshots", "DescribePlacementGroups", "List*")
-    cloud.weather(faults=[{"action": action, "code": "UnauthorizedOperation"} for action in others])
+    cloud.scenario(faults=[{"action": action, "code": "UnauthorizedOperation"} for action in others])
     for script in ("stop", "start"):
         ended = running.run(script, EXP="demo")
         assert ended.code == 0, ended.err
 
 
-def test_a_stop_waits_until_the_machine_is_down(running, cloud):
-    cloud.weather(shutting_down=0.7)
+def test_a_stop_waits_until_the_instance_is_down(running, cloud):
+    cloud.scenario(shutting_down=0.7)
     assert running.run("stop", EXP="demo").code == 0
     assert state(running) == "stopped"
 
@@ -76,18 +76,18 @@ def test_what_is_on_its_own_disks_is_lost_only_after_a_yes(lab, cloud):
     assert state(lab) == "stopped"
 
 
-def test_a_spot_machine_is_not_asked_to_stop(lab, cloud):
+def test_a_spot_instance_is_not_asked_to_stop(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["c6i.large"]\nmarkets = ["spot"]\n')
     assert lab.launch().code == 0
     refused = lab.run("stop", EXP="demo")
     assert refused.code == 1
-    assert "is a spot machine, which AWS can only end: `make teardown EXP=demo`" in refused.error
+    assert "is a spot instance, which AWS can only end: `make teardown EXP=demo`" in refused.error
     assert cloud.calls("StopInstances") == []
 
 
-def test_where_capacity_is_gone_a_start_says_so_and_the_machine_stays_stopped(running, cloud):
+def test_where_capacity_is_gone_a_start_says_so_and_the_instance_stays_stopped(running, cloud):
     assert running.run("stop", EXP="demo").code == 0
-    cloud.weather(capacity=[{}])
+    cloud.scenario(capacity=[{}])
     refused = running.run("start", EXP="demo")
     assert refused.code == 1
     assert "c6i.large can't be had in us-east-1" in refused.error
@@ -102,7 +102,7 @@ def test_where_capacity_is_gone_a_start_says_so_and_the_machine_stays_stopped(ru
 def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, cloud, late):
     running.write("experiments/demo.toml", PLAIN.format(capacity_timeout="1m"))
     assert running.run("stop", EXP="demo").code == 0
-    cloud.weather(capacity=[{"calls": 1, "late": late}])
+    cloud.scenario(capacity=[{"calls": 1, "late": late}])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert "insufficient capacity" in started.out
@@ -113,7 +113,7 @@ def test_capacity_is_asked_for_again_as_long_as_the_experiment_says(running, clo
 def test_a_lost_answer_is_asked_again(running, cloud):
     running.write("experiments/demo.toml", PLAIN.format(capacity_timeout="1m"))
     assert running.run("stop", EXP="demo").code == 0
-    cloud.weather(faults=[{"action": "StartInstances", "kind": "reset-after", "times": 1}])
+    cloud.scenario(faults=[{"action": "StartInstances", "kind": "reset-after", "times": 1}])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert state(running) == "running"
@@ -127,13 +127,13 @@ def test_a_launch_of_what_is_stopped_names_the_start(running):
 
 
 def test_what_was_never_launched_can_be_neither_stopped_nor_started(lab):
-    assert "no machine of it lives" in lab.run("stop", EXP="demo").error
+    assert "no instance of it lives" in lab.run("stop", EXP="demo").error
     assert "`make launch EXP=demo` makes it" in lab.run("start", EXP="demo").error
 
 
 def test_a_start_asks_of_instances_alone_and_bears_it_where_nothing_else_may_be_read(running, cloud):
     assert running.run("stop", EXP="demo").code == 0
     others = ("Volumes", "Snapshots", "SecurityGroups", "PlacementGroups", "Addresses", "KeyPairs")
-    cloud.weather(faults=[{"action": f"Describe{name}", "code": "UnauthorizedOperation"} for name in others])
+    cloud.scenario(faults=[{"action": f"Describe{name}", "code": "UnauthorizedOperation"} for name in others])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err

@@ -1,4 +1,4 @@
-"""A sweep: one machine for each combination, gone on with after anything, ended by one command."""
+"""A sweep: one instance for each combination, gone on with after anything, ended by one command."""
 
 import signal
 
@@ -30,8 +30,8 @@ def sweep(lab, **variables):
 
 
 def living(cloud):
-    """Return how many machines each experiment has."""
-    found = [machine for region in ("us-east-1", "us-west-2") for machine in living_in(cloud, region, "instance")]
+    """Return how many instances each experiment has."""
+    found = [instance for region in ("us-east-1", "us-west-2") for instance in living_in(cloud, region, "instance")]
     names = [next(tag["Value"] for tag in m["Tags"] if tag["Key"] == "lab:experiment") for m in found]
     assert len(set(names)) == len(names), "none is there twice"
     return set(names)
@@ -41,7 +41,7 @@ def states(ended):
     return {event["experiment"]: event["state"] for event in ended.events if event["event"] == "trial-finished"}
 
 
-def test_each_combination_gets_a_machine_that_knows_its_parameters(lab, cloud):
+def test_each_combination_gets_an_instance_that_knows_its_parameters(lab, cloud):
     ended = sweep(lab)
     assert ended.code == 0, ended.err
     assert states(ended) == dict.fromkeys(ALL, "runs")
@@ -60,7 +60,7 @@ def test_of_nodes_each_combination_gets_all_its_own(lab, cloud):
     assert ended.code == 0, ended.err
     assert states(ended) == {"speech-seed1": "runs", "speech-seed2": "runs"}
     told = [r["annotation"]["launched"] for r in lab.records() if "launched" in (r.get("annotation") or {})]
-    assert [len(machines) for machines in told] == [2, 2]
+    assert [len(instances) for instances in told] == [2, 2]
     assert lab.teardown("speech-*", YES="1").code == 0
     assert living(cloud) == set()
 
@@ -85,12 +85,12 @@ def test_what_was_launched_and_taken_down_is_not_launched_again(lab, cloud):
 
 
 def test_those_that_failed_are_launched_by_the_next_sweep(lab, cloud):
-    cloud.weather(capacity=[{"region": "us-east-1", "available": 4}, {"available": 0}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "available": 4}, {"available": 0}])
     short = sweep(lab)
     assert short.code == 1
     assert "speech: 2 of 6 failed, the first: speech-lr" in short.error
     assert len(living(cloud)) == 4
-    cloud.weather()
+    cloud.scenario()
     rest = sweep(lab)
     assert rest.code == 0, rest.err
     assert len(states(rest)) == 2
@@ -103,17 +103,17 @@ def instances(cloud):
     return [one["tags"]["lab:experiment"] for one in found if one["state"] not in DEAD]
 
 
-def wait_for_machines(cloud, count):
+def wait_for_instances(cloud, count):
     wait_until(lambda: len(instances(cloud)) >= count)
 
 
 @pytest.mark.parametrize("ends", [[signal.SIGINT], [signal.SIGHUP, signal.SIGHUP], [signal.SIGKILL]])
 def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(lab, cloud, ends):
-    cloud.weather(
+    cloud.scenario(
         pending=600, latency=0.02, buckets={"RunInstances": {"size": 2, "refill": 4}}, invisible={"instance": [0, 1.5]}
     )
     process = lab.start("sweep", EXP="speech")
-    wait_for_machines(cloud, 3)
+    wait_for_instances(cloud, 3)
     cloud.advance(600)
     for end in ends:
         process.send_signal(end)
@@ -124,7 +124,7 @@ def test_one_that_is_ended_in_the_midst_is_gone_on_with_and_makes_nothing_twice(
         assert "what runs goes on running; `make sweep EXP=speech` launches the rest" in out
         assert err.splitlines()[-1] == "error: interrupted"
     cloud.advance(600)
-    cloud.weather()
+    cloud.scenario()
     rest = sweep(lab)
     assert rest.code == 0, rest.err
     assert sorted(instances(cloud)) == sorted(ALL)
@@ -145,9 +145,9 @@ def test_all_are_ended_by_one_command_that_shows_them_first(lab, cloud):
 
 
 def test_a_lost_sweep_is_ended_too(lab, cloud):
-    cloud.weather(pending=1)
+    cloud.scenario(pending=1)
     process = lab.start("sweep", EXP="speech")
-    wait_for_machines(cloud, 2)
+    wait_for_instances(cloud, 2)
     process.kill()
     process.communicate()
     assert lab.teardown("speech-?r*", YES="1").code == 0
@@ -197,10 +197,10 @@ def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_y
     lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\nmatrix.seed = {list(range(1000))}\n')
     ended = sweep(lab)
     assert ended.code == 1
-    assert ended.error.startswith("error: EXP: 'speech' would launch 1000 machines, for up to $")
+    assert ended.error.startswith("error: EXP: 'speech' would launch 1000 instances, for up to $")
     assert ended.error.endswith(' an hour; YES=1 does it, or PARAMS="name=value" holds a parameter still')
     lab.write("experiments/speech.toml", f'instance_types = ["m5.large"]\nmatrix.seed = {list(range(1000))}\n')
-    assert "would launch 1000 machines, at a price that is not known; YES=1 does it" in sweep(lab).error
+    assert "would launch 1000 instances, at a price that is not known; YES=1 does it" in sweep(lab).error
     assert {call["action"] for call in cloud.calls()} == {"GetProducts"}
     assert sweep(lab, PARAMS="seed=7").code == 0
     assert living(cloud) == {"speech-seed7"}
@@ -208,7 +208,7 @@ def test_a_large_sweep_says_what_it_comes_to_and_asks_nothing_of_aws_without_a_y
 
 def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
     lab.write("experiments/speech.toml", f'instance_types = ["g5.xlarge"]\nmatrix.seed = {list(range(101))}\n')
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation"}])
     assert sweep(lab).code == 1
     assert cloud.calls("RunInstances") == []
     meant = lab.start("sweep", EXP="speech", YES="1")
@@ -217,8 +217,8 @@ def test_a_large_sweep_that_is_meant_is_made(lab, cloud):
     meant.communicate()
 
 
-def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_machine_once(lab, cloud):
-    cloud.weather(buckets={"RunInstances": {"size": 1, "refill": 2}})
+def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_instance_once(lab, cloud):
+    cloud.scenario(buckets={"RunInstances": {"size": 1, "refill": 2}})
     ended = sweep(lab)
     assert ended.code == 0, ended.err
     assert living(cloud) == ALL
@@ -227,8 +227,8 @@ def test_one_that_aws_finds_too_fast_goes_on_more_slowly_and_makes_each_machine_
     assert set(codes) == {None, "RequestLimitExceeded"}
 
 
-def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
-    cloud.weather(pending=0.5, latency=0.02)
+def test_two_sweeps_at_once_make_each_instance_once(lab, cloud):
+    cloud.scenario(pending=0.5, latency=0.02)
     processes = [lab.start("sweep", EXP="speech") for _ in range(2)]
     for process in processes:
         process.communicate(timeout=60)
@@ -238,10 +238,10 @@ def test_two_sweeps_at_once_make_each_machine_once(lab, cloud):
 
 
 def test_who_is_at_work_on_one_of_them_is_left_alone(lab, cloud):
-    cloud.weather(pending=600)
+    cloud.scenario(pending=600)
     other = lab.start("launch", EXP="speech-lr0_1-seed1", BASE="speech", PARAMS="lr=0.1 seed=1")
-    wait_for_machines(cloud, 1)
-    cloud.weather()  # for the machines of the sweep
+    wait_for_instances(cloud, 1)
+    cloud.scenario()  # for the instances of the sweep
     ended = sweep(lab)
     assert states(ended)["speech-lr0_1-seed1"] == "failed"
     assert "is being worked on by launch (" in ended.error

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.datasets.tarball import ZSTANDARD, entries, is_tarball, unpacked
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 OUT = "../../"
 """From the directory of unpacking to the one that holds all of a test's files."""
@@ -110,7 +110,7 @@ def test_nothing_gets_out(base, name, system_tar):
     try:
         with unpacked(source, base / "work") as tree:
             assert tree.is_dir()
-    except LabError as refused:
+    except UserError as refused:
         assert str(refused).startswith(f"SOURCE: {source}: ")  # noqa: PT017 - either is well
     assert (base / "victim").read_text() == "mine"
     assert (base / "victim").stat().st_nlink == 1
@@ -123,7 +123,7 @@ def test_nothing_gets_out(base, name, system_tar):
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_devices_and_pipes_are_refused(base, kind):
     source = archive(base / "evil.tar", [directory("a"), entry("a/b", kind, devmajor=1, devminor=3)])
-    with pytest.raises(LabError, match="a/b is a device or a pipe"), unpacked(source, base / "work"):
+    with pytest.raises(UserError, match="a/b is a device or a pipe"), unpacked(source, base / "work"):
         pass
     assert list((base / "work").iterdir()) == []
 
@@ -186,7 +186,7 @@ def test_an_archive_that_is_cut_off_is_one_error(base):
     whole = archive(base / "some.tar", [entry("a")], b"x" * 5000).read_bytes()
     (base / "cut.tar").write_bytes(whole[:2000])
     with (
-        pytest.raises(LabError, match=r"cut\.tar: can't be unpacked: .*(EOF|Truncated)"),
+        pytest.raises(UserError, match=r"cut\.tar: can't be unpacked: .*(EOF|Truncated)"),
         unpacked(base / "cut.tar", base / "work"),
     ):
         pass

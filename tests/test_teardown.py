@@ -20,14 +20,14 @@ def test_nothing_that_costs_is_left_and_the_regions_security_group_stays_for_the
 
 
 def test_it_says_what_it_deleted_and_waits_until_aws_shows_nothing(lab, cloud):
-    cloud.weather(shutting_down=0.6)
+    cloud.scenario(shutting_down=0.6)
     lab.launch()
     ended = lab.teardown()
     assert ended.events[0]["event"] == "deleting"
     assert ended.events[0]["resource_type"] == "instance"
     assert ended.events[-1]["event"] == "teardown-complete"
-    (machine,) = cloud.client("ec2", "us-east-1").describe_instances()["Reservations"]
-    assert machine["Instances"][0]["State"]["Name"] == "terminated"
+    (instance,) = cloud.client("ec2", "us-east-1").describe_instances()["Reservations"]
+    assert instance["Instances"][0]["State"]["Name"] == "terminated"
 
 
 def test_the_second_time_is_fine_and_deletes_nothing(lab, cloud):
@@ -60,8 +60,8 @@ def test_what_another_script_made_for_the_experiment_goes_too_in_the_right_order
     lab.launch()
     lab.write(
         "extra.py",
-        "from ec2lab.session import acting_on\n"
-        "with acting_on('demo', 'extra') as session:\n"
+        "from ec2lab.session import locked_session\n"
+        "with locked_session('demo', 'extra') as session:\n"
         "    ec2 = session.cloud.ec2('us-west-2')\n"
         "    volume = ec2.create_volume(AvailabilityZone='us-west-2a', Size=1)['VolumeId']\n"
         "    ec2.create_snapshot(VolumeId=volume)\n"
@@ -83,7 +83,7 @@ def test_what_another_script_made_for_the_experiment_goes_too_in_the_right_order
     assert ec2.describe_security_groups(Filters=mine)["SecurityGroups"] == []
 
 
-def test_a_machine_that_somebody_else_ended_counts_as_deleted(lab, cloud):
+def test_an_instance_that_somebody_else_ended_counts_as_deleted(lab, cloud):
     lab.launch()
     cloud.reset()  # the cloud has forgotten everything
     ended = lab.teardown()
@@ -95,30 +95,30 @@ def test_a_machine_that_somebody_else_ended_counts_as_deleted(lab, cloud):
 @pytest.mark.parametrize("kind", ["reset-after", "html-503"])
 def test_a_lost_answer_to_the_deletion_does_not_stop_it(lab, cloud, kind):
     lab.launch()
-    cloud.weather(faults=[{"action": "TerminateInstances", "kind": kind, "times": 1}])
+    cloud.scenario(faults=[{"action": "TerminateInstances", "kind": kind, "times": 1}])
     assert lab.teardown().code == 0
     assert living_in(cloud, "us-east-1", "instance") == []
 
 
 def test_when_it_may_not_delete_it_says_why_and_the_next_try_goes_on(lab, cloud):
     lab.launch()
-    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
+    cloud.scenario(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
     ended = lab.teardown()
     assert ended.code == 1
     assert "TerminateInstances in us-east-1: UnauthorizedOperation: no (docs/iam-policy.json" in ended.error
-    cloud.weather()
+    cloud.scenario()
     assert lab.teardown().code == 0
     assert living_in(cloud, "us-east-1", "instance") == []
 
 
-def test_that_it_may_not_delete_a_machine_long_gone_does_not_matter(lab, cloud):
+def test_that_it_may_not_delete_an_instance_long_gone_does_not_matter(lab, cloud):
     lab.launch()
     cloud.reset()
-    cloud.weather(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
+    cloud.scenario(faults=[{"action": "TerminateInstances", "code": "UnauthorizedOperation", "message": "no"}])
     assert lab.teardown().code == 0
 
 
-def test_a_machine_of_the_same_name_and_another_registry_is_left_alone(lab, cloud):
+def test_an_instance_of_the_same_name_and_another_registry_is_left_alone(lab, cloud):
     lab.launch()
     assert lab.launch(REGISTRY="other.json").code == 0
     assert len(living_in(cloud, "us-east-1", "instance")) == 2
@@ -127,17 +127,17 @@ def test_a_machine_of_the_same_name_and_another_registry_is_left_alone(lab, clou
     assert [resource["id"] for resource in lab.status()] == [left["InstanceId"]]
 
 
-def test_a_volume_that_does_not_go_with_its_machine_is_deleted_after_it(lab, cloud):
-    cloud.weather(shutting_down=0.5)
+def test_a_volume_that_does_not_go_with_its_instance_is_deleted_after_it(lab, cloud):
+    cloud.scenario(shutting_down=0.5)
     lab.launch()
     lab.write(
         "keep.py",
-        "from ec2lab.session import acting_on\n"
-        "with acting_on('demo', 'keep') as session:\n"
+        "from ec2lab.session import locked_session\n"
+        "with locked_session('demo', 'keep') as session:\n"
         "    ec2 = session.cloud.ec2('us-east-1')\n"
-        "    machine = session.holdings('demo').living[0].id\n"
+        "    instance = session.holdings('demo').living[0].id\n"
         "    volume = ec2.create_volume(AvailabilityZone='us-east-1a', Size=1)['VolumeId']\n"
-        "    ec2.attach_volume(VolumeId=volume, InstanceId=machine, Device='/dev/sdp')\n",
+        "    ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device='/dev/sdp')\n",
     )
     assert lab.run_file("keep.py").code == 0
     assert len(living_in(cloud, "us-east-1", "volume")) == 3
@@ -148,7 +148,7 @@ def test_a_volume_that_does_not_go_with_its_machine_is_deleted_after_it(lab, clo
 @pytest.mark.parametrize("script", ["teardown", "launch"])
 def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, script):
     cloud.stop_clock()
-    cloud.weather(
+    cloud.scenario(
         invisible={"instance": 0.8, "volume": 0.8},
         faults=[{"action": "RunInstances", "kind": "hang-after", "times": 1}],
     )
@@ -170,9 +170,9 @@ def test_what_aws_does_not_show_yet_after_a_kill_is_waited_for(lab, cloud, scrip
         assert living_in(cloud, "us-east-1", "instance") == []
 
 
-def test_a_machine_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, cloud):
+def test_an_instance_that_aws_does_not_know_yet_is_not_taken_for_deleted(lab, cloud):
     cloud.stop_clock()
-    cloud.weather(invisible={"instance": 8}, pending=60)
+    cloud.scenario(invisible={"instance": 8}, pending=60)
     process = lab.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None

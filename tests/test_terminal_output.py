@@ -92,7 +92,7 @@ def test_a_page_shows_it_and_lets_no_markup_in(text):
 
 def test_a_message_of_aws_without_end_is_cut_where_it_is_shown_and_whole_on_record(lab, cloud):
     message = "\n".join(f"line {number} of many" for number in range(5000))
-    cloud.weather(faults=[{"action": "RunInstances", "code": "InvalidParameterCombination", "message": message}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "InvalidParameterCombination", "message": message}])
     ended = lab.run("launch", EXP="demo")
     assert ended.code == 1
     assert "line 99 of many line" in ended.err

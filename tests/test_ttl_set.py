@@ -1,4 +1,4 @@
-"""When machines end by themselves is tagged at the launch, shown by status, set anew by extend and by a start."""
+"""When instances end by themselves is tagged at the launch, shown by status, set again by extend and by a start."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,18 +13,18 @@ def running(lab):
     return lab
 
 
-def machine(lab):
+def instance(lab):
     (found,) = [line for line in lab.status() if line["resource_type"] == "instance"]
     return found
 
 
 def hours_left(lab):
-    return (datetime.fromisoformat(machine(lab)["ends"]) - datetime.now(UTC)) / timedelta(hours=1)
+    return (datetime.fromisoformat(instance(lab)["ends"]) - datetime.now(UTC)) / timedelta(hours=1)
 
 
 def set_end_that_passes(lab, cloud):
-    """Let the machine end a moment after its launch, and live for six hours from a start that comes later."""
-    found = machine(lab)
+    """Let the instance end a moment after its launch, and live for six hours from a start that comes later."""
+    found = instance(lab)
     ends = datetime.fromisoformat(found["since"]) + timedelta(milliseconds=1)
     tag(cloud, found["id"], **{"expires-at": ends.isoformat(), "ttl": "6h"})
     return found["id"]
@@ -39,29 +39,29 @@ def test_a_launch_tags_lengths_and_status_shows_what_is_left(running, cloud):
     (call,) = cloud.calls("RunInstances")
     assert "20" not in [value for key, value in call["params"].items() if value in ("12h", "30m")]
     assert hours_left(running) == pytest.approx(12, abs=0.1)
-    assert machine(running)["idle"] == "30m"
+    assert instance(running)["idle"] == "30m"
     table = running.run("status").out
     assert "left" in table
     assert "11 h 59 min or idle 30m" in table
 
 
-def test_a_machine_that_outlives_its_end_is_shown_as_overdue(running, cloud):
-    tag(cloud, machine(running)["id"], **{"expires-at": "2026-01-01T00:00:00Z", "ttl": ""})
-    assert machine(running)["overdue"] is True
+def test_an_instance_that_outlives_its_end_is_shown_as_overdue(running, cloud):
+    tag(cloud, instance(running)["id"], **{"expires-at": "2026-01-01T00:00:00Z", "ttl": ""})
+    assert instance(running)["overdue"] is True
     assert "overdue by" in running.run("status").out
 
 
-def test_an_end_is_set_anew_told_with_the_one_before_and_recorded(running):
+def test_an_end_is_set_again_told_with_the_one_before_and_recorded(running):
     ended = running.run("ttl_set", EXP="demo", TTL="4h")
     assert ended.code == 0, ended.err
     assert "4h from now (before: 20" in ended.out
     assert "it still ends when it was idle for 30m" in ended.out
     assert hours_left(running) == pytest.approx(4, abs=0.1)
     (note,) = [r["annotation"]["extended"] for r in running.records() if "extended" in r.get("annotation", {})]
-    assert note["ends"] == machine(running)["ends"]
+    assert note["ends"] == instance(running)["ends"]
     (event,) = running.run("ttl_set", EXP="demo", TTL="8h", JSON="1").events
     assert event["previous"] == note["ends"]
-    assert event["id"] == machine(running)["id"]
+    assert event["id"] == instance(running)["id"]
 
 
 def test_one_without_a_ttl_gets_one_and_one_with_loses_it_only_by_name(lab):
@@ -97,18 +97,18 @@ def test_what_does_not_run_keeps_its_end(running):
     ended = running.run("ttl_set", EXP="demo", TTL="4h")
     assert ended.code == 1
     assert "does not run" in ended.error
-    assert "11 h 59 min if started" in machine(running)["remaining"]
-    assert "no machine of it lives" in running.run("ttl_set", EXP="other", TTL="4h").error
+    assert "11 h 59 min if started" in instance(running)["remaining"]
+    assert "no instance of it lives" in running.run("ttl_set", EXP="other", TTL="4h").error
 
 
-def test_a_start_after_the_end_begins_anew_and_writes_that_down(running, cloud):
+def test_a_start_after_the_end_begins_again_and_writes_that_down(running, cloud):
     assert running.run("stop", EXP="demo").code == 0
-    instance = set_end_that_passes(running, cloud)
-    assert machine(running)["remaining"].startswith("6h once started")
+    identity = set_end_that_passes(running, cloud)
+    assert instance(running)["remaining"].startswith("6h once started")
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
-    assert f"{instance} at 20" in started.out
-    assert "its ttl was over, and began anew" in started.out
+    assert f"{identity} at 20" in started.out
+    assert "its ttl was over, and began again" in started.out
     assert hours_left(running) == pytest.approx(6, abs=0.1)
     (call,) = cloud.calls("CreateTags")
     assert call["params"]["Tag.1.Key"] == "lab:expires-at"
@@ -119,8 +119,8 @@ def test_a_start_after_the_end_begins_anew_and_writes_that_down(running, cloud):
 def test_where_a_start_may_not_tag_it_starts_all_the_same(running, cloud):
     assert running.run("stop", EXP="demo").code == 0
     set_end_that_passes(running, cloud)
-    cloud.weather(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "CreateTags", "code": "UnauthorizedOperation"}])
     started = running.run("start", EXP="demo")
     assert started.code == 0, started.err
     assert "its new end is not in its tags" in started.out
-    assert machine(running)["state"] == "running"
+    assert instance(running)["state"] == "running"

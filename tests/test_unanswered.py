@@ -16,9 +16,9 @@ def demo(lab):
     return lab
 
 
-def killed_before_the_response(lab, cloud, **weather):
+def killed_before_the_response(lab, cloud, **scenario):
     cloud.stop_clock()
-    cloud.weather(**weather, faults=[NO_ANSWER])
+    cloud.scenario(**scenario, faults=[NO_ANSWER])
     process = lab.start("launch", EXP="demo")
     wait_until(lambda: cloud.calls("RunInstances"))
     process.kill()
@@ -39,7 +39,7 @@ def test_run_again_at_once_it_is_asked_again_by_its_token_and_the_one_instance_i
     assert len(instances(cloud)) == 1
     first, again = tokens(cloud)
     assert first == again
-    cloud.weather()
+    cloud.scenario()
     assert ended.code == 0, ended.err
 
 
@@ -52,27 +52,27 @@ def test_where_something_else_would_be_asked_for_now_the_instance_is_waited_for(
 
 
 def test_a_request_that_never_arrived_is_carried_out_once(demo, cloud):
-    cloud.weather(faults=[{"action": "RunInstances", "kind": "reset-before"}])
+    cloud.scenario(faults=[{"action": "RunInstances", "kind": "reset-before"}])
     process = demo.start("launch", EXP="demo")
     while not cloud.calls("RunInstances"):
         assert process.poll() is None
     process.kill()
     process.communicate()
-    cloud.weather()
+    cloud.scenario()
     assert demo.run("launch", EXP="demo").code == 0
     assert len(instances(cloud)) == 1
     assert len(set(tokens(cloud))) == 1
 
 
 def test_one_whose_response_is_on_record_is_taken_up_though_aws_does_not_show_it(demo, cloud):
-    cloud.weather(invisible={"instance": 4}, pending=60)
+    cloud.scenario(invisible={"instance": 4}, pending=60)
     process = demo.start("launch", EXP="demo", JSON="1")
     while '"instance-pending"' not in process.stdout.readline():
         assert process.poll() is None
     process.kill()
     process.communicate()
     cloud.advance(60)
-    cloud.weather()
+    cloud.scenario()
     assert demo.run("launch", EXP="demo").code == 0
     assert len(instances(cloud)) == 1
 
@@ -96,7 +96,7 @@ def test_a_teardown_right_after_a_refused_launch_asks_for_each_deletion_once(dem
 
 
 def test_a_group_that_was_found_resolves_the_call_that_made_it(demo, cloud):
-    cloud.weather(faults=[{"action": "CreateSecurityGroup", "kind": "reset-after", "times": 1}])
+    cloud.scenario(faults=[{"action": "CreateSecurityGroup", "kind": "reset-after", "times": 1}])
     assert demo.run("launch", EXP="demo").code == 0
     assert [call["code"] for call in cloud.calls("CreateSecurityGroup")] == [None, "InvalidGroup.Duplicate"]
     (asked,) = [r["id"] for r in demo.records() if r["event"] == "intent" and r["operation"] == "CreateSecurityGroup"]

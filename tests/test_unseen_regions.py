@@ -19,11 +19,11 @@ from ec2lab.aws.region_queries import RegionQueries
 from ec2lab.config.lab_files import load_lab
 from ec2lab.session import Session
 from tests.full import examples
-from tests.many_regions import run_machines
+from tests.many_regions import run_instances
 
 SEEN = "us-west-2"
 ILL = {
-    "us-east-1": ({"code": "UnauthorizedOperation"}, "UnauthorizedOperation: made so by the weather"),
+    "us-east-1": ({"code": "UnauthorizedOperation"}, "UnauthorizedOperation: made so by the scenario"),
     "us-east-2": ({"code": "AuthFailure"}, "AuthFailure"),
     "us-west-1": ({"code": "NoSuchThingYet"}, "NoSuchThingYet"),
     "eu-west-1": ({"kind": "torn"}, "Unable to parse response"),
@@ -38,7 +38,7 @@ REGIONS = [*ILL, SEEN]
 def ill(lab, cloud):
     """A lab with data in one region that answers; the others fail each in its way."""
     lab.write("lab.toml", f"regions = {json.dumps(REGIONS)}\nregion_timeout = '3s'\n")
-    cloud.weather(faults=FAULTS)
+    cloud.scenario(faults=FAULTS)
     return lab
 
 
@@ -55,10 +55,10 @@ def names_each(ended):
     return dict(unseen).keys() - ILL.keys()
 
 
-def test_status_shows_every_machine_and_the_report_is_written(ill, cloud):
-    cloud.weather()
-    run_machines(ill, SEEN, list(ILL))
-    cloud.weather(faults=FAULTS)
+def test_status_shows_every_instance_and_the_report_is_written(ill, cloud):
+    cloud.scenario()
+    run_instances(ill, SEEN, list(ILL))
+    cloud.scenario(faults=FAULTS)
     status = ill.run("status", JSON="1")
     assert status.code == 3, status.err
     assert {(one["region"], one["state"]) for one in of(status, "resource")} == {
@@ -121,7 +121,7 @@ def test_doctor_goes_on_without_a_region_that_does_not_respond(ill):
 
 
 def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
-    cloud.weather(faults=[{"action": "Describe*", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "Describe*", "code": "UnauthorizedOperation"}])
     ended = lab.run("audit")
     assert ended.code == 1
     assert "us-east-1, us-west-2: not seen: DescribeInstances: UnauthorizedOperation" in ended.err
@@ -129,7 +129,7 @@ def test_an_audit_that_saw_no_region_says_so_and_nothing_else(lab, cloud):
 
 
 def test_an_audit_does_not_say_that_nothing_is_forgotten_where_a_region_was_not_seen(lab, cloud):
-    cloud.weather(faults=[{"action": "Describe*", "region": "us-east-1", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "Describe*", "region": "us-east-1", "code": "UnauthorizedOperation"}])
     ended = lab.run("audit", REGIONS="us-east-1 us-west-2")
     assert ended.code == 3
     assert "nothing was found, in what could be seen" in ended.out
@@ -138,12 +138,12 @@ def test_an_audit_does_not_say_that_nothing_is_forgotten_where_a_region_was_not_
 
 def test_which_regions_an_account_has_is_told_by_the_next_where_the_first_does_not(lab, cloud, in_cloud_time):
     session = Session(lab.path, load_lab(lab.path), "audit")
-    cloud.weather(faults=[{"action": "DescribeRegions", "region": "us-east-1", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeRegions", "region": "us-east-1", "code": "UnauthorizedOperation"}])
     regions, unseen = enabled_regions(session)
     assert regions[:2] == ["us-east-1", "us-west-2"]
     assert "eu-west-1" in regions
     assert unseen == {}
-    cloud.weather(faults=[{"action": "DescribeRegions", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeRegions", "code": "UnauthorizedOperation"}])
     regions, unseen = enabled_regions(session)
     assert regions == ["us-east-1", "us-west-2"], "those where the lab may have something"
     assert "us-west-2 does not tell which there are: DescribeRegions: Unauth" in unseen["other regions"]
@@ -153,7 +153,7 @@ def test_which_regions_an_account_has_is_told_by_the_next_where_the_first_does_n
 @pytest.mark.parametrize("fault", [{"kind": "torn"}, {"code": "NoSuchThingYet"}, {"code": "UnauthorizedOperation"}])
 def test_how_far_data_is_loaded_is_unknown_where_aws_does_not_tell_it(lab, cloud, fault):
     assert lab.launch().code == 0
-    cloud.weather(faults=[{"action": "DescribeVolumeStatus", **fault}])
+    cloud.scenario(faults=[{"action": "DescribeVolumeStatus", **fault}])
     ended = lab.run("status", JSON="1")
     assert ended.code == 0
     assert [(one["state"], one["loaded"]) for one in of(ended, "resource")] == [("running", "unknown")]
@@ -164,7 +164,7 @@ def test_prices_that_aws_does_not_tell_are_unknown_and_end_nothing(lab, cloud):
     lab.write("experiments/demo.toml", 'instance_types = ["m5.large"]\nmarkets = ["spot"]\n')
     assert lab.launch().code == 0
     faults = [{"action": "GetProducts", "kind": "torn"}, {"action": "DescribeSpotPriceHistory", "kind": "torn"}]
-    cloud.weather(faults=faults)
+    cloud.scenario(faults=faults)
     for path in (lab.path / ".cache").glob("prices*"):
         path.unlink()
     ended = lab.run("status", JSON="1")
@@ -231,7 +231,7 @@ def test_a_launch_goes_on_without_a_region_that_does_not_respond_and_names_it(la
     """It was silent for eight minutes: botocore waits a minute for each of five tries of each question."""
     lab.write("lab.toml", 'regions = ["us-east-1", "us-west-2"]\nregion_timeout = "1s"\n')
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
-    cloud.weather(faults=[{"region": "us-east-1", "kind": "hang-after"}])
+    cloud.scenario(faults=[{"region": "us-east-1", "kind": "hang-after"}])
     launched = lab.launch()
     assert launched.code == 0
     (passed_over,) = [event for event in launched.events if event["event"] == "region-skipped"]

@@ -1,4 +1,6 @@
-"""What a machine tells of its command: the log in parts, each line once, and the exit code, whatever comes between."""
+"""What an instance tells of its command: the log in parts, each line once, and the exit code, whatever comes
+between.
+"""
 
 import json
 import os
@@ -24,7 +26,7 @@ def part(place):
 
 
 class Reporting:
-    """A machine's directory, and its report."""
+    """An instance's directory, and its report."""
 
     def __init__(self, cloud, directory):
         self.cloud, self.directory, self.log = cloud, directory, directory / "state/log"
@@ -141,7 +143,7 @@ def test_the_exit_code_is_as_a_shell_has_it(reporting, environment, code):
     assert json.loads(reporting.told["ended.json"]) == reporting.ended
 
 
-def test_a_machine_takes_itself_away_only_when_all_is_told(reporting):
+def test_an_instance_takes_itself_away_only_when_all_is_told(reporting):
     reporting.settle("s3://lab-runs/speech", on_completion="teardown")
     reporting.log.write_text("precious\n")
     s3 = reporting.cloud.client("s3", "us-east-1")

@@ -17,7 +17,7 @@ from ec2lab.config.members import add, add_keys
 from ec2lab.config.models import Member
 from ec2lab.config.public_key import public_key
 from ec2lab.config.toml_writing import document_text, toml_text
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from tests.test_config import KEY
 
 ROCKET = "\U0001f680"
@@ -59,7 +59,7 @@ def test_whatever_is_written_is_read_back_the_same(texts):
 def test_no_member_file_is_left_that_could_not_be_read(tmp_path_factory, before, after):
     directory = tmp_path_factory.mktemp("lab")
     keys = []
-    with suppress(LabError):
+    with suppress(UserError):
         keys = keys_in(f"{KEY} {before}\n{OTHER}{after}\n".encode(errors="surrogatepass"), "KEY")
         add(directory, "bob", keys)
     assert [member.keys for member in load_members(directory).values()] == ([keys] if keys else [])
@@ -108,7 +108,7 @@ def test_a_key_is_added_whatever_the_file_looks_like(head, first, last, comma, m
         path.write_text(text)
         try:
             member = load_members(directory)["bob"]
-        except LabError:
+        except UserError:
             return
         add_keys(directory, "bob", member, [f"{OTHER} {ROCKET}"])
         assert set(load_members(directory)["bob"].keys) == {KEY, f"{OTHER} {ROCKET}"}
@@ -124,12 +124,12 @@ def test_a_file_that_was_changed_meanwhile_or_would_say_something_else_is_left_a
         return load(*given, **named)
 
     monkeypatch.setattr(toml_writing, "load", changing)
-    with pytest.raises(LabError, match="was changed meanwhile"):
+    with pytest.raises(UserError, match="was changed meanwhile"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert path.read_text() == "shell = 1\n"
     monkeypatch.setattr(toml_writing, "load", load)
     path.write_text(before := f"keys = ['{KEY}']\nuid = 4001\n")
-    with pytest.raises(LabError, match="could not be written so that it reads as it is meant; edit it by hand"):
+    with pytest.raises(UserError, match="could not be written so that it reads as it is meant; edit it by hand"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert [file.read_text() for file in path.parent.iterdir()] == [before]
 
@@ -252,7 +252,7 @@ OTHER_FORMS = {
 @pytest.mark.parametrize(("content", "said"), OTHER_FORMS.items(), ids=[said[0] for said in OTHER_FORMS.values()])
 def test_what_is_no_public_key_is_named_in_one_line_that_repeats_nothing_of_it(content, said):
     for form in [content] if isinstance(content, bytes) else [content.encode(), content.encode("utf-16")]:
-        with pytest.raises(LabError) as refused:
+        with pytest.raises(UserError) as refused:
             keys_in(form, "KEY: x", Path("x"))
         line = str(refused.value)
         assert line.startswith("KEY: x")
@@ -280,7 +280,7 @@ def test_what_names_no_file_is_said_with_what_would(lab, tmp_path):
 
 @given(st.sampled_from([b"", *ENCODINGS]), st.binary(max_size=60) | st.just(KEY.encode()), st.binary(max_size=20))
 def test_any_file_is_read_or_refused_in_one_line(mark, content, more):
-    with suppress(LabError):
+    with suppress(UserError):
         assert keys_in(mark + content + more, "KEY: x", Path("x"))
 
 

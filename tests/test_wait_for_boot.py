@@ -2,7 +2,7 @@
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.launch.wait_for_boot import errors_in
 
 
@@ -29,5 +29,5 @@ def test_errors_are_told_and_nothing_else_counts_as_one(said, errors):
 
 @pytest.mark.parametrize("said", ["", "sh: 1: cloud-init: not found\n", "Welcome to speech\n", "{a banner}\n"])
 def test_where_it_says_nothing_of_its_status_that_is_no_failure_of_the_set_up(said):
-    with pytest.raises(LabError, match=r"speech: cloud-init s"):
+    with pytest.raises(UserError, match=r"speech: cloud-init s"):
         errors_in(said, "speech")

@@ -1,4 +1,4 @@
-"""Watch tells what becomes of a machine, and puts back what AWS takes away."""
+"""Watch tells what becomes of an instance, and puts back what AWS takes away."""
 
 import json
 import signal
@@ -64,7 +64,7 @@ def launched(lab):
     return next(event for event in lab.launch().events if event["event"] == "instance-running")["id"]
 
 
-def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experiment_says_so(lab, cloud, watch):
+def test_a_spot_instance_that_aws_takes_is_announced_and_put_back_if_the_experiment_says_so(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
     first = launched(lab)
     watching = watch()
@@ -73,7 +73,7 @@ def test_a_spot_machine_that_aws_takes_is_announced_and_put_back_if_the_experime
     notice = watching.next("interrupted")
     assert (notice["stage"], notice["instance"]) == ("notice", first)
     assert notice["reason"].startswith("marked-for-termination: ")
-    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "calls": 1}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
     assert watching.next("instance-state-changed")["state_reason"] == "Server.SpotInstanceTermination"
     assert watching.next("interrupted")["stage"] == "terminated"
@@ -123,9 +123,9 @@ def test_what_can_not_be_put_back_is_said_and_ends_the_watch(lab, cloud, watch):
     first = launched(lab)
     watching = watch()
     watching.next("instance-running")
-    cloud.weather(capacity=[{}])
+    cloud.scenario(capacity=[{}])
     cloud.end(first, "us-east-1", "Server.SpotInstanceTermination")
-    assert "could not be launched again: demo: no machine was to be had" in watching.next("warning")["message"]
+    assert "could not be launched again: demo: no instance was to be had" in watching.next("warning")["message"]
     assert watching.rest()[-1]["event"] == "experiment-ended"
 
 
@@ -159,17 +159,17 @@ def test_a_teardown_is_not_held_up_by_a_watch_and_ends_it_without_putting_anythi
     assert len(cloud.calls("RunInstances")) == 1
 
 
-def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machine(lab, cloud, watch):
+def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_instance(lab, cloud, watch):
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\ncapacity_timeout = "5m"\nzones = ["us-east-1a"]\n'
     )
-    cloud.weather(capacity=[{}])
+    cloud.scenario(capacity=[{}])
     launching = lab.start("launch", EXP="demo")
     wait_until(lambda: cloud.calls("RunInstances"))
     watching = watch()
     refused = watching.next("launch-rejected")
     assert (refused["code"], refused["instance_type"]) == ("InsufficientInstanceCapacity", "g5.xlarge")
-    cloud.weather()
+    cloud.scenario()
     running = watching.next("instance-running")
     with in_quick_motion(cloud):
         launching.communicate(timeout=60)
@@ -178,13 +178,13 @@ def test_a_launch_in_another_terminal_is_followed_from_its_refusals_to_its_machi
 
 def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(lab, cloud, watch):
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
-    machine = launched(lab)
+    instance = launched(lab)
     watching = watch()
     watching.next("instance-running")
-    cloud.weather(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
+    cloud.scenario(faults=[{"action": "DescribeInstances", "code": "RequestLimitExceeded", "times": 11}])
     assert "us-east-1 can't be asked now (throttled (RequestLimitExceeded))" in watching.next("warning")["message"]
-    cloud.weather()
-    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
+    cloud.scenario()
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance])
     events = watching.rest()
     assert [event["event"] for event in events] == ["instance-state-changed", "experiment-ended"]
 
@@ -192,7 +192,7 @@ def test_a_region_that_does_not_answer_for_a_while_is_said_once_and_waited_for(l
 def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goes_on(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT)
     launched(lab)
-    cloud.weather(faults=[{"action": "DescribeSpotInstanceRequests", "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": "DescribeSpotInstanceRequests", "code": "UnauthorizedOperation"}])
     watching = watch()
     assert "no notice of spot interruptions" in watching.next("warning")["message"]
     assert lab.teardown().code == 0
@@ -201,21 +201,21 @@ def test_where_spot_requests_may_not_be_described_that_is_said_and_the_watch_goe
 
 
 def test_data_that_loads_is_shown_until_all_is_there(lab, cloud, watch):
-    cloud.weather(initialization_seconds=100)
+    cloud.scenario(initialization_seconds=100)
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
     )
-    machine = launched(lab)
+    instance = launched(lab)
     watching = watch()
     assert watching.next("run-progress")["loaded"][0].endswith("%")
-    assert watching.next("data-loaded")["instance"] == machine
+    assert watching.next("data-loaded")["instance"] == instance
     asked = len(cloud.calls("DescribeVolumeStatus"))
     assert lab.teardown().code == 0
     watching.rest()
     assert len(cloud.calls("DescribeVolumeStatus")) == asked, "no more of what is there"
 
 
-def test_a_look_at_many_machines_is_one_call(lab, cloud, watch):
+def test_a_look_at_many_instances_is_one_call(lab, cloud, watch):
     lab.write("experiments/demo.toml", SPOT)
     assert lab.launch(COUNT="4").code == 0
     before = len(cloud.calls("DescribeInstances"))
@@ -226,24 +226,24 @@ def test_a_look_at_many_machines_is_one_call(lab, cloud, watch):
     assert len(cloud.calls("DescribeSpotInstanceRequests")) <= 2
 
 
-def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_itself_away(lab, cloud, watch):
+def test_a_command_that_ended_is_told_with_its_code_also_of_an_instance_that_took_itself_away(lab, cloud, watch):
     s3 = cloud.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
     cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     run = 'command = "false"\nartifact_uri = "s3://lab-runs"\ninstance_profile = "writer"\nttl = "2h"\n'
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n' + run)
-    machine = launched(lab)
+    instance = launched(lab)
     watching = watch()
     watching.next("instance-running")
-    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/log/{0:020}", Body=b"epoch 1\nepoch 2\n")
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{instance}/log/{0:020}", Body=b"epoch 1\nepoch 2\n")
     progress = watching.next("run-progress")
     assert progress["line"] == "epoch 2"
     assert 6000 < progress["seconds_left"] <= 7200
-    s3.put_object(Bucket="lab-runs", Key=f"demo/{machine}/ended.json",
+    s3.put_object(Bucket="lab-runs", Key=f"demo/{instance}/ended.json",
                   Body=b'{"exit_code": 3, "at": "2026-11-24T10:00:00Z"}')  # fmt: skip
-    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[machine])
+    cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=[instance])
     events = watching.rest()
-    assert {(e["instance"], e["exit_code"]) for e in events if e["event"] == "command-exited"} == {(machine, 3)}
+    assert {(e["instance"], e["exit_code"]) for e in events if e["event"] == "command-exited"} == {(instance, 3)}
     assert events[-1]["exit_code"] == 3
     assert [r["annotation"]["exited"] for r in lab.records() if "exited" in r.get("annotation", {})] == [
         {"exit_code": 3}
@@ -252,13 +252,13 @@ def test_a_command_that_ended_is_told_with_its_code_also_of_a_machine_that_took_
 
 def test_ctrl_c_leaves_and_nothing_else(lab, watch):
     lab.write("experiments/demo.toml", SPOT + "on_interruption = 'relaunch'\n")
-    machine = launched(lab)
+    instance = launched(lab)
     watching = watch()
     watching.next("instance-running")
     watching.process.send_signal(signal.SIGINT)
     assert watching.process.wait(30) == 130
     assert watching.process.stderr.read() == "error: interrupted\n"
-    assert [r["id"] for r in lab.status()] == [machine]
+    assert [r["id"] for r in lab.status()] == [instance]
 
 
 def test_what_does_not_live_can_not_be_watched(lab):

@@ -14,7 +14,7 @@ from ec2lab.watch.watcher import Watching, to_event
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def machine(identity, since="2026-11-24T11:00:00+00:00", state="running"):
+def instance(identity, since="2026-11-24T11:00:00+00:00", state="running"):
     return Resource(kind="instance", id=identity, region="us-east-1", experiment="demo", since=since, state=state)
 
 
@@ -26,8 +26,8 @@ def demo(*records):
     return History(records).of("demo")
 
 
-def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_heard():
-    one, two = machine("i-1"), machine("i-2", since="2026-11-24T11:30:00+00:00")
+def test_the_time_left_is_the_first_instances_by_its_own_timer_where_that_was_heard():
+    one, two = instance("i-1"), instance("i-2", since="2026-11-24T11:30:00+00:00")
     assert time_left([one, two], {}, timedelta(hours=3), NOW) == timedelta(hours=2)
     heard = ProgressPoller(run=None, last=Progress(ends_at=(NOW + timedelta(hours=5)).timestamp()))
     assert time_left([one, two], {"i-1": heard}, timedelta(hours=3), NOW) == timedelta(hours=2, minutes=30)
@@ -36,18 +36,18 @@ def test_the_time_left_is_the_first_machines_by_its_own_timer_where_that_was_hea
     assert time_left([one], {}, None, NOW) is None
 
 
-def test_an_end_that_was_set_anew_goes_before_the_time_to_live_it_was_launched_with():
-    later = replace(machine("i-1"), details={"ends": "2026-11-24T18:00:00Z", "ttl": "2h"})
+def test_an_end_that_was_set_again_goes_before_the_time_to_live_it_was_launched_with():
+    later = replace(instance("i-1"), details={"ends": "2026-11-24T18:00:00Z", "ttl": "2h"})
     assert time_left([later], {}, timedelta(hours=2), NOW) == timedelta(hours=6)
     endless = replace(later, details={"ends": "never"})
     assert time_left([endless], {}, timedelta(hours=2), NOW) is None
-    assert time_left([endless, machine("i-2")], {}, timedelta(hours=2), NOW) == timedelta(hours=1)
+    assert time_left([endless, instance("i-2")], {}, timedelta(hours=2), NOW) == timedelta(hours=1)
 
 
-def test_many_machines_are_counted_by_their_states():
-    assert counted([]) == "no machine yet"
-    assert counted([machine("i-1")]) == "i-1 running"
-    assert counted([machine("i-1"), machine("i-2"), machine("i-3", state="pending")]) == "2 running, 1 pending"
+def test_many_instances_are_counted_by_their_states():
+    assert counted([]) == "no instance yet"
+    assert counted([instance("i-1")]) == "i-1 running"
+    assert counted([instance("i-1"), instance("i-2"), instance("i-3", state="pending")]) == "2 running, 1 pending"
     assert least(["43%", "7%"]) == "7%"
 
 

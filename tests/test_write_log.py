@@ -21,7 +21,7 @@ STRANGE = b"\0\0\xff\xfe\x80 \x1b[31mred\x1b[0m\r\n 10%\r 20%\r" + "π\u2028".en
 
 @pytest.fixture
 def host_log(tmp_path):
-    """Makes the log of a machine, which is being written."""
+    """Makes the log of an instance, which is being written."""
     made = []
 
     def make(**options):
@@ -194,7 +194,7 @@ def test_a_command_that_is_begun_again_goes_on_in_the_log_and_has_not_ended(host
     assert log.followed()[0].data == b"one\nec2-lab: the command ended with 1\ntwo\nec2-lab: the command ended with 0\n"
 
 
-def test_a_machine_that_was_started_again_without_its_command_says_so_and_nobody_waits(host_log):
+def test_an_instance_that_was_started_again_without_its_command_says_so_and_nobody_waits(host_log):
     log = host_log()
     log.prints(b"epoch 1\n")
     assert log.has(b"epoch 1\n")

@@ -1,7 +1,7 @@
 """The floor: the fewest calls by which boto3 launches, looks and tears down: `python bare_boto3.py launch`.
 
 Nothing is recorded, and no refusal is thought of: the newest version of the dataset is looked for, one call makes
-machine and volume, and boto3's own waiter waits. Image, group and type come from the environment, which knows them.
+instance and volume, and boto3's own waiter waits. Image, group and type come from the environment, which knows them.
 """
 
 import os
@@ -31,8 +31,8 @@ def launch() -> None:
 
 def status() -> None:
     for reservation in ec2.describe_instances(Filters=OWNED)["Reservations"]:
-        for machine in reservation["Instances"]:
-            print(machine["InstanceId"], machine["State"]["Name"], machine["Placement"]["AvailabilityZone"])
+        for instance in reservation["Instances"]:
+            print(instance["InstanceId"], instance["State"]["Name"], instance["Placement"]["AvailabilityZone"])
 
 
 def teardown() -> None:

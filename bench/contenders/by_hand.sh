@@ -1,5 +1,5 @@
 #!/bin/sh
-# What people write by hand with the AWS CLI: a machine, a volume from the data's snapshot beside it, each answer in a
+# What people write by hand with the AWS CLI: an instance, a volume from the data's snapshot beside it, each answer in a
 # file. The ids of image, group and snapshot are the user's to know. Run in a directory of its own:
 #
 #     IMAGE=ami-… GROUP=sg-… SNAPSHOT=snap-… TYPE=g5.xlarge sh by_hand.sh launch

@@ -1,4 +1,4 @@
-"""The role and the instance profile by which machines put logs into the lab's bucket, and may do nothing else."""
+"""The role and the instance profile by which instances put logs into the lab's bucket, and may do nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.account.setup_step import Step
 from ec2lab.aws.tags import SHARED, from_aws, to_aws
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.session import Session
 
@@ -29,7 +29,7 @@ TRUST: dict[str, Any] = {
 
 
 def policy(partition: str, address: str) -> dict[str, Any]:
-    """Return what a machine needs in order to put objects below `s3://bucket/prefix`, and no more."""
+    """Return what an instance needs in order to put objects below `s3://bucket/prefix`, and no more."""
     place = address.removeprefix("s3://").rstrip("/")
     resource = f"arn:{partition}:s3:::{place}/*"
     return {
@@ -58,10 +58,10 @@ class LogBucketRole:
 
     @property
     def role(self) -> str:
-        """The role's name. Raises LabError where IAM would find it too long."""
+        """The role's name. Raises UserError where IAM would find it too long."""
         name = log_writer_role_name(self.session.lab.name)
         if len(name) > LONGEST:
-            raise LabError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
+            raise UserError(f"lab.toml: name: {name!r} is no name for an IAM role (at most {LONGEST} characters)")
         return name
 
     @property
@@ -75,11 +75,11 @@ class LogBucketRole:
         return policy(self.session.cloud.partition, self.bucket)
 
     def lacking(self) -> list[Step]:
-        """Return what is to be made, in its order. Raises LabError where one is there that is not the lab's."""
+        """Return what is to be made, in its order. Raises UserError where one is there that is not the lab's."""
         iam, role, profile = self.session.cloud.iam, self._role(), self._profile()
         steps = []
         if role is None:
-            steps.append(Step(f"the role {self.role}, for EC2's machines", self._make_role))
+            steps.append(Step(f"the role {self.role}, for EC2's instances", self._make_role))
         if role is None or self._present_policy() != self.policy:
             allowed = self.policy["Statement"][0]
             put = partial(
@@ -103,7 +103,7 @@ class LogBucketRole:
     def _ours(self, what: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what was found, if it is this lab's: what somebody else made is not to be changed, nor relied on."""
         if from_aws(found.get("Tags")).get(SHARED) != self.session.lab.name:
-            raise LabError(
+            raise UserError(
                 f"IAM: there is a {what} {found['Arn']} that is not this lab's (it has no tag {SHARED} = "
                 f"{self.session.lab.name}); give the lab another name, or have it deleted"
             )
@@ -119,7 +119,7 @@ class LogBucketRole:
         with _already_exists_ok():
             self.session.cloud.iam.create_role(
                 Path=PATH, RoleName=self.role, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=self._tags(),
-                Description=f"By this role machines of ec2-lab {self.session.lab.name} deliver their logs.",
+                Description=f"By this role instances of ec2-lab {self.session.lab.name} deliver their logs.",
             )  # fmt: skip
 
     def _make_profile(self) -> None:
@@ -145,7 +145,7 @@ class LogBucketRole:
         """Wait until IAM shows all of it, and then until EC2 may be expected to know it."""
         known = self.session.cloud.settling_seconds
         if not wait_until(lambda: not self.lacking(), self.session.pause, POLL, known):
-            raise LabError("IAM does not show yet what it has made; run the same again")
+            raise UserError("IAM does not show yet what it has made; run the same again")
         self.session.pause(min(IAM_PROPAGATION_SECONDS, known))
 
     def manual_commands(self) -> list[str]:
@@ -167,7 +167,7 @@ LONGEST = 64
 
 
 def log_writer_role_name(lab: str) -> str:
-    """Return the name of the role by which machines deliver logs."""
+    """Return the name of the role by which instances deliver logs."""
     return f"ec2-lab-{lab}-log-writer"
 
 

@@ -10,7 +10,7 @@ from ec2lab.audit.inventory import Item
 from ec2lab.aws.tags import DATASET, EXPERIMENT, KEPT, SHARED
 from ec2lab.registry.ownership import Marks, Ownership
 
-MACHINE, SNAPSHOT = "instance", "snapshot"
+INSTANCE, SNAPSHOT = "instance", "snapshot"
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ def _pile(found: Belongings, item: Item, lab: str, ours: Ownership) -> list[Item
     tags, marks = item.tags, Marks.read(item.tags)
     if marks is None:
         return found.others if DATASET in tags and item.resource.kind == SNAPSHOT else None
-    if item.resource.kind == MACHINE or (EXPERIMENT in tags and KEPT not in tags):
+    if item.resource.kind == INSTANCE or (EXPERIMENT in tags and KEPT not in tags):
         return found.at_work
     if marks.registry not in ours.registries:
         return found.others

@@ -23,14 +23,14 @@ from ec2lab.volumes.retention import Retention
 IMAGE = "aws:ec2:image"
 """The data type of an SSM parameter that EC2 takes for an image."""
 COUNTED = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-"""Stopped machines do not count against vCPU quotas."""
+"""Stopped instances do not count against vCPU quotas."""
 OF_A_LAB = [{"Name": "tag-key", "Values": ["lab:*"]}]
 EXISTING_STATES = ["creating", "available", "in-use", "error"]
 """The states of a volume that costs (all but those of its deletion)."""
 
 
 def required_types(lab: DoctorContext) -> list[str]:
-    """Return the machine types that the experiments name."""
+    """Return the instance types that the experiments name."""
     return list(dict.fromkeys(one for experiment in lab.experiments.values() for one in experiment.instance_types))
 
 
@@ -77,7 +77,7 @@ def in_use(lab: DoctorContext, region: str) -> Mapping[str, float]:
 
 
 def network_problems(lab: DoctorContext, region: str) -> str:
-    """Return what is wrong with where machines would stand: the subnets that are named, or the default network."""
+    """Return what is wrong with where instances would stand: the subnets that are named, or the default network."""
     require_enabled(lab, region)
     ec2, named = lab.opened.cloud.ec2(region), lab.subnets_in(region)
     if not named:
@@ -150,6 +150,6 @@ def malformed_tags(lab: DoctorContext, region: str) -> Mapping[str, Sequence[Mal
 
 
 def caller_address(lab: DoctorContext) -> str:
-    """Return the address that this machine is seen by, as a network."""
+    """Return the address that this computer is seen by, as a network."""
     lab.require_aws()
     return lab.opened.cloud.caller_address()

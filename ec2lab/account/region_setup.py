@@ -12,7 +12,7 @@ from ec2lab.account.setup_step import Step
 from ec2lab.aws.error_codes import REGION_OUT, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, described, reason
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import RegionUnavailable, Site
+from ec2lab.launch.part import LaunchContext, RegionUnavailable
 from ec2lab.session import Session
 
 ANY = Experiment(instance_types=["c6i.large"])
@@ -29,7 +29,7 @@ class RegionSetup:
     lacking: list[Step] = field(default_factory=list)
     """What can be made."""
     missing: list[str] = field(default_factory=list)
-    """What somebody must see to: no launch finds a machine here."""
+    """What somebody must see to: no launch finds an instance here."""
     advice: list[str] = field(default_factory=list)
     """What an account had better have, and the lab does without."""
 
@@ -54,7 +54,7 @@ def region_setup(session: Session, region: str) -> RegionSetup:
 
 
 def _placement(session: Session, found: RegionSetup) -> None:
-    """See where machines may stand: in the lab's subnets, or in those of the default VPC."""
+    """See where instances may stand: in the lab's subnets, or in those of the default VPC."""
     ec2, named = session.cloud.ec2(found.region), session.lab.network.subnets
     if not named:
         default: Any = [{"Name": "default-for-az", "Values": ["true"]}]
@@ -76,7 +76,7 @@ def _placement(session: Session, found: RegionSetup) -> None:
     found.there.append(f"subnets in {_zones(subnets)}")
     inside = [subnet["SubnetId"] for subnet in subnets if not subnet.get("MapPublicIpOnLaunch")]
     if inside:
-        found.advice.append(f"machines in {', '.join(inside)} get no public address: ssh needs another way there")
+        found.advice.append(f"instances in {', '.join(inside)} get no public address: ssh needs another way there")
 
 
 def _subnets(ec2: Any, named: Sequence[str]) -> list[Any]:
@@ -92,12 +92,12 @@ def _zones(subnets: Sequence[Any]) -> str:
 
 def _prepared(session: Session, found: RegionSetup) -> None:
     """Ask those parts of a launch that prepare a region for all; what they make is made by them alone."""
-    site = Site(session, NO_NAME, ANY, found.region)
+    site = LaunchContext(session, NO_NAME, ANY, found.region)
     for part in session.launch_parts:
         if part.once_per_region:
-            preparations = part.share(site).preparations
-            found.lacking += [Step(preparation.what, preparation.make) for preparation in preparations]
-            if not preparations:
+            prerequisites = part.share(site).prerequisites
+            found.lacking += [Step(preparation.what, preparation.make) for preparation in prerequisites]
+            if not prerequisites:
                 found.there.append(f"the lab's {part.name}")
 
 
@@ -112,7 +112,7 @@ def _advice(session: Session, region: str) -> list[str]:
             )
         if ec2.get_instance_metadata_defaults().get("AccountLevel", {}).get("HttpTokens") != "required":
             advice.append(
-                "IMDSv2 is not required by default, but of the lab's machines: "
+                "IMDSv2 is not required by default, but of the lab's instances: "
                 "`aws ec2 modify-instance-metadata-defaults --http-tokens required`"
             )
     except AWS_ERRORS as problem:  # advice is no reason to end

@@ -14,17 +14,17 @@ from ec2lab.account.log_bucket_role import LogBucketRole
 from ec2lab.account.region_setup import RegionSetup, region_setup
 from ec2lab.account.setup_step import Step
 from ec2lab.aws.tags import SHARED, from_aws
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
-from ec2lab.registry.state import DISCOVERED, ResourceState, as_note
+from ec2lab.registry.state import DISCOVERED, ResourceState, as_annotation
 from ec2lab.resources.base import GLOBAL, Resource
 from ec2lab.session import Session
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 
-class IamPermissionDenied(LabError):
+class IamPermissionDenied(UserError):
     """Whoever asks may not do that in IAM; somebody else can."""
 
 
@@ -47,7 +47,7 @@ class AccountSetup:
         """Look at regions, all at the same time, and at IAM: where one can't be looked at, that is missing.
 
         What is the same in all of them, such as credentials that are over, is no matter of regions, and is raised.
-        Raises LabError, ClientError.
+        Raises UserError, ClientError.
         """
         told = self.session.query({(name, "setup"): partial(region_setup, self.session, name) for name in names})
         silent = told.unseen
@@ -99,7 +99,7 @@ class AccountSetup:
         living = {resource.id for resource in known.living}
         new = [resource for resource in self._shared(known) if resource.id not in living]
         if new:
-            self.session.recorder.annotate(**{DISCOVERED: [as_note(resource) for resource in new]})
+            self.session.recorder.annotate(**{DISCOVERED: [as_annotation(resource) for resource in new]})
 
     def _shared(self, known: ResourceState) -> list[Resource]:
         """Return what this registry made for the whole lab, by AWS's own word."""

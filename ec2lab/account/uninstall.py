@@ -7,28 +7,28 @@ from collections.abc import Mapping
 from ec2lab.account.ownership import Belongings
 from ec2lab.audit.inventory import Item
 from ec2lab.aws.tags import BY, REGISTRY, SHARED
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.resources.base import GLOBAL
 from ec2lab.session import Session
 
 
 def check_can_uninstall(session: Session, found: Belongings, unseen: Mapping[str, str], *, with_data: bool) -> None:
-    """Raise LabError where something must be seen to before the lab is deleted."""
+    """Raise UserError where something must be seen to before the lab is deleted."""
     unsettled = {str(intent.experiment) for intent in session.holdings().unsettled}
     at_work = sorted({whose(item) for item in found.at_work} | unsettled)
     if at_work:
-        raise LabError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
+        raise UserError(f"it is at work: {', '.join(at_work)}; `make teardown` each first, or have its owner do so")
     if not uses_iam(session):
         unseen = {region: why for region, why in unseen.items() if region != GLOBAL}
     if unseen:
         named = "; ".join(f"{region}: {why}" for region, why in unseen.items())
-        raise LabError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
+        raise UserError(f'could not be looked at: {named}; REGIONS="…" names those that are meant, nothing was deleted')
     ids = session.registry_ids()
     labs = sorted(
         {item.tags[SHARED] for item in found.others if SHARED in item.tags and item.tags.get(REGISTRY) in ids}
     )
     if with_data and labs:
-        raise LabError(
+        raise UserError(
             f"INCLUDE_DATASETS: {', '.join(labs)} is a lab of this registry too, and datasets do not say which one's; "
             "`make dataset-prune` deletes them one by one"
         )

@@ -83,7 +83,7 @@ def findings(
     before: ResourceState,
     after: ResourceState,
     registries: Collection[str],
-    is_young: IsYoung,
+    within_consistency_window: IsYoung,
     today: date,
 ) -> list[Finding]:
     """Compare what lives with what the registry said before AWS was asked and says after; the dearest first.
@@ -94,7 +94,7 @@ def findings(
     lab's belong there, whoever's registry made them.
     """
     expected = {resource.record for known in (before, after) for resource in known.living}
-    expected |= {token_of(intent) for intent in after.unsettled if is_young(intent.time)}
+    expected |= {token_of(intent) for intent in after.unsettled if within_consistency_window(intent.time)}
     ours = Ownership(after, registries)
     found = [finding for item in survey.items if (finding := _finding(item, ours, expected, today))]
     shown = {item.resource.id for item in survey.items if not is_over(item)}
@@ -102,7 +102,9 @@ def findings(
     found += [
         Finding(Verdict.STALE_RECORD, resource, 0.0, "in the registry, and not in AWS")
         for resource in after.living
-        if resource.id in stood - shown and resource.region in survey.regions and not is_young(resource.recorded)
+        if resource.id in stood - shown
+        and resource.region in survey.regions
+        and not within_consistency_window(resource.recorded)
     ]
     order = list(Verdict)
     return sorted(found, key=lambda f: (order.index(f.verdict), -(f.monthly or 0.0), str(f.resource)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ec2lab import clock
 from ec2lab.audit.audit import Finding, findings
 from ec2lab.audit.inventory import Survey, survey
-from ec2lab.registry.live_resources import is_young
+from ec2lab.registry.live_resources import within_consistency_window
 from ec2lab.session import Session
 
 
@@ -17,4 +17,4 @@ def examined(session: Session, regions: Sequence[str]) -> tuple[Survey, list[Fin
     seen = survey(session, regions)
     today = clock.now().date()
     after, ids = session.state_with_history(), session.registry_ids()
-    return seen, findings(seen, before, after, ids, lambda time: is_young(session, time), today)
+    return seen, findings(seen, before, after, ids, lambda time: within_consistency_window(session, time), today)

@@ -12,9 +12,9 @@ from ec2lab.aws.tag_forms import MalformedTag, malformed
 from ec2lab.aws.tags import from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import PriceBook
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
-from ec2lab.resources.base import GLOBAL, Kind, Resource
+from ec2lab.resources.base import GLOBAL, Resource, ResourceType
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 
@@ -28,7 +28,7 @@ class Item:
 
     resource: Resource
     tags: Mapping[str, str]
-    kind: Kind
+    kind: ResourceType
     found: Mapping[str, Any]
     """AWS's description of it."""
     idle: str
@@ -53,7 +53,7 @@ class Survey:
 def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
     """Describe all kinds in all regions that the account has enabled, or in those named. One's failure stops no other.
 
-    Raises LabError where no region at all could be seen, or there are no credentials.
+    Raises UserError where no region at all could be seen, or there are no credentials.
     """
     session.cloud.expect_credentials()
     places, found = list(regions), Survey()
@@ -65,7 +65,7 @@ def survey(session: Session, regions: Sequence[str] = ()) -> Survey:
         for region in kind.places(places)
     })  # fmt: skip
     if not any(region != GLOBAL for region, _ in responses.found):
-        raise LabError("; ".join(not_seen(found.unseen | responses.unseen)))
+        raise UserError("; ".join(not_seen(found.unseen | responses.unseen)))
     # Prices are looked up here: one that AWS is slow to tell is no reason not to have seen a region.
     found.items = [
         _item(session.kinds[kind], region, item, session.prices)
@@ -95,7 +95,7 @@ def enabled_regions(session: Session) -> tuple[list[str], dict[str, str]]:
     return known_regions(session), {OTHERS: f"{asked} does not tell which there are: {why[asked]}"}
 
 
-def _item(kind: Kind, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
+def _item(kind: ResourceType, region: str, found: Mapping[str, Any], book: PriceBook) -> Item:
     tags = from_aws(found.get("Tags"))
     resource, monthly = kind.resource(found, region, tags), kind.monthly(found, region, book)
     return Item(resource, tags, kind, found, kind.idle(found), monthly, malformed(found.get("Tags")))

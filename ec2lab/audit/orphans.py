@@ -10,17 +10,17 @@ from itertools import groupby
 from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Verdict
 from ec2lab.aws.tagging import REFUSED
 from ec2lab.context import working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
-from ec2lab.registry.state import DELETED, DISCOVERED, as_note
+from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
 ALL_OWNERS = "everyone"
-MACHINE, VOLUME = "instance", "volume"
+INSTANCE, VOLUME = "instance", "volume"
 SHORTEST = 8
 """Digits of a registry's id by which it may be named."""
 """States of an instance that somebody may be working on: it is deleted by its id alone."""
@@ -35,9 +35,9 @@ ELSEWHERE = {
 
 
 def parse_owner(named: str) -> str:
-    """Return whose orphans are meant: the caller's own unless OWNER names another. Raises LabError."""
+    """Return whose orphans are meant: the caller's own unless OWNER names another. Raises UserError."""
     if named and named != ALL_OWNERS and "@" not in named:
-        raise LabError(
+        raise UserError(
             f"OWNER: {named!r} is nobody; say OWNER=user@host as `make audit` shows it, or OWNER={ALL_OWNERS}"
         )
     return named or re.sub(REFUSED, "_", person())
@@ -50,19 +50,19 @@ def sorted_out(found: Iterable[Finding], whose: str, caller: str | None) -> tupl
     """
     orphans = _with_holders_makers([finding for finding in found if finding.verdict is Verdict.ORPHAN])
     told = [replace(f, spared=f.spared or _why_spared(f, whose, caller)) for f in orphans]
-    stays = [finding.resource for finding in told if finding.spared and finding.resource.kind == MACHINE]
+    stays = [finding.resource for finding in told if finding.spared and finding.resource.kind == INSTANCE]
     told = [replace(f, spared=f.spared or _held(f.resource, f.attached, stays)) for f in told]
     return [finding for finding in told if not finding.spared], [finding for finding in told if finding.spared]
 
 
 def _held(resource: Resource, attached: Sequence[str], stays: Iterable[Resource]) -> str:
     """Return which instance that is left alone needs something: AWS would not delete it."""
-    holders = [
+    lock_owners = [
         one.id
         for one in stays
-        if one.id in attached or (resource.kind not in (MACHINE, VOLUME) and one.experiment == resource.experiment)
+        if one.id in attached or (resource.kind not in (INSTANCE, VOLUME) and one.experiment == resource.experiment)
     ]
-    return f"used by {', '.join(holders)}" if holders else ""
+    return f"used by {', '.join(lock_owners)}" if lock_owners else ""
 
 
 def _with_holders_makers(found: Sequence[Finding]) -> list[Finding]:
@@ -88,17 +88,19 @@ def _why_spared(finding: Finding, whose: str, caller: str | None) -> str:
 
 
 def named(found: Iterable[Finding], ids: str) -> list[Finding]:
-    """Return what ONLY names, whoever made it, of what was found. Raises LabError where one may not be deleted here."""
+    """Return what ONLY names, whoever made it, of what was found. Raises UserError where one may not be deleted
+    here.
+    """  # noqa: D205
     by_id = {finding.resource.id: finding for finding in found}
     wanted = dict.fromkeys(ids.split())
     for identity in wanted:
         if identity not in by_id:
-            raise LabError(f"ONLY: {identity!r} is none of what was found; it is an id as `make audit` shows it")
+            raise UserError(f"ONLY: {identity!r} is none of what was found; it is an id as `make audit` shows it")
         finding = by_id[identity]
         if finding.verdict not in DELETABLE:
-            raise LabError(f"ONLY: {identity} is {ELSEWHERE[finding.verdict]}")
-        if holders := set(finding.attached) - wanted.keys():
-            raise LabError(f"ONLY: {identity} is attached to {', '.join(sorted(holders))}; name that too")
+            raise UserError(f"ONLY: {identity} is {ELSEWHERE[finding.verdict]}")
+        if lock_owners := set(finding.attached) - wanted.keys():
+            raise UserError(f"ONLY: {identity} is attached to {', '.join(sorted(lock_owners))}; name that too")
     return [by_id[identity] for identity in wanted]
 
 
@@ -117,12 +119,12 @@ def forget(session: Session, ghosts: Sequence[Finding]) -> None:
 def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:
     """Return what a lost registry made, by the beginning of its id, which is named: nothing else says it was one's own.
 
-    Raises LabError where it is none, or not one alone.
+    Raises UserError where it is none, or not one alone.
     """
     meant = [f for f in found if f.verdict is Verdict.ANOTHERS and f.registry.startswith(identity)]
     ids = {finding.registry for finding in meant}
     if len(identity) < SHORTEST or len(ids) != 1:
-        raise LabError(f"ONLY: {identity!r} is the id of {len(ids)} registries here; `make audit` shows them")
+        raise UserError(f"ONLY: {identity!r} is the id of {len(ids)} registries here; `make audit` shows them")
     return meant
 
 
@@ -136,4 +138,4 @@ def import_orphans(session: Session, found: Sequence[Finding]) -> None:
     resources = sorted((finding.resource for finding in found), key=experiment_of)
     for experiment, group in groupby(resources, key=experiment_of):
         with working_on(experiment or None):
-            session.recorder.annotate(**{DISCOVERED: [as_note(resource) for resource in group]})
+            session.recorder.annotate(**{DISCOVERED: [as_annotation(resource) for resource in group]})

@@ -31,7 +31,7 @@ class Clients:
     """Makes clients of AWS, or of the local cloud. Any thread may ask."""
 
     def __init__(self, lab: Lab, directory: Path) -> None:
-        """Find the local cloud, or the profile. Raises LabError."""
+        """Find the local cloud, or the profile. Raises UserError."""
         server = ensure_running(directory / LOCAL_DIRECTORY) if lab.cloud == "local" else None
         self.url = server.url if server else None
         """Where the local cloud is; None on AWS."""

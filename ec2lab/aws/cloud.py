@@ -17,7 +17,7 @@ from ec2lab.aws.identity import end_of_credentials, get_identity
 from ec2lab.aws.known_accounts import KnownAccounts
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of
 from ec2lab.config.models import Lab
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.account import LOCAL, Account
 from ec2lab.registry.recorder import Recorder
 
@@ -29,7 +29,7 @@ SETTLING_SECONDS, LOCAL_SETTLING_SECONDS = 60.0, 2.0
 practice is seconds (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 
 BOOT_SECONDS = 900.0
-"""A GPU machine answers after one to five minutes; the packages of its set-up take what they take."""
+"""A GPU instance answers after one to five minutes; the packages of its set-up take what they take."""
 
 ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 """AWS's own answer to "from which address do I come?", one line of text."""
@@ -45,7 +45,7 @@ class Cloud:
         self._home = lab.regions[0]
         self._directory = directory
         self._account: Account | None = None
-        self._no_account: LabError | None = None
+        self._no_account: UserError | None = None
         self.region_timeout = lab.region_timeout.total_seconds()
         """Seconds that a region may take to answer who asks."""
         self._asking = threading.Lock()
@@ -54,7 +54,7 @@ class Cloud:
 
     @property
     def account(self) -> Account:
-        """The account that calls are made in. Raises LabError where AWS does not say."""
+        """The account that calls are made in. Raises UserError where AWS does not say."""
         with self._asking:
             if self._no_account:
                 raise self._no_account
@@ -72,7 +72,7 @@ class Cloud:
             if found := known.account():
                 return found
             found = get_identity(self, self._regions).whose
-        except LabError as problem:
+        except UserError as problem:
             self._no_account = problem
             raise
         known.remember(found)
@@ -85,7 +85,7 @@ class Cloud:
 
     @property
     def boot_timeout(self) -> float:
-        """How long a new machine may take until its set-up is done; machines of the local cloud never boot."""
+        """How long a new instance may take until its set-up is done; instances of the local cloud never boot."""
         return 0.0 if self._url else BOOT_SECONDS
 
     @property
@@ -127,7 +127,7 @@ class Cloud:
             return self._made[key]
 
     def expect_credentials(self) -> None:
-        """Raise LabError where no call can be made for want of credentials."""
+        """Raise UserError where no call can be made for want of credentials."""
         if not self._url:
             expect_credentials(self._session)
 
@@ -136,15 +136,17 @@ class Cloud:
         return None if self._url else end_of_credentials(self._session)
 
     def caller_address(self) -> str:
-        """Return the network that this machine's own address is, as AWS sees it: "203.0.113.7/32". Raises LabError."""
+        """Return the network that this computer's own address is, as AWS sees it: "203.0.113.7/32". Raises
+        UserError.
+        """  # noqa: D205
         if self._url:
             return "127.0.0.1/32"
         try:
             with urllib.request.urlopen(ADDRESS_SERVICE, timeout=10) as answer:
                 return f"{ipaddress.IPv4Address(answer.read(64).decode('ascii').strip())}/32"
         except (OSError, HTTPException, ValueError) as problem:  # a hotel's log-in page is no address either
-            raise LabError(
-                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this machine's address "
+            raise UserError(
+                f"lab.toml: network.ssh_allowed_cidrs: {ADDRESS_SERVICE} does not say this computer's address "
                 f"({problem}); "
                 'write the networks that ssh may come from: ssh_allowed_cidrs = ["203.0.113.0/24"]'
             ) from problem

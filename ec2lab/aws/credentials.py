@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from botocore.utils import JSONFileCache
 
 from ec2lab.aws.errors import AWS_ERRORS, AwsError
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 if TYPE_CHECKING:
     import boto3
@@ -50,10 +50,10 @@ REMEDIES: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str]] = 
     (CredentialRetrievalError, "`aws configure get credential_process{profile}` shows the program: run it by hand"),
     (PartialCredentialsError, "set both keys, or neither"),
 )
-"""Botocore's errors -> what mends them."""
+"""Botocore's errors -> what fixes them."""
 
 
-class CredentialsProblem(LabError):
+class CredentialsProblem(UserError):
     """There are no credentials to make a call with."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -113,7 +113,7 @@ def expect_credentials(session: boto3.Session) -> None:
 
 
 def explained(problem: AwsError, session: botocore.session.Session) -> CredentialsProblem:
-    """Return what is wrong with a session's credentials, with the command that mends it."""
+    """Return what is wrong with a session's credentials, with the command that fixes it."""
     profile = session.profile
     what = f"profile {profile}: {_first_line(problem)}" if profile else _first_line(problem)
     return CredentialsProblem(what, _remedy(problem, session))

@@ -1,4 +1,4 @@
-"""Looks at machines, shared: while one call is on its way, all who want to look next go together in the next."""
+"""Looks at instances, shared: while one call is on its way, all who want to look next go together in the next."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class _Look:
     found: Future[dict[str, Mapping[str, Any]]] = field(default_factory=Future)
 
 
-class SharedLooks:
-    """Looks at the machines of a region; a sweep of a hundred costs no more calls than a launch of one."""
+class DescribeBatcher:
+    """Looks at the instances of a region; a sweep of a hundred costs no more calls than a launch of one."""
 
     def __init__(self, ec2: EC2Client) -> None:
         self._ec2 = ec2
@@ -35,7 +35,7 @@ class SharedLooks:
         self._calling = threading.Lock()
 
     def look(self, ids: Iterable[str]) -> list[Mapping[str, Any]]:
-        """Describe machines; what AWS does not show yet is left out. Raises what the call raises."""
+        """Describe instances; what AWS does not show yet is left out. Raises what the call raises."""
         wanted = list(ids)
         with self._lock:
             look = self._next
@@ -51,14 +51,14 @@ class SharedLooks:
 
     def _call(self, look: _Look) -> None:
         try:
-            look.found.set_result({machine["InstanceId"]: machine for machine in self._described(sorted(look.ids))})
+            look.found.set_result({instance["InstanceId"]: instance for instance in self._described(sorted(look.ids))})
         except BaseException as problem:  # noqa: BLE001 - whoever waits for it is to hear of it, Ctrl-C too
             look.found.set_exception(problem)
 
     def _described(self, ids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         rest = iter(ids)
         while some := list(islice(rest, VALUES)):
-            # By a filter: asked for by its id, one machine that AWS does not know yet would refuse the whole call.
+            # By a filter: asked for by its id, one instance that AWS does not know yet would refuse the whole call.
             pages = self._ec2.get_paginator("describe_instances").paginate(
                 Filters=[{"Name": "instance-id", "Values": some}]
             )

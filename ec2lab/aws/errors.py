@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 
 from ec2lab import clock
 from ec2lab.aws.error_codes import ApiError, ErrorCategory, classify
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.printable import shortened
 from ec2lab.registry.evidence import NEVER_SENT
 
@@ -38,10 +38,10 @@ REMEDIES = {
     "AccessDeniedException": NOT_ALLOWED,
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "somebody who may must once run "
     "`aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`",
-    "AuthFailure": "the credentials are not valid in this region, or this machine's clock is wrong",
+    "AuthFailure": "the credentials are not valid in this region, or this computer's clock is wrong",
     "InvalidClientTokenId": "the access key does not exist (any more): see `aws configure list`",
-    "SignatureDoesNotMatch": "the secret key is not the access key's, or this machine's clock is wrong",
-    "RequestExpired": "this machine's clock is wrong, or the session is over: log in again",
+    "SignatureDoesNotMatch": "the secret key is not the access key's, or this computer's clock is wrong",
+    "RequestExpired": "this computer's clock is wrong, or the session is over: log in again",
     "ExpiredToken": OVER,
     "ExpiredTokenException": OVER,
     "OptInRequired": "the account has not opted in to this region: do so in AWS, or leave it out of regions",
@@ -52,9 +52,9 @@ REMEDIES = {
     "VPCIdNotSpecified": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
     "DefaultVpcDoesNotExist": "the region has no default VPC: name subnets in lab.toml's [network.subnets]",
 }
-"""What mends a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
+"""What fixes a refusal (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
 
-NOT_REACHED = "is this machine online, and the region's name right?"
+NOT_REACHED = "is this computer online, and the region's name right?"
 CLOCK = ("RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidSignatureException")
 """Codes behind which a wrong clock may be; AWS bears five minutes."""
 NOTICEABLE = 60
@@ -68,13 +68,13 @@ AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Turn an error of AWS or botocore that nobody handled into a LabError of one line."""
+    """Turn an error of AWS or botocore that nobody handled into a UserError of one line."""
     try:
         yield
     except ParamValidationError:
         raise  # a bug of ours, not the user's
     except AWS_ERRORS as problem:
-        raise LabError(_in_words(problem)) from problem
+        raise UserError(_in_words(problem)) from problem
 
 
 def _in_words(problem: AwsError, *, place: bool = True) -> str:
@@ -163,14 +163,14 @@ def _where(problem: BotoCoreError | ResponseParserError, *, place: bool) -> str:
 
 
 def _clock_skew_hint(refusal: ClientError) -> str:
-    """Return how far this machine's clock is off, by the date of AWS's answer."""
+    """Return how far this computer's clock is off, by the date of AWS's answer."""
     date = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     if not date:
         return ""
     seconds = round(clock.now().timestamp() - parsedate_to_datetime(date).timestamp())
     if abs(seconds) < NOTICEABLE:
         return ""
-    return f"; this machine's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
+    return f"; this computer's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} AWS's"
 
 
 def format_code(code: str, message: str, profile: str | None = None) -> str:
@@ -195,7 +195,7 @@ def rejection(error: ApiError) -> dict[str, Any]:
 
 
 def remedy_of(code: str, message: str, profile: str | None = None) -> str:
-    """Return what mends an error; nothing where that is not known, or its message says it."""
+    """Return what fixes an error; nothing where that is not known, or its message says it."""
     needs_subscription = classify(code, message) is ErrorCategory.SUBSCRIPTION_REQUIRED
     named = f" --profile {shlex.quote(profile)}" if profile else ""
     return "" if needs_subscription else REMEDIES.get(code, "").format(profile=named)

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from ec2lab.aws.error_codes import WAITING_HELPS, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.registry.evidence import Says, token_of, what_it_says
-from ec2lab.registry.live_resources import POLL, is_young
+from ec2lab.registry.live_resources import POLL, within_consistency_window
 from ec2lab.registry.record import Event, Record
 from ec2lab.session import Session
 
@@ -26,7 +26,7 @@ MAX_AMBIGUOUS = 8
 T = TypeVar("T")
 
 
-def made_once(
+def find_or_create(
     session: Session,
     attempt: tuple[str, str, Mapping[str, str]],
     find: Callable[[], T | None],
@@ -37,7 +37,7 @@ def made_once(
 
     `attempt` is the call's operation, region, and the tags that tell what it makes. While AWS says `too many at once`,
     `waits` hears it and the call is made again later; an answer that was lost is settled by looking. Raises ClientError
-    on any other refusal, LabError where it stays unclear.
+    on any other refusal, UserError where it stays unclear.
     """
     unclear = 0
 
@@ -55,7 +55,7 @@ def made_once(
             elif refusal.category not in WAITING_HELPS:
                 raise
             if unclear >= MAX_AMBIGUOUS:
-                raise LabError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
+                raise UserError(f"{attempt[0]}: asked {unclear} times without a clear answer, last {refusal}") from None
         waits(refusal)
         return None
 
@@ -101,7 +101,7 @@ def requested_tag_sets(request: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _is_clear(session: Session, intent: Record) -> bool:
     """Say whether AWS shows what an intent made, or would have shown it by now."""
-    return not is_young(session, intent.time) or any(
+    return not within_consistency_window(session, intent.time) or any(
         kind.tagged(session.cloud, str(intent.region), RECORD, token_of(intent))
         for kind in session.kinds.values()
         if intent.operation in kind.created_by

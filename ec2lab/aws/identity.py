@@ -1,4 +1,4 @@
-"""Who AWS says asks, and how far its clock and this machine's are apart."""
+"""Who AWS says asks, and how far its clock and this computer's are apart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ec2lab.aws.credentials import UNREACHED, CredentialsProblem
 from ec2lab.aws.error_codes import EVERYWHERE
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import NoResponse, in_time
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.account import Account
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class Identity:
     region: str = ""
     """Where that was asked."""
     skew: float | None = None
-    """Seconds by which this machine's clock is ahead of AWS's; None where AWS did not answer."""
+    """Seconds by which this computer's clock is ahead of AWS's; None where AWS did not answer."""
     problem: str = ""
     """Why AWS does not know who asks; empty where it does."""
     code: str = ""
     """AWS's own word for that, where it was AWS that said no."""
     remedy: str = ""
-    """What mends that, where it is known."""
+    """What fixes that, where it is known."""
     unreached: bool = False
     """Whether no answer came, or none that was whole."""
 
@@ -57,10 +57,10 @@ class Identity:
 
     @property
     def whose(self) -> Account:
-        """The account, with the partition that the ARN is of. Raises LabError where AWS did not tell."""
+        """The account, with the partition that the ARN is of. Raises UserError where AWS did not tell."""
         if self.problem:
             known = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
-            raise LabError(known if self.remedy else f"which account these credentials are of is not known: {known}")
+            raise UserError(known if self.remedy else f"which account these credentials are of is not known: {known}")
         return Account(self.arn.split(":")[1], self.account)
 
     @property
@@ -95,7 +95,7 @@ def get_identity(cloud: Cloud, regions: Sequence[str]) -> Identity:
     return asked or Identity()
 
 
-def without_credentials(problem: LabError) -> Identity:
+def without_credentials(problem: UserError) -> Identity:
     """Return whom calls are made as where none can be made."""
     if isinstance(problem, CredentialsProblem):
         return Identity(problem=problem.what, remedy=problem.remedy)
@@ -110,7 +110,7 @@ def _asked(cloud: Cloud, region: str) -> Identity:
             answer = in_time(cloud.client("sts", region, attempts=ATTEMPTS).get_caller_identity, cloud.region_timeout)
     except NoResponse as silent:
         return Identity(region=region, problem=f"GetCallerIdentity in {region}: {silent}", unreached=True)
-    except LabError as problem:
+    except UserError as problem:
         cause = problem.__cause__
         if isinstance(cause, ClientError) and not isinstance(problem, CredentialsProblem):
             code = cause.response["Error"].get("Code", "")

@@ -1,6 +1,6 @@
 """Which account an access key belongs to. A key never moves to another, so that AWS is asked once for each.
 
-Asked for anew, temporary credentials have another key. Only keys in AWS's own form are remembered, and each together
+Asked for again, temporary credentials have another key. Only keys in AWS's own form are remembered, and each together
 with where its calls go: an emulator may take any key, and say anything of it.
 """
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ec2lab import clock
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists, open_file, read_text, temp_file_beside
 from ec2lab.polling import attempts, wait_until
 from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
@@ -62,7 +62,7 @@ def proof_of(secret: str, nonce: str) -> str:
 
 
 def ensure_running(directory: Path) -> LocalServer:
-    """Return the local cloud of a directory, starting it if it does not run. Raises LabError."""
+    """Return the local cloud of a directory, starting it if it does not run. Raises UserError."""
     _make_private(directory)
     if server := running(directory):
         return server
@@ -71,7 +71,7 @@ def ensure_running(directory: Path) -> LocalServer:
 
 
 def account_of(directory: Path) -> str:
-    """Return the number of the local cloud of a directory: twelve digits, as AWS's accounts have. Raises LabError.
+    """Return the number of the local cloud of a directory: twelve digits, as AWS's accounts have. Raises UserError.
 
     It is the same after every start: what lived in it before is gone then, and in no other account.
     """
@@ -85,9 +85,9 @@ def account_of(directory: Path) -> str:
         number = read_text(path).strip()
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else problem
-        raise LabError(f"{path}: can't be read or written: {why}; the local cloud needs it") from problem
+        raise UserError(f"{path}: can't be read or written: {why}; the local cloud needs it") from problem
     if not re.fullmatch(r"[0-9]{12}", number):
-        raise LabError(f"{path}: is not twelve digits; delete it, and the local cloud has another number")
+        raise UserError(f"{path}: is not twelve digits; delete it, and the local cloud has another number")
     return number
 
 
@@ -124,7 +124,7 @@ def _on_file(directory: Path) -> LocalServer | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     except OSError as problem:
-        raise LabError(f"{directory / ADDRESS_FILE}: can't be read: {problem.strerror}") from problem
+        raise UserError(f"{directory / ADDRESS_FILE}: can't be read: {problem.strerror}") from problem
 
 
 def _is_genuine(server: LocalServer) -> bool:
@@ -153,7 +153,7 @@ def _asked(server: LocalServer, method: str, path: str, headers: dict[str, str])
 
 def _wait_for_end(server: LocalServer) -> None:
     if not wait_until(lambda: not _is_genuine(server), clock.nap, POLL, STOP_TIMEOUT):
-        raise LabError(f"the local cloud does not stop; `kill {server.pid}` ends it")
+        raise UserError(f"the local cloud does not stop; `kill {server.pid}` ends it")
 
 
 @contextmanager
@@ -167,19 +167,21 @@ def _writing(path: Path) -> IO[str]:
     try:
         return open_private(path, "w")
     except OSError as problem:
-        raise LabError(f"{path}: can't be written: {problem.strerror}; the local cloud needs it") from problem
+        raise UserError(f"{path}: can't be written: {problem.strerror}; the local cloud needs it") from problem
 
 
 def _make_private(directory: Path) -> None:
     try:
         private_directory(directory)
     except OSError as problem:
-        raise LabError(f"{directory}: can't be made private: {problem.strerror}; the local cloud needs it") from problem
+        raise UserError(
+            f"{directory}: can't be made private: {problem.strerror}; the local cloud needs it"
+        ) from problem
 
 
 def _started(directory: Path) -> LocalServer:
     if importlib.util.find_spec("moto") is None:
-        raise LabError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
+        raise UserError('lab.toml: cloud = "local" needs moto: run make, which installs it, or say cloud = "aws"')
     log = directory / "server.log"
     with _writing(log) as output:
         process = subprocess.Popen(
@@ -195,7 +197,7 @@ def _started(directory: Path) -> LocalServer:
         raise
     process.kill()
     last = ["(its log is empty)", *filter(str.strip, log.read_text(errors="replace").splitlines())][-1]
-    raise LabError(f"{log}: the local cloud did not start: {last}")
+    raise UserError(f"{log}: the local cloud did not start: {last}")
 
 
 def _up(directory: Path, process: subprocess.Popen[bytes]) -> LocalServer | None:

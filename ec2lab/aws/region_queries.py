@@ -20,7 +20,7 @@ from botocore.exceptions import ParamValidationError
 
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 Found = TypeVar("Found")
 Query = Callable[[], Found]
@@ -35,7 +35,7 @@ CONCURRENCY = 16
 more (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
 
-class NoResponse(LabError):
+class NoResponse(UserError):
     """AWS did not respond in time."""
 
 
@@ -116,7 +116,7 @@ class RegionQueries:
             responses.found[key] = _result(future, self.timeout)
         except ParamValidationError:
             raise  # a bug of ours
-        except (*AWS_ERRORS, LabError) as problem:
+        except (*AWS_ERRORS, UserError) as problem:
             responses.failures[key] = problem
             if isinstance(problem, NoResponse):
                 self.has_given_up = True

@@ -22,7 +22,7 @@ from ec2lab.aws.tags import (
 )
 from ec2lab.context import current_experiment
 from ec2lab.registry.record import person
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 
 IN_IAM = ("role", "instance-profile")
 REFUSED = r"[^\w +\-=.:/@]"
@@ -34,14 +34,14 @@ REFUSED = r"[^\w +\-=.:/@]"
 class Tagger:
     """Adds the lab's tags to every resource that a call creates, whichever script makes the call."""
 
-    kinds: Iterable[Kind]
+    kinds: Iterable[ResourceType]
     team: Mapping[str, str]
     """The tags of lab.toml."""
     registry: Callable[[], str]
     """Returns the id of the registry that the call is written into."""
 
     def __call__(self, operation: str, request: Mapping[str, Any], record_id: str) -> list[dict[str, Any]]:
-        """Return the call's TagSpecifications, its own tags first in rank. Raises LabError where AWS would refuse."""
+        """Return the call's TagSpecifications, its own tags first in rank. Raises UserError where AWS would refuse."""
         types = dict.fromkeys(t for kind in self.kinds for t in kind.taggable_types(operation, request))
         given = [s["ResourceType"] for s in request.get("TagSpecifications", ())]
         limits = DIRECT if operation == "StartSnapshot" else TagLimits()

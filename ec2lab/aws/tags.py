@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ec2lab.aws.tag_forms import is_absent
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 EXPERIMENT = "lab:experiment"
 RECORD = "lab:request-id"
@@ -23,21 +23,21 @@ VERSION = "lab:version"
 BYTES = "lab:bytes"
 """On a dataset's snapshot: how much it holds."""
 DELETION_POLICY = "lab:deletion-policy"
-"""On a volume that is not deleted with its machine: "retain", or "snapshot" and the dataset that it becomes a version
+"""On a volume that is not deleted with its instance: "retain", or "snapshot" and the dataset that it becomes a version
 of. On an instance the same for each of its volumes, with the device after the key: lab:deletion-policy:sdf. Where
 instances may read their tags, no key can have a `/` or a space in it
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html)."""
 KEPT = "lab:retained"
-"""On a volume that outlives its machine: since when, and after whose teardown."""
+"""On a volume that outlives its instance: since when, and after whose teardown."""
 KEPT_UNTIL, KEPT_BECAUSE = "lab:retain-until", "lab:retain-reason"
 """On such a volume: the last day on which that is no complaint, and why it was kept."""
-MOUNTED, MACHINE = "lab:mount", "lab:instance"
-"""On a volume that was made for a machine that ran already: where it is mounted, and on which."""
+MOUNTED, INSTANCE = "lab:mount", "lab:instance"
+"""On a volume that was made for an instance that ran already: where it is mounted, and on which."""
 TTL, IDLE = "lab:ttl", "lab:idle"
 """On an instance: how long it lives from its launch, and how long it may be idle. Lengths and no moments, as a request
 that is repeated must be the same."""
 EXPIRES_AT = "lab:expires-at"
-"""On an instance whose end was set anew: the moment (RFC 3339), or "never"."""
+"""On an instance whose end was set again: the moment (RFC 3339), or "never"."""
 DATA = "lab:datasets"
 """On an instance: which datasets are on it, for people who look at it in the AWS console."""
 
@@ -99,19 +99,19 @@ DIRECT = TagLimits(127, 255)
 
 
 def checked(tags: dict[str, str], limits: TagLimits = TagLimits()) -> dict[str, str]:
-    """Return tags that AWS will take. Raises LabError.
+    """Return tags that AWS will take. Raises UserError.
 
     At most 50, keys up to 128 and values up to 256 characters, no key beginning with `aws:`
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions).
     """
     for key, value in tags.items():
         if key.lower().startswith("aws:") or not 1 <= len(key) <= limits.key or len(value) > limits.value:
-            raise LabError(
+            raise UserError(
                 f"lab.toml: tags: {key!r} = {value[:40]!r}: AWS takes keys of 1 to {limits.key} characters "
                 f"that do not begin with aws:, and values of up to {limits.value} here"
             )
     if len(tags) > 50:  # noqa: PLR2004
-        raise LabError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")
+        raise UserError(f"lab.toml: tags: {len(tags)} tags on one resource, with the lab's own; AWS takes 50")
     return tags
 
 

@@ -1,4 +1,4 @@
-"""What a machine starts from: its image and its own disk, as a lab's or an experiment's file says it."""
+"""What an instance starts from: its image and its own disk, as a lab's or an experiment's file says it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidato
 
 
 class RootVolume(StrictModel):
-    """The machine's own disk, always encrypted and deleted with the machine."""
+    """The instance's own disk, always encrypted and deleted with the instance."""
 
     device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
     """The image's root device: /dev/sda1 on Ubuntu and Rocky, /dev/xvda on Debian and Amazon Linux (docs/images.md)."""

@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 from ec2lab.config.public_key import KEY_FIELDS, fingerprint, public_key
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists, read_content
 from ec2lab.secret_detection import secret_in
 from ec2lab.validators import did_you_mean
@@ -76,13 +76,13 @@ FORMATS = {
 
 
 def keys_given(key: str) -> list[str]:
-    """Return the public keys that KEY names: a file's, or the one that it is. Raises LabError."""
+    """Return the public keys that KEY names: a file's, or the one that it is. Raises UserError."""
     is_text = "\n" in key or any(re.search(form, key) for form in FORMATS)
     if is_text or key.strip().startswith(tuple(f"{kind} " for kind in KEY_FIELDS)):
         return keys_in(key, "KEY")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", key):
         shown = "…" if secret_in(key) else shlex.quote(key)
-        raise LabError(
+        raise UserError(
             f"KEY: is an address, and nothing is fetched: `curl -fsS {shown} -o keys.pub`, make sure of whose they "
             "are, then KEY=keys.pub"
         )
@@ -91,21 +91,21 @@ def keys_given(key: str) -> list[str]:
         content = read_content(path)
     except OSError as problem:
         shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else str(path)  # base64 may be a private key's
-        raise LabError(f"KEY: {shown}: {_unreadable(path, problem)}") from problem
+        raise UserError(f"KEY: {shown}: {_unreadable(path, problem)}") from problem
     return keys_in(content, f"KEY: {path}", path)
 
 
 def keys_in(content: bytes | str, shown_as: str, path: Path | None = None) -> list[str]:
-    """Return the public keys in the content of a file, each once. Raises LabError, naming the line.
+    """Return the public keys in the content of a file, each once. Raises UserError, naming the line.
 
     Empty lines and those that begin with # are passed over, as in an authorized_keys file.
     """
     text = content if isinstance(content, str) else _decoded(content, shown_as)
     if not text.strip():
-        raise LabError(f"{shown_as}: is empty")
+        raise UserError(f"{shown_as}: is empty")
     for form, words in FORMATS.items():
         if re.search(form, text, re.MULTILINE):
-            raise LabError(f"{shown_as}: {_way(words, path)}")
+            raise UserError(f"{shown_as}: {_way(words, path)}")
     lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
     keys: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
@@ -113,7 +113,7 @@ def keys_in(content: bytes | str, shown_as: str, path: Path | None = None) -> li
             key = _key_of(line, lines[number : number + 1], f"{shown_as}:{number}" if len(lines) > 1 else shown_as)
             keys.setdefault(fingerprint(key), key)
     if not keys:
-        raise LabError(f"{shown_as}: holds comments, and no key")
+        raise UserError(f"{shown_as}: holds comments, and no key")
     return list(keys.values())
 
 
@@ -125,7 +125,7 @@ def _key_of(line: str, following: list[str], shown_as: str) -> str:
             re.fullmatch(r"[A-Za-z0-9+/]+={0,2}( .*)?", n) for n in following
         )
         why = "is cut: the key goes on in the next line; make it one line" if cut else problem
-        raise LabError(f"{shown_as}: {why}") from problem
+        raise UserError(f"{shown_as}: {why}") from problem
 
 
 def _decoded(content: bytes, shown_as: str) -> str:
@@ -138,7 +138,7 @@ def _decoded(content: bytes, shown_as: str) -> str:
     for encoding, ascii_bytes in {"utf-16-le": content[::2], "utf-16-be": content[1::2]}.items():
         if b"\0" not in ascii_bytes:
             return content.decode(encoding, errors="replace")
-    raise LabError(f"{shown_as}: is a binary file; an OpenSSH public key is a line of text (ssh-ed25519 AAAA…)")
+    raise UserError(f"{shown_as}: is a binary file; an OpenSSH public key is a line of text (ssh-ed25519 AAAA…)")
 
 
 def _way(words: str, path: Path | None) -> str:

@@ -46,7 +46,7 @@ MIN_IDLE = timedelta(minutes=1)
 
 
 class Network(StrictModel):
-    """Who may reach a machine, and where it stands."""
+    """Who may reach an instance, and where it stands."""
 
     ssh_allowed_cidrs: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
     """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
@@ -55,12 +55,12 @@ class Network(StrictModel):
 
 
 class Ssh(StrictModel):
-    """How machines are logged in to."""
+    """How instances are logged in to."""
 
     boot_timeout: Duration | None = None
-    """How long a launch waits for the machine to boot and to finish its set-up; "0s" not at all."""
+    """How long a launch waits for the instance to boot and to finish its set-up; "0s" not at all."""
     host_key_timeout: Duration = timedelta(minutes=5)
-    """How long the host key is looked for on the machine's console before it is trusted on first use."""
+    """How long the host key is looked for on the instance's console before it is trusted on first use."""
     timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
     """How long a login may take, with the start-up files of the login shell there, before it is given up."""
 
@@ -71,7 +71,7 @@ class Ssh(StrictModel):
 
 
 class Accounts(StrictModel):
-    """What members may do on a machine."""
+    """What members may do on an instance."""
 
     sudo: Literal["nopasswd", "password"] = "nopasswd"
     """Whether members of the group sudo use it without a password. Nobody has a password until one is given."""
@@ -89,7 +89,7 @@ class Accounts(StrictModel):
 
 
 class DatasetBuilder(StrictModel):
-    """The throw-away machine that builds a dataset from a bucket."""
+    """The throw-away instance that builds a dataset from a bucket."""
 
     instance_types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
     """Much network for their price; no GPU."""
@@ -100,14 +100,14 @@ class DatasetBuilder(StrictModel):
 
 
 class Logs(StrictModel):
-    """Where machines may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
+    """Where instances may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
 
     artifact_uri: S3Address | None = None
     """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
 
 
 class Code(StrictModel):
-    """The git repository, or a directory of one, that an experiment's command runs in on the machine."""
+    """The git repository, or a directory of one, that an experiment's command runs in on the instance."""
 
     path: Annotated[str, Field(min_length=1, examples=["../speech"])]
     """From the directory of lab.toml."""
@@ -143,7 +143,7 @@ class Lab(StrictModel):
 
 
 class Experiment(StrictModel):
-    """experiments/NAME.toml: what a machine for this experiment is."""
+    """experiments/NAME.toml: what an instance for this experiment is."""
 
     instance_types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
     markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = [ON_DEMAND]
@@ -154,11 +154,11 @@ class Experiment(StrictModel):
     capacity_timeout: Duration = timedelta(0)
     """How long to go on asking for capacity; one round when left out."""
     ttl: Duration | None = None
-    """How long a machine lives; it ends by itself then, with no server."""
+    """How long an instance lives; it ends by itself then, with no server."""
     budget: Annotated[float, Field(gt=0)] | None = None
     """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
     idle_timeout: Duration | None = None
-    """How long nothing may be done on a machine before it ends by itself."""
+    """How long nothing may be done on an instance before it ends by itself."""
     on_interruption: Literal["end", "relaunch"] = "end"
     """Whether `make watch` launches an instance again that AWS interrupted."""
     image: Image | None = None
@@ -167,27 +167,27 @@ class Experiment(StrictModel):
     scratch: list[Scratch] = []
     instance_store: InstanceStore | None = None
     command: Command | None = None
-    """Run by bash on the machine once its data is mounted."""
+    """Run by bash on the instance once its data is mounted."""
     parameters: dict[ParameterName, ParameterValue] = {}
     """What the command finds in its environment."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
-    """Parameters with several values: `make sweep` launches a machine for each combination."""
+    """Parameters with several values: `make sweep` launches an instance for each combination."""
     instance_profile: ProfileName | None = None
-    """The name of an IAM instance profile that the machine may use."""
+    """The name of an IAM instance profile that the instance may use."""
     code: Code | None = None
     """What the command runs in."""
     artifact_uri: S3Address | None = None
-    """Where the machine puts the command's log and exit code; left out, they stay on it."""
+    """Where the instance puts the command's log and exit code; left out, they stay on it."""
     on_completion: Literal["keep", "teardown"] = "keep"
-    """What the machine does with itself once the command has ended."""
+    """What the instance does with itself once the command has ended."""
     nodes: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many machines work together: all launched side by side or none, and told of each other."""
+    """How many instances work together: all launched side by side or none, and told of each other."""
     on_boot_failure: Literal["keep", "teardown"] = "keep"
-    """What becomes of a machine whose cloud-init failed."""
+    """What becomes of an instance whose cloud-init failed."""
 
     @property
     def needs_code_upload(self) -> bool:
-        """Whether its machines wait after their boot for what is brought to them.
+        """Whether its instances wait after their boot for what is brought to them.
 
         User data never has the room for volumes, a watch on idleness, and a command whose log goes into a bucket.
         """
@@ -196,13 +196,13 @@ class Experiment(StrictModel):
 
     @property
     def mounted(self) -> list[Mounted]:
-        """All that is mounted on the machine."""
+        """All that is mounted on the instance."""
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
 
     @model_validator(mode="after")
     def _idle_needs_minimum(self) -> Experiment:
         if self.idle_timeout is not None and self.idle_timeout < MIN_IDLE:
-            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": machines look once a minute (try "30m")'
+            message = f'idle_timeout = "{duration_text(self.idle_timeout)}": instances look once a minute (try "30m")'
             raise ValueError(message)
         return self
 
@@ -214,12 +214,12 @@ class Experiment(StrictModel):
             message = f'{lonely} is of use to a command alone; add one (command = "python3 train.py")'
             raise ValueError(message)
         if self.artifact_uri and not self.instance_profile:
-            message = "artifact_uri wants an instance_profile by which the machine may write there"
+            message = "artifact_uri wants an instance_profile by which the instance may write there"
             raise ValueError(message)
         if self.on_completion == "teardown" and not self.artifact_uri:
             message = (
                 'on_completion = "teardown" wants an artifact_uri ("s3://…"), or the log and the exit code '
-                "would go with the machine"
+                "would go with the instance"
             )
             raise ValueError(message)
         return self
@@ -269,4 +269,4 @@ class Member(StrictModel):
     groups: list[GroupName] = ["sudo", "docker"]
     shell: Annotated[str, matching(r"/[A-Za-z0-9/._-]+", 'the path of a shell (try "/bin/bash")')] = "/bin/bash"
     uid: Annotated[int, Field(ge=1000, le=60000)] | None = None
-    """The same number on every machine, so that files on kept volumes stay theirs."""
+    """The same number on every instance, so that files on kept volumes stay theirs."""

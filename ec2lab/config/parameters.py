@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from ec2lab.config.fields import parameter_name, parameter_value
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
 LONGEST_NAME = 63
@@ -34,38 +34,38 @@ class Variation:
 
 
 def parse_parameters(words: str) -> dict[str, str]:
-    """Return `lr=0.1 note='a b'` as {"lr": "0.1", "note": "a b"}. Raises LabError."""
+    """Return `lr=0.1 note='a b'` as {"lr": "0.1", "note": "a b"}. Raises UserError."""
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as problem:
-        raise LabError(f"PARAMS: {str(problem).lower()}") from problem
+        raise UserError(f"PARAMS: {str(problem).lower()}") from problem
     for name, equals, value in pairs:
         try:
             parameter_name(name)
             if not equals:
-                raise LabError(f'PARAMS: {name!r} gives {name} no value (try PARAMS="{name}=0.1")')
+                raise UserError(f'PARAMS: {name!r} gives {name} no value (try PARAMS="{name}=0.1")')
             parameter_value(value)
         except ValueError as problem:
-            raise LabError(f"PARAMS: {problem}") from problem
+            raise UserError(f"PARAMS: {problem}") from problem
     if twice := [name for name, count in Counter(name for name, _, _ in pairs).items() if count > 1]:
-        raise LabError(f"PARAMS: {twice[0]} is given twice")
+        raise UserError(f"PARAMS: {twice[0]} is given twice")
     return {name: value for name, _, value in pairs}
 
 
 def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: str) -> dict[str, Any]:
     """Return an experiment as it was written, with parameters chosen and no matrix any more.
 
-    Raises LabError where a parameter is none of the experiment's, if it names any, or one of the matrix is open.
+    Raises UserError where a parameter is none of the experiment's, if it names any, or one of the matrix is open.
     """
     matrix, defaults = written.get("matrix", {}), written.get("parameters", {})
     known = [*defaults, *matrix]
     if strangers := [name for name in parameters if known and name not in known]:
-        raise LabError(f"{where}: has no parameter {strangers[0]}{did_you_mean(strangers[0], known)}")
+        raise UserError(f"{where}: has no parameter {strangers[0]}{did_you_mean(strangers[0], known)}")
     if left := [name for name in matrix if name not in parameters]:
         first = next(iter(matrix[left[0]]))
-        raise LabError(
+        raise UserError(
             f'{where}: {", ".join(left)} has several values; choose one (PARAMS="{left[0]}={as_text(first)}"), '
-            "or `make sweep` launches a machine for each"
+            "or `make sweep` launches an instance for each"
         )
     rest = {key: value for key, value in written.items() if key not in ("matrix", "parameters")}
     together = {**defaults, **parameters}
@@ -73,7 +73,7 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
 
 
 def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[str, Value]) -> list[Variation]:
-    """Return every combination of a matrix, in its order; what is `fixed` has one value. Raises LabError."""
+    """Return every combination of a matrix, in its order; what is `fixed` has one value. Raises UserError."""
     open_to_choice = {name: values for name, values in matrix.items() if name not in fixed}
     _check(base, open_to_choice)
     combinations = [
@@ -88,12 +88,12 @@ def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[
 
 
 def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
-    """Raise LabError where two of the machines would be one and the same, or far too many."""
+    """Raise UserError where two of the instances would be one and the same, or far too many."""
     for name, values in matrix.items():
         if twice := [text for text, count in Counter(map(as_text, values)).items() if count > 1]:
-            raise LabError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
+            raise UserError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
     if (combinations := math.prod(map(len, matrix.values()))) > MOST:
-        raise LabError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; {MOST:,} is the most")
+        raise UserError(f"experiments/{base}.toml: matrix: has {combinations:,} combinations; {MOST:,} is the most")
 
 
 def variation_name(base: str, parameters: Mapping[str, Value]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists, read_text
 from ec2lab.secret_detection import secret_in
 from ec2lab.validators import did_you_mean
@@ -25,45 +25,45 @@ Model = TypeVar("Model", bound=BaseModel)
 def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str, Any] | None = None) -> Model:
     """Read `path` as `model`, with `defaults` for keys that it has not.
 
-    Raises LabError: `shown_as: key: what is wrong (what would be right)`.
+    Raises UserError: `shown_as: key: what is wrong (what would be right)`.
     """
     return checked({**(defaults or {}), **read(path, shown_as=shown_as)}, model, shown_as=shown_as)
 
 
 def is_there(path: Path, *, shown_as: str) -> bool:
-    """Say whether a file is there. Raises LabError where even that is not to be seen."""
+    """Say whether a file is there. Raises UserError where even that is not to be seen."""
     try:
         return exists(path)
     except OSError as problem:
-        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+        raise UserError(f"{shown_as}: can't be read: {problem.strerror}") from problem
 
 
 def read(path: Path, *, shown_as: str) -> dict[str, Any]:
-    """Read `path` as it was written. Raises LabError."""
+    """Read `path` as it was written. Raises UserError."""
     text = ""
     try:
         text = read_text(path)
         return tomllib.loads(text)
     except OSError as problem:
-        raise LabError(f"{shown_as}: can't be read: {problem.strerror}") from problem
+        raise UserError(f"{shown_as}: can't be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         wide = problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         which = "is UTF-16, as PowerShell's > writes it; save it as UTF-8" if wide else "not a UTF-8 text file"
-        raise LabError(f"{shown_as}: {which}") from problem
+        raise UserError(f"{shown_as}: {which}") from problem
     except RecursionError as problem:
-        raise LabError(f"{shown_as}: not TOML: is nested too deeply") from problem
+        raise UserError(f"{shown_as}: not TOML: is nested too deeply") from problem
     except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
         raise _not_toml(shown_as, text, str(problem).partition(";")[0]) from problem
 
 
-def _not_toml(shown_as: str, text: str, complaint: str) -> LabError:
+def _not_toml(shown_as: str, text: str, complaint: str) -> UserError:
     """Return the error of text that is not TOML: `FILE:LINE: …`, with the line and a caret below it as notes."""
     if not (found := re.search(r" \(at line (\d+), column (\d+)\)", complaint)):
-        return LabError(f"{shown_as}: not TOML: {complaint}")
+        return UserError(f"{shown_as}: not TOML: {complaint}")
     number, column = int(found[1]), int(found[2])
     line = "".join(text.splitlines()[number - 1 : number])
     hint = _odd(line, column) or (_unquoted(line, column) if complaint.startswith("Invalid value") else "")
-    error = LabError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
+    error = UserError(f"{shown_as}:{number}: not TOML: {complaint[: found.start()]}{hint}")
     if not secret_in(line) and len(line) <= WIDEST_LINE:
         error.add_note(line)
         error.add_note(" " * (column - 1) + "^")
@@ -80,19 +80,19 @@ def _odd(line: str, column: int) -> str:
     """Return what character beyond ASCII is where the line ends to be TOML, as chats and web pages put there."""
     # A blank that is none is seen a character later, by what does not follow.
     odd = [c for c in line[max(column - 2, 0) : column] if not c.isascii()]
-    quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it anew"
+    quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it again"
     return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
 
 
 def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
-    """Return what was written as `model`. Raises LabError."""
+    """Return what was written as `model`. Raises UserError."""
     try:
         return model.model_validate(written)
     except ValidationError as problem:
-        raise LabError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
+        raise UserError(f"{shown_as}: {_in_one_line(problem, model)}") from problem
 
 
-def complaints(refused: LabError, model: type[BaseModel], *, shown_as: str) -> list[str]:
+def complaints(refused: UserError, model: type[BaseModel], *, shown_as: str) -> list[str]:
     """Return all that is wrong with a file that was refused as `model`, a line each."""
     if isinstance(refused.__cause__, ValidationError):
         return [f"{shown_as}: {line}" for line in _lines(refused.__cause__, model)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 
 from ec2lab.config.toml_files import load
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import read_text, temp_file_beside
 
 if TYPE_CHECKING:
@@ -67,31 +67,33 @@ def _list_in(document: str, key: str) -> list[Any]:
 
 
 def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str, says: BaseModel | None = None) -> None:
-    """Write a file that is not there yet. Raises LabError where it is, or is not read as a `model` that `says` this."""
+    """Write a file that is not there yet. Raises UserError where it is, or is not read as a `model` that `says`
+    this.
+    """  # noqa: D205
     try:
         path.parent.mkdir(exist_ok=True)
         with _readable_draft(path, text, model, shown_as, says) as draft:
             os.link(draft, path)  # whole, and never over another
     except FileExistsError as problem:
-        raise LabError(f"{shown_as}: exists already; edit it, or take another name") from problem
+        raise UserError(f"{shown_as}: exists already; edit it, or take another name") from problem
     except OSError as problem:
-        raise LabError(f"{shown_as}: can't be written: {problem.strerror}") from problem
+        raise UserError(f"{shown_as}: can't be written: {problem.strerror}") from problem
 
 
 def rewrite(path: Path, before: str, after: str, says: BaseModel, *, shown_as: str) -> None:
     """Put a text that `says` this in the place of the one that a file had.
 
-    Raises LabError, also where somebody changed the file meanwhile.
+    Raises UserError, also where somebody changed the file meanwhile.
     """
     try:
         place = path.resolve()  # git may have brought a link
         with _readable_draft(place, after, type(says), shown_as, says) as draft:
             draft.chmod(stat.S_IMODE(place.stat().st_mode))
             if read_text(place) != before:
-                raise LabError(f"{shown_as}: was changed meanwhile; run the command again")
+                raise UserError(f"{shown_as}: was changed meanwhile; run the command again")
             draft.replace(place)
     except OSError as problem:
-        raise LabError(f"{shown_as}: can't be written: {problem.strerror}") from problem
+        raise UserError(f"{shown_as}: can't be written: {problem.strerror}") from problem
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def _readable_draft(
 ) -> Iterator[Path]:
     with temp_file_beside(path, text.encode()) as draft:
         if load(draft, model, shown_as=shown_as) != says and says is not None:
-            raise LabError(f"{shown_as}: could not be written so that it reads as it is meant; edit it by hand")
+            raise UserError(f"{shown_as}: could not be written so that it reads as it is meant; edit it by hand")
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         yield draft

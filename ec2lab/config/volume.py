@@ -1,4 +1,4 @@
-"""What is mounted on a machine beside its own disk, as an experiment's file says it."""
+"""What is mounted on an instance beside its own disk, as an experiment's file says it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LONGEST = timedelta(days=3650)
 
 
 class Mounted(StrictModel):
-    """A file system on the machine, and whose it is there."""
+    """A file system on the instance, and whose it is there."""
 
     mount: MountPoint
     owner: Owner | None = None
-    """The mount point's owner and group, "alice:docker", as the machine knows them; left as they are when left out."""
+    """The mount point's owner and group, "alice:docker", as the instance knows them; left as they are when left out."""
     mode: Annotated[str, matching(r"[0-7]{3,4}", 'an octal mode (try "2775")')] | None = None
     options: list[MountOption] = []
     """How it is mounted; set-uid programs and device files on it count for nothing unless suid and dev are here."""
@@ -39,14 +39,14 @@ class Mounted(StrictModel):
 
 
 class Volume(Mounted):
-    """A volume that comes with the machine."""
+    """A volume that comes with the instance."""
 
     type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1"] = "gp3"
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
     deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
-    """What becomes of it: deleted with the machine; snapshotted first, as a new version of its dataset; kept."""
+    """What becomes of it: deleted with the instance; snapshotted first, as a new version of its dataset; kept."""
     retain_for: Annotated[Duration, Field(examples=["30d"])] | None = None
     """How long a kept volume may lie there before `make audit` complains."""
     reason: Reason | None = None
@@ -84,7 +84,7 @@ class Data(Volume):
 
 
 class Scratch(Volume):
-    """An empty volume, formatted at the machine's first boot."""
+    """An empty volume, formatted at the instance's first boot."""
 
     size_gib: Gib
     filesystem: Filesystem = "ext4"
@@ -104,6 +104,6 @@ class Scratch(Volume):
 
 
 class InstanceStore(Mounted):
-    """The machine's own NVMe disks, RAID 0 over them if there are several; empty again after every stop."""
+    """The instance's own NVMe disks, RAID 0 over them if there are several; empty again after every stop."""
 
     filesystem: Filesystem = "ext4"

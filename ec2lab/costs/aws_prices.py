@@ -43,7 +43,7 @@ def pricing_region(region: str) -> str | None:
 
 
 def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
-    """Return a list price, None where AWS lists none. Raises NotTold."""
+    """Return a list price, None where AWS lists none. Raises PriceUnavailable."""
     service, attributes, usage = _query(wanted)
     filters = {**attributes, "regionCode": wanted.region}
     return _list_price(cloud, service, filters, usage) if attributes else None
@@ -51,7 +51,7 @@ def list_price(cloud: Cloud, wanted: Priced) -> Dollars:
 
 def _query(wanted: Priced) -> tuple[str, Mapping[str, str], str]:
     """Return the service, the attributes, and how the usage type ends; no attributes where AWS is not asked."""
-    if wanted.unit is Unit.MACHINE:
+    if wanted.unit is Unit.INSTANCE:
         return "AmazonEC2", {"instanceType": wanted.name, **LINUX}, ""
     if wanted.unit in VOLUME_USAGE:
         return "AmazonEC2", {"volumeApiName": wanted.name}, volume_usage(wanted.unit, wanted.name)
@@ -88,7 +88,7 @@ def spot_changes(
     """Return the spot prices of types since a time, by type and zone: from when on each held, oldest first.
 
     The first of a zone is the one that held at `since`, and so is from before it
-    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises NotTold.
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html). Raises PriceUnavailable.
     """
     found: dict[str, dict[str, set[tuple[datetime, float]]]] = {}
     pages = cloud.ec2(region).get_paginator("describe_spot_price_history")

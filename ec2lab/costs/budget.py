@@ -92,23 +92,23 @@ class Budget:
 
 
 def forecast(book: PriceBook, lab: Lab, experiment: Experiment, count: int) -> Forecast:
-    """Return what `count` machines cost over their ttl, in the dearest pool that they may come from."""
+    """Return what `count` instances cost over their ttl, in the dearest pool that they may come from."""
     hours = (experiment.ttl or DAY) / HOUR
     hourly, unknown = 0.0, 0
     for region in experiment.regions or lab.regions:
         besides, missing = sum_known([book.address_hour(region, used=True), *_volumes(book, lab, experiment, region)])
-        for price in _machines(book, experiment, region):
+        for price in _instances(book, experiment, region):
             hourly = max(hourly, (price or 0.0) + besides)
             unknown = max(unknown, missing + (price is None))
     return Forecast(hourly * hours * count, unknown * count, hours, is_assumed=experiment.ttl is None)
 
 
-def _machines(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
+def _instances(book: PriceBook, experiment: Experiment, region: str) -> Iterator[Dollars]:
     """Return what each type costs an hour; what is reserved is paid for already, whoever did."""
     spot: Mapping[str, float] = book.spot_now(region, experiment.instance_types) if SPOT in experiment.markets else {}
     for instance_type in experiment.instance_types:
         if ON_DEMAND in experiment.markets:
-            yield book.machine_hour(region, instance_type)
+            yield book.instance_hour(region, instance_type)
         elif SPOT in experiment.markets:
             yield spot.get(instance_type)
         else:

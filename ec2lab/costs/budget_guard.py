@@ -11,16 +11,16 @@ from threading import Lock
 from ec2lab import clock
 from ec2lab.config.models import Experiment
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
-from ec2lab.costs.charges import EPOCH, Charge, Span, spans
+from ec2lab.costs.charges import EPOCH, Charge, CostPeriod, spans
 from ec2lab.costs.money import sum_known
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import month_of
 from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.history import History
 from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 from ec2lab.session import Session
 
 
@@ -28,18 +28,20 @@ from ec2lab.session import Session
 class Spending:
     """All that was spent, as the registry had it at a moment."""
 
-    spans: list[Span]
+    spans: list[CostPeriod]
     history: History
     now: datetime
 
     @classmethod
     def of(cls, session: Session) -> Spending:
-        """Reckon it from the registry and its archive. Raises LabError."""
+        """Reckon it from the registry and its archive. Raises UserError."""
         records = session.paid_for(session.registry.history())
         return cls.from_records(records, session.kinds, session.prices, clock.now())
 
     @classmethod
-    def from_records(cls, records: list[Record], kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> Spending:
+    def from_records(
+        cls, records: list[Record], kinds: Mapping[str, ResourceType], book: PriceBook, now: datetime
+    ) -> Spending:
         """Reckon it from records. A launch whose response is lost counts as if it ran, until it is known."""
         history = History([*records, *as_if_answered(records, kinds)])
         return cls(spans(history, kinds, book, now), history, now)
@@ -58,7 +60,7 @@ class Spending:
         own = [span for span in self.spans if self.history.base(span.experiment or "") == base]
         return self._charges(EPOCH, own)
 
-    def _charges(self, since: datetime, of: Iterable[Span]) -> list[Charge]:
+    def _charges(self, since: datetime, of: Iterable[CostPeriod]) -> list[Charge]:
         return [charge for span in of if (charge := span.charge(since, self.now, self.now))]
 
 
@@ -75,7 +77,7 @@ class BudgetGuard:
 
     @contextmanager
     def admitted(self, name: str, base: str, experiment: Experiment, count: int) -> Iterator[list[Budget]]:
-        """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises LabError.
+        """Hold room for a launch while it is on its way, and give the budgets that it keeps. Raises UserError.
 
         What a launch that was cut off has made is not counted again.
         """
@@ -94,7 +96,7 @@ class BudgetGuard:
             self._under_way.discard(name)
 
     def _living(self, name: str) -> int:
-        """Return how many machines of an experiment live: by AWS's word, for one may have ended since it was recorded.
+        """Return how many instances of an experiment live: by AWS's word, for one may have ended since it was recorded.
 
         Where none is on record AWS is not asked.
         """
@@ -113,7 +115,7 @@ class BudgetGuard:
             found = list(self._budgets(name, base, experiment))
             for budget in found:
                 if budget.over(ahead) > 0:
-                    raise LabError(budget.refusal(name, ahead))
+                    raise UserError(budget.refusal(name, ahead))
             self._begun[name] = base, ahead
             self._under_way.add(name)
             return found

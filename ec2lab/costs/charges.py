@@ -1,7 +1,7 @@
 """What things cost: the registry's records and prices make charges. Pure but for `charges_by_account`.
 
-A charge is one thing for one time in which it cost the same way: a machine that was stopped and started again has two,
-and none for the time between; its volumes and its public address have their own. `dollars` is what falls between
+A charge is one thing for one time in which it cost the same way: an instance that was stopped and started again has
+two, and none for the time between; its volumes and its public address have their own. `dollars` is what falls between
 `began` and `ended`, both cut to the time that was asked for; asked for a month each, the charges of a year add up to
 those of the whole year. What is computed for a chart over time is best asked for span by span.
 """
@@ -24,7 +24,7 @@ from ec2lab.registry.record import Record, by_account
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.account import Account
-    from ec2lab.resources.base import Kind
+    from ec2lab.resources.base import ResourceType
     from ec2lab.session import Session
 
 MINUTE = timedelta(minutes=1)
@@ -44,7 +44,7 @@ class Charge:
     what: str
     """What it is, for people: g5.xlarge, 500 GiB gp3, public IPv4 address."""
     market: str
-    """on-demand or spot for a machine, else empty."""
+    """on-demand or spot for an instance, else empty."""
     began: datetime
     ended: datetime | None
     """None: it lives, and costs on."""
@@ -53,7 +53,7 @@ class Charge:
     hourly: Dollars = 0.0
     """What it costs an hour now; nothing where it has ended."""
     parent_id: str = ""
-    """The machine that it came with, where it is a part of one."""
+    """The instance that it came with, where it is a part of one."""
     vague: bool = False
     """Whether its price is unknown because the records do not tell all of what it is, which AWS could be asked."""
     why: str = ""
@@ -63,7 +63,7 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class CostPeriod:
     """One thing for one time in which it cost the same way, whole."""
 
     kind: str
@@ -78,7 +78,7 @@ class Span:
     market: str = ""
     parent_id: str = ""
     least: timedelta = MINUTE
-    """Shorter times cost as much as this one: 60 seconds for machines and volumes
+    """Shorter times cost as much as this one: 60 seconds for instances and volumes
     (https://aws.amazon.com/ec2/pricing/on-demand/, https://aws.amazon.com/ebs/pricing/)."""
     vague: bool = False
     due: datetime | None = None
@@ -111,7 +111,7 @@ def paid_end(began: datetime, ended: datetime | None, least: timedelta = MINUTE)
 
 def charges(
     records: Iterable[Record] | History,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ResourceType],
     book: PriceBook,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -128,12 +128,12 @@ def charges(
     return sorted((charge for charge in found if charge), key=lambda charge: (charge.began, charge.kind, charge.id))
 
 
-def spans(history: History, kinds: Mapping[str, Kind], book: PriceBook, now: datetime) -> list[Span]:
+def spans(history: History, kinds: Mapping[str, ResourceType], book: PriceBook, now: datetime) -> list[CostPeriod]:
     """Return, whole, every time in which something cost."""
     return [span for kind in kinds.values() for span in _metered(kind, history, book, now)]
 
 
-def _metered(kind: Kind, history: History, book: PriceBook, now: datetime) -> list[Span]:
+def _metered(kind: ResourceType, history: History, book: PriceBook, now: datetime) -> list[CostPeriod]:
     """Return what one resource type cost. A plugin's that fails hides no other's."""
     try:
         return list(kind.meter().spans(history, book, now))
@@ -145,7 +145,7 @@ def _metered(kind: Kind, history: History, book: PriceBook, now: datetime) -> li
 def charges_by_account(
     session: Session, since: datetime | None = None, until: datetime | None = None
 ) -> dict[Account | None, list[Charge]]:
-    """Return what a lab cost by its registry and its archive, in each account by itself. Raises LabError."""
+    """Return what a lab cost by its registry and its archive, in each account by itself. Raises UserError."""
     found = by_account(session.paid_for(session.registry.history()))
     priced = {a: charges(records, session.kinds, session.prices, since, until) for a, records in found.items()}
     return {account: some for account, some in priced.items() if some}

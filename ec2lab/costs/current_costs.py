@@ -33,7 +33,7 @@ def history_at_hand(session: Session) -> History:
 
 
 def costs_of(session: Session, resources: Sequence[Resource], history: History | None = None) -> Costs:
-    """Return what resources cost, with what came with them: a machine's volumes and its address.
+    """Return what resources cost, with what came with them: an instance's volumes and its address.
 
     What the records tell too little of is asked of AWS, once: the answer is on record. Where AWS does not tell it, or
     a price, that is unknown. The registry is read unless `history` is its word already.
@@ -64,7 +64,7 @@ def shared_out(found: Iterable[Charge], resources: Sequence[Resource]) -> Mappin
     owners = dict.fromkeys(resource.id for resource in resources)
     parts: dict[str, list[Charge]] = {}
     for charge in found:
-        # A volume that is a row of its own is not its machine's as well.
+        # A volume that is a row of its own is not its instance's as well.
         parts.setdefault(charge.id if charge.id in owners else charge.parent_id, []).append(charge)
     costs = {identity: spent(identity, parts.get(identity, ())) for identity in owners}
     if perhaps := sum(resource.id == UNKNOWN_ID for resource in resources):

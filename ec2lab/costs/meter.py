@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.tags import EXPERIMENT, tags_in_request
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.money import times
 from ec2lab.costs.price_book import HOURS
 from ec2lab.costs.rates import HourlyRate, unlisted
@@ -19,14 +19,14 @@ from ec2lab.registry.state import DELETED, DISCOVERED
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.history import History
-    from ec2lab.resources.base import Kind
+    from ec2lab.resources.base import ResourceType
 
 
 class Meter(ABC):
     """What one kind of thing cost."""
 
     @abstractmethod
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield every time in which something cost."""
 
 
@@ -54,7 +54,7 @@ class KindMeter(Meter):
     A plugin's kind is metered so, unless it has a meter of its own.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ResourceType) -> None:
         self.kind = kind
         self.lives: dict[str, Life] = {}
 
@@ -82,7 +82,7 @@ class KindMeter(Meter):
         if begun.id not in self.lives or self.lives[begun.id].ended:
             self.lives[begun.id] = begun
 
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield a span for each thing that its kind says costs something, or of which it is not known."""
         del now
         self._read(history)
@@ -93,7 +93,7 @@ class KindMeter(Meter):
             why = "what it is is not on record" if one.found is None else unlisted(self.kind.name, one.region)
             if monthly == 0.0:
                 continue
-            yield Span(
+            yield CostPeriod(
                 kind=self.kind.name, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                 what=self.kind.name, rate=HourlyRate(times(monthly, 1 / HOURS), why), began=one.began,
                 ended=one.ended,
@@ -101,12 +101,12 @@ class KindMeter(Meter):
 
 
 def _free() -> object:
-    from ec2lab.resources.base import Kind
+    from ec2lab.resources.base import ResourceType
 
-    return Kind.monthly
+    return ResourceType.monthly
 
 
-def life(kind: Kind, record: Record, found: Mapping[str, Any]) -> Life:
+def life(kind: ResourceType, record: Record, found: Mapping[str, Any]) -> Life:
     """Return the beginning of what an answer says was made."""
     experiment = tags_in_request(record.request or {}, kind.tag_type).get(EXPERIMENT)
     began = parse_time(kind.since_in(found) or record.time)

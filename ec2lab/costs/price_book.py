@@ -64,21 +64,21 @@ class PriceBook:
         """Return which prices could not be asked for, and why."""
         return list(self.source.unknown())
 
-    def machine_hour(self, region: str, instance_type: str) -> Dollars:
-        """Return what an on-demand machine costs an hour."""
-        return self._listed(Unit.MACHINE, region, instance_type)
+    def instance_hour(self, region: str, instance_type: str) -> Dollars:
+        """Return what an on-demand instance costs an hour."""
+        return self._listed(Unit.INSTANCE, region, instance_type)
 
     def spot(self, region: str, zone: str, instance_type: str, began: datetime, ended: datetime) -> SpotRate:
-        """Return what a spot machine costs an hour over a time."""
+        """Return what a spot instance costs an hour over a time."""
         with self._lock:
             return self.source.spot(region, zone, instance_type, began, ended)
 
     def spot_now(self, region: str, types: Sequence[str]) -> Mapping[str, float]:
-        """Return what spot machines cost an hour now, each type in its cheapest zone."""
+        """Return what spot instances cost an hour now, each type in its cheapest zone."""
         with self._lock:
             return self.source.spot_now(region, types)
 
-    def instance(
+    def instance_rate(
         self, region: str, zone: str, instance_type: str, market: str, began: datetime, ended: datetime
     ) -> Rate:
         """Return what an instance costs while it runs."""
@@ -90,13 +90,13 @@ class PriceBook:
             case "spot":
                 return HourlyRate(None, "its zone is not on record; `make status` asks AWS")
             case "on-demand":
-                return HourlyRate(self.machine_hour(region, instance_type), unlisted(instance_type, region))
+                return HourlyRate(self.instance_hour(region, instance_type), unlisted(instance_type, region))
         return HourlyRate(None, "a capacity block is paid for beforehand, by whoever bought it")
 
-    def machine(self, region: str, zone: str, instance_type: str, market: str) -> Dollars:
+    def instance_month(self, region: str, zone: str, instance_type: str, market: str) -> Dollars:
         """Return what a running instance costs a month, as it is now."""
         now = clock.now()
-        return times(self.instance(region, zone, instance_type, market, now, now).hourly(now), HOURS)
+        return times(self.instance_rate(region, zone, instance_type, market, now, now).hourly(now), HOURS)
 
     def address_hour(self, region: str, *, used: bool) -> Dollars:
         """Return what a public IPv4 address costs an hour; the same whether it is used or not, so far."""
@@ -144,7 +144,7 @@ class PriceBook:
 class Unit(StrEnum):
     """What is paid for, and by which measure."""
 
-    MACHINE = "machine"
+    INSTANCE = "instance"
     """On-demand Linux, dollars an hour."""
     SIZE = "size"
     """Of a volume type, dollars a GiB and month."""
@@ -171,7 +171,7 @@ class Priced:
     unit: Unit
     region: str
     name: str = ""
-    """The type of machine or volume; empty where there is only one."""
+    """The type of instance or volume; empty where there is only one."""
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.unit, self.region, self.name)))

@@ -1,7 +1,7 @@
 """Prices on disk, each with its date, so that no command waits for a price that is known.
 
 One file, replaced whole and under a lock: several processes lose nothing of each other's. What can't be read is made
-anew; what can't be written is asked for again next time.
+again; what can't be written is asked for again next time.
 """
 
 from __future__ import annotations

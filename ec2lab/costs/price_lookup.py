@@ -18,7 +18,7 @@ from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import Origin, Priced, Unit
 from ec2lab.costs.price_cache import Known, PriceCache, SpotHistory
 from ec2lab.costs.rates import SpotRate
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 
 LIST_TTL = timedelta(days=7)
@@ -88,7 +88,7 @@ class PriceLookup:
         try:
             cloud = self._ready_cloud()
             known = Known(in_time(lambda: list_price(cloud, wanted), self.timeout), _now())
-        except (PriceUnavailable, LabError) as problem:
+        except (PriceUnavailable, UserError) as problem:
             self._refused(LIST, problem)
             return None
         self.cache.keep({str(wanted): known})
@@ -132,7 +132,7 @@ class PriceLookup:
         try:
             cloud = self._ready_cloud()
             found = in_time(lambda: spot_changes(cloud, region, types, since), self.timeout)
-        except (PriceUnavailable, LabError) as problem:
+        except (PriceUnavailable, UserError) as problem:
             self._refused(region, problem)
             return
         self.cache.keep(spot={f"{region} {t}": SpotHistory(since, asked_at, found.get(t, {})) for t in types})
@@ -170,8 +170,8 @@ VOLUME_UNITS = (Unit.SIZE, Unit.IOPS, Unit.THROUGHPUT)
 def bundled_price(wanted: Priced) -> Dollars:
     """Return a list price, or None where the file has none."""
     region = _loaded().get(wanted.region, {})
-    if wanted.unit is Unit.MACHINE:
-        found = region.get("machines", {}).get(wanted.name)
+    if wanted.unit is Unit.INSTANCE:
+        found = region.get("instances", {}).get(wanted.name)
     elif wanted.unit in VOLUME_UNITS:
         found = region.get("volumes", {}).get(wanted.name, {}).get(wanted.unit)
     else:

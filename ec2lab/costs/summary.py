@@ -10,7 +10,7 @@ from typing import Any
 
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.money import sum_known
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.validators import did_you_mean
 
 NOBODY, THE_LAB = "(not on record)", "(the whole lab)"
@@ -69,18 +69,18 @@ def grouped(charges: Iterable[Charge], by: str) -> list[CostSummary]:
 
 
 def parse_group_by(by: str) -> str:
-    """Return what is to be summed by. Raises LabError."""
+    """Return what is to be summed by. Raises UserError."""
     if by not in GROUPS:
-        raise LabError(f"GROUP_BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
+        raise UserError(f"GROUP_BY: {by!r} is none of {', '.join(GROUPS)}{did_you_mean(by, GROUPS)}")
     return by
 
 
 def moment(text: str, variable: str) -> datetime | None:
-    """Return the time that a variable names, None where it is empty: a day in UTC, or RFC 3339. Raises LabError."""
+    """Return the time that a variable names, None where it is empty: a day in UTC, or RFC 3339. Raises UserError."""
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError as problem:
-        raise LabError(f"{variable}: {text!r} is no day (try 2026-10-01) and no time (2026-10-01T12:00Z)") from problem
+        raise UserError(f"{variable}: {text!r} is no day (try 2026-10-01) and no time (2026-10-01T12:00Z)") from problem
     return found if found.tzinfo else found.replace(tzinfo=UTC)

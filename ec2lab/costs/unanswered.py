@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.registry.evidence import token_of, wanted_by
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
-from ec2lab.resources.base import UNKNOWN_ID, Kind
+from ec2lab.resources.base import UNKNOWN_ID, ResourceType
 
 
-def as_if_answered(records: Iterable[Record], kinds: Mapping[str, Kind]) -> list[Record]:
+def as_if_answered(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> list[Record]:
     """Return the responses that would be on record had every request of unknown outcome been carried out in full.
 
     Tries with one ClientToken are one request. On spot an instance costs no more than on demand, unless a higher price
@@ -31,6 +31,6 @@ def _answer(intent: Record) -> Record:
     return replace(intent, event=Event.RESPONSE, parent_id=intent.id, request=request, response={"Instances": made})
 
 
-def is_of_unanswered(span: Span) -> bool:
+def is_of_unanswered(span: CostPeriod) -> bool:
     """Say whether a span is of what was perhaps made."""
     return (span.parent_id or span.id).startswith(UNKNOWN_ID)

@@ -9,7 +9,7 @@ from ec2lab.aws.tags import DELETION_POLICY, to_aws
 from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Scratch
 from ec2lab.console import Console
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.datasets import DatasetBuilt
 from ec2lab.hosts.call_failures import Unreachable
@@ -37,10 +37,10 @@ LEAST_IOPS, IOPS_PER_GIB = 3000, 500
 def build_from_bucket(
     session: Session, console: Console, dataset: str, source: str, gib: int, version: str | None, places: list[str]
 ) -> None:
-    """Launch a machine that pulls and compares, snapshot its volume, and take it down. Raises LabError.
+    """Launch an instance that pulls and compares, snapshot its volume, and take it down. Raises UserError.
 
     `places` are the regions that it may be launched in; the lab's where there are none. Where the pull fails,
-    everything is taken down and no version is made. Left and run again, it goes on with the machine that there is.
+    everything is taken down and no version is made. Left and run again, it goes on with the instance that there is.
     """
     name = f"build-{dataset}"
     _launch(session, name, console.emit, _experiment(session, dataset, source, gib, version, places), source)
@@ -51,19 +51,19 @@ def build_from_bucket(
         unseen = apply_deletion_policies(session, name, console.emit)
     delete_experiment(session, name, console.emit, unseen=unseen)
     if failure is not None:
-        raise LabError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
+        raise UserError(f"{source}: was not pulled whole: {failure}; everything is taken down, nothing was made of it")
     console.emit(DatasetBuilt(dataset=dataset, source=source))
 
 
 def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, source: str) -> None:
-    """Launch the machine, unless it lives already and pulls the same. Raises LabError.
+    """Launch the instance, unless it lives already and pulls the same. Raises UserError.
 
     Whose it is must be known before this build is on record: afterwards anything of its name would look like it.
     """
     earlier = History(session.records_here(name)).of(name).pulls
     if name in session.holdings(name).names and earlier != source:
         does = f"pulls from {earlier}" if earlier else "is an experiment of that name"
-        raise LabError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
+        raise UserError(f"{name} lives, and {does}; `make teardown EXP={name}` ends it")
     session.recorder.annotate(**{PULLS: source})
     try:
         launch_experiment(session, name, experiment, emit)
@@ -72,24 +72,24 @@ def _launch(session: Session, name: str, emit: Emit, experiment: Experiment, sou
 
 
 def _create_version(session: Session, name: str, end: str) -> None:
-    """Say what becomes of the volume, now that it holds all; until now it would have gone with its machine.
+    """Say what becomes of the volume, now that it holds all; until now it would have gone with its instance.
 
-    Raises LabError where the machine is gone.
+    Raises UserError where the instance is gone.
     """
-    machine, *_ = running_instances(session, name) or [{}]
-    mapping = next((m for m in machine.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
+    instance, *_ = running_instances(session, name) or [{}]
+    mapping = next((m for m in instance.get("BlockDeviceMappings", ()) if m["DeviceName"] == DEVICES[0]), None)
     if mapping is None:
-        raise LabError(f"{name}: its machine is gone, and what it pulled with it; build it again")
-    ec2, volume = session.cloud.ec2(region_of(machine)), mapping["Ebs"]["VolumeId"]
+        raise UserError(f"{name}: its instance is gone, and what it pulled with it; build it again")
+    ec2, volume = session.cloud.ec2(region_of(instance)), mapping["Ebs"]["VolumeId"]
     outlives = {"DeviceName": DEVICES[0], "Ebs": {"VolumeId": volume, "DeleteOnTermination": False}}
-    ec2.modify_instance_attribute(InstanceId=machine["InstanceId"], BlockDeviceMappings=[outlives])  # type: ignore[list-item]
+    ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], BlockDeviceMappings=[outlives])  # type: ignore[list-item]
     ec2.create_tags(Resources=[volume], Tags=to_aws({DELETION_POLICY: end}))  # type: ignore[arg-type]
 
 
 def _failure(session: Session, name: str, console: Console) -> str | None:
     """Wait until the pull has ended; return its last words if it failed, None if it did well.
 
-    Raises LabError where the machine is gone, or was never to be reached; a connection that is lost is waited out.
+    Raises UserError where the instance is gone, or was never to be reached; a connection that is lost is waited out.
     """
     seen = False
 
@@ -100,7 +100,7 @@ def _failure(session: Session, name: str, console: Console) -> str | None:
             ending = read_exit_status(host)
         except Unreachable as problem:
             if not seen:
-                raise LabError(f"{problem}; `make teardown EXP={name}` ends it") from problem
+                raise UserError(f"{problem}; `make teardown EXP={name}` ends it") from problem
             console.hint(f"  {problem}; asked again soon")
             return None
         seen = True

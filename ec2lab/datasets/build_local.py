@@ -1,4 +1,4 @@
-"""Building a version of a dataset from a disk image, without a machine; taken up where it was left."""
+"""Building a version of a dataset from a disk image, without an instance; taken up where it was left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tags import DATASET
 from ec2lab.datasets.blocks import BLOCK, Digests, changed, digests, whole
 from ec2lab.datasets.dataset import (
@@ -24,7 +24,7 @@ from ec2lab.datasets.dataset import (
 from ec2lab.datasets.disk_image import DiskImage
 from ec2lab.datasets.ebs_direct import DirectSnapshots, Report
 from ec2lab.datasets.versions import numbered
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists, read_bytes
 from ec2lab.private_files import open_private
 from ec2lab.session import Session
@@ -53,7 +53,7 @@ class DatasetBuilder:
     def build(self, image: DiskImage, source: str, report: Report) -> tuple[DataSnapshot, int]:
         """Return the version, complete, and how many blocks were sent for it: none where there is one like it.
 
-        Raises LabError where the version exists already with other content.
+        Raises UserError where the version exists already with other content.
         """
         self.say(f"{image.path.name}: {image.path.stat().st_size >> 20} MiB, its blocks are being summed up")
         wanted = digests(image.path)
@@ -97,7 +97,9 @@ class DatasetBuilder:
                 gib=image.gib, started="", encrypted=True, stored=None, failure="", tags=told,
             )  # fmt: skip
 
-        return made_once(self.session, ("StartSnapshot", self.region, known), begun, start, lambda r: self.say(str(r)))
+        return find_or_create(
+            self.session, ("StartSnapshot", self.region, known), begun, start, lambda r: self.say(str(r))
+        )
 
     def _send(self, snapshot: DataSnapshot, image: Path, indices: list[int], wanted: Digests, report: Report) -> int:
         """Send what AWS does not have yet, and return how many blocks it has had from us in all."""
@@ -133,7 +135,7 @@ class DatasetBuilder:
                 int(index): bytes.fromhex(digest) for index, digest in json.loads(read_bytes(path, LARGEST)).items()
             }
         if parent not in {one.id for one in there}:
-            raise LabError(
+            raise UserError(
                 f"{snapshot.name}: {snapshot.id} was begun from {parent}, which is gone; VERSION=… begins another, and "
                 "AWS gives this one up within a day"
             )

@@ -9,13 +9,13 @@ from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.errors import in_words
-from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
 from ec2lab.context import ContextThreadPool
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, list_snapshots_in, newest, told_by, usable
 from ec2lab.datasets.wait import wait_until_completed
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.session import Session
 from ec2lab.units import duration_in
 
@@ -39,7 +39,7 @@ Report = Callable[[Copy], None]
 def source_of(session: Session, dataset: str, version: str | None) -> tuple[DataSnapshot, Mapping[str, str]]:
     """Return the newest completed snapshot of a dataset, or of a version, in the lab's first region that has it.
 
-    Beside it, by region, why others could not be looked at. Raises LabError where none is seen.
+    Beside it, by region, why others could not be looked at. Raises UserError where none is seen.
     """
     responses = list_snapshots_in(session, session.lab.regions, dataset)
     there = usable(told_by(responses), session.data_registries())
@@ -49,7 +49,7 @@ def source_of(session: Session, dataset: str, version: str | None) -> tuple[Data
         named = f"{dataset}@{version}" if version else dataset
         regions = ", ".join(region for region in session.lab.regions if region not in unseen)
         lacks = f"no region of the lab ({regions}) has a completed snapshot of {named}" if regions else ""
-        raise LabError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(unseen))))}")
+        raise UserError(f"DATASET: {'; '.join(filter(None, (lacks, *not_seen(unseen))))}")
     same = [snapshot for snapshot in wanted if snapshot.completed and snapshot.version == found.version]
     return min(same, key=lambda snapshot: session.lab.regions.index(snapshot.region)), unseen
 
@@ -83,7 +83,7 @@ class SnapshotCopier:
             with in_words():
                 self._begin(copy)
                 self._follow(copy)
-        except LabError as problem:
+        except UserError as problem:
             copy.failure = str(problem)
             self.report(copy)
         return copy
@@ -91,7 +91,7 @@ class SnapshotCopier:
     def _begin(self, copy: Copy) -> None:
         tags = self.source.copied_tags()
         known = {DATASET: self.source.dataset, VERSION: self.source.version}
-        found, _ = made_once(
+        found, _ = find_or_create(
             self.session,
             ("CopySnapshot", copy.region, known),
             lambda: self._there(copy.region),
@@ -120,7 +120,7 @@ class SnapshotCopier:
         answer = self.session.cloud.ec2_no_retry(region).copy_snapshot(**request)
         if not answer.get("Tags"):
             command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {answer['SnapshotId']}"
-            raise LabError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
+            raise UserError(f"the copy {answer['SnapshotId']} has no tags, so no launch would find it (`{command}`)")
         return replace(self.source, region=region, id=answer["SnapshotId"], state="pending", progress="0%", tags=tags)
 
     def _waits(self, copy: Copy, refusal: ApiError) -> None:
@@ -145,10 +145,10 @@ SHORTEST, LONGEST, STEP = timedelta(minutes=15), timedelta(days=2), timedelta(mi
 
 
 def completion_time(text: str) -> timedelta | None:
-    """Return COMPLETE_WITHIN as a duration that AWS sells, None where there is none. Raises LabError."""
+    """Return COMPLETE_WITHIN as a duration that AWS sells, None where there is none. Raises UserError."""
     if not text:
         return None
     wanted = duration_in("COMPLETE_WITHIN", text)
     if not SHORTEST <= wanted <= LONGEST or wanted % STEP:
-        raise LabError(f"COMPLETE_WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
+        raise UserError(f"COMPLETE_WITHIN: {text}: AWS sells 15m to 2d, in steps of 15 minutes (try 2h)")
     return wanted

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.region_queries import Responses
 from ec2lab.aws.tags import BY, BYTES, DATASET, RECORD, REGISTRY, VERSION, from_aws, to_aws
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.registry.record import parse_time
 from ec2lab.resources.snapshot import stored_bytes
@@ -250,10 +250,10 @@ def in_no_region(lacks: Collection[RegionUnavailable | None]) -> str | None:
 def tags_of(dataset: str, version: str, **more: str | None) -> dict[str, str]:
     """Return the tags of a new snapshot of a dataset; `more` by the names of this file's tags, empty ones left out.
 
-    Raises LabError where a tag could not hold the version.
+    Raises UserError where a tag could not hold the version.
     """
     if not version or len(version) > 64 or not version.isprintable():  # noqa: PLR2004 - a name, not a text
-        raise LabError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
+        raise UserError(f"VERSION: {version!r} is no name for a version (up to 64 characters; try 2026-11)")
     facts = {LABEL: "label", UUID: "uuid", FILESYSTEM: "filesystem", BYTES: "bytes", SOURCE: "source",
              LAYOUT: "layout",
              BLOCKS: "blocks", PARENT: "parent"}  # fmt: skip

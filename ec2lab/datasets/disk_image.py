@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ec2lab.datasets.tarball import entries, is_tarball, unpacked
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.private_files import open_private
 from ec2lab.units import GIB
 
@@ -48,7 +48,7 @@ class DiskImage:
 
 @contextmanager
 def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Iterator[DiskImage]:
-    """Give the disk image of a directory, a tarball or a raw image. Raises LabError.
+    """Give the disk image of a directory, a tarball or a raw image. Raises UserError.
 
     Files keep their owners' numbers, modes and times; whoever builds it owns nothing but what he owns there. `gib` is
     the size of the volume; as large as it must be when left out. What is made is deleted afterwards: it can be made
@@ -64,7 +64,7 @@ def disk_image(source: Path, dataset: str, work: Path, gib: int | None) -> Itera
     elif source.is_file():
         yield _raw(source)
     else:
-        raise LabError(f"SOURCE: {source}: is neither a directory, a tarball, a raw image nor s3://…")
+        raise UserError(f"SOURCE: {source}: is neither a directory, a tarball, a raw image nor s3://…")
 
 
 @contextmanager
@@ -79,20 +79,20 @@ def _mke2fs(tree: Path, dataset: str, path: Path, gib: int | None) -> DiskImage:
     try:
         count, content = _count_files(tree)
     except OSError as problem:
-        raise LabError(f"SOURCE: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
+        raise UserError(f"SOURCE: {tree}: can't be read: {problem.filename}: {problem.strerror}") from problem
     size = gib * GIB if gib else _required_bytes(content)
     path.unlink(missing_ok=True)
     open_private(path, "x").close()  # mke2fs would leave it open to all
     free = shutil.disk_usage(path.parent).free
     if content > free:
-        raise LabError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
+        raise UserError(f"{path.parent}: has {free >> 20} MiB free, the image takes about {content >> 20}; make room")
     identity = str(uuid.uuid5(NAMESPACE, dataset))
     inodes = max(size // BYTES_PER_INODE, int(count * SPARE) + 1024)
     options = ["-q", "-F", "-t", "ext4", "-L", dataset[:LABEL_LENGTH], "-U", identity, "-m", "0", "-N", str(inodes),
                "-E", f"hash_seed={identity},root_owner=0:0,lazy_itable_init=0", "-d", str(tree)]  # fmt: skip
     made = _e2fsprogs("mke2fs", *options, str(path), f"{size >> 10}k")
     if made.returncode:
-        raise LabError(f"{tree}: mke2fs: {made.stderr.strip().splitlines()[-1]} (SIZE= makes the volume larger)")
+        raise UserError(f"{tree}: mke2fs: {made.stderr.strip().splitlines()[-1]} (SIZE= makes the volume larger)")
     _forget_access_times(path)
     return DiskImage(path, "ext4", identity, dataset[:LABEL_LENGTH])
 
@@ -119,15 +119,15 @@ def _forget_access_times(image: Path) -> None:
     done = _e2fsprogs("debugfs", "-w", "-f", str(script), str(image))
     script.unlink()
     if done.returncode:
-        raise LabError(f"{image}: debugfs: {done.stderr.strip().splitlines()[-1]}")
+        raise UserError(f"{image}: debugfs: {done.stderr.strip().splitlines()[-1]}")
 
 
 def _e2fsprogs(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of e2fsprogs, which often is not on a user's PATH. Raises LabError where it is not installed."""
+    """Run a program of e2fsprogs, which often is not on a user's PATH. Raises UserError where it is not installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/opt/homebrew/opt/e2fsprogs/sbin"])
     if not (found := shutil.which(program, path=path)):
         how = "Debian, Ubuntu: apt-get install e2fsprogs; macOS: brew install e2fsprogs"
-        raise LabError(f"{program} is not installed here ({how})")
+        raise UserError(f"{program} is not installed here ({how})")
     moment = {"E2FSPROGS_FAKE_TIME": MOMENT, "SOURCE_DATE_EPOCH": MOMENT}
     return subprocess.run(
         [found, *arguments], capture_output=True, text=True, check=False, env={**os.environ, **moment}

@@ -1,4 +1,4 @@
-"""Snapshots written and read block by block, through the EBS direct APIs: no machine and no volume is needed."""
+"""Snapshots written and read block by block, through the EBS direct APIs: no instance and no volume is needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ec2lab.aws.tags import to_aws
 from ec2lab.datasets.blocks import BLOCK, ZERO, Digests, block
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots
 from ec2lab.datasets.wait import wait_until_completed
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import attempts, wait_until
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
@@ -80,7 +80,7 @@ class DirectSnapshots:
                 sent(index, digest)
 
     def complete(self, snapshot: str, count: int) -> None:
-        """Say that all blocks are sent, and wait until volumes can be made of it. Raises LabError."""
+        """Say that all blocks are sent, and wait until volumes can be made of it. Raises UserError."""
         try:
             self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count)
         except ClientError:
@@ -102,7 +102,7 @@ class DirectSnapshots:
     def digests(self, snapshot: str, report: Report) -> Digests:
         """Read a snapshot back and return the digest of each block that is not all zeros.
 
-        Raises LabError where what arrives is not what AWS says that it is.
+        Raises UserError where what arrives is not what AWS says that it is.
         """
         tokens = dict(self._listed(snapshot))
 
@@ -129,7 +129,7 @@ class DirectSnapshots:
                 if base64.b64encode(hashlib.sha256(content).digest()).decode() == answer["Checksum"]:
                     return content
                 why = "is not what its checksum says"
-        raise LabError(f"{snapshot}: block {index} {why}; run this again")
+        raise UserError(f"{snapshot}: block {index} {why}; run this again")
 
     def _listed(self, snapshot: str) -> Iterator[tuple[int, str]]:
         page: dict[str, Any] = {}

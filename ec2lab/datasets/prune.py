@@ -14,7 +14,7 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tags import EXPERIMENT, from_aws
 from ec2lab.config.lab_files import experiment_files, load_experiment
 from ec2lab.datasets.dataset import DataSnapshot, by_age
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 from ec2lab.files import LARGEST, read_bytes
 from ec2lab.resources.images_of_snapshots import images_of
@@ -110,7 +110,7 @@ def _pinned(session: Session, snapshots: Sequence[DataSnapshot]) -> tuple[dict[s
         file = f"experiments/{path.name}"
         try:
             data = load_experiment(session.directory, path.stem).data
-        except LabError as problem:
+        except UserError as problem:
             broken.append(str(problem))
             why = f"{file}, which can't be read, may pin it"
             pinned |= {s.id: why for s in snapshots if _may_name(path, s)}

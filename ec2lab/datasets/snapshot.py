@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.idempotency import attempts, made_once
+from ec2lab.aws.idempotency import attempts, find_or_create
 from ec2lab.aws.tags import DATASET, RECORD, tag_specifications, to_aws
 from ec2lab.datasets.dataset import SOURCE, DataSnapshot, list_snapshots, tags_of
 from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import wait_until_completed
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.evidence import token_of
 from ec2lab.session import Session
@@ -39,7 +39,7 @@ class SnapshotBuilder:
     def begin(self, waits: Callable[[ApiError], None]) -> tuple[DataSnapshot, bool]:
         """Return the snapshot, and whether it was made now; one that an earlier run began is taken up.
 
-        Raises LabError where the version exists already, made from another volume.
+        Raises UserError where the version exists already, made from another volume.
         """
         attempt = "CreateSnapshot", self.region, {DATASET: self.dataset, SOURCE: self.volume.id}
 
@@ -47,10 +47,10 @@ class SnapshotBuilder:
             return {token_of(intent) for intent in attempts(self.session.records_here(), *attempt)}
 
         earlier = tokens()
-        return made_once(self.session, attempt, lambda: self._begun(tokens() - earlier), self._create, waits)
+        return find_or_create(self.session, attempt, lambda: self._begun(tokens() - earlier), self._create, waits)
 
     def follow(self, snapshot: DataSnapshot, report: Callable[[DataSnapshot], None]) -> DataSnapshot:
-        """Return the snapshot once it is completed. Raises LabError where AWS gave it up, or somebody deleted it."""
+        """Return the snapshot once it is completed. Raises UserError where AWS gave it up, or somebody deleted it."""
         report(snapshot)
         return wait_until_completed(self.session, self.region, snapshot.id, report)
 
@@ -88,12 +88,12 @@ class SnapshotBuilder:
 def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
     """Hold a host's file system still, so that the snapshot is of one moment; one that is read-only is still.
 
-    Raises LabError where it can't be frozen, as the one that the host runs from.
+    Raises UserError where it can't be frozen, as the one that the host runs from.
     """
     if volume.read_only:
         yield
         return
     with host.holding(text_of("freeze.py"), volume.mount, str(MAX_FREEZE)) as said:
         if said != "frozen":
-            raise LabError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
+            raise UserError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
         yield

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.private_files import PRIVATE_DIRECTORY
 
 BLOCK = 512
@@ -65,7 +65,7 @@ def _is_header(block: bytes) -> bool:
 
 @contextmanager
 def unpacked(source: Path, work: Path) -> Iterator[Path]:
-    """Give a directory with what is in a tarball, which is deleted afterwards. Raises LabError."""
+    """Give a directory with what is in a tarball, which is deleted afterwards. Raises UserError."""
     directory = Path(tempfile.mkdtemp(dir=work))
     try:
         _unpack(source, directory)
@@ -83,17 +83,17 @@ def _unpack(source: Path, directory: Path) -> None:
     )
     directory.chmod(PRIVATE_DIRECTORY)  # an archive may have a mode for it too
     if done.returncode:
-        raise LabError(f"SOURCE: {source}: can't be unpacked: {_reason(done.stderr)}")
+        raise UserError(f"SOURCE: {source}: can't be unpacked: {_reason(done.stderr)}")
 
 
 def _tar() -> str:
-    """Return a tar whose protection is known. Raises LabError where there is none."""
+    """Return a tar whose protection is known. Raises UserError where there is none."""
     for name in ("tar", "gtar", "bsdtar"):
         if path := shutil.which(name):
             told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=_settings())
             if any(known in told.stdout for known in TRUSTED):
                 return path
-    raise LabError("SOURCE: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
+    raise UserError("SOURCE: a tarball takes GNU tar or bsdtar, and neither is installed here (apt-get install tar)")
 
 
 def _settings() -> dict[str, str]:
@@ -108,13 +108,13 @@ def _reason(said: bytes) -> str:
 
 
 def _check(source: Path, directory: Path) -> None:
-    """Raise LabError where something else than files, directories and links came out."""
+    """Raise UserError where something else than files, directories and links came out."""
     try:
         strange = [path for path, status in entries(directory) if stat.S_IFMT(status.st_mode) not in KINDS]
     except OSError as problem:
-        raise LabError(f"SOURCE: {source}: what is in it can't be read: {problem.strerror}") from problem
+        raise UserError(f"SOURCE: {source}: what is in it can't be read: {problem.strerror}") from problem
     if strange:
-        raise LabError(
+        raise UserError(
             f"SOURCE: {source}: {strange[0]} is a device or a pipe; a dataset has files, directories and links"
         )
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from ec2lab.aws.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.aws.tags import DATASET, VERSION
 from ec2lab.datasets.dataset import list_snapshots
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import attempts
-from ec2lab.registry.base import Held
+from ec2lab.registry.base import LockHeld
 from ec2lab.registry.record import Record
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
@@ -29,14 +29,14 @@ def numbered(
     """Give the version that a snapshot becomes which is made meanwhile in a region: `wanted`, or the next number.
 
     Others who make a version of the same dataset wait that long. A number counts as given out once it is on record:
-    AWS may take a moment to show its snapshot. Raises LabError where the version exists, unless it may.
+    AWS may take a moment to show its snapshot. Raises UserError where the version exists, unless it may.
     """
     with _version_lock(session, dataset):
         regions = dict.fromkeys([region, *known_regions(session)])
         asked = [session.threads.submit(list_snapshots, session.cloud, place, dataset) for place in regions]
         there = [snapshot for answer in asked for snapshot in answer.result()]  # of all, or a number is given twice
         if not may_exist and (taken := [s for s in there if s.version == wanted and s.state != "error"]):
-            raise LabError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
+            raise UserError(f"VERSION: {taken[0].name} exists already: {taken[0].id} in {taken[0].region}")
         shown = [snapshot.version for snapshot in there]
         yield wanted or next_version([*shown, *given_out(session.records_here(), dataset)])
 
@@ -58,8 +58,8 @@ def _version_lock(session: Session, dataset: str) -> Iterator[None]:
     with ExitStack() as held:
         for last in attempts(session.pause, POLL, PATIENCE):
             try:
-                held.enter_context(session.registry.acting_alone(f"versions-of-{dataset}", session.script))
-            except Held:
+                held.enter_context(session.registry.lock_experiment(f"versions-of-{dataset}", session.script))
+            except LockHeld:
                 if last:
                     raise
             else:

@@ -8,7 +8,7 @@ from ec2lab import clock
 from ec2lab.aws.error_codes import TRANSIENT
 from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error
 from ec2lab.datasets.dataset import DataSnapshot
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.session import Session
 
@@ -23,7 +23,7 @@ def wait_until_completed(
 ) -> DataSnapshot:
     """Return a snapshot once it is completed; `report` hears how it is at each look.
 
-    Raises LabError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
+    Raises UserError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
     """
     answered, seen = clock.monotonic(), False
     began = answered
@@ -42,7 +42,7 @@ def wait_until_completed(
             report(found)
             _raise_if_failed(found)
         elif seen or answered - began > session.cloud.settling_seconds:
-            raise LabError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+            raise UserError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
         return found if found and found.completed else None
 
     return wait_until(completed, session.pause, POLL)
@@ -61,4 +61,4 @@ def _is_transient(problem: AwsError) -> bool:
 
 def _raise_if_failed(found: DataSnapshot) -> None:
     if found.state == "error":
-        raise LabError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")
+        raise UserError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")

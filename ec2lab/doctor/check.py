@@ -40,7 +40,7 @@ class Requirement(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that can be found, and what mends it; docs/doctor.md has a row for each.
+    """One thing that can be found, and what fixes it; docs/doctor.md has a row for each.
 
     In its words, `{subjects}` are the regions, files or calls that it was found of, and `{count}` is how many.
     """
@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        """What mends it, in one line; empty where nothing is to be mended."""
+        """What fixes it, in one line; empty where nothing is to be fixed."""
         return self._filled(self.diagnosis.remedy)
 
     def _filled(self, template: str) -> str:
@@ -98,7 +98,7 @@ class Check(ABC):
     def look(self, lab: DoctorContext) -> Iterable[Finding]:
         """Look, and return what is found: at least one finding, which says what is well where nothing is wrong."""
 
-    def mend(self, session: Session, finding: Finding) -> Iterable[str]:
+    def fix(self, session: Session, finding: Finding) -> Iterable[str]:
         """Mend what was found where FIX=1 is to do it, by recorded calls; say what was done."""
         del session, finding
         return ()

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from ec2lab.config.lab_files import experiment_files, load_experiment, load_lab, load_member, member_files
 from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.config.toml_files import complaints, is_there
-from ec2lab.errors import LabError
-from ec2lab.launch.search import wishes
+from ec2lab.errors import UserError
+from ec2lab.launch.search import placement_preferences
 from ec2lab.validators import NAME, NAME_HELP
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,7 +33,7 @@ class ConfigFiles:
 
     @classmethod
     def read(cls, directory: Path) -> ConfigFiles:
-        """Read them. Raises LabError where there is no lab.toml."""
+        """Read them. Raises UserError where there is no lab.toml."""
         files = cls(directory)
         if not is_there(directory / "lab.toml", shown_as="lab.toml"):
             load_lab(directory)  # says so
@@ -46,7 +46,7 @@ class ConfigFiles:
         return files
 
     def require_experiment(self, name: str) -> None:
-        """Raise LabError where an experiment has no file."""
+        """Raise UserError where an experiment has no file."""
         if f"experiments/{name}.toml" not in self.refused:
             load_experiment(self.directory, name)
 
@@ -57,8 +57,8 @@ class ConfigFiles:
             self.refused.setdefault(shown_as, []).append(f"{shown_as}: {name!r} is not {NAME_HELP}")
         elif experiment and self.lab:
             try:
-                wishes(self.lab, name, experiment)
-            except LabError as problem:
+                placement_preferences(self.lab, name, experiment)
+            except UserError as problem:
                 self.refused[shown_as] = [str(problem)]
             else:
                 self.experiments[name] = experiment
@@ -67,6 +67,6 @@ class ConfigFiles:
         """Return what a file holds; None where it is refused, of which all complaints are kept."""
         try:
             return load()
-        except LabError as problem:
+        except UserError as problem:
             self.refused[shown_as] = complaints(problem, model, shown_as=shown_as)
             return None

@@ -18,8 +18,8 @@ from ec2lab.aws.region_queries import NoResponse, in_time
 from ec2lab.config.models import Experiment, Lab, Member
 from ec2lab.context import ContextThreadPool
 from ec2lab.doctor.config_files import ConfigFiles
-from ec2lab.errors import LabError
-from ec2lab.launch.search import allowed_subnets, wishes
+from ec2lab.errors import UserError
+from ec2lab.launch.search import allowed_subnets, placement_preferences
 from ec2lab.plugins import Plugins
 from ec2lab.session import THREADS, Session
 
@@ -27,7 +27,7 @@ Given = TypeVarTuple("Given")
 Fact = TypeVar("Fact")
 
 
-class CheckSkipped(LabError):
+class CheckSkipped(UserError):
     """What a look needs is not there; another check says why."""
 
 
@@ -85,7 +85,7 @@ class DoctorContext:
 
     def regions_of(self, name: str) -> Sequence[str]:
         """Return where an experiment may run."""
-        return wishes(self.lab, name, self.experiments[name]).regions
+        return placement_preferences(self.lab, name, self.experiments[name]).regions
 
     def subnets_in(self, region: str) -> list[str]:
         """Return the subnets that the lab or an experiment names in a region."""
@@ -135,7 +135,7 @@ class DoctorContext:
     def require_aws(self) -> None:
         """Raise NotLooked where AWS does not know who asks."""
         if self.caller().problem:
-            raise CheckSkipped("AWS does not take this machine's credentials, or is not reached")
+            raise CheckSkipped("AWS does not take this computer's credentials, or is not reached")
 
 
 def _introduced(lab: DoctorContext) -> Identity:
@@ -147,7 +147,7 @@ def _introduced(lab: DoctorContext) -> Identity:
 
 @contextmanager
 def open_readonly(directory: Path, only: str) -> Iterator[DoctorContext]:
-    """Open a lab for looking, whatever is wrong with it. Raises LabError where there is none."""
+    """Open a lab for looking, whatever is wrong with it. Raises UserError where there is none."""
     files = ConfigFiles.read(directory)
     if only and only not in files.experiments and only not in files.refused:
         files.require_experiment(only)
@@ -174,7 +174,7 @@ def _loaded(session: Session) -> str:
             plugins.checks(),
             plugins.notifiers(),
         )
-    except LabError as problem:
+    except UserError as problem:
         for name in ("plugins", "kinds", "launch_parts"):
             session.__dict__.pop(name, None)
         session.plugins = Plugins(None)

@@ -30,7 +30,7 @@ MADE_UP = {
     "key-pair": "key-0123456789abcdef0", "address": "eipalloc-0123456789abcdef0",
     "zone": "none",
 }  # fmt: skip
-"""Kind -> an id that nothing has, for who owns none of the kind."""
+"""ResourceType -> an id that nothing has, for who owns none of the kind."""
 SSH = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
 """An address for documentation (RFC 5737)."""
 TRAFFIC = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}]
@@ -130,7 +130,7 @@ class Trials:
     _silent: dict[str, NoResponse] = field(default_factory=dict)
     """The regions that did not respond: what they were asked for may be under way there, so that no more is."""
     _alone: Lock = field(default_factory=Lock)
-    """Held for those that could do harm, so that no second one is on its way when the first does."""
+    """LockHeld for those that could do harm, so that no second one is on its way when the first does."""
 
     def tried(self, region: str, operation: str, own: Ids) -> DryRunResult:
         """Ask for a dry run of an operation on the lab's own things where there are some, else on made-up ones."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 CLOSED = "not-opted-in"
 
 
-class RegionDisabled(LabError):
+class RegionDisabled(UserError):
     """The account may not use the region."""
 
 

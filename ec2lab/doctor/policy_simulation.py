@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.iam_policy import BUCKET, MADE_UP, TABLE, Place, Statement
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 ALLOWED = "allowed"
 
@@ -67,7 +67,7 @@ def place(lab: DoctorContext) -> Place:
 
 def registry_id(lab: DoctorContext) -> str:
     """Return the registry's id, which a policy may name; any where it has none or can't be read."""
-    with suppress(LabError):
+    with suppress(UserError):
         registry = lab.opened.registry
         return next(iter(registry.ids() if registry.is_there() else ()), MADE_UP)
     return MADE_UP

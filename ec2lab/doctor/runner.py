@@ -14,13 +14,11 @@ from ec2lab.console import print_debug_traceback
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity, merged
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.enabled_regions import RegionDisabled, opt_in_states
-from ec2lab.errors import LabError, PluginFailed
+from ec2lab.errors import PluginFailed, UserError
 
 Fact = TypeVar("Fact")
 
-NOT_LOOKED_AT = Diagnosis(
-    "not-looked-at", Severity.UNKNOWN, "not looked at: {reason}", "mend what is named above first"
-)
+NOT_LOOKED_AT = Diagnosis("not-looked-at", Severity.UNKNOWN, "not looked at: {reason}", "fix what is named above first")
 UNAVAILABLE = Diagnosis(
     "not-told", Severity.UNKNOWN, "can't be told: {reason}", "again later; who refuses it is in the line"
 )
@@ -32,7 +30,7 @@ CHECK_CRASHED = Diagnosis(
     "check-broken",
     Severity.UNKNOWN,
     "the check failed: {reason}",
-    "DEBUG=1 shows where; its author can mend it",
+    "DEBUG=1 shows where; its author can fix it",
 )
 
 
@@ -92,7 +90,7 @@ def run_probe(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
         return [NOT_LOOKED_AT.of(reason=reason)]
     except PluginFailed as problem:
         return _broken(problem.what)
-    except LabError as problem:
+    except UserError as problem:
         return [(LOOK_REFUSED if _is_not_allowed(problem) else UNAVAILABLE).of(reason=problem)]
     except Exception as problem:  # noqa: BLE001 - a check may fail in any way, and must not stop the others
         return _broken(f"{type(problem).__name__}: {problem}")
@@ -103,6 +101,6 @@ def _broken(reason: str) -> list[Finding]:
     return [CHECK_CRASHED.of(reason=reason)]
 
 
-def _is_not_allowed(problem: LabError) -> bool:
+def _is_not_allowed(problem: UserError) -> bool:
     refusal = problem.__cause__
     return isinstance(refusal, ClientError) and refusal.response["Error"]["Code"] in ACCESS_DENIED_CODES

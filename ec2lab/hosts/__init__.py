@@ -1,1 +1,1 @@
-"""Machines as hosts: reached by ssh, with the members' accounts on them."""
+"""Instances as hosts: reached by ssh, with the members' accounts on them."""

@@ -12,7 +12,7 @@ from typing import Literal
 from ec2lab import clock
 from ec2lab.config.models import Accounts, Experiment, Member
 from ec2lab.console import Console
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.program_packer import program as program_text
 from ec2lab.hosts.ssh import Host
@@ -62,16 +62,16 @@ def change_printer(console: Console) -> Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """What came of a program that ran to its end."""
 
     changed: int
     problems: Sequence[Change]
 
     def expect_no_problem(self, host: str) -> None:
-        """Raise LabError with all problems, where there are any."""
+        """Raise UserError with all problems, where there are any."""
         if self.problems:
-            raise LabError(f"{host}: {'; '.join(f'{one.member}: {one.detail}' for one in self.problems)}")
+            raise UserError(f"{host}: {'; '.join(f'{one.member}: {one.detail}' for one in self.problems)}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class HostAccounts:
     def apply(
         self, document: AccountsDocument, *, check: bool = False, purge: bool = False, adopt: bool = False
     ) -> int:
-        """Bring the host to a document and return how many things changed, or would. Raises LabError on problems."""
+        """Bring the host to a document and return how many things changed, or would. Raises UserError on problems."""
         asked = {"--check": check, "--purge": purge, "--adopt": adopt}
         options = [option for option, is_asked in asked.items() if is_asked]
         return self._run("accounts", *options, "-", given=document.as_json().encode())
@@ -101,18 +101,18 @@ class HostAccounts:
             changed += self.apply(document, check=check, purge=purge, adopt=adopt)
         except Unreachable as failure:
             return 0, [str(failure)]
-        except LabError as failure:
+        except UserError as failure:
             problems.append(str(failure))
         try:
             changed += not self.is_hardened() if check else self.harden()
-        except LabError as failure:
+        except UserError as failure:
             problems.append(str(failure))
         return changed, problems
 
     def harden(self, account: str | None = None) -> int:
         """Let sshd take keys alone: applied, tried with a fresh login, confirmed; else the host takes it back.
 
-        Refused by the host where `account`, or else nobody, could log in then. Raises LabError also where it is done,
+        Refused by the host where `account`, or else nobody, could log in then. Raises UserError also where it is done,
         and a member is kept out by other settings, or by PAM.
         """
         named = ["--account", account] if account else []
@@ -124,13 +124,13 @@ class HostAccounts:
         return outcome.changed
 
     def _log_in_anew(self) -> None:
-        """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises LabError."""
+        """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises UserError."""
         for last in attempts(clock.sleep, POLL, ROLLBACK_AFTER / 3):
             try:
                 self.host.run("true")
             except Unreachable as locked_out:
                 if last:
-                    raise LabError(
+                    raise UserError(
                         f"{locked_out}; sshd's settings keep you out: the host takes them back in {ROLLBACK_AFTER} s"
                     ) from locked_out
             else:
@@ -147,15 +147,15 @@ class HostAccounts:
         self._run("sshd-hardening", "status")
 
     def _run(self, program: str, *arguments: str, given: bytes = b"") -> int:
-        """Run a program of ours on the host and return how many things changed. Raises LabError on problems."""
+        """Run a program of ours on the host and return how many things changed. Raises UserError on problems."""
         outcome = self._outcome(program, *arguments, given=given)
         outcome.expect_no_problem(self.host.name)
         return outcome.changed
 
-    def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> Outcome:
+    def _outcome(self, program: str, *arguments: str, given: bytes = b"") -> TrialResult:
         """Run a program of ours on the host; each of its lines is a change, the last one the sum.
 
-        Raises LabError where it did not come to its end.
+        Raises UserError where it did not come to its end.
         """
         problems: list[Change] = []
         unreadable: list[str] = []
@@ -165,7 +165,7 @@ class HostAccounts:
             nonlocal changed
             try:
                 told = said(text, LINE_OF_OURS, self.host.name) if text.startswith("{") else {}
-            except LabError as problem:
+            except UserError as problem:
                 unreadable.append(str(problem))
                 return
             if "change" in told:
@@ -184,8 +184,8 @@ class HostAccounts:
             if changed is None or not problems:
                 raise
         if unreadable:
-            raise LabError(unreadable[0])
-        return Outcome(changed or 0, tuple(problems))
+            raise UserError(unreadable[0])
+        return TrialResult(changed or 0, tuple(problems))
 
 
 PROGRAM, DOCUMENT = "/opt/ec2-lab/accounts", "/etc/ec2-lab/accounts.json"
@@ -204,7 +204,7 @@ OVER_SSH = (
 
 MOST_AT_BOOT, MOST_BESIDE_OTHERS = 12, 2
 """Each account takes about 80 bytes of the 16 KiB that user data has, even when compressed; the program that sees
-whether a machine is idle takes 1.3 KiB, and those that put a log in a bucket 0.9 KiB."""
+whether an instance is idle takes 1.3 KiB, and those that put a log in a bucket 0.9 KiB."""
 
 Sudo = Literal["nopasswd", "password"]
 
@@ -222,7 +222,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsDocument:
-    """What a machine is to be brought to."""
+    """What an instance is to be brought to."""
 
     members: Mapping[str, Account]
     make_groups: Sequence[str] = ()
@@ -236,7 +236,7 @@ class AccountsDocument:
     """To be changed at the first login. Only ever sent over ssh's standard input."""
 
     def as_json(self) -> str:
-        """Return it as the machine reads it."""
+        """Return it as the instance reads it."""
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None})
 
 
@@ -257,7 +257,7 @@ def boot_members(members: Mapping[str, Member], first: str | None, experiment: E
 def document(members: Mapping[str, Member], policy: Accounts, only: Collection[str] | None = None) -> AccountsDocument:
     """Return the accounts of all members, or of `only` these, under the lab's policy.
 
-    Raises LabError where two members name one uid.
+    Raises UserError where two members name one uid.
     """
     _expect_different_uids(members)
     chosen = members if only is None else only
@@ -270,7 +270,7 @@ def _expect_different_uids(members: Mapping[str, Member]) -> None:
     owner: dict[int, str] = {}
     for name, member in members.items():
         if member.uid is not None and (other := owner.setdefault(member.uid, name)) != name:
-            raise LabError(
+            raise UserError(
                 f"members/{name}.toml: uid {member.uid} is {other}'s (members/{other}.toml): one needs another"
             )
 
@@ -291,14 +291,14 @@ SHORTEST = 12
 def with_initial_password(document: AccountsDocument, name: str, password: str) -> AccountsDocument:
     """Return a document for one member alone, where one is named, and with a password, where one is to be asked for.
 
-    Raises LabError.
+    Raises UserError.
     """
     if name and name not in document.members:
-        raise LabError(f"NAME: {name!r} is not in members/{did_you_mean(name, document.members)}")
+        raise UserError(f"NAME: {name!r} is not in members/{did_you_mean(name, document.members)}")
     if password and password != ASK:
-        raise LabError("PASSWORD: write PASSWORD=ask; a password on a command line is everybody's to read")
+        raise UserError("PASSWORD: write PASSWORD=ask; a password on a command line is everybody's to read")
     if password and not name:
-        raise LabError("NAME: whose password is it to be? (NAME=alice PASSWORD=ask)")
+        raise UserError("NAME: whose password is it to be? (NAME=alice PASSWORD=ask)")
     if not name:
         return document
     return replace(document, only=[name], passwords={name: _asked_for(name)} if password else {})
@@ -306,10 +306,10 @@ def with_initial_password(document: AccountsDocument, name: str, password: str) 
 
 def _asked_for(name: str) -> str:
     if not sys.stdin.isatty():
-        raise LabError("PASSWORD: there is no terminal to ask on")
+        raise UserError("PASSWORD: there is no terminal to ask on")
     first = getpass.getpass(f"first password for {name}: ")
     if len(first) < SHORTEST or not first.isprintable():
-        raise LabError(f"PASSWORD: take at least {SHORTEST} printable characters")
+        raise UserError(f"PASSWORD: take at least {SHORTEST} printable characters")
     if getpass.getpass("the same again: ") != first:
-        raise LabError("PASSWORD: the two are not the same")
+        raise UserError("PASSWORD: the two are not the same")
     return first

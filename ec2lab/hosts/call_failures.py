@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.opening import MISSING, SHELL, Opening
 from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
@@ -15,7 +15,7 @@ MOST_SHOWN = 300
 """Characters of what others printed, where nothing of ours came."""
 
 
-class Unreachable(LabError):
+class Unreachable(UserError):
     """Ssh could not log in, or the connection broke off."""
 
 
@@ -23,7 +23,7 @@ class NotOurShell(Unreachable):
     """Somebody logged in, and the login shell ran something else than what it was told."""
 
 
-class Failed(LabError):
+class Failed(UserError):
     """The command ran on the host, and failed there."""
 
 
@@ -63,10 +63,10 @@ class CallFailures:
             f"{_printed(ssh)}); `getent passwd` there names the shell, and its start-up files may replace or end it"
         )
 
-    def late(self, what: str, timeout: float, within: float | None, ssh: SshCall) -> LabError:
+    def late(self, what: str, timeout: float, within: float | None, ssh: SshCall) -> UserError:
         """Return what to say where something did not come in time, as LateError names it."""
         if what == "end":
-            return LabError(f"{self.host}: {self.program} has not ended there within {within:g} s; it was left alone")
+            return UserError(f"{self.host}: {self.program} has not ended there within {within:g} s; it was left alone")
         if what == "life":
             return Unreachable(f"{self.host}: no sign of life for {SILENCE:.0f} s while {self.program} ran there")
         return Unreachable(
@@ -98,7 +98,7 @@ def _in_words(host: str, said: bytes) -> str:
     if "Host key verification failed" in text:
         return (
             f"its host key is not known; log in once by hand (`ssh {host}`) and compare the fingerprint, "
-            "or name an experiment, whose machines' keys are pinned"
+            "or name an experiment, whose instances' keys are pinned"
         )
     if "Permission denied" in text:
         return (

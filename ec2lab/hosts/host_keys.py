@@ -1,4 +1,4 @@
-"""A machine's ssh host keys, from its console: a channel that AWS authenticates, so no first login goes unchecked."""
+"""An instance's ssh host keys, from its console: a channel that AWS authenticates, so no first login goes unchecked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEY = re.compile(r"((?:ssh-|ecdsa-sha2-)[a-z0-9-]+) ([A-Za-z0-9+/=]+)")
 
 
 def console_output(ec2: EC2Client, instance: str) -> str:
-    """Return what a machine has printed on its console so far; without Nitro, only now and then."""
+    """Return what an instance has printed on its console so far; without Nitro, only now and then."""
     try:
         output = ec2.get_console_output(InstanceId=instance, Latest=True).get("Output", "")
     except ClientError as refusal:
@@ -60,7 +60,7 @@ TRUSTED = "trusted-on-first-use"
 
 @dataclass(frozen=True)
 class Pinning:
-    """The host key of one machine of an experiment."""
+    """The host key of one instance of an experiment."""
 
     session: Session
     experiment: str

@@ -1,4 +1,4 @@
-"""Which hosts a person means: an experiment's machines, or whatever his own ssh configuration knows."""
+"""Which hosts a person means: an experiment's instances, or whatever his own ssh configuration knows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.config.public_key import fingerprint
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.hosts.host_keys import Pinning
 from ec2lab.hosts.own_keys import own_key_files
@@ -25,9 +25,9 @@ from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
 from ec2lab.registry.live_resources import living
 from ec2lab.registry.record import local_user
-from ec2lab.session import Session, acting_on, open_session
+from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
-from ec2lab.volumes.mount import Machine
+from ec2lab.volumes.mount import Instance
 from ec2lab.volumes.sources import known_regions
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
@@ -41,57 +41,57 @@ def ssh_files(session: Session) -> SshConfig:
 def login_name(session: Session) -> str | None:
     """Return who logs in: MEMBER, or the member named as the local user; None where ssh's configuration is to say.
 
-    Raises LabError where MEMBER is none.
+    Raises UserError where MEMBER is none.
     """
     members = session.members()
     if named := os.environ.get("MEMBER"):
         if named not in members:
-            raise LabError(f"MEMBER: {named!r} is not in members/{did_you_mean(named, members)}")
+            raise UserError(f"MEMBER: {named!r} is not in members/{did_you_mean(named, members)}")
         return named
     user = local_user()
     return user if user in members else None
 
 
 def running_instances(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
-    """Describe the running machines of an experiment, the oldest first, but for those in some regions."""
-    there = machines_of(session, experiment, without)
-    return [machine for machine in there if state_of(machine) is InstanceState.RUNNING]
+    """Describe the running instances of an experiment, the oldest first, but for those in some regions."""
+    there = instances_of(session, experiment, without)
+    return [instance for instance in there if state_of(instance) is InstanceState.RUNNING]
 
 
-def region_of(machine: Mapping[str, Any]) -> str:
-    """Return the region of a described instance. Raises LabError where its zone does not tell."""
-    zone = machine["Placement"]["AvailabilityZone"]
+def region_of(instance: Mapping[str, Any]) -> str:
+    """Return the region of a described instance. Raises UserError where its zone does not tell."""
+    zone = instance["Placement"]["AvailabilityZone"]
     if region := region_of_zone(zone):
         return region
-    raise LabError(f"{machine['InstanceId']}: no region is known for its zone {zone!r}")
+    raise UserError(f"{instance['InstanceId']}: no region is known for its zone {zone!r}")
 
 
-def machines_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
-    """Describe the machines of an experiment that are not gone, the oldest first, but for those in some regions."""
+def instances_of(session: Session, experiment: str, without: Collection[str] = ()) -> list[Mapping[str, Any]]:
+    """Describe the instances of an experiment that are not gone, the oldest first, but for those in some regions."""
     found = living(session, experiment, session.holdings(experiment).without(without), only="instance")
     if not found:
         session.expect_here(experiment)
     ids, mine = {resource.id for resource in found}, [{"Name": f"tag:{EXPERIMENT}", "Values": [experiment]}]
-    # By their tag: a filter takes 200 values, and there may be 1,000 machines.
+    # By their tag: a filter takes 200 values, and there may be 1,000 instances.
     described = [
-        machine
+        instance
         for region in sorted({resource.region for resource in found})
-        for machine in session.kinds["instance"].find(session.cloud, region, mine)
-        if machine["InstanceId"] in ids
+        for instance in session.kinds["instance"].find(session.cloud, region, mine)
+        if instance["InstanceId"] in ids
     ]
-    there = [machine for machine in described if state_of(machine) not in OVER]
+    there = [instance for instance in described if state_of(instance) not in OVER]
     return by_launch_order(there)
 
 
-def by_launch_order(machines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return described machines, the oldest first, and those of one request as it made them."""
-    return sorted(machines, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
+def by_launch_order(instances: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return described instances, the oldest first, and those of one request as it made them."""
+    return sorted(instances, key=lambda m: (str(m["LaunchTime"]), m.get("AmiLaunchIndex", 0), m["InstanceId"]))
 
 
-def write_ssh_files(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]]) -> list[SshTarget]:
-    """Write how the machines of an experiment are reached, and return it."""
+def write_ssh_files(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]]) -> list[SshTarget]:
+    """Write how the instances of an experiment are reached, and return it."""
     files = ssh_files(session)
-    reaches = reaches_of(experiment, machines, files.names(experiment))
+    reaches = reaches_of(experiment, instances, files.names(experiment))
     user = login_name(session)
     files.write(experiment, reaches, user, identities(files, session.members()[user].keys) if user else ())
     return reaches
@@ -111,69 +111,69 @@ def identities(files: SshConfig, keys: Sequence[str]) -> list[Path]:
     return [*private.values(), *map(files.public_half, alone)]
 
 
-def reaches_of(experiment: str, machines: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[SshTarget]:
-    """Give each machine a name: the experiment's own where it is alone, else with a number.
+def reaches_of(experiment: str, instances: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[SshTarget]:
+    """Give each instance a name: the experiment's own where it is alone, else with a number.
 
-    A machine that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
+    An instance that has a name, by its id in `names`, keeps it, so that foo-2 is foo-2 when foo-1 is gone.
     """
-    free = (f"{experiment}-{number}" for number in range(1, len(machines) + len(names) + 1))
+    free = (f"{experiment}-{number}" for number in range(1, len(instances) + len(names) + 1))
     unused = (name for name in free if name not in names.values())
-    alone = len(machines) == 1
+    alone = len(instances) == 1
     found = []
-    for machine in machines:
-        identity = machine["InstanceId"]
+    for instance in instances:
+        identity = instance["InstanceId"]
         name = names.get(identity) or (experiment if alone else next(unused))
-        address = machine.get("PublicIpAddress") or machine["PrivateIpAddress"]
-        found.append(SshTarget(name, address, identity, region_of(machine)))
+        address = instance.get("PublicIpAddress") or instance["PrivateIpAddress"]
+        found.append(SshTarget(name, address, identity, region_of(instance)))
     return found
 
 
 def parse_hosts(session: Session, words: str) -> list[Host]:
-    """Return the hosts that HOST names: experiments (all their machines), machines of theirs, addresses.
+    """Return the hosts that HOST names: experiments (all their instances), instances of theirs, addresses.
 
-    Raises LabError where one is no name, or is an experiment that does not run.
+    Raises UserError where one is no name, or is an experiment that does not run.
     """
     if not words.split():
-        raise LabError("HOST: which host? (an experiment, or an address; several with spaces between)")
+        raise UserError("HOST: which host? (an experiment, or an address; several with spaces between)")
     return [host for word in words.split() for host in _hosts(session, word)]
 
 
 def host_for_experiment(session: Session, experiment: str) -> Host:
-    """Return the one machine of an experiment. Raises LabError where it has none, or several."""
+    """Return the one instance of an experiment. Raises UserError where it has none, or several."""
     hosts = running_hosts(session, experiment)
     if len(hosts) > 1:
-        raise LabError(f"{experiment}: has {len(hosts)} machines; say HOST={hosts[0].name}, for one")
+        raise UserError(f"{experiment}: has {len(hosts)} instances; say HOST={hosts[0].name}, for one")
     return hosts[0]
 
 
 def single_host(session: Session, experiment: str, words: str) -> Host:
-    """Return the one host that EXP or HOST names. Raises LabError where they name none, or several."""
+    """Return the one host that EXP or HOST names. Raises UserError where they name none, or several."""
     if not words:
         return host_for_experiment(session, experiment_name(experiment))
     hosts = parse_hosts(session, words)
     if len(hosts) > 1:
-        raise LabError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
+        raise UserError(f"HOST: names {len(hosts)} hosts; say HOST={hosts[0].name}, for one")
     return hosts[0]
 
 
 def running_hosts(session: Session, experiment: str) -> list[Host]:
-    """Return the running machines of an experiment. Raises LabError where it has none."""
-    machines = running_instances(session, experiment)
-    if not machines:
-        stopped = machines_of(session, experiment)
+    """Return the running instances of an experiment. Raises UserError where it has none."""
+    instances = running_instances(session, experiment)
+    if not instances:
+        stopped = instances_of(session, experiment)
         helps = f"`make start EXP={experiment}` starts it" if stopped else f"`make launch EXP={experiment}` makes one"
-        raise LabError(f"{experiment}: no machine of it runs; {helps}")
-    reaches = write_ssh_files(session, experiment, machines)
-    return [_known(session, experiment, *pair) for pair in zip(reaches, machines, strict=True)]
+        raise UserError(f"{experiment}: no instance of it runs; {helps}")
+    reaches = write_ssh_files(session, experiment, instances)
+    return [_known(session, experiment, *pair) for pair in zip(reaches, instances, strict=True)]
 
 
-def _known(session: Session, experiment: str, reach: SshTarget, machine: Mapping[str, Any]) -> Host:
-    """Return a machine, its host key on file: from its console or, where that has none in time, as it shows it now.
+def _known(session: Session, experiment: str, reach: SshTarget, instance: Mapping[str, Any]) -> Host:
+    """Return an instance, its host key on file: from its console or, where that has none in time, as it shows it now.
 
     What runs for longer than its key would be waited for after a launch has had that time.
     """
     pinning = Pinning(session, experiment, reach, lambda said: print(printable(said), file=sys.stderr))
-    running = clock.now() - machine["LaunchTime"]
+    running = clock.now() - instance["LaunchTime"]
     wait = session.lab.ssh.host_key_timeout - running if session.boot_timeout else timedelta(0)
     host = pinning.pin_from_console(seconds=max(0.0, wait.total_seconds()))
     if host.trust_on_first_use:
@@ -182,7 +182,7 @@ def _known(session: Session, experiment: str, reach: SshTarget, machine: Mapping
 
 
 def experiment_of(session: Session, word: str) -> str | None:
-    """Return the experiment that HOST means or whose machine it means, by what the lab knows without asking AWS."""
+    """Return the experiment that HOST means or whose instance it means, by what the lab knows without asking AWS."""
     known = {resource.experiment for resource in session.holdings().living}
     if word in known or exists(session.directory / "experiments" / f"{word}.toml"):
         return word
@@ -191,7 +191,7 @@ def experiment_of(session: Session, word: str) -> str | None:
 
 def _hosts(session: Session, word: str) -> list[Host]:
     if not re.fullmatch(DESTINATION, word):
-        raise LabError(f"HOST: {word!r} is neither an experiment nor an address")
+        raise UserError(f"HOST: {word!r} is neither an experiment nor an address")
     if not (experiment := experiment_of(session, word)):
         return [Host(word, ssh_files(session).config, timeout=session.lab.ssh.login_timeout)]
     hosts = running_hosts(session, experiment)
@@ -203,24 +203,24 @@ def locked_host_session(host: str, script: str) -> Iterator[Session]:
     """Open the lab for a script that changes a host's resources: alone on its experiment, where it belongs to one."""
     with open_session(script) as looking:
         experiment = experiment_of(looking, host)
-    with acting_on(experiment, script) if experiment else open_session(script) as session:
+    with locked_session(experiment, script) if experiment else open_session(script) as session:
         yield session
 
 
-def resolve_instance(session: Session, word: str) -> Machine:
-    """Return the one machine that HOST names. Raises LabError where it is none of EC2's in the lab's regions."""
+def resolve_instance(session: Session, word: str) -> Instance:
+    """Return the one instance that HOST names. Raises UserError where it is none of EC2's in the lab's regions."""
     host = single_host(session, "", word)
     identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
     wanted = [{"Name": "instance-id", "Values": [identity]}]
     for region in known_regions(session):
         for found in session.kinds["instance"].find(session.cloud, region, wanted):
-            return Machine(host, region, found)
-    raise LabError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
+            return Instance(host, region, found)
+    raise UserError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
 
 
 def _said_by(host: Host) -> str:
     """Ask a host which instance it is; AWS is then asked the same."""
     told = host.run("cloud-init", "query", "instance_id").strip()
     if not re.fullmatch(r"i-[0-9a-z]{1,40}", told):
-        raise LabError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")
+        raise UserError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")
     return told

@@ -1,4 +1,4 @@
-"""The private keys that this machine can log in with: files, as ssh reads them, and what an agent holds.
+"""The private keys that this computer can log in with: files, as ssh reads them, and what an agent holds.
 
 Of a private key its public half alone is read, which an OpenSSH key tells without its passphrase.
 """

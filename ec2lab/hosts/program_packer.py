@@ -1,4 +1,4 @@
-"""Programs of templates/ as they are sent to a machine: without what only their readers need."""
+"""Programs of templates/ as they are sent to an instance: without what only their readers need."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import CallFailures, Failed
 from ec2lab.hosts.frames import Frame
 from ec2lab.hosts.opening import COMMAND, FREE, MISSING, SHELL, Opening
@@ -52,14 +52,14 @@ class Host:
     ) -> str:
         """Run a command as whoever logs in, and return what it printed, or have `heard` told each line as it comes.
 
-        `within` so many seconds, or else LabError is raised. Raises Unreachable and Failed.
+        `within` so many seconds, or else UserError is raised. Raises Unreachable and Failed.
         """
         return self._run(Opening(COMMAND, command), command[0], given, heard, within)
 
     def run_program(self, program: str, within: float | None = LONGEST_RUN) -> str:
         """Run a Python program on the host as whoever logs in, and return what it printed.
 
-        Raises Unreachable, Failed, and LabError where it takes too long.
+        Raises Unreachable, Failed, and UserError where it takes too long.
         """
         return self._run(Opening(program), "python3", within=within)
 
@@ -75,7 +75,7 @@ class Host:
         """Run a Python program on the host as root, with `given` as its standard input.
 
         Nothing is left there, unless `left_at` names a path for the program. Where sudo wants a password it is asked
-        for on the terminal, and goes through standard input alone. Raises Unreachable, Failed, and LabError where it
+        for on the terminal, and goes through standard input alone. Raises Unreachable, Failed, and UserError where it
         takes too long.
         """
         opening = Opening(program, arguments, as_root=True, left_at=left_at)
@@ -102,7 +102,7 @@ class Host:
             try:
                 yield next(lines, "")
             except BaseException:
-                with suppress(LabError):  # what went wrong first is the thing to say
+                with suppress(UserError):  # what went wrong first is the thing to say
                     call.end(lines)
                 raise
             call.end(lines)
@@ -130,7 +130,7 @@ class Host:
         try:
             called = SshCall(self._command, opening.line, opening.marker, self.timeout)
         except FileNotFoundError as missing:
-            raise LabError("ssh is not installed here (Debian, Ubuntu: apt-get install openssh-client)") from missing
+            raise UserError("ssh is not installed here (Debian, Ubuntu: apt-get install openssh-client)") from missing
         with called as ssh:
             yield _Call(self, opening, name, within, ssh, asking)
 
@@ -167,13 +167,13 @@ class _Call:
         self._given, self._ends_input = given, True
 
     def end(self, lines: Iterator[str]) -> None:
-        """End the program's standard input, and see it end. Raises Unreachable, Failed, LabError."""
+        """End the program's standard input, and see it end. Raises Unreachable, Failed, UserError."""
         self.ssh.close_input()
         for _ in lines:
             pass
 
     def output(self) -> Iterator[bytes]:
-        """Yield what the program prints until it has ended. Raises Unreachable, Failed, LabError."""
+        """Yield what the program prints until it has ended. Raises Unreachable, Failed, UserError."""
         try:
             for frame in self.ssh.frames():
                 if frame.kind == "out":
@@ -187,7 +187,7 @@ class _Call:
         except LateError as late:
             raise self._failures.late(late.what, self.host.timeout, self.within, self.ssh) from late
         except InterruptedCallError as interrupted:
-            raise LabError(f"{self.host.name}: interrupted") from interrupted
+            raise UserError(f"{self.host.name}: interrupted") from interrupted
         self.ssh.hear_out()
         raise self._failures.broken_off(self.ssh) if self._has_begun else self._failures.not_let_in(self.ssh)
 
@@ -205,7 +205,7 @@ class _Call:
             raise self._failures.never_began(frame.number, self.opening, self.ssh.said)
 
     def _password(self, sudo: int) -> bytes:
-        """Return what sudo reads first, where it wants something. Raises LabError."""
+        """Return what sudo reads first, where it wants something. Raises UserError."""
         name = self.host.name
         if sudo == FREE:
             return b""
@@ -233,5 +233,5 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[str]:
 def _password_of(host: str) -> str:
     """Ask for the password once for each host, without an echo."""
     if not sys.stdin.isatty():
-        raise LabError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
+        raise UserError(f"{host}: sudo wants a password there, and there is no terminal to ask on")
     return getpass.getpass(f"your password on {host}, for sudo: ")

@@ -1,4 +1,4 @@
-"""The project's own ssh configuration: a file for each experiment, with its machines and their pinned host keys.
+"""The project's own ssh configuration: a file for each experiment, with its instances and their pinned host keys.
 
 It lies in .ssh/ beside lab.toml, is written by launches and removed by teardowns, and turns no check off.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists, read_bytes, temp_file_beside
 from ec2lab.hosts.ssh_options import client_version
 from ec2lab.printable import printable
@@ -19,7 +19,7 @@ from ec2lab.private_files import private_directory
 
 DIRECTORY, HOSTS, KNOWN_HOSTS, KEYS = ".ssh", "hosts", "known_hosts", "keys"
 LARGEST = 16 << 20
-"""Bytes: a thousand machines come to less than one."""
+"""Bytes: a thousand instances come to less than one."""
 HOST_BLOCK = """\
 Host {name}
     HostName {address}
@@ -49,13 +49,13 @@ BLOCK = re.compile(r"^Host (\S+)\n.*\n    HostKeyAlias (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class SshTarget:
-    """How one machine is reached."""
+    """How one instance is reached."""
 
     name: str
-    """What ssh is told: the experiment's name, with a number where it has several machines."""
+    """What ssh is told: the experiment's name, with a number where it has several instances."""
     address: str
     instance: str
-    """Its id, which its host key is filed under: an address may be another machine's tomorrow."""
+    """Its id, which its host key is filed under: an address may be another instance's tomorrow."""
     region: str
 
 
@@ -67,12 +67,12 @@ class SshConfig:
 
     @property
     def directory(self) -> Path:
-        """Where they lie. Raises LabError as `expect_own` does."""
+        """Where they lie. Raises UserError as `expect_own` does."""
         self.expect_own()
         return self.lab / DIRECTORY
 
     def expect_own(self) -> None:
-        """Raise LabError where that is a link, as git may bring one, or the user's own: files there are not the lab's.
+        """Raise UserError where that is a link, as git may bring one, or the user's own: files there are not the lab's.
 
         A launch asks for it before it makes anything.
         """
@@ -80,11 +80,13 @@ class SshConfig:
         for path in (own, own / HOSTS, own / KNOWN_HOSTS, own / KEYS):
             if path.is_symlink() or path == Path("~/.ssh").expanduser():
                 what = "is a link" if path.is_symlink() else "is your own"
-                raise LabError(f"{path}: {what}, and the lab writes and deletes files there: move it, or the lab, away")
+                raise UserError(
+                    f"{path}: {what}, and the lab writes and deletes files there: move it, or the lab, away"
+                )
 
     @property
     def config(self) -> Path:
-        """What `ssh -F` is given: the lab's machines first, then the user's own configuration, then the system's.
+        """What `ssh -F` is given: the lab's instances first, then the user's own configuration, then the system's.
 
         With -F ssh reads no other by itself. The first value that it finds of an option counts.
         """
@@ -106,27 +108,29 @@ class SshConfig:
         return f"Include {_quoted(self.hosts_pattern)}"
 
     def known_hosts(self, experiment: str) -> Path:
-        """Return where the host keys of an experiment's machines are pinned."""
+        """Return where the host keys of an experiment's instances are pinned."""
         return self.directory / KNOWN_HOSTS / experiment
 
     def names(self, experiment: str) -> dict[str, str]:
-        """Return the names that an experiment's machines have, by their ids."""
+        """Return the names that an experiment's instances have, by their ids."""
         return {alias: name for name, alias in BLOCK.findall(_text(self.directory / HOSTS / experiment))}
 
     def experiment_of(self, name: str) -> str | None:
-        """Return the experiment that has a machine of that name on file."""
+        """Return the experiment that has an instance of that name on file."""
         files = [path.name for path in self.hosts_pattern.parent.glob("*") if not path.name.startswith(".")]
         return next((experiment for experiment in files if name in self.names(experiment).values()), None)
 
     def instance_of(self, name: str) -> str | None:
-        """Return the id of the machine of that name, if one is on file."""
+        """Return the id of the instance of that name, if one is on file."""
         names = self.names(self.experiment_of(name) or name)
         return next((instance for instance, of in names.items() if of == name), None)
 
     def write(
-        self, experiment: str, machines: Sequence[SshTarget], user: str | None, identities: Sequence[Path] = ()
+        self, experiment: str, instances: Sequence[SshTarget], user: str | None, identities: Sequence[Path] = ()
     ) -> None:
-        """Write an experiment's machines, in place of those that were there, and the keys that open them for `user`."""
+        """Write an experiment's instances, in place of those that were there, and the keys that open them for
+        `user`.
+        """  # noqa: D205
         known_hosts = _quoted(self.known_hosts(experiment))
         more = [f"User {user}"] if user else []
         # These and those of the user's own configuration, no others: sshd hangs up after six that it does not know.
@@ -135,7 +139,7 @@ class SshConfig:
         blocks = [
             HOST_BLOCK.format(name=m.name, address=m.address, alias=m.instance, known_hosts=known_hosts)
             + "".join(f"    {line}\n" for line in more)
-            for m in machines
+            for m in instances
         ]
         _write(self.directory / HOSTS / experiment, "\n".join(blocks))
 
@@ -147,18 +151,18 @@ class SshConfig:
         return path
 
     def pin(self, experiment: str, instance: str, keys: Sequence[str]) -> None:
-        """File a machine's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""
+        """File an instance's host keys, each "ssh-ed25519 AAAA…", in place of those that it had."""
         path = self.known_hosts(experiment)
         others = [line for line in _lines(path) if line.split(" ", 1)[0] != instance]
         _write(path, "".join(f"{line}\n" for line in [*others, *(f"{instance} {key}" for key in keys)]))
 
     def pinned(self, experiment: str, instance: str) -> list[str]:
-        """Return the host keys that are on file for a machine."""
+        """Return the host keys that are on file for an instance."""
         named = (line.split(" ", 1) for line in _lines(self.known_hosts(experiment)))
         return [key for name, key in named if name == instance]
 
     def remove(self, experiment: str) -> None:
-        """Forget an experiment's machines."""
+        """Forget an experiment's instances."""
         for path in (self.directory / HOSTS / experiment, self.known_hosts(experiment)):
             path.unlink(missing_ok=True)
 
@@ -168,14 +172,14 @@ def _lines(path: Path) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return what is in a file; nothing where there is none. Raises LabError."""
+    """Return what is in a file; nothing where there is none. Raises UserError."""
     if not exists(path):
         return ""
     try:
         return read_bytes(path, LARGEST).decode()
     except (OSError, UnicodeDecodeError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is no text"
-        raise LabError(f"{path}: can't be read: {why}; delete it, and it is written anew") from problem
+        raise UserError(f"{path}: can't be read: {why}; delete it, and it is written again") from problem
 
 
 def _write(path: Path, text: str) -> None:
@@ -187,7 +191,7 @@ def _write(path: Path, text: str) -> None:
         with temp_file_beside(path, text.encode(), mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:
-        raise LabError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
+        raise UserError(f"{path}: can't be written ({problem.strerror}); make room or set its rights") from problem
 
 
 def can_name(path: Path) -> bool:
@@ -200,5 +204,5 @@ def _quoted(path: Path) -> str:
     if not can_name(path):
         without = "quotes, backslashes, control characters or ${"
         shown = printable(str(path))
-        raise LabError(f"{shown}: ssh's configuration can't name such a path; move the lab to one without {without}")
+        raise UserError(f"{shown}: ssh's configuration can't name such a path; move the lab to one without {without}")
     return f'"{str(path).replace("%", "%%")}"'

@@ -19,7 +19,7 @@ OVERRIDDEN = {
     # Debugging is no error message, and QUIET hides the error.
     "LogLevel": "INFO",
     "VisualHostKey": "no",
-    # A connection of its own: one that is shared may hang, be to another machine of the same address, or have had its
+    # A connection of its own: one that is shared may hang, be to another instance of the same address, or have had its
     # host key checked by other rules; and a background master keeps our standard error open.
     "ControlMaster": "no",
     "ControlPath": "none",

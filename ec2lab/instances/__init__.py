@@ -1,1 +1,1 @@
-"""Machines that exist: what lives, until when, stopped, started, taken down."""
+"""Instances that exist: what lives, until when, stopped, started, taken down."""

@@ -1,4 +1,4 @@
-"""When a machine ends by itself, by what AWS tells of it; the machine goes by the same rule. Pure."""
+"""When an instance ends by itself, by what AWS tells of it; the instance goes by the same rule. Pure."""
 
 from __future__ import annotations
 
@@ -12,45 +12,46 @@ from ec2lab.instance_state import DOWN, OVER, InstanceState
 from ec2lab.units import duration
 
 LATE = timedelta(minutes=3)
-"""A machine reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
+"""An instance reckons from its first boot, and AWS tells of its launch; a minute is a long time for what is between."""
 
-Machine = Mapping[str, Any]
+Instance = Mapping[str, Any]
 
 
-def expiry_details(machine: Machine) -> dict[str, str]:
-    """Return what a person wants to see of a described machine's end: when it is, and after how long an idleness."""
-    tags = from_aws(machine.get("Tags"))
-    ends, given = expires_at(machine), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
+def expiry_details(instance: Instance) -> dict[str, str]:
+    """Return what a person wants to see of a described instance's end: when it is, and after how long an idleness."""
+    tags = from_aws(instance.get("Tags"))
+    ends, given = expires_at(instance), {"idle": tags.get(IDLE, ""), "ttl": tags.get(TTL, "")}
     moment = as_text(ends) if ends else NEVER if tags.get(EXPIRES_AT) == NEVER else ""
     return {key: value for key, value in {"ends": moment, **given}.items() if value}
 
 
-def expires_at(machine: Machine) -> datetime | None:
-    """Return when a described machine ends; None where it does not, or where nobody can know."""
-    tags, started = from_aws(machine.get("Tags")), _moment(machine.get("LaunchTime"))
+def expires_at(instance: Instance) -> datetime | None:
+    """Return when a described instance ends; None where it does not, or where nobody can know."""
+    tags, started = from_aws(instance.get("Tags")), _moment(instance.get("LaunchTime"))
     length, said = _length(tags.get(TTL)), tags.get(EXPIRES_AT)
     if started is None or said == NEVER:
         return None
-    by_length = _first_launch(machine, started) + length if length else None
+    by_length = _first_launch(instance, started) + length if length else None
     deadline = _moment(said) if said else by_length
-    # Passed while it was stopped, it begins anew: see ec2lab/instances/ttl.py.
+    # Passed while it was stopped, it begins again: see ec2lab/instances/ttl.py.
     return started + length if deadline and length and deadline <= started else deadline
 
 
-def restarted_expiry(machine: Machine) -> datetime | None:
-    """Return the end of a machine whose time began anew when it was last started, where no tag says so yet; else None.
+def restarted_expiry(instance: Instance) -> datetime | None:
+    """Return the end of an instance whose time began again when it was last started, where no tag says so yet; else
+    None.
 
     Another start would leave no trace of this one, so whoever starts it writes the end down.
-    """
-    tags, started, end = from_aws(machine.get("Tags")), _moment(machine.get("LaunchTime")), expires_at(machine)
+    """  # noqa: D205
+    tags, started, end = from_aws(instance.get("Tags")), _moment(instance.get("LaunchTime")), expires_at(instance)
     length = _length(tags.get(TTL))
-    if started is None or length is None or end is None or started == _first_launch(machine, started):
+    if started is None or length is None or end is None or started == _first_launch(instance, started):
         return None
     return end if end == started + length and as_text(end) != tags.get(EXPIRES_AT) else None
 
 
 def left(details: Mapping[str, str], state: str, now: datetime) -> str:
-    """Return in words what is left to a machine, by what `expiry_details` told and AWS's word for its state."""
+    """Return in words what is left to an instance, by what `expiry_details` told and AWS's word for its state."""
     if state in OVER:
         return ""
     said = [_until(details, state, now)]
@@ -59,7 +60,7 @@ def left(details: Mapping[str, str], state: str, now: datetime) -> str:
 
 
 def is_overdue(details: Mapping[str, str], state: str, now: datetime) -> bool:
-    """Say whether a machine runs though its time is over, so that its own timer must have failed."""
+    """Say whether an instance runs though its time is over, so that its own timer must have failed."""
     ends = _moment(details.get("ends"))
     return state == InstanceState.RUNNING and ends is not None and now - ends > LATE
 
@@ -83,12 +84,12 @@ def _in_words(length: timedelta) -> str:
     return f"{hours} h {minutes - hours * 60:02} min" if hours else f"{minutes} min"
 
 
-def _first_launch(machine: Machine, started: datetime) -> datetime:
-    """Return when a machine was first launched: LaunchTime is that of its last start, but its root volume and its
+def _first_launch(instance: Instance, started: datetime) -> datetime:
+    """Return when an instance was first launched: LaunchTime is that of its last start, but its root volume and its
     network interface stay attached (https://repost.aws/knowledge-center/ec2-instance-launch-date-time).
     """  # noqa: D205
-    attached = [mapping.get("Ebs", {}).get("AttachTime") for mapping in machine.get("BlockDeviceMappings", ())]
-    attached += [face.get("Attachment", {}).get("AttachTime") for face in machine.get("NetworkInterfaces", ())]
+    attached = [mapping.get("Ebs", {}).get("AttachTime") for mapping in instance.get("BlockDeviceMappings", ())]
+    attached += [face.get("Attachment", {}).get("AttachTime") for face in instance.get("NetworkInterfaces", ())]
     return min([started, *filter(None, map(_moment, attached))])
 
 

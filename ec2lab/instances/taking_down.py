@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from ec2lab.aws.errors import in_words
 from ec2lab.context import ContextThreadPool, working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, RegionsUnavailable
 from ec2lab.events.teardown import TeardownComplete, TeardownFailed
 from ec2lab.hosts.inventory import ssh_files
@@ -27,7 +27,7 @@ AT_ONCE = 32
 def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     """Take one experiment down, that the caller acts on alone.
 
-    Raises LabError where it was never launched, and where something is left that no plugin here can delete.
+    Raises UserError where it was never launched, and where something is left that no plugin here can delete.
     """
     session.expect_here(experiment)
     # Where all of it is over by the registry, AWS is asked all the same.
@@ -35,12 +35,14 @@ def take_down(session: Session, experiment: str, emit: Emit) -> Deletion:
     if ever and not ever.seen:
         names = living_experiments(session)
         lives = f" (what lives: {', '.join(names)})" if names else " (nothing lives)"
-        raise LabError(f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}")
+        raise UserError(
+            f"{experiment}: was never launched from this registry{did_you_mean(experiment, names) or lives}"
+        )
     unseen = apply_deletion_policies(session, experiment, emit)
     removal = delete_experiment(session, experiment, emit, ever, unseen)
     ssh_files(session).remove(experiment)
     if left := session.holdings(experiment).unknown:
-        raise LabError(
+        raise UserError(
             f"{experiment}: left alone, as no plugin here knows its resource type: {', '.join(map(str, left))}; "
             "tear it down where that plugin is, in plugins/"
         )
@@ -82,9 +84,9 @@ def teardown_many(session: Session, experiments: Iterable[str], emit: Emit) -> t
 
     def one(experiment: str) -> Deletion | None:
         try:
-            with in_words(), working_on(experiment), session.registry.acting_alone(experiment, "teardown"):
+            with in_words(), working_on(experiment), session.registry.lock_experiment(experiment, "teardown"):
                 return take_down(session, experiment, emit)
-        except LabError as problem:
+        except UserError as problem:
             emit(TeardownFailed(experiment=experiment, reason=str(problem)))
             return None
 

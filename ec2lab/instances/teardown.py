@@ -11,21 +11,21 @@ from botocore.exceptions import ClientError
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.region_queries import Key, Responses
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Progress
 from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.polling import attempts
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import unresolved
-from ec2lab.registry.live_resources import is_new, is_young, left_alone, seen_alive, seen_by_id
+from ec2lab.registry.live_resources import is_new, left_alone, seen_alive, seen_by_id, within_consistency_window
 from ec2lab.registry.reconcile import without_experiment
 from ec2lab.registry.record import Record
-from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_note
+from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_annotation
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
 PATIENCE = 20 * 60
-"""Seconds until what is still there is reported as left. Large machines take minutes to shut down."""
+"""Seconds until what is still there is reported as left. Large instances take minutes to shut down."""
 POLL = 0.2, 5.0
 SILENCE = 10.0
 """Seconds after which is said what is awaited, and why."""
@@ -51,7 +51,7 @@ class Deletion:
     others: list[Resource] = field(default_factory=list)
     """What was there by its id, and is left alone."""
     went_along: dict[str, Resource] = field(default_factory=dict)
-    """By id, what went with something else, as a machine's volumes do."""
+    """By id, what went with something else, as an instance's volumes do."""
     failures: dict[str, Exception] = field(default_factory=dict)
     """By id, why AWS will not delete it."""
     refused: dict[str, ClientError] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Deletion:
         """Delete what AWS shows as this owner's, until it shows nothing.
 
         What the registry names is looked at before it is deleted: it must carry the owner's tags. Raises the refusal
-        when all that is left is what AWS will not delete, LabError when patience ends, where something that the
+        when all that is left is what AWS will not delete, UserError when patience ends, where something that the
         registry names is there and is left alone, or in a region that can't be looked at.
         """
         if not self.known.seen:
@@ -87,14 +87,14 @@ class Deletion:
             if stuck and all(resource.id in self.failures for resource in stuck):
                 raise self._failed(stuck)
             if last:
-                raise LabError("; ".join([self._in_vain(left), *self._not_seen()]))
+                raise UserError("; ".join([self._in_vain(left), *self._not_seen()]))
             self._tell_what_is_awaited(left)
         others = self._other_things()
         self._note({resource.id for resource in [*others, *left]})
         if others:
             raise left_alone(self.name, others, self.session.registry.id())
         if unseen := self._not_seen():
-            raise LabError(f"{self.name}: {'; '.join(unseen)}; run the same again")
+            raise UserError(f"{self.name}: {'; '.join(unseen)}; run the same again")
 
     @property
     def unseen(self) -> dict[str, str]:
@@ -135,7 +135,7 @@ class Deletion:
         if len(stuck) == 1 and not unseen:
             return self.failures[stuck[0].id]
         told = [f"{resource} is not deleted: {reason(self.failures[resource.id])}" for resource in stuck]
-        return LabError(f"{self.name}: {'; '.join([*told, *unseen])}")
+        return UserError(f"{self.name}: {'; '.join([*told, *unseen])}")
 
     def _tell_what_is_awaited(self, left: Sequence[Resource]) -> None:
         """Say what is not gone after some seconds, and what is in its way: again where that is another thing."""
@@ -155,8 +155,8 @@ class Deletion:
     def _why(self, resource: Resource) -> str:
         """Return why something is there yet: AWS's own word, and what holds it."""
         refusal = self.failures.get(resource.id) or self.refused.get(resource.id)
-        holders = self._holders(resource)
-        held = f"held by {', '.join(holders)}" if holders else ""
+        lock_owners = self._holders(resource)
+        held = f"held by {', '.join(lock_owners)}" if lock_owners else ""
         said = reason(refusal) if refusal else f"it is {resource.shown_state}" if resource.state else "AWS shows it yet"
         return "; ".join(filter(None, (said, held)))
 
@@ -165,7 +165,7 @@ class Deletion:
         kind = self.session.kinds[resource.kind]
         try:
             return self.session.query_one(lambda: list(kind.held_by(self.session.cloud, resource)))
-        except (*AWS_ERRORS, LabError):
+        except (*AWS_ERRORS, UserError):
             return []  # what AWS said of the deletion itself is worth having without it
 
     def _is_going(self, resource: Resource) -> bool:
@@ -194,7 +194,7 @@ class Deletion:
     def _may_be_incomplete(self) -> bool:
         """Say whether AWS may still have something that it does not show yet."""
         intents = self._intents()
-        young = [intent for intent in intents if is_young(self.session, intent.time)]
+        young = [intent for intent in intents if within_consistency_window(self.session, intent.time)]
         if young:
             self.stays |= {resource.id: resource for resource in without_experiment(self.session, young)}
             young = unresolved(young, [*self.seen.values(), *self.stays.values()], self.session.kinds)
@@ -219,8 +219,8 @@ class Deletion:
             self.failures.pop(resource.id, None)
             try:
                 agreed = self._asked(resource)
-            except (*AWS_ERRORS, LabError) as failure:
-                # It counts only if AWS goes on showing the resource: of a machine long gone, AWS may say
+            except (*AWS_ERRORS, UserError) as failure:
+                # It counts only if AWS goes on showing the resource: of an instance long gone, AWS may say
                 # `not authorized`, because a condition on its tags can't be met any more.
                 self.failures[resource.id] = failure
                 continue
@@ -249,7 +249,7 @@ class Deletion:
         known = [resource for resource in self.known.living if self._can_be_seen(resource)]
         gone = {*self.deleted, *self.went_along, *(resource.id for resource in known)} - set(others)
         settled = [intent.id for intent in self._intents()]
-        found = [as_note(resource) for resource in self.stays.values()]
+        found = [as_annotation(resource) for resource in self.stays.values()]
         # Also where nothing was left: what is at hand of it can be put away once AWS was asked.
         if gone or settled or self.session.holdings(self.name).seen:
             self.session.recorder.annotate(

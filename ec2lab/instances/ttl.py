@@ -1,4 +1,6 @@
-"""Setting anew when an experiment's machines end: on each machine, read back there, then in its tags and on record."""
+"""Setting again when an experiment's instances end: on each instance, read back there, then in its tags and on
+record.
+"""  # noqa: D205
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.aws.tag_forms import NEVER as NO_END
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
 from ec2lab.context import ContextThreadPool
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
-from ec2lab.hosts.inventory import machines_of, region_of, running_hosts, ssh_files
+from ec2lab.hosts.inventory import instances_of, region_of, running_hosts, ssh_files
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_messages import LAST_MOMENT, number_said
@@ -28,48 +30,48 @@ from ec2lab.templates import text_of
 from ec2lab.units import duration_in, duration_text
 
 EXTENDED = "extended"
-"""The note by which the lab says that a machine's end was set anew: `instance`, `ends`, `before`."""
+"""The note by which the lab says that an instance's end was set again: `instance`, `ends`, `before`."""
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3650)
 
 
 def parse_ttl(text: str) -> timedelta | None:
-    """Read TTL: a length from now, or "never" (None). Raises LabError."""
+    """Read TTL: a length from now, or "never" (None). Raises UserError."""
     if not text:
-        raise LabError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
+        raise UserError("TTL: for how long from now? (TTL=4h; TTL=never lets it run on until somebody ends it)")
     if text in (NO_END, "none"):
         return None
     length = duration_in("TTL", text)
     if length < SHORTEST:
-        raise LabError(f"TTL: {text} is over before it is set (at least 1m); `make teardown` ends it at once")
+        raise UserError(f"TTL: {text} is over before it is set (at least 1m); `make teardown` ends it at once")
     if length > LONGEST:
-        raise LabError(f"TTL: {text} is as good as never; say TTL=never")
+        raise UserError(f"TTL: {text} is as good as never; say TTL=never")
     return length
 
 
-def tag_new_expiry(session: Session, experiment: str, machines: Sequence[Mapping[str, Any]], emit: Emit) -> None:
-    """Tag machines whose time began anew at a start with the end that they have now.
+def tag_new_expiry(session: Session, experiment: str, instances: Sequence[Mapping[str, Any]], emit: Emit) -> None:
+    """Tag instances whose time began again at a start with the end that they have now.
 
-    Where AWS refuses, the machine ends all the same: that is only said.
+    Where AWS refuses, the instance ends all the same: that is only said.
     """
-    found = [(machine, as_text(end)) for machine in machines if (end := restarted_expiry(machine))]
-    for machine, ends in found:
+    found = [(instance, as_text(end)) for instance in instances if (end := restarted_expiry(instance))]
+    for instance, ends in found:
         try:
-            _tag(session, machine, {EXPIRES_AT: ends})
+            _tag(session, instance, {EXPIRES_AT: ends})
         except AWS_ERRORS as problem:
             why = reason(problem)
-            text = f"{machine['InstanceId']}: its new end is not in its tags, so status may tell another: {why}"
+            text = f"{instance['InstanceId']}: its new end is not in its tags, so status may tell another: {why}"
             emit(Step(experiment=experiment, message=text))
-        emit(ExpirySet(experiment=experiment, id=machine["InstanceId"], expires_at=ends, previous=""))
+        emit(ExpirySet(experiment=experiment, id=instance["InstanceId"], expires_at=ends, previous=""))
 
 
-def _tag(session: Session, machine: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    ec2, ids = session.cloud.ec2(region_of(machine)), [machine["InstanceId"]]
+def _tag(session: Session, instance: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    ec2, ids = session.cloud.ec2(region_of(instance)), [instance["InstanceId"]]
     ec2.create_tags(Resources=ids, Tags=to_aws(tags))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class TtlChange:
-    """The new end of one experiment's machines: `length` from now, or none."""
+    """The new end of one experiment's instances: `length` from now, or none."""
 
     session: Session
     experiment: str
@@ -77,57 +79,57 @@ class TtlChange:
     emit: Emit
 
     def run(self) -> None:
-        """Set it on every machine; one that can't be reached keeps no other from it. Raises LabError, naming it."""
-        machines = machines_of(self.session, self.experiment)
-        if not machines:
-            raise LabError(f"{self.experiment}: no machine of it lives; `make status` shows what does")
-        running = [machine for machine in machines if state_of(machine) is InstanceState.RUNNING]
-        problems = [f"{machine['InstanceId']} does not run" for machine in machines if machine not in running]
-        for machine, (name, ends) in zip(running, self._on_the_machines(running), strict=True):
-            if isinstance(ends, LabError):
+        """Set it on every instance; one that can't be reached keeps no other from it. Raises UserError, naming it."""
+        instances = instances_of(self.session, self.experiment)
+        if not instances:
+            raise UserError(f"{self.experiment}: no instance of it lives; `make status` shows what does")
+        running = [instance for instance in instances if state_of(instance) is InstanceState.RUNNING]
+        problems = [f"{instance['InstanceId']} does not run" for instance in instances if instance not in running]
+        for instance, (name, ends) in zip(running, self._on_the_instances(running), strict=True):
+            if isinstance(ends, UserError):
                 problems.append(str(ends))
             else:
-                self._write_down(machine, name, ends)
+                self._write_down(instance, name, ends)
         if problems:
-            raise LabError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
+            raise UserError(f"{'; '.join(problems)}; the new end is not known to hold there, extend it again")
 
-    def _on_the_machines(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | LabError]]:
-        """Return each machine's name and its new end, in seconds since 1970, or why it has none."""
+    def _on_the_instances(self, running: list[Mapping[str, Any]]) -> list[tuple[str, int | UserError]]:
+        """Return each instance's name and its new end, in seconds since 1970, or why it has none."""
         if not self.session.boot_timeout and not self.session.cloud.boot_timeout:
-            return [(machine["InstanceId"], self._from_now()) for machine in running]
+            return [(instance["InstanceId"], self._from_now()) for instance in running]
         files = ssh_files(self.session)
         hosts = {files.instance_of(host.name): host for host in running_hosts(self.session, self.experiment)}
         with ContextThreadPool(max(len(running), 1)) as setting:
-            return list(setting.map(lambda machine: self._on(hosts[machine["InstanceId"]]), running))
+            return list(setting.map(lambda instance: self._on(hosts[instance["InstanceId"]]), running))
 
     def _from_now(self) -> int:
         return int((clock.now() + self.length).timestamp()) if self.length else NEVER
 
-    def _on(self, host: Host) -> tuple[str, int | LabError]:
+    def _on(self, host: Host) -> tuple[str, int | UserError]:
         try:
             told = host.run_as_root(program("set-ttl.py"), json.dumps(self._told()))
             return host.name, number_said(told, 0, LAST_MOMENT, host.name)
-        except LabError as problem:
+        except UserError as problem:
             return host.name, problem
 
     def _told(self) -> dict[str, Any]:
-        """Return what the program on a machine is told: all that the timer is made of, for it may have none."""
+        """Return what the program on an instance is told: all that the timer is made of, for it may have none."""
         files = {f"{DIRECTORY}/{unit}": text_of(unit) for unit in UNITS}
         told: dict[str, Any] = {"timer": UNITS[0], "deadline": DEADLINE, "files": files}
         if self.length is None:
             return {**told, "moment": NEVER}
         seconds = int(self.length.total_seconds())
-        # A machine that was launched without a ttl has nothing else that sets a deadline anew after a stop.
+        # An instance that was launched without a ttl has nothing else that sets a deadline again after a stop.
         files[f"{DIRECTORY}/{AT_BOOT}"] = text_of(AT_BOOT)
         files[SET_AT_BOOT] = f"#!/bin/sh\nexec {shlex.join(at_boot(seconds))}\n"
         return {**told, "seconds": seconds, "at_boot": [AT_BOOT]}
 
-    def _write_down(self, machine: Mapping[str, Any], name: str, ends: int) -> None:
-        """Tag the machine, so that everybody knows, and note it."""
-        identity, before = machine["InstanceId"], expires_at(machine)
+    def _write_down(self, instance: Mapping[str, Any], name: str, ends: int) -> None:
+        """Tag the instance, so that everybody knows, and note it."""
+        identity, before = instance["InstanceId"], expires_at(instance)
         moment = as_text(datetime.fromtimestamp(ends, UTC)) if self.length else NO_END
         tags = {EXPIRES_AT: moment, **({TTL: duration_text(self.length)} if self.length else {})}
-        _tag(self.session, machine, tags)
+        _tag(self.session, instance, tags)
         previous = as_text(before) if before else ""
         self.session.recorder.annotate(**{EXTENDED: {"instance": identity, "ends": moment, "before": previous}})
         self.emit(
@@ -161,11 +163,11 @@ printf '[Timer]\\nOnCalendar=@%s\\n# %s\\n' "$((now + length))" "$length" > "$0"
 systemctl daemon-reload
 systemctl --no-block restart "$1"
 """
-"""The deadline is a moment, so that a reboot does not put it off. A machine that was stopped, and started when it had
-passed, would never meet it: its time begins anew, as long as was last said (`make ttl-set` says another length). Run
+"""The deadline is a moment, so that a reboot does not put it off. An instance that was stopped, and started when it had
+passed, would never meet it: its time begins again, as long as was last said (`make ttl-set` says another length). Run
 at each boot, the first before there is a timer."""
 NEVER = 4102444800
-"""2100-01-01, for a machine that is not to end: as it is to come, nothing begins anew at a boot."""
+"""2100-01-01, for an instance that is not to end: as it is to come, nothing begins again at a boot."""
 AT_BOOT, SET_AT_BOOT = "ec2-lab-restart-ttl.service", "/opt/ec2-lab/restart-ttl"
 """A unit, and what it runs at each boot. No script of cloud-init's: `cloud-init clean` deletes those."""
 

@@ -1,1 +1,1 @@
-"""From an experiment to machines that run: what is asked for, and how their set-up is seen through."""
+"""From an experiment to instances that run: what is asked for, and how their set-up is seen through."""

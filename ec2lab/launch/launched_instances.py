@@ -35,7 +35,7 @@ class LaunchedInstances:
     @property
     def ids(self) -> set[str]:
         """The ids of those that run or start."""
-        running = {machine["InstanceId"] for machine in self.running}
+        running = {instance["InstanceId"] for instance in self.running}
         return running.union(*(starting.pending for starting in self._starting.values()))
 
     @property
@@ -54,7 +54,7 @@ class LaunchedInstances:
         self._requests[pool] = request
 
     def settle(self, emit: Emit) -> list[tuple[Pool, ApiError]]:
-        """Wait until each runs or is dead; return why the dead ones died. Raises LabError where one does neither."""
+        """Wait until each runs or is dead; return why the dead ones died. Raises UserError where one does neither."""
 
         def waiting(seconds: float) -> None:
             emit(Progress(text=f"  waiting until it runs: {seconds:.0f} s"))
@@ -62,11 +62,11 @@ class LaunchedInstances:
         wait_until_running(list(self._starting.values()), waiting, self.session.pause)
         dead = []
         for pool, starting in self._starting.items():
-            for machine in starting.running:
+            for instance in starting.running:
                 if request := self._requests[pool]:
-                    verify_root_device(machine, request)
-                self.running.append(machine)
-                self.origins.append(origin(pool.region, machine, self._requests[pool]))
+                    verify_root_device(instance, request)
+                self.running.append(instance)
+                self.origins.append(origin(pool.region, instance, self._requests[pool]))
             dead += [(pool, error) for error in starting.dead]
         self._starting.clear()
         return dead

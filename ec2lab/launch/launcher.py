@@ -45,7 +45,7 @@ def launch_experiment(
 ) -> None:
     """Launch an experiment whose lock the caller holds; what it was defined as is recorded.
 
-    Raises LabError: NotReached where the instances run and their set-up could not be seen to.
+    Raises UserError: NotReached where the instances run and their set-up could not be seen to.
     """
     began = clock.monotonic()
     session.expect_free(name)
@@ -89,7 +89,7 @@ def start_instances(
     at_least: int = 1,
     run: RunSpec | None = None,
 ) -> LaunchedInstances:
-    """Return once `count` instances run, or `at_least` so many. Raises LabError where they can't be had: none is left.
+    """Return once `count` instances run, or `at_least` so many. Raises UserError where they can't be had: none is left.
 
     An interrupted launch (a crash, a power cut) is resumed: its instances are adopted, and only what is missing is
     looked for. The launch is committed here, unless code is still to be uploaded.
@@ -99,7 +99,7 @@ def start_instances(
     with rollback.on_failure():
         left = instances_of_interrupted_launch(session, name, search.resend)
         if run:
-            session.recorder.annotate(**{RUN: run.as_note()})
+            session.recorder.annotate(**{RUN: run.as_annotation()})
         search.adopt(left)
         search.run()
         search.expect(at_least)
@@ -156,14 +156,14 @@ def _tag_volumes(session: Session, name: str, instances: Sequence[Instance]) -> 
     except AWS_ERRORS as problem:
         warn(
             f"{name}: what becomes of its volumes is not in their tags ({reason(problem)}); "
-            f"`make teardown EXP={name}` puts it there as long as their machine runs"
+            f"`make teardown EXP={name}` puts it there as long as their instance runs"
         )
 
 
 def admitted(
     session: Session, name: str, base: str, experiment: Experiment, count: int
 ) -> AbstractContextManager[list[Budget]]:
-    """Hold a launch to its budgets, of which there may be none. Raises LabError."""
+    """Hold a launch to its budgets, of which there may be none. Raises UserError."""
     if session.lab.budget is None and experiment.budget is None:
         return nullcontext([])
     return session.budgets.admitted(name, base, experiment, count)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ec2lab.aws.error_codes import TRANSIENT, ApiError
 from ec2lab.config.models import Experiment
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 if TYPE_CHECKING:
     from ec2lab.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class LaunchContext:
     """What a part is asked for: an experiment, in a region."""
 
     session: Session
@@ -26,7 +26,7 @@ class Site:
     region: str
 
 
-class RegionUnavailable(LabError):
+class RegionUnavailable(UserError):
     """The region lacks something that the launch needs, other regions may have it: it is passed over.
 
     `error` is what AWS said, where it was AWS that said so.
@@ -43,15 +43,15 @@ class RegionUnavailable(LabError):
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
-    """Something of the lab's that a region lacks and that is made just before its first machine is asked for."""
+class Prerequisite:
+    """Something of the lab's that a region lacks and that is made just before its first instance is asked for."""
 
     what: str
-    make: Callable[[], Share]
+    make: Callable[[], LaunchFragment]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LaunchFragment:
     """What one part adds; sums are shares too.
 
     Dictionaries are merged, lists are joined, and two parts that set one key differently are an error.
@@ -64,22 +64,22 @@ class Share:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of the instance."""
     efa_types: frozenset[str] = frozenset()
-    """The machine types that get an Elastic Fabric Adapter for their network interface."""
-    preparations: tuple[Preparation, ...] = ()
+    """The instance types that get an Elastic Fabric Adapter for their network interface."""
+    prerequisites: tuple[Prerequisite, ...] = ()
 
-    def __add__(self, other: Share) -> Share:
-        return Share(
+    def __add__(self, other: LaunchFragment) -> LaunchFragment:
+        return LaunchFragment(
             request=merged(self.request, other.request, "RunInstances"),
             cloud_init=merged(self.cloud_init, other.cloud_init, "cloud-init"),
             tags=merged(self.tags, other.tags, "tags"),
             efa_types=self.efa_types | other.efa_types,
-            preparations=self.preparations + other.preparations,
+            prerequisites=self.prerequisites + other.prerequisites,
         )
 
-    def prepared(self) -> Share:
+    def prepared(self) -> LaunchFragment:
         """Make what is still to be made, and return the share with that in it."""
-        rest = replace(self, preparations=())
-        return total([rest, *(preparation.make() for preparation in self.preparations)])
+        rest = replace(self, prerequisites=())
+        return total([rest, *(preparation.make() for preparation in self.prerequisites)])
 
 
 class LaunchPart(ABC):
@@ -92,21 +92,21 @@ class LaunchPart(ABC):
     """Whether what it prepares is the lab's own and serves all launches of a region: `make setup-aws` makes it too."""
 
     @abstractmethod
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return what this part adds at a site, without changing anything in AWS.
 
         Parts of one site are asked at the same time, in threads. Raises RegionUnready where the region lacks
-        something, LabError where no region will do.
+        something, UserError where no region will do.
         """
 
 
-def total(shares: Iterable[Share]) -> Share:
+def total(shares: Iterable[LaunchFragment]) -> LaunchFragment:
     """Add shares up, in their order."""
-    return sum(shares, start=Share())
+    return sum(shares, start=LaunchFragment())
 
 
 def merged(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return two nested mappings as one. Raises LabError naming the key that both set differently."""
+    """Return two nested mappings as one. Raises UserError naming the key that both set differently."""
     result = dict(first)
     for key, value in second.items():
         mine = result.get(key)
@@ -117,5 +117,5 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any], where: str) -> d
         elif key not in result or mine == value:
             result[key] = value
         else:
-            raise LabError(f"launch parts: {where}.{key} is set twice, to {mine!r} and to {value!r}")
+            raise UserError(f"launch parts: {where}.{key} is set twice, to {mine!r} and to {value!r}")
     return result

@@ -15,14 +15,14 @@ from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
 from ec2lab.config.models import Experiment
 from ec2lab.costs.money import Dollars
 from ec2lab.datasets.dataset import in_no_region
-from ec2lab.errors import LabError
-from ec2lab.launch.part import RegionUnavailable, Share
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchFragment, RegionUnavailable
 from ec2lab.launch.quotas import quota_of, quotas, virtual_cpus
 from ec2lab.launch.region_specs import RegionSpecs, Zones, known, zones_of
 from ec2lab.launch.request import build_request
 from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.run_instances import Refused, ask
-from ec2lab.launch.search import Exclusion, Search, wishes
+from ec2lab.launch.search import Exclusion, Search, placement_preferences
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
 
@@ -35,7 +35,7 @@ class PlannedPool:
 
     pool: Pool
     price: Dollars
-    """Dollars an hour for one machine; None where it is not known."""
+    """Dollars an hour for one instance; None where it is not known."""
     out: str | None
     """Why it would not be asked, or None."""
 
@@ -54,22 +54,24 @@ class RegionFacts:
 
 
 class Plan:
-    """The plan of one launch of `count` machines; only reading calls are made."""
+    """The plan of one launch of `count` instances; only reading calls are made."""
 
     def __init__(self, session: Session, name: str, experiment: Experiment, count: int) -> None:
         self.session, self.name = session, name
-        self.wishes = wishes(session.lab, name, experiment)
+        self.preferences = placement_preferences(session.lab, name, experiment)
         self.experiment = experiment
         self.count = count
         self.shares = RegionSpecs(session, name, experiment)
-        self.shares.prefetch(self.wishes.regions)
+        self.shares.prefetch(self.preferences.regions)
         self._lacks: dict[str, RegionUnavailable] = {}
-        responses = session.query({(region, FACTS): partial(self._facts, region) for region in self.wishes.regions})
+        responses = session.query(
+            {(region, FACTS): partial(self._facts, region) for region in self.preferences.regions}
+        )
         for problem in responses.failures.values():
             if not isinstance(problem, NoResponse):
                 raise problem
-        if len(self._lacks) == len(self.wishes.regions) and (why := in_no_region(self._lacks.values())):
-            raise LabError(f"{name}: no region will do: {why}")
+        if len(self._lacks) == len(self.preferences.regions) and (why := in_no_region(self._lacks.values())):
+            raise UserError(f"{name}: no region will do: {why}")
         self.unseen = responses.unseen
         """By region, why it did not respond: it is out in this plan, and a launch may find it again."""
         silent = {
@@ -79,8 +81,8 @@ class Plan:
 
     def candidates(self) -> list[PlannedPool]:
         """Return every pool of a round, in its order, with those that are out by what is known beforehand."""
-        search = Search(self.wishes, lambda region, one: self.facts[region].zones.to_try(one))
-        look_at_reservations(self.session.cloud, self.wishes, search)
+        search = Search(self.preferences, lambda region, one: self.facts[region].zones.to_try(one))
+        look_at_reservations(self.session.cloud, self.preferences, search)
         pools = list(search.round())
         for region, facts in self.facts.items():
             if facts.lack:
@@ -97,7 +99,7 @@ class Plan:
         told = (what for facts in self.facts.values() if not facts.lack for what in facts.unknown)
         return list(dict.fromkeys(told))
 
-    def share(self, region: str) -> Share:
+    def share(self, region: str) -> LaunchFragment:
         """Return what the parts add in a region."""
         return self.shares.plain(region)
 
@@ -112,18 +114,18 @@ class Plan:
     def dry_run(self, pool: Pool) -> ApiError | None:
         """Ask AWS whether the request would be allowed; None if so, else its refusal.
 
-        Raises LabError where what answers does not know dry runs.
+        Raises UserError where what answers does not know dry runs.
         """
         request = self.request(pool) | {"DryRun": True}
         ec2, bucket = self.session.cloud.ec2_no_retry(pool.region), self.session.launch_limiter(pool.region)
         if (found := dry_runs(self.session.cloud.ec2(pool.region))) is not DryRuns.DRY:
-            raise LabError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
+            raise UserError(f"a dry run in {pool.region} is not made: {found.value} (`make doctor` says more)")
         try:
             made = ask(ec2, request, new_id(), bucket)
         except Refused as answer:
             return None if answer.refusal.code == WOULD_WORK else answer.refusal
-        ids = ", ".join(machine["InstanceId"] for machine in made)
-        raise LabError(
+        ids = ", ".join(instance["InstanceId"] for instance in made)
+        raise UserError(
             f"the dry run in {pool.region} was carried out: {ids} runs; `make teardown EXP={self.name}` ends it, and "
             "look at AWS_ENDPOINT_URL and the proxy: what answers is not EC2"
         )
@@ -168,4 +170,4 @@ class Plan:
         book = self.session.prices
         if pool.market == SPOT and not self.facts[pool.region].lack:
             return book.spot_now(pool.region, self.experiment.instance_types).get(pool.instance_type)
-        return book.machine_hour(pool.region, pool.instance_type) if pool.market == ON_DEMAND else None
+        return book.instance_hour(pool.region, pool.instance_type) if pool.market == ON_DEMAND else None

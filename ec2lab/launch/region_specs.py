@@ -14,8 +14,8 @@ from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error, described
 from ec2lab.aws.region_queries import TICK, NoResponse
 from ec2lab.config.models import Experiment
 from ec2lab.console import warn
-from ec2lab.errors import LabError
-from ec2lab.launch.part import RegionUnavailable, Share, Site, total
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchContext, LaunchFragment, RegionUnavailable, total
 from ec2lab.session import Session
 from ec2lab.templates import environment
 
@@ -31,9 +31,9 @@ class RegionSpecs:
 
     def __init__(self, session: Session, name: str, experiment: Experiment) -> None:
         self._session = session
-        self._site: Callable[[str], Site] = lambda region: Site(session, name, experiment, region)
-        self._looks: dict[str, list[Future[Share]]] = {}
-        self._ready: dict[str, Share] = {}
+        self._site: Callable[[str], LaunchContext] = lambda region: LaunchContext(session, name, experiment, region)
+        self._looks: dict[str, list[Future[LaunchFragment]]] = {}
+        self._ready: dict[str, LaunchFragment] = {}
         self._warm: set[str] = set()
 
     def prefetch(self, regions: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ class RegionSpecs:
                 self._looks[region] = [self._session.threads.submit(part.share, site) for part in parts]
 
     def look_again(self, region: str) -> None:
-        """Look a region up anew when it is next asked for: what it answered may have passed."""
+        """Look a region up again when it is next asked for: what it answered may have passed."""
         self._looks.pop(region, None)
 
     def warm_up(self, regions: Iterable[str]) -> None:
@@ -61,8 +61,8 @@ class RegionSpecs:
                 if not self._session.over.is_set():
                     make(region)
 
-    def plain(self, region: str) -> Share:
-        """Return a region's share, what is to be prepared still in it. Raises RegionUnready or LabError."""
+    def plain(self, region: str) -> LaunchFragment:
+        """Return a region's share, what is to be prepared still in it. Raises RegionUnready or UserError."""
         self.prefetch([region])
         # While the answers are on their way, what the request wants is made ready.
         environment()
@@ -70,12 +70,12 @@ class RegionSpecs:
         with _of_one_region():
             return total(self._in_time(region))
 
-    def _in_time(self, region: str) -> Iterator[Share]:
+    def _in_time(self, region: str) -> Iterator[LaunchFragment]:
         """Yield what the looks tell. Raises RegionUnready where they take three times as long as one response may.
 
         A part may ask for several things, one after the other.
         """
-        with suppress(LabError):  # who has to type a code has the time for that; each look says what else is wrong
+        with suppress(UserError):  # who has to type a code has the time for that; each look says what else is wrong
             self._session.cloud.expect_credentials()
         left = 3 * self._session.region_timeout
         for look in self._looks[region]:
@@ -87,11 +87,11 @@ class RegionSpecs:
                 raise RegionUnavailable(f"no response within {3 * self._session.region_timeout:g} s", timeout)
             yield look.result()
 
-    def ready(self, region: str) -> Share:
-        """Return a region's share with everything made that it needs. Raises RegionUnready or LabError."""
+    def ready(self, region: str) -> LaunchFragment:
+        """Return a region's share with everything made that it needs. Raises RegionUnready or UserError."""
         if region not in self._ready:
             share = self.plain(region)
-            if share.preparations:
+            if share.prerequisites:
                 with self._session.preparing, _of_one_region():
                     if region in self._session.prepared:  # by another launch, while this one waited
                         del self._looks[region]

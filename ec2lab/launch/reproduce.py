@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ec2lab.datasets.dataset import list_snapshots
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
 from ec2lab.registry.history import History
@@ -20,29 +20,29 @@ REPRODUCES = "repeats"
 
 
 def reproduce_last_run(session: Session, name: str, new: str) -> tuple[RunSpec, int]:
-    """Return the definition of the last run of an experiment, and how many machines it had. Raises LabError."""
+    """Return the definition of the last run of an experiment, and how many instances it had. Raises UserError."""
     if exists(session.directory / "experiments" / f"{new}.toml"):
-        raise LabError(
+        raise UserError(
             f"NEW_EXP: experiments/{new}.toml exists, so {new} is an experiment of its own; give another name"
         )
     found = History(session.registry.history(name)).of(name).ran
-    recorded, machines = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
-    if recorded is None or not machines:
+    recorded, instances = (found[0], found[1].get(PROVENANCE)) if found else (None, None)
+    if recorded is None or not instances:
         known = {r.experiment for r in session.registry.records() if r.experiment not in (None, name)}
-        raise LabError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
-    written = pinned(from_record(session, recorded, name), machines, _versions(session, machines, name))
+        raise UserError(f"EXP: {name}: no launch of it is on record{did_you_mean(name, known)}")
+    written = pinned(from_record(session, recorded, name), instances, _versions(session, instances, name))
     pack = load_pack(session.directory, recorded, name)
-    return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(machines)
+    return RunSpec(written, recorded["from"], {REPRODUCES: name}, pack, recorded_of=name), len(instances)
 
 
 def pinned(
-    written: Mapping[str, Any], machines: Sequence[Mapping[str, Any]], versions: Mapping[str, str]
+    written: Mapping[str, Any], instances: Sequence[Mapping[str, Any]], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return an experiment that has one choice left: the types, regions, images and versions that machines had.
+    """Return an experiment that has one choice left: the types, regions, images and versions that instances had.
 
     `versions` are those of the datasets, by device name. Zones and subnets are left out: capacity moves.
     """
-    images = {machine["region"]: machine["image"] for machine in machines}
+    images = {instance["region"]: instance["image"] for instance in instances}
     data = [
         {**volume, "version": versions[device]} if device in versions else volume
         for volume, device in zip(written.get("data", ()), DEVICES, strict=False)
@@ -50,21 +50,21 @@ def pinned(
     rest = {key: value for key, value in written.items() if key not in ("zones", "data")}
     return {
         **rest,
-        "instance_types": list(dict.fromkeys(machine["type"] for machine in machines)),
+        "instance_types": list(dict.fromkeys(instance["type"] for instance in instances)),
         "regions": list(images),
         "image": images,
         **({"data": data} if data else {}),
     }
 
 
-def _versions(session: Session, machines: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
-    """Return the version of each dataset that a machine had, by device name. Raises LabError where one is gone."""
-    first = machines[0]
+def _versions(session: Session, instances: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
+    """Return the version of each dataset that an instance had, by device name. Raises UserError where one is gone."""
+    first = instances[0]
     if not first["snapshots"]:
         return {}
     there = {snapshot.id: snapshot.version for snapshot in list_snapshots(session.cloud, first["region"])}
     if gone := next((snapshot for snapshot in first["snapshots"].values() if snapshot not in there), None):
-        raise LabError(
+        raise UserError(
             f"{name}: ran on the data of {gone} in {first['region']}, which is gone; `make datasets` shows what is left"
         )
     return {device: there[snapshot] for device, snapshot in first["snapshots"].items()}

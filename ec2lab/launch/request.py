@@ -7,8 +7,8 @@ from typing import Any
 
 from ec2lab.aws.tags import checked, tag_specifications
 from ec2lab.capacity_pools import Market, MarketType, Pool
-from ec2lab.errors import LabError
-from ec2lab.launch.part import Share, merged
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchFragment, merged
 from ec2lab.launch.parts.boot_commands import answering_for_all
 from ec2lab.registry.instance_timeline import market_of
 from ec2lab.templates import cloud_init, user_data
@@ -27,8 +27,10 @@ EC2_MARKETS = {"spot": MarketType.SPOT, "capacity-block": MarketType.CAPACITY_BL
 """By the MarketType of a request."""
 
 
-def build_request(share: Share, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
-    """Return the RunInstances request that asks a pool for `least` machines, and for up to `most`. Raises LabError."""
+def build_request(share: LaunchFragment, pool: Pool, most: int = 1, least: int = 1) -> dict[str, Any]:
+    """Return the RunInstances request that asks a pool for `least` instances, and for up to `most`. Raises
+    UserError.
+    """  # noqa: D205
     request = {
         **_drop_placement_group_if_reserved(merged(share.request, _place(pool), "RunInstances"), pool),
         "InstanceType": pool.instance_type,
@@ -56,7 +58,7 @@ def pool_of(request: Mapping[str, Any], region: str) -> Pool:
     return Pool(region, str(request.get("InstanceType", "")), market, zone, subnet)
 
 
-def _document(share: Share) -> Mapping[str, Any]:
+def _document(share: LaunchFragment) -> Mapping[str, Any]:
     runcmd = answering_for_all(share.cloud_init.get("runcmd", []))
     return {**share.cloud_init, "runcmd": runcmd} if runcmd else share.cloud_init
 
@@ -70,7 +72,7 @@ def _place(pool: Pool) -> dict[str, Any]:
 def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> dict[str, Any]:
     """Return a request without a placement group where capacity is reserved: it stands where it was reserved.
 
-    A reservation is used only by machines of its own placement group, or of none where it has none; the machines of a
+    A reservation is used only by instances of its own placement group, or of none where it has none; the instances of a
     Capacity Block stand close together by themselves
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/cr-groups.html,
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-blocks.html).
@@ -85,7 +87,7 @@ def _drop_placement_group_if_reserved(request: dict[str, Any], pool: Pool) -> di
 def _with_efa(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request whose one network interface is an EFA, the subnet and the groups being its own then.
 
-    One, though large types have more: with several, AWS gives a machine no public address
+    One, though large types have more: with several, AWS gives an instance no public address
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceSpecification.html).
     """
     moved = {"SecurityGroupIds": "Groups", "SubnetId": "SubnetId"}
@@ -110,13 +112,13 @@ def _market(pool: Pool) -> dict[str, Any]:
 
 
 def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
-    """Refuse what AWS would refuse of block device mappings. Raises LabError."""
+    """Refuse what AWS would refuse of block device mappings. Raises UserError."""
     names = [mapping.get("DeviceName") for mapping in mappings]
     for name in names:
         if not name:
-            raise LabError("launch parts: a block device mapping without its DeviceName")
+            raise UserError("launch parts: a block device mapping without its DeviceName")
         if names.count(name) > 1:
-            raise LabError(
+            raise UserError(
                 f"volumes: {name} is asked for twice; is it the root device (root_volume.device in lab.toml)?"
             )
     for mapping in mappings:
@@ -126,29 +128,29 @@ def check_block_devices(mappings: list[Mapping[str, Any]]) -> None:
         _within(where, "throughput", volume.get("Throughput"), kind, THROUGHPUT)
         iops, size, throughput = volume.get("Iops"), volume.get("VolumeSize"), volume.get("Throughput")
         if throughput and throughput > (iops or GP3_IOPS) * GP3_THROUGHPUT_SHARE:
-            raise LabError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
+            raise UserError(f"{where}: throughput: gp3 gives 1 MiB/s for every 4 iops; ask for more iops")
         _within(where, "size_gib", size, kind, GIB)
         if size and iops and iops > max(size * IOPS_PER_GIB[kind], IOPS[kind][0]):
-            raise LabError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
+            raise UserError(f"{where}: iops = {iops}: {kind} gives {IOPS_PER_GIB[kind]} for each of its {size} GiB")
         if kind in ("io1", "io2") and iops is None:
-            raise LabError(f"{where}: {kind} wants iops (try iops = 3000)")
+            raise UserError(f"{where}: {kind} wants iops (try iops = 3000)")
 
 
-def verify_root_device(machine: Mapping[str, Any], request: Mapping[str, Any]) -> None:
-    """Refuse a machine whose root volume is not the one that was asked for. Raises LabError.
+def verify_root_device(instance: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    """Refuse an instance whose root volume is not the one that was asked for. Raises UserError.
 
     With a wrong device, EC2 creates an empty extra volume, and the root is the image's: small and unencrypted.
     """
     named = request["BlockDeviceMappings"][0]["DeviceName"]
-    if (device := machine.get("RootDeviceName", named)) != named:
-        raise LabError(f'lab.toml: root_volume.device: is {named}, the image has {device} (try device = "{device}")')
+    if (device := instance.get("RootDeviceName", named)) != named:
+        raise UserError(f'lab.toml: root_volume.device: is {named}, the image has {device} (try device = "{device}")')
 
 
 def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[str, tuple[int, int]]) -> None:
     if value is None:
         return
     if kind not in limits:
-        raise LabError(f"{where}: {key} can't be set for {kind} (only for {', '.join(limits)})")
+        raise UserError(f"{where}: {key} can't be set for {kind} (only for {', '.join(limits)})")
     least, most = limits[kind]
     if not least <= value <= most:
-        raise LabError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")
+        raise UserError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")

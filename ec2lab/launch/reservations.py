@@ -83,12 +83,12 @@ def find(ec2: EC2Client, market: Market) -> Reservation | None:
     return next(map(Reservation.of, found["CapacityReservations"]), None)
 
 
-def look_at_reservations(cloud: Cloud, wishes: PlacementPreferences, search: Search) -> None:
+def look_at_reservations(cloud: Cloud, preferences: PlacementPreferences, search: Search) -> None:
     """Describe the reservations that an experiment names, in each region, and tell the search of them.
 
     Where that is not possible the search asks without knowing, and EC2's own error says what does not fit.
     """
-    for market in (market for market in wishes.markets if market.reservation):
-        for region in wishes.regions:
+    for market in (market for market in preferences.markets if market.reservation):
+        for region in preferences.regions:
             with suppress(*AWS_ERRORS):
                 search.reserve(region, market, find(cloud.ec2(region), market))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs
@@ -20,16 +20,16 @@ from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
 
-class AlreadyRunning(LabError):
+class AlreadyRunning(UserError):
     """There is nothing to launch."""
 
 
 def instances_of_interrupted_launch(
     session: Session, experiment: str, ask_again: AskAgain | None = None
 ) -> list[Resource]:
-    """Return the machines that a launch made before it was cut off; none where nothing lives.
+    """Return the instances that a launch made before it was cut off; none where nothing lives.
 
-    What it made and did not live to hear of is learned by `ask_again`, or found by its tag. Raises LabError, saying
+    What it made and did not live to hear of is learned by `ask_again`, or found by its tag. Raises UserError, saying
     where, if the experiment lives because its launch ended well.
     """
     found = reconcile(session, experiment, ask_again)
@@ -47,17 +47,21 @@ def _hint(found: Sequence[Resource], experiment: str) -> str:
     return f"{f'`make start EXP={experiment}` starts it, ' if stopped else ''}`make teardown EXP={experiment}` ends it"
 
 
-def requests_of(session: Session, experiment: str, machines: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
-    """Return the RunInstances request that each of an experiment's machines was made by, by its id."""
+def requests_of(session: Session, experiment: str, instances: Sequence[Resource]) -> dict[str, Mapping[str, Any]]:
+    """Return the RunInstances request that each of an experiment's instances was made by, by its id."""
     intents = History(session.records_here(experiment)).requests
-    return {m.id: intents[m.record].request or {} for m in machines if m.record and m.record in intents}
+    return {m.id: intents[m.record].request or {} for m in instances if m.record and m.record in intents}
 
 
-def is_wanted(intent: Record, wishes: PlacementPreferences, missing: int) -> bool:
+def is_wanted(intent: Record, preferences: PlacementPreferences, missing: int) -> bool:
     """Say whether an experiment, as it is now, would ask for what an intent asked for."""
     recorded, region = intent.request or {}, str(intent.region)
     pool = pool_of(recorded, region)
-    placed = region in wishes.regions and pool.instance_type in wishes.instance_types and pool.market in wishes.markets
+    placed = (
+        region in preferences.regions
+        and pool.instance_type in preferences.instance_types
+        and pool.market in preferences.markets
+    )
     return placed and {"MinCount", "MaxCount"}.issubset(recorded) and 0 < recorded["MaxCount"] <= missing
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.launch import RollingBack
 from ec2lab.instances.teardown import delete_experiment
@@ -27,8 +27,8 @@ def failure_recorded(session: Session) -> Iterator[None]:
         yield
     except AlreadyRunning:
         raise
-    except (LabError, *AWS_ERRORS) as problem:
-        with suppress(LabError):  # why the launch failed is what to report
+    except (UserError, *AWS_ERRORS) as problem:
+        with suppress(UserError):  # why the launch failed is what to report
             session.recorder.annotate(**{FAILED: text_without_secrets(_why(problem))})
         raise
 
@@ -71,7 +71,7 @@ class Rollback:
     def _record_clean_failure(self) -> None:
         """Record that all that was asked for was refused, so that its records can be archived."""
         if self._has_asked:
-            with suppress(LabError):  # why the launch failed is what to report; the records stay a while longer
+            with suppress(UserError):  # why the launch failed is what to report; the records stay a while longer
                 self.session.recorder.annotate(**{DELETED: [], RESOLVED: []})
 
     def _delete(self, problem: BaseException) -> None:
@@ -81,7 +81,7 @@ class Rollback:
         except BaseException as failure:
             first, second = (_why(error) for error in (problem, failure))
             how = f"run `make teardown EXP={self.name}`"
-            raise LabError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
+            raise UserError(f"{first}; and what was made could not be taken down ({second}): {how}") from failure
 
 
 def _why(error: BaseException) -> str:

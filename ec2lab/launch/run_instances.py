@@ -1,4 +1,4 @@
-"""Asking AWS for a machine, and waiting until it runs: every way in which that can be refused becomes one error."""
+"""Asking AWS for an instance, and waiting until it runs: every way in which that can be refused becomes one error."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
-from ec2lab.aws.describe_batcher import SharedLooks
+from ec2lab.aws.describe_batcher import DescribeBatcher
 from ec2lab.aws.error_codes import TRANSIENT, ApiError, ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error
 from ec2lab.aws.throttle import TokenBucket
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.instance_state import DOWN, InstanceState, state_of, state_reason_of
 from ec2lab.polling import attempts, jittered
 from ec2lab.registry.evidence import NOT_NOW
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 PATIENCE = 15 * 60
-"""Seconds to wait for a machine to run. EC2's own waiter gives up after 10 minutes, large GPU machines take longer."""
+"""Seconds to wait for an instance to run. EC2's own waiter gives up after 10 minutes, large GPU instances take
+longer.
+"""
 TRIES = 8
 """How often one pool is asked while the answer is unclear or `too fast`."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Seconds between those tries, growing with full jitter
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/)."""
 POLL = 0.2, 5.0
-"""Seconds between looks at a starting machine: early and often at first, then sparing EC2's request bucket."""
+"""Seconds between looks at a starting instance: early and often at first, then sparing EC2's request bucket."""
 
 Instance = Mapping[str, Any]
 
@@ -43,7 +45,7 @@ class Refused(Exception):
         self.refusal = refusal
 
 
-class Unclear(LabError):
+class Unclear(UserError):
     """Whether an instance was made is not known: `error` is the last of several responses that did not say."""
 
     def __init__(self, error: ApiError) -> None:
@@ -56,8 +58,8 @@ def ask(
 ) -> list[Instance]:
     """Send one RunInstances request until its answer is clear; the token makes asking again safe.
 
-    `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's machine is dead,
-    `renew` takes another token. Raises Refused; Unclear where it stays unclear whether a machine was made.
+    `ec2` must not retry by itself; `bucket` says when the next request may be sent; where the token's instance is dead,
+    `renew` takes another token. Raises Refused; Unclear where it stays unclear whether an instance was made.
     """
     refusal, unclear = None, False
     for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:
@@ -85,9 +87,9 @@ def ask(
 
 @dataclass
 class PendingInstances:
-    """Machines of one region between being made and running."""
+    """Instances of one region between being made and running."""
 
-    looks: SharedLooks
+    looks: DescribeBatcher
     pending: set[str]
     running: list[Instance] = field(default_factory=list)
     dead: list[ApiError] = field(default_factory=list)
@@ -103,13 +105,13 @@ class PendingInstances:
             if state is InstanceState.RUNNING:
                 self.running.append(found)
             elif state in DOWN:
-                raise LabError(f"{identity} was stopped by somebody while it started")
+                raise UserError(f"{identity} was stopped by somebody while it started")
             else:
                 reason = state_reason_of(found)
                 self.dead.append(ApiError(reason.code or state, reason.message, late=True))
 
 
-def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
+def wait_until_gone(looks: DescribeBatcher, ids: Iterable[str], wait: Callable[[float], None]) -> set[str]:
     """Look until instances that were asked to end have ended; return those that are still shutting down after all.
 
     Large ones take longer than anybody waits for, and a search of hours does not end for that.
@@ -125,7 +127,7 @@ def wait_until_gone(looks: SharedLooks, ids: Iterable[str], wait: Callable[[floa
 def wait_until_running(
     all_starting: Sequence[PendingInstances], waiting: Callable[[float], None], wait: Callable[[float], None]
 ) -> None:
-    """Look until each machine runs or is dead, at all of a pool in one call. Raises LabError when one does neither.
+    """Look until each instance runs or is dead, at all of a pool in one call. Raises UserError when one does neither.
 
     `waiting` hears after each look how many seconds it has been; `wait` is how the next is waited for.
     """
@@ -139,4 +141,4 @@ def wait_until_running(
             return
         waiting(clock.monotonic() - began)
         if last:
-            raise LabError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")
+            raise UserError(f"{', '.join(pending)}: still pending after {PATIENCE // 60} minutes")

@@ -15,7 +15,7 @@ from ec2lab.config.models import Code, Experiment
 from ec2lab.config.parameters import Value, chosen
 from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.history import History
 from ec2lab.runs.code_archive import CodeArchive, packed
 from ec2lab.runs.code_store import kept
@@ -41,19 +41,19 @@ class RunSpec:
 
     @property
     def experiment(self) -> Experiment:
-        """The checked model. Raises LabError, which blames the file, or the record."""
+        """The checked model. Raises UserError, which blames the file, or the record."""
         where = f"the record of {self.recorded_of}" if self.recorded_of else f"experiments/{self.base}.toml"
         return checked(self.written, Experiment, shown_as=where)
 
-    def as_note(self) -> dict[str, Any]:
+    def as_annotation(self) -> dict[str, Any]:
         """Return what is recorded of it: of its command the digest alone, which is safe whatever stands in it."""
         rest = {key: value for key, value in self.written.items() if key != COMMAND}
         digest = {COMMAND_DIGEST: digest_of(self.written[COMMAND])} if COMMAND in self.written else {}
-        code = {CODE: self.pack.as_note()} if self.pack else {}
+        code = {CODE: self.pack.as_annotation()} if self.pack else {}
         return {"from": self.base, "experiment": rest, **digest, **code, **self.more}
 
     def with_code(self, directory: Path) -> RunSpec:
-        """Return it with its code packed as it is now, if it has some that is not yet packed. Raises LabError."""
+        """Return it with its code packed as it is now, if it has some that is not yet packed. Raises UserError."""
         code = self.experiment.code
         if code is None or self.pack is not None:
             return self
@@ -75,11 +75,11 @@ def definition(
     """Return what `name` is: the file of `base` or its own, or what was recorded, with parameters chosen.
 
     One that lives, or is launched `again`, has the parameters that it was launched with, unless others are chosen;
-    with `first_of_matrix` what is open has its first value. Raises LabError.
+    with `first_of_matrix` what is open has its first value. Raises UserError.
     """
     has_a_file = has_file(session.directory, name)
     if base and base != name and has_a_file:
-        raise LabError(f"BASE: experiments/{name}.toml exists; leave BASE out, or give EXP another name")
+        raise UserError(f"BASE: experiments/{name}.toml exists; leave BASE out, or give EXP another name")
     recorded = last_recorded_run(session, name, ever=again or not has_a_file)
     if not base and not has_a_file and recorded:
         written = from_record(session, recorded, name)
@@ -97,7 +97,7 @@ def definition(
 
 
 def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the experiment of a recorded run as it was written. Raises LabError where its command is not found."""
+    """Return the experiment of a recorded run as it was written. Raises UserError where its command is not found."""
     written = dict(recorded["experiment"])
     if digest := recorded.get(COMMAND_DIGEST):
         written[COMMAND] = _command(session.directory, recorded["from"], digest, name)
@@ -105,7 +105,7 @@ def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dic
 
 
 def _command(directory: Path, base: str, digest: str, name: str) -> str:
-    """Find the command of a digest in the experiment's file, as it is or as git had it. Raises LabError."""
+    """Find the command of a digest in the experiment's file, as it is or as git had it. Raises UserError."""
     for text in file_versions(directory, Path("experiments") / f"{base}.toml"):
         try:
             command = tomllib.loads(text).get(COMMAND)
@@ -113,14 +113,14 @@ def _command(directory: Path, base: str, digest: str, name: str) -> str:
             continue
         if isinstance(command, str) and digest_of(command) == digest:
             return command
-    raise LabError(
+    raise UserError(
         f"experiments/{base}.toml: its command is not the one that {name} ran, of which the registry has the digest "
         f"alone, nor was it in any commit; put it back, or launch what stands there now (EXP={name} BASE={base})"
     )
 
 
 def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeArchive | None:
-    """Return the code of a recorded run, the same to the last byte; None where it had none. Raises LabError."""
+    """Return the code of a recorded run, the same to the last byte; None where it had none. Raises UserError."""
     if not (told := recorded.get(CODE)):
         return None
     commit, digest, difference = told["commit"], told["pack_sha256"], told.get("diff_sha256")
@@ -131,7 +131,7 @@ def load_pack(directory: Path, recorded: Mapping[str, Any], name: str) -> CodeAr
         path = recorded["experiment"][CODE]["path"]
         again = packed(directory, Code(path=path, commit=commit))
         return CodeArchive(again.tar, commit, None)
-    raise LabError(
+    raise UserError(
         f"{name}: its code was a working tree with changes, which is in .code/{digest[:12]}… of whoever launched it "
         "and not here; bring that file, or launch the commit alone"
     )

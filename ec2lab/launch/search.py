@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ec2lab.aws.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
 from ec2lab.capacity_pools import Market, Pool
 from ec2lab.config.models import Experiment, Lab
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.launch.quota_names import quota_key
 from ec2lab.launch.reservations import Reservation
 from ec2lab.regions import region_of_zone
@@ -62,7 +62,7 @@ class Search:
     every region has refused are the zones asked one by one, those in front that a refusal's message named.
     """
 
-    def __init__(self, wishes: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
+    def __init__(self, preferences: PlacementPreferences, zones_to_try: ZonesToTry) -> None:
         self.refusals: dict[Pool, ApiError] = {}
         """The last response of every pool that was asked, in the order of asking."""
         self.ruled_out: dict[Exclusion, str] = {}
@@ -73,7 +73,7 @@ class Search:
         """Regions and types that AWS does not offer there by its own list; what is refused as `Unsupported` may be."""
         self._region_errors: dict[str, ApiError] = {}
         self._reserved: dict[tuple[str, Market], Reservation] = {}
-        self._wishes = wishes
+        self._preferences = preferences
         self._zones_to_try = zones_to_try
 
     def round(self) -> Iterator[Pool]:
@@ -105,9 +105,9 @@ class Search:
             self.ruled_out[Exclusion(region, market=market)] = f"{market.reservation} is not in {region}"
             return
         self._reserved[region, market] = found
-        if self._wishes.zones and found.zone not in self._wishes.zones:
+        if self._preferences.zones and found.zone not in self._preferences.zones:
             self.ruled_out[Exclusion(region, market=market)] = f"{found.id} is in {found.zone}, which zones leaves out"
-        for instance_type in self._wishes.instance_types:
+        for instance_type in self._preferences.instance_types:
             if reason := found.exclusion_reason(market, instance_type):
                 self.ruled_out[Exclusion(region, instance_type, market=market)] = reason
 
@@ -134,27 +134,27 @@ class Search:
 
     def said_everywhere(self) -> ApiError | None:
         """Return the error that is no region's own: each one said that the caller is unknown, or may not."""
-        said = [self._region_errors.get(region) for region in self._wishes.regions]
+        said = [self._region_errors.get(region) for region in self._preferences.regions]
         return said[0] if said and all(error and _may_be_global(error) for error in said) else None
 
     def _first_pass(self) -> Iterator[Pool]:
         for region, instance_type, market in self._combinations():
-            subnets, zones = self._wishes.subnets.get(region, ()), self._zones_of(region)
+            subnets, zones = self._preferences.subnets.get(region, ()), self._zones_of(region)
             reserved = self._reserved.get((region, market))
             if subnets:
                 yield from (Pool(region, instance_type, market, subnet=subnet) for subnet in subnets)
             elif reserved:
                 yield Pool(region, instance_type, market, reserved.zone)
-            elif self._wishes.zones:
+            elif self._preferences.zones:
                 yield from (Pool(region, instance_type, market, zone) for zone in zones)
             else:
                 yield Pool(region, instance_type, market)
 
     def _second_pass(self) -> Iterator[Pool]:
-        if self._wishes.zones:
+        if self._preferences.zones:
             return
         for region, instance_type, market in self._combinations():
-            pinned = self._wishes.subnets.get(region) or (region, market) in self._reserved
+            pinned = self._preferences.subnets.get(region) or (region, market) in self._reserved
             if pinned or self.exclusion_reason(Pool(region, instance_type, market)):
                 continue
             zones = self._zones_to_try(region, instance_type)
@@ -162,13 +162,13 @@ class Search:
                 yield Pool(region, instance_type, market, zone)
 
     def _combinations(self) -> Iterator[tuple[str, str, Market]]:
-        for region in self._wishes.regions:
-            for instance_type in self._wishes.instance_types:
-                for market in self._wishes.markets:
+        for region in self._preferences.regions:
+            for instance_type in self._preferences.instance_types:
+                for market in self._preferences.markets:
                     yield region, instance_type, market
 
     def _zones_of(self, region: str) -> list[str]:
-        return [zone for zone in self._wishes.zones if region_of_zone(zone) == region]
+        return [zone for zone in self._preferences.zones if region_of_zone(zone) == region]
 
     def _suggested_zones(self, region: str, instance_type: str) -> set[str]:
         return {
@@ -201,16 +201,18 @@ def _exclusion_for(pool: Pool, error: ApiError) -> Exclusion | None:
     return found
 
 
-def wishes(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
-    """Return where an experiment may run, in the order of preference. Raises LabError where its wishes exclude all."""
+def placement_preferences(lab: Lab, name: str, experiment: Experiment) -> PlacementPreferences:
+    """Return where an experiment may run, in the order of preference. Raises UserError where its preferences exclude
+    all.
+    """  # noqa: D205
     regions, zones = experiment.regions or lab.regions, experiment.zones or []
     if strangers := [zone for zone in zones if region_of_zone(zone) not in regions]:
-        raise LabError(
+        raise UserError(
             f"experiments/{name}.toml: zones: {strangers[0]} is in none of its regions ({', '.join(regions)})"
         )
     subnets = allowed_subnets(lab, experiment)
     if zones and subnets:
-        raise LabError(
+        raise UserError(
             f"experiments/{name}.toml: zones: subnets are named too, and each is in one zone; leave zones out"
         )
     return PlacementPreferences(regions, experiment.instance_types, experiment.markets, zones, subnets)

@@ -15,7 +15,7 @@ from ec2lab.aws.errors import format_code, rejection
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
 from ec2lab.datasets.dataset import in_no_region
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Info
 from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped, Resumed, RetryScheduled
 from ec2lab.launch.advice import exhausted_event
@@ -27,7 +27,7 @@ from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import Refused, Unclear, ask
-from ec2lab.launch.search import PlacementPreferences, Search, wishes
+from ec2lab.launch.search import PlacementPreferences, Search, placement_preferences
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.reconcile import reconcile
@@ -56,8 +56,8 @@ class SearchLoop:
 
     @cached_property
     def preferences(self) -> PlacementPreferences:
-        """What the experiment would take. Raises LabError where that is nowhere."""
-        return wishes(self.session.lab, self.name, self.experiment)
+        """What the experiment would take. Raises UserError where that is nowhere."""
+        return placement_preferences(self.session.lab, self.name, self.experiment)
 
     @cached_property
     def search(self) -> Search:
@@ -125,13 +125,13 @@ class SearchLoop:
             self._round()
 
     def expect(self, at_least: int) -> None:
-        """Raise LabError, which says what the search met with, where fewer instances run."""
+        """Raise UserError, which says what the search met with, where fewer instances run."""
         if len(self.instances.running) < at_least:
             self._check_offers()
             if self.search.refusals:
                 self._report_skipped()
             self.emit(exhausted_event(self.search, self.name))
-            raise LabError(self._in_vain(at_least))
+            raise UserError(self._in_vain(at_least))
 
     def _round(self) -> None:
         look_at_reservations(self.session.cloud, self.preferences, self.search)
@@ -188,7 +188,7 @@ class SearchLoop:
         except Unclear as lost:
             self._reconcile(pool, request, lost)
         else:
-            self.instances.add(pool, {machine["InstanceId"] for machine in made}, request)
+            self.instances.add(pool, {instance["InstanceId"] for instance in made}, request)
             for one in made:
                 placed = {"instance": one["InstanceId"], "placed_in": one["Placement"]["AvailabilityZone"]}
                 self.emit(InstancePending.of(pool, experiment=self.name, **placed))
@@ -216,7 +216,7 @@ class SearchLoop:
         self.search.refused(pool, refusal)
         self.emit(LaunchRejected.of(pool, experiment=self.name, **rejection(refusal)))
         if refusal.category in STOPS:
-            raise LabError(self._in_words(replace(refusal, region=pool.region)))
+            raise UserError(self._in_words(replace(refusal, region=pool.region)))
         # While this region is still being asked, the others can be looked at.
         self.specs.prefetch(self.preferences.regions)
 
@@ -239,5 +239,5 @@ class SearchLoop:
             why = in_no_region(self._skipped.values()) or "; ".join(self.search.reasons())
             return f"{self.name}: no region will do: {why}"
         running = len(self.instances.running)
-        had = f"{running} of {at_least} machines were" if running else "no machine was"
+        had = f"{running} of {at_least} instances were" if running else "no instance was"
         return f"{self.name}: {had} to be had; {len(self.search.refusals)} pools were asked"

@@ -1,4 +1,6 @@
-"""Between a machine that runs and a machine that can be used: its host key is pinned, its set-up ends well or not."""
+"""Between an instance that runs and an instance that can be used: its host key is pinned, its set-up ends well or
+not.
+"""  # noqa: D205
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Log, Step, steps
 from ec2lab.hosts.accounts import HostAccounts, boot_members, document
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
@@ -41,21 +43,21 @@ OURS = "ec2-lab: "
 CLOUD_INIT = members(status=optional(TEXT), errors=optional(several(TEXT)))
 
 
-class LoginTimeout(LabError):
-    """The machine runs, but nobody could log in within the time given."""
+class LoginTimeout(UserError):
+    """The instance runs, but nobody could log in within the time given."""
 
 
 class NotLetIn(LoginTimeout):
     """Its sshd was waited for, and let nobody in."""
 
 
-class BootFailed(LabError):
+class BootFailed(UserError):
     """cloud-init ended with errors."""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """The arrival of one machine of an experiment."""
+    """The arrival of one instance of an experiment."""
 
     session: Session
     experiment: str
@@ -99,7 +101,7 @@ class Arrival:
             else:
                 return
 
-    def _expect_key(self, refusal: LabError) -> None:
+    def _expect_key(self, refusal: UserError) -> None:
         """Raise NotLetIn where sshd refused whoever has no key here: another attempt would end as this one did."""
         if DENIED in str(refusal) and (why := lacks_key(self.session, self.reach.name)):
             raise NotLetIn(f"{self.reach.name}: {why}") from refusal
@@ -109,13 +111,13 @@ class Arrival:
         self.say(f"{self.reach.name}: logged in; its set-up is waited for")
         try:
             errors = errors_in(self._status(host, deadline), self.reach.name)
-        except LabError as problem:
+        except UserError as problem:
             raise LoginTimeout(str(problem)) from problem
         if errors:
             raise BootFailed(f"{self.reach.name}: cloud-init failed: {'; '.join(errors)}{self._from_console()}")
 
     def _status(self, host: Host, deadline: float) -> str:
-        """Return what cloud-init says at its end. Raises LabError; a connection that breaks off is made again."""
+        """Return what cloud-init says at its end. Raises UserError; a connection that breaks off is made again."""
         for last in attempts(self.session.pause, POLL, deadline - clock.monotonic()):
             left = max(deadline - clock.monotonic(), LEAST_WAIT)
             try:
@@ -140,7 +142,7 @@ class Arrival:
 
 def errors_in(status: str, who: str) -> list[str]:
     """Return the errors that `cloud-init status` tells of, in JSON or in words
-    (https://docs.cloud-init.io/en/latest/howto/status.html). Raises LabError, which names `who` said it.
+    (https://docs.cloud-init.io/en/latest/howto/status.html). Raises UserError, which names `who` said it.
     """  # noqa: D205
     if not status.lstrip().startswith("{"):
         return _errors_in_words(status, who)
@@ -161,7 +163,7 @@ def _document_in(text: str) -> str:
 def _errors_in_words(status: str, who: str) -> list[str]:
     found = re.search(r"^status: (\w+)", status, re.MULTILINE)
     if not found:
-        raise LabError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
+        raise UserError(f"{who}: cloud-init says nothing of its status: {' '.join(status.split())[:300]!r}")
     if found[1] in OK_STATUSES:
         return []
     _, _, detail = status.partition("detail:")
@@ -170,7 +172,7 @@ def _errors_in_words(status: str, who: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """How machines are reached, and who of them let nobody in."""
+    """How instances are reached, and who of them let nobody in."""
 
     reaches: list[SshTarget]
     shut: list[str] = field(default_factory=list)
@@ -183,22 +185,22 @@ class SetUp:
             raise NotReached(f"{'; '.join(self.shut)}; {name} runs on: {looks}")
 
 
-class NotReached(LabError):
-    """The machines run, and nobody could log in to see to their set-up."""
+class NotReached(UserError):
+    """The instances run, and nobody could log in to see to their set-up."""
 
 
-def set_up(session: Session, name: str, experiment: Experiment, machines: Sequence[Instance], emit: Emit) -> SetUp:
-    """Write how the machines are reached, wait until their set-up has ended, and return how they are reached.
+def set_up(session: Session, name: str, experiment: Experiment, instances: Sequence[Instance], emit: Emit) -> SetUp:
+    """Write how the instances are reached, wait until their set-up has ended, and return how they are reached.
 
-    Raises LabError where it ended with errors; then the machines are kept, or taken down as the experiment says.
+    Raises UserError where it ended with errors; then the instances are kept, or taken down as the experiment says.
     """
-    reaches = write_ssh_files(session, name, machines)
+    reaches = write_ssh_files(session, name, instances)
     seconds = session.boot_timeout
     if not seconds:
         return SetUp(reaches)
     say = steps(emit, name)
     if not login_name(session):
-        say(f"the machines' set-up can't be looked at: {not_a_member(session)}")
+        say(f"the instances' set-up can't be looked at: {not_a_member(session)}")
         return SetUp(reaches)
     arrivals = [Arrival(session, name, reach, say) for reach in reaches]
     with ContextThreadPool(max(len(arrivals), 1)) as waiting:  # for minutes: the session's own are for short calls
@@ -210,15 +212,15 @@ def set_up(session: Session, name: str, experiment: Experiment, machines: Sequen
 
     if failures and experiment.on_boot_failure == "teardown":
         with INTERRUPTS.undone_on_failure(roll_back, f"`make teardown EXP={name}` deletes it"):
-            raise LabError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_boot_failure)")
+            raise UserError(f"{'; '.join(failures)}; taken down, as experiments/{name}.toml says (on_boot_failure)")
     if failures:
-        raise LabError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
+        raise UserError(f"{'; '.join(failures)}; kept: `make ssh EXP={name}` looks, `make teardown EXP={name}` ends it")
     return SetUp(reaches, [str(end) for end in ends if isinstance(end, NotLetIn)])
 
 
-def wait_for_logins(session: Session, name: str, machines: Sequence[Instance], emit: Emit) -> SetUp:
-    """Write how machines that were started again are reached, and wait until they let somebody in."""
-    reaches = write_ssh_files(session, name, machines)
+def wait_for_logins(session: Session, name: str, instances: Sequence[Instance], emit: Emit) -> SetUp:
+    """Write how instances that were started again are reached, and wait until they let somebody in."""
+    reaches = write_ssh_files(session, name, instances)
     seconds = session.boot_timeout
     if not seconds or not login_name(session):
         return SetUp(reaches)
@@ -246,7 +248,7 @@ def _wait_for_login(arrival: Arrival, seconds: float, say: Log) -> LoginTimeout 
 
 
 def _wait_ready(arrival: Arrival, experiment: Experiment, seconds: float, say: Log) -> BootFailed | LoginTimeout | None:
-    """Wait for one machine; return why its set-up failed or was not seen, if so."""
+    """Wait for one instance; return why its set-up failed or was not seen, if so."""
     try:
         host = arrival.wait(seconds)
     except BootFailed as failure:
@@ -265,7 +267,7 @@ def _create_remaining_accounts(session: Session, experiment: Experiment, host: H
         return
     try:
         changed = HostAccounts(host, lambda _: None).apply(document(members, session.lab.accounts))
-    except LabError as problem:
+    except UserError as problem:
         say(f"not all members have their accounts: {problem}; `make users HOST={host.name}` makes them")
     else:
         say(f"{host.name}: the other members' accounts are made ({changed} changes)")

@@ -1,8 +1,8 @@
 """The archive beside a registry file: a compressed file for each month, a record on each line.
 
-registry-archive/2026-11.jsonl.gz is added to by writing it anew and renaming: it is whole at every moment. A record may
-stand in it twice, where somebody was cut off between writing here and taking it out of the registry. One that a disk
-damaged is not added to, as nothing behind the damage could be read: what comes then is in 2026-11-2.jsonl.gz.
+registry-archive/2026-11.jsonl.gz is added to by writing it again and renaming: it is whole at every moment. A record
+may stand in it twice, where somebody was cut off between writing here and taking it out of the registry. One that a
+disk damaged is not added to, as nothing behind the damage could be read: what comes then is in 2026-11-2.jsonl.gz.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.private_files import private_directory
 from ec2lab.registry.file_format import as_line, parsed
@@ -59,7 +59,7 @@ class FileArchive:
         raise AssertionError("numbers do not end")
 
     def records(self) -> Iterator[Record]:
-        """Yield all records, the earliest month first. Raises LabError where a file is damaged, saying which."""
+        """Yield all records, the earliest month first. Raises UserError where a file is damaged, saying which."""
         for path in sorted(self.directory.glob("*.jsonl.gz")):
             with explained(path):
                 try:
@@ -68,7 +68,7 @@ class FileArchive:
                             if record := self.record_in(parsed(line), f"{path}: line {number}"):
                                 yield record
                 except CORRUPTION_ERRORS as problem:
-                    raise LabError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
+                    raise UserError(f"{path}: is damaged ({problem}); restore a copy, or move it away") from problem
 
 
 def _iter_lines(packed: bytes) -> None:

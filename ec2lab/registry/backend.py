@@ -17,4 +17,4 @@ class RegistryBackend(ABC):
 
     @abstractmethod
     def open(self, session: Session, address: str, where: str) -> Registry:
-        """Return the registry at `address`. Raises LabError that begins with `where`, which says who named it."""
+        """Return the registry at `address`. Raises UserError that begins with `where`, which says who named it."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from ec2lab.config.fields import Duration
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.regions import no_region, regions
 from ec2lab.registry.backend import RegistryBackend
 from ec2lab.registry.base import Registry
@@ -30,27 +30,27 @@ SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
 
 
 class File(RegistryBackend):
-    """`registry = "registry.json"`: for one person, or for a team on one machine."""
+    """`registry = "registry.json"`: for one person, or for a team on one instance."""
 
     scheme = "file"
 
     def open(self, session: Session, address: str, where: str) -> Registry:
-        """Return the registry at a path, seen from the lab's directory. Raises LabError."""
+        """Return the registry at a path, seen from the lab's directory. Raises UserError."""
         from ec2lab.registry.file_registry import FileRegistry
 
         if re.match(r"[a-z0-9]+:/(?!/)", address):
-            raise LabError(
+            raise UserError(
                 f"{where}: {address!r} is no address; two slashes follow the colon (dynamodb://us-east-1/lab)"
             )
         path = session.directory / Path(address.removeprefix("file://")).expanduser()
         if path.is_dir():
-            raise LabError(f"{where}: {path} is a directory; name a file in it")
+            raise UserError(f"{where}: {path} is a directory; name a file in it")
         if not path.parent.is_dir():
-            raise LabError(f"{where}: {path.parent} does not exist; make it, or name another file")
+            raise UserError(f"{where}: {path.parent} does not exist; make it, or name another file")
         try:
             return FileRegistry(followed(path))
         except OSError as problem:
-            raise LabError(f"{where}: {problem.filename or path}: {problem.strerror}") from problem
+            raise UserError(f"{where}: {problem.filename or path}: {problem.strerror}") from problem
 
 
 class DynamoDbBackend(RegistryBackend):
@@ -59,21 +59,21 @@ class DynamoDbBackend(RegistryBackend):
     scheme = "dynamodb"
 
     def open(self, session: Session, address: str, where: str) -> Registry:
-        """Return the registry in a table, which is made when it is first used. Raises LabError."""
+        """Return the registry in a table, which is made when it is first used. Raises UserError."""
         from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
 
         parts = urlsplit(address)
         region, table = parts.netloc, parts.path.removeprefix("/")
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if not re.fullmatch(TABLE, table) or options.keys() - {"lease"}:
-            raise LabError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
+            raise UserError(f"{where}: {address!r} is no address of a table (try dynamodb://us-east-1/lab)")
         if region not in regions():
-            raise LabError(f"{where}: {address!r}: {no_region(region)}")
+            raise UserError(f"{where}: {address!r}: {no_region(region)}")
         try:
             lease = TypeAdapter(Duration).validate_python(options.get("lease", LEASE))
         except ValidationError as problem:
-            raise LabError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
+            raise UserError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
         if not SHORTEST <= lease <= LONGEST:
-            raise LabError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
+            raise UserError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
         client = session.clients.make("dynamodb", region, attempts=8)
         return DynamoDbRegistry(client, address, table, lease.total_seconds())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.record import FORMAT, Event, Record, actor, new_id
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Needed = Callable[[Sequence[Record]], set[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockOwner:
     """Who acts on an experiment, or did."""
 
     experiment: str
@@ -55,11 +55,11 @@ class SetAside:
         return f"{self.where}: {self.problem}"
 
 
-class Held(LabError):
+class LockHeld(UserError):
     """Somebody else acts on an experiment now."""
 
 
-class NotARegistry(LabError):
+class NotARegistry(UserError):
     """What is at a registry's address is something else, and is to be left alone."""
 
 
@@ -93,7 +93,7 @@ class Registry(ABC):
     def record_in(self, loaded: Any, where: str) -> Record | None:
         """Return what was read as a record; None where it is none, which is set aside.
 
-        Raises LabError for one of a later version: it is sound, and to leave it out would forget what it says.
+        Raises UserError for one of a later version: it is sound, and to leave it out would forget what it says.
         """
         written = loaded.get("format", FORMAT) if isinstance(loaded, dict) else FORMAT
         check_format(written if isinstance(written, int) else FORMAT, where)
@@ -112,42 +112,42 @@ class Registry(ABC):
 
     @abstractmethod
     def append(self, record: Record) -> None:
-        """Write a record; when this returns, it survives whatever becomes of this process. Raises LabError."""
+        """Write a record; when this returns, it survives whatever becomes of this process. Raises UserError."""
 
     def append_all(self, records: Sequence[Record]) -> None:
-        """Write records in their order. Raises LabError; what was written until then is written."""
+        """Write records in their order. Raises UserError; what was written until then is written."""
         for record in records:
             self.append(record)
 
     @abstractmethod
     def records(self, experiment: str | None = None) -> Iterator[Record]:
-        """Return the records at hand, oldest first; of an experiment at least its own. Raises LabError."""
+        """Return the records at hand, oldest first; of an experiment at least its own. Raises UserError."""
 
     @abstractmethod
     def history(self, experiment: str | None = None) -> list[Record]:
         """Return every record, the archive's too, each once, oldest first; of an experiment at least its own.
 
-        Raises LabError.
+        Raises UserError.
         """
 
     @abstractmethod
     def histories(self, experiments: Collection[str]) -> list[Record]:
-        """Return every record of some experiments, each once, each experiment's own oldest first. Raises LabError."""
+        """Return every record of some experiments, each once, each experiment's own oldest first. Raises UserError."""
 
     @abstractmethod
     def archive(self, needed: Needed) -> int:
-        """Put all records but those needed into the archive, and return how many those were. Raises LabError.
+        """Put all records but those needed into the archive, and return how many those were. Raises UserError.
 
         Cut off at any moment, no record is lost.
         """
 
     @abstractmethod
-    def is_overgrown(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Say, at little cost, whether there is so much at hand that it is worth putting some into the archive."""
 
     @abstractmethod
-    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
-        """Hold an experiment for one script. Raises Held, which names who holds it, where and since when."""
+    def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
+        """Hold an experiment for one script. Raises LockHeld, which names who holds it, where and since when."""
 
     def ids(self) -> Sequence[str]:
         """Return the ids that this registry answers for, its own first; none where it has tagged nothing yet.
@@ -157,31 +157,31 @@ class Registry(ABC):
         return list(dict.fromkeys(identity for record in self.records() if (identity := identity_in(record))))
 
     def id(self) -> str:
-        """Return its own id, by which what it makes is tagged; the first time, one is made. Raises LabError."""
+        """Return its own id, by which what it makes is tagged; the first time, one is made. Raises UserError."""
         if not self.ids():
             self.answer_for([new_id()])
         return self.ids()[0]  # of several who made one at once, all have the first
 
     def answer_for(self, ids: Iterable[str]) -> None:
-        """Take what carries these ids for this registry's own from now on. Raises LabError."""
+        """Take what carries these ids for this registry's own from now on. Raises UserError."""
         known = self.ids()
         for identity in ids:
             if identity not in known:
                 self.append(Record(event=Event.ANNOTATION, actor=actor(), annotation={IDENTITY: identity}))
 
     def is_there(self) -> bool:
-        """Say whether it has been made; to read one that is not may make it. Raises LabError."""
+        """Say whether it has been made; to read one that is not may make it. Raises UserError."""
         return True
 
     def ailments(self) -> Iterable[Finding]:
-        """Return what is the matter with it besides what reading it shows, writing nothing. Raises LabError."""
+        """Return what is the matter with it besides what reading it shows, writing nothing. Raises UserError."""
         return ()
 
-    def holders(self) -> Sequence[Holder]:
-        """Return who holds experiments, or died while holding one. Raises LabError."""
+    def lock_owners(self) -> Sequence[LockOwner]:
+        """Return who holds experiments, or died while holding one. Raises UserError."""
         return ()
 
-    def who_acts(self, experiment: str) -> str:
+    def lock_owner(self, experiment: str) -> str:
         """Return who holds an experiment now, in words; nothing where nobody does, or where that is not told."""
         del experiment
         return ""
@@ -197,9 +197,9 @@ def identity_in(record: Record) -> str | None:
 
 
 def check_format(written: int, where: str) -> None:
-    """Raise LabError where a record has the layout of a later version."""
+    """Raise UserError where a record has the layout of a later version."""
     if written > FORMAT:
-        raise LabError(f"{where} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
+        raise UserError(f"{where} has format {written}, this ec2-lab reads up to {FORMAT}; upgrade ec2-lab")
 
 
 class NullRegistry(Registry):
@@ -218,7 +218,7 @@ class NullRegistry(Registry):
     def append(self, record: Record) -> None:
         """Forget a record; an intent of what is no dry run is refused."""
         if record.event is Event.INTENT and not (record.request or {}).get("DryRun"):
-            raise LabError(f"{record.operation} would change something, and nothing is written down here")
+            raise UserError(f"{record.operation} would change something, and nothing is written down here")
 
     def ids(self) -> Sequence[str]:
         """Return nothing."""
@@ -226,7 +226,7 @@ class NullRegistry(Registry):
 
     def id(self) -> str:
         """Return that of the registry that is looked at, for the tags of dry runs; where it has none, a new one."""
-        with suppress(LabError):
+        with suppress(UserError):
             registry = self.stands_for() if self.stands_for else None
             if registry and registry.is_there() and (ids := registry.ids()):
                 return ids[0]
@@ -252,10 +252,10 @@ class NullRegistry(Registry):
         del needed
         return 0
 
-    def is_overgrown(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Say no."""
         return False
 
-    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
+    def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Refuse: nobody acts here."""
-        raise LabError(f"{experiment}: {script} only looks")
+        raise UserError(f"{experiment}: {script} only looks")

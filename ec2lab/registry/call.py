@@ -10,7 +10,7 @@ from typing import Any
 from ec2lab.registry.record import parse_time
 
 EARLIER = timedelta(minutes=6)
-"""By how much AWS's clock may be behind this machine's: it takes no request whose time differs by more than five
+"""By how much AWS's clock may be behind this computer's: it takes no request whose time differs by more than five
 minutes (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
 LATER = timedelta(minutes=20)
 """Until when what was asked for is made at the latest: a request's signature ends after five minutes, botocore sends it

@@ -12,19 +12,19 @@ from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, by_account
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
 from ec2lab.registry.volume_timeline import is_retention
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """No instance has ended by its ttl by then: whether a kept volume is there does not follow from that."""
 
 
-def needed_records(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
+def needed_records(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
     """Return the ids of the records that are needed: of each account those that tell what lives there, or may."""
     of_accounts = [_needed(of_one, kinds) for of_one in by_account(records).values()]
     return {record.id for record in records if identity_in(record)}.union(*of_accounts)
 
 
-def _needed(records: Sequence[Record], kinds: Mapping[str, Kind]) -> set[str]:
+def _needed(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
     """Return the ids of the records of one account that are needed.
 
     All of an experiment that is not over; of the rest, those that tell of something that lives (a dataset's
@@ -62,7 +62,7 @@ def _with_all_that(needed: set[str], brought: Mapping[str, set[str]]) -> set[str
     return found
 
 
-def _ended_by(records: Sequence[Record], kinds: Mapping[str, Kind]) -> Mapping[str, set[str]]:
+def _ended_by(records: Sequence[Record], kinds: Mapping[str, ResourceType]) -> Mapping[str, set[str]]:
     """Return by each record's id those records, whoever's, without which it would tell of something that is over.
 
     A record made something: those that say its end, as `make audit` ends others'. An intent is open: what resolves
@@ -86,7 +86,7 @@ def _last_looks(records: Iterable[Record]) -> dict[str | None, str]:
     }
 
 
-def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, set[str]]:
+def _ends(records: Iterable[Record], kinds: Collection[ResourceType]) -> Mapping[str, set[str]]:
     """Return by id of what was made, or of an intent, the records that say that it is over."""
     found: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -97,17 +97,17 @@ def _ends(records: Iterable[Record], kinds: Collection[Kind]) -> Mapping[str, se
     return found
 
 
-def _told_of(record: Record, kinds: Iterable[Kind]) -> list[str]:
+def _told_of(record: Record, kinds: Iterable[ResourceType]) -> list[str]:
     """Return the ids of what a record says was made or found."""
-    born = [resource.id for kind in kinds for resource in kind.born_in(record)]
+    born = [resource.id for kind in kinds for resource in kind.created_resources(record)]
     kept = (record.request or {}).get("Resources", ()) if is_retention(record) else ()
     return [*born, *kept, *(str(told["id"]) for told in (record.annotation or {}).get(DISCOVERED, ()))]
 
 
-def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:
+def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
     """Return the experiments for which AWS was asked for something, and was not asked since what is left of it.
 
-    Volumes come with machines and are told of by no record: only a look proves that nothing is left.
+    Volumes come with instances and are told of by no record: only a look proves that nothing is left.
     """
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     found: set[str] = set()
@@ -121,12 +121,12 @@ def _not_looked_for(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set
     return found
 
 
-def _without_outcome(records: Iterable[Record], kinds: Mapping[str, Kind]) -> set[str]:
+def _without_outcome(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> set[str]:
     """Return the intents to create that no response or error resolves."""
     return {intent for intent, by in _resolved(records, kinds).items() if by is None}
 
 
-def _resolved(records: Iterable[Record], kinds: Mapping[str, Kind]) -> dict[str, str | None]:
+def _resolved(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> dict[str, str | None]:
     """Return by the intents to create the response or error that resolves each; None where nothing does."""
     creating = {operation for kind in kinds.values() for operation in kind.created_by}
     still_open: dict[str, Record] = {}

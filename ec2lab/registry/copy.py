@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.base import Registry
 from ec2lab.registry.compaction import needed_records
 from ec2lab.session import Session
@@ -11,13 +11,13 @@ from ec2lab.session import Session
 def copy_records(session: Session, source: Registry, target: Registry) -> tuple[int, int]:
     """Write what `target` has not of `source`, the archive too; return how many records that were, and how many not.
 
-    What the source made is the target's own from then on. May be cut off and run again at any time. Raises LabError
+    What the source made is the target's own from then on. May be cut off and run again at any time. Raises UserError
     where both are one.
     """
     if source.place == target.place:
-        raise LabError(f"{source.name}: is the registry of this lab itself")
+        raise UserError(f"{source.name}: is the registry of this lab itself")
     if not source.is_there():
-        raise LabError(f"{source.name}: there is no registry")
+        raise UserError(f"{source.name}: there is no registry")
     everything = source.history()
     there = {record.id for record in target.history()}
     target.answer_for(source.ids())

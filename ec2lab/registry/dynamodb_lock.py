@@ -19,8 +19,8 @@ from typing import Any
 
 from pydantic_core import core_schema
 
-from ec2lab.errors import LabError
-from ec2lab.registry.base import Held, Holder
+from ec2lab.errors import UserError
+from ec2lab.registry.base import LockHeld, LockOwner
 from ec2lab.registry.dynamodb_items import where_is
 from ec2lab.registry.dynamodb_table import ConditionFailed, Table
 from ec2lab.registry.record import actor, new_id, now
@@ -57,7 +57,7 @@ class LeaseManager:
 
     @contextmanager
     def holding(self, experiment: str, script: str) -> Iterator[None]:
-        """Hold an experiment. Raises Held, which names who holds it, where and since when."""
+        """Hold an experiment. Raises LockHeld, which names who holds it, where and since when."""
         token = self._take(experiment, script)
         self.held[experiment] = token
         self._renew_in_time()
@@ -65,7 +65,7 @@ class LeaseManager:
             yield
         finally:
             del self.held[experiment]
-            with suppress(ConditionFailed, LabError):  # it is another's by now, or ends by itself
+            with suppress(ConditionFailed, UserError):  # it is another's by now, or ends by itself
                 self.table.delete(lease_key(experiment), **_condition(MINE, mine=token))
 
     def holder(self, experiment: str) -> str:
@@ -83,21 +83,21 @@ class LeaseManager:
         if self._renewing:
             self._renewing.join()
 
-    def holders(self) -> list[Holder]:
-        """Return who has a lease, and who let one run out or died with it. Raises LabError where one can't be read."""
+    def lock_owners(self) -> list[LockOwner]:
+        """Return who has a lease, and who let one run out or died with it. Raises UserError where one can't be read."""
         leases = map(self._checked, self.table.query(LEASE))
-        return [Holder(one["id"], one["holder"], alive=not self._is_over(one)) for one in leases]
+        return [LockOwner(one["id"], one["holder"], alive=not self._is_over(one)) for one in leases]
 
     def _found(self, experiment: str) -> dict[str, Any] | None:
         found = self.table.get(lease_key(experiment))
         return self._checked(found) if found else None
 
     def _checked(self, lease: dict[str, Any]) -> dict[str, Any]:
-        """Return a lease that was read. Raises LabError where it is none: who holds what is not to be guessed."""
+        """Return a lease that was read. Raises UserError where it is none: who holds what is not to be guessed."""
         try:
             held_to(FORM, lease)
         except BadRecord as problem:
-            raise LabError(
+            raise UserError(
                 f"{self.table.address}: {where_is(lease)}: is no lease ({problem}); delete it in AWS's console"
             ) from problem
         return lease
@@ -127,7 +127,7 @@ class LeaseManager:
             except ConditionFailed:
                 continue  # somebody was faster, or it lives after all: look again
             return token
-        raise Held(f"{experiment} is wanted by many at once; try again")
+        raise LockHeld(f"{experiment} is wanted by many at once; try again")
 
     def _is_over(self, found: dict[str, Any]) -> bool:
         return self.table.server_time() > float(found["until"]) or is_dead(found["process"])
@@ -144,7 +144,7 @@ class LeaseManager:
         while not self._over.wait(self.seconds / 3):
             for experiment, token in list(self.held.items()):
                 # Where a lease is lost or can't be renewed now, the next intent says so.
-                with suppress(ConditionFailed, LabError):
+                with suppress(ConditionFailed, UserError):
                     self.table.update(
                         lease_key(experiment), UpdateExpression="SET #until = :until",
                         **_condition(MINE, mine=token, until=self._until(), names=("#until",)),
@@ -167,12 +167,12 @@ def _condition(expression: str, *, mine: str, until: Decimal | None = None, name
     }
 
 
-def _held(experiment: str, found: dict[str, Any]) -> Held:
-    return Held(f"{experiment} is being worked on by {found['holder']}; wait for it to end, then try again")
+def _held(experiment: str, found: dict[str, Any]) -> LockHeld:
+    return LockHeld(f"{experiment} is being worked on by {found['holder']}; wait for it to end, then try again")
 
 
 def process_identity() -> str:
-    """Return what names this process and no other on any machine, or nothing where the system does not tell.
+    """Return what names this process and no other on any instance, or nothing where the system does not tell.
 
     The boot's id, the namespace of process numbers, the number, and when it began (man 5 proc).
     """
@@ -199,7 +199,7 @@ def is_dead(identity: str) -> bool:
 
 
 def _place() -> str:
-    """Return which boot of which machine this is, and which namespace; nothing where the system does not tell."""
+    """Return which boot of which instance this is, and which namespace; nothing where the system does not tell."""
     if sys.platform != "linux":
         return ""
     try:

@@ -14,8 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ec2lab import clock
-from ec2lab.errors import LabError
-from ec2lab.registry.base import Holder, Needed, Registry, check_format
+from ec2lab.errors import UserError
+from ec2lab.registry.base import LockOwner, Needed, Registry, check_format
 from ec2lab.registry.dynamodb_items import (
     BYTES,
     CURRENT_PARTITION,
@@ -79,7 +79,7 @@ class DynamoDbRegistry(Registry):
         return self.table.address.partition("?")[0]
 
     def append(self, record: Record) -> None:
-        """Write the record; an intent or a decision only while its experiment is still held. Raises LabError."""
+        """Write the record; an intent or a decision only while its experiment is still held. Raises UserError."""
         item = packed(record, self._next())
         self._has_ended_something |= DELETED in (record.annotation or {})
         if record.event in (Event.INTENT, Event.ANNOTATION) and record.experiment in self._leases.held:
@@ -89,7 +89,7 @@ class DynamoDbRegistry(Registry):
             self._put(item)
 
     def append_all(self, records: Sequence[Record]) -> None:
-        """Write records in their order, many at the same time. Raises LabError."""
+        """Write records in their order, many at the same time. Raises UserError."""
         items = (packed(record, self._next()) for record in records)
         with ThreadPoolExecutor(MAX_CONCURRENCY) as writers:
             for _ in writers.map(self._put, items):
@@ -108,7 +108,7 @@ class DynamoDbRegistry(Registry):
         try:
             self.table.transact([self._leases.condition_check(experiment), ("Put", {"Item": item.attributes()})])
         except ConditionFailed as lost:
-            raise LabError(
+            raise UserError(
                 f"{experiment}: was taken over by somebody else while this process was held up; see `make status`"
             ) from lost
 
@@ -143,7 +143,7 @@ class DynamoDbRegistry(Registry):
         self.table.put({**KEPT, "bytes": kept})
         return len(over)
 
-    def is_overgrown(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Compare what is at hand with what was kept when something was last put away."""
         if self._bytes_at_hand is None and not self._has_ended_something:
             return False  # a launch makes nothing that could be put away, and to measure is to read all that is at hand
@@ -153,7 +153,7 @@ class DynamoDbRegistry(Registry):
             if self._bytes_at_hand <= GROWTH:
                 return False
             kept = self.table.get(KEPT) or {}
-        except LabError:  # whoever reads or writes it next says what is wrong with it
+        except UserError:  # whoever reads or writes it next says what is wrong with it
             return False
         return self._bytes_at_hand > GROWTH + 2 * number_in(kept, "bytes")
 
@@ -163,7 +163,7 @@ class DynamoDbRegistry(Registry):
         try:
             held_to(IDS, found)
         except BadRecord as problem:
-            raise LabError(f"{self.name}: {where_is(IDENTITY)}: {problem}") from problem
+            raise UserError(f"{self.name}: {where_is(IDENTITY)}: {problem}") from problem
         own = [found["first_id"]] if "first_id" in found else []
         return list(dict.fromkeys([*own, *sorted(found.get("answers_for", ()))]))
 
@@ -190,15 +190,15 @@ class DynamoDbRegistry(Registry):
 
         return ailments(self.table)
 
-    def holders(self) -> Sequence[Holder]:
+    def lock_owners(self) -> Sequence[LockOwner]:
         """Look at the leases."""
-        return self._leases.holders() if self.is_there() else ()
+        return self._leases.lock_owners() if self.is_there() else ()
 
-    def acting_alone(self, experiment: str, script: str) -> AbstractContextManager[None]:
+    def lock_experiment(self, experiment: str, script: str) -> AbstractContextManager[None]:
         """Hold an experiment by a lease that is renewed."""
         return self._leases.holding(experiment, script)
 
-    def who_acts(self, experiment: str) -> str:
+    def lock_owner(self, experiment: str) -> str:
         """Ask for the lease."""
         return self._leases.holder(experiment)
 
@@ -207,7 +207,7 @@ class DynamoDbRegistry(Registry):
         self._leases.close()
 
     def _next(self) -> int:
-        """Return where the next record stands: behind all that was read, whatever this machine's clock says."""
+        """Return where the next record stands: behind all that was read, whatever this computer's clock says."""
         with self._lock:
             self._at = max(self._at + 1, int(clock.now().timestamp() * 1e6))
             return self._at

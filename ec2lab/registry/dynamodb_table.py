@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from ec2lab import clock
 from ec2lab.aws.errors import AWS_ERRORS, described
 from ec2lab.aws.tags import SHARED, to_aws
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.polling import attempts, jittered
 from ec2lab.registry.base import NotARegistry
 
@@ -78,10 +78,10 @@ class Table:
         self._made: float | None = None
         """When it was made by this process, or by another at the same time."""
         self._ahead = 0.0
-        """Seconds by which AWS's clock is ahead of this machine's monotonic one."""
+        """Seconds by which AWS's clock is ahead of this computer's monotonic one."""
 
     def server_time(self) -> float:
-        """Return the time by AWS's clock, which all holders of leases share; at most a second early, never late."""
+        """Return the time by AWS's clock, which all lock_owners of leases share; at most a second early, never late."""
         return clock.monotonic() + self._ahead
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -107,14 +107,14 @@ class Table:
         self._call("transact_write_items", named=False, TransactItems=sent)
 
     def description(self) -> dict[str, Any] | None:
-        """Return what DynamoDB says of the table; None where there is none. Raises LabError."""
+        """Return what DynamoDB says of the table; None where there is none. Raises UserError."""
         with self._explained(), _unless("ResourceNotFoundException"):
             described: dict[str, Any] = self.client.describe_table(TableName=self.name)["Table"]
             return described
         return None
 
     def is_backed_up(self) -> bool:
-        """Say whether the table can be put back to any moment of the last weeks. Raises LabError."""
+        """Say whether the table can be put back to any moment of the last weeks. Raises UserError."""
         with self._explained():
             told = self.client.describe_continuous_backups(TableName=self.name)["ContinuousBackupsDescription"]
         recovery = told.get("PointInTimeRecoveryDescription", {})
@@ -146,7 +146,7 @@ class Table:
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def _call(self, operation: str, *, named: bool = True, **request: Any) -> Answer:
-        """Make a call, with the table's name where it takes one. Raises ConditionFailed, LabError."""
+        """Make a call, with the table's name where it takes one. Raises ConditionFailed, UserError."""
         call: Callable[..., Answer] = getattr(self.client, operation)
         table, request = ({"TableName": self.name} if named else {}), _as_sent(request)
         with self._explained():
@@ -220,7 +220,7 @@ class Table:
             )
 
     def ensure_backups(self) -> None:
-        """Turn backups on, once, for a table whose maker was cut off before he did. Raises LabError."""
+        """Turn backups on, once, for a table whose maker was cut off before he did. Raises UserError."""
         if self.get(BACKUP_MARKER) is None:
             # Who may not is in a team in which somebody else sees to it.
             with self._explained(), _unless("AccessDeniedException"):
@@ -243,7 +243,7 @@ class Table:
             yield
         except AWS_ERRORS as problem:
             said = described(problem) if isinstance(problem, ClientError) else str(problem).partition("\n")[0]
-            raise LabError(f"{self.address}: {said}") from problem
+            raise UserError(f"{self.address}: {said}") from problem
 
 
 @contextmanager

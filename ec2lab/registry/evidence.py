@@ -17,7 +17,7 @@ from enum import Enum
 
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES, WAITING_HELPS, ErrorCategory, classify
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource, ResourceType
 
 NEVER_SENT = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
@@ -86,7 +86,7 @@ def closed_by(record: Record, open_intents: Mapping[str, Record]) -> set[str]:
     return {record.parent_id} | {intent.id for intent in open_intents.values() if token_of(intent) == token}
 
 
-def makes(intent: Record, kinds: Mapping[str, Kind]) -> list[str]:
+def makes(intent: Record, kinds: Mapping[str, ResourceType]) -> list[str]:
     """Return the names of the resource types that an intent's operation creates by itself."""
     return [kind.name for kind in kinds.values() if intent.operation in kind.created_by]
 
@@ -96,20 +96,22 @@ def wanted_by(intent: Record) -> int:
     return int((intent.request or {}).get("MaxCount", 1))
 
 
-def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, Kind]) -> bool:
+def is_shown(intent: Record, seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> bool:
     """Say whether all that an intent can have made is among the resources that AWS shows, or has shown."""
     makers = makes(intent, kinds)
     own = {r.id for r in seen if r.record == token_of(intent) and r.kind in makers}
     return len(own) >= wanted_by(intent)
 
 
-def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mapping[str, Kind]) -> list[Record]:
+def unresolved(intents: Iterable[Record], seen: Iterable[Resource], kinds: Mapping[str, ResourceType]) -> list[Record]:
     """Return the intents that no resource resolves."""
     every = list(seen)
     return [intent for intent in intents if not is_shown(intent, every, kinds)]
 
 
-def stand_alone(resources: Iterable[Resource], intents: Iterable[Record], kinds: Mapping[str, Kind]) -> list[Resource]:
+def stand_alone(
+    resources: Iterable[Resource], intents: Iterable[Record], kinds: Mapping[str, ResourceType]
+) -> list[Resource]:
     """Return the resources that intents ask for by themselves; not what came with another, as an instance's volumes."""
     made = {(token_of(intent), name) for intent in intents for name in makes(intent, kinds)}
     return [resource for resource in resources if (resource.record, resource.kind) in made]

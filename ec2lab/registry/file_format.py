@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.base import SetAside
 
 TRAILER = b"\n]\n"
@@ -73,7 +73,7 @@ def is_json(text: bytes) -> bool:
 def records_in(document: bytes, path: Path) -> list[Any]:
     """Return every whole record as plain JSON, in any layout, without a torn last line.
 
-    Raises LabError if the file is not a registry, or damaged elsewhere.
+    Raises UserError if the file is not a registry, or damaged elsewhere.
     """
     if is_blank(document):
         return []
@@ -92,7 +92,7 @@ def has_lines(document: bytes, records: int) -> bool:
 
 
 def normalize(document: bytes, path: Path) -> bytes:
-    """Return the same records, at least one, a line each. Raises LabError if the document is no registry."""
+    """Return the same records, at least one, a line each. Raises UserError if the document is no registry."""
     return b"[\n" + b",\n".join(map(as_line, records_in(document, path))) + TRAILER
 
 
@@ -100,8 +100,8 @@ def valid_prefix_length(document: bytes, path: Path) -> int:
     """Return how many bytes of a document that is not JSON reach to the end of its last whole record (1: to the `[`).
 
     What follows was torn by a kill (it is unfinished) or by a power loss (it has zeros where blocks are missing), and
-    its append never returned. Anything else, such as a slip in an editor, raises LabError: it may hide a record that
-    counts, and cutting it off would forget a machine that runs.
+    its append never returned. Anything else, such as a slip in an editor, raises UserError: it may hide a record that
+    counts, and cutting it off would forget an instance that runs.
     """
     end = _end_of_last_record(document)
     if not _begins_as_ours(document, end):
@@ -158,20 +158,20 @@ def _line_of(error: ValueError, document: bytes) -> int:
     return document.count(b"\n", 0, getattr(error, "start", 0)) + 1
 
 
-def _damaged(path: Path, line: int) -> LabError:
-    return LabError(f"{path}: line {line} is damaged; nothing was changed; mend it by hand or restore a copy")
+def _damaged(path: Path, line: int) -> UserError:
+    return UserError(f"{path}: line {line} is damaged; nothing was changed; fix it by hand or restore a copy")
 
 
-def no_record(path: Path, first: SetAside) -> LabError:
+def no_record(path: Path, first: SetAside) -> UserError:
     """Return what is said of an array in which nothing is a record of ours."""
-    return LabError(
+    return UserError(
         f"{path}: nothing in it is a registry record ({first.where.rpartition(': ')[2]}: {first.problem}); nothing was "
-        "changed; mend it by hand, or restore a copy"
+        "changed; fix it by hand, or restore a copy"
     )
 
 
-def _not_a_registry(path: Path) -> LabError:
-    return LabError(
+def _not_a_registry(path: Path) -> UserError:
+    return UserError(
         f"{path}: is not a registry (a JSON array of records); nothing was changed; move it away, "
         "or name another `registry` in lab.toml"
     )

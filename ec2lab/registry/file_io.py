@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import open_file
 from ec2lab.registry.file_format import EMPTY, TRAILER
 
@@ -35,12 +35,12 @@ _HINTS = {
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn an OSError about the file into a LabError that says how to mend it."""
+    """Turn an OSError about the file into a UserError that says how to fix it."""
     try:
         yield
     except OSError as error:
         otherwise = f"{error.strerror}; name another `registry` in lab.toml"
-        raise LabError(f"{path}: {_HINTS.get(error.errno or 0, otherwise)}") from error
+        raise UserError(f"{path}: {_HINTS.get(error.errno or 0, otherwise)}") from error
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def append_record(descriptor: int, end: int, line: bytes) -> None:
     except BaseException as error:
         # An interrupt that comes once the record is whole takes nothing away; an error of the disk does.
         if not whole or isinstance(error, OSError):
-            with suppress(OSError):  # what could not be undone is a torn line, mended by the next append
+            with suppress(OSError):  # what could not be undone is a torn line, fixed by the next append
                 truncate_and_close(descriptor, end)
         raise
 

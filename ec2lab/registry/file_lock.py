@@ -1,4 +1,4 @@
-"""One experiment, one actor at a time on this machine."""
+"""One experiment, one actor at a time on this computer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 from ec2lab import clock
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import open_file
 from ec2lab.polling import attempts
 from ec2lab.private_files import private_directory, private_opener
-from ec2lab.registry.base import Held, Holder
+from ec2lab.registry.base import LockHeld, LockOwner
 from ec2lab.registry.file_io import explained
 from ec2lab.registry.record import actor, now
 
@@ -23,8 +23,8 @@ LOOKS, LOOK = 20, 0.05
 
 
 @contextmanager
-def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]:
-    """Hold an experiment for one script, or raise Held, which names who holds it, where and since when.
+def lock_experiment(registry: Path, experiment: str, script: str) -> Iterator[None]:
+    """Hold an experiment for one script, or raise LockHeld, which names who holds it, where and since when.
 
     The lock is the operating system's: whoever dies lets go of it, and what he left written is overwritten. A file
     system without locks is refused by name, as two could act there at once.
@@ -45,13 +45,13 @@ def acting_alone(registry: Path, experiment: str, script: str) -> Iterator[None]
                 file.truncate(0)
 
 
-def holders(registry: Path) -> list[Holder]:
+def lock_owners(registry: Path) -> list[LockOwner]:
     """Return who holds experiments of a registry, and who died while holding one."""
     found = []
     for path in sorted(_directory(registry).glob("*")):
         with explained(path), os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
             if who := file.read(1000).decode(errors="replace").strip():
-                found.append(Holder(path.name, who, alive=_is_held(file.fileno())))
+                found.append(LockOwner(path.name, who, alive=_is_held(file.fileno())))
     return found
 
 
@@ -65,7 +65,7 @@ def _is_held(descriptor: int) -> bool:
     return False
 
 
-def who_acts(registry: Path, experiment: str) -> str:
+def lock_owner(registry: Path, experiment: str) -> str:
     """Return what the holder of an experiment wrote of himself; nothing where nobody holds it."""
     path = _directory(registry) / experiment
     try:
@@ -85,12 +85,12 @@ def who_acts(registry: Path, experiment: str) -> str:
 def _directory(registry: Path) -> Path:
     """Return where the locks lie: beside the file itself, so that all who reach it over links meet the same ones.
 
-    Raises LabError where that is a link, as git may bring one: locks are emptied, and files elsewhere are no locks.
+    Raises UserError where that is a link, as git may bring one: locks are emptied, and files elsewhere are no locks.
     """
     file = registry.resolve()
     directory = file.with_name(f"{file.name}.locks")
     if directory.is_symlink():
-        raise LabError(f"{directory}: is a link, and the lab writes its locks there: remove it")
+        raise UserError(f"{directory}: is a link, and the lab writes its locks there: remove it")
     return directory
 
 
@@ -106,4 +106,4 @@ def _acquire(directory: Path, descriptor: int, experiment: str) -> None:
         if holder:
             break
     who = holder or "another process"
-    raise Held(f"{experiment} is being worked on by {who}; wait for it to end, then try again")
+    raise LockHeld(f"{experiment} is being worked on by {who}; wait for it to end, then try again")

@@ -8,10 +8,10 @@
 An append costs the same whatever the size of the file: under an exclusive flock(2) on the file itself, one pwrite(2)
 puts `,`, the record and a new `]` in the place of the old `]`, and the disk has it before `append` returns.
 
-A process killed half way leaves a torn last line. `records` leaves it out, the next `append` or `acting_alone` cuts it
-off; no record whose append returned is ever lost. A file that was laid out anew by hand (`jq .`) is read as it is, and
-the next `append` puts it back to a record per line in a new file that takes its place. Anything else is refused, never
-changed.
+A process killed half way leaves a torn last line. `records` leaves it out, the next `append` or `lock_experiment` cuts
+it off; no record whose append returned is ever lost. A file that was laid out again by hand (`jq .`) is read as it is,
+and the next `append` puts it back to a record per line in a new file that takes its place. Anything else is refused,
+never changed.
 
 Readers that take no lock (jq, less) find valid JSON unless they read while the one pwrite copies its bytes, or after a
 kill that no append followed. With a reader and a writer both in a tight loop on ext4, 5 of 1,000 reads met a half
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.files import exists
 from ec2lab.registry.archive import FileArchive
-from ec2lab.registry.base import GROWTH, Holder, Needed, Registry
+from ec2lab.registry.base import GROWTH, LockOwner, Needed, Registry
 from ec2lab.registry.file_format import (
     EMPTY,
     FIRST_BYTES,
@@ -66,7 +66,7 @@ from ec2lab.registry.file_io import (
     replace_file,
     truncate_and_close,
 )
-from ec2lab.registry.file_lock import acting_alone, holders, who_acts
+from ec2lab.registry.file_lock import lock_experiment, lock_owner, lock_owners
 from ec2lab.registry.record import Event, Record
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class FileRegistry(Registry):
         """Write the record; when this returns, it survives a kill and a power loss.
 
         Makes the file (mode 0600) if there is none. One that others may read, as a copy or a checkout leaves it, is
-        made 0600 again without a word. Raises LabError if the record cannot be written, the file then being as it was;
+        made 0600 again without a word. Raises UserError if the record cannot be written, the file then being as it was;
         an interrupt leaves the record there whole or not at all. Damage further up is not looked for, `records` does.
         """
         line = as_line(record.as_json())
@@ -136,7 +136,7 @@ class FileRegistry(Registry):
         """Return all records that the registry holds now, oldest first; none if there is no file.
 
         Writes nothing and holds no lock once it has returned. What this object has read before is not read again.
-        Raises LabError if the file is not a registry, is damaged, or was written by a newer version.
+        Raises UserError if the file is not a registry, is damaged, or was written by a newer version.
         """
         del experiment  # it costs the same to return all
         with explained(self.path), self._reading:
@@ -153,7 +153,7 @@ class FileRegistry(Registry):
     def _entries(self, document: bytes, before: int = 0) -> list[tuple[Any, Record | None]]:
         """Return what stands in a document, each with the record that it is, behind so many others.
 
-        Raises LabError where all of a file is something else.
+        Raises UserError where all of a file is something else.
         """
         loaded = records_in(document, self.path)
         line = 1 if has_lines(document, len(loaded)) else 0
@@ -187,7 +187,7 @@ class FileRegistry(Registry):
         self._known = Known(inode, end, line, count, found)
 
     def history(self, experiment: str | None = None) -> list[Record]:
-        """Return all records of the file and its archive, by their time: all are of one machine's clock."""
+        """Return all records of the file and its archive, by their time: all are of one instance's clock."""
         return self.histories(None if experiment is None else (experiment,))
 
     def histories(self, experiments: Collection[str] | None) -> list[Record]:
@@ -220,7 +220,7 @@ class FileRegistry(Registry):
                 replace_file(self.path.resolve(), _with_size(kept))
             return len(over)
 
-    def is_overgrown(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Compare the file's size with what it was after something was last put away."""
         try:
             with opened(self.path, os.O_RDONLY) as descriptor:
@@ -230,13 +230,13 @@ class FileRegistry(Registry):
             return False
 
     @contextmanager
-    def acting_alone(self, experiment: str, script: str) -> Iterator[None]:
+    def lock_experiment(self, experiment: str, script: str) -> Iterator[None]:
         """Hold an experiment by a lock of the operating system; a record that a kill tore is cut off first."""
-        with acting_alone(self.path, experiment, script):
-            self._mend()
+        with lock_experiment(self.path, experiment, script):
+            self._fix()
             yield
 
-    def _mend(self) -> None:
+    def _fix(self) -> None:
         with explained(self.path):
             if exists(self.path):
                 with locked(self.path, os.O_RDWR, fcntl.LOCK_EX) as descriptor:
@@ -253,14 +253,14 @@ class FileRegistry(Registry):
 
         return ailments(self.path)
 
-    def holders(self) -> Sequence[Holder]:
+    def lock_owners(self) -> Sequence[LockOwner]:
         """Look at the locks."""
         with explained(self.path):
-            return holders(self.path)
+            return lock_owners(self.path)
 
-    def who_acts(self, experiment: str) -> str:
+    def lock_owner(self, experiment: str) -> str:
         """Ask the operating system's lock."""
-        return who_acts(self.path, experiment)
+        return lock_owner(self.path, experiment)
 
     def _end_of_records(self, descriptor: int) -> int | None:
         """Return where the next record goes; None if the file needs mending.

@@ -20,7 +20,7 @@ LITTLE, TOO_LITTLE = 256 * 1024 * 1024, 16 * 1024 * 1024
 
 TORN = Diagnosis(
     "registry-torn", Severity.WARNING, "{name}: a kill or a power cut tore its last record, whose call was never made",
-    "nothing: the next command mends it",
+    "nothing: the next command fixes it",
 )  # fmt: skip
 NOT_PRIVATE = Diagnosis(
     "registry-not-private", Severity.WARNING, "{name}: others may read it (mode {mode})",

@@ -79,7 +79,7 @@ class InstanceTimeline:
     fate: str = ""
     """How it ended, in AWS's or the lab's word; empty while it lives."""
     ends: str = ""
-    """Its lab:expires-at tag, where its end was set anew: a moment, or "never"."""
+    """Its lab:expires-at tag, where its end was set again: a moment, or "never"."""
     address: str = ""
     """A public address that came with it, if it was ever seen with one."""
     volumes: dict[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -8,9 +8,9 @@ from typing import Any
 RUN = "run"
 """The annotation by which a launch says what it is about to run."""
 LAUNCHED = "launched"
-"""The annotation by which a launch says that it ended well, with these machines."""
+"""The annotation by which a launch says that it ended well, with these instances."""
 PROVENANCE = "provenance"
-"""Beside it: what each machine was made from."""
+"""Beside it: what each instance was made from."""
 FAILED = "failed"
 """The annotation by which a launch says why it failed, or was refused before AWS was asked for anything."""
 EXITED = "exited"
@@ -19,13 +19,15 @@ PULLS = "pulls"
 """The annotation by which `make dataset-build` says from where the next launch pulls."""
 
 
-def origin(region: str, machine: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a machine was made from: its region, type and image, and the snapshot of each device that had one."""
+def origin(region: str, instance: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an instance was made from: its region, type and image, and the snapshot of each device that had
+    one.
+    """  # noqa: D205
     return {
-        "instance": machine["InstanceId"],
+        "instance": instance["InstanceId"],
         "region": region,
-        "type": machine["InstanceType"],
-        "image": machine["ImageId"],
+        "type": instance["InstanceType"],
+        "image": instance["ImageId"],
         "snapshots": {
             mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"]
             for mapping in request.get("BlockDeviceMappings", ())

@@ -10,7 +10,7 @@ from typing import Any
 from ec2lab import clock
 from ec2lab.aws.region_queries import Key, Responses, awaited
 from ec2lab.aws.tags import EXPERIMENT, REGISTRY, from_aws
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
@@ -61,7 +61,7 @@ def _ours(
     The experiment's name is on what a teammate's registry made too, and all tags are on copies.
     """
     ownership, found = session.ownership(holdings), []
-    for (region, name), items in told.items():  # a machine first: it proves what came with it
+    for (region, name), items in told.items():  # an instance first: it proves what came with it
         kind = session.kinds[name]
         for item in items:
             if ownership.proves(kind, item, experiment):
@@ -102,24 +102,24 @@ def _there(session: Session, told: Mapping[Key, list[Mapping[str, Any]]]) -> lis
     ]
 
 
-def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> LabError:
+def left_alone(experiment: str, found: Sequence[Resource], registry: str) -> UserError:
     """Return the error that says why things in the registry are not touched, and what to do about it."""
     named = ", ".join(map(str, found))
-    return LabError(
+    return UserError(
         f"{named}: in the registry, but by the tags in AWS not what {experiment} made: left alone. If it is, put its "
         f"tags back ({EXPERIMENT}={experiment}, {REGISTRY}={registry}); else delete it in the AWS console, or let it be"
     )
 
 
-def is_young(session: Session, since: str) -> bool:
+def within_consistency_window(session: Session, since: str) -> bool:
     """Say whether something is so new, by its RFC 3339 time, that AWS may not show it yet."""
     if not since:
         return False
     age = (clock.now() - datetime.fromisoformat(since)).total_seconds()
-    # What comes from the future says that this machine's clock was set back: its age counts from when it was met.
+    # What comes from the future says that this computer's clock was set back: its age counts from when it was met.
     return (age if age >= 0 else session.since_met(since)) < session.cloud.settling_seconds
 
 
 def is_new(session: Session, resource: Resource) -> bool:
-    """Say whether a resource is so new that AWS may not show it yet, by the clock of this machine where that knows."""
-    return is_young(session, resource.recorded or resource.since)
+    """Say whether a resource is so new that AWS may not show it yet, by the clock of this computer where that knows."""
+    return within_consistency_window(session, resource.recorded or resource.since)

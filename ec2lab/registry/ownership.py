@@ -15,7 +15,7 @@ from typing import Any
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws
 from ec2lab.registry.base import IDENTITY_FORM
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 from ec2lab.validators import NAME
 
 PREFIX = "lab:"
@@ -56,7 +56,7 @@ class Ownership:
     registries: Collection[str]
     """The ids that the registry answers for."""
 
-    def proves(self, kind: Kind, found: Mapping[str, Any], experiment: str | None = None) -> bool:
+    def proves(self, kind: ResourceType, found: Mapping[str, Any], experiment: str | None = None) -> bool:
         """Say whether a described thing is what a call of this registry made; and, if one is named, an experiment's."""
         marks = Marks.read(from_aws(found.get("Tags")))
         if marks is None or marks.registry not in self.registries or experiment not in (None, marks.experiment):

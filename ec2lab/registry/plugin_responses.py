@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from ec2lab.errors import PluginFailed
 from ec2lab.registry.aws_shapes import RESPONSES
 from ec2lab.registry.record import Event, Record, parse_time
-from ec2lab.resources.base import Kind
+from ec2lab.resources.base import ResourceType
 
 
-def check_readable(record: Record, kinds: Callable[[], Mapping[str, Kind]]) -> None:
+def check_readable(record: Record, kinds: Callable[[], Mapping[str, ResourceType]]) -> None:
     """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
     if record.event is not Event.RESPONSE or record.operation in RESPONSES:
         return
     for kind in kinds().values():
         if record.operation in (*kind.created_by, kind.deleted_by):
             try:
-                for resource in kind.born_in(record):
+                for resource in kind.created_resources(record):
                     parse_time(resource.since or record.time)
                 list(kind.ended_by(record))
             except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:

@@ -8,9 +8,9 @@ from typing import Any
 from ec2lab.aws.tags import RECORD, from_aws
 from ec2lab.polling import attempts
 from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
-from ec2lab.registry.live_resources import POLL, is_new, is_young, left_alone, living, shown_by_id
+from ec2lab.registry.live_resources import POLL, is_new, left_alone, living, shown_by_id, within_consistency_window
 from ec2lab.registry.record import Event, Record
-from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_note, holdings
+from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_annotation, holdings
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 
@@ -27,7 +27,9 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
     known = session.holdings(experiment)
     if not known.living and not known.unsettled:
         return []
-    if ask_again and (young := [intent for intent in known.unsettled if is_young(session, intent.time)]):
+    if ask_again and (
+        young := [intent for intent in known.unsettled if within_consistency_window(session, intent.time)]
+    ):
         for intent in young:
             ask_again(intent)
         known = session.holdings(experiment)
@@ -37,7 +39,7 @@ def reconcile(session: Session, experiment: str, ask_again: AskAgain | None = No
         seen |= {resource.id: resource for resource in found}
         seen |= {resource.id: resource for resource in without_experiment(session, known.unsettled)}
         still_open = unresolved(known.unsettled, seen.values(), session.kinds)
-        if not any(is_young(session, intent.time) for intent in still_open):
+        if not any(within_consistency_window(session, intent.time) for intent in still_open):
             break
     # A description may have told that something has ended.
     living_by_record = [r for r in session.holdings(experiment).living if r.id not in {shown.id for shown in found}]
@@ -80,7 +82,7 @@ def note_shown(session: Session, kind_name: str, item: Mapping[str, Any], region
     resource = kind.resource(item, region, from_aws(item.get("Tags")))
     mine = [intent for intent in known.unsettled if token_of(intent) == resource.record]
     if resolved := [intent.id for intent in mine if kind_name in makes(intent, session.kinds)]:
-        session.recorder.annotate(**{DISCOVERED: [as_note(resource)], RESOLVED: resolved})
+        session.recorder.annotate(**{DISCOVERED: [as_annotation(resource)], RESOLVED: resolved})
 
 
 def _note(session: Session, experiment: str, gone: list[str], intents: list[Record], seen: Iterable[Resource]) -> None:
@@ -91,5 +93,5 @@ def _note(session: Session, experiment: str, gone: list[str], intents: list[Reco
     resolved = [intent.id for intent in intents]
     if gone or resolved or new:
         session.recorder.annotate(
-            **{DELETED: gone, RESOLVED: resolved, DISCOVERED: [as_note(resource) for resource in new]}
+            **{DELETED: gone, RESOLVED: resolved, DISCOVERED: [as_annotation(resource) for resource in new]}
         )

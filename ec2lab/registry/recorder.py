@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.context import current_experiment
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.account import Account
 from ec2lab.registry.base import Registry
 from ec2lab.registry.known_soon import SERVICES, WAITED, KnownSoon
@@ -67,7 +67,7 @@ class Recorder:
     not_found_codes: Collection[str] = ()
     """The errors by which AWS says that something does not exist, also of what it made a moment ago."""
     whose: Callable[[], Account | None] = field(default=lambda: None)
-    """Returns the account that calls are made in. Raises LabError where that can't be known."""
+    """Returns the account that calls are made in. Raises UserError where that can't be known."""
 
     def __post_init__(self) -> None:
         self._known_soon = KnownSoon(self.registry, self.not_found_codes)
@@ -123,7 +123,7 @@ class Recorder:
             return record
         try:
             return self._stamped(record)
-        except LabError:
+        except UserError:
             return record
 
     def _inject_token_and_tags(self, params: dict[str, Any], model: OperationModel, context: Context, **_: Any) -> None:
@@ -160,8 +160,8 @@ class Recorder:
             written = replace(intent, time=now())
             Record.from_json(written.as_json())  # what could not be read again would be forgotten
             self.registry.append(written)
-        except (LabError, BadRecord) as problem:
-            raise LabError(f"{problem} ({intent.operation} was not sent)") from problem
+        except (UserError, BadRecord) as problem:
+            raise UserError(f"{problem} ({intent.operation} was not sent)") from problem
 
     def _write_answer(self, http_response: Any, parsed: Any, model: OperationModel, context: Context, **_: Any) -> None:
         metadata = parsed.get("ResponseMetadata", {}) if isinstance(parsed, dict) else {}

@@ -83,7 +83,7 @@ MOMENT = checked(
     datetime.fromisoformat,
     pattern(r"(19|2[01])[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"),
 )
-"""RFC 3339 with its offset: without one, Python takes a time for this machine's own. Of years that can be added to."""
+"""RFC 3339 with its offset: without one, Python takes a time for this computer's own. Of years that can be added to."""
 NAME_OF_FILE = pattern(NAME)
 EXPERIMENT = pattern(r"[a-z0-9][a-z0-9_-]*", 128)
 """Longer than a name may be by what the lab puts before one: build-speech pulls the dataset speech."""

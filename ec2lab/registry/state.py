@@ -9,7 +9,7 @@ from typing import Any
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import closed_by, token_of
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource, ResourceType
 
 DELETED = "deleted"
 """The note by which the lab says that AWS was asked, and these ids are no more."""
@@ -68,7 +68,9 @@ Born = dict[tuple[str, str], Resource]
 """By kind and id, what was made and has not ended yet."""
 
 
-def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: str | None = None) -> ResourceState:
+def holdings(
+    records: Iterable[Record], kinds: Mapping[str, ResourceType], experiment: str | None = None
+) -> ResourceState:
     """Fold records into what lives, for one experiment or for all."""
     born: Born = {}
     open_intents: dict[str, Record] = {}
@@ -89,10 +91,10 @@ def holdings(records: Iterable[Record], kinds: Mapping[str, Kind], experiment: s
     return found
 
 
-def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapping[str, Kind]) -> None:
+def _note_response(record: Record, born: Born, found: ResourceState, kinds: Mapping[str, ResourceType]) -> None:
     """Note what a response says was made, and what has ended."""
     for kind in kinds.values():
-        for resource in kind.born_in(record):
+        for resource in kind.created_resources(record):
             born[kind.name, resource.id] = resource
             if call := found.calls.get(token_of(record)):
                 call.made.add((kind.name, resource.id))
@@ -118,14 +120,14 @@ def _note_looks(record: Record, note: Mapping[str, Any], born: Born, found: Reso
             born.pop((name, identity), None)
 
 
-def as_note(resource: Resource) -> dict[str, str | None]:
+def as_annotation(resource: Resource) -> dict[str, str | None]:
     """Return a resource as a note holds it: what it takes to look it up and to delete it."""
     names = ("kind", "id", "region", "since", "record", "experiment")
     return {name: getattr(resource, name) for name in names}
 
 
 def _note_request(
-    record: Record, open_intents: dict[str, Record], found: ResourceState, kinds: Mapping[str, Kind]
+    record: Record, open_intents: dict[str, Record], found: ResourceState, kinds: Mapping[str, ResourceType]
 ) -> None:
     """Note what was asked for; an answer tells it too, whose intent was lost with an earlier file.
 

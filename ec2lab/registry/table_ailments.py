@@ -22,7 +22,7 @@ NOT_ACTIVE = Diagnosis(
 
 
 def ailments(table: Table) -> Iterator[Finding]:
-    """Look at the table's settings. Raises LabError where it is not reached."""
+    """Look at the table's settings. Raises UserError where it is not reached."""
     described = table.description()
     if described is None:
         return

@@ -1,1 +1,1 @@
-"""The page that shows a lab's machines, refusals and costs over time."""
+"""The page that shows a lab's instances, refusals and costs over time."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ec2lab.costs.charges import Charge, Span
+from ec2lab.costs.charges import Charge, CostPeriod
 from ec2lab.costs.summary import GROUPS, THE_LAB
 from ec2lab.report.time_axis import DAY, HOUR, WEEK, TimeAxis
 
@@ -63,7 +63,7 @@ def periods(axis: TimeAxis) -> tuple[str, list[Period]]:
     return "month", _cut(axis, _months(axis), "%b %Y")
 
 
-def spending(spans: Iterable[Span], axis: TimeAxis, base: Callable[[str], str]) -> Spending:
+def spending(spans: Iterable[CostPeriod], axis: TimeAxis, base: Callable[[str], str]) -> Spending:
     """Return what spans cost in each period; `base` gives the name that an experiment is added up under."""
     every, stretches = periods(axis)
     found = list(spans)

@@ -20,14 +20,14 @@ from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, from_aws
 from ec2lab.costs.aws_prices import PriceUnavailable
-from ec2lab.costs.charges import Span, spans
+from ec2lab.costs.charges import CostPeriod, spans
 from ec2lab.costs.current_costs import costs_of, shared_out
 from ec2lab.costs.dataset_costs import PricedSnapshot, price_snapshots
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_lookup import PriceLookup
 from ec2lab.costs.summary import CostSummary
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.instances.status import perhaps, standing
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Record
@@ -54,7 +54,7 @@ class ReportData:
     now: datetime
     records: int
     past: Past
-    spans: list[Span]
+    spans: list[CostPeriod]
     living: list[Resource]
     costs: Mapping[str, CostSummary]
     """Of what lives, by id."""
@@ -83,7 +83,7 @@ class Asking:
         try:
             with in_words():
                 return question()
-        except LabError as problem:
+        except UserError as problem:
             return self._without(what, str(problem), otherwise)
 
     def _without(self, what: str, why: str, otherwise: Callable[[], Answer]) -> Answer:
@@ -161,7 +161,7 @@ def _out_of_reach() -> Cloud:
     raise PriceUnavailable
 
 
-def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[Span], now: datetime) -> Priced:
+def _living_on_record(session: Session, records: Sequence[Record], paid: Iterable[CostPeriod], now: datetime) -> Priced:
     known = holdings(records, session.kinds)
     found = [resource for resource in known.living if resource.experiment]
     found += [perhaps(session, intent) for intent in known.unsettled]

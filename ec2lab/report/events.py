@@ -10,7 +10,7 @@ from ec2lab.events import Event, Unavailable
 from ec2lab.events.report import CostSeries, DatasetSummary, Figure, InstanceHistory, Rejections, TimelineRow
 from ec2lab.instances.status import status_event
 from ec2lab.registry.instance_timeline import InstanceTimeline
-from ec2lab.report.instance_history import MACHINE
+from ec2lab.report.instance_history import INSTANCE
 from ec2lab.report.timeline import Row
 from ec2lab.report.view_model import Page
 
@@ -57,7 +57,7 @@ def _row(page: Page, row: Row) -> Iterator[Event]:
 
 
 def _details(life: InstanceTimeline) -> dict[str, str]:
-    tags = tags_in_request(life.request, MACHINE)
+    tags = tags_in_request(life.request, INSTANCE)
     told = {
         "type": life.type, "zone": life.zone, "market": life.market, "address": life.address, "ends": life.ends,
         "data": tags.get(DATA), "ttl": tags.get(TTL), "idle": tags.get(IDLE),

@@ -24,7 +24,7 @@ def report_html(page: Page) -> str:
         "report.html.j2",
         page=page, facts=page.facts, charts=cost_chart, alarming=ERROR_VERDICTS, most_listed=MOST_LISTED,
         money=in_dollars, amount=amount, short=short, day=day, counted=counted, shown=shown, highest=_highest,
-        machine_readable=_iso,
+        instance_readable=_iso,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCatego
 from ec2lab.registry.history import History, LaunchError
 from ec2lab.registry.instance_timeline import InstanceTimeline, Run
 
-MACHINE = "instance"
+INSTANCE = "instance"
 REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
 
 

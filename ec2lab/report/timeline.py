@@ -1,7 +1,7 @@
-"""Every experiment's machines and refusals as rows of one chart: bars above a line, refusals below it. Pure.
+"""Every experiment's instances and refusals as rows of one chart: bars above a line, refusals below it. Pure.
 
 Sweeps have hundreds of variations and hours of refusals thousands, so variations share the row of what they vary,
-machines that would be a wall of bars are shown as how many there were at once, and refusals are counted by bins.
+instances that would be a wall of bars are shown as how many there were at once, and refusals are counted by bins.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ec2lab.report.time_axis import TimeAxis, new_axis
 MOST_ROWS = 24
 """Experiments with a row of their own, those that live or ran the longest; the rest share one."""
 MOST_LANES = 10
-"""Machines at once that are drawn one by one."""
+"""Instances at once that are drawn one by one."""
 LANE, BAR, THIN = 12, 9, 3
-"""Pixels: a lane, the bar in it, and the bar of a machine that is stopped."""
+"""Pixels: a lane, the bar in it, and the bar of an instance that is stopped."""
 NARROWEST = 0.6
-"""Percent of the width that a machine of seconds has, to be seen."""
+"""Percent of the width that an instance of seconds has, to be seen."""
 AGGREGATE_ABOVE = 66
-"""Pixels that a row of many machines is high."""
+"""Pixels that a row of many instances is high."""
 MIN_WIDTH = 0.05
 """Percent, below which nothing is drawn between two runs."""
 BINS = 80
@@ -60,12 +60,12 @@ class Row:
     name: str
     lives: list[InstanceTimeline] = field(default_factory=list)
     refused: list[LaunchError] = field(default_factory=list)
-    machines: list[Rect] = field(default_factory=list)
+    instances: list[Rect] = field(default_factory=list)
     refusals: list[Rect] = field(default_factory=list)
     baseline: float = 0.0
     """Pixels from the top down to the line."""
     peak: int = 0
-    """The most machines at once."""
+    """The most instances at once."""
 
     @property
     def height(self) -> float:
@@ -79,12 +79,12 @@ class Row:
 
     @property
     def living(self) -> int:
-        """How many of its machines live."""
+        """How many of its instances live."""
         return sum(life.ended is None for life in self.lives)
 
     @property
     def crowded(self) -> bool:
-        """Whether machines are shown by their number only."""
+        """Whether instances are shown by their number only."""
         return self.peak > MOST_LANES
 
 
@@ -109,13 +109,13 @@ def time_line(past: Past, now: datetime) -> Timeline:
 
 
 def hours(life: InstanceTimeline, now: datetime) -> float:
-    """Return how long a machine has run, without the time that it was stopped."""
+    """Return how long an instance has run, without the time that it was stopped."""
     return sum(((run.ended or life.ended or now) - run.began for run in life.runs), timedelta()) / timedelta(hours=1)
 
 
 def _rows(past: Past, now: datetime) -> list[Row]:
     """Return a row for each base, those that live first, then the last at work first; beyond the most, one for all
-    whose machines ran the least.
+    whose instances ran the least.
     """  # noqa: D205
     rows: dict[str, Row] = {}
     for life in past.lives:
@@ -143,28 +143,28 @@ def _last(row: Row, now: datetime) -> datetime:
 
 
 def _draw(row: Row, axis: TimeAxis) -> None:
-    """Lay a row's machines out, in lanes or as a crowd."""
+    """Lay a row's instances out, in lanes or as a crowd."""
     spans = [_span(life, axis) for life in row.lives]
     chosen = assign_rows(spans)
     row.peak = max(chosen, default=-1) + 1
     if row.crowded:
         row.baseline = AGGREGATE_ABOVE
-        row.machines = _crowd(spans, axis, row.peak)
+        row.instances = _crowd(spans, axis, row.peak)
         return
     row.baseline = max(1, row.peak) * LANE
     for life, span, lane in zip(row.lives, spans, chosen, strict=True):
-        row.machines += _bars(life, span, row.baseline - (lane + 1) * LANE + (LANE - BAR), axis)
+        row.instances += _bars(life, span, row.baseline - (lane + 1) * LANE + (LANE - BAR), axis)
 
 
 def _span(life: InstanceTimeline, axis: TimeAxis) -> tuple[float, float]:
-    """Return from where to where a machine is drawn, in percent; what lived seconds is as wide as can be seen."""
+    """Return from where to where an instance is drawn, in percent; what lived seconds is as wide as can be seen."""
     begin, end = axis.at(life.began), axis.at(life.ended or axis.end)
     begin = min(begin, 100 - NARROWEST)
     return begin, max(end, begin + NARROWEST)
 
 
 def _bars(life: InstanceTimeline, span: tuple[float, float], y: float, axis: TimeAxis) -> Iterable[Rect]:
-    """Return the bar of a machine, thin where it was stopped."""
+    """Return the bar of an instance, thin where it was stopped."""
     begin, end = span
     look = "spot" if life.market == "spot" else "on-demand"
     told = told_of(life)
@@ -187,10 +187,12 @@ def _within(x: float, low: float, high: float) -> float:
 
 
 def told_of(life: InstanceTimeline) -> str:
-    """Return what a machine's bar says of it."""
+    """Return what an instance's bar says of it."""
     what = " ".join(word for word in (life.type, life.market) if word)
     end = f"to {short(life.ended)}, {life.fate}" if life.ended else "stopped now" if life.stopped else "runs"
-    return f"{life.experiment}: {life.id}, {what or 'machine'} in {life.zone or life.region}, {short(life.began)} {end}"
+    return (
+        f"{life.experiment}: {life.id}, {what or 'instance'} in {life.zone or life.region}, {short(life.began)} {end}"
+    )
 
 
 def short(moment: datetime) -> str:
@@ -199,7 +201,7 @@ def short(moment: datetime) -> str:
 
 
 def _crowd(spans: Sequence[tuple[float, float]], axis: TimeAxis, peak: int) -> list[Rect]:
-    """Return steps as high as there were machines at once."""
+    """Return steps as high as there were instances at once."""
     edges = [100 * n / BINS for n in range(BINS + 1)]
     counts = at_once(spans, edges)
     found = []

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ec2lab.audit.audit import ERROR_VERDICTS, monthly
-from ec2lab.costs.charges import Charge, Span
+from ec2lab.costs.charges import Charge, CostPeriod
 from ec2lab.costs.current_costs import total_of
 from ec2lab.costs.money import sum_known
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.report.cost_periods import Spending, spending
 from ec2lab.report.data import ReportData
-from ec2lab.report.instance_history import MACHINE, Past
+from ec2lab.report.instance_history import INSTANCE, Past
 from ec2lab.report.tables import DataSetRow, Reason, Standing, dataset_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line
 
 MOST_LISTED = 400
-"""Machines in the table of one row; `make history` shows the rest."""
+"""Instances in the table of one row; `make history` shows the rest."""
 RECENT_WINDOW = timedelta(days=30)
 
 
@@ -52,11 +52,11 @@ class Page:
         return reasons(row.refused)
 
     def listed(self, row: Row) -> list[InstanceTimeline]:
-        """Return the machines that a row's table lists, the last first."""
+        """Return the instances that a row's table lists, the last first."""
         return sorted(row.lives, key=lambda life: life.began, reverse=True)[:MOST_LISTED]
 
     def hours(self, lives: Iterable[InstanceTimeline]) -> float:
-        """Return how long machines have run."""
+        """Return how long instances have run."""
         return sum(hours(life, self.facts.now) for life in lives)
 
     def dollars(self, row: Row) -> tuple[float, int]:
@@ -82,7 +82,7 @@ def page(facts: ReportData) -> Page:
     )
 
 
-def _charges(spans: Iterable[Span], since: datetime, now: datetime) -> list[Charge]:
+def _charges(spans: Iterable[CostPeriod], since: datetime, now: datetime) -> list[Charge]:
     return [charge for span in spans if (charge := span.charge(since, now, now))]
 
 
@@ -102,9 +102,9 @@ def figures(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Char
 
 
 def _lives(standing: Sequence[Standing]) -> Kpi:
-    machines = sum(one.resource.kind == MACHINE for one in standing)
-    others = len(standing) - machines
-    return Kpi("Machines alive", f"{machines}", f"and {counted(others, 'other thing')}" if others else "")
+    instances = sum(one.resource.kind == INSTANCE for one in standing)
+    others = len(standing) - instances
+    return Kpi("Instances alive", f"{instances}", f"and {counted(others, 'other thing')}" if others else "")
 
 
 def _dollars(facts: ReportData, standing: Sequence[Standing], ever: Sequence[Charge]) -> Iterator[Kpi]:
@@ -122,7 +122,7 @@ def _more(said: str, unpriced: int) -> str:
 
 def _refusals(past: Past) -> Kpi:
     meanings = Counter(one.error.category.value for one in past.refused)
-    most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'machine')}"
+    most = f"mostly {meanings.most_common(1)[0][0]}" if meanings else f"of {counted(len(past.lives), 'instance')}"
     return Kpi("Refusals ever", f"{len(past.refused):,}", most)
 
 
@@ -141,5 +141,5 @@ def _audit(facts: ReportData) -> Kpi:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things: 1 machine, 2 machines, no machine."""
+    """Return a number of things: 1 instance, 2 instances, no instance."""
     return f"{number or 'no'} {what}{'s' if number > 1 else ''}"

@@ -39,7 +39,7 @@ class Resource:
     since: str = ""
     """RFC 3339 time of its making."""
     recorded: str = ""
-    """When the registry heard of it, by this machine's own clock, which AWS's may differ from by minutes."""
+    """When the registry heard of it, by this computer's own clock, which AWS's may differ from by minutes."""
     state: str = ""
     """AWS's own word, where known."""
     state_reason: StateReason = NO_REASON
@@ -58,7 +58,7 @@ class Resource:
         return f"{self.kind} {self.id} ({self.region})"
 
 
-class Kind(ABC):
+class ResourceType(ABC):
     """A kind of AWS resource: how it appears in a record, how to look it up, how to delete it.
 
     Teardown, status and tagging walk the kinds that are registered; none of them knows one by name.
@@ -93,7 +93,7 @@ class Kind(ABC):
         """Say whether a creating call's request gives what it makes of this kind to an experiment."""
         return EXPERIMENT in tags_in_request(request, self.tag_type)
 
-    def born_in(self, record: Record) -> Iterator[Resource]:
+    def created_resources(self, record: Record) -> Iterator[Resource]:
         """Return what a record says was created."""
         if record.event is Event.RESPONSE and record.operation in self.created_by and record.response:
             tags = tags_in_request(record.request or {}, self.tag_type)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.costs.money import Dollars
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
 
 
-class Address(Kind):
-    """An Elastic IP address, which costs until it is released (machines' passing addresses come and go with them)."""
+class Address(ResourceType):
+    """An Elastic IP address, which costs until it is released (instances' passing addresses come and go with them)."""
 
     name = "address"
     tag_type = "elastic-ip"
@@ -47,7 +47,7 @@ class Address(Kind):
         return prices.address(region, used=bool(found.get("AssociationId")))
 
     def idle(self, found: Mapping[str, Any]) -> str:
-        """Say that it belongs to no machine."""
+        """Say that it belongs to no instance."""
         return "" if found.get("AssociationId") else "not in use"
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""A machine."""
+"""An instance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ec2lab.instance_state import NO_REASON, UP, InstanceState, StateReason, sta
 from ec2lab.instances.expiry import expiry_details
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
-from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.base import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.costs.meter import Meter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 
-class Instance(Kind):
+class Instance(ResourceType):
     """An EC2 instance, with the volumes and the network interface that its launch made."""
 
     name = "instance"
@@ -46,7 +46,7 @@ class Instance(Kind):
                 yield "spot-instances-request"
 
     def ended_by(self, record: Record) -> Iterator[str]:
-        """Return also the machines that a description shows as terminated."""
+        """Return also the instances that a description shows as terminated."""
         yield from super().ended_by(record)
         if record.operation == "DescribeInstances" and record.response:
             yield from (self.id_in(found) for found in instances_in(record.response) if self.is_deleted(found))
@@ -100,7 +100,9 @@ class Instance(Kind):
         if found["State"]["Name"] not in UP:
             return 0.0
         zone = found.get("Placement", {}).get("AvailabilityZone", "")
-        running = prices.machine(region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand"))
+        running = prices.instance_month(
+            region, zone, found["InstanceType"], found.get("InstanceLifecycle", "on-demand")
+        )
         return total([running, prices.address(region, used=True) if found.get("PublicIpAddress") else 0.0])
 
     def meter(self) -> Meter:
@@ -121,13 +123,13 @@ class Instance(Kind):
         return {"loaded": UNKNOWN} if "data" in resource.details else {}
 
     def looked_up(self, cloud: Cloud, region: str, resources: Sequence[Resource]) -> Mapping[str, Mapping[str, str]]:
-        """Return how far the blocks of each machine's volumes are loaded from their snapshots: the least of them."""
+        """Return how far the blocks of each instance's volumes are loaded from their snapshots: the least of them."""
         volumes = {volume: r.id for r in resources for volume in r.details.get("volumes", "").split()}
         loaded: dict[str, int] = {}
         for volume, percent in _loaded(cloud, region, sorted(volumes)).items():
-            machine = volumes[volume]
-            loaded[machine] = min(percent, loaded.get(machine, percent))
-        return {machine: {"loaded": f"{percent}%"} for machine, percent in loaded.items()}
+            instance = volumes[volume]
+            loaded[instance] = min(percent, loaded.get(instance, percent))
+        return {instance: {"loaded": f"{percent}%"} for instance, percent in loaded.items()}
 
     def find(self, cloud: Cloud, region: str, filters: Sequence[Any]) -> Iterable[Mapping[str, Any]]:
         """Describe the instances that match."""

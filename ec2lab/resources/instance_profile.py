@@ -1,4 +1,4 @@
-"""An IAM instance profile: what a machine is given to be a role."""
+"""An IAM instance profile: what an instance is given to be a role."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ec2lab.account.log_bucket_role import PATH, described
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
-from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.base import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 
-class InstanceProfile(Kind):
+class InstanceProfile(ResourceType):
     """A profile below the lab's own path, known by its name as IAM itself knows it."""
 
     name = "instance-profile"

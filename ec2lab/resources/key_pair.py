@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.base import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 
-class KeyPair(Kind):
+class KeyPair(ResourceType):
     """An EC2 key pair (members' own keys travel in user data and need none)."""
 
     name = "key-pair"

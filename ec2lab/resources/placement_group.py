@@ -1,4 +1,4 @@
-"""A placement group: where machines that talk to each other stand side by side."""
+"""A placement group: where instances that talk to each other stand side by side."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from ec2lab.aws.cloud import Cloud
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.registry.instance_timeline import instances_in
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 
-class PlacementGroup(Kind):
+class PlacementGroup(ResourceType):
     """A placement group, known by its name as AWS itself knows it."""
 
     name = "placement-group"
@@ -52,13 +52,13 @@ class PlacementGroup(Kind):
         return cloud.ec2(region).describe_placement_groups(Filters=list(filters))["PlacementGroups"]
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the machines that are in it."""
+        """Return the instances that are in it."""
         wanted: Any = [{"Name": "placement-group-name", "Values": [resource.id]}]
         for page in cloud.ec2(resource.region).get_paginator("describe_instances").paginate(Filters=wanted):
-            for machine in instances_in(page):
-                if (state := state_of(machine)) is not InstanceState.TERMINATED:
-                    yield f"instance {machine['InstanceId']} ({state})"
+            for instance in instances_in(page):
+                if (state := state_of(instance)) is not InstanceState.TERMINATED:
+                    yield f"instance {instance['InstanceId']} ({state})"
 
     def delete(self, cloud: Cloud, resource: Resource) -> None:
-        """Delete it; no machine may be in it, not even one that shuts down."""
+        """Delete it; no instance may be in it, not even one that shuts down."""
         cloud.ec2(resource.region).delete_placement_group(GroupName=resource.id)

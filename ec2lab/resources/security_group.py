@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.resources.base import Kind, Resource
+from ec2lab.resources.base import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
 
 
-class SecurityGroup(Kind):
+class SecurityGroup(ResourceType):
     """A security group. The region's own is the lab's and stays; one that an experiment made goes with it."""
 
     name = "security-group"

@@ -11,7 +11,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.snapshot_timeline import CREATE_OPERATIONS
-from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.base import Resource, ResourceType, as_text
 from ec2lab.resources.images_of_snapshots import images_of
 from ec2lab.units import GIB
 
@@ -24,7 +24,7 @@ OLD = 90
 """Days after which a snapshot that nobody in the lab made is worth a look."""
 
 
-class Snapshot(Kind):
+class Snapshot(ResourceType):
     """An EBS snapshot that an experiment made for itself (a dataset's is the lab's, and carries no experiment)."""
 
     name = "snapshot"

@@ -10,7 +10,7 @@ from ec2lab.aws.tags import KEPT, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.record import Record
 from ec2lab.registry.volume_timeline import is_retention
-from ec2lab.resources.base import Kind, Resource, as_text
+from ec2lab.resources.base import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.costs.meter import Meter
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 INSTANCE = "instance"
 
 
-class Volume(Kind):
-    """An EBS volume. One that RunInstances made goes with its machine, and is deleted here only if it did not."""
+class Volume(ResourceType):
+    """An EBS volume. One that RunInstances made goes with its instance, and is deleted here only if it did not."""
 
     name = "volume"
     tag_type = "volume"
@@ -35,7 +35,7 @@ class Volume(Kind):
     not_yet_codes = ("VolumeInUse", "IncorrectState")
 
     def taggable_types(self, operation: str, request: Mapping[str, Any]) -> Iterable[str]:
-        """Tag the volumes that come with a machine too."""
+        """Tag the volumes that come with an instance too."""
         return ("volume",) if operation == "RunInstances" else super().taggable_types(operation, request)
 
     def created_in(self, response: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -57,7 +57,7 @@ class Volume(Kind):
             yield from (record.request or {})["Resources"]
 
     def is_deleting(self, resource: Resource) -> bool:
-        """Say whether it is being deleted, or waits for its machine to let go of it."""
+        """Say whether it is being deleted, or waits for its instance to let go of it."""
         return resource.state in ("deleting", "in-use")
 
     def came_with(self, found: Mapping[str, Any], call: Call) -> bool:
@@ -106,7 +106,7 @@ class Volume(Kind):
             list(self.find(cloud, region, [{"Name": "volume-id", "Values": known}]))
 
     def held_by(self, cloud: Cloud, resource: Resource) -> Iterable[str]:
-        """Return the machines that it is attached to."""
+        """Return the instances that it is attached to."""
         for found in self.find(cloud, resource.region, [{"Name": self.id_filter, "Values": [resource.id]}]):
             for attachment in found.get("Attachments", ()):
                 yield f"instance {attachment['InstanceId']} ({attachment['State']} as {attachment['Device']})"

@@ -1,1 +1,1 @@
-"""An experiment's command: its code brought to the machines, its log and its end brought back."""
+"""An experiment's command: its code brought to the instances, its log and its end brought back."""

@@ -1,4 +1,4 @@
-"""An experiment's code as it is sent to a machine: a commit, or the working tree as it is."""
+"""An experiment's code as it is sent to an instance: a commit, or the working tree as it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from ec2lab.config.git import git
 from ec2lab.config.models import Code
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
 LARGEST = 256 << 20
@@ -40,7 +40,7 @@ class CodeArchive:
         """The digest of the tar file, in hexadecimal digits."""
         return hashlib.sha256(self.tar).hexdigest()
 
-    def as_note(self) -> dict[str, Any]:
+    def as_annotation(self) -> dict[str, Any]:
         """Return what is recorded of it."""
         changed = {"diff_sha256": self.diff_sha256} if self.diff_sha256 else {}
         return {"commit": self.commit, "pack_sha256": self.sha256, "bytes": len(self.tar), **changed}
@@ -52,14 +52,14 @@ class CodeArchive:
 
 
 def packed(directory: Path, code: Code) -> CodeArchive:
-    """Pack the code that is at `code.path`, seen from a directory. Raises LabError."""
+    """Pack the code that is at `code.path`, seen from a directory. Raises UserError."""
     where = directory / code.path
     if not where.is_dir():
-        raise LabError(f"code.path: {where}: no such directory")
+        raise UserError(f"code.path: {where}: no such directory")
     commit = _git(where, "rev-parse", "--verify", f"{code.commit or 'HEAD'}^{{commit}}").decode().strip()
     listed = ["ls-tree", "-r", commit, "."] if code.commit else ["ls-files", "--stage", "."]
     if any(line.startswith(SUBMODULE) for line in _git(where, *listed).splitlines()):
-        raise LabError(f"code.path: {where}: has a submodule, which git does not pack; copy its files in")
+        raise UserError(f"code.path: {where}: has a submodule, which git does not pack; copy its files in")
     return _commit(where, commit) if code.commit else _working_tree(where, commit)
 
 
@@ -162,7 +162,7 @@ def _diff(where: Path, new: list[SourceFile]) -> str | None:
 
 def _check_size(size: int, where: Path) -> None:
     if size > LARGEST:
-        raise LabError(
+        raise UserError(
             f"code.path: {where}: more than {LARGEST >> 20} MiB; is data among it? "
             "(.gitignore keeps it out, `make dataset-build` makes a dataset of it)"
         )
@@ -178,8 +178,8 @@ def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
     try:
         done = git(where, *arguments, given=given)
     except FileNotFoundError as missing:
-        raise LabError("git is not installed here (Debian, Ubuntu: apt-get install git)") from missing
+        raise UserError("git is not installed here (Debian, Ubuntu: apt-get install git)") from missing
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise LabError(f"code: {where}: git {arguments[0]}: {said[-1] if said else f'ended with {done.returncode}'}")
+        raise UserError(f"code: {where}: git {arguments[0]}: {said[-1] if said else f'ended with {done.returncode}'}")
     return done.stdout

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.files import read_bytes, temp_file_beside
 from ec2lab.private_files import private_directory
 
@@ -18,7 +18,7 @@ LARGEST = 512 << 20
 
 
 def keep(lab: Path, content: bytes) -> str:
-    """Keep a content and return its SHA-256, in hexadecimal digits. Raises LabError."""
+    """Keep a content and return its SHA-256, in hexadecimal digits. Raises UserError."""
     digest = hashlib.sha256(content).hexdigest()
     path = lab / DIRECTORY / digest
     if kept(lab, digest) is not None:
@@ -28,7 +28,7 @@ def keep(lab: Path, content: bytes) -> str:
         with temp_file_beside(path, content, mode=0o600) as draft:
             draft.replace(path)
     except OSError as problem:
-        raise LabError(
+        raise UserError(
             f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
         ) from problem
     return digest

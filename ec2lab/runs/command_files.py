@@ -1,4 +1,4 @@
-"""What a machine needs to run an experiment's command: systemd's units and their programs, and the command's script.
+"""What an instance needs to run an experiment's command: systemd's units and their programs, and the command's script.
 
 They come with the boot, in user data; where something is brought over ssh anyway, they are too, as user data is small.
 """
@@ -14,13 +14,13 @@ from ec2lab.runs.command_script import DIRECTORY, MODE, SCRIPT, command_script
 from ec2lab.templates import render, text_of
 
 ACCOUNT = "experiment"
-"""The command's own account: not root, but with docker, which on its machine is as good."""
+"""The command's own account: not root, but with docker, which on its instance is as good."""
 UNITS = "/etc/systemd/system"
 OUTPUT = "experiment-output"
 """The pipe that the command prints into, and the service that writes its log."""
 NEEDRESTART = {"/etc/needrestart/conf.d/ec2-lab.conf": "$nrconf{override_rc}{qr(^experiment)}=0;\n"}
 """Ubuntu's servers have needrestart, which restarts what uses a library that unattended-upgrades has replaced: without
-this the command would begin anew, in the middle of its work
+this the command would begin again, in the middle of its work
 (https://github.com/liske/needrestart/blob/master/ex/needrestart.conf, override_rc)."""
 TO_BUCKET = ("experiment-log.service", "experiment-log.timer")
 

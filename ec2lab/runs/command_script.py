@@ -1,4 +1,4 @@
-"""What an experiment's unit runs on its machines: a script with the command, its parameters, what must be there first.
+"""What an experiment's unit runs on its instances: a script with the command, its parameters, what must be there first.
 
 With code or nodes it is delivered over ssh, else it comes with the boot. Either way it is for the eyes of root and of
 the account that runs it alone.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.inventory import by_launch_order
 from ec2lab.launch.run_instances import Instance
 
@@ -20,33 +20,35 @@ RAY_PORT = 6379
 """That of `ray start --head` (https://docs.ray.io/en/latest/cluster/cli.html)."""
 
 
-def mpi_hostfile(machines: Sequence[Instance]) -> str:
-    """Return the private address of each machine, a line each, in the order of their ranks."""
-    return "".join(f"{address_of(machine)}\n" for machine in by_launch_order(machines))
+def mpi_hostfile(instances: Sequence[Instance]) -> str:
+    """Return the private address of each instance, a line each, in the order of their ranks."""
+    return "".join(f"{address_of(instance)}\n" for instance in by_launch_order(instances))
 
 
-def address_of(machine: Instance) -> str:
-    """Return a machine's private address; in a subnet without IPv4 its IPv6 one. Raises LabError where it has none."""
-    if found := machine.get("PrivateIpAddress") or machine.get("Ipv6Address"):
+def address_of(instance: Instance) -> str:
+    """Return an instance's private address; in a subnet without IPv4 its IPv6 one. Raises UserError where it has
+    none.
+    """  # noqa: D205
+    if found := instance.get("PrivateIpAddress") or instance.get("Ipv6Address"):
         return str(found)
-    raise LabError(f"{machine['InstanceId']}: has no address by which other nodes could reach it")
+    raise UserError(f"{instance['InstanceId']}: has no address by which other nodes could reach it")
 
 
-def node_environments(experiment: str, machines: Sequence[Instance]) -> dict[str, dict[str, str]]:
-    """Return by id what each machine's command finds in its environment; nothing where it is alone.
+def node_environments(experiment: str, instances: Sequence[Instance]) -> dict[str, dict[str, str]]:
+    """Return by id what each instance's command finds in its environment; nothing where it is alone.
 
     torchrun takes its options from variables of their names with PET_ before them, so that a plain `torchrun train.py`
     will do; RAY_ADDRESS is what `ray` and `ray.init()` look for. torchrun is told which node has its store, and by
     what address each is known: it would ask /etc/hosts, where the name of a host may lead to 127.0.1.1.
     """
-    nodes = by_launch_order(machines)
+    nodes = by_launch_order(instances)
     if len(nodes) == 1:
         return {nodes[0]["InstanceId"]: {}}
-    addresses = [address_of(machine) for machine in nodes]
+    addresses = [address_of(instance) for instance in nodes]
     first = addresses[0]
     in_url = f"[{first}]" if ":" in first else first
     return {
-        machine["InstanceId"]: {
+        instance["InstanceId"]: {
             "NODES": str(len(nodes)),
             "NODE_RANK": str(rank),
             "NODE_ADDRESS": address,
@@ -62,5 +64,5 @@ def node_environments(experiment: str, machines: Sequence[Instance]) -> dict[str
             "PET_LOCAL_ADDR": address,
             "RAY_ADDRESS": f"{in_url}:{RAY_PORT}",
         }
-        for rank, (machine, address) in enumerate(zip(nodes, addresses, strict=True))
+        for rank, (instance, address) in enumerate(zip(nodes, addresses, strict=True))
     }

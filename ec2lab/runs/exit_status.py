@@ -1,4 +1,4 @@
-"""How an experiment's command ended, as its machine writes it down."""
+"""How an experiment's command ended, as its instance writes it down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ending:
     exit_code: int
     """As a shell has it: 128 and the signal's number where it was killed."""
     at: str
-    """RFC 3339, by the machine's clock."""
+    """RFC 3339, by the instance's clock."""
     log_missing: str = ""
     """What the log lacks at its end, and why, in words."""
     why: str = ""
@@ -34,17 +34,17 @@ ENDING = members(
 
 
 def parse_exit_status(text: str, who: str) -> Ending | None:
-    """Read what a machine wrote; nothing is no ending yet. Raises LabError, which names `who` wrote it."""
+    """Read what an instance wrote; nothing is no ending yet. Raises UserError, which names `who` wrote it."""
     if not text.strip():
         return None
     return ending_of(said(text, ENDING, who))
 
 
 def ending_of(told: Mapping[str, Any]) -> Ending:
-    """Return the end that a machine tells of."""
+    """Return the end that an instance tells of."""
     return Ending(told["exit_code"], told["at"], told.get("log_missing", ""), told.get("why", ""))
 
 
 def read_exit_status(host: Host) -> Ending | None:
-    """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, LabError."""
+    """Return how the command of a host ended; None while it has not. Raises Unreachable, Failed, UserError."""
     return parse_exit_status(host.run("sh", "-c", f"test ! -e {FILE} || cat {FILE}"), f"{host.name}: {FILE}")

@@ -1,4 +1,4 @@
-"""Following the log of a command: on its machine while that runs, in its bucket, and on across what comes between."""
+"""Following the log of a command: on its instance while that runs, in its bucket, and on across what comes between."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ec2lab.runs.s3_logs import S3RunLogs
 
 POLL = 1.0, 30.0
 ON_ITS_WAY = ("pending", "running", "stopping", "shutting-down")
-"""States in which a machine may tell more."""
+"""States in which an instance may tell more."""
 
 
 @dataclass
 class LogFollowing:
-    """Reads the log of one machine's command, each byte once, wherever it is to be had."""
+    """Reads the log of one instance's command, each byte once, wherever it is to be had."""
 
     run: Run
     heard: Callable[[bytes], None]
@@ -29,7 +29,7 @@ class LogFollowing:
     """How much of the log there was up to now."""
 
     def follow(self) -> None:
-        """Read until the command has ended. Raises LabError where the rest is not to be had."""
+        """Read until the command has ended. Raises UserError where the rest is not to be had."""
         pauses = growing(*POLL)
         while True:
             before, state = self.place, self.run.state()
@@ -43,7 +43,7 @@ class LogFollowing:
             self.run.session.pause(next(pauses))
 
     def _read_host(self) -> bool:
-        """Read what the machine tells, as it comes; say whether that was all.
+        """Read what the instance tells, as it comes; say whether that was all.
 
         Raises Unreachable where it can't be had there, and never could.
         """
@@ -80,7 +80,7 @@ class LogFollowing:
             self.place = max(self.place, piece.place + len(piece.data))
 
     def _fill(self, bucket: S3RunLogs, end: int) -> None:
-        """Take from the bucket what the machine no longer has before a place."""
+        """Take from the bucket what the instance no longer has before a place."""
         for piece in bucket.log_from(self.place):
             if piece.place > self.place or self.place >= end:
                 return

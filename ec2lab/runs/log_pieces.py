@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 LARGEST = 1 << 20
 """Bytes; follow-log's pieces are smaller."""
@@ -35,7 +35,7 @@ class Piece:
 def pieces_in(chunks: Iterable[bytes], who: str) -> Iterator[Piece]:
     """Yield the pieces that a stream has; one that it breaks off in is left out.
 
-    Raises LabError, which names `who`, where the stream has something else.
+    Raises UserError, which names `who`, where the stream has something else.
     """
     held = b""
     for chunk in chunks:
@@ -52,5 +52,5 @@ def _header(held: bytes, who: str) -> re.Match[bytes] | None:
     """Return the header that the stream goes on with; None where it has not come as a whole."""
     found = HEADER.match(held)
     if (found and int(found[2]) > LARGEST) or (not found and len(held) >= LONGEST_HEADER):
-        raise LabError(f"{who}: its log comes in a form that is none of ours")
+        raise UserError(f"{who}: its log comes in a form that is none of ours")
     return found

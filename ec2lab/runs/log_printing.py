@@ -27,7 +27,7 @@ class LogPrinter:
     """
 
     console: Console
-    machine: str
+    instance: str
     raw: bool = False
     """Whether every byte is printed as it is, and at once."""
     _lines: LogLines = field(default_factory=LogLines)
@@ -54,7 +54,7 @@ class LogPrinter:
         if not lines:
             return
         if self.console.as_json:
-            self.console.emit(*(LogLine(instance=self.machine, text=line) for line in lines))
+            self.console.emit(*(LogLine(instance=self.instance, text=line) for line in lines))
         self.console.log(lines)
         self._last, self._shown = clock.monotonic(), ""
 
@@ -64,7 +64,7 @@ class LogPrinter:
         elif clock.monotonic() - self._last < QUIET:
             return
         elif self.console.as_json:
-            self.console.emit(PartialLogLine(instance=self.machine, text=text))
+            self.console.emit(PartialLogLine(instance=self.instance, text=text))
         else:
             self.console.log([text])
         self._last, self._shown = clock.monotonic(), text

@@ -1,4 +1,4 @@
-"""How commands get on, asked of machines over ssh, or of a bucket: each in a thread, so that none is waited for."""
+"""How commands get on, asked of instances over ssh, or of a bucket: each in a thread, so that none is waited for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
 
 from ec2lab.aws.errors import AWS_ERRORS, reason
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_messages import LAST_MOMENT, said
@@ -23,7 +23,7 @@ TAIL = 4096
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a machine was last heard to say."""
+    """What an instance was last heard to say."""
 
     line: str = ""
     """The last of its command's log."""
@@ -46,7 +46,7 @@ PROGRESS = members(
 
 
 def parse_progress(text: str, who: str) -> Progress:
-    """Read what templates/run-status.py prints. Raises LabError, which names `who` printed it."""
+    """Read what templates/run-status.py prints. Raises UserError, which names `who` printed it."""
     told = said(text, PROGRESS, who)
     ended, coming = told.get("ended"), told.get("interruption") or {}
     return Progress(
@@ -66,7 +66,7 @@ def _unseen(why: str, who: str) -> str:
 
 @dataclass
 class ProgressPoller:
-    """Asks about one machine's share of a run, again and again, at most once at a time."""
+    """Asks about one instance's share of a run, again and again, at most once at a time."""
 
     run: Run
     last: Progress = field(default_factory=Progress)
@@ -78,13 +78,13 @@ class ProgressPoller:
     def ask(self) -> None:
         """Begin to ask, unless that is going on; the answer is `last`, sooner or later."""
         if self._lock.acquire(blocking=False):
-            # A daemon: a machine that does not answer must not keep Ctrl-C waiting.
+            # A daemon: an instance that does not answer must not keep Ctrl-C waiting.
             Thread(target=copy_context().run, args=(self._ask,), name=f"ask {self.run.name}", daemon=True).start()
 
     def _ask(self) -> None:
         try:
             self.last = self._answer()
-        except LabError as problem:
+        except UserError as problem:
             self._host = None  # it may have another address by now
             self.last = replace(self.last, problem=str(problem))
         except (*AWS_ERRORS, ValueError) as problem:
@@ -99,7 +99,7 @@ class ProgressPoller:
         return self.from_bucket() if self.run.bucket else self.last
 
     def from_bucket(self) -> Progress:
-        """Return what the bucket tells: also of a machine that is gone. Raises LabError where it can't be read."""
+        """Return what the bucket tells: also of an instance that is gone. Raises UserError where it can't be read."""
         bucket, line = self.run.bucket, self.last.line
         if bucket is None:
             return self.last

@@ -1,4 +1,4 @@
-"""A run of an experiment, from its machines' side: which they are, what their log says, how their command ended."""
+"""A run of an experiment, from its instances' side: which they are, what their log says, how their command ended."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from ec2lab.aws.errors import in_words
 from ec2lab.context import ContextThreadPool, working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Log
 from ec2lab.hosts.call_failures import Unreachable
-from ec2lab.hosts.inventory import login_name, machines_of, running_hosts, ssh_files
+from ec2lab.hosts.inventory import instances_of, login_name, running_hosts, ssh_files
 from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.taking_down import living_experiments
@@ -29,24 +29,24 @@ POLL = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Run:
-    """One machine's share of a run."""
+    """One instance's share of a run."""
 
     session: Session
     experiment: str
     instance: str
     bucket: S3RunLogs | None
     name: str
-    """What ssh calls the machine, or its id."""
+    """What ssh calls the instance, or its id."""
 
     def wait(self, say: Log) -> Ending:
-        """Wait until the command has ended. Raises LabError where that can't be told any more."""
+        """Wait until the command has ended. Raises UserError where that can't be told any more."""
 
         def ended() -> Ending | None:
             state = self.state()
             if found := self._ending(say):
                 return found
             if state is InstanceState.STOPPED:
-                raise LabError(
+                raise UserError(
                     f"{self.name}: is stopped, and its command with it; `make start` does not begin it again"
                 )
             if not state:
@@ -56,7 +56,7 @@ class Run:
         return wait_until(ended, self.session.pause, POLL)
 
     def _ending(self, say: Log) -> Ending | None:
-        """Return how the command ended, as the machine or the bucket tells it; None while neither does."""
+        """Return how the command ended, as the instance or the bucket tells it; None while neither does."""
         try:
             found = read_exit_status(host) if (host := self.host()) else None
             say(f"{self.name}: its command runs")
@@ -66,19 +66,19 @@ class Run:
         return found or (self.bucket.ending() if self.bucket else None)
 
     def state(self) -> InstanceState | None:
-        """Return the machine's state; None where it is gone."""
-        there = {machine["InstanceId"]: machine for machine in machines_of(self.session, self.experiment)}
+        """Return the instance's state; None where it is gone."""
+        there = {instance["InstanceId"]: instance for instance in instances_of(self.session, self.experiment)}
         return state_of(there[self.instance]) if self.instance in there else None
 
     def host(self) -> Host | None:
-        """Return the machine where it runs and may be logged in to; None where its bucket is to be asked.
+        """Return the instance where it runs and may be logged in to; None where its bucket is to be asked.
 
-        Raises LabError, Unreachable where ssh can't log in.
+        Raises UserError, Unreachable where ssh can't log in.
         """
         if (self.bucket and not login_name(self.session)) or self.state() is not InstanceState.RUNNING:
             return None
         if not self.session.boot_timeout and not self.bucket:
-            raise LabError(f"{self.experiment}: the machines of the local cloud never boot, so no command runs there")
+            raise UserError(f"{self.experiment}: the instances of the local cloud never boot, so no command runs there")
         files = ssh_files(self.session)
         return next(
             host
@@ -86,31 +86,31 @@ class Run:
             if files.instance_of(host.name) == self.instance
         )
 
-    def lost(self, what: str) -> LabError:
-        """Return what to say where something never left a machine that is gone."""
+    def lost(self, what: str) -> UserError:
+        """Return what to say where something never left an instance that is gone."""
         if self.bucket:
-            return LabError(f"{self.name}: the machine is gone, and {what} never reached {self.bucket}")
-        return LabError(
-            f"{self.name}: {what} was on the machine, which is gone; "
+            return UserError(f"{self.name}: the instance is gone, and {what} never reached {self.bucket}")
+        return UserError(
+            f"{self.name}: {what} was on the instance, which is gone; "
             'name a bucket in the experiment and it outlives it (artifact_uri = "s3://…")'
         )
 
 
 def runs_of(session: Session, experiment: str) -> list[Run]:
-    """Return the last run of an experiment, machine by machine. Raises LabError where none is on record."""
+    """Return the last run of an experiment, instance by instance. Raises UserError where none is on record."""
     session.expect_here(experiment)
     return last_run_in(session, History(session.history_here(experiment)), experiment)
 
 
 def last_run_in(session: Session, history: History, experiment: str) -> list[Run]:
-    """Return the last run of an experiment. Raises LabError where there is none."""
+    """Return the last run of an experiment. Raises UserError where there is none."""
     found = history.of(experiment).ran
     if found is None:
-        raise LabError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
-    recorded, machines = found[0], found[1][LAUNCHED]
+        raise UserError(f"{experiment}: no launch of it is on record; `make launch EXP={experiment}` makes one")
+    recorded, instances = found[0], found[1][LAUNCHED]
     written: Mapping[str, Any] = recorded["experiment"]
     if COMMAND_DIGEST not in recorded:
-        raise LabError(f"{experiment}: was launched without a command")
+        raise UserError(f"{experiment}: was launched without a command")
     address = written.get("artifact_uri", "")
     names = ssh_files(session).names(experiment)
     return [
@@ -119,21 +119,21 @@ def last_run_in(session: Session, history: History, experiment: str) -> list[Run
             run_bucket(session, address, experiment, instance) if address else None,
             names.get(instance, instance),
         )
-        for instance in machines
+        for instance in instances
     ]  # fmt: skip
 
 
 def run_for_host(runs: Sequence[Run], experiment: str, host: str) -> Run:
-    """Return a run's share on the machine that HOST names, foo-2 or its id; the first where none is named.
+    """Return a run's share on the instance that HOST names, foo-2 or its id; the first where none is named.
 
-    Raises LabError.
+    Raises UserError.
     """
     if not host:
         return runs[0]
-    # A machine that is gone has no name any more, but it had its number.
+    # An instance that is gone has no name any more, but it had its number.
     named = {name: run for n, run in enumerate(runs, 1) for name in (run.name, run.instance, f"{experiment}-{n}")}
     if host not in named:
-        raise LabError(f"HOST: {host!r} is no machine of {experiment} (it has {', '.join(run.name for run in runs)})")
+        raise UserError(f"HOST: {host!r} is no instance of {experiment} (it has {', '.join(run.name for run in runs)})")
     return named[host]
 
 
@@ -155,11 +155,11 @@ class Waited:
 def wait_for_commands(session: Session, name: str, say: Log) -> Iterator[Waited]:
     """Yield how the commands ended of each experiment that a name or a pattern means, in the order of their names.
 
-    Each is put on record. One of which that can't be known keeps no other. Raises LabError where none is meant.
+    Each is put on record. One of which that can't be known keeps no other. Raises UserError where none is meant.
     """
     names = living_experiments(session, name) if is_pattern(name) else [name]
     if not names:
-        raise LabError(f"EXP: {name}: nothing that lives matches")
+        raise UserError(f"EXP: {name}: nothing that lives matches")
     with ContextThreadPool(AT_ONCE) as threads:
         ends = [threads.submit(_waited, session, one, say) for one in names]
         try:
@@ -175,7 +175,7 @@ def _waited(session: Session, name: str, say: Log) -> Waited:
     try:
         end = _wait(session, name, say)
         return Waited(name, end.exit_code, end.why)
-    except LabError as problem:
+    except UserError as problem:
         return Waited(name, problem=str(problem))
 
 

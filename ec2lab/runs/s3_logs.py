@@ -1,4 +1,4 @@
-"""What machines put into an experiment's bucket: the log of its command in parts, and how it ended."""
+"""What instances put into an experiment's bucket: the log of its command in parts, and how it ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh_messages import MOST
 from ec2lab.runs.exit_status import Ending, parse_exit_status
 from ec2lab.runs.log_pieces import Piece
@@ -19,12 +19,12 @@ MISSING = ("NoSuchKey", "404")
 """Without leave to list the bucket, S3 says AccessDenied of what is not there
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html)."""
 LARGEST_PART = 64 * 1024 * 1024
-"""Bytes: machines write parts of 32 MiB (templates/upload-log.py)."""
+"""Bytes: instances write parts of 32 MiB (templates/upload-log.py)."""
 
 
 @dataclass(frozen=True)
 class S3RunLogs:
-    """The objects of one machine of an experiment."""
+    """The objects of one instance of an experiment."""
 
     client: Any
     bucket: str
@@ -36,7 +36,7 @@ class S3RunLogs:
         return f"s3://{self.bucket}/{self.prefix}"
 
     def ending(self) -> Ending | None:
-        """Return how the command ended; None while that has not been told. Raises LabError."""
+        """Return how the command ended; None while that has not been told. Raises UserError."""
         try:
             return parse_exit_status(self._content("ended.json", MOST).decode(errors="replace"), f"{self}/ended.json")
         except ClientError as refusal:
@@ -45,7 +45,7 @@ class S3RunLogs:
             raise self._unreadable(refusal) from refusal
 
     def log_from(self, place: int) -> Iterator[Piece]:
-        """Yield the parts of the log that have something after a place, in their order. Raises LabError."""
+        """Yield the parts of the log that have something after a place, in their order. Raises UserError."""
         try:
             for begins in self._parts(place):
                 yield Piece(begins, self._content(f"log/{begins:020}", LARGEST_PART))
@@ -53,7 +53,7 @@ class S3RunLogs:
             raise self._unreadable(refusal) from refusal
 
     def last_piece(self, place: int) -> Piece | None:
-        """Return the last part of the log, where it has something after a place. Raises LabError."""
+        """Return the last part of the log, where it has something after a place. Raises UserError."""
         try:
             parts = list(self._parts(place))
             return Piece(parts[-1], self._content(f"log/{parts[-1]:020}", LARGEST_PART)) if parts else None
@@ -77,16 +77,18 @@ class S3RunLogs:
         found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
         content: bytes = found["Body"].read(most + 1)
         if len(content) > most:
-            raise LabError(f"{self}/{name}: has more than {most >> 20} MiB, which the lab never writes; it is not read")
+            raise UserError(
+                f"{self}/{name}: has more than {most >> 20} MiB, which the lab never writes; it is not read"
+            )
         return content
 
-    def _unreadable(self, refusal: ClientError) -> LabError:
+    def _unreadable(self, refusal: ClientError) -> UserError:
         error = refusal.response["Error"]
-        return LabError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
+        return UserError(f"{self}: can't be read ({error['Code']}: {error.get('Message', '')})")
 
 
 def run_bucket(session: Session, address: str, experiment: str, instance: str) -> S3RunLogs:
-    """Return where a machine of an experiment puts its log, below `s3://bucket/prefix`.
+    """Return where an instance of an experiment puts its log, below `s3://bucket/prefix`.
 
     Reading it is no doing of the lab's, and is not recorded.
     """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 """How a file begins that stands for a large one (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
@@ -49,7 +49,7 @@ class SourceTree:
     @classmethod
     @contextmanager
     def opened(cls, place: Path) -> Iterator[SourceTree]:
-        """Open the tree at a path. Raises LabError."""
+        """Open the tree at a path. Raises UserError."""
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
             yield cls(place, descriptor)
@@ -60,10 +60,10 @@ class SourceTree:
         """Read a file that git names, up to so many bytes and one; None where there is none any more.
 
         Of a directory that a link has replaced, git still names the files; they are not in the tree, and the link is.
-        Raises LabError.
+        Raises UserError.
         """
         if path.endswith(b"/"):
-            raise LabError(
+            raise UserError(
                 f"code.path: {self.place}: has a repository of its own in {shown(path)}, which git does not pack; "
                 "copy its files in, or name it in .gitignore"
             )
@@ -73,7 +73,7 @@ class SourceTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise LabError(f"code.path: {self.place}: {shown(path)}: can't be read: {problem.strerror}") from problem
+            raise UserError(f"code.path: {self.place}: {shown(path)}: can't be read: {problem.strerror}") from problem
 
     @contextmanager
     def _parent(self, path: bytes) -> Iterator[int]:

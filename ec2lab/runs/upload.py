@@ -1,8 +1,8 @@
-"""Delivery: what an experiment's machines wait for after their boot is brought to them over ssh.
+"""Delivery: what an experiment's instances wait for after their boot is brought to them over ssh.
 
 With code or nodes a launch depends on ssh in any case, and so it does where user data has no room for the command; then
 the command and its parameters go this way, and stand in no user data. No credentials and no bucket are needed on the
-machine for it.
+instance for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from ec2lab.config.models import Experiment
 from ec2lab.context import ContextThreadPool
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, steps
 from ec2lab.hosts.inventory import login_name, ssh_files
 from ec2lab.hosts.login_check import not_a_member
@@ -36,17 +36,17 @@ LONGEST_DELIVERY = 3600.0
 
 @dataclass(frozen=True)
 class Delivery:
-    """What each machine of an experiment is brought."""
+    """What each instance of an experiment is brought."""
 
     name: str
     """The experiment's."""
     experiment: Experiment
     pack: CodeArchive | None
-    machines: Sequence[Instance]
+    instances: Sequence[Instance]
 
     @property
     def run(self) -> str:
-        """What names the run on its machines: the SHA-256 of code, command and parameters."""
+        """What names the run on its instances: the SHA-256 of code, command and parameters."""
         sent_to_all = f"{self.pack.sha256 if self.pack else ''}\n{command_script(self.experiment)}"
         return hashlib.sha256(sent_to_all.encode()).hexdigest()
 
@@ -54,7 +54,7 @@ class Delivery:
         """Return the line that install-code reads first."""
         variables = "".join(f"{name}={json.dumps(value)}\n" for name, value in environment.items())
         files = {
-            f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.machines)),
+            f"{DIRECTORY}/hosts": ("0644", mpi_hostfile(self.instances)),
             f"{DIRECTORY}/experiment.env": (MODE, variables),
             **command_files(self.name, self.experiment),
         }
@@ -72,29 +72,29 @@ class Delivery:
 
 
 def check_ssh_access(session: Session, name: str, experiment: Experiment) -> None:
-    """Raise LabError, before anything is made, where nobody could bring the machines what they wait for."""
+    """Raise UserError, before anything is made, where nobody could bring the instances what they wait for."""
     if not experiment.needs_code_upload:
         return
     what = "code" if experiment.code else "command"
     if session.lab.ssh.boot_timeout == timedelta(0):
-        raise LabError(
+        raise UserError(
             f'lab.toml: ssh.boot_timeout: is "0s", and {name} waits for its {what}, which is brought over ssh'
         )
     if session.boot_timeout and not login_name(session):
-        raise LabError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
+        raise UserError(f"{name}: its {what} is brought over ssh, and {not_a_member(session)}")
 
 
 def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequence[SshTarget], emit: Emit) -> None:
-    """Bring what each machine waits for, so that its command begins. Raises LabError where that failed.
+    """Bring what each instance waits for, so that its command begins. Raises UserError where that failed.
 
     Done again, it changes nothing where the command has begun.
     """
     say = steps(emit, name)
     if not session.boot_timeout:
-        say("the local cloud's machines never boot, so nothing is brought to them and the command does not run")
+        say("the local cloud's instances never boot, so nothing is brought to them and the command does not run")
         return
     content = gzip.compress(delivery.pack.tar) if delivery.pack else b""
-    environments = node_environments(name, delivery.machines)
+    environments = node_environments(name, delivery.instances)
     config = ssh_files(session).config
 
     def bring(reach: SshTarget) -> None:
@@ -102,14 +102,14 @@ def upload_code(session: Session, name: str, delivery: Delivery, reaches: Sequen
         host = Host(reach.name, config, timeout=session.lab.ssh.login_timeout)
         printed = host.run_as_root(program("install-code.py"), given=given, within=LONGEST_DELIVERY)
         if printed.strip().splitlines()[-1:] != [delivery.run]:
-            raise LabError(
+            raise UserError(
                 f"{reach.name}: its command has begun already, with other code, parameters or another command; "
-                f"`make teardown EXP={name}`, and launch anew"
+                f"`make teardown EXP={name}`, and launch again"
             )
 
     say(f"bringing {delivery} to {', '.join(r.name for r in reaches)}")
     with ContextThreadPool(max(len(reaches), 1)) as bringing:
         try:
             list(bringing.map(bring, reaches))
-        except LabError as problem:
-            raise LabError(f"{problem}; `make launch EXP={name}` once more goes on from here") from problem
+        except UserError as problem:
+            raise UserError(f"{problem}; `make launch EXP={name}` once more goes on from here") from problem

@@ -14,7 +14,7 @@ from ec2lab.aws.errors import in_words
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import Variation, chosen
 from ec2lab.context import ContextThreadPool, working_on
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Event
 from ec2lab.events.launch import InstanceRunning
 from ec2lab.events.sweep import TrialFinished
@@ -28,7 +28,7 @@ from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.session import Session
 
 AT_ONCE = 128
-"""Launches on their way at once; most of them wait for a machine to boot."""
+"""Launches on their way at once; most of them wait for an instance to boot."""
 
 
 class State(StrEnum):
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """One variation, and what became of it."""
 
     variation: Variation
@@ -72,15 +72,15 @@ class Sweep:
     emit: Emit
     pack: CodeArchive | None = None
     """The code of them all."""
-    anew: bool = False
-    """Whether one whose machine still lives is a failure: what ended badly there is to be launched once more."""
+    again: bool = False
+    """Whether one whose instance still lives is a failure: what ended badly there is to be launched once more."""
 
-    def run(self, variations: Sequence[Variation]) -> list[Outcome]:
+    def run(self, variations: Sequence[Variation]) -> list[TrialResult]:
         """Launch variations, and return what became of each, in their order.
 
         Ctrl-C lets what runs run: who was not through is gone on with by the next sweep.
         """
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, TrialResult] = {}
         with ContextThreadPool(AT_ONCE) as threads:
             launches = {threads.submit(self._launched, variation): variation for variation in variations}
             with self._let_end_on_failure(threads):
@@ -97,7 +97,7 @@ class Sweep:
         what = "waiting for the launches that are on their way"
         return INTERRUPTS.undone_on_failure(let_end, f"`make sweep EXP={self.base}` goes on with it", what)
 
-    def _launched(self, variation: Variation) -> Outcome:
+    def _launched(self, variation: Variation) -> TrialResult:
         began = clock.monotonic()
         name = variation.name
         written = chosen(self.written, variation.parameters, f"experiments/{self.base}.toml")
@@ -111,18 +111,18 @@ class Sweep:
             self.emit(event)
 
         try:
-            with in_words(), working_on(name), self.session.registry.acting_alone(name, "sweep"):
+            with in_words(), working_on(name), self.session.registry.lock_experiment(name, "sweep"):
                 launch_experiment(self.session, name, experiment, emit, defined=definition)
         except AlreadyRunning as problem:
-            if self.anew:
-                return Outcome(variation, State.FAILED, str(problem))
-            return Outcome(variation, State.RUNS_ALREADY)
-        except LabError as problem:
-            return Outcome(variation, State.FAILED, str(problem), clock.monotonic() - began)
-        return Outcome(variation, State.RUNS, seconds=clock.monotonic() - began, running=running)
+            if self.again:
+                return TrialResult(variation, State.FAILED, str(problem))
+            return TrialResult(variation, State.RUNS_ALREADY)
+        except UserError as problem:
+            return TrialResult(variation, State.FAILED, str(problem), clock.monotonic() - began)
+        return TrialResult(variation, State.RUNS, seconds=clock.monotonic() - began, running=running)
 
 
-def as_completed(launches: Mapping[Future[Outcome], Variation]) -> Iterable[Outcome]:
+def as_completed(launches: Mapping[Future[TrialResult], Variation]) -> Iterable[TrialResult]:
     """Yield outcomes as they come; the waits are short, so that Ctrl-C is heard."""
     left = set(launches)
     while left:
@@ -143,23 +143,23 @@ def pending_trials(variations: Sequence[Variation], records: Iterable[Record], *
 
 
 FEW = 100
-"""So many machines are launched without a question: a matrix that one can see at a glance."""
+"""So many instances are launched without a question: a matrix that one can see at a glance."""
 
 
 def require_confirmation(session: Session, base: str, experiment: Experiment, count: int, *, given: bool) -> None:
-    """Raise LabError that says what a sweep comes to, where it is large and nobody said yes."""
+    """Raise UserError that says what a sweep comes to, where it is large and nobody said yes."""
     if count <= FEW or given:
         return
-    raise LabError(
-        f"EXP: {base!r} would launch {count} machines, {_cost(session, experiment, count)}; "
+    raise UserError(
+        f"EXP: {base!r} would launch {count} instances, {_cost(session, experiment, count)}; "
         'YES=1 does it, or PARAMS="name=value" holds a parameter still'
     )
 
 
 def _cost(session: Session, experiment: Experiment, count: int) -> str:
-    """Return what so many machines cost at most, by the list prices of the first region."""
+    """Return what so many instances cost at most, by the list prices of the first region."""
     region = (experiment.regions or session.lab.regions)[0]
-    listed = [session.prices.machine_hour(region, instance_type) for instance_type in experiment.instance_types]
+    listed = [session.prices.instance_hour(region, instance_type) for instance_type in experiment.instance_types]
     known = [price for price in listed if price is not None]
     return (
         f"for up to ${max(known) * count:,.2f} an hour" if len(known) == len(listed) else "at a price that is not known"

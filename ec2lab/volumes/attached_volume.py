@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.volumes.devices import letters_of
 from ec2lab.volumes.mounted import MountedVolume, select_volume
@@ -28,7 +28,7 @@ def attached_volume(
 ) -> AttachedVolume:
     """Return the volume that is meant, mounted or not: an earlier run may have come as far as unmounting it.
 
-    Raises LabError where that is not certain: nothing is detached on a guess.
+    Raises UserError where that is not certain: nothing is detached on a guess.
     """
     attached = {
         str(mapping["Ebs"]["VolumeId"]): str(mapping["DeviceName"])
@@ -41,12 +41,14 @@ def attached_volume(
     named = [one for one, device in attached.items() if letters_of(device) == letters_of(found.disk) != ""]
     identity = found.id or (named[0] if len(named) == 1 else "")
     if not identity:
-        raise LabError(
+        raise UserError(
             f"{host.name}: {found.mount} is on {found.disk or found.device}, which tells no volume's id, and AWS has "
             "none attached under that name; unmount it there, and detach it by hand"
         )
     if identity not in attached or volume not in ("", identity):
-        raise LabError(f"{host.name}: {found.mount} is on {identity}, and {volume or 'that'} is not what AWS has there")
+        raise UserError(
+            f"{host.name}: {found.mount} is on {identity}, and {volume or 'that'} is not what AWS has there"
+        )
     return AttachedVolume(identity, attached[identity], found.mount)
 
 

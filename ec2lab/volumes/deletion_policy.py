@@ -1,4 +1,4 @@
-"""What becomes of a machine's volumes that are not deleted with it: kept, or snapshotted first and then deleted."""
+"""What becomes of an instance's volumes that are not deleted with it: kept, or snapshotted first and then deleted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab import clock
-from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tag_forms import SAVED, disposition_in
 from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
 from ec2lab.datasets.versions import numbered
 from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.deletion_policy import DeletionPolicy, Disposition
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.hosts.inventory import region_of, running_instances
 from ec2lab.polling import wait_until
@@ -47,18 +47,18 @@ class VolumeDisposition:
         return self.end.policy is DeletionPolicy.SNAPSHOT
 
 
-def tag_deletion_policies(session: Session, machines: Iterable[Mapping[str, Any]]) -> None:
-    """Say by a tag on each volume what becomes of it: its machine, which says so too, may be gone by then."""
-    for machine in machines:
-        told = from_aws(machine.get("Tags")).items()
+def tag_deletion_policies(session: Session, instances: Iterable[Mapping[str, Any]]) -> None:
+    """Say by a tag on each volume what becomes of it: its instance, which says so too, may be gone by then."""
+    for instance in instances:
+        told = from_aws(instance.get("Tags")).items()
         ends = {device: value for key, value in told if (device := device_in(key, DELETION_POLICY))}
         if ends:
-            _mark(session, machine, ends)
+            _mark(session, instance, ends)
 
 
-def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str]) -> None:
-    region = region_of(machine)
-    filters = [{"Name": "attachment.instance-id", "Values": [machine["InstanceId"]]}]
+def _mark(session: Session, instance: Mapping[str, Any], ends: Mapping[str, str]) -> None:
+    region = region_of(instance)
+    filters = [{"Name": "attachment.instance-id", "Values": [instance["InstanceId"]]}]
     for volume in session.kinds["volume"].find(session.cloud, region, filters):
         end = ends.get(volume["Attachments"][0]["Device"])
         if end and DELETION_POLICY not in from_aws(volume.get("Tags")):
@@ -67,11 +67,11 @@ def _mark(session: Session, machine: Mapping[str, Any], ends: Mapping[str, str])
 
 
 def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Mapping[str, Exception]:
-    """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its machine is gone.
+    """Before a teardown: mark as kept what is kept, and snapshot what is snapshotted, once its instance is gone.
 
     Return the regions that can't be seen, and why: nothing may be deleted there. May be interrupted and run again at
-    any time. Raises LabError where a snapshot fails; then nothing is deleted. Where all volumes go with their machine,
-    as most do, AWS is not asked.
+    any time. Raises UserError where a snapshot fails; then nothing is deleted. Where all volumes go with their
+    instance, as most do, AWS is not asked.
     """
     if not _may_be_marked(session.records_here(experiment), experiment):
         return {}
@@ -90,7 +90,7 @@ def apply_deletion_policies(session: Session, experiment: str, emit: Emit) -> Ma
 
 
 def _unseen(session: Session, experiment: str) -> dict[str, Exception]:
-    """Return the regions in which the experiment's machines or volumes can't be looked at, and why."""
+    """Return the regions in which the experiment's instances or volumes can't be looked at, and why."""
     told = seen_alive(session, experiment, session.holdings(experiment))
     return {region: problem for (region, kind), problem in told.failures.items() if kind in MAY_HAVE_ENDS}
 
@@ -131,12 +131,12 @@ def _keep(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
 
 
 def _terminate_instances(session: Session, experiment: str, emit: Emit, unseen: Collection[str]) -> None:
-    """Terminate the machines and wait: a file system is whole once its machine has shut down."""
+    """Terminate the instances and wait: a file system is whole once its instance has shut down."""
     kind = session.kinds["instance"]
-    for machine in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
-        if machine.kind == kind.name and not kind.is_deleting(machine):
-            kind.delete(session.cloud, machine)
-            text = f"deleting {machine}: its volumes are snapshotted once it is gone"
+    for instance in living(session, experiment, session.holdings(experiment).without(unseen), only="instance"):
+        if instance.kind == kind.name and not kind.is_deleting(instance):
+            kind.delete(session.cloud, instance)
+            text = f"deleting {instance}: its volumes are snapshotted once it is gone"
             emit(Step(experiment=experiment, message=text))
     wait_until(
         lambda: not any(one.attached for one in _ending(session, experiment, unseen) if one.is_snapshotted),
@@ -150,7 +150,7 @@ def _save(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
     def say(message: str) -> None:
         emit(Step(experiment=experiment, message=message))
 
-    made, _ = made_once(
+    made, _ = find_or_create(
         session,
         ("CreateSnapshot", one.region, {SOURCE: one.volume, DELETION_POLICY: SAVED}),
         lambda: _existing_snapshot(session, one),
@@ -160,8 +160,8 @@ def _save(session: Session, experiment: str, one: VolumeDisposition, emit: Emit)
     say(f"{made.name}: {made.id} of {one.volume}; waiting until it is complete (Ctrl-C: make teardown goes on)")
     try:
         complete = wait_until_completed(session, one.region, made.id, lambda _: None)
-    except LabError as failure:
-        raise LabError(f"{failure}; {one.volume} is left as it is") from failure
+    except UserError as failure:
+        raise UserError(f"{failure}; {one.volume} is left as it is") from failure
     say(f"{complete.name} is complete")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 
 DEVICES = [f"/dev/sd{letter}" for letter in "fghijklmnop"]
 """The names that AWS sets aside for data volumes
@@ -22,10 +22,10 @@ def letters_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def free_device(machine: Mapping[str, Any]) -> str:
-    """Return the first name that a machine has no volume under. Raises LabError where it has all."""
-    taken = {mapping["DeviceName"] for mapping in machine.get("BlockDeviceMappings", ())}
+def free_device(instance: Mapping[str, Any]) -> str:
+    """Return the first name that an instance has no volume under. Raises UserError where it has all."""
+    taken = {mapping["DeviceName"] for mapping in instance.get("BlockDeviceMappings", ())}
     free = [device for device in DEVICES if device not in taken]
     if not free:
-        raise LabError(f"{machine['InstanceId']}: has {len(DEVICES)} data volumes already; unmount one first")
+        raise UserError(f"{instance['InstanceId']}: has {len(DEVICES)} data volumes already; unmount one first")
     return free[0]

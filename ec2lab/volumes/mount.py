@@ -1,4 +1,4 @@
-"""A volume on a machine that runs already: made if need be, attached, mounted; or all of it undone."""
+"""A volume on an instance that runs already: made if need be, attached, mounted; or all of it undone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.error_codes import ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
-from ec2lab.aws.idempotency import made_once
-from ec2lab.aws.tags import MACHINE, MOUNTED, from_aws, tag_specifications
+from ec2lab.aws.idempotency import find_or_create
+from ec2lab.aws.tags import INSTANCE, MOUNTED, from_aws, tag_specifications
 from ec2lab.context import current_experiment
 from ec2lab.datasets.dataset import UUID
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.polling import wait_until
@@ -37,8 +37,8 @@ Description = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A running machine: what AWS says of it, and the way in."""
+class Instance:
+    """A running instance: what AWS says of it, and the way in."""
 
     host: Host
     region: str
@@ -67,29 +67,29 @@ class Wanted:
 
 @dataclass(frozen=True)
 class VolumeMounter:
-    """The mounting of a volume on a machine. `say` hears each step."""
+    """The mounting of a volume on an instance. `say` hears each step."""
 
     session: Session
-    machine: Machine
+    instance: Instance
     say: Callable[[str], None]
 
     @property
     def ec2(self) -> EC2Client:
-        """The machine's region."""
-        return self.session.cloud.ec2(self.machine.region)
+        """The instance's region."""
+        return self.session.cloud.ec2(self.instance.region)
 
     def mount(self, wanted: Wanted) -> str:
         """Mount what is wanted and return the volume's id. When a step fails, those before it are undone.
 
-        A volume that an earlier run made for this mount point and machine, and did not get to mount, is used.
+        A volume that an earlier run made for this mount point and instance, and did not get to mount, is used.
         """
         undoing = ExitStack()
         with INTERRUPTS.undone_on_failure(lambda _: undoing.close(), "the same command again goes on from here"):
             volume = wanted.volume or self._make(wanted, undoing)
             device = self._attach(volume, undoing)
             if not wanted.volume:
-                # A volume that was there before outlives the machine; one made for it goes with it.
-                self._delete_with_machine(volume, device)
+                # A volume that was there before outlives the instance; one made for it goes with it.
+                self._delete_with_instance(volume, device)
             document = VolumeSpec(
                 mount=wanted.mount, device=device, volume=volume, read_only=wanted.read_only,
                 uuid=from_aws(wanted.snapshot.get("Tags")).get(UUID),
@@ -108,7 +108,7 @@ class VolumeMounter:
         try:
             return self._give_back(attached)
         except BaseException:
-            again = f"`make volume-unmount HOST={self.machine.host.name} VOLUME={attached.id}`"
+            again = f"`make volume-unmount HOST={self.instance.host.name} VOLUME={attached.id}`"
             self.say(f"{attached.id} is unmounted, and may be attached yet, or costs on; {again} goes on from here")
             raise
 
@@ -119,14 +119,14 @@ class VolumeMounter:
 
     def finish_unmount(self, volume: str) -> bool:
         """Delete a volume that an earlier run unmounted, detached, and did not get to delete; False for any other."""
-        attached = [one.get("Ebs", {}).get("VolumeId") for one in self.machine.description["BlockDeviceMappings"]]
+        attached = [one.get("Ebs", {}).get("VolumeId") for one in self.instance.description["BlockDeviceMappings"]]
         return volume not in attached and self._delete_if_made_for(volume, "")
 
     def _delete_if_made_for(self, volume: str, mount: str) -> bool:
         """Delete a volume, and return True, if it was made to be mounted on this instance, there or anywhere."""
         found = self._described(volume)
         tags = from_aws(found.get("Tags"))
-        made_for, here = tags.get(MOUNTED, ""), tags.get(MACHINE) == self.machine.id
+        made_for, here = tags.get(MOUNTED, ""), tags.get(INSTANCE) == self.instance.id
         made_for_it = bool(made_for) and mount in ("", made_for) and here and self._is_ours(found)
         if made_for_it:
             self.ec2.delete_volume(VolumeId=volume)
@@ -134,7 +134,7 @@ class VolumeMounter:
 
     @property
     def _on_host(self) -> VolumesOnHost:
-        return VolumesOnHost(self.machine.host, self.say)
+        return VolumesOnHost(self.instance.host, self.say)
 
     def _mount_there(self, document: VolumeSpec, undoing: ExitStack) -> None:
         """Let the instance mount a volume. Where it is not sure afterwards that nothing uses it, nothing is undone."""
@@ -143,14 +143,14 @@ class VolumeMounter:
         except BaseException as problem:
             if not self._on_host.is_left_alone(problem):
                 undoing.pop_all()
-                self.say(f"{document.volume} stays attached: {self.machine.host.name} may be using it")
+                self.say(f"{document.volume} stays attached: {self.instance.host.name} may be using it")
             raise
 
     def _make(self, wanted: Wanted, undoing: ExitStack) -> str:
-        tags = {MOUNTED: wanted.mount, MACHINE: self.machine.id}
+        tags = {MOUNTED: wanted.mount, INSTANCE: self.instance.id}
         snapshot = wanted.snapshot["SnapshotId"]
         request: dict[str, Any] = {
-            "AvailabilityZone": self.machine.zone,
+            "AvailabilityZone": self.instance.zone,
             "SnapshotId": snapshot,
             "VolumeType": "gp3",
             "TagSpecifications": tag_specifications(tags, "volume"),
@@ -158,15 +158,15 @@ class VolumeMounter:
         if not wanted.snapshot.get("Encrypted"):
             request["Encrypted"] = True
         with self._telling_what_may_be_there():
-            volume, made = made_once(
+            volume, made = find_or_create(
                 self.session,
-                ("CreateVolume", self.machine.region, tags),
+                ("CreateVolume", self.instance.region, tags),
                 lambda: self._made_earlier(tags, snapshot),
-                lambda: str(self.session.cloud.ec2_no_retry(self.machine.region).create_volume(**request)["VolumeId"]),
+                lambda: str(self.session.cloud.ec2_no_retry(self.instance.region).create_volume(**request)["VolumeId"]),
                 lambda refusal: self.say(f"{refusal}; asked again soon"),
             )
         undoing.callback(self._undo, self._delete, volume)
-        self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.machine.zone}")
+        self.say(f"{volume} {'is made' if made else 'was made earlier'} from {snapshot} in {self.instance.zone}")
         self._wait_until(volume, lambda found: found["State"] in ("available", "in-use"), "available")
         return volume
 
@@ -186,7 +186,7 @@ class VolumeMounter:
 
     def _made_earlier(self, tags: Mapping[str, str], snapshot: str) -> str | None:
         filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-        found = self.session.kinds["volume"].find(self.session.cloud, self.machine.region, filters)
+        found = self.session.kinds["volume"].find(self.session.cloud, self.instance.region, filters)
         there = [v for v in found if v.get("SnapshotId") == snapshot and v["State"] not in OVER]
         return next((str(volume["VolumeId"]) for volume in there if self._is_ours(volume)), None)
 
@@ -200,13 +200,13 @@ class VolumeMounter:
         It may be in use: an earlier run got as far as that, or further.
         """
         for attachment in self._described(volume).get("Attachments", ()):
-            if attachment["InstanceId"] != self.machine.id:
-                raise LabError(f"VOLUME: {volume} is attached to {attachment['InstanceId']}; detach it there first")
+            if attachment["InstanceId"] != self.instance.id:
+                raise UserError(f"VOLUME: {volume} is attached to {attachment['InstanceId']}; detach it there first")
             undoing.pop_all()
             return str(attachment["Device"])
-        device = free_device(self.machine.description)
+        device = free_device(self.instance.description)
         try:
-            self.ec2.attach_volume(VolumeId=volume, InstanceId=self.machine.id, Device=device)
+            self.ec2.attach_volume(VolumeId=volume, InstanceId=self.instance.id, Device=device)
         except BaseException as problem:
             # Repeated by botocore after a lost answer, the call says that the volume is in use: here, by itself.
             if not (_code(problem) == "VolumeInUse" and self._is_attached(volume)):
@@ -220,17 +220,17 @@ class VolumeMounter:
 
     def _is_attached(self, volume: str) -> bool:
         there = self._described(volume).get("Attachments", ())
-        return any(attachment["InstanceId"] == self.machine.id for attachment in there)
+        return any(attachment["InstanceId"] == self.instance.id for attachment in there)
 
-    def _delete_with_machine(self, volume: str, device: str) -> None:
+    def _delete_with_instance(self, volume: str, device: str) -> None:
         self.ec2.modify_instance_attribute(
-            InstanceId=self.machine.id,
+            InstanceId=self.instance.id,
             BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"VolumeId": volume, "DeleteOnTermination": True}}],
         )
 
     def _detach(self, volume: str) -> None:
         try:
-            self.ec2.detach_volume(VolumeId=volume, InstanceId=self.machine.id)
+            self.ec2.detach_volume(VolumeId=volume, InstanceId=self.instance.id)
         except ClientError as refusal:
             if refusal.response["Error"]["Code"] != "IncorrectState":  # not attached, or on its way off
                 raise
@@ -241,7 +241,7 @@ class VolumeMounter:
         """Take a step back; where that fails too, say so, and let the first failure be the one that is told."""
         try:
             step(volume)
-        except (*AWS_ERRORS, LabError) as problem:
+        except (*AWS_ERRORS, UserError) as problem:
             self.say(f"{volume} could not be given back: {reason(problem)}; the same command again goes on from here")
 
     def _delete(self, volume: str) -> None:
@@ -260,11 +260,11 @@ class VolumeMounter:
                     raise
                 return False
             if found["State"] == "error" and not there(found):
-                raise LabError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
+                raise UserError(f"{volume}: AWS could not make it (often a KMS key that may not be used)")
             return there(found)
 
         if not wait_until(is_there, self.session.pause, POLL, PATIENCE):
-            raise LabError(f"{volume}: not {state} after {PATIENCE:.0f} s")
+            raise UserError(f"{volume}: not {state} after {PATIENCE:.0f} s")
 
 
 def _code(problem: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_messages import said
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
@@ -43,16 +43,16 @@ def list_mounted(host: Host) -> list[MountedVolume]:
 
 
 def mounted_in(text: str, who: str) -> list[MountedVolume]:
-    """Read what templates/volumes-over-ssh.py prints. Raises LabError, which names `who` printed it."""
+    """Read what templates/volumes-over-ssh.py prints. Raises UserError, which names `who` printed it."""
     return [MountedVolume(**said(line, MOUNTED, who)) for line in text.splitlines() if line.startswith("{")]
 
 
 def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volume: str) -> MountedVolume:
-    """Return the one that is meant: by its mount point, by its id, or because there is no other. Raises LabError."""
+    """Return the one that is meant: by its mount point, by its id, or because there is no other. Raises UserError."""
     # A disk that can't tell its volume's id (not NVMe) may be the volume that is named.
     wanted = [m for m in mounted if mount in ("", m.mount) and (not volume or m.id in ("", volume))]
     if len(wanted) == 1:
         return wanted[0]
     there = ", ".join(f"{m.id or m.device} on {m.mount}" for m in mounted) or "none"
     named = " ".join(filter(None, (volume, mount and f"MOUNT={mount}"))) or "no VOLUME and no MOUNT"
-    raise LabError(f"{host.name}: {named} names {len(wanted)} of its volumes (it has {there})")
+    raise UserError(f"{host.name}: {named} names {len(wanted)} of its volumes (it has {there})")

@@ -15,7 +15,7 @@ from ec2lab.config.fields import REASON
 from ec2lab.config.volume import LONGEST
 from ec2lab.costs.money import Dollars
 from ec2lab.deletion_policy import Disposition
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Event
 from ec2lab.events.teardown import RetainedVolume as Retained
 from ec2lab.registry.history import History
@@ -92,25 +92,25 @@ class RetainedVolume:
 
 
 def kept_volume(session: Session, volume: str) -> RetainedVolume:
-    """Return a kept volume. Raises LabError where there is none of that id, or it was not kept."""
+    """Return a kept volume. Raises UserError where there is none of that id, or it was not kept."""
     found, region = described(session, volume, known_regions(session))
     tags = from_aws(found.get("Tags"))
     resource = session.kinds["volume"].resource(found, region, tags)
     if KEPT not in tags or Marks.read(tags) is None:
         whose = f"it is of {resource.experiment}" if resource.experiment else "it is not the lab's"
-        raise LabError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
+        raise UserError(f"VOLUME: {volume} was not kept at a teardown: {whose}, and stays as it is")
     return RetainedVolume(resource, Retention.read(tags))
 
 
 def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str) -> Retention:
-    """Keep a volume for a length of time from today, for another reason where one is given. Raises LabError."""
+    """Keep a volume for a length of time from today, for another reason where one is given. Raises UserError."""
     until = clock.now().date() + _length(text)
     if reason and not REASON.fullmatch(reason):
-        raise LabError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
+        raise UserError(f"REASON: {reason[:40]!r} is not one line of at most 120 characters")
     if kind := secret_in(reason):
-        raise LabError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
+        raise UserError(f"REASON: holds {kind}, and everybody in the account can read tags; leave it out")
     if not reason and not volume.kept.has_reason:
-        raise LabError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
+        raise UserError(f"REASON: why is {volume.resource.id} kept? (REASON='until the paper is out')")
     tags = {KEPT_UNTIL: str(until), **({KEPT_BECAUSE: reason} if reason else {})}
     ec2 = session.cloud.ec2(volume.resource.region)
     ec2.create_tags(Resources=[volume.resource.id], Tags=to_aws(tags))  # type: ignore[arg-type]
@@ -119,10 +119,10 @@ def retain_for(session: Session, volume: RetainedVolume, text: str, reason: str)
 
 def _length(text: str) -> timedelta:
     if not text:
-        raise LabError("RETAIN_FOR: for how long from today? (RETAIN_FOR=30d)")
+        raise UserError("RETAIN_FOR: for how long from today? (RETAIN_FOR=30d)")
     length = duration_in("RETAIN_FOR", text)
     if length > LONGEST:
-        raise LabError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
+        raise UserError(f"RETAIN_FOR: {text} is longer than anybody remembers (at most 3650d)")
     return length
 
 

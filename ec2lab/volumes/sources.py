@@ -1,4 +1,4 @@
-"""What a volume for a running machine is made from."""
+"""What a volume for a running instance is made from."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.config.fields import mount_point
 from ec2lab.datasets.dataset import chosen, list_snapshots
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.state import holdings
 from ec2lab.session import Session
 from ec2lab.volumes.devices import letters_of
-from ec2lab.volumes.mount import Machine, Wanted
+from ec2lab.volumes.mount import Instance, Wanted
 from ec2lab.volumes.mounted import MountedVolume
 
 
 def wanted(
-    session: Session, machine: Machine, mount: str, volume: str, snapshot: str, dataset: str, version: str | None
+    session: Session, instance: Instance, mount: str, volume: str, snapshot: str, dataset: str, version: str | None
 ) -> Wanted:
-    """Return what is to be mounted, looked up in the machine's region. Raises LabError."""
+    """Return what is to be mounted, looked up in the instance's region. Raises UserError."""
     if not mount:
-        raise LabError("MOUNT: where is it to be mounted? (MOUNT=/data)")
+        raise UserError("MOUNT: where is it to be mounted? (MOUNT=/data)")
     try:
         at = mount_point(mount)
     except ValueError as problem:
-        raise LabError(f"MOUNT: {problem}") from problem
+        raise UserError(f"MOUNT: {problem}") from problem
     if volume:
         return Wanted(at, volume=volume)
-    ec2 = session.cloud.ec2(machine.region)
-    there = list_snapshots(session.cloud, machine.region)
-    identity = snapshot or chosen(dataset, version, there, machine.region, session.data_registries()).id
+    ec2 = session.cloud.ec2(instance.region)
+    there = list_snapshots(session.cloud, instance.region)
+    identity = snapshot or chosen(dataset, version, there, instance.region, session.data_registries()).id
     try:
         found = ec2.describe_snapshots(SnapshotIds=[identity])["Snapshots"][0]
     except ClientError as refusal:
         if not refusal.response["Error"]["Code"].startswith("InvalidSnapshot"):
             raise
-        raise LabError(f"SNAPSHOT: {identity} is not in {machine.region}, where the machine is") from refusal
+        raise UserError(f"SNAPSHOT: {identity} is not in {instance.region}, where the instance is") from refusal
     if found["State"] != "completed":
-        raise LabError(f"SNAPSHOT: {identity} is not complete yet ({found.get('Progress') or found['State']})")
+        raise UserError(f"SNAPSHOT: {identity} is not complete yet ({found.get('Progress') or found['State']})")
     return Wanted(at, snapshot=found)
 
 
@@ -56,7 +56,7 @@ def known_regions(session: Session) -> list[str]:
 
 
 def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[Description, str]:
-    """Return a volume's description, and its region. Raises LabError where no region has it, or none that responds."""
+    """Return a volume's description, and its region. Raises UserError where no region has it, or none that responds."""
     kind, places = session.kinds["volume"], list(regions)
     wanted = [{"Name": "volume-id", "Values": [volume]}]
     responses = session.query(
@@ -67,22 +67,22 @@ def described(session: Session, volume: str, regions: Iterable[str]) -> tuple[De
             return found, region
     seen = [region for region in places if region not in responses.unseen]
     lacks = f"{volume} is in none of {', '.join(seen)}" if seen else ""
-    raise LabError(f"VOLUME: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
+    raise UserError(f"VOLUME: {'; '.join(filter(None, (lacks, *not_seen(responses.unseen))))}")
 
 
 def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[MountedVolume, str]:
     """Return what a host has mounted with its volume's id, and the region.
 
     A disk that tells no id is the volume that the user names, if AWS has that attached under the disk's name. Raises
-    LabError.
+    UserError.
     """
     identity = mounted.id or volume
     if not identity:
-        raise LabError(f"{mounted.mount}: its disk {mounted.device} does not tell its volume's id; say VOLUME=vol-…")
+        raise UserError(f"{mounted.mount}: its disk {mounted.device} does not tell its volume's id; say VOLUME=vol-…")
     found, region = described(session, identity, known_regions(session))
     devices = [str(attachment["Device"]) for attachment in found.get("Attachments", ())]
     own = letters_of(mounted.disk)
     if not mounted.id and own and all(letters_of(device) != own for device in devices):
         where = f"attached as {', '.join(devices)}" if devices else "attached nowhere"
-        raise LabError(f"VOLUME: {identity} is {where}, and {mounted.mount} is on {mounted.disk}")
+        raise UserError(f"VOLUME: {identity} is {where}, and {mounted.mount} is on {mounted.disk}")
     return replace(mounted, id=identity), region

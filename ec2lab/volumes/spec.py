@@ -1,4 +1,4 @@
-"""What a machine is told of one of its volumes: an entry of /etc/ec2-lab/volumes.json, read by mount-volumes."""
+"""What an instance is told of one of its volumes: an entry of /etc/ec2-lab/volumes.json, read by mount-volumes."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class VolumeSpec:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def as_json(self) -> str:
-        """Return it as the machine reads it."""
+        """Return it as the instance reads it."""
         return json.dumps(self.as_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed
 from ec2lab.hosts.program_packer import with_modules
 from ec2lab.hosts.ssh import Host
@@ -21,7 +21,7 @@ LONGEST_MOUNT = 3600.0
 TROUBLE = ("NOT MOUNTED: ", "PROBLEM: ")
 
 
-class NotDone(LabError):
+class NotDone(UserError):
     """The instance refused, and says why."""
 
     def __init__(self, message: str, answer: str) -> None:
@@ -46,7 +46,7 @@ class VolumesOnHost:
         answer = self._do("unmount", document)
         proof = said(answer, UNMOUNTED, self.host.name)
         if proof["unmounted"] != document.mount:
-            raise LabError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
+            raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
 
     def is_left_alone(self, refusal: BaseException) -> bool:
         """Say whether an instance that could not mount a volume says that nothing there uses its disk."""

@@ -50,7 +50,7 @@ class WatchConsole:
     def stands(self, watching: Watching) -> None:
         """Show how it stands: on a terminal in a line of its own, to programs where that has changed."""
         self.notices.check()
-        every = list(watching.machines.values())
+        every = list(watching.instances.values())
         last = [inquiry.last.line for inquiry in watching.inquiries.values() if inquiry.last.line]
         loading = [share for m in every if (share := watching.loaded.get(m.id)) not in (None, "", "100%")]
         line = without_colours(last[-1]) if last else ""
@@ -66,13 +66,13 @@ class WatchConsole:
         self.console.progress("  ".join(parts)[: shutil.get_terminal_size().columns - 1])
 
 
-def counted(machines: list[Resource]) -> str:
+def counted(instances: list[Resource]) -> str:
     """Return `i-… running`, or of several how many are how: `7 running, 1 pending`."""
-    if not machines:
-        return "no machine yet"
-    if len(machines) == 1:
-        return f"{machines[0].id} {machines[0].shown_state}"
-    states = Counter(machine.state for machine in machines)
+    if not instances:
+        return "no instance yet"
+    if len(instances) == 1:
+        return f"{instances[0].id} {instances[0].shown_state}"
+    states = Counter(instance.state for instance in instances)
     return ", ".join(f"{number} {state}" for state, number in states.most_common())
 
 
@@ -82,16 +82,16 @@ def least(shares: list[str]) -> str:
 
 
 def time_left(
-    machines: list[Resource], inquiries: dict[str, ProgressPoller], ttl: timedelta | None, now: datetime
+    instances: list[Resource], inquiries: dict[str, ProgressPoller], ttl: timedelta | None, now: datetime
 ) -> timedelta | None:
-    """Return in which time the first machine ends itself: by its timer as heard, or its tags, or its ttl."""
+    """Return in which time the first instance ends itself: by its timer as heard, or its tags, or its ttl."""
     ends = []
-    for machine in machines:
-        heard = inquiries[machine.id].last.ends_at if machine.id in inquiries else None
+    for instance in instances:
+        heard = inquiries[instance.id].last.ends_at if instance.id in inquiries else None
         if heard is not None:
             ends.append(datetime.fromtimestamp(heard, UTC))
-        elif told := machine.details.get("ends"):
+        elif told := instance.details.get("ends"):
             ends += [parse_time(told)] if told != NEVER else []
-        elif ttl and machine.since:
-            ends.append(datetime.fromisoformat(machine.since) + ttl)
+        elif ttl and instance.since:
+            ends.append(datetime.fromisoformat(instance.since) + ttl)
     return max(timedelta(0), min(ends) - now) if ends else None

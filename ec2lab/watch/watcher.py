@@ -1,4 +1,4 @@
-"""Following an experiment: what AWS shows of its machines, what the registry tells of launches, what commands say."""
+"""Following an experiment: what AWS shows of its instances, what the registry tells of launches, what commands say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ec2lab.aws.errors import AWS_ERRORS, api_error, reason, rejection
 from ec2lab.aws.region_queries import NoResponse, Responses
 from ec2lab.aws.tags import from_aws
 from ec2lab.capacity_pools import MarketType
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.events import Event
 from ec2lab.events.launch import LaunchRejected
 from ec2lab.events.watch import (
@@ -44,28 +44,28 @@ from ec2lab.session import Session
 from ec2lab.units import duration
 
 POLL = 1.0, 15.0
-"""Seconds between looks. Two minutes are what AWS gives a spot machine, so 15 s lose little."""
-"""What another look may change: AWS is too busy, or this machine is off the network for a while."""
+"""Seconds between looks. Two minutes are what AWS gives a spot instance, so 15 s lose little."""
+"""What another look may change: AWS is too busy, or this computer is off the network for a while."""
 
 
 Relaunch = Callable[[int], bool]
-"""Launches so many machines again, and says whether that was wanted and done."""
+"""Launches so many instances again, and says whether that was wanted and done."""
 
 
 @dataclass
 class Watching:
-    """The watch of one experiment. One description for all its machines of a region, however many they are."""
+    """The watch of one experiment. One description for all its instances of a region, however many they are."""
 
     session: Session
     name: str
     between: Callable[[], None] = lambda: None
     """Called after each look, when all that it found is told."""
-    machines: dict[str, Resource] = field(default_factory=dict)
+    instances: dict[str, Resource] = field(default_factory=dict)
     """By id, those that live, as they were last seen."""
     loaded: dict[str, str] = field(default_factory=dict)
     """By id, how far their blocks have come from their snapshots: 43%."""
     inquiries: dict[str, ProgressPoller] = field(default_factory=dict)
-    """By id, who asks how the command gets on there; also of machines that are gone."""
+    """By id, who asks how the command gets on there; also of instances that are gone."""
     _codes: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _taken: list[str] = field(default_factory=list)
@@ -76,14 +76,14 @@ class Watching:
     _began: bool = False
 
     def events(self, put_back: Relaunch) -> Iterator[Event]:
-        """Yield what happens until no machine is left and nobody is launching any. Raises LabError, ClientError."""
+        """Yield what happens until no instance is left and nobody is launching any. Raises UserError, ClientError."""
         pauses = growing(*POLL)
         while True:
-            acting = self.session.registry.who_acts(self.name)  # first: what was launched until now is seen then
+            acting = self.session.registry.lock_owner(self.name)  # first: what was launched until now is seen then
             for happening in self._looked():
                 pauses = growing(*POLL)
                 yield happening
-            if self._saw_all and not self.machines and not acting:
+            if self._saw_all and not self.instances and not acting:
                 if not (gone := self._to_put_back()):
                     break
                 if put_back(len(gone)):
@@ -150,26 +150,26 @@ class Watching:
         self._began = True
 
     def _states(self) -> Iterator[Event]:
-        """Tell which machines are in another state. What the registry has ended is looked at until AWS says how."""
+        """Tell which instances are in another state. What the registry has ended is looked at until AWS says how."""
         kind = self.session.kinds["instance"]
         known = holdings(self.history.records, self.session.kinds, self.name).living
-        wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.machines
+        wanted = {r.id: r for r in known if r.kind == kind.name and r.id not in self._over} | self.instances
         responses = self.session.query({
-            (region, kind.name): partial(self.session.looks(region).look, [machine.id for machine in some])
+            (region, kind.name): partial(self.session.looks(region).look, [instance.id for instance in some])
             for region, some in by_region(wanted.values())
         })  # fmt: skip
         yield from self._unseen(responses)
-        found = {machine["InstanceId"]: machine for some in responses.found.values() for machine in some}
-        for machine in wanted.values():
-            if (machine.region, kind.name) in responses.failures:
+        found = {instance["InstanceId"]: instance for some in responses.found.values() for instance in some}
+        for instance in wanted.values():
+            if (instance.region, kind.name) in responses.failures:
                 continue
-            shown = found.get(machine.id)
+            shown = found.get(instance.id)
             if shown:
-                told = kind.resource(shown, machine.region, from_aws(shown.get("Tags")))
-                now = replace(told, recorded=machine.recorded)
+                told = kind.resource(shown, instance.region, from_aws(shown.get("Tags")))
+                now = replace(told, recorded=instance.recorded)
             else:
-                why = NOT_VISIBLE_YET if is_new(self.session, machine) else NOT_FOUND
-                now = replace(machine, state=why, state_reason=NO_REASON)
+                why = NOT_VISIBLE_YET if is_new(self.session, instance) else NOT_FOUND
+                now = replace(instance, state=why, state_reason=NO_REASON)
             yield from self._is(now, ended=now.state == NOT_FOUND or bool(shown and kind.is_deleted(shown)))
 
     def _unseen(self, responses: Responses[list[Mapping[str, Any]]]) -> Iterator[Event]:
@@ -184,40 +184,40 @@ class Watching:
         for region, _ in responses.found:
             self._told.discard(("no answer", region))
 
-    def _is(self, machine: Resource, *, ended: bool) -> Iterator[Event]:
-        """Take note of how a machine is."""
-        before = self.machines.get(machine.id)
-        self.machines[machine.id] = machine
-        if (before.state if before else NOT_VISIBLE_YET) != machine.state:
-            yield self._state_event(machine)
+    def _is(self, instance: Resource, *, ended: bool) -> Iterator[Event]:
+        """Take note of how an instance is."""
+        before = self.instances.get(instance.id)
+        self.instances[instance.id] = instance
+        if (before.state if before else NOT_VISIBLE_YET) != instance.state:
+            yield self._state_event(instance)
         if ended:
-            del self.machines[machine.id]
-            self._over.add(machine.id)
-            if interrupted_by_aws(machine):
-                self._taken.append(machine.id)
-                yield self._interrupted(machine.id, InterruptionStage.TERMINATED, self._why(machine))
+            del self.instances[instance.id]
+            self._over.add(instance.id)
+            if interrupted_by_aws(instance):
+                self._taken.append(instance.id)
+                yield self._interrupted(instance.id, InterruptionStage.TERMINATED, self._why(instance))
 
-    def _state_event(self, machine: Resource) -> Event:
-        if machine.state == InstanceState.RUNNING:
-            return seen_running(self.name, machine)
-        state, why = machine.state, machine.state_reason.code
-        return InstanceStateChanged(experiment=self.name, instance=machine.id, state=state, state_reason=why)
+    def _state_event(self, instance: Resource) -> Event:
+        if instance.state == InstanceState.RUNNING:
+            return seen_running(self.name, instance)
+        state, why = instance.state, instance.state_reason.code
+        return InstanceStateChanged(experiment=self.name, instance=instance.id, state=state, state_reason=why)
 
-    def _why(self, machine: Resource) -> str:
-        """Return why AWS took a machine: a spot request's status tells more than the machine's own state."""
+    def _why(self, instance: Resource) -> str:
+        """Return why AWS took an instance: a spot request's status tells more than the instance's own state."""
         told: Iterable[tuple[str, str, str]] = ()
-        if machine.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
+        if instance.details.get("market") == MarketType.SPOT and "no notices" not in self._told:
             with suppress(*AWS_ERRORS):  # nice to know, and no more
-                told = list(spot_statuses(self.session.cloud, machine.region, [machine.id]))
-        return next((f"{code}: {message}" for _, code, message in told), machine.shown_state)
+                told = list(spot_statuses(self.session.cloud, instance.region, [instance.id]))
+        return next((f"{code}: {message}" for _, code, message in told), instance.shown_state)
 
-    def _interrupted(self, machine: str, stage: InterruptionStage, why: str) -> Interrupted:
-        return Interrupted(experiment=self.name, instance=machine, stage=stage, reason=why)
+    def _interrupted(self, instance: str, stage: InterruptionStage, why: str) -> Interrupted:
+        return Interrupted(experiment=self.name, instance=instance, stage=stage, reason=why)
 
     def _loading(self) -> Iterator[Event]:
         """Look how far data has come; no more of those that have all."""
         kind = self.session.kinds["instance"]
-        loading = [m for m in self.machines.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
+        loading = [m for m in self.instances.values() if m.details.get("data") and self.loaded.get(m.id) != "100%"]
         for region, some in by_region(loading):
             try:
                 told = self.session.query_one(partial(kind.looked_up, self.session.cloud, region, some))
@@ -225,51 +225,51 @@ class Watching:
                 remark = f"{self.name}: {region}: how far data is loaded is unknown ({reason(problem)})"
                 yield from self._once(("loading", region), self._warning(remark))
                 continue
-            for machine in some:
-                before, now = self.loaded.get(machine.id), told.get(machine.id, {}).get("loaded", "")
-                self.loaded[machine.id] = now
+            for instance in some:
+                before, now = self.loaded.get(instance.id), told.get(instance.id, {}).get("loaded", "")
+                self.loaded[instance.id] = now
                 if now == "100%" and before:
-                    yield DataLoaded(experiment=self.name, instance=machine.id)
+                    yield DataLoaded(experiment=self.name, instance=instance.id)
 
     def _check_spot_notices(self) -> Iterator[Event]:
-        """Tell which spot machines are marked, two minutes ahead."""
-        running = [m for m in self.machines.values() if m.state == InstanceState.RUNNING]
+        """Tell which spot instances are marked, two minutes ahead."""
+        running = [m for m in self.instances.values() if m.state == InstanceState.RUNNING]
         spot = [m for m in running if m.details.get("market") == MarketType.SPOT]
         for region, some in by_region(spot) if "no notices" not in self._told else ():
             try:
-                found = list(spot_statuses(self.session.cloud, region, (machine.id for machine in some)))
+                found = list(spot_statuses(self.session.cloud, region, (instance.id for instance in some)))
             except AWS_ERRORS as problem:
                 if is_passing(problem):
                     raise
                 why = f"{self.name}: no notice of spot interruptions in {region}: {reason(problem)}"
                 yield from self._once("no notices", self._warning(why))
                 return
-            for machine, code, message in found:
+            for instance, code, message in found:
                 if code in INTERRUPTION_CODES:
-                    yield from self._notice(machine, f"{code}: {message}" if message else code)
+                    yield from self._notice(instance, f"{code}: {message}" if message else code)
 
-    def _notice(self, machine: str, why: str) -> Iterator[Event]:
+    def _notice(self, instance: str, why: str) -> Iterator[Event]:
         return self._once(
-            (machine, InterruptionStage.NOTICE), self._interrupted(machine, InterruptionStage.NOTICE, why)
+            (instance, InterruptionStage.NOTICE), self._interrupted(instance, InterruptionStage.NOTICE, why)
         )
 
     def _commands(self) -> Iterator[Event]:
-        """Have those machines asked that run, and tell what they answered until now."""
+        """Have those instances asked that run, and tell what they answered until now."""
         self._start_pollers()
         for identity, inquiry in self.inquiries.items():
-            if identity in self.machines and self.machines[identity].state == InstanceState.RUNNING:
+            if identity in self.instances and self.instances[identity].state == InstanceState.RUNNING:
                 inquiry.ask()
             yield from self._answered(identity, inquiry)
         self._put_on_record()
 
     def _start_pollers(self) -> None:
-        """Ask machines of a run with a command, from when its launch has ended."""
+        """Ask instances of a run with a command, from when its launch has ended."""
         launched = self.past.launched or ()
         if new := [identity for identity in launched if (identity, "run") not in self._told]:
             self._told.update((identity, "run") for identity in new)
             try:
                 runs = last_run_in(self.session, self.history, self.name)
-            except LabError:
+            except UserError:
                 return  # it was launched without a command
             self.inquiries |= {run.instance: ProgressPoller(run) for run in runs if run.instance in new}
 
@@ -289,18 +289,18 @@ class Watching:
             yield CommandExited(experiment=self.name, instance=identity, exit_code=said.ending.exit_code)
 
     def _put_on_record(self) -> None:
-        """Write down how the command ended on all machines, as `make wait` does, if it has not."""
+        """Write down how the command ended on all instances, as `make wait` does, if it has not."""
         if self.inquiries and self._codes.keys() >= self.inquiries.keys() and self.past.exit_code is None:
             self.session.recorder.annotate(**{EXITED: {"exit_code": self._exit_code()}})
             self.history = self._read()
 
     def _last_words(self) -> Iterator[Event]:
-        """Ask the bucket of machines that took themselves away."""
+        """Ask the bucket of instances that took themselves away."""
         for identity, inquiry in self.inquiries.items():
             if identity not in self._codes and inquiry.run.bucket:
                 try:
                     inquiry.last = inquiry.from_bucket()
-                except LabError as problem:
+                except UserError as problem:
                     inquiry.last = replace(inquiry.last, problem=str(problem))
                 yield from self._answered(identity, inquiry)
         self._put_on_record()
@@ -311,14 +311,14 @@ class Watching:
         return self.past.exit_code
 
     def _to_put_back(self) -> tuple[str, ...]:
-        """Return which machines AWS took; none where the experiment was torn down meanwhile."""
+        """Return which instances AWS took; none where the experiment was torn down meanwhile."""
         gone, self._taken = tuple(self._taken), []
         return () if self.past.torn_down else gone
 
 
-def by_region(machines: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
-    """Return machines by their regions."""
-    every = list(machines)
+def by_region(instances: Iterable[Resource]) -> list[tuple[str, list[Resource]]]:
+    """Return instances by their regions."""
+    every = list(instances)
     return [(region, [m for m in every if m.region == region]) for region in sorted({m.region for m in every})]
 
 
@@ -334,12 +334,12 @@ def as_said(problem: Exception) -> str:
     return str(api_error(problem)) if isinstance(problem, AWS_ERRORS) and is_passing(problem) else reason(problem)
 
 
-def interrupted_by_aws(machine: Resource) -> bool:
-    """Say whether it was AWS that ended a machine, and not its user."""
-    return machine.state == InstanceState.TERMINATED and machine.state_reason.is_aws
+def interrupted_by_aws(instance: Resource) -> bool:
+    """Say whether it was AWS that ended an instance, and not its user."""
+    return instance.state == InstanceState.TERMINATED and instance.state_reason.is_aws
 
 
-# The machine itself is told the same in its metadata, to the second; and alone it is told of a rebalance
+# The instance itself is told the same in its metadata, to the second; and alone it is told of a rebalance
 # recommendation, which else only EventBridge has, and that would need something that listens all the time.
 INTERRUPTION_CODES = ("marked-for-termination", "marked-for-stop")
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
@@ -347,9 +347,11 @@ VALUES = 200
 """How many values a filter takes."""
 
 
-def spot_statuses(cloud: Cloud, region: str, machines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (machine, status code, message) of the spot requests of machines in a region: one call for 200 of them."""
-    rest = iter(sorted(machines))
+def spot_statuses(cloud: Cloud, region: str, instances: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (instance, status code, message) of the spot requests of instances in a region: one call for 200 of
+    them.
+    """  # noqa: D205
+    rest = iter(sorted(instances))
     while some := list(islice(rest, VALUES)):
         pages = cloud.ec2(region).get_paginator("describe_spot_instance_requests")
         for page in pages.paginate(Filters=[{"Name": "instance-id", "Values": some}]):

@@ -1,4 +1,4 @@
-"""Fixtures of machines that are real hosts, for scripts that work on one."""
+"""Fixtures of instances that are real hosts, for scripts that work on one."""
 
 import pytest
 

@@ -43,7 +43,7 @@ deletion_policy = "{deletion_policy}"
 
 def prepare(lab, cloud, script, deletion_policy="delete", hidden=HIDDEN):
     """Let all be as it is before a script."""
-    cloud.weather(invisible=hidden, capacity=[{"region": "us-east-1"}])
+    cloud.scenario(invisible=hidden, capacity=[{"region": "us-east-1"}])
     named = 'dataset = "results"' if deletion_policy == "snapshot" else ""
     lab.write("experiments/demo.toml", EXPERIMENT.format(deletion_policy=deletion_policy, named=named))
     if script != "launch":
@@ -98,9 +98,9 @@ def seen(lab, cloud):
     """What differs between two boundaries and not between two runs."""
     text = lab.registry.read_text() if lab.registry.exists() else ""
     lines = [recorded(line) for line in text.splitlines() if line.startswith("{")]
-    holders = {path.name: bool(path.read_text()) for path in lab.path.glob("*.locks/*")}
+    lock_owners = {path.name: bool(path.read_text()) for path in lab.path.glob("*.locks/*")}
     things = sorted((thing["region"], thing["kind"], thing["state"]) for thing in cloud.inventory())
-    return lines, holders, things
+    return lines, lock_owners, things
 
 
 def recorded(line):

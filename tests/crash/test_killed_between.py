@@ -1,4 +1,4 @@
-"""Killed at any boundary, what works on a machine or a dataset between launch and teardown does nothing twice."""
+"""Killed at any boundary, what works on an instance or a dataset between launch and teardown does nothing twice."""
 
 import itertools
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from tests.crash.killing import FULL, World, gone, killed, killed_anywhere, registry_is_valid, run
 from tests.hosts.host import PATIENCE, holds_within
-from tests.hosts.instance import be_the_machine
+from tests.hosts.instance import be_the_instance
 from tests.hosts.test_data import data_volume, frozen
 from tests.hosts.test_mount_volumes import mounted, name
 from tests.hosts.test_mount_volumes import unmount as unmount_on
@@ -29,10 +29,10 @@ def launched(lab):
 
 
 def state(cloud):
-    """How the one machine is."""
+    """How the one instance is."""
     reservations = cloud.client("ec2", "us-east-1").describe_instances()["Reservations"]
-    (machine,) = [i for r in reservations for i in r["Instances"] if i["State"]["Name"] != "terminated"]
-    return machine["State"]["Name"]
+    (instance,) = [i for r in reservations for i in r["Instances"] if i["State"]["Name"] != "terminated"]
+    return instance["State"]["Name"]
 
 
 @pytest.mark.parametrize(("script", "ends"), [("stop", "stopped"), ("start", "running")])
@@ -61,16 +61,16 @@ def test_a_copy_killed_anywhere_is_made_once_in_each_region(lab, cloud):
 
 
 @pytest.fixture
-def machine(launched, cloud, host_with_sshd, alice_key):
-    """(lab, variables that log in to its machine, the machine's id, its host)."""
-    variables, identity, _ = be_the_machine(cloud, launched, host_with_sshd, "alice", alice_key)
+def instance(launched, cloud, host_with_sshd, alice_key):
+    """(lab, variables that log in to its instance, the instance's id, its host)."""
+    variables, identity, _ = be_the_instance(cloud, launched, host_with_sshd, "alice", alice_key)
     return launched, variables, identity, host_with_sshd
 
 
 def each_boundary(lab, script, share, variables):
     """Kill a script at each boundary of a share, and yield its number, until the script lives to its end.
 
-    What is on a machine cannot be kept as files and the cloud can: here each boundary has a kill of its own.
+    What is on an instance cannot be kept as files and the cloud can: here each boundary has a kill of its own.
     """
     for at in itertools.count(1 + share, SHARES):
         if not killed(lab, script, at, **variables(at)):
@@ -80,8 +80,8 @@ def each_boundary(lab, script, share, variables):
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_snapshot_killed_anywhere_is_made_once_and_nothing_stays_frozen(machine, disks, cloud, share):
-    lab, variables, identity, host = machine
+def test_a_snapshot_killed_anywhere_is_made_once_and_nothing_stays_frozen(instance, disks, cloud, share):
+    lab, variables, identity, host = instance
     device = disks(filesystem="ext4", L="speech")
     host.write("/etc/ec2-lab/volumes.json", json.dumps([{"mount": "/data", "device": device}]))
     host.run("/opt/ec2-lab/mount-volumes")
@@ -100,15 +100,15 @@ def test_a_snapshot_killed_anywhere_is_made_once_and_nothing_stays_frozen(machin
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(machine, disks, cloud, speech, share):
-    lab, variables, _, host = machine
+def test_a_mount_killed_anywhere_is_ended_by_the_next_with_one_volume(instance, disks, cloud, speech, share):
+    lab, variables, _, host = instance
     device = disks(filesystem="ext4", U=speech)
     wanted = {"HOST": "demo", "DATASET": "speech", "MOUNT": "/more", **variables}
 
     prepared = World.as_it_is(lab, cloud)
 
     def unmount(at):
-        """By the script, or for half of the boundaries, unless FULL=1, by what is on the machine alone."""
+        """By the script, or for half of the boundaries, unless FULL=1, by what is on the instance alone."""
         name(host, device, added(cloud))  # by which the host proves that it is this one
         if FULL or at % 2:
             run(lab, "volume_unmount", HOST="demo", MOUNT="/more", **variables)

@@ -10,7 +10,7 @@ EXPERIMENT = 'instance_types = ["g5.xlarge"]\nregions = ["us-east-1"]\nnodes = 3
 
 
 def prepare(lab, cloud):
-    cloud.weather(invisible=HIDDEN)
+    cloud.scenario(invisible=HIDDEN)
     lab.write("experiments/nodes.toml", EXPERIMENT)
 
 

@@ -1,4 +1,4 @@
-"""In every weather, alone and mixed: a launch gives its machine or nothing, and a teardown leaves nothing.
+"""In every scenario, alone and mixed: a launch gives its instance or nothing, and a teardown leaves nothing.
 
 200 launches and as many teardowns, each under a seed of its own, so that a failure can be had again.
 """
@@ -45,28 +45,28 @@ def mixed(seed):
     return {"faults": faults, "invisible": 0.5, "clock_skew": skew, **(LATE if seed % 2 else {})}
 
 
-WEATHERS = [
-    *((name, seed, weather) for (name, weather), seed in itertools.product(ALONE.items(), range(SEEDS_ALONE))),
+SCENARIOS = [
+    *((name, seed, scenario) for (name, scenario), seed in itertools.product(ALONE.items(), range(SEEDS_ALONE))),
     *(("mixed", seed, mixed(seed)) for seed in range(MIXED)),
 ]
 SHARES = 20
 
 
 def test_there_are_200_of_them():
-    assert len(WEATHERS) == 200
-    assert {name for name, _, _ in WEATHERS} == {*ALONE, "mixed"}
+    assert len(SCENARIOS) == 200
+    assert {name for name, _, _ in SCENARIOS} == {*ALONE, "mixed"}
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_launch_gives_its_machine_or_nothing_and_a_teardown_leaves_nothing(lab, cloud, share):
+def test_a_launch_gives_its_instance_or_nothing_and_a_teardown_leaves_nothing(lab, cloud, share):
     lab.write("experiments/demo.toml", EXPERIMENT)
     beginning = World.as_it_is(lab, cloud)
-    for name, seed, weather in WEATHERS[share::SHARES]:
+    for name, seed, scenario in SCENARIOS[share::SHARES]:
         named = f"{name}, seed {seed}"
         beginning.restore()
-        cloud.weather(**weather, seed=seed)
+        cloud.scenario(**scenario, seed=seed)
         launched = lab.run("launch", EXP="demo")
-        cloud.weather()
+        cloud.scenario()
         there = alive(cloud)
         expected = 1 if launched.code == 0 else 0
         assert launched.code in (0, 1), f"{named}: {launched.err}"
@@ -74,9 +74,9 @@ def test_a_launch_gives_its_machine_or_nothing_and_a_teardown_leaves_nothing(lab
         assert len(there["instance"]) == expected or told, f"{named}: {len(there['instance'])}; {launched.err}"
         assert len(there["instance"]) <= 1, named
         assert len(there["volume"]) == 2 * len(there["instance"]), named
-        cloud.weather(**weather, seed=seed + 1000)
+        cloud.scenario(**scenario, seed=seed + 1000)
         ended = lab.run("teardown", EXP="demo")
         assert ended.code == 0 or "was never launched" in ended.err, f"{named}: {ended.err}"
-        cloud.weather()
+        cloud.scenario()
         assert gone(cloud) <= 2, f"{named}: one group for each region"
         assert registry_is_valid(lab), named

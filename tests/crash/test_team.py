@@ -23,7 +23,7 @@ TABLE = "dynamodb://us-east-1/team?lease=3s"
 LAB = f'cloud = "local"\nregions = ["us-east-1"]\nregistry = "{TABLE}"\n'
 RACES, AT_ONCE, TEAM = 500, 4, 20
 SECONDS, LEAST = 60.0, 20
-"""How long races are begun, unless all are to be run; so many are, however slow the machine."""
+"""How long races are begun, unless all are to be run; so many are, however slow the instance."""
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def ended(actor):
     return actor.returncode
 
 
-def machines(cloud, experiment):
-    """Return the ids of an experiment's machines that are not going."""
+def instances(cloud, experiment):
+    """Return the ids of an experiment's instances that are not going."""
     filters = [{"Name": "tag:lab:experiment", "Values": [experiment]}]
     found = cloud.client("ec2", "us-east-1").describe_instances(Filters=filters)["Reservations"]
-    every = [machine for reservation in found for machine in reservation["Instances"]]
-    return [machine["InstanceId"] for machine in every if machine["State"]["Name"] not in DEAD]
+    every = [instance for reservation in found for instance in reservation["Instances"]]
+    return [instance["InstanceId"] for instance in every if instance["State"]["Name"] not in DEAD]
 
 
 def test_two_clones_never_launch_one_experiment_twice(clone, cloud):
     """All races with FULL=1, else as many as fit into a minute."""
-    cloud.weather(pending=0.1, invisible=0.2, latency=0.01, terminated_shown=10)
+    cloud.scenario(pending=0.1, invisible=0.2, latency=0.01, terminated_shown=10)
     clones = [clone("alice"), clone("bob")]
     ends = Counter()
     numbers, until = itertools.count(), time.monotonic() + SECONDS
@@ -74,10 +74,10 @@ def test_two_clones_never_launch_one_experiment_twice(clone, cloud):
                 threading.Timer(chance.uniform(0, 1.5), actor.kill).start()
             actors.append(actor)
         codes = [ended(actor) for actor in actors]
-        after_both = machines(cloud, experiment)
+        after_both = instances(cloud, experiment)
         assert len(after_both) <= 1, (experiment, codes)
         last = ended(chance.choice(clones).start("launch", EXP=experiment, BASE="speech"))
-        there = machines(cloud, experiment)
+        there = instances(cloud, experiment)
         assert len(there) == 1, (experiment, codes, last)
         assert not after_both or there == after_both, "what there was is resumed"
         cloud.client("ec2", "us-east-1").terminate_instances(InstanceIds=there)
@@ -97,7 +97,7 @@ def test_two_clones_never_launch_one_experiment_twice(clone, cloud):
 
 
 def test_a_team_of_twenty_at_once_loses_and_doubles_no_record(clone, cloud):
-    cloud.weather(pending=0.1, latency=0.01, terminated_shown=10)
+    cloud.scenario(pending=0.1, latency=0.01, terminated_shown=10)
 
     def work(number):
         lab = clone(f"member-{number}")
@@ -119,4 +119,4 @@ def test_a_team_of_twenty_at_once_loses_and_doubles_no_record(clone, cloud):
         assert outcomes == dict.fromkeys(intents, 1), "each has one outcome"
     tokens = {r.request["ClientToken"] for r in records if r.operation == "RunInstances"}
     assert tokens == {call["params"]["ClientToken"] for call in cloud.calls("RunInstances")}
-    assert not [m for n in range(TEAM) for t in range(3) for m in machines(cloud, f"of-{n}-{t}")]
+    assert not [m for n in range(TEAM) for t in range(3) for m in instances(cloud, f"of-{n}-{t}")]

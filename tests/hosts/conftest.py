@@ -11,7 +11,7 @@ import pytest
 from tests.full import FULL
 from tests.hosts.debian_root import CLOUD, RELEASE, RELEASES, CanNotBuild, debian_root
 from tests.hosts.host import Host
-from tests.hosts.instance import Running, be_the_machine
+from tests.hosts.instance import Running, be_the_instance
 
 TOOLS = {"mkfs.xfs": "xfsprogs", "mmdebstrap": "mmdebstrap", "ssh": "openssh-client", "unshare": "util-linux"}
 """Commands that the tests run, and the packages that have them."""
@@ -54,11 +54,11 @@ def pytest_generate_tests(metafunc):
 def small_root(release):
     """Return a small Debian root; the test is skipped where there can be none."""
     if os.geteuid():
-        pytest.skip("only root can make a machine of namespaces: run the tests as root")
+        pytest.skip("only root can make an instance of namespaces: run the tests as root")
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this root can make no namespaces: run the tests on a machine, or in a container with SYS_ADMIN")
+        pytest.skip("this root can make no namespaces: run the tests on an instance, or in a container with SYS_ADMIN")
     return debian_root(release=release)
 
 
@@ -85,7 +85,7 @@ def cloud_init():
 
 @pytest.fixture
 def host(debian, tmp_path):
-    """A fresh machine on which nothing runs yet."""
+    """A fresh instance on which nothing runs yet."""
     directory = tmp_path / "host"
     directory.mkdir()
     made = Host(debian, directory)
@@ -95,7 +95,7 @@ def host(debian, tmp_path):
 
 @pytest.fixture
 def host_with_sshd(host):
-    """A fresh machine with sshd, as its image configures it."""
+    """A fresh instance with sshd, as its image configures it."""
     host.start_sshd()
     return host
 
@@ -134,7 +134,7 @@ def running(request, lab, cloud, host_with_sshd, alice_key):
     lab.write("experiments/demo.toml", EXPERIMENT + getattr(request, "param", ""))
     cloud.client("iam", "us-east-1").create_instance_profile(InstanceProfileName="writer")
     assert lab.launch().code == 0
-    variables, instance, region = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    variables, instance, region = be_the_instance(cloud, lab, host_with_sshd, "alice", alice_key)
     lab.write("lab.toml", LAB + '[ssh]\nboot_timeout = "60s"\n')  # an instance that boots
     host_with_sshd.write("/run/ec2-lab/output", "")
     return Running(lab, host_with_sshd, variables, instance, region)

@@ -33,7 +33,7 @@ class CanNotBuild(Exception):
 def debian_root(include: Sequence[str] = HOST, variant: str = "minbase", release: str = RELEASE) -> Path:
     """Return a directory with Debian and the packages in `include`, to be read only.
 
-    Built by mmdebstrap from this machine's own package sources, and kept below ~/.cache/ec2-lab. Raises CanNotBuild.
+    Built by mmdebstrap from this computer's own package sources, and kept below ~/.cache/ec2-lab. Raises CanNotBuild.
     """
     recipe = json.dumps([release, RECIPE, variant, sorted(include)])
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ec2-lab"

@@ -1,4 +1,4 @@
-"""A machine as the host programs see it: a Debian root of its own, in namespaces, with a real sshd on loopback."""
+"""An instance as the host programs see it: a Debian root of its own, in namespaces, with a real sshd on loopback."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HO
 
 
 class Host:
-    """A running machine; what it writes is gone when it stops."""
+    """A running instance; what it writes is gone when it stops."""
 
     def __init__(self, debian: Path, directory: Path):
         """Start it from a Debian root, which is only read."""
@@ -43,7 +43,7 @@ class Host:
             [*unshare, "sh", "-c", BEGIN, "sh", debian, directory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
         if self.process.stdout.readline() != b"ready\n":
-            raise RuntimeError("the machine did not start; what it said stands above")
+            raise RuntimeError("the instance did not start; what it said stands above")
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         self.first = int(children.read_text().split()[0])
         self.port = 0
@@ -59,11 +59,11 @@ class Host:
         self.process.stdout.close()
 
     def path(self, inside: str) -> Path:
-        """Where a file of the machine is seen from outside."""
+        """Where a file of the instance is seen from outside."""
         return Path(f"/proc/{self.first}/root") / inside.lstrip("/")
 
     def write(self, inside: str, text: str, mode: int = 0o644) -> None:
-        """Write a file of the machine's as root."""
+        """Write a file of the instance's as root."""
         path = self.path(inside)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -83,7 +83,7 @@ class Host:
         )
 
     def run_outside(self, *command: str) -> None:
-        """Run a command of this machine's that is to work on the other's files, below `root`."""
+        """Run a command of this computer's that is to work on the other's files, below `root`."""
         subprocess.run(["nsenter", f"--target={self.first}", "--mount", *command], check=True, timeout=60)
 
     def as_user(self, name: str, script: str) -> None:
@@ -99,7 +99,7 @@ class Host:
     # The programs
 
     def accounts(self, document: dict | str, *options: str, **environment: str) -> "Told":
-        """Bring the machine's accounts to a document given on standard input."""
+        """Bring the instance's accounts to a document given on standard input."""
         text = document if isinstance(document, str) else json.dumps(document)
         return Told(self.run("/opt/ec2-lab/accounts", *options, "-", text=text, check=False, **environment))
 

@@ -1,4 +1,4 @@
-"""A launched machine of the local cloud that is a real host, and the user who may log in to it."""
+"""A launched instance of the local cloud that is a real host, and the user who may log in to it."""
 
 from typing import NamedTuple
 
@@ -28,16 +28,16 @@ class Running(NamedTuple):
         self.host.write(ENDED, f'{{"exit_code": {code}, "at": "2026-11-24T10:00:00Z"}}')
 
 
-def be_the_machine(cloud, lab, host, member, key):
-    """Let a host be the machine of a launched experiment, with its host key on the console and a member's account."""
+def be_the_instance(cloud, lab, host, member, key):
+    """Let a host be the instance of a launched experiment, with its host key on the console and a member's account."""
     variables = let_in(lab, host, member, key)
-    (machine,) = lab.status()
-    appear(cloud, lab, host, machine["id"], machine["region"])
-    return variables, machine["id"], machine["region"]
+    (instance,) = lab.status()
+    appear(cloud, lab, host, instance["id"], instance["region"])
+    return variables, instance["id"], instance["region"]
 
 
 def appear(cloud, lab, host, instance, region):
-    """Let a host be a machine, with its host key on the console."""
+    """Let a host be an instance, with its host key on the console."""
     key_line = host.path("/etc/ssh/ssh_host_ed25519_key.pub").read_text().strip()
     console = f"-----BEGIN SSH HOST KEY KEYS-----\n{key_line}\n-----END SSH HOST KEY KEYS-----\nlogin: "
     cloud.host(instance, region, "127.0.0.1", console)

@@ -1,4 +1,4 @@
-"""The host programs as modules, for what needs no machine."""
+"""The host programs as modules, for what needs no instance."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""What a document may say, and what is planned from it: no machine is needed."""
+"""What a document may say, and what is planned from it: no instance is needed."""
 
 import base64
 import contextlib
@@ -30,8 +30,8 @@ def read(document):
     return accounts.read_document(json.dumps(document), secrets=True)
 
 
-def machine(*there, **more):
-    return accounts.Machine({one.name: one for one in there}, groups={"ec2-lab": 990, "sudo": 27}, rules={}, **more)
+def instance(*there, **more):
+    return accounts.Instance({one.name: one for one in there}, groups={"ec2-lab": 990, "sudo": 27}, rules={}, **more)
 
 
 def steps(change):
@@ -143,7 +143,7 @@ def test_a_uid_of_the_systems_is_refused(uid):
 
 def test_the_plan_for_a_new_member_is_the_commands_that_make_one():
     document = read({"members": {"alice": {"keys": [KEY], "groups": ["sudo"], "uid": 4001, "sudo": "nopasswd"}}})
-    made, recorded, group, keys, sudo = accounts.plan(document, machine(), purge=False)
+    made, recorded, group, keys, sudo = accounts.plan(document, instance(), purge=False)
     assert steps(made) == [accounts.MakeAccount("alice", "/bin/bash", 4001, frozenset({4001}))]
     assert (recorded.change, steps(recorded)) == ("", [accounts.SetMark("alice", made=True, groups=("sudo",))])
     assert steps(group) == [["usermod", "--append", "--groups", "sudo", "--", "alice"]]
@@ -153,7 +153,7 @@ def test_the_plan_for_a_new_member_is_the_commands_that_make_one():
 
 def test_a_password_is_in_no_representation_of_a_plan():
     document = read({"members": {"alice": {}}, "passwords": {"alice": "Tr0ub4dor"}})
-    planned = list(accounts.plan(document, machine(), purge=False))
+    planned = list(accounts.plan(document, instance(), purge=False))
     assert [step.text for change in planned for step in change.steps if isinstance(step, accounts.Run) and step.text]
     assert "Tr0ub4dor" not in repr((document, planned))
 
@@ -163,15 +163,15 @@ def test_an_account_of_the_systems_is_in_no_plan(name):
     uid = {"root": 0, "toor": 0, "daemon": 1, "nobody": 65534}.get(name, 1000)
     there = accounts.Account(name, uid, uid, f"/home/{name}", "/bin/bash", groups=frozenset({"users"}))
     settled = list(
-        accounts.plan(read({"members": {name: {"sudo": "nopasswd"}}}), machine(there), purge=True, adopt=True)
+        accounts.plan(read({"members": {name: {"sudo": "nopasswd"}}}), instance(there), purge=True, adopt=True)
     )
-    removed = list(accounts.plan(read({"members": {}, "removed": [name]}), machine(there), purge=True))
+    removed = list(accounts.plan(read({"members": {}, "removed": [name]}), instance(there), purge=True))
     assert [change.change for change in settled + removed] == ["problem", "skipped"]
 
 
 def test_not_even_a_mark_makes_a_second_root_the_labs():
     toor = accounts.Account("toor", 0, 0, "/root", "/bin/sh", mark=accounts.Mark(0, made=True))
-    (change,) = accounts.plan(read({"members": {}, "removed": ["toor"]}), machine(toor), purge=True)
+    (change,) = accounts.plan(read({"members": {}, "removed": ["toor"]}), instance(toor), purge=True)
     assert change.change == "skipped"
 
 
@@ -180,13 +180,13 @@ def test_two_accounts_of_one_uid_are_not_purged():
         accounts.Account(name, 1001, 1001, f"/home/{name}", "/bin/sh", mark=mark)
         for name, mark in [("bob", accounts.Mark(1001, made=True)), ("carol", None)]
     ]
-    planned = list(accounts.plan(read({"members": {}}), machine(*twins), purge=True))
+    planned = list(accounts.plan(read({"members": {}}), instance(*twins), purge=True))
     assert [change.change for change in planned] == ["locked", "problem"]
     assert planned[1].detail == "not purged: carol has the same uid"
 
 
 def test_a_name_of_a_directory_service_is_a_problem():
-    (change,) = accounts.plan(read({"members": {"dora": {}}}), machine(elsewhere=frozenset({"dora"})), purge=False)
+    (change,) = accounts.plan(read({"members": {"dora": {}}}), instance(elsewhere=frozenset({"dora"})), purge=False)
     assert change.change == "problem"
 
 

@@ -1,4 +1,4 @@
-"""Members' accounts on a machine: made, mended, the same twice."""
+"""Members' accounts on an instance: made, fixed, the same twice."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -148,13 +148,13 @@ def test_authorized_keys_holds_the_listed_keys_and_nothing_else(host, alice_key,
         "chmod 000 .ssh",
     ],
 )
-def test_keys_that_sshd_would_not_take_are_mended(host_with_sshd, alice_key, harm):
+def test_keys_that_sshd_would_not_take_are_fixed(host_with_sshd, alice_key, harm):
     host = host_with_sshd
     document = members(alice={"keys": [alice_key.line]})
     host.accounts(document)
     host.as_user("alice", f"cd ~alice; {harm}")
     told = host.accounts(document)
-    assert set(told.of("alice")) <= {"keys mended", "key added"}
+    assert set(told.of("alice")) <= {"keys fixed", "key added"}
     assert told.summary["problems"] == 0
     assert host.path("/home/alice/.ssh/authorized_keys").read_text() == f"{alice_key.line}\n"
     assert mode_and_owner(host, "/home/alice/.ssh") == "700 alice"
@@ -163,7 +163,7 @@ def test_keys_that_sshd_would_not_take_are_mended(host_with_sshd, alice_key, har
     assert host.accounts(document).summary == {"changed": 0, "problems": 0}
 
 
-def test_a_home_that_is_gone_and_keys_that_root_made_are_mended(host_with_sshd, alice_key, bob_key):
+def test_a_home_that_is_gone_and_keys_that_root_made_are_fixed(host_with_sshd, alice_key, bob_key):
     host = host_with_sshd
     document = members(alice={"keys": [alice_key.line]}, bob={"keys": [bob_key.line]})
     host.accounts(document)
@@ -335,7 +335,7 @@ def test_two_runs_at_once_wait_for_each_other(host, alice_key, bob_key):
     assert first.code == second.code == 0
 
 
-def test_entries_of_a_directory_service_are_none_of_the_machines(host, alice_key):
+def test_entries_of_a_directory_service_are_none_of_the_instances(host, alice_key):
     for path, entry in (("/etc/passwd", "+::::::"), ("/etc/group", "+:::"), ("/etc/shadow", "+::::::::")):
         host.run("sh", "-ec", f"echo {entry} >> {path}")
     assert host.accounts(members(alice={"keys": [alice_key.line]})).summary == {"changed": 2, "problems": 0}

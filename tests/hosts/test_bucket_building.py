@@ -19,10 +19,10 @@ def volumes(cloud):
 
 def test_a_build_that_is_left_makes_no_version_when_it_is_taken_down(lab, cloud):
     lab.write("lab.toml", LAB)
-    ended = lab.run("dataset_build", **SOURCE)  # the local cloud's machines never boot, so the pull is not seen
+    ended = lab.run("dataset_build", **SOURCE)  # the local cloud's instances never boot, so the pull is not seen
     assert ended.code == 1
     assert "`make teardown EXP=build-talks` ends it" in ended.err
-    for _ in range(2):  # the first one leaves nothing by which the second took the machine for its own
+    for _ in range(2):  # the first one leaves nothing by which the second took the instance for its own
         other = lab.run("dataset_build", **{**SOURCE, "SOURCE": "s3://recordings/others"})
         assert "build-talks lives, and pulls from s3://recordings/talks" in other.error
     assert lab.teardown("build-talks").code == 0
@@ -42,14 +42,14 @@ def test_an_experiment_of_that_name_is_nobodys_build(lab, cloud):
 
 @pytest.fixture
 def building(lab, cloud, host_with_sshd, alice_key):
-    """A build that was left while its machine, a host, pulls; (lab, host, variables)."""
+    """A build that was left while its instance, a host, pulls; (lab, host, variables)."""
     host = host_with_sshd
     lab.write("lab.toml", LAB)
     variables = let_in(lab, host, "alice", alice_key)
-    cloud.weather(pending=600)
+    cloud.scenario(pending=600)
     process = lab.start("dataset_build", **SOURCE, **variables)
-    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
-    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    instances = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
+    appear(cloud, lab, host, instances[0]["id"], "us-east-1")
     cloud.hurry()
     return lab, host, process, variables
 
@@ -69,7 +69,7 @@ def test_a_pull_that_ended_well_becomes_a_version_and_nothing_is_left(building, 
     assert volumes(cloud) == []
 
 
-def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_machine(building, cloud):
+def test_left_while_it_pulls_and_run_again_it_goes_on_with_the_same_instance(building, cloud):
     lab, host, process, variables = building
     for line in process.stdout:
         if "reach" in line:

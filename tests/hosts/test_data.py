@@ -1,4 +1,4 @@
-"""Datasets and volumes on a machine that runs: snapshotted from a frozen file system, mounted, given back."""
+"""Datasets and volumes on an instance that runs: snapshotted from a frozen file system, mounted, given back."""
 
 import json
 import signal
@@ -8,21 +8,21 @@ from uuid import uuid4
 
 import pytest
 
-from tests.hosts.instance import be_the_machine
+from tests.hosts.instance import be_the_instance
 from tests.hosts.test_mount_volumes import disks, mounted, name, uuid  # noqa: F401 - a fixture
 from tests.hosts.test_volumes_over_ssh import working
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-def machine(cloud, lab, host_with_sshd, alice_key):
-    """(lab, variables that log in to its machine, the machine's id, its host)."""
+def instance(cloud, lab, host_with_sshd, alice_key):
+    """(lab, variables that log in to its instance, the instance's id, its host)."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
     lab.write(
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
     )
     assert lab.launch().code == 0
-    variables, identity, _ = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    variables, identity, _ = be_the_instance(cloud, lab, host_with_sshd, "alice", alice_key)
     return lab, variables, identity, host_with_sshd
 
 
@@ -38,7 +38,7 @@ def speech(cloud):
 
 
 def data_volume(cloud, instance):
-    """The id of the machine's data volume."""
+    """The id of the instance's data volume."""
     found = cloud.client("ec2", "us-east-1").describe_instances(InstanceIds=[instance])
     (described,) = found["Reservations"][0]["Instances"]
     (volume,) = [m["Ebs"]["VolumeId"] for m in described["BlockDeviceMappings"] if m["DeviceName"] == "/dev/sdf"]
@@ -60,9 +60,9 @@ def frozen(host, mount):
 
 
 @pytest.fixture
-def data(machine, disks, cloud):  # noqa: F811
-    """The machine with its data mounted; (lab, variables, host, volume)."""
-    lab, variables, identity, host = machine
+def data(instance, disks, cloud):  # noqa: F811
+    """The instance with its data mounted; (lab, variables, host, volume)."""
+    lab, variables, identity, host = instance
     device = disks(filesystem="ext4", L="speech")
     host.write("/etc/ec2-lab/volumes.json", json.dumps([{"mount": "/data", "device": device}]))
     host.run("/opt/ec2-lab/mount-volumes")
@@ -84,7 +84,7 @@ def test_a_version_is_made_with_what_a_later_launch_needs_to_mount_it(data, clou
 
 def test_a_snapshot_whose_response_was_lost_is_not_made_again_though_it_is_complete_at_once(data, cloud):
     lab, variables, _, volume, _ = data
-    cloud.weather(snapshot_seconds=0, faults=[{"action": "CreateSnapshot", "kind": "truncated", "times": 1}])
+    cloud.scenario(snapshot_seconds=0, faults=[{"action": "CreateSnapshot", "kind": "truncated", "times": 1}])
     ended = lab.run("snapshot_create", DATASET="speech", EXP="demo", MOUNT="/data", VOLUME=volume, **variables)
     assert ended.code == 0, ended.err
     assert set(versions(cloud)) == {"1", "2"}
@@ -92,7 +92,7 @@ def test_a_snapshot_whose_response_was_lost_is_not_made_again_though_it_is_compl
 
 def test_the_file_system_is_frozen_for_the_call_alone(data, cloud):
     lab, variables, host, volume, _ = data
-    cloud.weather(latency={"CreateSnapshot": 1.0}, snapshot_seconds=600.0)
+    cloud.scenario(latency={"CreateSnapshot": 1.0}, snapshot_seconds=600.0)
     running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
     wait_until(lambda: cloud.calls("CreateSnapshot"))
     assert frozen(host, "/data")
@@ -105,12 +105,12 @@ def test_the_file_system_is_frozen_for_the_call_alone(data, cloud):
 
 def test_killed_while_it_is_frozen_it_is_thawed_and_the_next_run_takes_the_snapshot_up(data, cloud):
     lab, variables, host, volume, _ = data
-    cloud.weather(snapshot_seconds=4.0, faults=[{"action": "CreateSnapshot", "kind": "hang-after", "times": 1}])
+    cloud.scenario(snapshot_seconds=4.0, faults=[{"action": "CreateSnapshot", "kind": "hang-after", "times": 1}])
     running = lab.start("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
     wait_until(lambda: cloud.calls("CreateSnapshot"))
     running.kill()
     running.communicate()
-    cloud.weather(snapshot_seconds=4.0)
+    cloud.scenario(snapshot_seconds=4.0)
     wait_until(lambda: not frozen(host, "/data"))
     again = lab.run("snapshot_create", DATASET="speech", EXP="demo", VOLUME=volume, MOUNT="/data", **variables)
     assert again.code == 0, again.err
@@ -156,8 +156,8 @@ def volumes(cloud):
     return cloud.client("ec2", "us-east-1").describe_volumes()["Volumes"]
 
 
-def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, identity, host = machine
+def test_a_data_set_is_mounted_on_a_running_instance_and_given_back(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = instance
     device = disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
@@ -175,8 +175,8 @@ def test_a_data_set_is_mounted_on_a_running_machine_and_given_back(machine, disk
     assert len(volumes(cloud)) == before
 
 
-def test_what_was_made_is_undone_when_the_mount_fails(machine, cloud):
-    lab, variables, identity, host = machine
+def test_what_was_made_is_undone_when_the_mount_fails(instance, cloud):
+    lab, variables, identity, host = instance
     host.write("/data2/file", "x")
     before, there = len(volumes(cloud)), attachments(cloud, identity)
     host.run("mount", "-t", "tmpfs", "none", "/data2")
@@ -188,31 +188,31 @@ def test_what_was_made_is_undone_when_the_mount_fails(machine, cloud):
 
 
 @pytest.mark.parametrize("action", ["AttachVolume", "ModifyInstanceAttribute", "CreateVolume"])
-def test_what_was_made_is_undone_when_aws_refuses_a_step(machine, cloud, action):
-    lab, variables, identity, _ = machine
+def test_what_was_made_is_undone_when_aws_refuses_a_step(instance, cloud, action):
+    lab, variables, identity, _ = instance
     before, there = len(volumes(cloud)), attachments(cloud, identity)
-    cloud.weather(faults=[{"action": action, "code": "UnauthorizedOperation"}])
+    cloud.scenario(faults=[{"action": action, "code": "UnauthorizedOperation"}])
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     assert ended.code == 1
     assert len(volumes(cloud)) == before
     assert attachments(cloud, identity).keys() == there.keys()
 
 
-def test_what_may_have_been_attached_is_detached_where_no_response_tells_it(machine, cloud):
-    lab, variables, identity, _ = machine
+def test_what_may_have_been_attached_is_detached_where_no_response_tells_it(instance, cloud):
+    lab, variables, identity, _ = instance
     before, there = len(volumes(cloud)), attachments(cloud, identity)
-    cloud.weather(faults=[{"action": "AttachVolume", "kind": "reset-after"}])
+    cloud.scenario(faults=[{"action": "AttachVolume", "kind": "reset-after"}])
     ended = lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     assert ended.code == 1
     assert len(volumes(cloud)) == before, ended.out
     assert attachments(cloud, identity).keys() == there.keys()
 
 
-def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_on(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, identity, host = machine
+def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_on(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = instance
     device, before = disks(filesystem="ext4", U=speech), len(volumes(cloud))
     mount = {"HOST": "demo", "DATASET": "speech", "MOUNT": "/more", **variables}
-    cloud.weather(faults=[{"action": "CreateVolume", "kind": "hang-after", "times": 1}])
+    cloud.scenario(faults=[{"action": "CreateVolume", "kind": "hang-after", "times": 1}])
     running = lab.start("volume_mount", **mount)
     assert wait_until(lambda: cloud.calls("CreateVolume"))
     running.send_signal(signal.SIGINT)
@@ -223,17 +223,17 @@ def test_what_is_left_of_an_interrupted_mount_or_unmount_is_named_with_the_way_o
     assert len(volumes(cloud)) == before + 1
     volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
     name(host, device, volume)
-    cloud.weather(faults=[{"action": "DetachVolume", "kind": "reset-after"}])
+    cloud.scenario(faults=[{"action": "DetachVolume", "kind": "reset-after"}])
     refused = lab.run("volume_unmount", HOST="demo", MOUNT="/more", **variables)
     assert refused.code == 1
     assert f"`make volume-unmount HOST=demo VOLUME={volume}` goes on from here" in refused.out
-    cloud.weather()
+    cloud.scenario()
     assert lab.run("volume_unmount", HOST="demo", VOLUME=volume, **variables).code == 0
     assert len(volumes(cloud)) == before
 
 
-def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, identity, host = machine
+def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = instance
     device = disks(filesystem="ext4", U=speech)
     assert lab.run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables).code == 0
     volume = attachments(cloud, identity)["/dev/sdg"]["VolumeId"]
@@ -259,8 +259,8 @@ def test_a_volume_in_use_is_not_detached_and_who_uses_it_is_said_in_one_line(mac
     assert back.out.count("is deleted") == back.out.count("is deleted, as it was made for this") == 1
 
 
-def test_what_the_host_may_be_using_stays_attached_when_a_mount_fails(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, identity, host = machine
+def test_what_the_host_may_be_using_stays_attached_when_a_mount_fails(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, identity, host = instance
     disks(filesystem="ext4", U=speech)
     host.write("/usr/bin/findmnt", "#!/bin/sh\nkill -KILL $PPID\n", mode=0o755)  # in the midst of its work
     before = attachments(cloud, identity).keys()
@@ -270,11 +270,11 @@ def test_what_the_host_may_be_using_stays_attached_when_a_mount_fails(machine, d
     assert attachments(cloud, identity).keys() - before == {"/dev/sdg"}
 
 
-def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, _, _ = machine
+def test_killed_half_way_and_run_again_it_makes_no_second_volume(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, _, _ = instance
     disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
-    cloud.weather(faults=[{"action": "AttachVolume", "kind": "hang-after", "times": 1}])
+    cloud.scenario(faults=[{"action": "AttachVolume", "kind": "hang-after", "times": 1}])
     running = lab.start("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more", **variables)
     wait_until(lambda: cloud.calls("AttachVolume"))
     running.kill()
@@ -286,8 +286,8 @@ def test_killed_half_way_and_run_again_it_makes_no_second_volume(machine, disks,
     assert volumes(cloud) == []
 
 
-def test_a_second_mount_of_the_same_finds_it_done(machine, disks, cloud, speech):  # noqa: F811
-    lab, variables, _, host = machine
+def test_a_second_mount_of_the_same_finds_it_done(instance, disks, cloud, speech):  # noqa: F811
+    lab, variables, _, host = instance
     disks(filesystem="ext4", U=speech)
     before = len(volumes(cloud))
     for _ in range(2):
@@ -297,8 +297,8 @@ def test_a_second_mount_of_the_same_finds_it_done(machine, disks, cloud, speech)
     assert mounted(host)["/more"]["uuid"] == speech
 
 
-def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
-    lab, variables, identity, _ = machine
+def test_make_ssh_just_works_and_the_host_key_is_the_consoles(instance):
+    lab, variables, identity, _ = instance
     settings = Path(variables["HOME"], ".ssh/config")  # what is the user's own counts here
     settings.write_text(settings.read_text().partition("Host *")[0])
     process = subprocess.run(
@@ -310,8 +310,8 @@ def test_make_ssh_just_works_and_the_host_key_is_the_consoles(machine):
     assert known.startswith(f"{identity} ssh-ed25519 ")
 
 
-def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(machine, cloud):
-    lab, variables, identity, _ = machine
+def test_an_instance_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on_record(instance, cloud):
+    lab, variables, identity, _ = instance
     cloud.host(identity, "us-east-1", "127.0.0.1", "login: ")
     lab.run("users", HOST="demo", DRY_RUN="1", **variables)
     shown = lab.run("users", HOST="demo", DRY_RUN="1", **variables)
@@ -321,8 +321,8 @@ def test_a_machine_whose_console_has_no_key_is_trusted_on_first_use_aloud_and_on
     assert note["trusted-on-first-use"]["fingerprints"][0].startswith("SHA256:")
 
 
-def test_a_young_machine_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(machine, cloud):
-    lab, variables, identity, host = machine
+def test_a_young_instance_that_a_teammate_launched_has_its_key_waited_for_and_is_not_just_trusted(instance, cloud):
+    lab, variables, identity, host = instance
     lab.write("lab.toml", 'regions = ["us-east-1"]\n[ssh]\nboot_timeout = "60s"\nhost_key_timeout = "5m"\n')
     cloud.host(identity, "us-east-1", "127.0.0.1", "booting")
     looking = lab.start("users", HOST="demo", DRY_RUN="1", **variables)

@@ -31,7 +31,7 @@ CLOUD_INIT = '#!/bin/sh\ntest ! -e /run/slow || sleep 600\necho \'{"status": "do
 
 @pytest.fixture
 def there(host_with_sshd, lab, tmp_path, alice_key):
-    """A host that could be a machine, and a lab with an experiment whose code it waits for."""
+    """A host that could be an instance, and a lab with an experiment whose code it waits for."""
     repository = tmp_path / "speech"
     repository.mkdir()
     (repository / "train.py").write_text("print('one')\n")
@@ -50,11 +50,11 @@ def there(host_with_sshd, lab, tmp_path, alice_key):
 
 
 def launching(lab, cloud, host):
-    """Launch, and let the host be the machine before it runs."""
-    cloud.weather(pending=600)
+    """Launch, and let the host be the instance before it runs."""
+    cloud.scenario(pending=600)
     process = lab.start("launch", EXP="train", **lab.variables)
-    machines = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
-    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    instances = wait_until(lambda: [m for m in cloud.inventory() if m["kind"] == "instance"])
+    appear(cloud, lab, host, instances[0]["id"], "us-east-1")
     cloud.hurry()
     return process
 
@@ -176,7 +176,7 @@ def test_code_that_did_not_arrive_whole_begins_nothing(there, cloud):
     assert begins(host) == 0
 
 
-def test_members_whom_the_user_data_has_no_room_for_get_their_accounts_when_the_machine_is_reached(
+def test_members_whom_the_user_data_has_no_room_for_get_their_accounts_when_the_instance_is_reached(
     there, cloud, alice_key
 ):
     lab, host = there

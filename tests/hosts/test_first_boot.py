@@ -26,7 +26,7 @@ SYSTEMCTL = """#!/bin/sh
 
 @pytest.fixture
 def booting(cloud_init, tmp_path):
-    """A machine with cloud-init and needrestart."""
+    """An instance with cloud-init and needrestart."""
     (tmp_path / "host").mkdir()
     made = Host(cloud_init, tmp_path / "host")
     yield made
@@ -34,7 +34,7 @@ def booting(cloud_init, tmp_path):
 
 
 CONSOLES = {"ttyS0 tty0": True, "tty0 ttyS0": False, "ttyS0": False, "tty0": False}
-"""Of Rocky 9 and RHEL; Amazon Linux, Debian, Fedora and Ubuntu; a machine with one. Do the keys have to be added?"""
+"""Of Rocky 9 and RHEL; Amazon Linux, Debian, Fedora and Ubuntu; an instance with one. Do the keys have to be added?"""
 
 
 def test_host_keys_are_on_the_serial_console_though_the_image_has_another_one_last(booting):

@@ -14,7 +14,7 @@ def document(alice_key):
 
 @pytest.fixture
 def guarded(host_with_sshd, document, bob_key):
-    """A machine with alice on it, and root's own keys."""
+    """An instance with alice on it, and root's own keys."""
     host_with_sshd.accounts(document)
     host_with_sshd.run("install", "-d", "-m", "700", "/root/.ssh", "/root/secret")
     host_with_sshd.write("/root/.ssh/authorized_keys", bob_key.line + "\n", mode=0o600)

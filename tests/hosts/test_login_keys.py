@@ -46,13 +46,13 @@ def agent(tmp_path):
 
 
 def launched(lab, cloud, host, script="launch", **variables):
-    """Launch, or start again, and let the host be the machine before it runs; return how that ended."""
-    cloud.weather(pending=600)
+    """Launch, or start again, and let the host be the instance before it runs; return how that ended."""
+    cloud.scenario(pending=600)
     process = lab.start(script, EXP="train", JSON="1", **variables)
-    machines = wait_until(
+    instances = wait_until(
         lambda: [m for m in cloud.inventory() if (m["kind"], m.get("state")) == ("instance", "pending")]
     )
-    appear(cloud, lab, host, machines[0]["id"], "us-east-1")
+    appear(cloud, lab, host, instances[0]["id"], "us-east-1")
     cloud.hurry()
     out, err = process.communicate(timeout=90)
     return process.returncode, out, err

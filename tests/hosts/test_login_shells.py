@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts import ssh, ssh_call
 from ec2lab.hosts.accounts import Account, AccountsDocument, HostAccounts
 from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
@@ -165,7 +165,7 @@ def test_what_never_answers_ends_at_its_deadline_and_says_what_was_tried(carol):
         assert words in str(told.value)
     host.path("/etc/bash.bashrc").unlink()
     began = time.monotonic()
-    with pytest.raises(LabError, match=r"^there: sleep has not ended there within 0.2 s"):
+    with pytest.raises(UserError, match=r"^there: sleep has not ended there within 0.2 s"):
         there().run("sleep", "60", within=0.2)
     assert time.monotonic() - began < 5
 

@@ -33,7 +33,7 @@ def test_two_read_at_once_each_line_once_though_their_connections_break_off(runn
         assert "the log goes on from where it broke off" in err
 
 
-def test_the_log_of_a_machine_that_cannot_be_logged_in_to_is_one_clear_error_at_once(running):
+def test_the_log_of_an_instance_that_cannot_be_logged_in_to_is_one_clear_error_at_once(running):
     lab, _, variables, *_ = running
     (lab.path.parent / "home/.ssh/config").write_text("Match host 127.0.0.1\n  Port 1\n")
     ended = lab.run("logs", EXP="demo", **variables)

@@ -1,4 +1,4 @@
-"""Volumes on a machine: found, formatted only when empty, mounted, grown, given away, and given back."""
+"""Volumes on an instance: found, formatted only when empty, mounted, grown, given away, and given back."""
 
 import json
 import os
@@ -15,7 +15,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def disks(host, tmp_path):
-    """Makes disks of the machine's: loop devices on files, empty or with a file system."""
+    """Makes disks of the instance's: loop devices on files, empty or with a file system."""
     attached = []
 
     def make(mib=16, filesystem=None, larger=0, **options):
@@ -211,7 +211,7 @@ def test_one_volume_that_is_missing_keeps_no_other_from_being_mounted(host, disk
     assert "/b" in mounted(host)
 
 
-def test_a_volume_is_added_on_a_running_machine_listed_for_the_next_boot_and_given_back(host, disks):
+def test_a_volume_is_added_on_a_running_instance_listed_for_the_next_boot_and_given_back(host, disks):
     device = disks(filesystem="ext4", L="speech")
     entry = json.dumps({"mount": "/data", "device": device})
     added = host.run("/opt/ec2-lab/volumes-over-ssh", "add", "-", text=entry, check=False)

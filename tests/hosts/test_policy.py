@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ec2lab.registry.recorder import changes_something
-from tests.hosts.instance import be_the_machine
+from tests.hosts.instance import be_the_instance
 from tests.hosts.test_data import speech  # noqa: F401 - a fixture
 from tests.hosts.test_mount_volumes import disks, name  # noqa: F401 - a fixture
 from tests.iam.calls import World, requests_of
@@ -16,7 +16,7 @@ from tests.iam.evaluation import several
 from tests.iam.policies import ALL, DAILY, SETUP, of_registry, refusals
 
 NOT_CALLED = {
-    "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot machine",
+    "iam:CreateServiceLinkedRole": "asked by RunInstances, for an account's first spot instance",
     **dict.fromkeys(
         ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey",
          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"],
@@ -125,12 +125,12 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     lab.write("files/a.txt", "a")
     run("plan", 1, EXP="spot")  # there is no such image, which is found out by asking
     lab.write("lab.toml", LAB.format(network="203.0.113.0/24", more=""))
-    cloud.weather(capacity=[{"region": "us-east-1", "calls": 1}])
+    cloud.scenario(capacity=[{"region": "us-east-1", "calls": 1}])
     run("launch", EXP="demo")
     work_on_a_table(run, cloud)
-    (machine,) = lab.status()
-    region = machine["region"]
-    be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    (instance,) = lab.status()
+    region = instance["region"]
+    be_the_instance(cloud, lab, host_with_sshd, "alice", alice_key)
     device = disks(filesystem="ext4", U=speech)
     run("volume_mount", HOST="demo", DATASET="speech", MOUNT="/more")
     mounted = [{"Name": "tag-key", "Values": ["lab:mount"]}]
@@ -156,9 +156,9 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
     cloud.client("ec2", "us-east-1").allocate_address(Domain="vpc")
     run("audit", FIX="1", OWNER="everyone")
     encoded = "Encoded authorization failure message: eyJhbGxvd2VkIjpmYWxzZX0="
-    cloud.weather(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "UnauthorizedOperation", "message": encoded}])
     run("launch", 1, EXP="demo")
-    cloud.weather()
+    cloud.scenario()
     work_on_several_nodes(run, lab, cloud)
     come_and_go(run, lab, cloud)
     world.see(cloud.inventory())
@@ -172,10 +172,10 @@ def used(lab, cloud, host_with_sshd, alice_key, disks, speech):  # noqa: F811, P
 def work_on_a_table(run, cloud):
     """Move to a team's table while there is little to move, work there, and come home."""
     run("registry_push", DEST=TABLE)
-    cloud.weather(pending=1)  # long enough for a lease to be renewed
+    cloud.scenario(pending=1)  # long enough for a lease to be renewed
     for script in ("launch", "teardown", "history", "doctor"):
         run(script, EXP="spot", REGISTRY=TABLE)
-    cloud.weather()
+    cloud.scenario()
     run("registry_pull", SOURCE=TABLE)
 
 
@@ -189,30 +189,30 @@ def work_on_several_nodes(run, lab, cloud):
     s3 = cloud.client("s3", "us-east-1")
     s3.create_bucket(Bucket="lab-runs")
     run("launch", EXP="nodes")
-    for machine in lab.status():
+    for instance in lab.status():
         ended = b'{"exit_code": 0, "at": "2026-11-24T10:00:00Z"}'
-        s3.put_object(Bucket="lab-runs", Key=f"nodes/{machine['id']}/ended.json", Body=ended)
+        s3.put_object(Bucket="lab-runs", Key=f"nodes/{instance['id']}/ended.json", Body=ended)
     for script in ("logs", "wait", "teardown"):
         run(script, EXP="nodes")
 
 
 def come_and_go(run, lab, cloud):
-    """Set the account up for logs, watch a spot machine to its end, and leave nothing of the lab's there."""
+    """Set the account up for logs, watch a spot instance to its end, and leave nothing of the lab's there."""
     lab.write("lab.toml", LAB.format(network="198.51.100.0/24", more='[logs]\nartifact_uri = "s3://lab-runs"'))
     run("setup_aws", YES="1")
     iam = cloud.client("iam", "us-east-1")
     by_hand = iam.create_policy(PolicyName="by-hand", PolicyDocument=json.dumps(SOME))
     iam.attach_role_policy(RoleName="ec2-lab-lab-log-writer", PolicyArn=by_hand["Policy"]["Arn"])
     run("launch", EXP="spot")
-    (machine,) = [line for line in lab.status() if line["experiment"] == "spot"]
+    (instance,) = [line for line in lab.status() if line["experiment"] == "spot"]
     watching = lab.start("watch", EXP="spot", JSON="1")
     while '"state"' not in watching.stdout.readline():
         assert watching.poll() is None
-    cloud.end(machine["id"], machine["region"], "Server.SpotInstanceTermination")
+    cloud.end(instance["id"], instance["region"], "Server.SpotInstanceTermination")
     watching.communicate(timeout=60)
     run("teardown", EXP="spot")
     held = {"action": "DeleteSecurityGroup", "region": "us-east-1", "code": "DependencyViolation", "times": 15}
-    cloud.weather(faults=[held])  # so long that it is asked what holds the group
+    cloud.scenario(faults=[held])  # so long that it is asked what holds the group
     run("teardown_aws", REGIONS="us-east-1 us-west-2", YES="1")
 
 

@@ -14,7 +14,7 @@ def entries(alice_key, bob_key):
 
 @pytest.fixture
 def settled(host_with_sshd, entries):
-    """A machine with alice and bob."""
+    """An instance with alice and bob."""
     host_with_sshd.accounts({"members": entries})
     return host_with_sshd
 

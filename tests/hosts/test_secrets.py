@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.instance import be_the_machine
+from tests.hosts.instance import be_the_instance
 from tests.hosts.test_first_password import typed_at_a_terminal
 from tests.lab_directory import REPOSITORY
 
@@ -19,8 +19,8 @@ AWS = {
 PARAMETER = "hf_ThisIsATokenOfAModelHub"
 OWN_SCRIPT = f"""
 from pathlib import Path
-from ec2lab.session import acting_on
-with acting_on("demo", "own") as session:
+from ec2lab.session import locked_session
+with locked_session("demo", "own") as session:
     ec2, ssm = session.cloud.ec2("us-east-1"), session.cloud.client("ssm", "us-east-1")
     ssm.put_parameter(Name="hub", Value="{PARAMETER}", Type="SecureString")
     assert ssm.get_parameter(Name="hub", WithDecryption=True)["Parameter"]["Value"] == "{PARAMETER}"
@@ -69,7 +69,7 @@ def test_no_secret_is_to_be_read_anywhere_after_a_days_work(watched, cloud, host
     assert run("launch", EXP="demo").code == 0
     user_data = user_data_of(cloud)
     assert COMMAND in user_data, "as nothing is delivered to it"
-    be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    be_the_instance(cloud, lab, host_with_sshd, "alice", alice_key)
     host_with_sshd.accounts({"members": {"alice": {"keys": [alice_key.line], "sudo": "nopasswd"}}})
     lab.write("members/bob.toml", f'keys = ["{alice_key.line}"]\ngroups = ["sudo"]\n')
     added = run("user_add", NAME="carol")

@@ -1,4 +1,4 @@
-"""What sshd-hardening reads out of configurations: no machine is needed."""
+"""What sshd-hardening reads out of configurations: no instance is needed."""
 
 import pytest
 

@@ -14,7 +14,7 @@ PASSWORD = "a password of alice's own"
 
 @pytest.fixture
 def peopled(host, alice_key):
-    """A machine with alice, who has key and password, whose image lets passwords in."""
+    """An instance with alice, who has key and password, whose image lets passwords in."""
     host.write("/etc/ssh/sshd_config.d/50-cloud-init.conf", "PasswordAuthentication yes\n")
     host.accounts({"members": {"alice": {"keys": [alice_key.line], "sudo": "password"}}})
     host.run("chpasswd", text=f"alice:{PASSWORD}\n")
@@ -32,7 +32,7 @@ def effective(host, *match):
 
 
 @pytest.mark.every_release
-def test_keys_alone_open_the_machine_though_its_image_says_otherwise(peopled, alice_key):
+def test_keys_alone_open_the_instance_though_its_image_says_otherwise(peopled, alice_key):
     assert peopled.ssh("alice", "true", password=PASSWORD).worked
     told = peopled.harden("apply", "--account", "alice")
     assert told.changes == [(None, "applied", "keys alone open alice; sshd reloaded")]
@@ -195,7 +195,7 @@ setsid sh -c 'sleep "$0"; exec "$@"; : for-systemd' "$seconds" "$@" > /dev/null 
 
 @pytest.fixture
 def with_systemd(peopled):
-    """A machine with stand-ins for systemd, which no machine of namespaces can run; tests/vm has the real one."""
+    """An instance with stand-ins for systemd, which no instance of namespaces can run; tests/vm has the real one."""
     peopled.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
     peopled.write("/usr/bin/systemd-run", SYSTEMD_RUN, mode=0o755)
     peopled.run("mkdir", "-p", "/run/systemd/system")

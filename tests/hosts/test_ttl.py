@@ -10,7 +10,7 @@ from ec2lab.hosts.program_packer import sent
 from ec2lab.instances.ttl import AT_BOOT, DEADLINE, NEVER, SET_AT_BOOT
 from tests.changed_constants import sent_with
 from tests.hosts.host import holds_within
-from tests.hosts.instance import be_the_machine
+from tests.hosts.instance import be_the_instance
 
 SYSTEMCTL = f"""#!/bin/sh
 echo "$@" >> /run/systemctl
@@ -33,19 +33,19 @@ def deadline(host):
 
 
 @pytest.fixture
-def machine(host_with_sshd, lab, cloud, alice_key):
-    """A host that is the machine of an experiment without a ttl, and the variables of who may log in."""
+def instance(host_with_sshd, lab, cloud, alice_key):
+    """A host that is the instance of an experiment without a ttl, and the variables of who may log in."""
     lab.write("lab.toml", 'regions = ["us-east-1"]\n')
     lab.write("experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n')
     assert lab.launch().code == 0
     host_with_sshd.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
-    variables, _, _ = be_the_machine(cloud, lab, host_with_sshd, "alice", alice_key)
+    variables, _, _ = be_the_instance(cloud, lab, host_with_sshd, "alice", alice_key)
     lab.write("lab.toml", LAB)
     return host_with_sshd, variables
 
 
-def test_an_end_is_set_on_a_machine_that_had_none_and_none_on_one_that_had(machine, lab):
-    host, variables = machine
+def test_an_end_is_set_on_an_instance_that_had_none_and_none_on_one_that_had(instance, lab):
+    host, variables = instance
     ended = lab.run("ttl_set", EXP="demo", TTL="4h", **variables)
     assert ended.code == 0, ended.err
     assert "demo ends at 20" in ended.out
@@ -68,8 +68,8 @@ def test_an_end_is_set_on_a_machine_that_had_none_and_none_on_one_that_had(machi
     assert deadline(host) == NEVER
 
 
-def test_an_end_that_systemd_does_not_take_is_not_told_as_set(machine, lab):
-    host, variables = machine
+def test_an_end_that_systemd_does_not_take_is_not_told_as_set(instance, lab):
+    host, variables = instance
     host.write("/run/deaf", "")
     ended = lab.run("ttl_set", EXP="demo", TTL="4h", **variables)
     assert ended.code == 1
@@ -92,7 +92,7 @@ def idle_host(host_with_sshd, alice_key):
     host.write("/run/gpu", "0\n")
     host.write("/usr/bin/nvidia-smi", "#!/bin/sh\ncat /run/gpu\n", mode=0o755)
     host.write(WAITING, "")
-    # This machine's own processors and network are not the host's, and have no rest.
+    # This computer's own processors and network are not the host's, and have no rest.
     host.write("/run/dev", "  eth0: 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0\n")
     for fake, real in (
         ("/run/stat", "/proc/stat"),
@@ -153,10 +153,10 @@ def test_nothing_ends_it_but_that_nothing_is_done(idle_host, alice_key):
         login.wait()
     assert "ec2-lab: PROBLEM: GPU can't be read, which counts as work: ValueError" in console(host)
     assert "ec2-lab: all can be read again" in console(host)
-    assert "ec2-lab: idle for 1 s, this machine ends" in console(host)
+    assert "ec2-lab: idle for 1 s, this computer ends" in console(host)
 
 
-def test_a_gpu_that_does_not_answer_keeps_the_machine_and_is_said(idle_host):
+def test_a_gpu_that_does_not_answer_keeps_the_instance_and_is_said(idle_host):
     host = idle_host
     host.write(PROGRAM, sent_with("idle-shutdown.py", PATIENCE=0.3), mode=0o755)
     host.write("/usr/bin/nvidia-smi", "#!/bin/sh\nexec sleep 600\n", mode=0o755)

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def bring(host, alice_key):
-    """Brings a machine to members by name, each with what else the entry says."""
+    """Brings an instance to members by name, each with what else the entry says."""
 
     def bring(entries, *options, **more):
         members = {name: {"keys": [alice_key.line], **entry} for name, entry in entries.items()}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2lab.capacity_pools import ON_DEMAND, Pool
-from ec2lab.launch.part import Share, total
+from ec2lab.launch.part import LaunchFragment, total
 from ec2lab.launch.parts.boot_commands import answering_for_all
 from ec2lab.launch.request import build_request
 from tests.full import examples
@@ -25,7 +25,7 @@ POOL = Pool("us-east-1", "g5.xlarge", ON_DEMAND)
 def document(commands, texts):
     """The user data of a launch whose parts hold these commands and file contents."""
     files = [{"path": f"/etc/file{number}", "content": text} for number, text in enumerate(texts)]
-    share = total([Share(cloud_init={"users": ["default"], "write_files": files, "runcmd": commands})])
+    share = total([LaunchFragment(cloud_init={"users": ["default"], "write_files": files, "runcmd": commands})])
     return build_request(share, POOL)["UserData"].decode()
 
 

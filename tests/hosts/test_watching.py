@@ -1,4 +1,4 @@
-"""A watch asks the machine itself, over ssh, how its command gets on."""
+"""A watch asks the instance itself, over ssh, how its command gets on."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from tests.waiting import wait_until
 
 
 def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_on_record(running, cloud):
-    lab, host, variables, machine, region = running
+    lab, host, variables, instance, region = running
     running.prints("epoch 3\n")
     host.run("mkdir", "-p", "/etc/systemd/system/ec2-lab-time-to-live.timer.d")
     host.write("/etc/systemd/system/ec2-lab-time-to-live.timer.d/deadline.conf", "[Timer]\nOnCalendar=@4102444800\n")
@@ -24,8 +24,8 @@ def test_it_tells_the_last_line_the_time_left_and_the_commands_end_and_puts_it_o
     assert progress["seconds_left"] > 3600
     running.ends(3)
     ended = following("command-exited")
-    assert (ended["instance"], ended["exit_code"]) == (machine, 3)
-    cloud.end(machine, region, "Server.SpotInstanceTermination")
+    assert (ended["instance"], ended["exit_code"]) == (instance, 3)
+    cloud.end(instance, region, "Server.SpotInstanceTermination")
     assert following("experiment-ended")["exit_code"] == 3
     assert watching.wait(30) == 0
     alarm.cancel()
@@ -49,8 +49,8 @@ def test_logs_and_wait_hear_the_command_alone_and_leave_nothing_there_when_they_
     assert lab.run("wait", EXP="demo", **variables).code == 3
 
 
-def test_a_machine_that_may_not_be_logged_in_to_is_watched_all_the_same(running, cloud):
-    lab, _, variables, machine, region = running
+def test_an_instance_that_may_not_be_logged_in_to_is_watched_all_the_same(running, cloud):
+    lab, _, variables, instance, region = running
     (lab.path.parent / "home/.ssh/config").write_text("Match host 127.0.0.1\n  Port 1\n")
     watching = lab.start("watch", EXP="demo", JSON="1", **variables)
     alarm = threading.Timer(90, watching.kill)
@@ -59,7 +59,7 @@ def test_a_machine_that_may_not_be_logged_in_to_is_watched_all_the_same(running,
     for line in watching.stdout:
         events.append(json.loads(line))
         if events[-1]["event"] == "warning":
-            cloud.end(machine, region, "Server.SpotInstanceTermination")
+            cloud.end(instance, region, "Server.SpotInstanceTermination")
     alarm.cancel()
     assert watching.wait(30) == 0, watching.stderr.read()
     assert [event["event"] for event in events] == [

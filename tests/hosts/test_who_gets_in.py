@@ -37,7 +37,7 @@ BESIDES_KEYS = [
 
 @pytest.fixture
 def peopled(host, alice_key, bob_key):
-    """A machine with alice, who is in the group video, and bob, whose sshd takes their keys alone."""
+    """An instance with alice, who is in the group video, and bob, whose sshd takes their keys alone."""
     members = {"alice": {"keys": [alice_key.line], "groups": ["video"]}, "bob": {"keys": [bob_key.line]}}
     host.accounts({"members": members})
     host.write("/etc/ssh/extra/a.conf", "Include more.conf\n")
@@ -46,7 +46,7 @@ def peopled(host, alice_key, bob_key):
     return host
 
 
-def begin_anew(host):
+def begin_again(host):
     reloads = host.path(SSHD_LOG).read_text().count("Server listening")
     host.run("sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
     assert holds_within(PATIENCE, lambda: host.path(SSHD_LOG).read_text().count("Server listening") > reloads)
@@ -56,7 +56,7 @@ def test_a_member_whom_sshds_configuration_keeps_out_is_named_with_the_line_that
     peopled.write("/etc/ssh/more.conf", "AllowUsers bob\n")
     for case, said in IN_THEIR_CONFIGURATION:
         peopled.write(CASE, f"{case}\n")
-        begin_anew(peopled)
+        begin_again(peopled)
         told = peopled.harden("apply")
         assert (told.code, told.of("alice"), told.of("bob")) == (1, ["problem"], []), (case, told.text)
         assert said in told.detail("alice", "problem")

@@ -8,7 +8,7 @@ TYPE = "g5.xlarge"
 
 
 def run(ec2, count=1, least=None, **more):
-    """Start machines; return their descriptions as RunInstances gives them."""
+    """Start instances; return their descriptions as RunInstances gives them."""
     asked = {"ImageId": UBUNTU, "InstanceType": TYPE, "MinCount": least or count, "MaxCount": count, **more}
     return ec2.run_instances(**asked)["Instances"]
 
@@ -18,7 +18,7 @@ def run_in(ec2, zone, **more):
 
 
 def look(ec2, identity):
-    """Describe one machine."""
+    """Describe one instance."""
     return ec2.describe_instances(InstanceIds=[identity])["Reservations"][0]["Instances"][0]
 
 
@@ -26,7 +26,7 @@ def state(ec2, identity):
     return look(ec2, identity)["State"]["Name"]
 
 
-def every_machine(ec2):
+def every_instance(ec2):
     return [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
 
 

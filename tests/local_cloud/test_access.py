@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from ec2lab.aws.local_server import proof_of
 from local_cloud.admin_api import ACTIONS
-from tests.local_cloud.requests import UBUNTU, every_machine, run
+from tests.local_cloud.requests import UBUNTU, every_instance, run
 
 DESCRIBE = "Action=DescribeInstances&Version=2016-11-15"
 
@@ -63,13 +63,13 @@ def signed(cloud, body, path="/", service="ec2"):
 
 @pytest.mark.parametrize("authorization", [None, "Bearer ", "Bearer 0", "Bearer \xff", "Basic bG9jYWw6bG9jYWw="])
 def test_no_control_request_is_carried_out_without_the_secret(cloud, send, authorization):
-    instance = run(cloud.client("ec2", "us-east-1"))[0]["InstanceId"]
+    identity = run(cloud.client("ec2", "us-east-1"))[0]["InstanceId"]
     headers = {"Authorization": authorization} if authorization is not None else {}
     for method, path in ACTIONS:
         status, answer = send(method, path, headers, b"{}")
         assert status == 401, path
         assert cloud.secret.encode() not in answer
-    assert instance in {machine["InstanceId"] for machine in every_machine(cloud.client("ec2", "us-east-1"))}
+    assert identity in {instance["InstanceId"] for instance in every_instance(cloud.client("ec2", "us-east-1"))}
 
 
 @pytest.mark.parametrize(
@@ -160,18 +160,18 @@ def test_health_proves_the_secret_and_does_not_tell_it(cloud, send):
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../../etc/passwd", "file:///etc/passwd"])
 def test_no_file_is_read_for_a_console(cloud, path):
     ec2 = cloud.client("ec2", "us-east-1")
-    instance = run(ec2)[0]["InstanceId"]
-    cloud.host(instance, "us-east-1", "127.0.0.1", path)
-    assert ec2.get_console_output(InstanceId=instance)["Output"] == path
+    identity = run(ec2)[0]["InstanceId"]
+    cloud.host(identity, "us-east-1", "127.0.0.1", path)
+    assert ec2.get_console_output(InstanceId=identity)["Output"] == path
 
 
 @pytest.mark.parametrize("path", ["/moto-api/", "/moto-api/data.json", "/moto-api/reset", "/latest/meta-data/"])
 def test_motos_own_api_is_not_served(cloud, send, path):
     ec2 = cloud.client("ec2", "us-east-1")
-    instance = run(ec2)[0]["InstanceId"]
+    identity = run(ec2)[0]["InstanceId"]
     assert send("POST", path)[0] == 403
     assert send("POST", path, signed(cloud, DESCRIBE, path), DESCRIBE.encode())[0] == 404
-    assert instance in {machine["InstanceId"] for machine in every_machine(ec2)}
+    assert identity in {instance["InstanceId"] for instance in every_instance(ec2)}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

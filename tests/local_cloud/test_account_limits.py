@@ -18,7 +18,7 @@ def test_a_region_that_is_not_opted_in_refuses_every_service_in_its_own_words(cl
 
 
 def test_describe_regions_tells_which_are_open(cloud, ec2):
-    cloud.weather(not_opted_in=[SHUT])
+    cloud.scenario(not_opted_in=[SHUT])
     every = {r["RegionName"]: r["OptInStatus"] for r in ec2.describe_regions(AllRegions=True)["Regions"]}
     assert every.pop(SHUT) == "not-opted-in"
     assert (every["eu-south-1"], every["eu-west-1"]) == ("opted-in", "opt-in-not-required")
@@ -39,7 +39,7 @@ def test_a_zone_without_a_default_subnet_takes_no_instance_that_names_none(cloud
     assert NO_SUBNET not in {subnet["AvailabilityZone"] for subnet in default}
     said = refused(code, run_in, west, NO_SUBNET, InstanceType="c6i.large", **more)
     assert said == f"No default subnet for availability zone: '{NO_SUBNET}'."
-    cloud.weather(capacity=[{"zone": f"us-west-2{letter}"} for letter in "abc"])
+    cloud.scenario(capacity=[{"zone": f"us-west-2{letter}"} for letter in "abc"])
     refused("InsufficientInstanceCapacity", run, west, InstanceType="c6i.large", status=500, **more)
 
 
@@ -50,7 +50,7 @@ def test_a_default_vpc_without_subnets_takes_none_at_all(ec2):
 
 
 def test_a_quota_holds_for_what_counts_against_its_name_and_frees_with_what_ends(cloud, ec2):
-    cloud.weather(quotas={"Running On-Demand G and VT instances": 11})
+    cloud.scenario(quotas={"Running On-Demand G and VT instances": 11})
     (first,) = run(ec2)
     assert len(run(ec2, count=3, least=1)) == 1, "4 vCPUs each: as many as there is room for"
     assert "current vCPU limit of 11" in refused("VcpuLimitExceeded", run, ec2, InstanceType="g4dn.xlarge")
@@ -75,27 +75,27 @@ def into(reservation, **more):
 
 
 def test_a_reservation_takes_its_own_type_in_its_own_zone_and_no_more_than_it_has(cloud, ec2):
-    cloud.weather(reservations=[RESERVED], capacity=[{}])
+    cloud.scenario(reservations=[RESERVED], capacity=[{}])
     refused("InvalidCapacityReservationId.NotFound", run, ec2, **into("cr-9999"))
     refused("InvalidParameterValue", run, ec2, **into("cr-0123", InstanceType="g4dn.xlarge"))
     refused("InvalidParameterValue", run_in, ec2, "us-east-1a", **into("cr-0123"))
     block = {"InstanceMarketOptions": {"MarketType": "capacity-block"}}
     refused("InvalidParameterCombination", run, ec2, **into("cr-0123", **block))
-    (machine,) = run(ec2, **into("cr-0123"))
-    assert machine["Placement"]["AvailabilityZone"] == "us-east-1c"
+    (instance,) = run(ec2, **into("cr-0123"))
+    assert instance["Placement"]["AvailabilityZone"] == "us-east-1c"
     (told,) = ec2.describe_capacity_reservations(CapacityReservationIds=["cr-0123"])["CapacityReservations"]
     assert (told["State"], told["TotalInstanceCount"], told["AvailableInstanceCount"]) == ("active", 2, 1)
     refused("ReservationCapacityExceeded", run, ec2, 2, **into("cr-0123"))
-    ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
     assert len(run(ec2, 2, **into("cr-0123"))) == 2
 
 
 def test_where_instances_show_their_tags_a_key_is_a_name_that_a_path_can_have(cloud, ec2):
-    cloud.weather(metadata_defaults={"InstanceMetadataTags": "enabled"})
+    cloud.scenario(metadata_defaults={"InstanceMetadataTags": "enabled"})
     assert ec2.get_instance_metadata_defaults()["AccountLevel"]["InstanceMetadataTags"] == "enabled"
     bad = [{"ResourceType": "instance", "Tags": [{"Key": "team/ml", "Value": "x"}]}]
     assert refused("InvalidParameterValue", run, ec2, TagSpecifications=bad).startswith("'team/ml' is not a valid tag")
     assert run(ec2, TagSpecifications=bad, MetadataOptions={"InstanceMetadataTags": "disabled"})
-    (machine,) = run(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "lab:x", "Value": "x"}]}])
+    (instance,) = run(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "lab:x", "Value": "x"}]}])
     with pytest.raises(ClientError, match="'a b' is not a valid tag key"):
-        ec2.create_tags(Resources=[machine["InstanceId"]], Tags=[{"Key": "a b", "Value": ""}])
+        ec2.create_tags(Resources=[instance["InstanceId"]], Tags=[{"Key": "a b", "Value": ""}])

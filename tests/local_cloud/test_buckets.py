@@ -5,7 +5,7 @@ import pytest
 from local_cloud import clock as cloud_clock
 from local_cloud.scenario import Bucket
 from local_cloud.throttle import Throttle
-from tests.local_cloud.requests import every_machine, refused, run
+from tests.local_cloud.requests import every_instance, refused, run
 from tests.local_cloud.test_control import ask
 
 
@@ -50,15 +50,15 @@ def test_a_hundred_take_what_aws_allows(throttle, clock):
 
 
 def test_what_is_refused_over_the_wire_is_throttling_and_makes_nothing(cloud, ec2):
-    cloud.weather(buckets={"RunInstances": {"size": 2, "refill": 0.001}})
+    cloud.scenario(buckets={"RunInstances": {"size": 2, "refill": 0.001}})
     run(ec2), run(ec2)
     assert refused("RequestLimitExceeded", run, ec2, status=503) == "Request limit exceeded."
-    assert len(every_machine(ec2)) == 2
+    assert len(every_instance(ec2)) == 2
     assert [call["code"] for call in cloud.calls("RunInstances", everyone=True)] == [None, None, "RequestLimitExceeded"]
 
 
 def test_each_operation_and_each_region_has_a_bucket_of_its_own(cloud, ec2):
-    cloud.weather(buckets={name: {"size": 1, "refill": 0.001} for name in ("RunInstances", "DescribeVolumes")})
+    cloud.scenario(buckets={name: {"size": 1, "refill": 0.001} for name in ("RunInstances", "DescribeVolumes")})
     run(ec2)
     ec2.describe_volumes()
     run(cloud.client("ec2", "us-west-2"))
@@ -68,16 +68,16 @@ def test_each_operation_and_each_region_has_a_bucket_of_its_own(cloud, ec2):
     refused("RequestLimitExceeded", run, ec2, status=503)
 
 
-def test_new_weather_begins_with_full_buckets(cloud, ec2):
+def test_new_scenario_begins_with_full_buckets(cloud, ec2):
     for _ in range(2):
-        cloud.weather(buckets={"RunInstances": {"size": 1, "refill": 0.001}})
+        cloud.scenario(buckets={"RunInstances": {"size": 1, "refill": 0.001}})
         run(ec2)
-    cloud.weather()
+    cloud.scenario()
     run(ec2)
 
 
 @pytest.mark.parametrize("bucket", [{"size": 0, "refill": 2}, {"size": 5, "refill": 0}, {"size": 5}, {"sise": 5}])
 def test_a_bucket_that_makes_no_sense_is_refused_by_name(cloud, bucket):
-    status, answer = ask(cloud, "POST", "weather", {"buckets": {"RunInstances": bucket}})
+    status, answer = ask(cloud, "POST", "scenario", {"buckets": {"RunInstances": bucket}})
     assert status == 400
     assert answer["error"].startswith("buckets.RunInstances")

@@ -2,26 +2,26 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.local_cloud.requests import every_machine, refused, run
+from tests.local_cloud.requests import every_instance, refused, run
 
 
-def test_the_same_request_again_is_the_same_machine(ec2):
+def test_the_same_request_again_is_the_same_instance(ec2):
     first, again = run(ec2, ClientToken="t"), run(ec2, ClientToken="t")
     assert [m["InstanceId"] for m in again] == [m["InstanceId"] for m in first]
-    assert len(every_machine(ec2)) == 1
+    assert len(every_instance(ec2)) == 1
 
 
-def test_the_same_request_at_once_is_one_machine(ec2):
+def test_the_same_request_at_once_is_one_instance(ec2):
     with ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(run, ec2, ClientToken="t") for _ in range(4)]
     assert len({one.result()[0]["InstanceId"] for one in asked}) == 1
-    assert len(every_machine(ec2)) == 1
+    assert len(every_instance(ec2)) == 1
 
 
 def test_other_parameters_with_a_used_token_are_refused(ec2):
     run(ec2, ClientToken="t")
     refused("IdempotentParameterMismatch", run, ec2, ClientToken="t", InstanceType="g5.2xlarge")
-    assert len(every_machine(ec2)) == 1
+    assert len(every_instance(ec2)) == 1
 
 
 def test_a_token_is_of_one_region(cloud, ec2):
@@ -29,14 +29,14 @@ def test_a_token_is_of_one_region(cloud, ec2):
     assert run(cloud.client("ec2", "us-west-2"), ClientToken="t")
 
 
-def test_a_token_whose_machine_is_dead_says_so(ec2):
+def test_a_token_whose_instance_is_dead_says_so(ec2):
     identity = run(ec2, ClientToken="t")[0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[identity])
     refused("IdempotentInstanceTerminated", run, ec2, ClientToken="t")
 
 
 def test_a_refused_request_leaves_its_token_free(cloud, ec2):
-    cloud.weather(capacity=[{"calls": 1}])
+    cloud.scenario(capacity=[{"calls": 1}])
     refused("InsufficientInstanceCapacity", run, ec2, ClientToken="t", status=500)
     assert run(ec2, ClientToken="t", InstanceType="g5.2xlarge")
 
@@ -44,17 +44,17 @@ def test_a_refused_request_leaves_its_token_free(cloud, ec2):
 def test_a_dry_run_leaves_its_token_free(ec2):
     refused("DryRunOperation", run, ec2, ClientToken="t", DryRun=True, status=412)
     assert run(ec2, ClientToken="t")
-    assert len(every_machine(ec2)) == 1
+    assert len(every_instance(ec2)) == 1
 
 
 def test_a_repeated_request_needs_no_capacity(cloud, ec2):
     first = run(ec2, ClientToken="t")
-    cloud.weather(capacity=[{}])
+    cloud.scenario(capacity=[{}])
     assert run(ec2, ClientToken="t")[0]["InstanceId"] == first[0]["InstanceId"]
 
 
 def test_an_answer_that_was_lost_is_found_by_its_token(cloud, ec2):
-    cloud.weather(faults=[{"action": "RunInstances", "code": "InternalError", "times": 1}])
+    cloud.scenario(faults=[{"action": "RunInstances", "code": "InternalError", "times": 1}])
     refused("InternalError", run, ec2, ClientToken="t", status=500)
     identity = run(ec2, ClientToken="t")[0]["InstanceId"]
     run(ec2, ClientToken="other")
@@ -63,7 +63,7 @@ def test_an_answer_that_was_lost_is_found_by_its_token(cloud, ec2):
     assert found[0]["Instances"][0]["ClientToken"] == "t"
 
 
-def test_machines_are_found_by_their_market(ec2):
+def test_instances_are_found_by_their_market(ec2):
     run(ec2)
     spot = run(ec2, InstanceMarketOptions={"MarketType": "spot"})[0]["InstanceId"]
     found = ec2.describe_instances(Filters=[{"Name": "instance-lifecycle", "Values": ["spot"]}])["Reservations"]

@@ -42,7 +42,7 @@ def test_the_date_of_an_answer_goes_with_it(cloud, ec2):
 
 
 def test_a_volume_loads_and_a_snapshot_is_taken_as_time_passes(cloud, ec2, data_set):
-    cloud.weather(initialization_seconds=1000, snapshot_seconds=1000)
+    cloud.scenario(initialization_seconds=1000, snapshot_seconds=1000)
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=data_set)["VolumeId"]
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
 
@@ -58,7 +58,7 @@ def test_a_volume_loads_and_a_snapshot_is_taken_as_time_passes(cloud, ec2, data_
     assert progress() == (100, "completed", 100)
 
 
-def test_it_is_set_back_when_the_cloud_begins_anew_and_never_otherwise(cloud):
+def test_it_is_set_back_when_the_cloud_begins_again_and_never_otherwise(cloud):
     cloud.advance(60)
     assert ask(cloud, "POST", "advance", {"seconds": 1})[1]["ahead"] == pytest.approx(61, abs=0.1)
     assert ask(cloud, "POST", "advance", {"seconds": -1})[0] == 400
@@ -84,7 +84,7 @@ def test_no_time_passes_where_none_is_to(seconds):
 
 
 def test_one_that_is_stopped_goes_on_by_what_it_is_advanced_alone(cloud, ec2):
-    cloud.weather(pending=60)
+    cloud.scenario(pending=60)
     cloud.stop_clock()
     early, identity = launch_time(ec2), run(ec2)[0]["InstanceId"]
     assert launch_time(ec2) == early

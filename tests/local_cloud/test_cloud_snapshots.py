@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from ec2lab import clock as scripts_clock
-from tests.local_cloud.requests import TYPE, every_machine, refused, run, state
+from tests.local_cloud.requests import TYPE, every_instance, refused, run, state
 from tests.local_cloud.test_control import ask
 from tests.waiting import wait_until
 
@@ -24,7 +24,7 @@ DESCRIBED = (
 
 def seen(cloud):
     """All that the cloud tells of itself and of what is in it. What each response is called by is left out."""
-    told: dict = {path: cloud.ask("GET", path) for path in ("weather", "inventory", "calls")}
+    told: dict = {path: cloud.ask("GET", path) for path in ("scenario", "inventory", "calls")}
     for region in ("us-east-1", "us-west-2"):
         ec2 = cloud.client("ec2", region)
         told |= {(region, what): getattr(ec2, f"describe_{what}")() for what in DESCRIBED}
@@ -47,8 +47,8 @@ def plain(response):
 
 @pytest.fixture
 def world(cloud, ec2, data_set):
-    """A cloud with something of every kind in it; the id of a machine that is pending."""
-    cloud.weather(pending=LONG, capacity=[{"region": "us-east-1", "type": TYPE, "available": 2}])
+    """A cloud with something of every kind in it; the id of an instance that is pending."""
+    cloud.scenario(pending=LONG, capacity=[{"region": "us-east-1", "type": TYPE, "available": 2}])
     ec2.create_key_pair(KeyName="alice", KeyType="ed25519")
     ec2.create_security_group(GroupName="ssh", Description="ssh")
     ec2.create_placement_group(GroupName="nodes", Strategy="cluster")
@@ -74,9 +74,9 @@ def fill_other_services(cloud):
 
 def change_everything(cloud, ec2):
     """Let nothing be as it was."""
-    cloud.weather(latency=0.001)
+    cloud.scenario(latency=0.001)
     cloud.hurry()
-    ec2.terminate_instances(InstanceIds=[machine["InstanceId"] for machine in every_machine(ec2)])
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in every_instance(ec2)])
     run(ec2, count=3, ClientToken="another")
     ec2.delete_key_pair(KeyName="alice")
     ec2.delete_placement_group(GroupName="nodes")
@@ -132,12 +132,12 @@ def test_what_was_under_way_goes_on_from_there(cloud, ec2, world, data_set):
 def in_group(ec2, data_set):
     """Launch an instance with data into the group by one client token; return its id."""
     data = [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": data_set, "DeleteOnTermination": True}}]
-    (machine,) = run(ec2, ClientToken="one", BlockDeviceMappings=data, Placement={"GroupName": "nodes"})
-    return machine["InstanceId"]
+    (instance,) = run(ec2, ClientToken="one", BlockDeviceMappings=data, Placement={"GroupName": "nodes"})
+    return instance["InstanceId"]
 
 
 def test_what_was_due_in_a_minute_is_due_in_a_minute_again(cloud, ec2):
-    cloud.weather(pending=100, invisible=90)
+    cloud.scenario(pending=100, invisible=90)
     identity = run(ec2)[0]["InstanceId"]
     cloud.advance(40)
     snapshot = cloud.snapshot()
@@ -145,7 +145,7 @@ def test_what_was_due_in_a_minute_is_due_in_a_minute_again(cloud, ec2):
         cloud.advance(1000)
         cloud.restore(snapshot)
         cloud.advance(40)
-        assert every_machine(ec2) == []
+        assert every_instance(ec2) == []
         cloud.advance(12)
         assert state(ec2, identity) == "pending"
         cloud.advance(10)
@@ -161,7 +161,7 @@ def test_the_time_of_day_is_what_it_was_for_all_who_live_by_it(cloud, in_cloud_t
 
 
 def test_chance_goes_on_from_there(cloud, ec2):
-    cloud.weather(seed=7, faults=[{"action": "DescribeVolumes", "probability": 0.5, "kind": "html-503"}])
+    cloud.scenario(seed=7, faults=[{"action": "DescribeVolumes", "probability": 0.5, "kind": "html-503"}])
     snapshot = cloud.snapshot()
 
     def fates():
@@ -179,7 +179,7 @@ def test_chance_goes_on_from_there(cloud, ec2):
 
 @pytest.mark.parametrize("begin_again", ["restore", "reset"])
 def test_a_call_on_its_way_does_nothing_in_the_world_that_follows(cloud, ec2, begin_again):
-    cloud.weather(latency=0.3)
+    cloud.scenario(latency=0.3)
     snapshot, ends = cloud.snapshot(), []
 
     def call():

@@ -13,16 +13,16 @@ def ask(cloud, method, path, body=None):
         return refusal.code, json.load(refusal)
 
 
-def test_the_weather_is_replaced_and_read_back(cloud):
-    ask(cloud, "POST", "weather", {"pending": 3, "capacity": [{"region": "us-*"}]})
-    ask(cloud, "POST", "weather", {"capacity": [{"region": "eu-*", "calls": 2}]})
-    weather = ask(cloud, "GET", "weather")[1]
-    assert weather["pending"] == 0
-    assert [(rule["region"], rule["calls"], rule["available"]) for rule in weather["capacity"]] == [("eu-*", 2, 0)]
+def test_the_scenario_is_replaced_and_read_back(cloud):
+    ask(cloud, "POST", "scenario", {"pending": 3, "capacity": [{"region": "us-*"}]})
+    ask(cloud, "POST", "scenario", {"capacity": [{"region": "eu-*", "calls": 2}]})
+    scenario = ask(cloud, "GET", "scenario")[1]
+    assert scenario["pending"] == 0
+    assert [(rule["region"], rule["calls"], rule["available"]) for rule in scenario["capacity"]] == [("eu-*", 2, 0)]
 
 
 @pytest.mark.parametrize(
-    ("weather", "named"),
+    ("scenario", "named"),
     [
         ({"capactiy": []}, "capactiy"),
         ({"capacity": [{"kind": "g5"}]}, "capacity.0.kind"),
@@ -30,12 +30,12 @@ def test_the_weather_is_replaced_and_read_back(cloud):
         ({"pending": -1}, "pending"),
     ],
 )
-def test_what_it_does_not_know_it_refuses_by_name_and_keeps_its_weather(cloud, weather, named):
-    cloud.weather(pending=1)
-    status, answer = ask(cloud, "POST", "weather", weather)
+def test_what_it_does_not_know_it_refuses_by_name_and_keeps_its_scenario(cloud, scenario, named):
+    cloud.scenario(pending=1)
+    status, answer = ask(cloud, "POST", "scenario", scenario)
     assert status == 400
     assert answer["error"].startswith(named)
-    assert ask(cloud, "GET", "weather")[1]["pending"] == 1
+    assert ask(cloud, "GET", "scenario")[1]["pending"] == 1
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_policy_with_an_unknown_condition_is_refused(cloud):
 
 def test_quotas_that_nobody_changed_may_not_be_listed_and_apply_by_default(cloud):
     name = "All P5 Spot Instance Requests"
-    cloud.weather(unlisted_quotas=[name])
+    cloud.scenario(unlisted_quotas=[name])
     quotas = cloud.client("service-quotas", "us-east-1")
     assert name not in {quota["QuotaName"] for quota in quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]}
     listed = quotas.list_aws_default_service_quotas(ServiceCode="ec2")["Quotas"]

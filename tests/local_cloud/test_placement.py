@@ -1,4 +1,4 @@
-"""The decision on capacity alone, for any weather."""
+"""The decision on capacity alone, for any scenario."""
 
 import re
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from local_cloud.placement import Wanted, place
 from local_cloud.responses import Problem
-from local_cloud.scenario import Capacity, Weather
+from local_cloud.scenario import Capacity, Scenario
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 RULE = st.builds(
@@ -25,7 +25,7 @@ RULE = st.builds(
 
 @st.composite
 def situations(draw):
-    """A request, the rules, and how many machines live under each rule."""
+    """A request, the rules, and how many instances live under each rule."""
     least = draw(st.integers(1, 4))
     wanted = Wanted(
         "us-east-1",
@@ -54,7 +54,7 @@ class Decided:
         self.before = [rule.calls for rule in self.rules]
         self.placed = self.problem = None
         try:
-            self.placed = place(wanted, ZONES, Weather.model_construct(capacity=self.rules), lambda r: lives[id(r)])
+            self.placed = place(wanted, ZONES, Scenario.model_construct(capacity=self.rules), lambda r: lives[id(r)])
         except Problem as problem:
             self.problem = problem
 
@@ -99,9 +99,9 @@ def test_a_request_is_charged_once_to_each_rule_that_refused_it_and_to_a_late_on
 
 @given(st.integers(0, 5), st.none() | st.sampled_from(ZONES))
 def test_a_rule_for_some_calls_refuses_exactly_as_many(calls, zone):
-    weather = Weather(capacity=[Capacity(calls=calls)])
+    scenario = Scenario(capacity=[Capacity(calls=calls)])
     wanted = Wanted("us-east-1", "g5.xlarge", "spot", zone)
     for _ in range(calls):
         with pytest.raises(Problem):
-            place(wanted, ZONES, weather, lambda _: 0)
-    assert place(wanted, ZONES, weather, lambda _: 0).rule is None
+            place(wanted, ZONES, scenario, lambda _: 0)
+    assert place(wanted, ZONES, scenario, lambda _: 0).rule is None

@@ -46,9 +46,9 @@ def test_public_parameters_lead_to_images_in_every_region(cloud, name, owner, re
     image = ec2.describe_images(ImageIds=[identity])["Images"][0]
     device = "/dev/xvda" if "amazon-linux" in name else "/dev/sda1"
     assert (image["OwnerId"], image["RootDeviceName"], image["Architecture"]) == (owner, device, "x86_64")
-    machine = look(ec2, run(ec2, ImageId=f"resolve:ssm:{name}", InstanceType="g4dn.xlarge")[0]["InstanceId"])
-    assert machine["ImageId"] == identity
-    assert [mapping["DeviceName"] for mapping in machine["BlockDeviceMappings"]] == [device]
+    instance = look(ec2, run(ec2, ImageId=f"resolve:ssm:{name}", InstanceType="g4dn.xlarge")[0]["InstanceId"])
+    assert instance["ImageId"] == identity
+    assert [mapping["DeviceName"] for mapping in instance["BlockDeviceMappings"]] == [device]
 
 
 def test_an_image_is_the_same_at_every_start_and_another_in_each_region(cloud):
@@ -66,7 +66,7 @@ def test_an_unknown_parameter_is_refused(ec2):
 
 def test_reset_empties_everything_again_and_again(cloud, ec2):
     for _ in range(2):
-        cloud.weather(capacity=[{"zone": "us-east-1a"}])
+        cloud.scenario(capacity=[{"zone": "us-east-1a"}])
         run(ec2, ClientToken="t")
         ec2.create_key_pair(KeyName="k")
         cloud.reset()

@@ -17,8 +17,8 @@ import pytest
 
 from ec2lab.aws import local_server
 from ec2lab.aws.local_server import REPOSITORY, ensure_running, running, stop
-from ec2lab.errors import LabError
-from tests.local_cloud.requests import every_machine, run
+from ec2lab.errors import UserError
+from tests.local_cloud.requests import every_instance, run
 from tests.local_cloud_client import LocalCloud
 from tests.waiting import wait_until
 
@@ -182,14 +182,14 @@ def test_a_server_goes_on_where_its_directory_moves_until_it_is_stopped_there(di
 
 def test_a_server_that_does_not_come_up_says_its_last_line(directory, monkeypatch):
     monkeypatch.setattr(local_server, "REPOSITORY", directory.parent)
-    with pytest.raises(LabError, match=r"server\.log: the local cloud did not start: .*No module named"):
+    with pytest.raises(UserError, match=r"server\.log: the local cloud did not start: .*No module named"):
         ensure_running(directory)
     assert running(directory) is None
 
 
-def test_without_moto_it_says_how_to_mend_that(directory, monkeypatch):
+def test_without_moto_it_says_how_to_fix_that(directory, monkeypatch):
     monkeypatch.setattr(local_server.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(LabError, match="needs moto"):
+    with pytest.raises(UserError, match="needs moto"):
         ensure_running(directory)
 
 
@@ -205,14 +205,14 @@ def test_start_and_stop_can_each_be_said_twice_from_anywhere(tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(LabError, match=r"/file/.*: can't be "):
+    with pytest.raises(UserError, match=r"/file/.*: can't be "):
         ensure_running(tmp_path / "file" / ".local-cloud")
 
 
 @pytest.mark.parametrize("name", ["lock", "server.log"])
 def test_a_file_that_cannot_be_written_is_named(directory, name):
     (directory / name).mkdir(parents=True)
-    with pytest.raises(LabError, match=rf"/{name}: can't be written: Is a directory"):
+    with pytest.raises(UserError, match=rf"/{name}: can't be written: Is a directory"):
         ensure_running(directory)
 
 
@@ -225,25 +225,25 @@ def elsewhere(tmp_path_factory):
     stop(directory / ".local-cloud")
 
 
-def machines_of(directory):
-    return every_machine(LocalCloud(running(directory / ".local-cloud")).client("ec2", "us-east-1"))
+def instances_of(directory):
+    return every_instance(LocalCloud(running(directory / ".local-cloud")).client("ec2", "us-east-1"))
 
 
-def test_it_starts_with_the_demos_weather(elsewhere):
-    weather = LocalCloud(running(elsewhere / ".local-cloud")).ask("GET", "weather")
-    assert (weather["latency"], weather["pending"], weather["shutting_down"]) == (0, 2, 1)
-    scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in weather["capacity"]]
+def test_it_starts_with_the_demos_scenario(elsewhere):
+    scenario = LocalCloud(running(elsewhere / ".local-cloud")).ask("GET", "scenario")
+    assert (scenario["latency"], scenario["pending"], scenario["shutting_down"]) == (0, 2, 1)
+    scarce = [(rule["region"], rule["zone"], rule["type"], rule["market"]) for rule in scenario["capacity"]]
     assert scarce == [("us-east-1", "*", "p4d.24xlarge", "on-demand")]
 
 
 def test_two_directories_are_two_clouds(elsewhere, cloud):
     assert running(elsewhere / ".local-cloud").url != cloud.url
     identity = run(cloud.client("ec2", "us-east-1"))[0]["InstanceId"]
-    assert identity not in {machine["InstanceId"] for machine in machines_of(elsewhere)}
+    assert identity not in {instance["InstanceId"] for instance in instances_of(elsewhere)}
 
 
 def test_a_server_outlives_the_command_that_started_it_and_keeps_its_state(elsewhere):
     server = running(elsewhere / ".local-cloud")
     identity = run(LocalCloud(server).client("ec2", "us-east-1"))[0]["InstanceId"]
     assert server.url in script("start", cwd=elsewhere).stdout
-    assert identity in {machine["InstanceId"] for machine in machines_of(elsewhere)}
+    assert identity in {instance["InstanceId"] for instance in instances_of(elsewhere)}

@@ -19,7 +19,7 @@ def code_of(refused):
 
 
 def test_a_snapshot_is_pending_with_growing_progress_and_no_volume_is_made_from_it(cloud, ec2, volume):
-    cloud.weather(snapshot_seconds=60)
+    cloud.scenario(snapshot_seconds=60)
     made = ec2.create_snapshot(VolumeId=volume)
     assert (made["State"], made["Progress"]) == ("pending", "0%")
     (shown,) = ec2.describe_snapshots(SnapshotIds=[made["SnapshotId"]])["Snapshots"]
@@ -39,7 +39,7 @@ def test_a_copy_has_no_tags_but_its_own_and_is_of_a_completed_snapshot_alone(clo
     assert shown.get("Tags", []) == []
     assert shown["Encrypted"]
     assert ":us-west-2:" in shown["KmsKeyId"]
-    cloud.weather(snapshot_seconds=60)
+    cloud.scenario(snapshot_seconds=60)
     pending = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     with pytest.raises(ClientError) as refused:
         there.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=pending)
@@ -64,7 +64,7 @@ def test_a_copy_that_ec2_would_refuse_is_refused(cloud, ec2, volume, more, code)
 
 def test_more_copies_at_a_time_than_the_limit_are_refused(cloud, ec2, volume):
     source = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    cloud.weather(copy_seconds=60, concurrent_copies=1)
+    cloud.scenario(copy_seconds=60, concurrent_copies=1)
     there = cloud.client("ec2", "us-west-2")
     there.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=source)
     with pytest.raises(ClientError) as refused:
@@ -73,7 +73,7 @@ def test_more_copies_at_a_time_than_the_limit_are_refused(cloud, ec2, volume):
 
 
 def test_a_volume_from_a_snapshot_loads_over_time_and_an_empty_one_has_nothing_to_load(cloud, ec2, volume):
-    cloud.weather(initialization_seconds=3600)
+    cloud.scenario(initialization_seconds=3600)
     source = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     made = ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=source)["VolumeId"]
     shown = {s["VolumeId"]: s for s in ec2.describe_volume_status(VolumeIds=[volume, made])["VolumeStatuses"]}
@@ -107,11 +107,11 @@ def test_a_console_is_empty_at_first_and_then_that_of_the_host_behind_it(cloud, 
     cloud.host(instance, "us-east-1", "127.0.0.1", "login:")
     assert ec2.get_console_output(InstanceId=instance)["Output"] == "login:"
     assert address(ec2, instance) == "127.0.0.1"
-    cloud.weather(console_seconds=60)
+    cloud.scenario(console_seconds=60)
     assert ec2.get_console_output(InstanceId=instance).get("Output", "") == ""
 
 
-def test_the_latest_console_is_for_nitro_machines_alone(ec2):
+def test_the_latest_console_is_for_nitro_instances_alone(ec2):
     with pytest.raises(ClientError) as refused:
         ec2.get_console_output(InstanceId=launch(ec2, "m4.large"), Latest=True)
     assert code_of(refused) == "UnsupportedOperation"

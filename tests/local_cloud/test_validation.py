@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.local_cloud.requests import every_machine, look, refused, run, run_in, state
+from tests.local_cloud.requests import every_instance, look, refused, run, run_in, state
 
 UNKNOWN_GROUP, UNKNOWN_SNAPSHOT = "sg-0123456789abcdef0", "snap-0123456789abcdef0"
 
@@ -14,7 +14,7 @@ def mapping(device="/dev/sdf", **volume):
 
 
 def assert_nothing_is_there(ec2):
-    assert every_machine(ec2) == []
+    assert every_instance(ec2) == []
     assert ec2.describe_volumes()["Volumes"] == []
     assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
 
@@ -100,8 +100,8 @@ def test_a_snapshot_of_another_region_is_unknown(cloud, data_set):
 
 def test_the_root_volume_is_made_where_only_data_is_mapped(ec2, data_set):
     mappings = [mapping(SnapshotId=data_set, DeleteOnTermination=True)]
-    machine = look(ec2, run(ec2, BlockDeviceMappings=mappings)[0]["InstanceId"])
-    assert {m["DeviceName"] for m in machine["BlockDeviceMappings"]} == {"/dev/sda1", "/dev/sdf"}
+    instance = look(ec2, run(ec2, BlockDeviceMappings=mappings)[0]["InstanceId"])
+    assert {m["DeviceName"] for m in instance["BlockDeviceMappings"]} == {"/dev/sda1", "/dev/sdf"}
     assert sorted((v["Size"], v["Encrypted"]) for v in ec2.describe_volumes()["Volumes"]) == [(8, False), (500, True)]
 
 
@@ -132,7 +132,7 @@ FAST = {"VolumeType": "gp3", "VolumeSize": 100}
 )
 def test_a_volume_outside_its_types_limits_is_refused(ec2, code, volume):
     refused(code, run, ec2, BlockDeviceMappings=[mapping(**volume)])
-    assert every_machine(ec2) == []
+    assert every_instance(ec2) == []
 
 
 def test_a_volume_within_its_types_limits_has_the_speed_that_was_asked_for(ec2):
@@ -163,24 +163,24 @@ def test_an_initialization_rate_comes_with_a_snapshot(ec2, data_set):
 def test_tags_that_aws_does_not_take_are_refused_at_creation_and_later(ec2, code, tags):
     listed = [{"Key": key, "Value": value} for key, value in tags.items()]
     refused(code, run, ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": listed}])
-    assert every_machine(ec2) == []
+    assert every_instance(ec2) == []
     refused(code, ec2.create_tags, Resources=[run(ec2)[0]["InstanceId"]], Tags=listed)
 
 
 def test_fifty_tags_of_full_length_are_taken(ec2):
     tags = [{"Key": f"{n:03}".ljust(128, "k"), "Value": "v" * 256} for n in range(50)]
-    machine = run(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])[0]
-    assert len(machine["Tags"]) == 50
+    instance = run(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])[0]
+    assert len(instance["Tags"]) == 50
 
 
 def test_a_dry_run_says_that_it_would_have_worked_or_why_not(ec2):
     refused("DryRunOperation", run, ec2, DryRun=True, status=412)
     refused("InvalidKeyPair.NotFound", run, ec2, DryRun=True, KeyName="nobody")
-    assert every_machine(ec2) == []
+    assert every_instance(ec2) == []
 
 
 @pytest.fixture
-def machine(ec2):
+def instance(ec2):
     return look(ec2, run(ec2)[0]["InstanceId"])
 
 
@@ -188,37 +188,37 @@ def volume_in(ec2, zone):
     return ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
 
 
-def attach(ec2, volume, machine, device="/dev/sdf"):
-    return ec2.attach_volume(VolumeId=volume, InstanceId=machine["InstanceId"], Device=device)
+def attach(ec2, volume, instance, device="/dev/sdf"):
+    return ec2.attach_volume(VolumeId=volume, InstanceId=instance["InstanceId"], Device=device)
 
 
-def test_a_volume_is_attached_in_its_own_zone_once_and_where_none_is(ec2, machine):
-    zone = machine["Placement"]["AvailabilityZone"]
+def test_a_volume_is_attached_in_its_own_zone_once_and_where_none_is(ec2, instance):
+    zone = instance["Placement"]["AvailabilityZone"]
     volume = volume_in(ec2, zone)
-    assert attach(ec2, volume, machine)["State"] in ("attaching", "attached")
-    refused("VolumeInUse", attach, ec2, volume, machine, "/dev/sdg")
-    message = refused("InvalidParameterValue", attach, ec2, volume_in(ec2, zone), machine)
+    assert attach(ec2, volume, instance)["State"] in ("attaching", "attached")
+    refused("VolumeInUse", attach, ec2, volume, instance, "/dev/sdg")
+    message = refused("InvalidParameterValue", attach, ec2, volume_in(ec2, zone), instance)
     assert message == "Invalid value '/dev/sdf' for unixDevice. Attachment point /dev/sdf is already in use"
-    refused("InvalidVolume.ZoneMismatch", attach, ec2, volume_in(ec2, "us-east-1f"), machine, "/dev/sdg")
+    refused("InvalidVolume.ZoneMismatch", attach, ec2, volume_in(ec2, "us-east-1f"), instance, "/dev/sdg")
 
 
-def test_a_volume_is_not_attached_to_what_is_pending_or_dead(cloud, ec2, machine):
-    volume = volume_in(ec2, machine["Placement"]["AvailabilityZone"])
-    ec2.terminate_instances(InstanceIds=[machine["InstanceId"]])
-    refused("IncorrectState", attach, ec2, volume, machine)
-    cloud.weather(pending=60)
+def test_a_volume_is_not_attached_to_what_is_pending_or_dead(cloud, ec2, instance):
+    volume = volume_in(ec2, instance["Placement"]["AvailabilityZone"])
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+    refused("IncorrectState", attach, ec2, volume, instance)
+    cloud.scenario(pending=60)
     refused("IncorrectState", attach, ec2, volume, run(ec2)[0])
 
 
-def test_a_volume_or_machine_that_is_unknown_is_refused(ec2, machine):
-    refused("InvalidVolume.NotFound", attach, ec2, "vol-0123456789abcdef0", machine)
+def test_a_volume_or_instance_that_is_unknown_is_refused(ec2, instance):
+    refused("InvalidVolume.NotFound", attach, ec2, "vol-0123456789abcdef0", instance)
     unknown = {"InstanceId": "i-0123456789abcdef0"}
     refused("InvalidInstanceID.NotFound", attach, ec2, volume_in(ec2, "us-east-1a"), unknown)
-    assert state(ec2, machine["InstanceId"]) == "running"
+    assert state(ec2, instance["InstanceId"]) == "running"
 
 
-def test_an_image_may_be_named_by_its_id(ec2, machine):
-    assert run(ec2, ImageId=machine["ImageId"])
+def test_an_image_may_be_named_by_its_id(ec2, instance):
+    assert run(ec2, ImageId=instance["ImageId"])
 
 
 def test_what_moto_refuses_half_way_leaves_nothing_behind(ec2):
@@ -257,26 +257,26 @@ def test_more_than_fifty_tags_in_all_are_refused(ec2):
 
 def test_a_group_that_an_interface_is_in_or_a_rule_names_is_not_deleted(ec2):
     group, named = (ec2.create_security_group(GroupName=name, Description="x")["GroupId"] for name in ("a", "b"))
-    machine = run(ec2, SecurityGroupIds=[group])[0]["InstanceId"]
+    instance = run(ec2, SecurityGroupIds=[group])[0]["InstanceId"]
     pair = [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [{"GroupId": named}]}]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=pair)
     for one in (group, named):
         message = refused("DependencyViolation", ec2.delete_security_group, GroupId=one)
         assert message == f"resource {one} has a dependent object"
-    ec2.terminate_instances(InstanceIds=[machine])
+    ec2.terminate_instances(InstanceIds=[instance])
     for one in (group, named):
         ec2.delete_security_group(GroupId=one)
 
 
-def test_a_snapshot_that_an_image_has_and_a_volume_in_use_are_not_deleted(ec2, machine):
-    volume = volume_in(ec2, machine["Placement"]["AvailabilityZone"])
+def test_a_snapshot_that_an_image_has_and_a_volume_in_use_are_not_deleted(ec2, instance):
+    volume = volume_in(ec2, instance["Placement"]["AvailabilityZone"])
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     disk = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
     image = ec2.register_image(Name="mine", BlockDeviceMappings=[disk], RootDeviceName="/dev/sda1")["ImageId"]
     (found,) = ec2.describe_images(Owners=["self"])["Images"]
     assert (found["ImageId"], found["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]) == (image, snapshot)
     assert image in refused("InvalidSnapshot.InUse", ec2.delete_snapshot, SnapshotId=snapshot)
-    attach(ec2, volume, machine)
+    attach(ec2, volume, instance)
     refused("VolumeInUse", ec2.delete_volume, VolumeId=volume)
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=snapshot)
@@ -284,7 +284,7 @@ def test_a_snapshot_that_an_image_has_and_a_volume_in_use_are_not_deleted(ec2, m
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x0c", "\ufffe"])
 def test_a_tag_that_no_response_could_hold_is_refused(ec2, character):
-    machine = run(ec2)[0]["InstanceId"]
+    instance = run(ec2)[0]["InstanceId"]
     tags = [{"Key": "note", "Value": f"a{character}b"}]
-    refused("InvalidParameterValue", ec2.create_tags, Resources=[machine], Tags=tags)
-    assert look(ec2, machine).get("Tags", []) == []
+    refused("InvalidParameterValue", ec2.create_tags, Resources=[instance], Tags=tags)
+    assert look(ec2, instance).get("Tags", []) == []

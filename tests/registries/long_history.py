@@ -31,7 +31,7 @@ def runs_of(one: Sequence[Record], name: str) -> Iterator[Record]:
             yield replace(record, id=new[record.id], parent_id=of, experiment=f"{name}-{number}", time=at)
 
 
-def put_away(registry: Registry, records: Iterator[Record]) -> None:
+def compact(registry: Registry, records: Iterator[Record]) -> None:
     """Have a registry hold records that are over, as if it had put them away whenever it had grown too much."""
     if isinstance(registry, FileRegistry):
         while some := list(islice(records, FILE_FULL)):

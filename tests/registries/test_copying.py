@@ -43,11 +43,11 @@ def test_a_table_is_taken_home_into_a_file(lab, cloud):
 
 
 def test_one_that_was_cut_off_is_gone_on_with(launched, cloud):
-    cloud.weather(faults=[{"action": "PutItem", "skip": 4, "code": "AccessDeniedException", "message": "no"}])
+    cloud.scenario(faults=[{"action": "PutItem", "skip": 4, "code": "AccessDeniedException", "message": "no"}])
     cut = launched.run("registry_push", DEST=TABLE)
     assert cut.code == 1
     assert "AccessDeniedException" in cut.error
-    cloud.weather()
+    cloud.scenario()
     assert launched.run("registry_push", DEST=TABLE).code == 0
     assert sorted(ids(launched, REGISTRY=TABLE)) == sorted(ids(launched))
 

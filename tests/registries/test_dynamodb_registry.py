@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ec2lab.config.models import Lab
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry import dynamodb_lock, dynamodb_table
 from ec2lab.registry.record import Event, Record
 from ec2lab.session import Session
@@ -46,9 +46,9 @@ def test_one_whose_maker_was_killed_before_it_was_backed_up_is_backed_up_later(o
         opened().append(intent())
     mocker.stopall()
     dynamodb = cloud.client("dynamodb", "eu-west-1")
-    cloud.weather(faults=[{"action": "UpdateContinuousBackups", "code": "AccessDeniedException", "message": "no"}])
+    cloud.scenario(faults=[{"action": "UpdateContinuousBackups", "code": "AccessDeniedException", "message": "no"}])
     assert opened().archive(lambda records: set()) == 0, "who may not goes on all the same"
-    cloud.weather()
+    cloud.scenario()
     for _ in range(2):
         opened().archive(lambda records: set())
     backups = dynamodb.describe_continuous_backups(TableName="team")["ContinuousBackupsDescription"]
@@ -67,12 +67,12 @@ def test_a_lease_outlives_its_length_while_its_holder_does(opened, mocker):
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     holder, other = opened(), opened()
     clock = mocker.patch.object(other.table, "server_time")
-    with holder.acting_alone("demo", "launch"):
+    with holder.lock_experiment("demo", "launch"):
         before = float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"])
         while float(holder.table.get(dynamodb_lock.lease_key("demo"))["until"]) <= before + 0.1:
             pass
         clock.return_value = before + 0.1
-        with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
+        with pytest.raises(UserError, match="is being worked on by launch"), other.lock_experiment("demo", "launch"):
             pass
 
 
@@ -80,16 +80,16 @@ def test_whose_lease_was_taken_over_writes_no_intent_any_more_and_every_answer(o
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     mocker.patch.object(dynamodb_lock.LeaseManager, "_renew_in_time")  # as if the process had been held up
     slow, other = opened(), opened()
-    with slow.acting_alone("demo", "launch"):
+    with slow.lock_experiment("demo", "launch"):
         slow.append(intent())
         ends = float(slow.table.get(dynamodb_lock.lease_key("demo"))["until"])
         mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
-        with other.acting_alone("demo", "launch"):
+        with other.lock_experiment("demo", "launch"):
             for unwanted in (
                 intent(),
                 Record(event=Event.ANNOTATION, experiment="demo", annotation={"launched": ["i-1"]}),
             ):
-                with pytest.raises(LabError, match="demo: was taken over by somebody else"):
+                with pytest.raises(UserError, match="demo: was taken over by somebody else"):
                     slow.append(unwanted)
             answer = Record(event=Event.RESPONSE, experiment="demo", operation="StopInstances")
             slow.append(answer)
@@ -102,18 +102,18 @@ def test_who_is_taken_over_does_not_let_go_of_the_others_lease(opened, mocker):
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     slow, other = opened(), opened()
     mocker.patch.object(other.table, "server_time", return_value=9e9)
-    holding = other.acting_alone("demo", "teardown")
-    with slow.acting_alone("demo", "launch"):
+    holding = other.lock_experiment("demo", "teardown")
+    with slow.lock_experiment("demo", "launch"):
         holding.__enter__()
-    with pytest.raises(LabError, match="is being worked on by teardown"), opened().acting_alone("demo", "launch"):
+    with pytest.raises(UserError, match="is being worked on by teardown"), opened().lock_experiment("demo", "launch"):
         pass
     holding.__exit__(None, None, None)
 
 
 def test_a_lost_answer_to_the_taking_of_a_lease_is_no_refusal(opened, cloud):
     opened().append(intent())
-    cloud.weather(faults=[{"action": "PutItem", "kind": "reset-after", "times": 1}])
-    with opened().acting_alone("demo", "launch"):
+    cloud.scenario(faults=[{"action": "PutItem", "kind": "reset-after", "times": 1}])
+    with opened().lock_experiment("demo", "launch"):
         pass
 
 
@@ -121,19 +121,19 @@ def test_a_lost_answer_to_the_taking_of_a_lease_is_no_refusal(opened, cloud):
 def test_records_are_written_once_on_a_bad_wire(opened, cloud, kind):
     registry = opened()
     list(registry.records())
-    cloud.weather(faults=[{"kind": kind, "probability": 0.3}], seed=4)
+    cloud.scenario(faults=[{"kind": kind, "probability": 0.3}], seed=4)
     written = [intent() for _ in range(20)]
-    with registry.acting_alone("demo", "launch"):
+    with registry.lock_experiment("demo", "launch"):
         for record in written:
             registry.append(record)
-    cloud.weather()
+    cloud.scenario()
     assert list(opened().records()) == written
 
 
 def test_a_refusal_is_one_line_that_names_the_table(opened, cloud):
-    cloud.weather(faults=[{"action": "PutItem", "code": "AccessDeniedException", "message": "no"}])
+    cloud.scenario(faults=[{"action": "PutItem", "code": "AccessDeniedException", "message": "no"}])
     with pytest.raises(
-        LabError, match=r"^dynamodb://eu-west-1/team\S*: PutItem in eu-west-1: AccessDeniedException: no \(docs/iam"
+        UserError, match=r"^dynamodb://eu-west-1/team\S*: PutItem in eu-west-1: AccessDeniedException: no \(docs/iam"
     ):
         opened().append(intent())
 
@@ -155,23 +155,23 @@ def test_a_transaction_that_is_cancelled_for_now_is_sent_again(opened, mocker, r
 
     mocker.patch.object(registry.table.client, "transact_write_items", refused_at_first)
     record = intent()
-    with registry.acting_alone("demo", "launch"):
+    with registry.lock_experiment("demo", "launch"):
         registry.append(record)
     assert list(opened().records()) == [record]
 
 
-def test_who_died_on_another_machine_holds_until_his_lease_ends(opened, mocker):
+def test_who_died_on_another_instance_holds_until_his_lease_ends(opened, mocker):
     mocker.patch.object(dynamodb_lock, "is_dead", return_value=False)
     mocker.patch.object(dynamodb_lock.LeaseManager, "_renew_in_time")
     dead, other = opened(), opened()
-    holding = dead.acting_alone("demo", "launch")
+    holding = dead.lock_experiment("demo", "launch")
     holding.__enter__()
     ends = float(dead.table.get(dynamodb_lock.lease_key("demo"))["until"])
     mocker.patch.object(other.table, "server_time", return_value=ends - 0.1)
-    with pytest.raises(LabError, match="is being worked on by launch"), other.acting_alone("demo", "launch"):
+    with pytest.raises(UserError, match="is being worked on by launch"), other.lock_experiment("demo", "launch"):
         pass
     mocker.patch.object(other.table, "server_time", return_value=ends + 0.1)
-    with other.acting_alone("demo", "launch"):
+    with other.lock_experiment("demo", "launch"):
         pass
 
 
@@ -187,7 +187,7 @@ def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
     assert not dynamodb_lock.is_dead(f"0{its}"), "of another boot nothing is known"
     hidden = mocker.patch.object(dynamodb_lock, "_told_of", return_value=[])
     kill = mocker.patch.object(dynamodb_lock.os, "kill", side_effect=PermissionError)
-    assert not dynamodb_lock.is_dead(its), "somebody else's, on a machine that hides them"
+    assert not dynamodb_lock.is_dead(its), "somebody else's, on an instance that hides them"
     mocker.stop(hidden)
     mocker.stop(kill)
     process.kill()
@@ -203,7 +203,7 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
     dynamodb = cloud.client("dynamodb", "eu-west-1")
     (item,) = dynamodb.scan(TableName="team")["Items"]
     dynamodb.put_item(TableName="team", Item={**item, "format": {"N": "99"}})
-    with pytest.raises(LabError, match="has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"):
+    with pytest.raises(UserError, match="has format 99, this ec2-lab reads up to 1; upgrade ec2-lab"):
         registry.records()
 
 
@@ -222,5 +222,5 @@ def test_an_item_of_a_newer_version_is_named_and_nothing_is_guessed(opened, clou
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_by_name(lab, address, said):
-    with pytest.raises(LabError, match=f"^lab.toml: registry: .*{said}|^lab.toml: registry: {said}"):
+    with pytest.raises(UserError, match=f"^lab.toml: registry: .*{said}|^lab.toml: registry: {said}"):
         Session(lab.path, Lab(regions=["us-east-1"]), "test").registry_at(address, "lab.toml: registry")

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry import file_registry
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.dynamodb_table import Table
@@ -186,37 +186,37 @@ def test_putting_away_that_is_cut_off_at_any_step_loses_nothing(registry, opened
 
 
 def test_much_that_is_over_is_told_and_no_more_once_it_is_put_away(registry):
-    assert not registry.is_overgrown()
+    assert not registry.needs_compaction()
     registry.append_all([note(OVER, body=os.urandom(50_000).hex()) for _ in range(30)])
     list(registry.records())
-    assert registry.is_overgrown()
+    assert registry.needs_compaction()
     registry.archive(of_the_living)
     list(registry.records())
-    assert not registry.is_overgrown()
+    assert not registry.needs_compaction()
 
 
 def test_much_that_lives_is_not_told_again_and_again(registry):
     registry.append_all([note(LIVING, body=os.urandom(50_000).hex()) for _ in range(30)] + [note(OVER)])
     registry.archive(of_the_living)
     list(registry.records())
-    assert not registry.is_overgrown()
+    assert not registry.needs_compaction()
 
 
 def test_a_second_actor_is_told_who_acts_where_and_since_when(registry, opened):
     with (
-        registry.acting_alone("demo", "launch"),
-        pytest.raises(LabError, match=r"demo is being worked on by launch \(\w+@.*:\d+, since 20.*Z\); wait for it"),
-        opened().acting_alone("demo", "teardown"),
+        registry.lock_experiment("demo", "launch"),
+        pytest.raises(UserError, match=r"demo is being worked on by launch \(\w+@.*:\d+, since 20.*Z\); wait for it"),
+        opened().lock_experiment("demo", "teardown"),
     ):
         pass
-    with opened().acting_alone("demo", "teardown"), opened().acting_alone("other", "launch"):
+    with opened().lock_experiment("demo", "teardown"), opened().lock_experiment("other", "launch"):
         pass
 
 
 def test_who_fails_lets_go(registry, opened):
-    with pytest.raises(ZeroDivisionError), registry.acting_alone("demo", "launch"):
+    with pytest.raises(ZeroDivisionError), registry.lock_experiment("demo", "launch"):
         raise ZeroDivisionError
-    with opened().acting_alone("demo", "launch"):
+    with opened().lock_experiment("demo", "launch"):
         pass
 
 
@@ -226,20 +226,20 @@ from pathlib import Path
 from ec2lab.config.models import Lab
 from ec2lab.session import Session
 session = Session(Path.cwd(), Lab(regions=["us-east-1"]), "test")
-with session.registry_at(sys.argv[1], "test").acting_alone("demo", "launch"):
+with session.registry_at(sys.argv[1], "test").lock_experiment("demo", "launch"):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
 def test_who_holds_an_experiment_is_told_to_whoever_asks_and_asking_holds_nothing(registry, opened):
-    assert opened().who_acts("demo") == ""
-    with registry.acting_alone("demo", "launch"):
-        assert opened().who_acts("demo").startswith("launch (")
-        assert opened().who_acts("other") == ""
-    assert opened().who_acts("demo") == ""
-    with opened().acting_alone("demo", "teardown"):
-        assert registry.who_acts("demo").startswith("teardown (")
+    assert opened().lock_owner("demo") == ""
+    with registry.lock_experiment("demo", "launch"):
+        assert opened().lock_owner("demo").startswith("launch (")
+        assert opened().lock_owner("other") == ""
+    assert opened().lock_owner("demo") == ""
+    with opened().lock_experiment("demo", "teardown"):
+        assert registry.lock_owner("demo").startswith("teardown (")
 
 
 def test_who_was_killed_holds_nothing(opened, lab):
@@ -248,11 +248,11 @@ def test_who_was_killed_holds_nothing(opened, lab):
         cwd=lab.path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(LabError, match="is being worked on by"), opened().acting_alone("demo", "launch"):
+    with pytest.raises(UserError, match="is being worked on by"), opened().lock_experiment("demo", "launch"):
         pass
     holder.kill()
     holder.wait()
-    with opened().acting_alone("demo", "launch"):
+    with opened().lock_experiment("demo", "launch"):
         pass
 
 
@@ -263,12 +263,12 @@ def test_of_twenty_at_once_one_acts_at_a_time(opened):
     def act(number):
         mine = opened()
         try:
-            with mine.acting_alone("demo", f"launch-{number}"):
+            with mine.lock_experiment("demo", f"launch-{number}"):
                 inside.append(number)
                 turns.append(tuple(inside))
                 mine.append(note("demo", number=number))
                 inside.remove(number)
-        except LabError:
+        except UserError:
             return 0
         finally:
             mine.close()

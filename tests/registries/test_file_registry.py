@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.registry.record import FORMAT, Event, Record
 from tests.full import examples
@@ -164,19 +164,19 @@ def test_a_symbolic_link_is_followed_and_stays(registry: FileRegistry, three: li
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     registry = FileRegistry(tmp_path / "missing" / "registry.json")
     assert list(registry.records()) == []
-    with pytest.raises(LabError, match=r"missing/registry\.json: its directory does not exist; make it"):
+    with pytest.raises(UserError, match=r"missing/registry\.json: its directory does not exist; make it"):
         registry.append(note())
 
 
 def test_a_directory_in_its_place_is_named(tmp_path: Path) -> None:
     for use in (FileRegistry(tmp_path).records, lambda: FileRegistry(tmp_path).append(note())):
-        with pytest.raises(LabError, match="is a directory; move it away"):
+        with pytest.raises(UserError, match="is a directory; move it away"):
             use()
 
 
 def test_a_device_is_refused_and_keeps_its_mode() -> None:
     mode = Path("/dev/null").stat().st_mode
-    with pytest.raises(LabError, match="is not a regular file"):
+    with pytest.raises(UserError, match="is not a regular file"):
         FileRegistry(Path("/dev/null")).append(note())
     assert Path("/dev/null").stat().st_mode == mode
 
@@ -187,7 +187,7 @@ def test_a_record_that_is_nested_without_end_is_named_by_its_line(registry: File
     deep = b'{"event":"annotation","note":' + b"[" * depth + b"]" * depth + b"}"
     registry.path.write_bytes(registry.path.read_bytes().removesuffix(b"\n]\n") + b",\n" + deep + b"\n]\n")
     for use in (registry.records, lambda: registry.append(note())):
-        with pytest.raises(LabError, match="line 3 is damaged"):
+        with pytest.raises(UserError, match="line 3 is damaged"):
             use()
 
 
@@ -195,7 +195,7 @@ def test_what_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):
         for use in (FileRegistry(path).records, partial(FileRegistry(path).append, note())):
-            with pytest.raises(LabError, match="is not a regular file"):
+            with pytest.raises(UserError, match="is not a regular file"):
                 use()
 
 
@@ -218,7 +218,7 @@ def test_a_file_renamed_over_the_registry_while_waiting_for_the_lock_is_the_one_
     assert ids_in(registry.path) == [last.id]
 
 
-def test_a_file_removed_while_waiting_for_the_lock_is_made_anew(
+def test_a_file_removed_while_waiting_for_the_lock_is_made_again(
     registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
     doomed = [registry.path]
@@ -259,7 +259,7 @@ def finished(rest: bytes) -> bool:
     # A finished document is no torn append: that is a slip in an editor, and refused.
     rest=st.just(b"") | st.integers(1, 5000).map(bytes) | st.binary(max_size=50).filter(lambda b: not finished(b)),
 )
-def test_whatever_a_torn_append_leaves_every_acknowledged_record_stays_and_the_next_append_mends(
+def test_whatever_a_torn_append_leaves_every_acknowledged_record_stays_and_the_next_append_fixes(
     acknowledged: list[Record], torn: Record, where: float, rest: bytes
 ) -> None:
     with TemporaryDirectory() as directory:
@@ -279,7 +279,7 @@ def test_whatever_a_torn_append_leaves_every_acknowledged_record_stays_and_the_n
 
 
 @pytest.mark.parametrize("acknowledged", [0, 1, 2])
-def test_an_append_torn_at_any_byte_is_mended(tmp_path: Path, acknowledged: int) -> None:
+def test_an_append_torn_at_any_byte_is_fixed(tmp_path: Path, acknowledged: int) -> None:
     path = tmp_path / "registry.json"
     path.write_bytes(b"[\n]\n")
     kept = [note(text="ü]\n") for _ in range(acknowledged)]
@@ -374,7 +374,7 @@ def refused(registry: FileRegistry, message: str) -> None:
     """Expect that neither reading nor appending accepts the file, and that its bytes stay."""
     before = registry.path.read_bytes()
     for use in (lambda: list(registry.records()), lambda: registry.append(note())):
-        with pytest.raises(LabError, match=message) as error:
+        with pytest.raises(UserError, match=message) as error:
             use()
         assert "\n" not in str(error.value)
         assert str(error.value).startswith(str(registry.path))
@@ -420,7 +420,7 @@ def test_a_slip_in_an_editor_is_refused_with_its_line_and_never_cut_off(
     lines[line - 1] = lines[line - 1].replace(b'"event":', b'"event"')
     registry.path.write_bytes(b"\n".join(lines))
     before = registry.path.read_bytes()
-    with pytest.raises(LabError, match=f"line {line} is damaged; nothing was changed"):
+    with pytest.raises(UserError, match=f"line {line} is damaged; nothing was changed"):
         list(registry.records())
     assert three
     assert registry.path.read_bytes() == before
@@ -428,7 +428,7 @@ def test_a_slip_in_an_editor_is_refused_with_its_line_and_never_cut_off(
 
 def test_two_registries_in_one_file_are_not_read(registry: FileRegistry, three: list[Record]) -> None:
     registry.path.write_bytes(registry.path.read_bytes() * 2)
-    with pytest.raises(LabError, match="line 6 is damaged"):
+    with pytest.raises(UserError, match="line 6 is damaged"):
         registry.records()
     assert three
 
@@ -456,12 +456,12 @@ def test_a_damaged_last_line_and_a_torn_tail_behind_a_damaged_line_are_not_appen
 def in_a_child(path: Path, restriction: str) -> str:
     """Return how an append in a process of its own ended, once restricted."""
     program = (
-        "import os, resource, signal, sys; from pathlib import Path; from ec2lab.errors import LabError\n"
+        "import os, resource, signal, sys; from pathlib import Path; from ec2lab.errors import UserError\n"
         "from ec2lab.registry.record import Record; from ec2lab.registry.file_registry import FileRegistry\n"
         "record = Record(event='annotation', annotation={'text': 'x' * 5000}); registry = "
         "FileRegistry(Path(sys.argv[1]))\n"
         f"{restriction}\n"
-        "try: registry.append(record)\nexcept LabError as error: print(error)\nelse: print('appended')\n"
+        "try: registry.append(record)\nexcept UserError as error: print(error)\nelse: print('appended')\n"
     )
     command = [sys.executable, "-c", program, str(path)]
     child = subprocess.run(
@@ -531,7 +531,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_record_leaves_the_registry_as_i
         return pwrite(descriptor, content[:50], offset)
 
     mocker.patch("os.pwrite", full)
-    with pytest.raises(LabError, match=r"registry\.json: no space left on the device, .*not written; free some space"):
+    with pytest.raises(UserError, match=r"registry\.json: no space left on the device, .*not written; free some space"):
         registry.append(note())
     assert registry.path.read_bytes() == before
     assert list(registry.records()) == three
@@ -541,7 +541,7 @@ def test_a_record_that_did_not_reach_the_disk_does_not_count(
     registry: FileRegistry, three: list[Record], mocker: MockerFixture
 ) -> None:
     mocker.patch("ec2lab.registry.file_io.flush", side_effect=OSError(errno.EIO, "Input/output error"))
-    with pytest.raises(LabError, match=r"registry\.json: the disk reports an error"):
+    with pytest.raises(UserError, match=r"registry\.json: the disk reports an error"):
         registry.append(note())
     assert ids_in(registry.path) == ids(three)
 
@@ -554,7 +554,7 @@ def test_a_file_system_without_locks_is_named_and_nothing_is_written(
     mocker.patch("fcntl.flock", side_effect=OSError(reason, os.strerror(reason)))
     for use in (registry.records, lambda: registry.append(note())):
         with pytest.raises(
-            LabError, match=r"its file system cannot lock files \(flock\); keep the registry on a local"
+            UserError, match=r"its file system cannot lock files \(flock\); keep the registry on a local"
         ):
             use()
     assert three

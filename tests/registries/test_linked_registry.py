@@ -21,7 +21,7 @@ def labs(lab, tmp_path):
 
 def test_two_labs_exclude_each_other(labs, cloud):
     first, second = labs
-    with FileRegistry(first.registry).acting_alone("demo", "launch"):
+    with FileRegistry(first.registry).lock_experiment("demo", "launch"):
         for script in ("launch", "teardown"):
             refused = second.run(script, EXP="demo")
             assert refused.code == 1

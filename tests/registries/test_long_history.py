@@ -11,7 +11,7 @@ from ec2lab.registry.base import identity_in
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import DELETED
 from ec2lab.session import Session
-from tests.registries.long_history import put_away, runs_of
+from tests.registries.long_history import compact, runs_of
 
 RECORDS = 1_000
 WATCHING = """
@@ -41,7 +41,7 @@ def registry(lab, one):
 
     def at(address, records=0):
         made.append(session.registry_at(address, "test"))
-        put_away(made[-1], islice(runs_of(one, "over"), records))
+        compact(made[-1], islice(runs_of(one, "over"), records))
         return made[-1]
 
     yield at
@@ -128,11 +128,11 @@ def test_a_teardown_puts_away_what_is_over_though_it_reads_its_own_experiment_on
 
 
 def test_a_launch_in_vain_is_over_too(lab, cloud):
-    cloud.weather(capacity=[{"available": 0}])
+    cloud.scenario(capacity=[{"available": 0}])
     assert lab.launch().code == 1
     session = Session(lab.path, Lab(regions=["us-east-1"]), "test")
     assert "demo" in {record.experiment for record in session.registry.records()}
-    session.put_away()
+    session.compact()
     told = {record.operation for record in session.registry.records() if record.experiment == "demo"}
     assert told <= {"CreateSecurityGroup", None}, "the lab's own group lives on, and a look that found nothing else"
     assert lab.teardown().code == 0, "it is remembered all the same"
@@ -143,7 +143,7 @@ def test_that_a_tables_size_is_not_to_be_had_fails_nothing(lab, registry, mocker
     mocker.patch.object(dynamodb_registry, "GROWTH", 0)
     for one in (sound, table):
         one.append(Record(event=Event.ANNOTATION, experiment="demo", annotation={DELETED: []}))
-    assert sound.is_overgrown()
+    assert sound.needs_compaction()
     refusal = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "Query")
     mocker.patch.object(table.table.client, "query", side_effect=refusal)
-    assert not table.is_overgrown()
+    assert not table.needs_compaction()

@@ -15,8 +15,8 @@ def table(lab):
 
 
 @pytest.mark.parametrize("action", ["GetItem", "PutItem", "Query", "TransactWriteItems"])
-def test_where_it_may_not_be_written_or_read_no_machine_is_made(table, cloud, action):
-    cloud.weather(faults=[{"action": action, "code": "AccessDeniedException", "message": "no"}])
+def test_where_it_may_not_be_written_or_read_no_instance_is_made(table, cloud, action):
+    cloud.scenario(faults=[{"action": action, "code": "AccessDeniedException", "message": "no"}])
     ended = table.launch(REGISTRY=TABLE)
     assert ended.code == 1
     assert f"{TABLE}: {action} in us-east-1: AccessDeniedException: no (docs/iam-policy.json" in ended.error
@@ -24,17 +24,17 @@ def test_where_it_may_not_be_written_or_read_no_machine_is_made(table, cloud, ac
 
 
 def test_one_that_is_asked_too_fast_is_asked_again(table, cloud):
-    cloud.weather(faults=[{"action": "*Item*", "code": "ThrottlingException", "probability": 0.2}], seed=3)
+    cloud.scenario(faults=[{"action": "*Item*", "code": "ThrottlingException", "probability": 0.2}], seed=3)
     assert table.launch(REGISTRY=TABLE).code == 0
-    cloud.weather()
+    cloud.scenario()
     assert table.teardown(REGISTRY=TABLE).code == 0
 
 
 @pytest.mark.parametrize("skip", range(6))
-def test_one_that_refuses_in_the_midst_of_a_launch_forgets_no_machine(table, cloud, skip):
-    cloud.weather(faults=[{"action": "PutItem", "skip": skip, "code": "AccessDeniedException", "message": "no"}])
+def test_one_that_refuses_in_the_midst_of_a_launch_forgets_no_instance(table, cloud, skip):
+    cloud.scenario(faults=[{"action": "PutItem", "skip": skip, "code": "AccessDeniedException", "message": "no"}])
     table.launch(REGISTRY=TABLE)
-    cloud.weather()
+    cloud.scenario()
     ended = table.teardown(REGISTRY=TABLE)
     assert ended.code == 0 or "was never launched" in ended.error, ended.err
     assert living_in(cloud, "us-east-1", "instance") == []

@@ -20,8 +20,8 @@ from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud
 from tests.vm.acceleration import choose
-from tests.vm.image import machine_image
-from tests.vm.instance import Disk, Machine, data_disk
+from tests.vm.image import instance_image
+from tests.vm.instance import Disk, Instance, data_disk
 from tests.vm.interrupted_boot import InterruptedBoot, interrupted_boot
 from tests.vm.qemu import FULL
 from tests.vm.tools import tools_disk
@@ -42,11 +42,11 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def image(shared):
-    """The machine image, and an accelerator for it in the environment; their making is not a test's time."""
+    """The instance image, and an accelerator for it in the environment; their making is not a test's time."""
     try:
-        made = machine_image()
+        made = instance_image()
     except CanNotBuild as why:
-        pytest.fail(f"machines can't be made here: {why}", pytrace=False)
+        pytest.fail(f"instances can't be made here: {why}", pytrace=False)
     os.environ["VM_ACCEL"] = choose(made, shared / "accelerator")
     return made
 
@@ -90,14 +90,14 @@ def laboratory(tmp_path_factory, keys, interrupted):
     lab.directory.write("members/bob.toml", f'keys = ["{bob}"]\ngroups = []\n')
     lab.directory.write("members/carol.toml", f'keys = ["{carol}"]\n')
     yield lab
-    for machine in lab.machines:
-        machine.close()
+    for instance in lab.instances:
+        instance.close()
     stop(directory / ".local-cloud")
 
 
 @dataclass
 class Laboratory:
-    """A lab whose machines run."""
+    """A lab whose instances run."""
 
     directory: LabDirectory
     cloud: LocalCloud
@@ -106,7 +106,7 @@ class Laboratory:
     interrupted: InterruptedBoot | None
 
     def __post_init__(self) -> None:
-        self.machines: list[Machine] = []
+        self.instances: list[Instance] = []
         (self.home / ".ssh").mkdir()
 
     @property
@@ -120,31 +120,31 @@ class Laboratory:
         out, err = process.communicate(timeout=900)
         return Ended(process.returncode, out, err)
 
-    def launch(self, experiment: str, disks=lambda _: [], used: Machine | None = None) -> tuple[Machine, Ended]:
-        """Launch an experiment, boot a machine with the user data that the launch sent, and wait for the launch.
+    def launch(self, experiment: str, disks=lambda _: [], used: Instance | None = None) -> tuple[Instance, Ended]:
+        """Launch an experiment, boot an instance with the user data that the launch sent, and wait for the launch.
 
-        `disks` is told the ids of the machine's volumes by device name, and returns its data disks. The image is that
-        of a machine that was `used` and is off, where one is named.
+        `disks` is told the ids of the instance's volumes by device name, and returns its data disks. The image is that
+        of an instance that was `used` and is off, where one is named.
         """
         launching = self.directory.start("launch", EXP=experiment, **self.variables)
-        machine = self.boot(experiment, disks, used)
+        instance = self.boot(experiment, disks, used)
         out, err = launching.communicate(timeout=1500)
-        return machine, Ended(launching.returncode, out, err)
+        return instance, Ended(launching.returncode, out, err)
 
-    def boot(self, experiment: str, disks, used: Machine | None = None) -> Machine:
+    def boot(self, experiment: str, disks, used: Instance | None = None) -> Instance:
         """Boot what is being launched for an experiment, with the user data that was sent."""
-        machine = self._machine(self._described(experiment), disks, used)
-        Thread(target=self._hand_over_console, args=(machine,), daemon=True).start()
-        return machine
+        instance = self._instance(self._described(experiment), disks, used)
+        Thread(target=self._hand_over_console, args=(instance,), daemon=True).start()
+        return instance
 
-    def _hand_over_console(self, machine: Machine) -> None:
-        """Let the local cloud have what a machine prints on its console, as it prints it."""
+    def _hand_over_console(self, instance: Instance) -> None:
+        """Let the local cloud have what an instance prints on its console, as it prints it."""
         shown = None
-        while not machine.closed.is_set():
-            if machine.console != shown:
-                shown = machine.console
-                self.cloud.host(machine.instance, machine.region, machine.address, shown[-CONSOLE_CHARACTERS:])
-            machine.closed.wait(0.5)
+        while not instance.closed.is_set():
+            if instance.console != shown:
+                shown = instance.console
+                self.cloud.host(instance.instance, instance.region, instance.address, shown[-CONSOLE_CHARACTERS:])
+            instance.closed.wait(0.5)
 
     def read_back(self, dataset: str, version: str, path: Path) -> None:
         """Write what a volume made from a version of a dataset would hold."""
@@ -171,25 +171,25 @@ class Laboratory:
             time.sleep(0.2)
         raise AssertionError(f"{experiment} was not launched")
 
-    def _machine(self, described: dict, disks, used: Machine | None) -> Machine:
+    def _instance(self, described: dict, disks, used: Instance | None) -> Instance:
         identity = described["InstanceId"]
         ec2 = self.cloud.client("ec2", "us-east-1")
         sent = ec2.describe_instance_attribute(InstanceId=identity, Attribute="userData")["UserData"]["Value"]
         volumes = {m["DeviceName"]: m["Ebs"]["VolumeId"] for m in described["BlockDeviceMappings"]}
-        machine = Machine(
+        instance = Instance(
             self.home / identity, base64.b64decode(sent), disks(volumes), identity,
             address=described["PublicIpAddress"], interrupted=self.interrupted,
             used=used.root if used else None, secret=self.cloud.secret,
         )  # fmt: skip
-        self.machines.append(machine)
+        self.instances.append(instance)
         (self.home / ".ssh/config").write_text(
-            f"Match host {machine.address}\n  Port {machine.port}\n  IdentityFile {self.keys}/alice\n"
+            f"Match host {instance.address}\n  Port {instance.port}\n  IdentityFile {self.keys}/alice\n"
         )
-        return machine.first_boot()
+        return instance.first_boot()
 
     @contextmanager
     def logged_in(self, experiment: str) -> Iterator[None]:
-        """Stay logged in to a machine, without a terminal."""
+        """Stay logged in to an instance, without a terminal."""
         words = ["-F", self.directory.path / ".ssh/config", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]
         command = ["ssh", *words, "-i", self.keys / "alice", "-l", "alice", experiment, "sleep infinity"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as login:
@@ -199,7 +199,7 @@ class Laboratory:
     def ssh(
         self, experiment: str, command: str, *, user: str = "alice", login: str = "", shared: bool = False
     ) -> subprocess.CompletedProcess:
-        """Run a command on a machine with a member's key, by the project's ssh configuration.
+        """Run a command on an instance with a member's key, by the project's ssh configuration.
 
         It logs in for it, unless the login may be `shared`: then once for all such commands, as a login takes seconds.
         """

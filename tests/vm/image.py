@@ -1,4 +1,4 @@
-"""A Debian machine image with cloud-init, sshd and systemd, as cloud images are, for qemu to boot."""
+"""A Debian instance image with cloud-init, sshd and systemd, as cloud images are, for qemu to boot."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ class Image:
     initrd: Path
 
 
-def machine_image() -> Image:
+def instance_image() -> Image:
     """Return the image, built once. Raises CanNotBuild, saying what to install."""
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         raise CanNotBuild(f"apt-get install {' '.join(absent)}")
     root = debian_root(PACKAGES, release=RELEASE)
-    made = kept("machine", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {ABSENT} {INIT.read_text()}")
+    made = kept("instance", f"{root.name} {RECIPE} {SIZE} {FILES} {NOT_NEEDED} {ABSENT} {INIT.read_text()}")
     with building(made) as draft:
         if draft:
             _build(root, draft)
@@ -161,7 +161,7 @@ def _build(root: Path, draft: Path) -> None:
     wanted = tree / "etc/systemd/system/sysinit.target.wants"
     wanted.mkdir(exist_ok=True)
     (wanted / "wait-for-instance.service").symlink_to("../wait-for-instance.service")
-    for key in tree.glob("etc/ssh/ssh_host_*"):  # cloud-init makes each machine its own
+    for key in tree.glob("etc/ssh/ssh_host_*"):  # cloud-init makes each instance its own
         key.unlink()
     (tree / "etc/machine-id").write_text("")
     for directory, names in NOT_NEEDED.items():

@@ -1,4 +1,4 @@
-"""A machine in qemu: EC2's metadata beside it, its console in a file, its sshd at a port of loopback."""
+"""An instance in qemu: EC2's metadata beside it, its console in a file, its sshd at a port of loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.vm.image import machine_image
+from tests.vm.image import instance_image
 from tests.vm.interrupted_boot import InterruptedBoot, overlay
 from tests.vm.metadata import answers, serve
 from tests.vm.qemu import Qemu, connected, wait_until
@@ -24,7 +24,7 @@ class Disk:
     volume: str
     file: Path
     read_only: bool = False
-    """So that several machines can have it at once."""
+    """So that several instances can have it at once."""
 
     @property
     def serial(self) -> str:
@@ -32,8 +32,8 @@ class Disk:
 
 
 @dataclass
-class Machine:
-    """One machine."""
+class Instance:
+    """One instance."""
 
     directory: Path
     user_data: bytes
@@ -45,14 +45,14 @@ class Machine:
     interrupted: InterruptedBoot | None = None
     """The boot that its first one resumes."""
     used: Path | None = None
-    """The root disk of another machine, which this one is made from an image of."""
+    """The root disk of another instance, which this one is made from an image of."""
     secret: str = ""
     """Of the role that its metadata has credentials of."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.console_file = self.directory / "console"
-        image = machine_image()
+        image = instance_image()
         self.root = self.directory / "root.qcow2"
         overlay(self.used or (self.interrupted.root if self.interrupted else image.disk), self.root)
         self.relay = self.directory / "relay"
@@ -66,7 +66,7 @@ class Machine:
         self.closed = threading.Event()
         self.attached = 0
 
-    def first_boot(self) -> Machine:
+    def first_boot(self) -> Instance:
         """Boot it for the first time, or resume the boot that was interrupted for it."""
         if self.interrupted is None or self.used:
             return self.boot()
@@ -81,7 +81,7 @@ class Machine:
             assert port.makefile().readline() == "going on\n"  # what is on its way when it closes would be lost
         return self
 
-    def boot(self) -> Machine:
+    def boot(self) -> Instance:
         """Start it; each boot's console is added to the file."""
         self.process = self.qemu.start(*self._disks(), network=self._network)
         return self
@@ -124,7 +124,7 @@ class Machine:
 
     def wait_until_off(self) -> None:
         """Wait until it has powered itself off, or reset itself."""
-        self._wait(lambda: self.process.poll() is not None, "the end of the machine")
+        self._wait(lambda: self.process.poll() is not None, "the end of the instance")
 
     def _wait(self, condition, what: str) -> None:
         wait_until(condition, what, lambda: f"the console ends with:\n{self.console[-3000:]}")

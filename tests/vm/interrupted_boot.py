@@ -1,7 +1,7 @@
 """A boot that is interrupted before cloud-init reads anything: first boots resume it.
 
 Kernel, initial RAM disk and the first of systemd's units do the same at each first boot and know of no user data, so
-they run once: memory and devices are written to a file, and each machine that is not to boot for real begins with
+they run once: memory and devices are written to a file, and each instance that is not to boot for real begins with
 them. It is told the time, gets randomness and its own disks, and does all that follows by itself.
 """
 

@@ -54,7 +54,7 @@ def listing(known: dict[str, bytes], directory: str) -> bytes | None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one machine."""
+    """Answers one instance."""
 
     known: ClassVar[dict[str, bytes]]
     refused: ClassVar[list[str]]
@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(known: dict[str, bytes]) -> ThreadingHTTPServer:
     """Serve on a free port of loopback, in a thread; `refused` of its handler holds what was asked without a token."""
-    handler = type("OneMachine", (Handler,), {"known": known, "refused": []})
+    handler = type("OneInstance", (Handler,), {"known": known, "refused": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

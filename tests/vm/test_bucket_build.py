@@ -1,4 +1,4 @@
-"""A dataset is built from a bucket by a throw-away machine: pulled, compared, snapshotted, gone."""
+"""A dataset is built from a bucket by a throw-away instance: pulled, compared, snapshotted, gone."""
 
 import pytest
 
@@ -17,9 +17,9 @@ def test_a_bucket_becomes_a_version(laboratory, tools, tmp_path):
     building = laboratory.directory.start(
         "dataset_build", DATASET="talks", SOURCE="s3://recordings/talks", SIZE="4G", **laboratory.variables
     )
-    machine = laboratory.boot("build-talks", lambda volumes: [tools, disk(tmp_path, volumes["/dev/sdf"], mib=256)])
+    instance = laboratory.boot("build-talks", lambda volumes: [tools, disk(tmp_path, volumes["/dev/sdf"], mib=256)])
     out, err = building.communicate(timeout=900)
-    assert building.returncode == 0, out + err + machine.console[-3000:]
+    assert building.returncode == 0, out + err + instance.console[-3000:]
     (listed,) = [e for e in laboratory.run("datasets", DATASET="talks", JSON="1").events if e["version"] == "1"]
     assert listed["state"] == "completed"
     assert laboratory.directory.status() == []

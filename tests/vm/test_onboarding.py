@@ -1,4 +1,4 @@
-"""Every command of docs/onboarding.md, in its order, on a real machine: the runbook can't rot."""
+"""Every command of docs/onboarding.md, in its order, on a real instance: the runbook can't rot."""
 
 import os
 import re
@@ -40,7 +40,7 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def machine(laboratory, tmp_path_factory):
+def instance(laboratory, tmp_path_factory):
     """A lab where alice is a member and the demo runs, and bob has only sent his key."""
     lab = laboratory.directory
     (lab.path / "members/bob.toml").unlink()
@@ -49,9 +49,9 @@ def machine(laboratory, tmp_path_factory):
         "experiments/demo.toml", 'instance_types = ["g5.xlarge"]\n[[data]]\ndataset = "speech"\nmount = "/data"\n'
     )
     directory = tmp_path_factory.mktemp("disks")
-    machine, ended = laboratory.launch("demo", lambda v: [disk(directory, v["/dev/sdf"], kind="ext4", U=SEEDED)])
+    instance, ended = laboratory.launch("demo", lambda v: [disk(directory, v["/dev/sdf"], kind="ext4", U=SEEDED)])
     assert ended.code == 0, ended.err
-    return machine
+    return instance
 
 
 def make(laboratory, command):
@@ -68,7 +68,7 @@ def make(laboratory, command):
     )  # fmt: skip
 
 
-def test_every_command_of_the_runbook_does_what_it_says(machine, laboratory):
+def test_every_command_of_the_runbook_does_what_it_says(instance, laboratory):
     shown = {}
     for command in COMMANDS:
         done = make(laboratory, command)

@@ -1,6 +1,6 @@
-"""An experiment's command on a real machine: its code arrives, its log is followed, its exit code outlives it.
+"""An experiment's command on a real instance: its code arrives, its log is followed, its exit code outlives it.
 
-Then an image is made of that machine, and another experiment begins with it.
+Then an image is made of that instance, and another experiment begins with it.
 """
 
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab_directory import Ended
 from tests.vm.conftest import disk
-from tests.vm.instance import Machine
+from tests.vm.instance import Instance
 from tests.vm.proxy import proxy
 from tests.vm.tools import plugin
 
@@ -62,7 +62,7 @@ HOST_KEY, END_OF_KEYS = r"ssh-ed25519 \S+", "END SSH HOST KEY KEYS"
 
 @pytest.fixture(scope="module")
 def through():
-    """A proxy that machines are behind."""
+    """A proxy that instances are behind."""
     server = proxy()
     yield server
     server.shutdown()
@@ -71,7 +71,7 @@ def through():
 
 @pytest.fixture(scope="module")
 def launched(laboratory, tools, through, tmp_path_factory):
-    """A machine that runs the experiment, and how its launch ended."""
+    """An instance that runs the experiment, and how its launch ended."""
     code = laboratory.directory.path.parent / "code"
     code.mkdir()
     (code / "train.py").write_text(TRAIN)
@@ -88,9 +88,9 @@ def launched(laboratory, tools, through, tmp_path_factory):
 
 @dataclass(frozen=True)
 class Followed:
-    """The experiment's machine, off again, and what was seen of it while its command ran."""
+    """The experiment's instance, off again, and what was seen of it while its command ran."""
 
-    machine: Machine
+    instance: Instance
     command_file: str
     logs: Ended
     """A `make logs` that began while the command ran."""
@@ -100,9 +100,9 @@ class Followed:
 
 @pytest.fixture(scope="module")
 def followed(launched, laboratory, through):
-    """Follow the experiment until its machine has ended itself."""
-    machine, ended = launched
-    assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
+    """Follow the experiment until its instance has ended itself."""
+    instance, ended = launched
+    assert ended.code == 0, ended.out + ended.err + instance.console[-3000:]
     assert "bringing the code (commit " in ended.out
     following = laboratory.directory.start("logs", EXP="train", **laboratory.variables)
     first = following.stdout.readline()
@@ -113,19 +113,19 @@ def followed(launched, laboratory, through):
     logs = Ended(following.returncode, first + out, err)
     out, err = waiting.communicate(timeout=300)
     wait = Ended(waiting.returncode, out, err)
-    machine.wait_until_off()
-    return Followed(machine, looked.stdout, logs, wait, set(through.RequestHandlerClass.asked))
+    instance.wait_until_off()
+    return Followed(instance, looked.stdout, logs, wait, set(through.RequestHandlerClass.asked))
 
 
-def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_is_told(followed, laboratory):
-    machine = followed.machine
+def test_the_command_runs_in_its_code_is_followed_and_ends_its_instance_when_all_is_told(followed, laboratory):
+    instance = followed.instance
     assert followed.command_file == "600 experiment\n", "and a member can't read it"
     assert followed.logs.code == 0, followed.logs.err
     assert followed.logs.out == LOG
     assert (followed.wait.code, followed.wait.out) == (3, "train: ended with 3\n"), followed.wait.err
-    assert "ec2-lab: powering off: completion" in machine.console
+    assert "ec2-lab: powering off: completion" in instance.console
     s3 = laboratory.cloud.client("s3", "us-east-1")
-    place = f"of/train/{machine.instance}"
+    place = f"of/train/{instance.instance}"
     found = [entry["Key"] for entry in s3.list_objects_v2(Bucket="lab-runs", Prefix=f"{place}/")["Contents"]]
     assert f"{place}/ended.json" in found
     log = b"".join(s3.get_object(Bucket="lab-runs", Key=key)["Body"].read() for key in found if "/log/" in key)
@@ -141,25 +141,25 @@ def test_the_command_runs_in_its_code_is_followed_and_ends_its_machine_when_all_
 
 @pytest.fixture(scope="module")
 def baked(followed, laboratory, tools, tmp_path_factory):
-    """A machine made from an image of the experiment's, which another experiment was launched on, and that launch."""
+    """An instance made from an image of the experiment's, which another experiment was launched on, and that launch."""
     (laboratory.directory.path / "members/bob.toml").unlink()
     laboratory.directory.write("experiments/again.toml", AGAIN)
     scratch = tmp_path_factory.mktemp("disks")
-    return laboratory.launch("again", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])], followed.machine)
+    return laboratory.launch("again", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])], followed.instance)
 
 
 def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, laboratory):
-    used = followed.machine
-    machine, ended = baked
-    assert ended.code == 0, ended.out + ended.err + machine.console[-3000:]
-    assert f"ec2-lab: this is {machine.instance}, made from an image of another instance" in machine.console
-    assert "PROBLEM" not in machine.console
+    used = followed.instance
+    instance, ended = baked
+    assert ended.code == 0, ended.out + ended.err + instance.console[-3000:]
+    assert f"ec2-lab: this is {instance.instance}, made from an image of another instance" in instance.console
+    assert "PROBLEM" not in instance.console
     shown = laboratory.ssh(
         "again",
         "ls /var/lib/ec2-lab/instance/ /var/lib/cloud/instances; findmnt /scratch; grep scratch /etc/fstab;"
         f"{DEADLINE}; ls /etc/systemd/system /opt/ec2-lab; systemctl list-timers ec2-lab-time-to-live.timer",
     )
-    assert machine.instance in shown.stdout
+    assert instance.instance in shown.stdout
     assert used.instance not in shown.stdout
     assert "ended.json" not in shown.stdout
     assert "scratch" not in shown.stdout
@@ -168,18 +168,18 @@ def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, laborato
     assert 4 * 3600 < deadline - time.time() < 5 * 3600
     assert laboratory.ssh("again", "true", user="bob").returncode == 255, "he left before the image was used"
     assert laboratory.ssh("again", "true", user="carol").returncode == 0
-    assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, machine.console))
+    assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, instance.console))
 
 
 def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(baked, laboratory):
-    machine, _ = baked
+    instance, _ = baked
     removed = laboratory.run("user_remove", NAME="carol", HOST="again")
     assert removed.code == 0, removed.err
     before = laboratory.ssh("again", f"{DEADLINE}; echo kept | sudo tee /work/kept; {CLEAN}; sudo sync").stdout
-    machine.stop()  # while the command runs
-    keys = machine.console.count(END_OF_KEYS)
-    machine.boot()
-    machine.wait_for_console(END_OF_KEYS, times=keys + 1)
+    instance.stop()  # while the command runs
+    keys = instance.console.count(END_OF_KEYS)
+    instance.boot()
+    instance.wait_for_console(END_OF_KEYS, times=keys + 1)
     refused = laboratory.run("users", HOST="again", DRY_RUN="1")
     assert "it has a new key since a `cloud-init clean` there" in refused.err
     (laboratory.directory.path / ".ssh/known_hosts/again").unlink()
@@ -190,6 +190,6 @@ def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(
     assert after.stdout.startswith(before)
     assert "/work" in after.stdout.removeprefix(before)
     assert laboratory.ssh("again", "systemctl is-active experiment").stdout == "inactive\n"
-    assert len(re.findall("is mounted on /work, read-write, formatted", machine.console)) == 1
+    assert len(re.findall("is mounted on /work, read-write, formatted", instance.console)) == 1
     assert laboratory.ssh("again", "true", user="carol").returncode == 255, "removed after the launch, she stays so"
-    assert machine.console.count("made from an image of another instance") == 1
+    assert instance.console.count("made from an image of another instance") == 1

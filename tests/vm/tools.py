@@ -13,7 +13,7 @@ from tests.vm.instance import Disk, data_disk
 AWS_CLI = "awscli==1.45.11"
 VOLUME = "vol-0bbbbbbbbbbbbbbbb"
 PLUGIN = """
-from ec2lab.launch.part import LaunchPart, Share
+from ec2lab.launch.part import LaunchPart, LaunchFragment
 from ec2lab.plugins import hookimpl
 
 SETTINGS = "[Service]\\nEnvironment=AWS_ENDPOINT_URL=http://169.254.169.253:{port} "
@@ -34,7 +34,7 @@ class Tools(LaunchPart):
         files = {{path: SETTINGS for path in paths}}
         if PROXY:
             files["/etc/environment"] = f"http_proxy={{PROXY}}\\nhttps_proxy={{PROXY}}\\nno_proxy=intranet.example\\n"
-        return Share(cloud_init={{
+        return LaunchFragment(cloud_init={{
             "write_files": [{{"path": p, "permissions": "0644", "content": text}} for p, text in files.items()],
             "runcmd": [
                 f"test ! -e /opt/ec2-lab/mount-volumes || sed -i '{{NAMED}}' /opt/ec2-lab/mount-volumes",
@@ -60,7 +60,7 @@ sys.exit(awscli.clidriver.main())
 
 
 def plugin(cloud: LocalCloud, proxy: int = 0) -> str:
-    """Return the plugin by which machines have the tools, and find the local cloud.
+    """Return the plugin by which instances have the tools, and find the local cloud.
 
     They have keys in their environment; behind a proxy, at a port of this computer's, what their metadata gives.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
 from ec2lab.costs.rates import HOUR, HourlyRate, Monthly, unlisted
 from ec2lab.registry.snapshot_timeline import SNAPSHOT, SnapshotTimeline
@@ -16,7 +16,7 @@ from ec2lab.units import GIB
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.history import History
-    from ec2lab.resources.base import Kind
+    from ec2lab.resources.base import ResourceType
 
 
 class SnapshotMeter(Meter):
@@ -27,27 +27,27 @@ class SnapshotMeter(Meter):
     (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-fast-snapshot-restore.html#fsr-pricing).
     """  # noqa: D205
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: ResourceType) -> None:
         self.kind = kind
 
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield a span for each snapshot, and one for each time of fast restore."""
         del now
         for one in history.snapshots.values():
             if one.began:
                 yield self._stored(one, one.began, book)
             for restore in one.restores:
-                yield Span(
+                yield CostPeriod(
                     kind=SNAPSHOT, id=one.id, region=restore.region, experiment=restore.experiment, by=restore.by,
                     what=f"fast restore in {restore.zone}", least=HOUR,
                     rate=HourlyRate(book.fast_restore_hour(restore.region), unlisted("fast restore", restore.region)),
                     began=restore.began, ended=min(filter(None, (restore.ended, one.ended)), default=None),
                 )  # fmt: skip
 
-    def _stored(self, one: SnapshotTimeline, began: datetime, book: PriceBook) -> Span:
+    def _stored(self, one: SnapshotTimeline, began: datetime, book: PriceBook) -> CostPeriod:
         stored = stored_bytes(one.described)
         why = unlisted("snapshots", one.region) if stored else "its size is not on record; `make datasets` asks AWS"
-        return Span(
+        return CostPeriod(
             kind=SNAPSHOT, id=one.id, region=one.region, experiment=one.experiment, by=one.by,
             what=f"up to {stored / GIB:.0f} GiB stored" if stored else "a snapshot",
             rate=Monthly(self.kind.monthly(one.described, one.region, book), why), began=began, ended=one.ended,

@@ -1,4 +1,4 @@
-"""What volumes cost: those that were made by themselves, and those that came with machines. Pure."""
+"""What volumes cost: those that were made by themselves, and those that came with instances. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.costs.charges import Span
+from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
 from ec2lab.costs.price_book import IO2_TIER1_IOPS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, unlisted
@@ -19,10 +19,10 @@ from ec2lab.units import GIB
 class VolumeMeter(Meter):
     """Volumes cost by the second and 60 seconds at the least, attached or not (https://aws.amazon.com/ebs/pricing/)."""
 
-    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[Span]:
+    def spans(self, history: History, book: PriceBook, now: datetime) -> Iterator[CostPeriod]:
         """Yield a span for each volume, and what was paid for its initialization."""
         for one in history.volumes(now):
-            yield Span(
+            yield CostPeriod(
                 kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                 parent_id=one.instance,
                 what=_in_words(one.described), rate=_rate(one, book), vague=not one.is_told, due=one.due,
@@ -30,7 +30,7 @@ class VolumeMeter(Meter):
             )  # fmt: skip
             if one.initialization_rate:
                 stored = stored_bytes(one.snapshot)
-                yield Span(
+                yield CostPeriod(
                     kind="volume", id=one.id, region=one.region, experiment=one.experiment, by=one.by,
                     parent_id=one.instance,
                     what=f"initialization at {one.initialization_rate} MiB/s", began=one.began, ended=one.began,

@@ -1,4 +1,4 @@
-"""The clock of this machine against AWS's."""
+"""The clock of this computer against AWS's."""
 
 from __future__ import annotations
 

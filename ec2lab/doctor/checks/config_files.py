@@ -12,17 +12,17 @@ CONFIG_INVALID = Diagnosis(
     "config-invalid",
     Severity.WRONG,
     "{complaint}",
-    "mend that line; `make new EXP=…` writes a file with every key explained",
+    "fix that line; `make new EXP=…` writes a file with every key explained",
 )
 NO_EXPERIMENT = Diagnosis(
     "no-experiment", Severity.WARNING, "experiments/ is empty", "`make new EXP=…` writes the first"
 )
 NO_MEMBER = Diagnosis(
-    "no-member", Severity.WARNING, "members/ is empty: nobody can log in to a machine",
+    "no-member", Severity.WARNING, "members/ is empty: nobody can log in to an instance",
     "`make user-add NAME=… KEY=~/.ssh/id_ed25519.pub` adds you",
 )  # fmt: skip
 PLUGIN_LOAD_FAILED = Diagnosis(
-    "plugin-broken", Severity.WRONG, "{reason}", "mend it or move it away; here the built-in ones were used alone"
+    "plugin-broken", Severity.WRONG, "{reason}", "fix it or move it away; here the built-in ones were used alone"
 )
 
 

@@ -15,7 +15,7 @@ from ec2lab.launch.part import RegionUnavailable
 
 DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions where it is wanted")
 DATA_MISSING = Diagnosis(
-    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no machine is asked "
+    "dataset-missing", Severity.WARNING, "{experiment}: {dataset} is not in {subjects}, so no instance is asked "
                                          "for there",
     '`make snapshot-copy DATASET={bare}{version} REGIONS="{spaced}"`',
 )  # fmt: skip

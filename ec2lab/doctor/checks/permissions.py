@@ -19,8 +19,8 @@ from ec2lab.doctor.iam_policy import actions, for_data, statements
 from ec2lab.doctor.policy_simulation import Verdicts, principal_arn, registry_id, simulated, together
 from ec2lab.doctor.read_probes import READS
 from ec2lab.doctor.sample_resources import sample_resource_ids, zone_in
-from ec2lab.errors import LabError
-from ec2lab.launch.part import Site, total
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchContext, total
 from ec2lab.launch.request import build_request
 
 POLICY = "docs/iam-policy.json lists what the lab's role or user must be allowed"
@@ -55,7 +55,7 @@ OPTIONAL_DENIED = Diagnosis(
 )
 UNTOLD = Diagnosis(
     "permission-unknown", Severity.WARNING, "can't be told whether these are allowed: {subjects}",
-    "allow iam:SimulatePrincipalPolicy, or look again while a machine of the lab runs",
+    "allow iam:SimulatePrincipalPolicy, or look again while an instance of the lab runs",
 )  # fmt: skip
 
 OPTIONAL_ACTIONS = ("cloudtrail:", "pricing:", "servicequotas:", "sts:")
@@ -127,7 +127,7 @@ class Permissions(Check):
         if name is None:
             return
         experiment = lab.experiments[name]
-        site = Site(lab.opened, name, experiment, region)
+        site = LaunchContext(lab.opened, name, experiment, region)
         try:
             share = lab.opened.query_one(lambda: total(part.share(site) for part in lab.opened.launch_parts))
             subnets = lab.subnets_in(region)
@@ -137,7 +137,7 @@ class Permissions(Check):
             request = build_request(share, pool, experiment.nodes, experiment.nodes)
         except NoResponse as silent:
             raise NoResponse(f"{region}: {silent}") from silent
-        except LabError:
+        except UserError:
             return  # what the region or the experiment lacks, other checks say
         result = trials.dry_run_request(region, RUN, request)
         if result.answer is Answer.REFUSED:

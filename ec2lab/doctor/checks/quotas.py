@@ -22,13 +22,13 @@ QUOTA_TOO_LOW = Diagnosis(
     "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are wanted", ASK,
 )  # fmt: skip
 QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
-    "quota-insufficient", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {machines} x {types}",
+    "quota-insufficient", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {instances} x {types}",
     "AWS's console, Service Quotas, EC2: ask for {wanted} vCPUs of the types' family; or other types or regions",
 )  # fmt: skip
 IN_USE = Diagnosis(
     "quota-in-use", Severity.WARNING,
     "{experiment} on {type}: of {value} vCPUs of {quota!r} in {subjects} {used} are in use, {wanted} are wanted",
-    "wait for others' machines or end some: `make status`, `make audit`",
+    "wait for others' instances or end some: `make status`, `make audit`",
 )  # fmt: skip
 SWEEP = Diagnosis(
     "quota-below-sweep", Severity.WARNING,
@@ -41,7 +41,7 @@ QUOTA_UNREADABLE = Diagnosis(
 
 
 class Quotas(Check):
-    """Types, markets and numbers of machines of each experiment, in each region."""
+    """Types, markets and numbers of instances of each experiment, in each region."""
 
     name = "quotas"
     order = 62
@@ -71,7 +71,7 @@ class Quotas(Check):
             if pools and sum(one.diagnosis is QUOTA_TOO_LOW for one in found) == len(pools):
                 wanted = max(int(dict(one.values)["wanted"]) for one in found)
                 yield QUOTA_INSUFFICIENT_EVERYWHERE.of(
-                    *places, experiment=name, machines=experiment.nodes, types=" or ".join(experiment.instance_types),
+                    *places, experiment=name, instances=experiment.nodes, types=" or ".join(experiment.instance_types),
                     wanted=wanted,
                 )  # fmt: skip
             else:

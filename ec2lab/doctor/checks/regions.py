@@ -1,4 +1,4 @@
-"""What the lab's regions have for its experiments: that they are open, networks, images, machine types."""
+"""What the lab's regions have for its experiments: that they are open, networks, images, instance types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ec2lab.doctor.enabled_regions import CLOSED, opt_in_states
 from ec2lab.doctor.runner import answers
 from ec2lab.validators import did_you_mean
 
-REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the machine types")
+REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the instance types")
 NO_REGION = Diagnosis(
     "no-such-region", Severity.WRONG, "{region} is no region of AWS{hint}",
     "correct regions in lab.toml or in the experiment",
@@ -26,7 +26,7 @@ NO_NETWORK = Diagnosis(
     "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
 )  # fmt: skip
 NO_IMAGE = Diagnosis(
-    "image-missing", Severity.WARNING, "{subjects}: no image {lack}, so no machine is asked for there",
+    "image-missing", Severity.WARNING, "{subjects}: no image {lack}, so no instance is asked for there",
     "`image` in lab.toml or in the experiment names another",
 )  # fmt: skip
 NO_IMAGE_ANYWHERE = Diagnosis(

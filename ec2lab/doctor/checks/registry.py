@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ec2lab.aws.credentials import CredentialsProblem
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.registry.base import NotARegistry
 from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings
@@ -15,7 +15,10 @@ from ec2lab.registry.state import holdings
 READABLE = Diagnosis("registry-readable", Severity.OK, "{name}: {records} records, {living} things live")
 NOT_CREATED_YET = Diagnosis("registry-not-created-yet", Severity.OK, "{name}: the first command that asks AWS makes it")
 UNREADABLE = Diagnosis(
-    "registry-unreadable", Severity.WRONG, "{reason}", "docs/registry.md; `make registry-rebuild` makes a lost one anew"
+    "registry-unreadable",
+    Severity.WRONG,
+    "{reason}",
+    "docs/registry.md; `make registry-rebuild` makes a lost one again",
 )
 NOT_ONE = Diagnosis(
     "no-registry",
@@ -56,10 +59,10 @@ class RegistryHealth(Check):
             registry = lab.opened.registry
             yield from registry.ailments()
             records = list(registry.records()) if registry.is_there() else []
-            holders = registry.holders()
+            lock_owners = registry.lock_owners()
         except CredentialsProblem as problem:
             raise CheckSkipped("there are no credentials to read it with") from problem
-        except LabError as problem:
+        except UserError as problem:
             yield (NOT_ONE if isinstance(problem, NotARegistry) else UNREADABLE).of(reason=problem)
             return
         for malformed in registry.set_aside.values():
@@ -69,11 +72,11 @@ class RegistryHealth(Check):
             return
         known, history = holdings(records, lab.opened.kinds), History(records)
         yield READABLE.of(name=registry.name, records=len(records), living=len(known.living))
-        at_work = {holder.experiment for holder in holders if holder.alive}
+        at_work = {holder.experiment for holder in lock_owners if holder.alive}
         for name, script in {str(intent.experiment): intent.script for intent in known.unsettled}.items():
             if name not in at_work:
                 yield UNRESOLVED_INTENT.of(name, experiment=name, again=_again(script))
-        for holder in holders:
+        for holder in lock_owners:
             name, script = holder.experiment, holder.script
             if holder.alive:
                 yield LOCK_HELD.of(name, who=holder.who)

@@ -1,4 +1,4 @@
-"""Ssh on this machine: the client, the user's keys, and the files that it reads."""
+"""Ssh on this computer: the client, the user's keys, and the files that it reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIENT_OLD = Diagnosis("ssh-outdated", Severity.WRONG, "{told} is older than 7.6
 KEY_FOUND = Diagnosis("key-found", Severity.OK, "{member}'s key {key} is {where}")
 NO_KEY = Diagnosis(
     "key-not-here", Severity.WARNING, "none of the keys in members/{member}.toml is in the agent or in ~/.ssh",
-    "`ssh-add` the private key, or add this machine's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",
+    "`ssh-add` the private key, or add this computer's: `make user-add NAME={member} KEY=~/.ssh/id_ed25519.pub`",
 )  # fmt: skip
 KEY_LOCKED = Diagnosis(
     "key-locked",
@@ -54,12 +54,12 @@ STALE_INCLUDE = Diagnosis(
     "take the line out, or name this lab's: `{line}`",
 )  # fmt: skip
 INCLUDED = Diagnosis(
-    "ssh-included", Severity.OK, "~/.ssh/config includes the lab's machines: plain `ssh NAME` works too"
+    "ssh-included", Severity.OK, "~/.ssh/config includes the lab's instances: plain `ssh NAME` works too"
 )
 
 
 class Ssh(Check):
-    """What `make ssh` would stumble over on this machine."""
+    """What `make ssh` would stumble over on this computer."""
 
     name = "ssh"
     order = 30

@@ -1,4 +1,4 @@
-"""The address of this machine against what the lab's security groups admit: the usual reason why ssh hangs."""
+"""The address of this computer against what the lab's security groups admit: the usual reason why ssh hangs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ADMITTED = Diagnosis("address-allowed", Severity.OK, "ssh from {address} is admi
 NO_GROUP_YET = Diagnosis("no-group-yet", Severity.OK, "{subjects}: no security group yet, the first launch makes it")
 NOT_ADMITTED = Diagnosis(
     "address-not-allowed", Severity.WRONG, "ssh from {address} is not admitted by {group} in {subjects}: it hangs",
-    "the next launch in that region admits it; for machines that run, `make doctor FIX=1` does",
+    "the next launch in that region admits it; for instances that run, `make doctor FIX=1` does",
 )  # fmt: skip
 ADMITTED_ON_NEXT_LAUNCH = Diagnosis(
     "address-allowed-on-next-launch", Severity.OK,
-    "no machine of the lab runs in {subjects}; the next launch there admits ssh from {address}",
+    "no instance of the lab runs in {subjects}; the next launch there admits ssh from {address}",
 )  # fmt: skip
 NOT_IN_LIST = Diagnosis(
-    "address-not-in-list", Severity.WARNING, "this machine's {address} is in no network of ssh_allowed_cidrs in "
+    "address-not-in-list", Severity.WARNING, "this computer's {address} is in no network of ssh_allowed_cidrs in "
                                              "lab.toml",
     "go through the network that is (a VPN), or add it to ssh_allowed_cidrs, and `make doctor FIX=1` for "
-    "machines that run",
+    "instances that run",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ class Address(Check):
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say where this machine may come in."""
+        """Say where this computer may come in."""
         address = lab.begin(caller_address).result()
         ssh_allowed_cidrs = lab.lab.network.ssh_allowed_cidrs
         if not contains_address(ssh_allowed_cidrs, address):
@@ -68,8 +68,8 @@ class Address(Check):
                 else:
                     yield ADMITTED_ON_NEXT_LAUNCH.of(region, address=bare(address))
 
-    def mend(self, session: Session, finding: Finding) -> Iterator[str]:
-        """Admit this machine's address as a launch would."""
+    def fix(self, session: Session, finding: Finding) -> Iterator[str]:
+        """Admit this computer's address as a launch would."""
         if finding.diagnosis is NOT_ADMITTED:
             for region in finding.subjects:
                 yield from (f"ssh is admitted from {added}, {region}" for added in allow_current_ip(session, region))

@@ -28,7 +28,7 @@ PYTHON_OLD = Diagnosis(
 )  # fmt: skip
 LOCKFILE_MISMATCH = Diagnosis(
     "lockfile-mismatch", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
-    "`rm .venv/ready`, and make installs it anew",
+    "`rm .venv/ready`, and make installs it again",
 )  # fmt: skip
 MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
 

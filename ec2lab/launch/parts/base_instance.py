@@ -1,4 +1,4 @@
-"""What every machine is: disposable, closed to passwords, its metadata behind a token, with a state of its own."""
+"""What every instance is: disposable, closed to passwords, its metadata behind a token, with a state of its own."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Any
 
 from ec2lab.hosts.program_packer import unit
 from ec2lab.instances.ttl import DIRECTORY, POWER_OFF
-from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 from ec2lab.templates import text_of
 
 PROGRAM, UNIT = "/opt/ec2-lab/new-instance", "ec2-lab-new-instance.service"
 PRESET = "/etc/systemd/system-preset/00-ec2-lab.preset"
-"""Fedora and what is made of it disable all that no preset names when an instance has no machine id, as after
+"""Fedora and what is made of it disable all that no preset names when an instance has no instance id, as after
 `cloud-init clean --machine-id` (systemd.preset(5)): nothing of another instance's would be forgotten."""
 INCOMPLETE = "/var/lib/ec2-lab/instance/incomplete"
 
 
-class Machine(LaunchPart):
+class Instance(LaunchPart):
     """The share that no other part is responsible for."""
 
-    name = "machine"
+    name = "instance"
     order = 0
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return metadata options, shutdown behaviour, instance profile, and cloud-init's own settings."""
         request: dict[str, Any] = {
-            # Two hops, or containers on the machine can't reach the metadata service
+            # Two hops, or containers on the instance can't reach the metadata service
             # (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
             # Nothing here reads tags there. An account may show them by default, and then EC2 takes no tag whose key
             # has a slash or a space (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html).
@@ -35,12 +35,12 @@ class Machine(LaunchPart):
                 "HttpPutResponseHopLimit": 2,
                 "InstanceMetadataTags": "disabled",
             },
-            # A plain `shutdown` on the machine is then its end, and no server is needed for a time to live.
+            # A plain `shutdown` on the instance is then its end, and no server is needed for a time to live.
             "InstanceInitiatedShutdownBehavior": "terminate",
         }
         if site.experiment.instance_profile:
             request["IamInstanceProfile"] = {"Name": site.experiment.instance_profile}
-        return Share(request=request, cloud_init=base_cloud_init())
+        return LaunchFragment(request=request, cloud_init=base_cloud_init())
 
 
 def base_cloud_init() -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.aws.idempotency import made_once
+from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.console import warn
-from ec2lab.errors import LabError
-from ec2lab.launch.part import LaunchPart, Preparation, Share, Site
+from ec2lab.errors import UserError
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
 from ec2lab.registry.record import new_id
@@ -27,14 +27,14 @@ class Nodes(LaunchPart):
 
     name = "nodes"
     order = 45
-    """After the lab's own group: a machine is in both."""
+    """After the lab's own group: an instance is in both."""
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the two groups, or what makes them, and which types have an adapter for them."""
         if site.experiment.nodes == 1:
-            return Share()
+            return LaunchFragment()
         placement, security = _existing(site, "placement-group"), _existing(site, "security-group")
-        share = Share(efa_types=_efa_types(site))
+        share = LaunchFragment(efa_types=_efa_types(site))
         if placement:
             share += _placed(placement["GroupName"])
         else:
@@ -46,19 +46,19 @@ class Nodes(LaunchPart):
         return share
 
 
-def _prepared(what: str, make: Any) -> Share:
-    return Share(preparations=(Preparation(what, make),))
+def _prepared(what: str, make: Any) -> LaunchFragment:
+    return LaunchFragment(prerequisites=(Prerequisite(what, make),))
 
 
-def _placed(name: str) -> Share:
-    return Share(request={"Placement": {"GroupName": name}})
+def _placed(name: str) -> LaunchFragment:
+    return LaunchFragment(request={"Placement": {"GroupName": name}})
 
 
-def _secured(group: str) -> Share:
-    return Share(request={"SecurityGroupIds": [group]})
+def _secured(group: str) -> LaunchFragment:
+    return LaunchFragment(request={"SecurityGroupIds": [group]})
 
 
-def _existing(site: Site, kind: str) -> Mapping[str, Any] | None:
+def _existing(site: LaunchContext, kind: str) -> Mapping[str, Any] | None:
     """Return the experiment's own group of a kind: one that this registry asked for."""
     ours = site.session.ownership(site.session.holdings(site.name))
     wanted = [{"Name": f"tag:{EXPERIMENT}", "Values": [site.name]}]
@@ -69,27 +69,27 @@ def _existing(site: Site, kind: str) -> Mapping[str, Any] | None:
     return None
 
 
-def _make_placement(site: Site) -> Share:
+def _make_placement(site: LaunchContext) -> LaunchFragment:
     ec2 = site.session.cloud.ec2_no_retry(site.region)
 
     def make() -> Mapping[str, Any]:
         return ec2.create_placement_group(GroupName=_unique_name(site), Strategy="cluster")["PlacementGroup"]
 
     attempt = ("CreatePlacementGroup", site.region, {EXPERIMENT: site.name})
-    found, _ = made_once(site.session, attempt, partial(_existing, site, "placement-group"), make, lambda _: None)
+    found, _ = find_or_create(site.session, attempt, partial(_existing, site, "placement-group"), make, lambda _: None)
     _wait_until_available(site, found["GroupName"])
     return _placed(found["GroupName"])
 
 
-def _wait_until_available(site: Site, name: str) -> None:
-    """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises LabError."""
+def _wait_until_available(site: LaunchContext, name: str) -> None:
+    """Wait until AWS shows a group as usable: RunInstances must not be the first to find out. Raises UserError."""
     wanted = [{"Name": "group-name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
     kind, cloud = site.session.kinds["placement-group"], site.session.cloud
     if not wait_until(lambda: list(kind.find(cloud, site.region, wanted)), site.session.pause, POLL, PATIENCE):
-        raise LabError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
+        raise UserError(f"{site.region}: {name}: the placement group is not usable after {PATIENCE} s")
 
 
-def _make_security(site: Site) -> Share:
+def _make_security(site: LaunchContext) -> LaunchFragment:
     ec2 = site.session.cloud.ec2_no_retry(site.region)
 
     def make() -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ def _make_security(site: Site) -> Share:
         return ec2.create_security_group(GroupName=_unique_name(site), Description=said, **_network(site))
 
     attempt = ("CreateSecurityGroup", site.region, {EXPERIMENT: site.name})
-    found, _ = made_once(site.session, attempt, partial(_existing, site, "security-group"), make, lambda _: None)
+    found, _ = find_or_create(site.session, attempt, partial(_existing, site, "security-group"), make, lambda _: None)
     group = found["GroupId"]
     ec2 = site.session.cloud.ec2(site.region)
     ec2.get_waiter("security_group_exists").wait(GroupIds=[group], WaiterConfig={"Delay": 2, "MaxAttempts": 15})
@@ -113,12 +113,12 @@ def _make_security(site: Site) -> Share:
     return _secured(group)
 
 
-def _unique_name(site: Site) -> str:
+def _unique_name(site: LaunchContext) -> str:
     """Return a name that nobody else has: a repeated request can't meet another's group, nor one that is going."""
     return f"ec2-lab-{site.session.lab.name}-{site.name}-{new_id()[:8]}"
 
 
-def _network(site: Site) -> dict[str, Any]:
+def _network(site: LaunchContext) -> dict[str, Any]:
     """Return in which network the group is, where it is not the default one."""
     subnets = allowed_subnets(site.session.lab, site.experiment).get(site.region)
     if not subnets:
@@ -138,7 +138,7 @@ def _allows_internal_traffic(group: Mapping[str, Any]) -> bool:
     )
 
 
-def _efa_types(site: Site) -> frozenset[str]:
+def _efa_types(site: LaunchContext) -> frozenset[str]:
     """Return which of the experiment's types take an Elastic Fabric Adapter for their first network interface.
 
     The first interface has to be on card 0, and that of some types is for plain traffic alone (p6-b300). Their adapters

@@ -1,9 +1,9 @@
-"""The experiment's own command, run on the machine once its data is there."""
+"""The experiment's own command, run on the instance once its data is there."""
 
 from __future__ import annotations
 
 from ec2lab.config.models import Experiment
-from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 from ec2lab.runs.command_files import ACCOUNT, command_files
 
 
@@ -13,16 +13,16 @@ class Command(LaunchPart):
     name = "command"
     order = 90
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return what the command needs and what starts it; nothing where the experiment has no command.
 
         Where something is delivered over ssh anyway, all of it is but the account.
         """
         if site.experiment.command is None:
-            return Share()
+            return LaunchFragment()
         files = {} if site.experiment.needs_code_upload else command_files(site.name, site.experiment)
         account = {"name": ACCOUNT, "groups": ["docker"], "shell": "/bin/bash", "lock_passwd": True}
-        return Share(
+        return LaunchFragment(
             cloud_init={
                 "users": [account],
                 "write_files": [

@@ -1,10 +1,10 @@
-"""A machine that nothing is done on ends by itself: a program looks once a minute, and powers it off."""
+"""An instance that nothing is done on ends by itself: a program looks once a minute, and powers it off."""
 
 from __future__ import annotations
 
 from ec2lab.aws.tags import IDLE
 from ec2lab.hosts.program_packer import sent, unit
-from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 from ec2lab.templates import render
 from ec2lab.units import duration_text
 
@@ -19,13 +19,13 @@ class Idle(LaunchPart):
     order = 17
     """Its program stands near that of the accounts, with which it compresses best."""
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the program, its unit, and the tag that tells of it."""
         if site.experiment.idle_timeout is None:
-            return Share()
+            return LaunchFragment()
         seconds = int(site.experiment.idle_timeout.total_seconds())
         text = render(f"{UNIT}.j2", seconds=seconds, waits=site.experiment.needs_code_upload)
-        return Share(
+        return LaunchFragment(
             cloud_init={
                 "write_files": [
                     {"path": PROGRAM, "permissions": "0755", "content": sent("idle-shutdown.py")},

@@ -1,20 +1,20 @@
-"""The image that a machine starts from, and its root volume."""
+"""The image that an instance starts from, and its root volume."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ec2lab.config.image import ImageByName, ImageByParameter, ImageByRegion, RootVolume
-from ec2lab.launch.part import LaunchPart, RegionUnavailable, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, RegionUnavailable
 
 
-class MachineImage(LaunchPart):
-    """The image, and the root volume made from it: encrypted, and deleted with the machine."""
+class InstanceImage(LaunchPart):
+    """The image, and the root volume made from it: encrypted, and deleted with the instance."""
 
     name = "image"
     order = 10
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the image's id, or the parameter that EC2 itself resolves, and the root's mapping."""
         lab = site.session.lab
         root = site.experiment.root_volume or lab.root_volume
@@ -30,13 +30,13 @@ class MachineImage(LaunchPart):
                 return _share(newest["ImageId"], newest["RootDeviceName"], root)
 
 
-def _share(image: str, device: str, root: RootVolume) -> Share:
+def _share(image: str, device: str, root: RootVolume) -> LaunchFragment:
     size = {"VolumeSize": root.size_gib} if root.size_gib else {}
     volume = {"Encrypted": True, "DeleteOnTermination": True, "VolumeType": "gp3", **size}
-    return Share(request={"ImageId": image, "BlockDeviceMappings": [{"DeviceName": device, "Ebs": volume}]})
+    return LaunchFragment(request={"ImageId": image, "BlockDeviceMappings": [{"DeviceName": device, "Ebs": volume}]})
 
 
-def _newest(site: Site, owner: str, name: str) -> Any:
+def _newest(site: LaunchContext, owner: str, name: str) -> Any:
     images = site.session.cloud.ec2(site.region).describe_images(
         Owners=[owner],
         Filters=[

@@ -1,11 +1,11 @@
-"""An account on the machine for every member, with their keys and no password, and an sshd that takes keys alone."""
+"""An account on the instance for every member, with their keys and no password, and an sshd that takes keys alone."""
 
 from __future__ import annotations
 
 from ec2lab.hosts.accounts import DOCUMENT, OVER_SSH, PROGRAM, boot_members, document
 from ec2lab.hosts.inventory import login_name
 from ec2lab.hosts.program_packer import sent, sshd_drop_in
-from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 
 KEYS_ON_SERIAL_CONSOLE = (
     'case "$(cat /sys/class/tty/console/active)" in *ttyS0) ;; '
@@ -28,7 +28,7 @@ class Members(LaunchPart):
     order = 15
     """Before the volumes, whose mount points may belong to a member."""
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the program that makes the accounts with its document, and sshd's drop-in.
 
         It runs late in cloud-init's order, so that a shell or a group that a package brings is there; until then
@@ -43,7 +43,7 @@ class Members(LaunchPart):
         members = session.members()
         accounts = document(members, session.lab.accounts, only=boot_members(members, first, site.experiment))
         drop_in, settings = sshd_drop_in()
-        return Share(
+        return LaunchFragment(
             cloud_init={
                 "users": ["default"],
                 "ssh": {"emit_keys_to_console": True},

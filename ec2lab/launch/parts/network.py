@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
-from ec2lab.launch.part import LaunchPart, Preparation, RegionUnavailable, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite, RegionUnavailable
 from ec2lab.launch.parts.stale_rules import description_of, stale
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
@@ -40,22 +40,24 @@ class LabNetwork(LaunchPart):
     order = 40
     once_per_region = True
 
-    def share(self, site: Site) -> Share:
-        """Return the group, or what makes or mends it."""
+    def share(self, site: LaunchContext) -> LaunchFragment:
+        """Return the group, or what makes or fixes it."""
         vpc = _vpc(site)
         group = _group(site, vpc)
         wanted = _wanted(site.session)
         if group is None:
             make = partial(_make, site, vpc, wanted)
-            return Share(
-                preparations=(Preparation(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
+            return LaunchFragment(
+                prerequisites=(Prerequisite(f"a security group in {site.region}, ssh from {_from(wanted)}", make),)
             )
         missing, surplus = difference(
             ssh_cidrs(group), wanted, only_mine=site.session.lab.network.ssh_allowed_cidrs == "auto"
         )
         if missing or surplus:
-            mend = partial(_update_rules, site.session, site.region, group["GroupId"], missing, surplus)
-            return Share(preparations=(Preparation(f"the security group's rule: ssh from {_from(wanted)}", mend),))
+            fix = partial(_update_rules, site.session, site.region, group["GroupId"], missing, surplus)
+            return LaunchFragment(
+                prerequisites=(Prerequisite(f"the security group's rule: ssh from {_from(wanted)}", fix),)
+            )
         return _share(group["GroupId"])
 
 
@@ -70,8 +72,8 @@ def allow_current_ip(session: Session, region: str) -> list[str]:
     return added
 
 
-def _share(group: str) -> Share:
-    return Share(request={"SecurityGroupIds": [group]})
+def _share(group: str) -> LaunchFragment:
+    return LaunchFragment(request={"SecurityGroupIds": [group]})
 
 
 def _from(rules: Rules) -> str:
@@ -116,7 +118,7 @@ def difference(present: Rules, wanted: Rules, *, only_mine: bool) -> tuple[Rules
     return missing, surplus
 
 
-def _vpc(site: Site) -> str:
+def _vpc(site: LaunchContext) -> str:
     """Return the id of the VPC of the region's subnets, or `default`. Raises RegionUnready."""
     subnets = allowed_subnets(site.session.lab, site.experiment)
     if not subnets:
@@ -136,7 +138,7 @@ def _vpc(site: Site) -> str:
     return vpcs.pop()
 
 
-def _group(site: Site, vpc: str) -> Any:
+def _group(site: LaunchContext, vpc: str) -> Any:
     """Return the region's group: by its tags, and by its name, which no second one in a VPC can have."""
     wanted = {f"tag:{SHARED}": site.session.lab.name, f"tag:{VPC}": vpc, "group-name": _name(site, vpc)}
     filters: Any = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
@@ -149,17 +151,17 @@ def _made_by_a_lab(groups: Iterable[Any]) -> list[Any]:
     return [group for group in groups if Marks.read(from_aws(group.get("Tags")))]
 
 
-def _shown(site: Site, vpc: str) -> Any:
+def _shown(site: LaunchContext, vpc: str) -> Any:
     """Return the region's group, which is there, once AWS shows it; None where that takes too long."""
     return wait_until(lambda: _group(site, vpc), site.session.pause, POLL, site.session.cloud.settling_seconds)
 
 
-def _name(site: Site, vpc: str) -> str:
+def _name(site: LaunchContext, vpc: str) -> str:
     # A group's name is its VPC's, and the default VPC may be named by its id one day.
     return f"ec2-lab-{site.session.lab.name}" + ("" if vpc == "default" else f"-{vpc}")
 
 
-def _make(site: Site, vpc: str, wanted: Rules) -> Share:
+def _make(site: LaunchContext, vpc: str, wanted: Rules) -> LaunchFragment:
     ec2 = site.session.cloud.ec2(site.region)
     name = _name(site, vpc)
     tags = {"Name": name, SHARED: site.session.lab.name, VPC: vpc}
@@ -167,7 +169,7 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
     try:
         group = ec2.create_security_group(
             GroupName=name,
-            Description=f"ssh to the machines of ec2-lab {site.session.lab.name}",
+            Description=f"ssh to the instances of ec2-lab {site.session.lab.name}",
             TagSpecifications=tag_specifications(tags, "security-group"),  # type: ignore[arg-type]
             **in_vpc,
         )["GroupId"]
@@ -183,7 +185,7 @@ def _make(site: Site, vpc: str, wanted: Rules) -> Share:
     return _update_rules(site.session, site.region, group, wanted, {})
 
 
-def _update_rules(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> Share:
+def _update_rules(session: Session, region: str, group: str, missing: Rules, surplus: Rules) -> LaunchFragment:
     """Add and take away rules one by one: somebody else may be at the same, and one rule's refusal refuses a call."""
     ec2 = session.cloud.ec2(region)
     for network, text in missing.items():

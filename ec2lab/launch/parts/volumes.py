@@ -1,4 +1,4 @@
-"""Volumes: datasets, made from their snapshots by the launch itself; scratch volumes; the machine's own disks."""
+"""Volumes: datasets, made from their snapshots by the launch itself; scratch volumes; the instance's own disks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ec2lab.config.models import Experiment
 from ec2lab.config.volume import Data, InstanceStore, Scratch, Volume
 from ec2lab.datasets.dataset import UUID, DataSnapshot, chosen, list_snapshots
 from ec2lab.deletion_policy import DeletionPolicy, Disposition
-from ec2lab.errors import LabError
+from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import sent, unit
-from ec2lab.launch.part import LaunchPart, Share, Site
+from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 from ec2lab.templates import text_of
 from ec2lab.volumes.devices import DEVICES
 from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeSpec
@@ -35,23 +35,23 @@ class Attached:
 
 
 class Volumes(LaunchPart):
-    """A block device mapping for each volume, and what mounts it on the machine."""
+    """A block device mapping for each volume, and what mounts it on the instance."""
 
     name = "volumes"
     order = 20
 
-    def share(self, site: Site) -> Share:
+    def share(self, site: LaunchContext) -> LaunchFragment:
         """Return the mappings, the mounts, tags that tell of them. Raises RegionUnready where a dataset is missing."""
         if not site.experiment.mounted:
-            return Share()
+            return LaunchFragment()
         attached = list(_attached(site))
-        told = [on_machine(one.volume, one.device, one.snapshot) for one in attached]
+        told = [on_instance(one.volume, one.device, one.snapshot) for one in attached]
         if site.experiment.instance_store:
-            told.append(_of_the_machine(site.experiment.instance_store))
+            told.append(_of_the_instance(site.experiment.instance_store))
         has_parts = any(one.snapshot and not one.snapshot.is_whole_disk for one in attached)
         program = sent("mount-volumes.py", *(() if has_parts else OF_PARTS))
         told.sort(key=lambda volume: volume.mount)  # /data before /data/speech
-        return Share(
+        return LaunchFragment(
             request={"BlockDeviceMappings": [mapping(one.volume, one.device, one.snapshot) for one in attached]},
             cloud_init={
                 "write_files": [
@@ -59,19 +59,19 @@ class Volumes(LaunchPart):
                     {"path": VOLUMES, "permissions": "0644", "content": json.dumps([one.as_dict() for one in told])},
                     {"path": f"/etc/systemd/system/{UNIT}", "permissions": "0644", "content": unit(text_of(UNIT))},
                 ],
-                # A unit, because the machine's own disks are empty again after every stop.
+                # A unit, because the instance's own disks are empty again after every stop.
                 "runcmd": [["systemctl", "--no-reload", "enable", "--now", UNIT]],
             },
             tags=_tags(attached),
         )
 
 
-def _attached(site: Site) -> Iterator[Attached]:
-    """Pair volumes with device names and snapshots. Raises RegionUnready, LabError."""
+def _attached(site: LaunchContext) -> Iterator[Attached]:
+    """Pair volumes with device names and snapshots. Raises RegionUnready, UserError."""
     experiment: Experiment = site.experiment
     volumes: list[Volume] = [*experiment.data, *experiment.scratch]
     if len(volumes) > len(DEVICES):
-        raise LabError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit a machine")
+        raise UserError(f"experiments/{site.name}.toml: {len(volumes)} volumes; {len(DEVICES)} fit an instance")
     there = list_snapshots(site.session.cloud, site.region) if experiment.data else []
     for volume, device in zip(volumes, DEVICES, strict=False):
         snapshot = None
@@ -101,11 +101,11 @@ def _disposition(volume: Volume) -> Disposition:
 def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[str, Any]:
     """Return the block device mapping by which RunInstances itself makes, attaches and later deletes the volume.
 
-    Raises LabError where AWS would refuse it.
+    Raises UserError where AWS would refuse it.
     """
     gib = volume.size_gib if isinstance(volume, Data | Scratch) else None
     if snapshot and gib is not None and gib < snapshot.gib:
-        raise LabError(f"dataset {snapshot.dataset}: size_gib = {gib}, its snapshot has {snapshot.gib}")
+        raise UserError(f"dataset {snapshot.dataset}: size_gib = {gib}, its snapshot has {snapshot.gib}")
     asked = {
         "SnapshotId": snapshot.id if snapshot else None,
         "VolumeType": volume.type,
@@ -120,8 +120,8 @@ def mapping(volume: Volume, device: str, snapshot: DataSnapshot | None) -> dict[
     return {"DeviceName": device, "Ebs": {key: value for key, value in asked.items() if value is not None}}
 
 
-def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeSpec:
-    """Return what the machine is told of one volume."""
+def on_instance(volume: Volume, device: str, snapshot: DataSnapshot | None) -> VolumeSpec:
+    """Return what the instance is told of one volume."""
     return VolumeSpec(
         mount=volume.mount,
         device=device,
@@ -134,7 +134,7 @@ def on_machine(volume: Volume, device: str, snapshot: DataSnapshot | None) -> Vo
     )
 
 
-def _of_the_machine(store: InstanceStore) -> VolumeSpec:
+def _of_the_instance(store: InstanceStore) -> VolumeSpec:
     return VolumeSpec(
         source="instance-store", mount=store.mount, format=store.filesystem, owner=store.owner, mode=store.mode,
         options=store.options or None,
