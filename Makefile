@@ -180,9 +180,11 @@ test-crash: $(READY_TO_TEST)  ## Kill commands at every boundary of their work (
 test-emulators: $(READY_TO_TEST)  ## Run the lab on emulators that are not moto
 	$(RUN) pytest -m emulator -n 2 tests/emulators
 
-lint: $(READY_TO_TEST)  ## Check style
+lint: $(READY_TO_TEST)  ## Check style, layers and vocabulary
 	$(RUN) ruff check
 	$(RUN) ruff format --check
+	@$(VENV)/bin/lint-imports --no-logo
+	$(RUN) tests.vocabulary
 
 types: $(READY_TO_TEST)  ## Check types
 	$(RUN) mypy

@@ -1,9 +1,9 @@
 """What the scripts and plugins are made of, a file for each idea. Nothing here imports a script.
 
-The floors, from the ground up. No room imports from a floor above its own: tests/test_floors.py says so, and names what
-does not keep to it yet. A file that stands in no room is of the ground floor, but for those that are named here.
+The floors, from the ground up. Nothing imports from a floor above its own: import-linter checks it (`make lint`), and
+pyproject.toml lists the imports that do not keep to it yet. A file in no package is of the ground floor, but for those
+that are named here.
 
-    events                                    what commands report to programs, people and notifiers
     config                                    what files say
     registry                                  what was requested of AWS and what it responded, and what follows from it
     aws                                       the recorded way to AWS

@@ -197,7 +197,7 @@ def kinds():
     return Plugins(None).kinds()
 
 
-WISHES = placement_preferences(
+PREFERENCES = placement_preferences(
     Lab(regions=["us-east-1"]), "speech", Experiment(instance_types=["g5.xlarge"], markets=["spot"])
 )
 
@@ -225,7 +225,7 @@ def look_at_all(loaded):
     unresolved(known.unsettled, known.living, kinds())
     for record in records:
         if record.operation == "RunInstances":
-            is_wanted(record, WISHES, 1)
+            is_wanted(record, PREFERENCES, 1)
     needed_records(records, kinds())
     told(records)
     history = History(records)

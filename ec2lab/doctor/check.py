@@ -99,7 +99,7 @@ class Check(ABC):
         """Look, and return what is found: at least one finding, which says what is well where nothing is wrong."""
 
     def fix(self, session: Session, finding: Finding) -> Iterable[str]:
-        """Mend what was found where FIX=1 is to do it, by recorded calls; say what was done."""
+        """Fix what was found where FIX=1 is to do it, by recorded calls; say what was done."""
         del session, finding
         return ()
 

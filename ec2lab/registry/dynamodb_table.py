@@ -166,7 +166,7 @@ class Table:
         return self._made is not None and clock.monotonic() - self._made < KNOWN_AFTER
 
     def _handle_error(self, refusal: ClientError, *, last: bool) -> None:
-        """Mend what a refusal tells of, so that the call may be made again; raise where it may not."""
+        """Fix what a refusal tells of, so that the call may be made again; raise where it may not."""
         self._read_clock(refusal.response)
         code = refusal.response["Error"]["Code"]
         reasons = {str(reason.get("Code")) for reason in refusal.response.get("CancellationReasons", ())}

@@ -285,7 +285,7 @@ class FileRegistry(Registry):
         return size - len(TRAILER)
 
     def _repair_tail(self, descriptor: int) -> int | None:
-        """Mend the file and return where the next record goes; None if a new file took its place."""
+        """Fix the file and return where the next record goes; None if a new file took its place."""
         document = read_whole(descriptor)
         if is_blank(document):
             truncate_and_close(descriptor, 0)

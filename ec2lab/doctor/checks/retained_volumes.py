@@ -12,7 +12,7 @@ from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
 
 RETENTION_OK = Diagnosis("retention-ok", Severity.OK, "{subjects}: no volume is kept past its day")
-OUTSTAYED = Diagnosis(
+EXPIRED = Diagnosis(
     "retention-expired", Severity.WARNING, "{volume} in {subjects} was to be kept {kept}",
     "`make volume-delete VOLUME={volume} YES=1`, or `make volume-retain VOLUME={volume} RETAIN_FOR=30d`",
 )  # fmt: skip
@@ -32,13 +32,13 @@ class KeptVolumes(Check):
         yield partial(self.look, lab)
 
     def look(self, lab: DoctorContext) -> Iterator[Finding]:
-        """Say which outstayed, and why each was kept."""
+        """Report which are past their retention, and why each was kept."""
         told, untold = answers({region: lab.begin(kept_volumes, region) for region in lab.regions})
         yield from untold
         today = clock.now().date()
         for region, volumes in told.items():
-            outstayed = {identity: kept for identity, kept in volumes.items() if kept.is_over(today)}
-            for identity, kept in outstayed.items():
-                yield OUTSTAYED.of(region, volume=identity, kept=kept)
-            if not outstayed:
+            expired = {identity: kept for identity, kept in volumes.items() if kept.is_over(today)}
+            for identity, kept in expired.items():
+                yield EXPIRED.of(region, volume=identity, kept=kept)
+            if not expired:
                 yield RETENTION_OK.of(region)

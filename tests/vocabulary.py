@@ -1,0 +1,64 @@
+"""The words that the lab does not use, in names and in prose: `make lint` runs this.
+
+One word for each thing, and it is the word of AWS, Kubernetes, Python or the ML community.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DROPPED = {
+    r"data sets?": "dataset",
+    r"machines?": "instance; for the user's own, computer",
+    r"weathers?": "scenario",
+    r"wishes": "preferences",
+    r"anew": "again",
+    r"mend(?:s|ed)?": "fix",
+    r"outstay(?:s|ed)?": "past its retention",
+    r"overgrown": "needs compaction",
+    r"made_once": "find_or_create",
+    r"LabError": "UserError",
+    r"(?:at_teardown|keep_for|retry_for|on_failed_boot|ssh_from|console_wait)": "the keys of ec2lab/config/models.py",
+    r"lab:(?:by|record|ends|kept|made|machine|at-teardown)": "the tags of ec2lab/aws/tags.py",
+    r"make (?:extend|relaunch|volume-keep|datasets-prune|teardown-lab|picture)": "the targets of the Makefile",
+}
+ALLOWED = {
+    r"[\w/.-]*machine[-_]id[\w.-]*": "systemd's own word",
+    r"virtual machines?|machine learning|machine-learning|machine-readable|state machine": "the field's own words",
+    r'"-machine", "pc"': "an option of qemu",
+    r"\w+\.machine\(\)": "Python's own, of the computer",
+}
+SKIPPED = re.compile(r"\.(lock|svg|png)$|^(LICENSE|CHANGELOG\.md|tests/(test_)?vocabulary\.py|docs/benchmarks\.md)$")
+"""The changelog says what things were called; benchmarks.md is measured, not written."""
+WORD = re.compile(rf"(?<![A-Za-z_])(?P<word>{'|'.join(DROPPED)})(?![A-Za-z_])", re.IGNORECASE)
+FREE = re.compile("|".join(ALLOWED), re.IGNORECASE)
+
+
+def complaints(text: str) -> list[tuple[int, str, str]]:
+    """Return line, word and what to write instead, for each dropped word of a text."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for met in WORD.finditer(FREE.sub("", line)):
+            instead = next(use for word, use in DROPPED.items() if re.fullmatch(word, met["word"], re.IGNORECASE))
+            found.append((number, met["word"], instead))
+    return found
+
+
+def main() -> int:
+    """Print each complaint of the tracked files; the exit status is 1 if there is one."""
+    listed = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True).stdout.splitlines()
+    failed = 0
+    for name in (name for name in listed if not SKIPPED.search(name) and Path(name).is_file()):
+        try:
+            text = Path(name).read_text()
+        except UnicodeDecodeError:
+            continue
+        for number, word, instead in complaints(text):
+            print(f"{name}:{number}: {word!r} is not the lab's word (write: {instead})")
+            failed = 1
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
