@@ -36,7 +36,7 @@ def measure(runs: int, few: int = FEW, many: int = MANY) -> Result:
     with local_lab(files) as local:
         tables, memory = [], 0.0
         for instances, times in ((few, runs), (many, 1)):
-            found = [swept_anew(local, instances) for _ in range(times)]
+            found = [swept_again(local, instances) for _ in range(times)]
             memory = max(memory, *(mebibytes for _, mebibytes in found))
             least = Row(ALLOWED, Sample([(instances - SIZE) / REFILL]))
             ours = Row(
@@ -48,7 +48,7 @@ def measure(runs: int, few: int = FEW, many: int = MANY) -> Result:
     return Result(tables, goals, runs)
 
 
-def swept_anew(local: LocalLab, instances: int) -> tuple[float, float]:
+def swept_again(local: LocalLab, instances: int) -> tuple[float, float]:
     """Sweep on an empty cloud, with an empty registry; return seconds and MiB."""
     local.cloud.reset()
     local.lab.registry.unlink(missing_ok=True)

@@ -118,12 +118,12 @@ class HostAccounts:
         named = ["--account", account] if account else []
         outcome = self._outcome("sshd-hardening", "apply", "--confirm-within", str(ROLLBACK_AFTER), *named)
         if outcome.changed:
-            self._log_in_anew()
+            self._log_in_again()
             self._outcome("sshd-hardening", "confirm").expect_no_problem(self.host.name)
         outcome.expect_no_problem(self.host.name)
         return outcome.changed
 
-    def _log_in_anew(self) -> None:
+    def _log_in_again(self) -> None:
         """Log in over a fresh connection; sshd takes none for a moment while it reloads. Raises UserError."""
         for last in attempts(clock.sleep, POLL, ROLLBACK_AFTER / 3):
             try:

@@ -206,8 +206,9 @@ def come_and_go(run, lab, cloud):
     run("launch", EXP="spot")
     (instance,) = [line for line in lab.status() if line["experiment"] == "spot"]
     watching = lab.start("watch", EXP="spot", JSON="1")
-    while '"state"' not in watching.stdout.readline():
-        assert watching.poll() is None
+    for line in watching.stdout:
+        if '"instance-state-changed"' in line:
+            break
     cloud.end(instance["id"], instance["region"], "Server.SpotInstanceTermination")
     watching.communicate(timeout=60)
     run("teardown", EXP="spot")
