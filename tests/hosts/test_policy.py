@@ -207,7 +207,7 @@ def come_and_go(run, lab, cloud):
     (instance,) = [line for line in lab.status() if line["experiment"] == "spot"]
     watching = lab.start("watch", EXP="spot", JSON="1")
     for line in watching.stdout:
-        if '"instance-state-changed"' in line:
+        if '"instance-running"' in line:
             break
     cloud.end(instance["id"], instance["region"], "Server.SpotInstanceTermination")
     watching.communicate(timeout=60)
