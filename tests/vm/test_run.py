@@ -148,30 +148,46 @@ def baked(followed, laboratory, tools, tmp_path_factory):
     return laboratory.launch("again", lambda volumes: [tools, disk(scratch, volumes["/dev/sdf"])], followed.instance)
 
 
-def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, laboratory):
-    used = followed.instance
+@dataclass(frozen=True)
+class SeenAsNew:
+    """What was seen of the instance from the image before anything else happened to it."""
+
+    console: str
+    shown: str
+    logins: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def seen_as_new(baked, laboratory):
+    """Look at the instance from the image; what cuts its power later takes this too, whichever test comes first."""
     instance, ended = baked
     assert ended.code == 0, ended.out + ended.err + instance.console[-3000:]
-    assert f"ec2-lab: this is {instance.instance}, made from an image of another instance" in instance.console
-    assert "PROBLEM" not in instance.console
     shown = laboratory.ssh(
         "again",
         "ls /var/lib/ec2-lab/instance/ /var/lib/cloud/instances; findmnt /scratch; grep scratch /etc/fstab;"
         f"{DEADLINE}; ls /etc/systemd/system /opt/ec2-lab; systemctl list-timers ec2-lab-time-to-live.timer",
     )
-    assert instance.instance in shown.stdout
-    assert used.instance not in shown.stdout
-    assert "ended.json" not in shown.stdout
-    assert "scratch" not in shown.stdout
-    assert "upload-log" not in shown.stdout
-    deadline = int(re.search(r"OnCalendar=@(\d+)", shown.stdout)[1])
+    logins = {user: laboratory.ssh("again", "true", user=user).returncode for user in ("bob", "carol")}
+    return SeenAsNew(instance.console, shown.stdout, logins)
+
+
+def test_an_image_of_a_used_instance_is_as_good_as_new(followed, baked, seen_as_new):
+    used, (instance, _) = followed.instance, baked
+    assert f"ec2-lab: this is {instance.instance}, made from an image of another instance" in seen_as_new.console
+    assert "PROBLEM" not in seen_as_new.console
+    assert instance.instance in seen_as_new.shown
+    assert used.instance not in seen_as_new.shown
+    assert "ended.json" not in seen_as_new.shown
+    assert "scratch" not in seen_as_new.shown
+    assert "upload-log" not in seen_as_new.shown
+    deadline = int(re.search(r"OnCalendar=@(\d+)", seen_as_new.shown)[1])
     assert 4 * 3600 < deadline - time.time() < 5 * 3600
-    assert laboratory.ssh("again", "true", user="bob").returncode == 255, "he left before the image was used"
-    assert laboratory.ssh("again", "true", user="carol").returncode == 0
-    assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, instance.console))
+    assert seen_as_new.logins == {"bob": 255, "carol": 0}, "bob left before the image was used"
+    assert not set(re.findall(HOST_KEY, used.console)) & set(re.findall(HOST_KEY, seen_as_new.console))
 
 
-def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(baked, laboratory):
+def test_after_a_power_cut_and_a_clean_of_cloud_init_an_instance_is_what_it_was(baked, seen_as_new, laboratory):
+    assert seen_as_new.logins["carol"] == 0
     instance, _ = baked
     removed = laboratory.run("user_remove", NAME="carol", HOST="again")
     assert removed.code == 0, removed.err
