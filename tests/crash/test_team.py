@@ -113,7 +113,7 @@ def test_a_team_of_twenty_at_once_loses_and_doubles_no_record(clone, cloud):
     assert len({record.id for record in records}) == len(records)
     for operation in ("RunInstances", "TerminateInstances"):
         intents = {r.id for r in records if r.operation == operation and r.event is Event.INTENT}
-        outcomes = Counter(r.of for r in records if r.operation == operation and r.event is not Event.INTENT)
+        outcomes = Counter(r.parent_id for r in records if r.operation == operation and r.event is not Event.INTENT)
         calls = cloud.calls(operation)
         assert len(intents) == len(calls) >= TEAM * 3
         assert outcomes == dict.fromkeys(intents, 1), "each has one outcome"
