@@ -112,7 +112,7 @@ def _owned_resource(event: OwnedResource) -> str:
     return "  ".join(filter(None, (f"  {OWNED[event.status]:<6}", _resource(event), event.name, cost)))
 
 
-AUDIT_PLURALS = {"orphan": "orphans", "ghost": "ghosts", "copy": "copies", "stranger": "strangers"}
+AUDIT_PLURALS = {"orphan": "orphans", "stale-record": "stale-records", "copy": "copies"}
 
 
 def _audit_summary(event: AuditSummary) -> str:

@@ -83,9 +83,9 @@ def _fixed(session: Session, found: list[Finding], emit: Emit, only: str, whose:
     for one in spared:
         emit(Skipped.of(one.resource, reason=one.spared))
     deleted = delete_orphans(session, going, emit) if going else []
-    ghosts = [] if only else [finding for finding in found if finding.verdict is Verdict.STALE_RECORD]
-    forget(session, ghosts)
-    dropped = [ghost.resource.id for ghost in ghosts]
+    stale = [] if only else [finding for finding in found if finding.verdict is Verdict.STALE_RECORD]
+    forget(session, stale)
+    dropped = [finding.resource.id for finding in stale]
     emit(AuditFixed(deleted=deleted, dropped=dropped))
     return [*deleted, *dropped]
 

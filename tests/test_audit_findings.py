@@ -12,6 +12,7 @@ from ec2lab.registry.call import Call
 from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import ResourceState
+from ec2lab.rendering import AUDIT_PLURALS
 from ec2lab.resources.base import Resource
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup
@@ -185,3 +186,7 @@ def test_what_only_has_the_tags_of_what_a_known_call_made_is_a_copy():
     assert pile_of(item("snapshot", tags=dataset), after) == "data"
     assert pile_of(item("snapshot", "x-2", tags=dataset), after) == "copies"
     assert pile_of(item("snapshot", "x-2", tags={**dataset, "lab:request-id": "unknown"}), after) == "data"
+
+
+def test_the_plurals_of_the_summary_are_those_of_verdicts():
+    assert AUDIT_PLURALS.keys() <= set(Verdict)

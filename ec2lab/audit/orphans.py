@@ -110,10 +110,10 @@ def delete_orphans(session: Session, found: Sequence[Finding], emit: Emit) -> li
     return [*removal.deleted, *removal.went_along]
 
 
-def forget(session: Session, ghosts: Sequence[Finding]) -> None:
+def forget(session: Session, stale: Sequence[Finding]) -> None:
     """Strike out of the registry what AWS does not know any more."""
-    if ghosts:
-        session.recorder.annotate(**{DELETED: [ghost.resource.id for ghost in ghosts]})
+    if stale:
+        session.recorder.annotate(**{DELETED: [finding.resource.id for finding in stale]})
 
 
 def of_registry(found: Iterable[Finding], identity: str) -> list[Finding]:

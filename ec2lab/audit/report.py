@@ -54,7 +54,7 @@ def _remedies(found: Sequence[Finding]) -> list[str]:
     ]
     lines += [f"not-terminated: `make teardown EXP={experiment}` ends it" for experiment in unfinished]
     if Verdict.STALE_RECORD in verdicts:
-        lines.append("ghosts: `make audit FIX=1` strikes them out of the registry")
+        lines.append("stale-records: `make audit FIX=1` strikes them out of the registry")
     if expired := [f.resource.id for f in found if f.verdict is Verdict.RETENTION_EXPIRED]:
         lines.append(
             f"retention-expired: `make volume-retain VOLUME={expired[0]} RETAIN_FOR=30d` keeps it for longer, "
