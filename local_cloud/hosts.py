@@ -18,13 +18,13 @@ from local_cloud.scenario import Scenario
 
 CONSOLE_BYTES = 64 * 1024
 """What EC2 keeps of a console."""
-SELF_CONSOLE = "This computer of the local cloud does not run: it has no console.\n"
+SELF_CONSOLE = "This instance of the local cloud does not run: it has no console.\n"
 XEN = ("c3.", "c4.", "d2.", "f1.", "g2.", "g3.", "i2.", "i3.", "m3.", "m4.", "p2.", "p3.", "r3.", "r4.", "t2.", "x1.")
 """Types from before Nitro, which give their latest console output only some time after they boot."""
 
 
 def loopback_address(number: int) -> str:
-    """Return an address of this computer alone: moto's own would be strangers' instances."""
+    """Return an address of this computer alone: moto's own would be other people's computers."""
     return f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 256}"
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -I
-"""End this computer once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
+"""End this instance once nothing has been done on it for a while. Runs as root, on Python 3.9 or later.
 
     idle-shutdown LIMIT EVERY [FILE]
 
@@ -143,7 +143,7 @@ def watch(limit: float, every: float, *files: str) -> None:
         said = ", ".join(found + problems)
         FOUND.write_text(f"idle for {now - since:.0f} of {limit:.0f} s: {said}\n")
         if now - since >= limit:
-            say(f"idle for {limit:.0f} s, this computer ends")
+            say(f"idle for {limit:.0f} s, this instance ends")
             subprocess.call(["systemctl", "start", "--no-block", "ec2-lab-power-off@idle.service"])
         time.sleep(every)
 

@@ -40,7 +40,7 @@ def fetch(source: str, target: pathlib.Path) -> None:
 def region(source: str) -> list:
     """Return the option that says in which region a bucket is, where that is told.
 
-    The CRT client follows no redirection to another region than this computer's (aws help s3-config).
+    The CRT client follows no redirection to another region than this instance's (aws help s3-config).
     """
     bucket = source[len("s3://") :].partition("/")[0]
     command = ["aws", "s3api", "head-bucket", "--bucket", bucket, "--query", "BucketRegion", "--output", "text"]

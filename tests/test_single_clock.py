@@ -38,7 +38,7 @@ MAY_SLEEP = {
     "waiting.py": "another process is waited for",
     "cloud_time.py": "a script is to be met on its way, by a test that needs real time for it",
     "test_rollback.py": "until a signal interrupts it",
-    "vm": "a real instance boots",
+    "vm": "a virtual machine boots",
     "crash": "real processes race",
     "emulators": "an emulator, a process of its own, begins",
     "mutants": "a tried mutant, a process of its own, ends",

@@ -54,11 +54,11 @@ def pytest_generate_tests(metafunc):
 def small_root(release):
     """Return a small Debian root; the test is skipped where there can be none."""
     if os.geteuid():
-        pytest.skip("only root can make an instance of namespaces: run the tests as root")
+        pytest.skip("only root can make a host of namespaces: run the tests as root")
     if absent := [package for tool, package in TOOLS.items() if not shutil.which(tool)]:
         pytest.skip(f"hosts are tested where their tools are: apt-get install {' '.join(absent)}")
     if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this root can make no namespaces: run the tests on an instance, or in a container with SYS_ADMIN")
+        pytest.skip("this root can make no namespaces: run the tests outside of a container, or in one with SYS_ADMIN")
     return debian_root(release=release)
 
 

@@ -195,7 +195,7 @@ setsid sh -c 'sleep "$0"; exec "$@"; : for-systemd' "$seconds" "$@" > /dev/null 
 
 @pytest.fixture
 def with_systemd(peopled):
-    """An instance with stand-ins for systemd, which no instance of namespaces can run; tests/vm has the real one."""
+    """A host with stand-ins for systemd, which no host of namespaces can run; tests/vm has the real one."""
     peopled.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
     peopled.write("/usr/bin/systemd-run", SYSTEMD_RUN, mode=0o755)
     peopled.run("mkdir", "-p", "/run/systemd/system")

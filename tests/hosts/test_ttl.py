@@ -153,7 +153,7 @@ def test_nothing_ends_it_but_that_nothing_is_done(idle_host, alice_key):
         login.wait()
     assert "ec2-lab: PROBLEM: GPU can't be read, which counts as work: ValueError" in console(host)
     assert "ec2-lab: all can be read again" in console(host)
-    assert "ec2-lab: idle for 1 s, this computer ends" in console(host)
+    assert "ec2-lab: idle for 1 s, this instance ends" in console(host)
 
 
 def test_a_gpu_that_does_not_answer_keeps_the_instance_and_is_said(idle_host):

@@ -187,7 +187,7 @@ def test_who_is_dead_is_told_from_who_lives_and_from_who_is_hidden(mocker):
     assert not dynamodb_lock.is_dead(f"0{its}"), "of another boot nothing is known"
     hidden = mocker.patch.object(dynamodb_lock, "_told_of", return_value=[])
     kill = mocker.patch.object(dynamodb_lock.os, "kill", side_effect=PermissionError)
-    assert not dynamodb_lock.is_dead(its), "somebody else's, on an instance that hides them"
+    assert not dynamodb_lock.is_dead(its), "somebody else's, on a computer that hides them"
     mocker.stop(hidden)
     mocker.stop(kill)
     process.kill()

@@ -1,6 +1,6 @@
 """Which of qemu's accelerators works here: a kernel that has got as far as its first program has shown it.
 
-That /dev/kvm opens shows little: where this computer is itself an instance, what stands behind it may refuse
+That /dev/kvm opens shows little: where this computer is itself a virtual machine, what stands behind it may refuse
 the registers of a processor, or emulate a kernel's instructions more slowly than qemu does.
 """
 

@@ -42,7 +42,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def image(shared):
-    """The instance image, and an accelerator for it in the environment; their making is not a test's time."""
+    """The virtual machine's image, and an accelerator for it in the environment; their making is not a test's time."""
     try:
         made = instance_image()
     except CanNotBuild as why:

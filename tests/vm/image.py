@@ -1,4 +1,4 @@
-"""A Debian instance image with cloud-init, sshd and systemd, as cloud images are, for qemu to boot."""
+"""A Debian disk image with cloud-init, sshd and systemd, as cloud images are, for qemu to boot."""
 
 from __future__ import annotations
 

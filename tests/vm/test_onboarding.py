@@ -1,4 +1,4 @@
-"""Every command of docs/onboarding.md, in its order, on a real instance: the runbook can't rot."""
+"""Every command of docs/onboarding.md, in its order, on a virtual machine: the runbook can't rot."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""An experiment's command on a real instance: its code arrives, its log is followed, its exit code outlives it.
+"""An experiment's command on a virtual machine: its code arrives, its log is followed, its exit code outlives it.
 
 Then an image is made of that instance, and another experiment begins with it.
 """

@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.vm
 
 OVER = "ec2-lab: powering off: ttl"
-IDLE = "ec2-lab: idle for 60 s, this computer ends"
+IDLE = "ec2-lab: idle for 60 s, this instance ends"
 PLUGIN = """
 from ec2lab.launch.part import LaunchPart, LaunchFragment
 from ec2lab.plugins import hookimpl
