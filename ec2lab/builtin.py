@@ -57,19 +57,13 @@ def lab_registry_backends() -> list[RegistryBackend]:
 @hookimpl
 def lab_checks() -> list[Check]:
     """Return the built-in checks of `make doctor`, which alone loads them."""
-    from ec2lab.doctor.checks.clock import Clock
-    from ec2lab.doctor.checks.config_files import Files
-    from ec2lab.doctor.checks.credentials import Credentials
-    from ec2lab.doctor.checks.datasets import DataSets
+    from ec2lab.doctor.checks.account import Credentials, Quotas, Regions, Tags
+    from ec2lab.doctor.checks.computer import Clock, Files, Versions
+    from ec2lab.doctor.checks.data import DataSets, KeptVolumes
     from ec2lab.doctor.checks.permissions import Permissions
-    from ec2lab.doctor.checks.quotas import Quotas
-    from ec2lab.doctor.checks.regions import Regions
     from ec2lab.doctor.checks.registry import RegistryHealth
-    from ec2lab.doctor.checks.retained_volumes import KeptVolumes
+    from ec2lab.doctor.checks.ssh import Address as CallersAddress
     from ec2lab.doctor.checks.ssh import Ssh
-    from ec2lab.doctor.checks.ssh_ingress import Address as CallersAddress
-    from ec2lab.doctor.checks.tags import Tags
-    from ec2lab.doctor.checks.versions import Versions
 
     return [
         Files(), Versions(), Ssh(), Credentials(), Clock(), Permissions(), Regions(), DataSets(), Quotas(),

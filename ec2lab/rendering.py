@@ -15,8 +15,7 @@ from ec2lab.units import format_bytes
 
 if TYPE_CHECKING:
     from ec2lab.events import Event, RegionsUnavailable
-    from ec2lab.events.account import CheckFinding, CheckSummary, SetupComplete
-    from ec2lab.events.audit import AuditFinding, AuditSummary
+    from ec2lab.events.account import AuditFinding, AuditSummary, CheckFinding, CheckSummary, SetupComplete
     from ec2lab.events.costs import CostGroup, CostTotal, ResourceStatus, Total, Unpriced
     from ec2lab.events.datasets import (
         DatasetBuilt,
@@ -28,15 +27,15 @@ if TYPE_CHECKING:
     from ec2lab.events.lab import HostUpdated, InstancesStopped
     from ec2lab.events.launch import (
         BudgetUsage,
+        Candidate,
         ExpirySet,
+        Forecast,
         InstanceRunning,
         LaunchRejected,
         LaunchStarted,
         RetryScheduled,
     )
-    from ec2lab.events.plan import Candidate, Forecast
-    from ec2lab.events.runs import CommandEnded
-    from ec2lab.events.sweep import SweepComplete, SweepStarted, TrialFinished
+    from ec2lab.events.runs import CommandEnded, SweepComplete, SweepStarted, TrialFinished
     from ec2lab.events.teardown import OwnedResource, RetainedVolume, TeardownComplete, WouldDelete
     from ec2lab.events.watch import ExperimentEnded
 

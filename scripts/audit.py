@@ -77,7 +77,7 @@ def _fixed(session: Session, found: list[Finding], emit: Emit, only: str, whose:
     """Delete the selected orphans, or the ids in ONLY. Return the ids deleted and the stale records dropped."""
     from ec2lab.audit.audit import Verdict
     from ec2lab.audit.orphans import delete_orphans, forget, named, sorted_out
-    from ec2lab.events.audit import AuditFixed, Skipped
+    from ec2lab.events.account import AuditFixed, Skipped
 
     going, spared = (named(found, only), []) if only else sorted_out(found, whose, caller)
     for one in spared:

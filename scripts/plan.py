@@ -35,7 +35,7 @@ def plan(
     from ec2lab.costs.budget_guard import planned as would_cost
     from ec2lab.errors import UserError
     from ec2lab.events import RegionsUnavailable
-    from ec2lab.events.plan import CodeToUpload, Forecast
+    from ec2lab.events.launch import CodeToUpload, Forecast
     from ec2lab.launch.plan import Plan
     from ec2lab.launch.run_spec import definition
     from ec2lab.session import open_session
@@ -67,7 +67,7 @@ def plan(
 def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
     """Show the pools in the order that a launch tries them."""
     from ec2lab.costs.aws_prices import shown
-    from ec2lab.events.plan import Candidate
+    from ec2lab.events.launch import Candidate
 
     console.emit_table([
         Candidate(
@@ -82,7 +82,7 @@ def show_candidates(console: Console, candidates: list[PlannedPool]) -> None:
 
 def show_request(console: Console, planned: Plan, first: PlannedPool) -> None:
     """Show the request to the first pool, and the instance's cloud-init document."""
-    from ec2lab.events.plan import PlannedRequest
+    from ec2lab.events.launch import PlannedRequest
     from ec2lab.registry.redaction import redact
     from ec2lab.templates import cloud_init
 
@@ -103,7 +103,7 @@ def check_permission(console: Console, planned: Plan, candidates: list[PlannedPo
     from ec2lab.aws.error_codes import STOPS
     from ec2lab.aws.errors import format_code
     from ec2lab.errors import UserError
-    from ec2lab.events.plan import DryRunAllowed
+    from ec2lab.events.launch import DryRunAllowed
 
     refused: list[str] = []
     for pool in first_in_each_region(candidates):

@@ -31,7 +31,7 @@ def registry_rebuild(
     from ec2lab.audit.orphans import ALL_OWNERS, import_orphans, of_registry, parse_owner
     from ec2lab.audit.report import show_findings
     from ec2lab.events import RegionsUnavailable
-    from ec2lab.events.audit import Imported, Skipped
+    from ec2lab.events.account import Imported, Skipped
     from ec2lab.regions import region_names
     from ec2lab.session import open_session
 

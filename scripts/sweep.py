@@ -41,7 +41,7 @@ def sweep(
 
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
-    from ec2lab.events.sweep import SweepComplete, SweepStarted
+    from ec2lab.events.runs import SweepComplete, SweepStarted
     from ec2lab.launch.launcher import nobody_can_log_in
     from ec2lab.runs.code_archive import packed
     from ec2lab.session import open_session

@@ -7,14 +7,10 @@ import pytest
 
 from ec2lab.aws.identity import Identity
 from ec2lab.doctor.check import Check
-from ec2lab.doctor.checks.clock import Clock
-from ec2lab.doctor.checks.config_files import Files
-from ec2lab.doctor.checks.credentials import Credentials
-from ec2lab.doctor.checks.datasets import DataSets
-from ec2lab.doctor.checks.quotas import Quotas
-from ec2lab.doctor.checks.regions import Regions
-from ec2lab.doctor.checks.retained_volumes import KeptVolumes
-from ec2lab.doctor.checks.ssh_ingress import Address
+from ec2lab.doctor.checks.account import Credentials, Quotas, Regions
+from ec2lab.doctor.checks.computer import Clock, Files
+from ec2lab.doctor.checks.data import DataSets, KeptVolumes
+from ec2lab.doctor.checks.ssh import Address
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
 from ec2lab.validators import NAME_HELP

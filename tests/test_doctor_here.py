@@ -1,4 +1,4 @@
-"""What the doctor finds on this computer: ssh, versions, the registry, and how long credentials last."""
+"""What the doctor finds on this computer: ssh, computer, the registry, and how long credentials last."""
 
 import fcntl
 import hashlib
@@ -15,8 +15,8 @@ import boto3
 import pytest
 
 from ec2lab.aws.identity import end_of_credentials
-from ec2lab.doctor.checks import ssh, versions
-from ec2lab.doctor.checks.quotas import Quotas
+from ec2lab.doctor.checks import computer, ssh
+from ec2lab.doctor.checks.account import Quotas
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
@@ -121,16 +121,16 @@ def test_a_missing_or_an_old_ssh_is_named(look, home, monkeypatch):
 
 
 def test_what_is_installed_is_held_against_the_lock_and_old_tools_are_named(look, monkeypatch, home):
-    assert versions.differing(f"boto3=={boto3.__version__} \\\n    --hash=sha256:0\n") == []
-    assert versions.differing("boto3==0.1 \\\nnone-such==1\n") == [
+    assert computer.differing(f"boto3=={boto3.__version__} \\\n    --hash=sha256:0\n") == []
+    assert computer.differing("boto3==0.1 \\\nnone-such==1\n") == [
         f"boto3 {boto3.__version__} (not 0.1)", "none-such is missing (not 1)",
     ]  # fmt: skip
-    assert set(look(versions.Versions())) == {"versions"}
-    assert platform.python_version() in look(versions.Versions())["versions"].text
-    monkeypatch.setattr(versions, "differing", lambda _: ["boto3 0.1 (not 2)"])
-    monkeypatch.setattr(versions, "make_version", lambda: "3.80")
-    monkeypatch.setattr(versions, "OLDEST_PYTHON", (4, 0))
-    assert set(look(versions.Versions())) == {"python-outdated", "make-outdated", "lockfile-mismatch", "versions"}
+    assert set(look(computer.Versions())) == {"versions"}
+    assert platform.python_version() in look(computer.Versions())["versions"].text
+    monkeypatch.setattr(computer, "differing", lambda _: ["boto3 0.1 (not 2)"])
+    monkeypatch.setattr(computer, "make_version", lambda: "3.80")
+    monkeypatch.setattr(computer, "OLDEST_PYTHON", (4, 0))
+    assert set(look(computer.Versions())) == {"python-outdated", "make-outdated", "lockfile-mismatch", "versions"}
 
 
 def test_a_registry_is_told_to_be_well_with_how_much_is_in_it(lab, look):

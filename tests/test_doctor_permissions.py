@@ -9,7 +9,7 @@ import pytest
 from ec2lab.doctor.checks.permissions import Permissions
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.dry_runs import DRY_RUNS, MADE_UP
-from ec2lab.doctor.iam_policy import Place, actions, statements
+from ec2lab.doctor.policy_simulation import Place, actions, statements
 from ec2lab.doctor.runner import run_checks
 from ec2lab.registry.recorder import changes_something
 from tests.lab_directory import VARIABLES

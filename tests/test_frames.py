@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.hosts.frames import MOST_NOISE, Frame, Frames
-from ec2lab.hosts.opening import Opening
+from ec2lab.hosts.protocol import MOST_NOISE, Frame, Frames, Opening
 
 MARKER = "ec2-lab-0123"
 NOISE = st.binary(max_size=60).filter(lambda noise: MARKER.encode() not in noise)

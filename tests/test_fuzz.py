@@ -27,7 +27,7 @@ from ec2lab.costs.charges import spans
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.hosts.host_keys import parse_host_keys
-from ec2lab.hosts.ssh_messages import number_said
+from ec2lab.hosts.protocol import number_said
 from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.launch.resume import is_wanted
 from ec2lab.launch.search import placement_preferences

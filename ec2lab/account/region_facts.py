@@ -14,7 +14,7 @@ from ec2lab.capacity_pools import MarketType
 from ec2lab.config.image import SSM, Image, ImageByName, ImageByParameter, ImageByRegion
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, usable
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.enabled_regions import require_enabled
+from ec2lab.doctor.regions import require_enabled
 from ec2lab.launch.quotas import quota_of, quotas, quotas_told, virtual_cpus
 from ec2lab.launch.region_specs import zones_by_instance_type
 from ec2lab.registry.ownership import Marks

@@ -8,7 +8,7 @@ from ec2lab.audit.audit import Finding, Verdict, monthly
 from ec2lab.audit.inventory import Survey
 from ec2lab.console import Console
 from ec2lab.events import Info
-from ec2lab.events.audit import AuditFinding, AuditSummary, MalformedTag
+from ec2lab.events.account import AuditFinding, AuditSummary, MalformedTag
 
 
 def show_findings(console: Console, seen: Survey, found: Sequence[Finding]) -> None:

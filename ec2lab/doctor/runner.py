@@ -13,7 +13,7 @@ from ec2lab.aws.errors import in_words
 from ec2lab.console import print_debug_traceback
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity, merged
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
-from ec2lab.doctor.enabled_regions import RegionDisabled, opt_in_states
+from ec2lab.doctor.regions import RegionDisabled, opt_in_states
 from ec2lab.errors import PluginFailed, UserError
 
 Fact = TypeVar("Fact")

@@ -15,8 +15,8 @@ from ec2lab.console import Console
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed, Unreachable
 from ec2lab.hosts.program_packer import program as program_text
+from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import said
 from ec2lab.polling import attempts
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 from ec2lab.validators import did_you_mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ec2lab.errors import UserError
-from ec2lab.hosts.opening import MISSING, SHELL, Opening
+from ec2lab.hosts.protocol import MISSING, SHELL, Opening
 from ec2lab.hosts.ssh_call import SILENCE, SshCall
 from ec2lab.printable import printable
 

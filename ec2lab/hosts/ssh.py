@@ -1,7 +1,8 @@
 """One host over ssh: run a command or a program of ours there, its host key always checked.
 
 What is read from a host is what our own program printed, whatever the login shell, its start-up files, banners or PAM
-print there too (frames.py), and whatever the user's own ssh configuration says (ssh_options.py). No call lasts forever.
+print there too (protocol.py), and whatever the user's own ssh configuration says (ssh_config.py). No call lasts
+forever.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from pathlib import Path
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import CallFailures, Failed
-from ec2lab.hosts.frames import Frame
-from ec2lab.hosts.opening import COMMAND, FREE, MISSING, SHELL, Opening
+from ec2lab.hosts.protocol import COMMAND, FREE, MISSING, SHELL, Frame, Opening
 from ec2lab.hosts.ssh_call import InterruptedCallError, LateError, SshCall
-from ec2lab.hosts.ssh_options import overriding
+from ec2lab.hosts.ssh_config import overriding
 
 MOST_PRINTED = 64 * 1024 * 1024
 """Bytes: none of our commands prints a thousandth of it."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ec2lab import clock
-from ec2lab.hosts.frames import Frame, Frames
+from ec2lab.hosts.protocol import Frame, Frames
 from ec2lab.interrupts import INTERRUPTS
 
 TICK = 0.25

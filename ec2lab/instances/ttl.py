@@ -21,8 +21,8 @@ from ec2lab.events import Emit, Step
 from ec2lab.events.launch import ExpirySet
 from ec2lab.hosts.inventory import instances_of, region_of, running_hosts, ssh_files
 from ec2lab.hosts.program_packer import program
+from ec2lab.hosts.protocol import LAST_MOMENT, number_said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import LAST_MOMENT, number_said
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session

@@ -20,9 +20,9 @@ from ec2lab.hosts.call_failures import Failed, NotOurShell, Unreachable
 from ec2lab.hosts.host_keys import Pinning, console_output
 from ec2lab.hosts.inventory import login_name, write_ssh_files
 from ec2lab.hosts.login_check import lacks_key, not_a_member
+from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
-from ec2lab.hosts.ssh_messages import said
 from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.run_instances import Instance

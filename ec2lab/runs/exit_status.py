@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import said
 from ec2lab.registry.shapes import LINE, members, optional, whole
 
 LOG = "/var/lib/ec2-lab/instance/log"

@@ -10,8 +10,8 @@ from threading import Lock, Thread
 from ec2lab.aws.errors import AWS_ERRORS, reason
 from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import program
+from ec2lab.hosts.protocol import LAST_MOMENT, said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import LAST_MOMENT, said
 from ec2lab.registry.shapes import LINE, TEXT, members, nullable, optional, whole
 from ec2lab.runs.exit_status import ENDING, Ending, ending_of
 from ec2lab.runs.run import Run

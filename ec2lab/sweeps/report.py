@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ec2lab.console import Console
 from ec2lab.events import Event, ForPeople
-from ec2lab.events.sweep import SweepComplete, SweepStarted, TrialFinished
+from ec2lab.events.runs import SweepComplete, SweepStarted, TrialFinished
 from ec2lab.printable import printable
 from ec2lab.rendering import text_of
 

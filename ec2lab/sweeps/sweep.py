@@ -17,7 +17,7 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Event
 from ec2lab.events.launch import InstanceRunning
-from ec2lab.events.sweep import TrialFinished
+from ec2lab.events.runs import TrialFinished
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ec2lab.errors import UserError
+from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import said
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
 from ec2lab.volumes.volumes_on_host import describing
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ec2lab.errors import UserError
 from ec2lab.hosts.call_failures import Failed
 from ec2lab.hosts.program_packer import with_modules
+from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
-from ec2lab.hosts.ssh_messages import said
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members
 from ec2lab.volumes.spec import VolumeSpec
 

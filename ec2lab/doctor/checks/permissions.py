@@ -13,12 +13,18 @@ from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import SPOT, Pool
 from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
 from ec2lab.doctor.context import DoctorContext
-from ec2lab.doctor.dry_runs import Answer, DryRunResult, Trials
-from ec2lab.doctor.enabled_regions import require_enabled
-from ec2lab.doctor.iam_policy import actions, for_data, statements
-from ec2lab.doctor.policy_simulation import Verdicts, principal_arn, registry_id, simulated, together
-from ec2lab.doctor.read_probes import READS
-from ec2lab.doctor.sample_resources import sample_resource_ids, zone_in
+from ec2lab.doctor.dry_runs import READS, Answer, DryRunResult, Trials
+from ec2lab.doctor.policy_simulation import (
+    Verdicts,
+    actions,
+    for_data,
+    principal_arn,
+    registry_id,
+    simulated,
+    statements,
+    together,
+)
+from ec2lab.doctor.regions import require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchContext, total
 from ec2lab.launch.request import build_request

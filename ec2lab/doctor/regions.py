@@ -1,10 +1,12 @@
-"""Which of the lab's regions the account may use."""
+"""The regions that the account may use, and what of the lab's is in one, for calls that are tried on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
 
+from ec2lab.aws.errors import AWS_ERRORS
+from ec2lab.aws.tags import REGISTRY, from_aws
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.errors import UserError
 
@@ -45,3 +47,32 @@ def require_enabled(lab: DoctorContext, region: str) -> None:
     asked = lab.begin(opt_in_states)
     if asked.exception() is None and asked.result().get(region, CLOSED) == CLOSED:
         raise RegionDisabled(f"{region} is not enabled")
+
+
+TAGGED = [{"Name": "tag-key", "Values": [REGISTRY]}]
+
+
+def zone_in(lab: DoctorContext, region: str) -> Mapping[str, str]:
+    """Return a zone of a region under the key `zone`, as AWS names it; nothing where it does not tell."""
+    require_enabled(lab, region)
+    wanted = [{"Name": "zone-type", "Values": ["availability-zone"]}, {"Name": "state", "Values": ["available"]}]
+    try:
+        zones = lab.opened.cloud.ec2(region).describe_availability_zones(Filters=wanted)["AvailabilityZones"]  # type: ignore[arg-type]
+    except AWS_ERRORS:
+        return {}
+    return {"zone": zones[0]["ZoneName"]} if zones else {}
+
+
+def sample_resource_ids(lab: DoctorContext, region: str) -> Mapping[str, str]:
+    """Return the id of one thing by its kind; none of the kinds that may not be described."""
+    require_enabled(lab, region)
+    own: dict[str, str] = {}
+    for kind in lab.opened.kinds.values():
+        try:
+            found = kind.find(lab.opened.cloud, region, TAGGED)
+            ours = [one for one in found if REGISTRY in from_aws(one.get("Tags")) and not kind.is_deleted(one)]
+        except AWS_ERRORS:
+            continue  # the dry run of the description says so
+        if ours:
+            own[kind.name] = kind.id_in(ours[0])
+    return own

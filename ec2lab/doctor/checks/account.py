@@ -1,0 +1,280 @@
+"""Checks of the AWS account: credentials, regions, quotas, and the lab's tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+from math import prod
+
+from ec2lab import clock
+from ec2lab.account.region_facts import (
+    cpus,
+    in_use,
+    malformed_tags,
+    missing_images,
+    network_problems,
+    offered,
+    quota_values,
+)
+from ec2lab.capacity_pools import Pool
+from ec2lab.config.models import Experiment
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.context import DoctorContext
+from ec2lab.doctor.regions import CLOSED, opt_in_states
+from ec2lab.doctor.runner import answers
+from ec2lab.launch.quotas import quota_of
+from ec2lab.validators import did_you_mean
+
+SOON = timedelta(hours=1)
+ELSE = "`aws sts get-caller-identity` with the same profile tells the same; `aws configure list` shows whose they are"
+
+CALLER = Diagnosis("identity", Severity.OK, "{arn} in account {account}")
+IDENTITY_UNKNOWN = Diagnosis(
+    "identity-unknown", Severity.WRONG, "{reason}", "{remedy}"
+)  # fmt: skip
+NOT_REACHED = Diagnosis("aws-unreachable", Severity.WRONG, "{reason}", "go online; HTTPS_PROXY names a proxy")
+ROOT_USER = Diagnosis(
+    "root-user", Severity.WARNING, "these are the root user's credentials, which nothing can limit",
+    "make a role or user with docs/iam-policy.json, and delete the root user's access keys",
+)  # fmt: skip
+CREDENTIALS_EXPIRE_SOON = Diagnosis(
+    "credentials-expire-soon", Severity.WARNING, "the credentials end in {minutes} minutes",
+    "`aws sso login` again before a long launch",
+)  # fmt: skip
+
+
+class Credentials(Check):
+    """There, taken by AWS, whose, and for how long."""
+
+    name = "credentials"
+    order = 40
+    needs = Requirement.ANSWER
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Ask AWS who asks."""
+        caller = lab.caller()
+        if caller.problem:
+            if caller.unreached:
+                yield NOT_REACHED.of(reason=caller.problem)
+            else:
+                yield IDENTITY_UNKNOWN.of(reason=caller.problem, remedy=caller.remedy or ELSE)
+            return
+        yield CALLER.of(arn=caller.arn, account=caller.account)
+        if caller.is_root:
+            yield ROOT_USER.of()
+        ends = lab.opened.cloud.credentials_expiry()
+        if ends and ends - clock.now() < SOON:
+            yield CREDENTIALS_EXPIRE_SOON.of(minutes=max(0, round((ends - clock.now()).total_seconds() / 60)))
+
+
+REGION_OK = Diagnosis("regions-ok", Severity.OK, "{subjects}: open, with a network, the image and the instance types")
+NO_REGION = Diagnosis(
+    "no-such-region", Severity.WRONG, "{region} is no region of AWS{hint}",
+    "correct regions in lab.toml or in the experiment",
+)  # fmt: skip
+NOT_OPTED_IN = Diagnosis(
+    "not-opted-in", Severity.WRONG, "the account has not opted in to {subjects}",
+    "enable it under Account, AWS Regions in AWS's console, or take it out of regions in lab.toml",
+)  # fmt: skip
+NO_NETWORK = Diagnosis(
+    "no-network", Severity.WRONG, "{subjects}: {lack}",
+    "`aws ec2 create-default-vpc`, or name subnets in lab.toml: [network.subnets]",
+)  # fmt: skip
+NO_IMAGE = Diagnosis(
+    "image-missing", Severity.WARNING, "{subjects}: no image {lack}, so no instance is asked for there",
+    "`image` in lab.toml or in the experiment names another",
+)  # fmt: skip
+NO_IMAGE_ANYWHERE = Diagnosis(
+    "image-nowhere", Severity.WRONG, "{subjects}: no image {lack}",
+    "`image` in lab.toml or in the experiment names another",
+)  # fmt: skip
+TYPE_NOT_OFFERED = Diagnosis(
+    "type-not-offered", Severity.WARNING, "{type} of {experiment} is not offered in {subjects}",
+    "nothing, if the other regions do; else other types or regions in experiments/{experiment}.toml",
+)  # fmt: skip
+NO_TYPE_ANYWHERE = Diagnosis(
+    "type-nowhere", Severity.WRONG, "none of the types of {experiment} is offered in {subjects}",
+    "other types or regions in experiments/{experiment}.toml",
+)  # fmt: skip
+
+
+class Regions(Check):
+    """Each region of the lab and of its experiments."""
+
+    name = "regions"
+    order = 60
+    needs = Requirement.AWS
+
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+        """Ask for all facts of all regions, then compare."""
+        for region in lab.regions:
+            for fact in (network_problems, missing_images, offered):
+                lab.begin(fact, region)
+        yield partial(self.look, lab)
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Say what each lacks; in one line those that lack nothing."""
+        found = [*_enabled(lab), *_networks(lab), *_images(lab), *_types(lab)]
+        yield from found
+        bad = {subject for one in found for subject in one.subjects}
+        if good := [region for region in lab.regions if region not in bad]:
+            yield REGION_OK.of(*good)
+
+
+def _enabled(lab: DoctorContext) -> Iterator[Finding]:
+    lab.require_aws()
+    states = lab.begin(opt_in_states).result()
+    for region in lab.regions:
+        if region not in states:
+            # Its name is the subject, so that it does not count as usable.
+            yield Finding(NO_REGION, (region,), (("region", region), ("hint", did_you_mean(region, states))))
+        elif states[region] == CLOSED:
+            yield NOT_OPTED_IN.of(region)
+
+
+def _networks(lab: DoctorContext) -> Iterator[Finding]:
+    told, untold = answers({region: lab.begin(network_problems, region) for region in lab.regions})
+    yield from untold
+    yield from (NO_NETWORK.of(region, lack=lack) for region, lack in told.items() if lack)
+
+
+def _images(lab: DoctorContext) -> Iterator[Finding]:
+    told, untold = answers({region: lab.begin(missing_images, region) for region in lab.regions})
+    yield from untold
+    for lack in dict.fromkeys(lack for lacks in told.values() for lack in lacks):
+        lacking = [region for region, lacks in told.items() if lack in lacks]
+        yield (NO_IMAGE_ANYWHERE if len(lacking) == len(told) else NO_IMAGE).of(*lacking, lack=lack)
+
+
+def _types(lab: DoctorContext) -> Iterable[Finding]:
+    told, untold = answers({region: lab.begin(offered, region) for region in lab.regions})
+    yield from untold
+    for name, experiment in lab.experiments.items():
+        seen = [region for region in lab.regions_of(name) if region in told]
+        if seen and not any(one in told[region] for region in seen for one in experiment.instance_types):
+            yield NO_TYPE_ANYWHERE.of(*seen, experiment=name)
+            continue
+        for region in seen:
+            for one in experiment.instance_types:
+                if one not in told[region]:
+                    yield TYPE_NOT_OFFERED.of(region, type=one, experiment=name)
+
+
+ASK = "AWS's console, Service Quotas, EC2, {quota!r}, in that region: ask for {wanted} or more, days ahead"
+
+SUFFICIENT = Diagnosis("quotas-sufficient", Severity.OK, "enough for each of {subjects}")
+QUOTA_TOO_LOW = Diagnosis(
+    "quota-too-low", Severity.WARNING,
+    "{experiment} on {type}: {quota!r} is {value} vCPUs in {subjects}, {wanted} are wanted", ASK,
+)  # fmt: skip
+QUOTA_INSUFFICIENT_EVERYWHERE = Diagnosis(
+    "quota-insufficient", Severity.WRONG, "no quota of {subjects} lets {experiment} have its {instances} x {types}",
+    "AWS's console, Service Quotas, EC2: ask for {wanted} vCPUs of the types' family; or other types or regions",
+)  # fmt: skip
+IN_USE = Diagnosis(
+    "quota-in-use", Severity.WARNING,
+    "{experiment} on {type}: of {value} vCPUs of {quota!r} in {subjects} {used} are in use, {wanted} are wanted",
+    "wait for others' instances or end some: `make status`, `make audit`",
+)  # fmt: skip
+SWEEP = Diagnosis(
+    "quota-below-sweep", Severity.WARNING,
+    "{experiment}: {quota!r} in {subjects} lets {at_once} of its {combinations} combinations run at once", ASK,
+)  # fmt: skip
+QUOTA_UNREADABLE = Diagnosis(
+    "quotas-unreadable", Severity.WARNING, "the quotas of {subjects} can't be read: {reason}",
+    "docs/iam-policy.json has what reading them takes; what else it is, the line says",
+)  # fmt: skip
+
+
+class Quotas(Check):
+    """Types, markets and numbers of instances of each experiment, in each region."""
+
+    name = "quotas"
+    order = 62
+    needs = Requirement.AWS
+
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+        """Ask all regions, then compare."""
+        for region in lab.regions:
+            for fact in (quota_values, cpus, in_use):
+                lab.begin(fact, region)
+        yield partial(self.look, lab)
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Compare each experiment with each region's quotas."""
+        lab.require_aws()
+        told, untold = answers({region: lab.begin(quota_values, region) for region in lab.regions})
+        values = {region: known for region, (known, _) in told.items()}
+        sizes, untold_sizes = answers({region: lab.begin(cpus, region) for region in lab.regions})
+        used, untold_used = answers({region: lab.begin(in_use, region) for region in lab.regions})
+        yield from (*untold, *untold_sizes, *untold_used)
+        yield from (QUOTA_UNREADABLE.of(region, reason=why) for region, (known, why) in told.items() if not known)
+        readable = [region for region in lab.regions if values.get(region) and region in sizes]
+        for name, experiment in lab.experiments.items():
+            places = [region for region in lab.regions_of(name) if region in readable]
+            pools = [Pool(r, t, m) for r in places for t in experiment.instance_types for m in experiment.markets]
+            found = [one for pool in pools for one in _of_pool(name, experiment, pool, values, sizes, used)]
+            if pools and sum(one.diagnosis is QUOTA_TOO_LOW for one in found) == len(pools):
+                wanted = max(int(dict(one.values)["wanted"]) for one in found)
+                yield QUOTA_INSUFFICIENT_EVERYWHERE.of(
+                    *places, experiment=name, instances=experiment.nodes, types=" or ".join(experiment.instance_types),
+                    wanted=wanted,
+                )  # fmt: skip
+            else:
+                yield from found or ([SUFFICIENT.of(name)] if pools else [])
+
+
+def _of_pool(
+    name: str, experiment: Experiment, pool: Pool, values: Mapping[str, Mapping[str, float]],
+    sizes: Mapping[str, Mapping[str, int]], used: Mapping[str, Mapping[str, float]],
+) -> Iterator[Finding]:  # fmt: skip
+    """Compare what an experiment wants of one pool with the quota that it counts against."""
+    quota = quota_of(pool.instance_type, pool.market.type, values[pool.region])
+    each = sizes[pool.region].get(pool.instance_type, 0) * experiment.nodes
+    if quota is None or not each:
+        return
+    named, value = quota
+    taken = used.get(pool.region, {}).get(named, 0)
+    combinations = prod(len(several) for several in experiment.matrix.values())
+    told = {"experiment": name, "quota": named, "value": f"{value:.0f}"}
+    if each > value:
+        yield QUOTA_TOO_LOW.of(pool.region, **told, type=pool.instance_type, wanted=each)
+    elif each > value - taken:
+        yield IN_USE.of(pool.region, **told, type=pool.instance_type, wanted=each, used=f"{taken:.0f}")
+    elif each * combinations > value:
+        at_once = int(value // each)
+        yield SWEEP.of(pool.region, **told, at_once=at_once, combinations=combinations, wanted=each * combinations)
+
+
+WELL_FORMED = Diagnosis("tags-well-formed", Severity.OK, "{subjects}: every tag of the lab's can be read")
+MALFORMED = Diagnosis(
+    "tag-malformed", Severity.WARNING,
+    "{thing} in {subjects}: its tag {tag}; where it can't be read, it counts as absent",
+    "set it right, or delete it: `aws ec2 delete-tags --region {region} --resources {thing} --tags Key={key}`",
+)  # fmt: skip
+
+
+class Tags(Check):
+    """Those of the things that the lab's tags say most of: instances, volumes, snapshots."""
+
+    name = "tags"
+    order = 66
+    needs = Requirement.AWS
+
+    def looks(self, lab: DoctorContext) -> Iterator[Look]:
+        """Ask all regions at once."""
+        for region in lab.regions:
+            lab.begin(malformed_tags, region)
+        yield partial(self.look, lab)
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Name each tag that has another value than the lab writes."""
+        told, untold = answers({region: lab.begin(malformed_tags, region) for region in lab.regions})
+        yield from untold
+        for region, things in told.items():
+            for thing, tags in things.items():
+                for tag in tags:
+                    yield MALFORMED.of(region, region=region, thing=thing, tag=tag, key=tag.key)
+            if not things:
+                yield WELL_FORMED.of(region)

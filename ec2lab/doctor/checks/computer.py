@@ -1,0 +1,168 @@
+"""Checks of this computer: its clock, the lab's files and plugins, the versions of all that runs here."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
+from ec2lab.doctor.context import CheckSkipped, DoctorContext
+
+MAX_SKEW = 300
+"""Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""
+NOTICEABLE = 30
+FIX_NTP = "`sudo timedatectl set-ntp true` (macOS: `sudo sntp -sS time.apple.com`)"
+
+CLOCK_OK = Diagnosis("clock-ok", Severity.OK, "as AWS's, to {seconds} s")
+CLOCK_SKEWED = Diagnosis(
+    "clock-skew", Severity.WARNING, "{seconds} s {direction} AWS's, which takes no call beyond 300 s", FIX_NTP
+)
+CLOCK_SKEW_TOO_LARGE = Diagnosis(
+    "clock-skew-too-large", Severity.WRONG, "{seconds} s {direction} AWS's, which takes no call so", FIX_NTP
+)
+
+
+class Clock(Check):
+    """Compared by the Date of AWS's answer, which even a refusal has."""
+
+    name = "clock"
+    order = 41
+    needs = Requirement.ANSWER
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Compare."""
+        skew = lab.caller().skew
+        if skew is None:
+            raise CheckSkipped("AWS did not answer")
+        off = max(0, round(abs(skew) - 1))  # a Date has no fractions
+        found = CLOCK_SKEW_TOO_LARGE if off > MAX_SKEW else CLOCK_SKEWED if off > NOTICEABLE else CLOCK_OK
+        if found is CLOCK_OK:
+            yield found.of(seconds=1 + off)
+        else:
+            yield found.of(seconds=round(abs(skew)), direction="ahead of" if skew > 0 else "behind")
+
+
+CONFIG_VALID = Diagnosis("config-valid", Severity.OK, "lab.toml, {experiments} in experiments/, {members} in members/")
+CONFIG_INVALID = Diagnosis(
+    "config-invalid",
+    Severity.WRONG,
+    "{complaint}",
+    "fix that line; `make new EXP=…` writes a file with every key explained",
+)
+NO_EXPERIMENT = Diagnosis(
+    "no-experiment", Severity.WARNING, "experiments/ is empty", "`make new EXP=…` writes the first"
+)
+NO_MEMBER = Diagnosis(
+    "no-member", Severity.WARNING, "members/ is empty: nobody can log in to an instance",
+    "`make user-add NAME=… KEY=~/.ssh/id_ed25519.pub` adds you",
+)  # fmt: skip
+PLUGIN_LOAD_FAILED = Diagnosis(
+    "plugin-broken", Severity.WRONG, "{reason}", "fix it or move it away; here the built-in ones were used alone"
+)
+
+
+class Files(Check):
+    """lab.toml, every experiment, every member: all that is wrong, not only the first."""
+
+    name = "config-files"
+    order = 10
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Say what each file is refused for."""
+        files = lab.files
+        for refused in files.refused.values():
+            yield from (CONFIG_INVALID.of(complaint=complaint) for complaint in refused)
+        if lab.plugin_trouble:
+            yield PLUGIN_LOAD_FAILED.of(reason=lab.plugin_trouble)
+        if not files.experiments and not any(name.startswith("experiments/") for name in files.refused):
+            yield NO_EXPERIMENT.of()
+        if not files.members and not any(name.startswith("members/") for name in files.refused):
+            yield NO_MEMBER.of()
+        if not files.refused:
+            yield CONFIG_VALID.of(experiments=len(files.experiments), members=len(files.members))
+
+
+REPOSITORY = Path(__file__).parents[3]
+OLDEST_PYTHON = (3, 11)
+OLDEST_MAKE = (3, 81)
+"""What macOS ships; the Makefile asks for nothing newer."""
+SHOWN = ("boto3", "botocore", "moto")
+
+VERSIONS = Diagnosis("versions", Severity.OK, "{told}")
+PYTHON_OLD = Diagnosis(
+    "python-outdated", Severity.WRONG, "Python {found} is too old, ec2-lab wants 3.11",
+    "`rm -r .venv`, then `make doctor PYTHON=python3.11`",
+)  # fmt: skip
+LOCKFILE_MISMATCH = Diagnosis(
+    "lockfile-mismatch", Severity.WARNING, "installed otherwise than requirements.lock says: {subjects}",
+    "`rm .venv/ready`, and make installs it again",
+)  # fmt: skip
+MAKE_OLD = Diagnosis("make-outdated", Severity.WARNING, "make {found} is older than 3.81", "install GNU make")
+
+
+class Versions(Check):
+    """Python, ec2-lab, its packages as requirements.lock pins them, make. The aws-cli is not needed."""
+
+    name = "versions"
+    order = 20
+
+    def look(self, lab: DoctorContext) -> Iterator[Finding]:
+        """Compare with what is wanted."""
+        del lab
+        if sys.version_info < OLDEST_PYTHON:
+            yield PYTHON_OLD.of(found=platform.python_version())
+        make = make_version()
+        if make and numbers(make) < OLDEST_MAKE:
+            yield MAKE_OLD.of(found=make)
+        if others := differing((REPOSITORY / "requirements.lock").read_text()):
+            yield LOCKFILE_MISMATCH.of(*others)
+        packages = [f"{name} {_installed(name) or 'not installed'}" for name in SHOWN]
+        known = [
+            f"ec2-lab {_ec2lab_version()}",
+            f"Python {platform.python_version()}",
+            *packages,
+            f"make {make or 'not found'}",
+        ]
+        yield VERSIONS.of(told=", ".join(known))
+
+
+def differing(lock: str) -> list[str]:
+    """Return which packages of a lock file are installed in another version, or not at all."""
+    pinned = re.findall(r"^([\w.-]+)==([^\s\\;]+)", lock, re.MULTILINE)
+    return [
+        f"{name} {_installed(name) or 'is missing'} (not {wanted})"
+        for name, wanted in pinned
+        if _installed(name) != wanted
+    ]
+
+
+def numbers(told: str) -> tuple[int, ...]:
+    """Return "4.3" as (4, 3)."""
+    return tuple(int(number) for number in re.findall(r"\d+", told)[:2])
+
+
+def make_version() -> str:
+    """Return the version of GNU make; nothing where there is none."""
+    if not shutil.which("make"):
+        return ""
+    told = subprocess.run(["make", "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    found = re.search(r"GNU Make (\S+)", told)
+    return found[1] if found else ""
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _ec2lab_version() -> str:
+    return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])

@@ -1,0 +1,163 @@
+"""How a program of ours is started on a host over ssh, and what it says is taken from all else that is printed there.
+
+The login shell is given one plain word to run, `/bin/sh`, which no shell takes for anything else; all the rest comes on
+standard input. The first line there says with a marker that sh runs, then waits for `go`: nothing that a start-up file
+could have read or printed in place of ours has been sent by then, and the line may be sent again.
+
+What the program says is framed by that marker, which one call alone knows (templates/relay.py writes the frames):
+start-up files, banners, PAM and jobs in the background print to the same place. It is validated before anything is made
+of it: whoever has the instance can have it say anything.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import CoreSchema, from_json
+
+from ec2lab.errors import UserError
+from ec2lab.hosts.program_packer import program
+from ec2lab.registry.record_model import held_to
+
+SHELL = "/bin/sh"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Before whatever the start-up files put first: a python3 of conda's may be anything."""
+FREE, MISSING = 0, 127
+"""How `sudo -n true` ends where sudo wants no password, and where there is no sudo (a shell's own exit status)."""
+BEGIN = "import sys;exec(sys.stdin.buffer.read(int(sys.argv.pop(1))))"
+LINE = (
+    "{{ set +e +u; m={first}; m=${{m}}{second}; c=0; PATH={path}:$PATH; export PATH; "
+    'test {root} = no || test "$(id -u)" = 0 || {{ command sudo -n -- true </dev/null; c=$?; }}; '
+    "printf '%s ready %s\\n' $m $c; printf '%s ready %s\\n' $m $c >&2; "
+    'x=; until test "$x" = go; do read -r x || exit; done; umask 022; cd /; set --; '
+    'test {root} = no || test "$(id -u)" = 0 || {{ '
+    "test $c = 0 && set -- sudo -n -- || set -- sudo -k -S -p '' --; }}; "
+    'command env -i PATH="$PATH" HOME="$HOME" USER="$USER" LOGNAME="$LOGNAME" LC_ALL=C.UTF-8 '
+    '"$@" python3 -I -c {begin} {size}; '
+    "printf '%s left %s\\n' $m $?; exit; }}\n"
+)
+"""What sh reads first. It is one line, so that what reads it in sh's place loses it as a whole; the marker stands in it
+in two halves, so that what only repeats it says nothing."""
+COMMAND = "import os,sys\nos.execvp(sys.argv[1],sys.argv[1:])\n"
+"""The program that runs a command in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The beginning of one call: nothing in it is on a command line, here or there, but for its length."""
+
+    program: str
+    arguments: Sequence[str] = ()
+    as_root: bool = False
+    left_at: str = ""
+    """Where the program is left on the host, if anywhere."""
+    halves: tuple[str, str] = field(default_factory=lambda: (f"ec2-lab-{secrets.token_hex(8)}", secrets.token_hex(8)))
+
+    @property
+    def marker(self) -> str:
+        """What every frame of the call begins with."""
+        return "".join(self.halves)
+
+    @property
+    def line(self) -> bytes:
+        """What sh is told first, as often as it takes."""
+        first, second = self.halves
+        root = "yes" if self.as_root else "no"
+        size, begin = len(self.text), shlex.quote(BEGIN)
+        return LINE.format(first=first, second=second, path=PATH, root=root, begin=begin, size=size).encode()
+
+    @property
+    def text(self) -> bytes:
+        """What Python is told next: the relay, and the program that it runs."""
+        told = (self.marker, self.left_at, list(self.arguments), self.program)
+        return f"{program('relay.py')}\nrelay{told!a}\n".encode()
+
+
+HEADER = re.compile(rb" ([a-z]{1,8}) ([0-9]{1,4})\n")
+"""Longer contents than relay.py writes are noise: a host can't have us wait for a gigabyte."""
+LONGEST_HEADER = 20
+WITH_CONTENT = ("out", "err")
+"""Kinds whose number is how many bytes follow."""
+MOST_NOISE = 4096
+"""Bytes of what is not ours that are remembered, the last ones: to be shown where nothing of ours came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Something that was said to us."""
+
+    kind: str
+    number: int
+    content: bytes = b""
+
+
+class Frames:
+    """Takes a stream apart: into frames, and what stands around them."""
+
+    def __init__(self, marker: str) -> None:
+        self._noise = b""
+        self._marker = marker.encode()
+        self._rest = b""
+
+    @property
+    def noise(self) -> bytes:
+        """The end of what was not ours so far; what may yet become a frame counts too."""
+        return (self._noise + self._rest)[-MOST_NOISE:]
+
+    def feed(self, piece: bytes) -> Iterator[Frame]:
+        """Yield the frames that are whole by now; those of other markers are noise."""
+        text, at = self._rest + piece, 0
+        while (found := text.find(self._marker, at)) >= 0:
+            begin = found + len(self._marker)
+            header = HEADER.match(text, begin)
+            if not header and len(text) - begin >= LONGEST_HEADER:
+                self._ignore(text[at:begin])
+                at = begin
+                continue
+            kind, number = (header[1].decode(), int(header[2])) if header else ("", 0)
+            end = (header.end() if header else begin) + (number if kind in WITH_CONTENT else 0)
+            if not header or end > len(text):
+                self._ignore(text[at:found])
+                self._rest = text[found:]
+                return
+            self._ignore(text[at:found])
+            at = end
+            yield Frame(kind, number, text[header.end() : end])
+        # The marker may have begun at the end of what is there.
+        kept = max(at, len(text) - len(self._marker) + 1)
+        self._ignore(text[at:kept])
+        self._rest = text[kept:]
+
+    def _ignore(self, noise: bytes) -> None:
+        self._noise = (self._noise + noise)[-MOST_NOISE:]
+
+
+MOST = 1024 * 1024
+"""Characters of a document: those of our own programs have some hundred."""
+LAST_MOMENT = 7_258_118_400
+"""Seconds from 1970 to 2200."""
+
+
+def said(text: str, schema: CoreSchema, who: str) -> Any:
+    """Return the JSON that a text is, as the schema has it. Raises UserError, which names whose text it is."""
+    if len(text) > MOST:
+        raise UserError(f"{who}: says {len(text):,} characters, where some hundred are to be said")
+    try:
+        return held_to(schema, from_json(text.encode(errors="replace"), allow_inf_nan=False))
+    except ValueError as problem:
+        raise UserError(f"{who}: says nothing that can be read: {problem}") from problem
+
+
+def number_said(text: str, least: int, most: int, who: str) -> int:
+    """Return the whole number that a text is. Raises UserError, which names whose text it is."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.lstrip("-").isdigit() and len(stripped) <= len(str(most))):
+        raise UserError(f"{who}: says no number: {stripped[:60]!r}")
+    if not least <= int(stripped) <= most:
+        raise UserError(f"{who}: says {stripped}, which is not from {least} to {most}")
+    return int(stripped)
