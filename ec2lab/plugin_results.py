@@ -12,7 +12,7 @@ from botocore.validate import validate_parameters
 
 from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
-from ec2lab.doctor.check import Finding
+from ec2lab.findings import Finding
 from ec2lab.launch.part import LaunchContext, LaunchFragment, Prerequisite
 from ec2lab.plugin_guard import Guard, Nonsense, each, guarded, is_a
 from ec2lab.printable import shortened

@@ -18,7 +18,6 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.describe_batcher import DescribeBatcher
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import Found, Key, Query, RegionQueries, Responses
-from ec2lab.aws.tagging import Tagger
 from ec2lab.aws.throttle import TokenBucket
 from ec2lab.config.lab_files import load_lab, load_members
 from ec2lab.config.models import Lab, Member
@@ -36,6 +35,7 @@ from ec2lab.registry.plugin_responses import check_readable
 from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import ResourceState, holdings
+from ec2lab.registry.tagging import Tagger
 from ec2lab.resources.base import ResourceType
 
 if TYPE_CHECKING:

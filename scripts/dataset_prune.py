@@ -11,7 +11,7 @@ from ec2lab.errors import UserError
 from ec2lab.options import AsJson, Confirm, DatasetName, Regions, script
 
 if TYPE_CHECKING:
-    from ec2lab.costs.dataset_costs import PricedSnapshot
+    from ec2lab.datasets.costs import PricedSnapshot
     from ec2lab.datasets.dataset import DataSnapshot
     from ec2lab.session import Session
 
@@ -34,7 +34,7 @@ def dataset_prune(
 
     Exit status: 1 if a deletion failed; 3 if a region did not respond.
     """
-    from ec2lab.costs.dataset_costs import price_snapshots
+    from ec2lab.datasets.costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by, usable
     from ec2lab.datasets.prune import in_use, not_ours, surplus
     from ec2lab.events import RegionsUnavailable

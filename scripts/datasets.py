@@ -8,7 +8,7 @@ from ec2lab.console import Console, exit_if_incomplete, run
 from ec2lab.options import AsJson, DatasetName, Regions, script
 
 if TYPE_CHECKING:
-    from ec2lab.costs.dataset_costs import PricedSnapshot
+    from ec2lab.datasets.costs import PricedSnapshot
     from ec2lab.events.datasets import DatasetVersion
 
 app = script(__doc__)
@@ -23,7 +23,7 @@ def datasets(dataset: DatasetName = "", regions: Regions = "", as_json: AsJson =
 
     Exit status: 3 if a region did not respond.
     """
-    from ec2lab.costs.dataset_costs import price_snapshots
+    from ec2lab.datasets.costs import price_snapshots
     from ec2lab.datasets.dataset import list_snapshots_in, told_by
     from ec2lab.events import RegionsUnavailable
     from ec2lab.regions import region_names

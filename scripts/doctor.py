@@ -12,9 +12,10 @@ from ec2lab.errors import UserError
 from ec2lab.options import AsJson, OneExperiment, script
 
 if TYPE_CHECKING:
-    from ec2lab.doctor.check import Check, Finding
+    from ec2lab.doctor.check import Check
     from ec2lab.doctor.context import DoctorContext
     from ec2lab.events import Emit
+    from ec2lab.findings import Finding
 
 app = script(__doc__)
 Fix = Annotated[bool, typer.Option("--fix", envvar="FIX", help="Apply the automatic fixes.")]
@@ -32,10 +33,10 @@ def doctor(exp: OneExperiment = "", fix: Fix = False, as_json: AsJson = False) -
     Exit status: 0 if there is no error (warnings are allowed); 3 if there is an error or a check could not run; 1
     if this directory is not a lab.
     """
-    from ec2lab.doctor.check import Severity
     from ec2lab.doctor.context import open_readonly
     from ec2lab.doctor.runner import run_checks
     from ec2lab.events.account import CheckFinding, CheckSummary
+    from ec2lab.findings import Severity
 
     console = Console(as_json=as_json)
     found: list[tuple[Check, Finding]] = []

@@ -23,8 +23,8 @@ def extend(exp: ExperimentName = "", ttl: Ttl = "", as_json: AsJson = False) -> 
     Exit status: 1 if it failed on any instance.
     """
     from ec2lab.hosts.inventory import instances_of
-    from ec2lab.instances.expiry import expiry_details
     from ec2lab.instances.ttl import TtlChange, parse_ttl
+    from ec2lab.resources.expiry import expiry_details
     from ec2lab.session import locked_session
 
     length = parse_ttl(ttl)

@@ -28,9 +28,9 @@ def volume_mount(
     """
     from ec2lab.events import steps
     from ec2lab.events.datasets import VolumeMounted
-    from ec2lab.hosts.inventory import locked_host_session, resolve_instance
+    from ec2lab.hosts.inventory import locked_host_session
     from ec2lab.volumes.mount import VolumeMounter
-    from ec2lab.volumes.sources import wanted
+    from ec2lab.volumes.sources import resolve_instance, wanted
 
     if len([source for source in (volume, snapshot, dataset) if source]) != 1:
         raise UserError("VOLUME, SNAPSHOT, DATASET: one of them says what is mounted (DATASET=speech)")

@@ -7,7 +7,7 @@ import re
 import ec2lab.doctor.checks
 import ec2lab.registry
 from ec2lab.doctor import runner
-from ec2lab.doctor.check import Diagnosis
+from ec2lab.findings import Diagnosis
 
 
 def modules():

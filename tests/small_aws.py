@@ -16,10 +16,10 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 
+from ec2lab.aws.account import Account
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws, to_aws
 from ec2lab.config.models import Lab
 from ec2lab.context import working_on
-from ec2lab.registry.account import Account
 from ec2lab.registry.base import Registry
 from ec2lab.registry.record import Event, Record, new_id
 from ec2lab.registry.recorder import Recorder

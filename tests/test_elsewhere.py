@@ -2,7 +2,7 @@
 
 import pytest
 
-from ec2lab.registry.account import Account
+from ec2lab.aws.account import Account
 from ec2lab.registry.elsewhere import Elsewhere
 from ec2lab.registry.state import ResourceState
 from ec2lab.resources.base import Resource

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws.tags import EXPIRES_AT, TTL, to_aws
-from ec2lab.instances.expiry import as_text, expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.instances.ttl import NEVER, at_boot
+from ec2lab.resources.expiry import as_text, expires_at, expiry_details, is_overdue, left, restarted_expiry
 
 LAUNCHED = datetime(2026, 11, 24, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -28,7 +28,6 @@ from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.hosts.host_keys import parse_host_keys
 from ec2lab.hosts.protocol import number_said
-from ec2lab.instances.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.launch.resume import is_wanted
 from ec2lab.launch.search import placement_preferences
 from ec2lab.launch.wait_for_boot import errors_in
@@ -46,6 +45,7 @@ from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact
 from ec2lab.registry.state import holdings
 from ec2lab.report.instance_history import past
+from ec2lab.resources.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.runs.exit_status import parse_exit_status
 from ec2lab.runs.progress import parse_progress
 from ec2lab.validators import (

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ec2lab.aws.account import Account
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.costs.budget import Budget, Forecast, forecast, promised
 from ec2lab.costs.charges import EPOCH, Charge, CostPeriod, charges, charges_by_account
@@ -15,7 +16,6 @@ from ec2lab.costs.price_book import HOURS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, SpotRate, month_of
 from ec2lab.costs.summary import NOBODY, THE_LAB, CostSummary, grouped, moment, parse_group_by, spent
 from ec2lab.errors import PluginFailed, UserError
-from ec2lab.registry.account import Account
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.rendering import amount

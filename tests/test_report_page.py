@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ec2lab.audit.audit import Finding, Verdict
 from ec2lab.audit.inventory import Survey
 from ec2lab.costs.charges import charges, spans
-from ec2lab.costs.dataset_costs import PricedSnapshot
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.rates import SpotRate
 from ec2lab.costs.summary import spent
+from ec2lab.datasets.costs import PricedSnapshot
 from ec2lab.datasets.dataset import DataSnapshot
 from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History

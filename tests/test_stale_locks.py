@@ -6,11 +6,11 @@ import signal
 import pytest
 import typer
 
-from ec2lab.doctor.check import Severity
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks
 from ec2lab.errors import UserError
+from ec2lab.findings import Severity
 from ec2lab.registry.base import LockHeld
 from ec2lab.registry.file_registry import FileRegistry
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from ec2lab.account.setup_step import Step
 from ec2lab.aws.tags import SHARED, from_aws, to_aws
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
+from ec2lab.resources.role import PATH, described
 from ec2lab.session import Session
 
 POLL = 0.5, 5.0
@@ -160,8 +161,6 @@ class LogBucketRole:
         ]
 
 
-PATH = "/ec2-lab/"
-"""Below it are all roles and profiles of all labs of an account: what policies speak of, and what is listed."""
 LONGEST = 64
 """Characters that a role's name may have (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)."""
 
@@ -174,13 +173,3 @@ def log_writer_role_name(lab: str) -> str:
 def log_profile_name(lab: str) -> str:
     """Return the name of the instance profile that experiments name for that."""
     return f"ec2-lab-{lab}-logs"
-
-
-def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return what IAM answers of one thing; None where there is no such thing."""
-    try:
-        return ask()
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "NoSuchEntity":
-            raise
-        return None

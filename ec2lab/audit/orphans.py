@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import groupby
 
 from ec2lab.audit.audit import DELETABLE, OF_EXPERIMENTS, SNAPSHOT, Finding, Verdict
-from ec2lab.aws.tagging import REFUSED
 from ec2lab.context import working_on
 from ec2lab.errors import UserError
 from ec2lab.events import Emit
@@ -16,6 +15,7 @@ from ec2lab.instance_state import UP, InstanceState
 from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
+from ec2lab.registry.tagging import REFUSED
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 

@@ -7,7 +7,7 @@ import os
 import shlex
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 import botocore.session
@@ -20,11 +20,17 @@ from ec2lab.aws.credentials import CredentialsProblem, expect_credentials, expla
 from ec2lab.aws.errors import PROFILE, carry_regions
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, LocalServer, ensure_running
 from ec2lab.config.models import Lab
-from ec2lab.registry.recorder import Recorder
 from ec2lab.validators import did_you_mean
 
 REFUSED = 300
 """HTTP statuses from here on are errors."""
+
+
+class CallRecorder(Protocol):
+    """Writes down the calls of a client, on whose events it hangs."""
+
+    def attach(self, events: Any) -> None:
+        """Record every call of the client whose events these are."""
 
 
 class Clients:
@@ -38,7 +44,7 @@ class Clients:
         self.session = _local_session(server) if server else _aws_session(lab.profile, lab.regions[0])
         self._lock = threading.Lock()
 
-    def make(self, service: str, region: str, *, attempts: int, recorder: Recorder | None = None) -> Any:
+    def make(self, service: str, region: str, *, attempts: int, recorder: CallRecorder | None = None) -> Any:
         """Return a client that sends each request up to `attempts` times, and has its calls written down by `recorder`.
 
         The registry's own calls have none: they would be written down by themselves.

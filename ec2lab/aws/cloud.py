@@ -10,7 +10,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.aws.clients import Clients
+from ec2lab.aws.account import LOCAL, Account
+from ec2lab.aws.clients import CallRecorder, Clients
 from ec2lab.aws.credentials import expect_credentials
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.identity import end_of_credentials, get_identity
@@ -18,8 +19,6 @@ from ec2lab.aws.known_accounts import KnownAccounts
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of
 from ec2lab.config.models import Lab
 from ec2lab.errors import UserError
-from ec2lab.registry.account import LOCAL, Account
-from ec2lab.registry.recorder import Recorder
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -38,7 +37,7 @@ ADDRESS_SERVICE = "https://checkip.amazonaws.com"
 class Cloud:
     """One lab's way to AWS. Clients are made when first asked for and kept; any thread may ask."""
 
-    def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: Recorder) -> None:
+    def __init__(self, lab: Lab, directory: Path, clients: Clients, recorder: CallRecorder) -> None:
         self._clients, self._recorder = clients, recorder
         self._url, self._session = clients.url, clients.session
         self._regions = lab.regions

@@ -70,6 +70,12 @@ STOPS = frozenset(
 )  # fmt: skip
 """Says that no region will do."""
 
+NEVER_SENT = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
+     "TokenRetrievalError", "SSOTokenLoadError"}
+)  # fmt: skip
+"""botocore's errors from before a request is on the wire."""
+
 _C = ErrorCategory
 TABLE: dict[ErrorCategory, str] = {
     _C.INSUFFICIENT_CAPACITY: """InsufficientInstanceCapacity InsufficientHostCapacity

@@ -17,10 +17,9 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from ec2lab import clock
-from ec2lab.aws.error_codes import ApiError, ErrorCategory, classify
+from ec2lab.aws.error_codes import NEVER_SENT, ApiError, ErrorCategory, classify
 from ec2lab.errors import UserError
 from ec2lab.printable import shortened
-from ec2lab.registry.evidence import NEVER_SENT
 
 if TYPE_CHECKING:
     from botocore.session import Session

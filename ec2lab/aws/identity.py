@@ -16,12 +16,12 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import JSONFileCache, SSOTokenLoader
 
 from ec2lab import clock
+from ec2lab.aws.account import Account
 from ec2lab.aws.credentials import UNREACHED, CredentialsProblem
 from ec2lab.aws.error_codes import EVERYWHERE
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import NoResponse, in_time
 from ec2lab.errors import UserError
-from ec2lab.registry.account import Account
 
 if TYPE_CHECKING:
     import boto3

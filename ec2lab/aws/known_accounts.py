@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ec2lab.aws.account import Account
 from ec2lab.disk_cache import read, write
-from ec2lab.registry.account import Account
 
 if TYPE_CHECKING:
     import boto3

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from ec2lab import clock
+from ec2lab.aws.account import Account
 from ec2lab.console import Console
 from ec2lab.costs.charges import Charge
 from ec2lab.costs.price_book import Origin, PriceBook
 from ec2lab.costs.summary import CostSummary, grouped, spent
 from ec2lab.events.costs import ChargeDetail, CostGroup, CostTotal, StalePrices, Unpriced
-from ec2lab.registry.account import Account
 from ec2lab.rendering import amount
 
 OLD = timedelta(days=7)

@@ -11,10 +11,11 @@ from botocore.exceptions import ClientError
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import in_words
 from ec2lab.console import print_debug_traceback
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity, merged
+from ec2lab.doctor.check import Check, Look, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.doctor.regions import RegionDisabled, opt_in_states
 from ec2lab.errors import PluginFailed, UserError
+from ec2lab.findings import Diagnosis, Finding, Severity, merged
 
 Fact = TypeVar("Fact")
 

@@ -27,8 +27,6 @@ from ec2lab.registry.live_resources import living
 from ec2lab.registry.record import local_user
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
-from ec2lab.volumes.mount import Instance
-from ec2lab.volumes.sources import known_regions
 
 DESTINATION = r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 
@@ -205,22 +203,3 @@ def locked_host_session(host: str, script: str) -> Iterator[Session]:
         experiment = experiment_of(looking, host)
     with locked_session(experiment, script) if experiment else open_session(script) as session:
         yield session
-
-
-def resolve_instance(session: Session, word: str) -> Instance:
-    """Return the one instance that HOST names. Raises UserError where it is none of EC2's in the lab's regions."""
-    host = single_host(session, "", word)
-    identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
-    wanted = [{"Name": "instance-id", "Values": [identity]}]
-    for region in known_regions(session):
-        for found in session.kinds["instance"].find(session.cloud, region, wanted):
-            return Instance(host, region, found)
-    raise UserError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
-
-
-def _said_by(host: Host) -> str:
-    """Ask a host which instance it is; AWS is then asked the same."""
-    told = host.run("cloud-init", "query", "instance_id").strip()
-    if not re.fullmatch(r"i-[0-9a-z]{1,40}", told):
-        raise UserError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")
-    return told

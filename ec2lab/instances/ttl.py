@@ -24,7 +24,7 @@ from ec2lab.hosts.program_packer import program
 from ec2lab.hosts.protocol import LAST_MOMENT, number_said
 from ec2lab.hosts.ssh import Host
 from ec2lab.instance_state import InstanceState, state_of
-from ec2lab.instances.expiry import as_text, expires_at, restarted_expiry
+from ec2lab.resources.expiry import as_text, expires_at, restarted_expiry
 from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.units import duration_in, duration_text

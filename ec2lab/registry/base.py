@@ -14,7 +14,7 @@ from ec2lab.errors import UserError
 from ec2lab.registry.record import FORMAT, Event, Record, actor, new_id
 
 if TYPE_CHECKING:
-    from ec2lab.doctor.check import Finding
+    from ec2lab.findings import Finding
 
 GROWTH = 1024 * 1024
 """Bytes by which a registry grows, beyond twice what was kept, before what is over is put away."""

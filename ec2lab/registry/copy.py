@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ec2lab.errors import UserError
 from ec2lab.registry.base import Registry
 from ec2lab.registry.compaction import needed_records
-from ec2lab.session import Session
+from ec2lab.resources.base import ResourceType
 
 
-def copy_records(session: Session, source: Registry, target: Registry) -> tuple[int, int]:
+def copy_records(source: Registry, target: Registry, kinds: Mapping[str, ResourceType]) -> tuple[int, int]:
     """Write what `target` has not of `source`, the archive too; return how many records that were, and how many not.
 
     What the source made is the target's own from then on. May be cut off and run again at any time. Raises UserError
@@ -23,5 +25,5 @@ def copy_records(session: Session, source: Registry, target: Registry) -> tuple[
     target.answer_for(source.ids())
     missing = [record for record in everything if record.id not in there]
     target.append_all(missing)
-    target.archive(lambda records: needed_records(records, session.kinds))
+    target.archive(lambda records: needed_records(records, kinds))
     return len(missing), len(everything) - len(missing)

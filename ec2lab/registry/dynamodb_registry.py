@@ -39,7 +39,7 @@ from ec2lab.registry.record_model import BadRecord, held_to
 from ec2lab.registry.state import DELETED
 
 if TYPE_CHECKING:
-    from ec2lab.doctor.check import Finding
+    from ec2lab.findings import Finding
 
 MOVES, MOVED_BYTES = 50, 2_000_000
 """What one transaction moves at most: AWS takes 100 actions and 4 MB

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ec2lab.aws.account import Account
 from ec2lab.events import OtherAccount
-from ec2lab.registry.account import Account
 from ec2lab.registry.state import ResourceState
 
 

@@ -15,15 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum
 
-from ec2lab.aws.error_codes import ACCESS_DENIED_CODES, WAITING_HELPS, ErrorCategory, classify
+from ec2lab.aws.error_codes import ACCESS_DENIED_CODES, NEVER_SENT, WAITING_HELPS, ErrorCategory, classify
 from ec2lab.registry.record import Event, Record
 from ec2lab.resources.base import Resource, ResourceType
-
-NEVER_SENT = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnauthorizedSSOTokenError",
-     "TokenRetrievalError", "SSOTokenLoadError"}
-)  # fmt: skip
-"""botocore's errors from before a request is on the wire."""
 
 
 class Says(Enum):

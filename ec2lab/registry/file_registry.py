@@ -70,7 +70,7 @@ from ec2lab.registry.file_lock import lock_experiment, lock_owner, lock_owners
 from ec2lab.registry.record import Event, Record
 
 if TYPE_CHECKING:
-    from ec2lab.doctor.check import Finding
+    from ec2lab.findings import Finding
 
 KEPT = "kept_bytes"
 """The note, first in the file, that says how much was kept when something was last put away."""

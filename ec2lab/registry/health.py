@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ec2lab.doctor.check import Diagnosis, Finding, Severity
 from ec2lab.files import exists
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
 

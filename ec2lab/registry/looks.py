@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ec2lab.registry.account import Account
+from ec2lab.aws.account import Account
 from ec2lab.registry.record import Event, Record, parse_time
 
 SETTLING = timedelta(minutes=2)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ec2lab.registry.account import Account
+from ec2lab.aws.account import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ec2lab.aws.account import Account
 from ec2lab.context import current_experiment
 from ec2lab.errors import UserError
-from ec2lab.registry.account import Account
 from ec2lab.registry.base import Registry
 from ec2lab.registry.known_soon import SERVICES, WAITED, KnownSoon
 from ec2lab.registry.record import Event, Record, actor, new_id, now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ec2lab.doctor.check import Diagnosis, Finding, Severity
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.registry.dynamodb_table import Table
 
 NOT_BACKED_UP = Diagnosis(

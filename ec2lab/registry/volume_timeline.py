@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ec2lab.aws.account import Account
 from ec2lab.aws.tags import EXPERIMENT, KEPT, from_aws, tags_in_request
-from ec2lab.registry.account import Account
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline
 from ec2lab.registry.looks import Looks

@@ -22,10 +22,10 @@ from ec2lab.aws.tags import DATASET, from_aws
 from ec2lab.costs.aws_prices import PriceUnavailable
 from ec2lab.costs.charges import CostPeriod, spans
 from ec2lab.costs.current_costs import costs_of, shared_out
-from ec2lab.costs.dataset_costs import PricedSnapshot, price_snapshots
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.costs.price_lookup import PriceLookup
 from ec2lab.costs.summary import CostSummary
+from ec2lab.datasets.costs import PricedSnapshot, price_snapshots
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
 from ec2lab.errors import UserError
 from ec2lab.instances.status import perhaps, standing

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ec2lab.costs.dataset_costs import PricedSnapshot
 from ec2lab.costs.money import Dollars, total
 from ec2lab.costs.summary import CostSummary
+from ec2lab.datasets.costs import PricedSnapshot
 from ec2lab.datasets.dataset import newest
 from ec2lab.registry.history import LaunchError
 from ec2lab.report.timeline import short

@@ -12,10 +12,10 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import DATA, from_aws
 from ec2lab.costs.money import Dollars, total
 from ec2lab.instance_state import NO_REASON, UP, InstanceState, StateReason, state_reason_of
-from ec2lab.instances.expiry import expiry_details
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
 from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resources.expiry import expiry_details
 
 if TYPE_CHECKING:
     from ec2lab.costs.meter import Meter

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ec2lab.account.log_bucket_role import PATH, described
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
 from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resources.role import PATH, described
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ec2lab.account.log_bucket_role import PATH, described
+from botocore.exceptions import ClientError
+
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
 from ec2lab.resources.base import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call
+
+PATH = "/ec2-lab/"
+"""Below it are all roles and profiles of all labs of an account: what policies speak of, and what is listed."""
 
 
 class Role(ResourceType):
@@ -69,3 +73,13 @@ def _roles(cloud: Cloud) -> Iterator[Mapping[str, Any]]:
         for listed in page["Roles"]:
             if found := described(partial(iam.get_role, RoleName=listed["RoleName"])):
                 yield found["Role"]
+
+
+def described(ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return what IAM answers of one thing; None where there is no such thing."""
+    try:
+        return ask()
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] != "NoSuchEntity":
+            raise
+        return None

@@ -1,7 +1,8 @@
-"""What a volume for a running instance is made from."""
+"""What a volume for a running instance is made from, and which instance that is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,9 @@ from ec2lab.aws.region_queries import not_seen
 from ec2lab.config.fields import mount_point
 from ec2lab.datasets.dataset import chosen, list_snapshots
 from ec2lab.errors import UserError
+from ec2lab.hosts.inventory import single_host
+from ec2lab.hosts.ssh import Host
+from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.registry.state import holdings
 from ec2lab.session import Session
 from ec2lab.volumes.devices import letters_of
@@ -86,3 +90,22 @@ def identified(session: Session, mounted: MountedVolume, volume: str) -> tuple[M
         where = f"attached as {', '.join(devices)}" if devices else "attached nowhere"
         raise UserError(f"VOLUME: {identity} is {where}, and {mounted.mount} is on {mounted.disk}")
     return replace(mounted, id=identity), region
+
+
+def resolve_instance(session: Session, word: str) -> Instance:
+    """Return the one instance that HOST names. Raises UserError where it is none of EC2's in the lab's regions."""
+    host = single_host(session, "", word)
+    identity = SshConfig(session.directory).instance_of(host.name) or _said_by(host)
+    wanted = [{"Name": "instance-id", "Values": [identity]}]
+    for region in known_regions(session):
+        for found in session.kinds["instance"].find(session.cloud, region, wanted):
+            return Instance(host, region, found)
+    raise UserError(f"HOST: {word} says that it is {identity!r}, which AWS has in none of the lab's regions")
+
+
+def _said_by(host: Host) -> str:
+    """Ask a host which instance it is; AWS is then asked the same."""
+    told = host.run("cloud-init", "query", "instance_id").strip()
+    if not re.fullmatch(r"i-[0-9a-z]{1,40}", told):
+        raise UserError(f"{host.name}: says that it is {told[:60]!r}, which is no instance's id")
+    return told

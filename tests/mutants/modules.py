@@ -17,7 +17,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/registry/known_soon.py": ("known_soon",),
     "ec2lab/registry/compaction.py": ("compaction",),
     "ec2lab/registry/call.py": ("ownership_proof",),
-    "ec2lab/registry/account.py": ("elsewhere",),
+    "ec2lab/aws/account.py": ("elsewhere",),
     "ec2lab/registry/elsewhere.py": ("elsewhere",),
     "ec2lab/registry/redaction.py": ("redaction",),
     "ec2lab/secret_detection.py": ("secret_detection",),

@@ -19,10 +19,11 @@ from ec2lab.account.region_facts import (
 )
 from ec2lab.capacity_pools import Pool
 from ec2lab.config.models import Experiment
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.check import Check, Look, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import CLOSED, opt_in_states
 from ec2lab.doctor.runner import answers
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.quotas import quota_of
 from ec2lab.validators import did_you_mean
 

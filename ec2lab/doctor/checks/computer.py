@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
+from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
+from ec2lab.findings import Diagnosis, Finding, Severity
 
 MAX_SKEW = 300
 """Seconds (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html)."""

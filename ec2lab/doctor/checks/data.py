@@ -9,9 +9,10 @@ from ec2lab import clock
 from ec2lab.account.region_facts import data_sets, kept_volumes
 from ec2lab.config.volume import Data
 from ec2lab.datasets.dataset import DataSnapshot, chosen
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.check import Check, Look, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.runner import answers
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import RegionUnavailable
 
 DATASET_AVAILABLE = Diagnosis("dataset-available", Severity.OK, "{subjects}: in all regions where it is wanted")

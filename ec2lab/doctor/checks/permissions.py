@@ -11,7 +11,7 @@ from ec2lab.aws.dry_run import DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import SPOT, Pool
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.check import Check, Look, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.dry_runs import READS, Answer, DryRunResult, Trials
 from ec2lab.doctor.policy_simulation import (
@@ -26,6 +26,7 @@ from ec2lab.doctor.policy_simulation import (
 )
 from ec2lab.doctor.regions import require_enabled, sample_resource_ids, zone_in
 from ec2lab.errors import UserError
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.launch.part import LaunchContext, total
 from ec2lab.launch.request import build_request
 

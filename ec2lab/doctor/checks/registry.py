@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ec2lab.aws.credentials import CredentialsProblem
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Requirement, Severity
+from ec2lab.doctor.check import Check, Requirement
 from ec2lab.doctor.context import CheckSkipped, DoctorContext
 from ec2lab.errors import UserError
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.registry.base import NotARegistry
 from ec2lab.registry.history import History
 from ec2lab.registry.state import holdings

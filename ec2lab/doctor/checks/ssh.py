@@ -15,11 +15,12 @@ from typing import Literal
 
 from ec2lab.account.region_facts import caller_address, shared_groups
 from ec2lab.config.public_key import fingerprint
-from ec2lab.doctor.check import Check, Diagnosis, Finding, Look, Requirement, Severity
+from ec2lab.doctor.check import Check, Look, Requirement
 from ec2lab.doctor.context import DoctorContext
 from ec2lab.doctor.regions import sample_resource_ids
 from ec2lab.doctor.runner import answers
 from ec2lab.files import exists
+from ec2lab.findings import Diagnosis, Finding, Severity
 from ec2lab.hosts.own_keys import agent_fingerprints, own_key_files, said
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.launch.parts.network import allow_current_ip, ssh_cidrs
