@@ -14,9 +14,11 @@ from tests.printed_events import TARGETS
 from tests.test_events import command_of
 
 DOCUMENTS = {
-    path.name: path.read_text()
+    str(path.relative_to(REPOSITORY)): path.read_text()
     for path in (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("*.md")))
 }
+ORIGINALS = [name for name in DOCUMENTS if not name.endswith(".ja.md")]
+"""A translation has the commands of its original, as tests/test_documents.py checks."""
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EVERYWHERE = {"DEBUG", "REGISTRY", "MEMBER", "PYTHON"}
@@ -25,19 +27,19 @@ OTHERS = {"test": {"COVERAGE", "FULL"}, "test-crash": {"FULL"}, "test-vm": {"FUL
 """The variables of targets that run no script of ours."""
 
 RUN_BY = {
-    ("going-to-aws.md", "make watch EXP=demo"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
-    ("watch.md", "make watch EXP=speech"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
-    ("runs.md", "make launch EXP=speech"): (
+    ("docs/going-to-aws.md", "make watch EXP=demo"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
+    ("docs/watch.md", "make watch EXP=speech"): "tests/test_watch.py::test_ctrl_c_leaves_and_nothing_else",
+    ("docs/runs.md", "make launch EXP=speech"): (
         "tests/hosts/test_delivery.py::test_the_code_arrives_whole_as_the_commands_own_account_and_then_it_begins"
     ),
-    ("runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
-    ("runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
-    ("json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
+    ("docs/runs.md", "make logs EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("docs/runs.md", "make wait EXP=speech"): "tests/test_runs.py::test_logs_and_exit_code_come_from_the_bucket",
+    ("docs/json.md", "EXP=demo JSON=1 .venv/bin/python -m scripts.wait"): (
         "tests/test_runs.py::test_the_first_that_failed_of_several_instances_is_the_exit_code"
     ),
 }
 """What needs more than a lab and the local cloud (an instance that boots, a command that ends), and who runs it."""
-RUNBOOKS = {"onboarding.md": "tests/vm/test_onboarding.py::test_every_command_of_the_runbook_does_what_it_says"}
+RUNBOOKS = {"docs/onboarding.md": "tests/vm/test_onboarding.py::test_every_command_of_the_runbook_does_what_it_says"}
 """Documents whose every command a test reads and runs."""
 OF_AWS_ALONE = {"aws configure sso", "aws sso login"}
 """What signs in to AWS itself."""
@@ -83,7 +85,7 @@ def test_every_make_command_names_a_target_and_variables_that_it_takes(document)
             assert variables <= taken_by(target), f"{document}: `{mention}`: {variables - taken_by(target)}"
 
 
-@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in RUNBOOKS and any(commands_of(name))])
+@pytest.mark.parametrize("document", [name for name in ORIGINALS if name not in RUNBOOKS and any(commands_of(name))])
 def test_every_command_of_a_document_does_in_its_order_what_it_says(document, lab, cloud):
     arranged(document, lab, cloud)
     for command in commands_of(document):
@@ -96,16 +98,16 @@ def arranged(document, lab, cloud):
     for name in ("alice.pub", "recordings/a.wav"):
         lab.write(name, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl alice\n")
     lab.write("experiments/foo.toml", 'instance_types = ["g5.xlarge"]\n')
-    if document == "sweeps.md":
+    if document == "docs/sweeps.md":
         blocks = [block for _, block in BLOCK.findall(DOCUMENTS[document])]
         (example,) = [block for block in blocks if block.startswith("# experiments/speech.toml\n")]
         lab.write("experiments/speech.toml", example)
-    if document == "plugins.md":
+    if document == "docs/plugins.md":
         (example,) = [block for _, block in BLOCK.findall(DOCUMENTS[document]) if 'PluginScript("who-runs"' in block]
         lab.write("plugins/who_runs.py", example)
-    if document == "json.md":
+    if document == "docs/json.md":
         assert lab.launch().code == 0
-    if document == "registry.md":
+    if document == "docs/registry.md":
         cloud.scenario(capacity=[{"region": "us-east-1"}])
         assert lab.launch("foo").code == 0
         lines = "".join(json.dumps(record) + "\n" for record in lab.records())

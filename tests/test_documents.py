@@ -8,7 +8,10 @@ from tests.iam.evaluation import several
 from tests.iam.policies import DAILY, DATA
 from tests.lab_directory import REPOSITORY
 
-READMES = ["README.md", "README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCUMENTS = sorted(
+    str(path.relative_to(REPOSITORY)) for folder in (REPOSITORY, REPOSITORY / "docs") for path in folder.glob("*.md")
+)
+CODE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = ("experiments/foo.toml", "members/bob.toml", "plugins/motd.py")
 """Files that a reader would write."""
 OWN_PATH = re.compile(
@@ -54,15 +57,44 @@ def test_the_policy_allows_every_call_that_data_sets_and_kept_volumes_need(lab, 
     assert called <= ALLOWED | FOR_DATA
 
 
-@pytest.mark.parametrize("document", [*READMES, *sorted(p.name for p in (REPOSITORY / "docs").glob("*.md"))])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_target_and_every_file_that_a_document_names_exists(document):
-    path = next(p for p in (REPOSITORY / document, REPOSITORY / "docs" / document) if p.exists())
-    text = path.read_text()
+    text = (REPOSITORY / document).read_text()
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"(?:^|`|\$ )make ([a-z][a-z-]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{document} names make {target}"
     for name in OWN_PATH.findall(text):
         assert (REPOSITORY / name).exists() or name in EXAMPLES, f"{document} names {name}"
+
+
+def test_the_index_lists_every_page_of_the_documentation():
+    index = (REPOSITORY / "docs/README.md").read_text()
+    pages = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"\]\(([\w.-]+\.md)\)", index)) == pages
+
+
+@pytest.mark.parametrize("translation", [name for name in DOCUMENTS if name.endswith(".ja.md")])
+def test_a_translation_has_the_sections_code_and_names_of_its_original(translation):
+    original = outline((REPOSITORY / translation.replace(".ja.md", ".md")).read_text())
+    for number, (ours, theirs) in enumerate(
+        zip(outline((REPOSITORY / translation).read_text()), original, strict=True)
+    ):
+        assert ours == theirs, f"section {number} of {translation}"
+
+
+def outline(text):
+    """Of each section: the level of its heading, its code without comments, the names in it, the rows of its tables."""
+    code = CODE.findall(text)
+    sections = re.split(r"^(?=#)", CODE.sub("\f", text), flags=re.MULTILINE)
+    return [
+        {
+            "level": len(section) - len(section.lstrip("#")),
+            "code": [re.sub(r" *#.*", "", code.pop(0)) for _ in range(section.count("\f"))],
+            "names": sorted(set(re.findall(r"`([^`]+)`", section))),
+            "rows": len(re.findall(r"^\|", section, re.MULTILINE)),
+        }
+        for section in sections
+    ]
 
 
 def test_the_plugin_that_the_readme_shows_is_the_one_that_is_tested():
