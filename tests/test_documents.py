@@ -11,6 +11,7 @@ from tests.lab_directory import REPOSITORY
 DOCUMENTS = sorted(
     str(path.relative_to(REPOSITORY)) for folder in (REPOSITORY, REPOSITORY / "docs") for path in folder.glob("*.md")
 )
+TRANSLATIONS = [name for name in DOCUMENTS if name.endswith(".ja.md")]
 CODE = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = ("experiments/foo.toml", "members/bob.toml", "plugins/motd.py")
 """Files that a reader would write."""
@@ -73,13 +74,19 @@ def test_the_index_lists_every_page_of_the_documentation():
     assert set(re.findall(r"\]\(([\w.-]+\.md)\)", index)) == pages
 
 
-@pytest.mark.parametrize("translation", [name for name in DOCUMENTS if name.endswith(".ja.md")])
+@pytest.mark.parametrize("translation", TRANSLATIONS)
 def test_a_translation_has_the_sections_code_and_names_of_its_original(translation):
     original = outline((REPOSITORY / translation.replace(".ja.md", ".md")).read_text())
     for number, (ours, theirs) in enumerate(
         zip(outline((REPOSITORY / translation).read_text()), original, strict=True)
     ):
         assert ours == theirs, f"section {number} of {translation}"
+
+
+@pytest.mark.parametrize("translation", TRANSLATIONS)
+def test_japanese_has_one_kind_of_brackets_and_its_numbers_in_digits(translation):
+    prose = re.sub(r"`[^`]+`|\]\([^)]+\)", "", CODE.sub("", (REPOSITORY / translation).read_text()))
+    assert re.findall(r".*[()].*|.*[一二三四五六七八九十百](?:つ|回|台|行|分|時間|日|月|年|週).*", prose) == []
 
 
 def outline(text):
