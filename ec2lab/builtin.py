@@ -35,14 +35,13 @@ def lab_kinds() -> list[ResourceType]:
 @hookimpl
 def lab_launch_parts() -> list[LaunchPart]:
     """Return the built-in launch parts, which launches alone load."""
+    from ec2lab.launch.parts.auto_shutdown import Idle, TimeToLive
     from ec2lab.launch.parts.base_instance import Instance
     from ec2lab.launch.parts.cluster import Nodes
     from ec2lab.launch.parts.command import Command
-    from ec2lab.launch.parts.idle import Idle
     from ec2lab.launch.parts.image import InstanceImage
     from ec2lab.launch.parts.members import Members
     from ec2lab.launch.parts.network import LabNetwork
-    from ec2lab.launch.parts.ttl import TimeToLive
     from ec2lab.launch.parts.volumes import Volumes
 
     return [Instance(), InstanceImage(), LabNetwork(), Nodes(), Volumes(), TimeToLive(), Idle(), Members(), Command()]

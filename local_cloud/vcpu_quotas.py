@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from ec2lab.launch.quota_names import quota_name
+from ec2lab.capacity_pools import quota_name
 from local_cloud.lifecycle import backend
 from local_cloud.responses import Problem
 

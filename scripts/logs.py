@@ -17,7 +17,7 @@ def logs(exp: ExperimentName = "", host: HostName = "", raw: Raw = False, as_jso
     escape sequences other than colours are removed; RAW=1 prints every byte.
     """
     from ec2lab.runs.log_following import LogFollowing
-    from ec2lab.runs.log_printing import LogPrinter, NobodyReads
+    from ec2lab.runs.logs import LogPrinter, NobodyReads
     from ec2lab.runs.run import run_for_host, runs_of
     from ec2lab.session import open_session
 

@@ -25,8 +25,8 @@ def start(exp: ExperimentName = "", as_json: AsJson = False) -> None:
     ssh.boot_timeout (lab.toml).
     """
     from ec2lab.events.launch import SshReady
-    from ec2lab.instances.start import InstanceStarter
     from ec2lab.instances.status import running_event
+    from ec2lab.instances.stop_start import InstanceStarter
     from ec2lab.instances.ttl import tag_new_expiry
     from ec2lab.launch.wait_for_boot import wait_for_logins
     from ec2lab.session import locked_session

@@ -20,7 +20,7 @@ def stop(exp: ExperimentName = "", yes: Confirm = False, as_json: AsJson = False
     """
     from ec2lab.costs.current_costs import hourly_cost_text
     from ec2lab.events.lab import DataLossWarning, InstancesStopped
-    from ec2lab.instances.stop import Stopping
+    from ec2lab.instances.stop_start import Stopping
     from ec2lab.session import locked_session
 
     console = Console(as_json=as_json)

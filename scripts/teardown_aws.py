@@ -10,7 +10,7 @@ from ec2lab.console import Console, run
 from ec2lab.options import AsJson, Confirm, Regions, script
 
 if TYPE_CHECKING:
-    from ec2lab.account.ownership import Belongings
+    from ec2lab.account.uninstall import Belongings
 
 app = script(__doc__)
 WithData = Annotated[
@@ -31,9 +31,8 @@ def teardown_aws(
 
     Exit status: 1 if anything is left that was to be deleted.
     """
-    from ec2lab.account.ownership import belongings
     from ec2lab.account.region_setup import NO_NAME
-    from ec2lab.account.uninstall import check_can_uninstall
+    from ec2lab.account.uninstall import belongings, check_can_uninstall
     from ec2lab.audit.inventory import survey
     from ec2lab.events import Info
     from ec2lab.events.teardown import TeardownComplete

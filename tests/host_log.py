@@ -10,7 +10,7 @@ import sys
 import termios
 from pathlib import Path
 
-from ec2lab.runs.log_pieces import Piece, pieces_in
+from ec2lab.runs.logs import Piece, pieces_in
 from ec2lab.templates import text_of
 from tests.changed_constants import sent_with
 from tests.waiting import wait_until

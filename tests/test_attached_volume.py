@@ -6,8 +6,7 @@ import pytest
 
 from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
-from ec2lab.volumes.attached_volume import AttachedVolume, attached_volume
-from ec2lab.volumes.mounted import MountedVolume
+from ec2lab.volumes.mounted import AttachedVolume, MountedVolume, attached_volume
 
 HOST = Host("demo", Path("config"))
 ATTACHED = {"/dev/sda1": "vol-0a", "/dev/sdf": "vol-0f", "/dev/xvdg": "vol-0b"}

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from ec2lab.account.ownership import belongings
+from ec2lab.account.uninstall import belongings
 from ec2lab.audit.audit import Verdict, findings, is_over, monthly
 from ec2lab.audit.inventory import Item, Survey
 from ec2lab.aws.tags import to_aws

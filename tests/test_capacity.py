@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2lab.aws.error_codes import REGION_OUT, ApiError, ErrorCategory, classify
-from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool
-from ec2lab.launch.quota_names import quota_key
+from ec2lab.capacity_pools import ON_DEMAND, SPOT, Pool, quota_key
 from ec2lab.launch.search import PlacementPreferences, Search
 from tests.test_error_table import ROWS
 

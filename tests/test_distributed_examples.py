@@ -20,7 +20,7 @@ import pytest
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import chosen
 from ec2lab.hosts.program_packer import program as program_text
-from ec2lab.runs.command_script import command_script
+from ec2lab.runs.command import command_script
 from ec2lab.runs.distributed_env import RAY_PORT, node_environments
 from ec2lab.runs.upload import Delivery
 from tests.lab_directory import REPOSITORY

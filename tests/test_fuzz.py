@@ -44,7 +44,7 @@ from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact
 from ec2lab.registry.state import holdings
-from ec2lab.report.instance_history import past
+from ec2lab.report.data import past
 from ec2lab.resources.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry
 from ec2lab.runs.exit_status import parse_exit_status
 from ec2lab.runs.progress import parse_progress

@@ -17,7 +17,7 @@ from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
-from ec2lab.report.instance_history import past
+from ec2lab.report.data import past
 from tests.full import examples
 from tests.recorded import Prices, acted, answer, described, disk, launched, note
 

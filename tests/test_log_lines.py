@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from ec2lab import clock
 from ec2lab.console import Console
 from ec2lab.errors import UserError
-from ec2lab.runs.log_lines import LONGEST, LogLines
-from ec2lab.runs.log_pieces import Piece, pieces_in
-from ec2lab.runs.log_printing import QUIET, LogPrinter
+from ec2lab.runs.logs import LONGEST, QUIET, LogLines, LogPrinter, Piece, pieces_in
 
 OUTER, INNER = b"\repoch: %d%%|# |", b"\n\rbatch: %d%%|# |\x1b[A"
 """As tqdm draws two bars, one below the other (position=0 and 1)."""

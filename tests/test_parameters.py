@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ec2lab.config.models import Experiment
 from ec2lab.config.parameters import as_text, chosen, parse_parameters, variation_name, variations
 from ec2lab.errors import UserError
-from ec2lab.runs.command_script import command_script
+from ec2lab.runs.command import command_script
 from ec2lab.validators import NAME
 
 names = st.from_regex(r"[a-z][a-zA-Z0-9_]{0,12}", fullmatch=True)

@@ -14,7 +14,7 @@ from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.private_files import open_private, private_directory
 from ec2lab.registry import file_lock
 from ec2lab.registry.file_registry import FileRegistry
-from ec2lab.runs import code_store
+from ec2lab.runs import code_archive
 
 DIRECTORIES = (
     ".datasets", ".code", ".cache", ".ssh", ".ssh/hosts", ".ssh/known_hosts", ".local-cloud", "registry.json.locks",
@@ -140,12 +140,12 @@ def test_what_has_no_end_is_not_written_to(tmp_path, lay):
 
 
 def test_what_has_no_end_in_place_of_kept_code_is_replaced_by_it(tmp_path, lay):
-    digest = code_store.keep(tmp_path, b"code")
+    digest = code_archive.keep(tmp_path, b"code")
     path = tmp_path / ".code" / digest
     path.unlink()
-    assert code_store.kept(tmp_path, lay(path).name) is None
-    code_store.keep(tmp_path, b"code")
-    assert code_store.kept(tmp_path, digest) == b"code"
+    assert code_archive.kept(tmp_path, lay(path).name) is None
+    code_archive.keep(tmp_path, b"code")
+    assert code_archive.kept(tmp_path, digest) == b"code"
 
 
 def test_what_has_no_end_among_the_locks_is_named(tmp_path, lay):

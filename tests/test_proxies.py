@@ -8,7 +8,7 @@ import requests.utils
 from botocore.utils import should_bypass_proxies
 
 from ec2lab.config.models import Experiment
-from ec2lab.runs.command_script import command_script
+from ec2lab.runs.command import command_script
 from tests.hosts.program import program
 
 METADATA = ("http://169.254.169.254/latest/api/token", "http://[fd00:ec2::254]/latest/api/token")

@@ -23,11 +23,9 @@ from ec2lab.plugins import Plugins
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event
 from ec2lab.registry.state import holdings
-from ec2lab.report.cost_chart import columns, marks, scale
-from ec2lab.report.cost_periods import periods, shown
-from ec2lab.report.data import ReportData, data_sets_on_record
+from ec2lab.report.cost_chart import columns, marks, periods, scale, shown
+from ec2lab.report.data import ReportData, data_sets_on_record, past
 from ec2lab.report.html import report_html
-from ec2lab.report.instance_history import past
 from ec2lab.report.tables import plain
 from ec2lab.report.time_axis import LAST, new_axis
 from ec2lab.report.timeline import MOST_LANES, MOST_ROWS, assign_rows, at_once, hours, time_line

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from ec2lab import clock
-from ec2lab.launch.parts.stale_rules import description_of, stale
+from ec2lab.launch.parts.network import description_of, stale
 from ec2lab.registry.record import Event, Record, person
 
 MINE = person()

@@ -10,7 +10,7 @@ from ec2lab.console import Console, warn
 from ec2lab.events import Info
 from ec2lab.events.teardown import TeardownFailed
 from ec2lab.printable import RESET, SGR, printable, printable_document, printable_log, without_colours
-from ec2lab.report.web_page import environment
+from ec2lab.report.html import environment
 
 HOSTILE = {
     "clear the screen": "\x1b[2J\x1b[H",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ec2lab.runs.log_pieces import pieces_in
+from ec2lab.runs.logs import pieces_in
 from tests.host_log import HostLog
 from tests.waiting import wait_until
 

@@ -25,7 +25,7 @@ from ec2lab.registry.launch_notes import PULLS
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session
 from ec2lab.volumes.deletion_policy import apply_deletion_policies
-from ec2lab.volumes.devices import DEVICES
+from ec2lab.volumes.spec import DEVICES
 
 MOUNT = "/build"
 ACCOUNT = "experiment"

@@ -17,7 +17,7 @@ from ec2lab.datasets.dataset import DataSnapshot, by_age
 from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
 from ec2lab.files import LARGEST, read_bytes
-from ec2lab.resources.images_of_snapshots import images_of
+from ec2lab.resources.snapshot import images_of
 from ec2lab.session import Session
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ec2lab.aws.error_codes import ApiError, ErrorCategory
-from ec2lab.capacity_pools import Pool
+from ec2lab.capacity_pools import Pool, quota_name
 from ec2lab.events.launch import CapacityExhausted, Rejection
-from ec2lab.launch.quota_names import quota_name
 from ec2lab.launch.search import Search
 from ec2lab.printable import shortened
 

@@ -8,8 +8,7 @@ from contextlib import suppress
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.errors import AWS_ERRORS
-from ec2lab.capacity_pools import MarketType
-from ec2lab.launch.quota_names import generation, quota_name
+from ec2lab.capacity_pools import MarketType, generation, quota_name
 
 
 def quotas(cloud: Cloud, region: str) -> Mapping[str, float]:

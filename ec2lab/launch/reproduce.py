@@ -13,7 +13,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.launch_notes import PROVENANCE
 from ec2lab.session import Session
 from ec2lab.validators import did_you_mean
-from ec2lab.volumes.devices import DEVICES
+from ec2lab.volumes.spec import DEVICES
 
 REPRODUCES = "repeats"
 """In the note of a run: which experiment's run it repeats."""

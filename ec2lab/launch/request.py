@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ec2lab.aws.tags import checked, tag_specifications
 from ec2lab.capacity_pools import Market, MarketType, Pool
 from ec2lab.errors import UserError
 from ec2lab.launch.part import LaunchFragment, merged
-from ec2lab.launch.parts.boot_commands import answering_for_all
 from ec2lab.registry.instance_timeline import market_of
 from ec2lab.templates import cloud_init, user_data
 
@@ -154,3 +154,27 @@ def _within(where: str, key: str, value: int | None, kind: str, limits: Mapping[
     least, most = limits[kind]
     if not least <= value <= most:
         raise UserError(f"{where}: {key} = {value}: {kind} takes {least} to {most}")
+
+
+Command = str | Sequence[object]
+"""A command of cloud-init's runcmd: of a shell, or as words."""
+
+
+def answering_for_all(commands: Sequence[Command]) -> list[str]:
+    """Return `runcmd` lines that run each command, name each that fails, and fail in the end if any did.
+
+    cloud-init writes them into one shell script, whose exit code is that of its last command alone
+    (https://docs.cloud-init.io/en/latest/reference/modules.html#runcmd).
+    """
+    return [*(_watched(command) for command in commands), "exit ${failed:-0}"] if commands else []
+
+
+def _quoted(word: str) -> str:
+    """Return a word in quotes, always: without, a shell would take `else` for its own."""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _watched(command: Command) -> str:
+    run = f"{{ {command}\n}}" if isinstance(command, str) else " ".join(_quoted(str(word)) for word in command)
+    named = command if isinstance(command, str) else shlex.join(str(word) for word in command)
+    return f"{run} || {{ failed=1; echo {shlex.quote(f'ec2-lab: FAILED: {named}')}; }}"

@@ -17,8 +17,7 @@ from ec2lab.config.toml_files import checked
 from ec2lab.console import warn
 from ec2lab.errors import UserError
 from ec2lab.registry.history import History
-from ec2lab.runs.code_archive import CodeArchive, packed
-from ec2lab.runs.code_store import kept
+from ec2lab.runs.code_archive import CodeArchive, kept, packed
 from ec2lab.session import Session
 
 CODE, COMMAND = "code", "command"

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ec2lab.aws.error_codes import NOT_PERMITTED, REGION_OUT, ApiError, ErrorCategory
-from ec2lab.capacity_pools import Market, Pool
+from ec2lab.capacity_pools import Market, Pool, quota_key
 from ec2lab.config.models import Experiment, Lab
 from ec2lab.errors import UserError
-from ec2lab.launch.quota_names import quota_key
 from ec2lab.launch.reservations import Reservation
 from ec2lab.regions import region_of_zone
 

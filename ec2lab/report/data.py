@@ -4,7 +4,7 @@ on that too, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ from ec2lab.audit.audit import Finding
 from ec2lab.audit.examination import examined
 from ec2lab.audit.inventory import Survey
 from ec2lab.aws.cloud import Cloud
+from ec2lab.aws.error_codes import CATEGORIES, REGION_OUT, ApiError, ErrorCategory
 from ec2lab.aws.errors import in_words
 from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, from_aws
@@ -29,10 +30,10 @@ from ec2lab.datasets.costs import PricedSnapshot, price_snapshots
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots_in, told_by
 from ec2lab.errors import UserError
 from ec2lab.instances.status import perhaps, standing
-from ec2lab.registry.history import History
+from ec2lab.registry.history import History, LaunchError
+from ec2lab.registry.instance_timeline import InstanceTimeline, Run
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
-from ec2lab.report.instance_history import Past, past
 from ec2lab.resources.base import Resource
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
@@ -189,3 +190,37 @@ def data_sets_on_record(history: History) -> list[PricedSnapshot]:
     there = (one for one in history.snapshots.values() if one.is_listed and one.ended is None)
     found = (one for one in there if DATASET in from_aws(one.described.get("Tags")))
     return [PricedSnapshot(DataSnapshot.of(one.described, one.region), None, "") for one in found]
+
+
+INSTANCE = "instance"
+REFUSED_LATE = {ErrorCategory.INSUFFICIENT_CAPACITY, ErrorCategory.COMPUTE_QUOTA, *REGION_OUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """All instances and refusals that are on record."""
+
+    lives: Sequence[InstanceTimeline]
+    refused: Sequence[LaunchError]
+    base: Callable[[str], str]
+    """Gives the name that an experiment is shown under: a sweep's trials all have the sweep's."""
+
+
+def past(history: History, now: datetime) -> Past:
+    """Return what became of each instance until now: it ran when it is paid for, and died where it never came to run.
+
+    An instance that died for lack of capacity or quota is a refusal as well.
+    """
+    ended = (instance.as_of(now) for instance in history.instances.values())
+    lives = [replace(life, runs=life.runs or [Run(life.began, life.ended)]) for life in ended]
+    late = [error for life in lives for error in _late_error(life)]
+    return Past(lives, [*history.errors, *late], history.base)
+
+
+def _late_error(life: InstanceTimeline) -> Iterator[LaunchError]:
+    code = life.fate.removeprefix("Server.").removeprefix("Client.")
+    if life.ended and CATEGORIES.get(code) in REFUSED_LATE:
+        yield LaunchError(
+            id=life.id, at=life.ended.isoformat(), experiment=life.experiment or "", region=life.region, zone=life.zone,
+            type=life.type, market=life.market, instances=(), error=ApiError(life.fate, "", late=True),
+        )  # fmt: skip

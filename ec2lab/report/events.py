@@ -10,7 +10,7 @@ from ec2lab.events import Event, Unavailable
 from ec2lab.events.report import CostSeries, DatasetSummary, Figure, InstanceHistory, Rejections, TimelineRow
 from ec2lab.instances.status import status_event
 from ec2lab.registry.instance_timeline import InstanceTimeline
-from ec2lab.report.instance_history import INSTANCE
+from ec2lab.report.data import INSTANCE
 from ec2lab.report.timeline import Row
 from ec2lab.report.view_model import Page
 

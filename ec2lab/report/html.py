@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from ec2lab.audit.audit import ERROR_VERDICTS
 from ec2lab.costs.money import in_dollars
+from ec2lab.printable import printable_document
 from ec2lab.rendering import amount
 from ec2lab.report import cost_chart
-from ec2lab.report.cost_periods import Series, shown
+from ec2lab.report.cost_chart import Series, shown
 from ec2lab.report.tables import day
 from ec2lab.report.timeline import short
 from ec2lab.report.view_model import MOST_LISTED, Page, counted
-from ec2lab.report.web_page import render_page
+from ec2lab.templates import TEMPLATES
 
 GENERATOR = '<meta name="generator" content="ec2-lab report">'
 """What tells a report from other files: only reports are overwritten."""
@@ -35,3 +43,36 @@ def _highest(series: list[Series]) -> float:
 
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
+
+
+@cache
+def environment() -> Environment:
+    """Return the Jinja environment of the pages in templates/."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"csp_hash": csp_hash}
+    return made
+
+
+def _printable(value: Any) -> Any:
+    """Return a value without what a browser obeys instead of showing it, such as a bidirectional override."""
+    return printable_document(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def csp_hash(text: str) -> str:
+    """Return what a Content-Security-Policy calls an inline style by, so that no other one is applied
+    (https://www.w3.org/TR/CSP3/#grammardef-hash-source).
+    """  # noqa: D205
+    digest = hashlib.sha256(str(text).encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Render a page of templates/."""
+    return environment().get_template(template).render(**values)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from ec2lab.costs.summary import THE_LAB
 from ec2lab.registry.history import LaunchError
 from ec2lab.registry.instance_timeline import InstanceTimeline
-from ec2lab.report.instance_history import Past
+from ec2lab.report.data import Past
 from ec2lab.report.time_axis import TimeAxis, new_axis
 
 MOST_ROWS = 24

@@ -12,9 +12,8 @@ from ec2lab.costs.charges import Charge, CostPeriod
 from ec2lab.costs.current_costs import total_of
 from ec2lab.costs.money import sum_known
 from ec2lab.registry.instance_timeline import InstanceTimeline
-from ec2lab.report.cost_periods import Spending, spending
-from ec2lab.report.data import ReportData
-from ec2lab.report.instance_history import INSTANCE, Past
+from ec2lab.report.cost_chart import Spending, spending
+from ec2lab.report.data import INSTANCE, Past, ReportData
 from ec2lab.report.tables import DataSetRow, Reason, Standing, dataset_rows, reasons
 from ec2lab.report.time_axis import new_axis
 from ec2lab.report.timeline import Row, Timeline, hours, time_line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.snapshot_timeline import CREATE_OPERATIONS
 from ec2lab.resources.base import Resource, ResourceType, as_text
-from ec2lab.resources.images_of_snapshots import images_of
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ec2lab.costs.meter import Meter
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.call import Call
@@ -96,3 +97,17 @@ def stored_bytes(found: Mapping[str, Any]) -> int | None:
         return int(stored)
     most, tagged = int(found.get("VolumeSize") or 0) * GIB, from_aws(found.get("Tags")).get(BYTES, "")
     return (min(int(tagged), most) if tagged.isdecimal() else most) or None
+
+
+def images_of(ec2: EC2Client) -> Iterator[tuple[str, str]]:
+    """Yield the account's images in a region, each with each snapshot that it has.
+
+    One that is deprecated or disabled has them too
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html).
+    """
+    pages = ec2.get_paginator("describe_images")
+    for page in pages.paginate(Owners=["self"], IncludeDeprecated=True, IncludeDisabled=True):
+        for image in page["Images"]:
+            for mapping in image.get("BlockDeviceMappings", ()):
+                if snapshot := mapping.get("Ebs", {}).get("SnapshotId"):
+                    yield image["ImageId"], snapshot

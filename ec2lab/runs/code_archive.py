@@ -1,4 +1,7 @@
-"""An experiment's code as it is sent to an instance: a commit, or the working tree as it is."""
+"""The code of a run: packed as git would take it, and kept beside lab.toml under the SHA-256 that the registry has.
+
+Packed code may be in no repository. It is kept in .code/, for nobody else's eyes.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from typing import Any
 from ec2lab.config.git import git
 from ec2lab.config.models import Code
 from ec2lab.errors import UserError
+from ec2lab.files import read_bytes, temp_file_beside
+from ec2lab.private_files import private_directory
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
-LARGEST = 256 << 20
+MAX_PACKED = 256 << 20
 """Bytes; code that is larger holds data, which has a volume of its own."""
 SUBMODULE = b"160000 "
 """How git's index begins the entry of a submodule (git-ls-files(1), --stage)."""
@@ -81,7 +86,7 @@ def _working_tree(where: Path, commit: str) -> CodeArchive:
     size = 0
     with SourceTree.opened(where) as tree:
         for name in names:
-            if name not in left_out and (file := tree.read(name, LARGEST - size)):
+            if name not in left_out and (file := tree.read(name, MAX_PACKED - size)):
                 files[name] = file
                 size += len(file.content)
                 _check_size(size, where)
@@ -161,9 +166,9 @@ def _diff(where: Path, new: list[SourceFile]) -> str | None:
 
 
 def _check_size(size: int, where: Path) -> None:
-    if size > LARGEST:
+    if size > MAX_PACKED:
         raise UserError(
-            f"code.path: {where}: more than {LARGEST >> 20} MiB; is data among it? "
+            f"code.path: {where}: more than {MAX_PACKED >> 20} MiB; is data among it? "
             "(.gitignore keeps it out, `make dataset-build` makes a dataset of it)"
         )
 
@@ -183,3 +188,35 @@ def _git(where: Path, *arguments: str, given: bytes = b"") -> bytes:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(f"code: {where}: git {arguments[0]}: {said[-1] if said else f'ended with {done.returncode}'}")
     return done.stdout
+
+
+DIRECTORY = ".code"
+MAX_STORED = 512 << 20
+"""Bytes: no code is packed that comes to more (MAX_PACKED)."""
+
+
+def keep(lab: Path, content: bytes) -> str:
+    """Keep a content and return its SHA-256, in hexadecimal digits. Raises UserError."""
+    digest = hashlib.sha256(content).hexdigest()
+    path = lab / DIRECTORY / digest
+    if kept(lab, digest) is not None:
+        return digest
+    try:
+        private_directory(path.parent)
+        with temp_file_beside(path, content, mode=0o600) as draft:
+            draft.replace(path)
+    except OSError as problem:
+        raise UserError(
+            f"{path.parent}: can't be written ({problem.strerror}); make room or set its rights"
+        ) from problem
+    return digest
+
+
+def kept(lab: Path, digest: str) -> bytes | None:
+    """Return what was kept under a digest; None where nothing is, or not that."""
+    path = lab / DIRECTORY / digest
+    try:
+        content = read_bytes(path, MAX_STORED)
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == digest else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ec2lab.hosts.call_failures import Unreachable
 from ec2lab.hosts.program_packer import program
 from ec2lab.polling import growing
-from ec2lab.runs.log_pieces import Piece, pieces_in
+from ec2lab.runs.logs import Piece, pieces_in
 from ec2lab.runs.run import Run
 from ec2lab.runs.s3_logs import S3RunLogs
 

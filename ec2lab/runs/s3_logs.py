@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from ec2lab.errors import UserError
 from ec2lab.hosts.protocol import MOST
 from ec2lab.runs.exit_status import Ending, parse_exit_status
-from ec2lab.runs.log_pieces import Piece
+from ec2lab.runs.logs import Piece
 from ec2lab.session import Session
 
 MISSING = ("NoSuchKey", "404")

@@ -25,8 +25,7 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshTarget
 from ec2lab.launch.run_instances import Instance
 from ec2lab.runs.code_archive import CodeArchive
-from ec2lab.runs.command_files import command_files
-from ec2lab.runs.command_script import DIRECTORY, MODE, command_script
+from ec2lab.runs.command import DIRECTORY, MODE, command_files, command_script
 from ec2lab.runs.distributed_env import mpi_hostfile, node_environments
 from ec2lab.session import Session
 

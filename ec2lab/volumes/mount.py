@@ -20,10 +20,8 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.polling import wait_until
 from ec2lab.session import Session
-from ec2lab.volumes.attached_volume import AttachedVolume
-from ec2lab.volumes.devices import free_device
-from ec2lab.volumes.spec import VolumeSpec
-from ec2lab.volumes.volumes_on_host import VolumesOnHost
+from ec2lab.volumes.mounted import AttachedVolume, VolumesOnHost
+from ec2lab.volumes.spec import VolumeSpec, free_device
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client

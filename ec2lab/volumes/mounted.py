@@ -1,15 +1,96 @@
-"""A volume as a host has it mounted: the host tells of the file system, AWS of the volume."""
+"""The volumes of an instance: what its program mounts, unmounts and says of them, and which of them is meant.
+
+The instance knows what is mounted and on which disk, AWS what is attached under which name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ec2lab.errors import UserError
+from ec2lab.hosts.call_failures import Failed
+from ec2lab.hosts.program_packer import with_modules
 from ec2lab.hosts.protocol import said
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.shapes import LINE, YES_OR_NO, members, pattern, whole
-from ec2lab.volumes.volumes_on_host import describing
+from ec2lab.volumes.spec import VolumeSpec, letters_of
+
+PROGRAM = ("volumes-over-ssh.py", "mount-volumes.py")
+NOT_MOUNTED = members(mount=LINE, in_use=YES_OR_NO, others="ignore")
+UNMOUNTED = members(unmounted=LINE, disk=LINE, others="ignore")
+LONGEST_MOUNT = 3600.0
+"""Seconds: a file system that was not left in order is put in order first."""
+TROUBLE = ("NOT MOUNTED: ", "PROBLEM: ")
+
+
+class NotDone(UserError):
+    """The instance refused, and says why."""
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+        """The last line of JSON that it printed; empty where it printed none."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumesOnHost:
+    """The volumes of an instance, as the instance sees them. `say` hears each step."""
+
+    host: Host
+    say: Callable[[str], None]
+
+    def mount(self, document: VolumeSpec) -> None:
+        """Mount a volume, now and at every boot. Raises NotDone, Unreachable."""
+        self._do("add", document)
+
+    def unmount(self, document: VolumeSpec) -> None:
+        """Unmount a volume, if nothing uses it, and prove that nothing has its disk. Raises NotDone, Unreachable."""
+        answer = self._do("unmount", document)
+        proof = said(answer, UNMOUNTED, self.host.name)
+        if proof["unmounted"] != document.mount:
+            raise UserError(f"{self.host.name}: does not say that {document.mount or document.volume} is unmounted")
+
+    def is_left_alone(self, refusal: BaseException) -> bool:
+        """Say whether an instance that could not mount a volume says that nothing there uses its disk."""
+        if not isinstance(refusal, NotDone) or not refusal.answer:
+            return False
+        return not said(refusal.answer, NOT_MOUNTED, self.host.name)["in_use"]
+
+    def _do(self, what: str, document: VolumeSpec) -> str:
+        """Run the program, and return the last line of JSON that it printed."""
+        answers, trouble = [""], []
+
+        def heard(line: str) -> None:
+            text = line.removeprefix("ec2-lab: ")
+            if line.startswith("{"):
+                answers.append(line)
+            elif text.startswith(TROUBLE):
+                trouble.append(text)
+            else:
+                self.say(text)
+
+        program, given = with_modules(*PROGRAM), document.as_json().encode()
+        try:
+            self.host.run_as_root(program, what, "-", given=given, heard=heard, within=LONGEST_MOUNT)
+        except Failed as failure:
+            if not trouble:
+                raise
+            raise NotDone(f"{self.host.name}: {_in_words(trouble[-1])}", answers[-1]) from failure
+        for text in trouble:
+            self.say(_in_words(text))
+        return answers[-1]
+
+
+def _in_words(text: str) -> str:
+    mount, _, why = text.removeprefix("NOT MOUNTED: ").partition(": ")
+    return f"{mount} is not mounted: {why}" if text.startswith("NOT MOUNTED: ") else text.removeprefix("PROBLEM: ")
+
+
+def describing() -> str:
+    """Return the program that tells of what is mounted, when it is told to `describe`."""
+    return with_modules(*PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +137,50 @@ def select_volume(host: Host, mounted: Sequence[MountedVolume], mount: str, volu
     there = ", ".join(f"{m.id or m.device} on {m.mount}" for m in mounted) or "none"
     named = " ".join(filter(None, (volume, mount and f"MOUNT={mount}"))) or "no VOLUME and no MOUNT"
     raise UserError(f"{host.name}: {named} names {len(wanted)} of its volumes (it has {there})")
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedVolume:
+    """A volume that is attached to an instance."""
+
+    id: str
+    device: str
+    """The name that AWS has it attached under."""
+    mount: str
+    """Empty where it is mounted nowhere, and nobody said where it was."""
+
+
+def attached_volume(
+    host: Host, description: Mapping[str, Any], mounted: Sequence[MountedVolume], mount: str, volume: str
+) -> AttachedVolume:
+    """Return the volume that is meant, mounted or not: an earlier run may have come as far as unmounting it.
+
+    Raises UserError where that is not certain: nothing is detached on a guess.
+    """
+    attached = {
+        str(mapping["Ebs"]["VolumeId"]): str(mapping["DeviceName"])
+        for mapping in description.get("BlockDeviceMappings", ())
+        if "Ebs" in mapping
+    }
+    if volume in attached and not any(_may_be(one, mount, volume, attached[volume]) for one in mounted):
+        return AttachedVolume(volume, attached[volume], mount)
+    found = select_volume(host, mounted, mount, volume)
+    named = [one for one, device in attached.items() if letters_of(device) == letters_of(found.disk) != ""]
+    identity = found.id or (named[0] if len(named) == 1 else "")
+    if not identity:
+        raise UserError(
+            f"{host.name}: {found.mount} is on {found.disk or found.device}, which tells no volume's id, and AWS has "
+            "none attached under that name; unmount it there, and detach it by hand"
+        )
+    if identity not in attached or volume not in ("", identity):
+        raise UserError(
+            f"{host.name}: {found.mount} is on {identity}, and {volume or 'that'} is not what AWS has there"
+        )
+    return AttachedVolume(identity, attached[identity], found.mount)
+
+
+def _may_be(one: MountedVolume, mount: str, volume: str, device: str) -> bool:
+    """Say whether what is mounted may be a volume: by its id, or where it tells none, by its name or its place."""
+    if one.id or mount == one.mount:
+        return one.id == volume or mount == one.mount
+    return "" in (letters_of(one.disk), letters_of(device)) or letters_of(one.disk) == letters_of(device)

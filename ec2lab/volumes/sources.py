@@ -19,9 +19,9 @@ from ec2lab.hosts.ssh import Host
 from ec2lab.hosts.ssh_config import SshConfig
 from ec2lab.registry.state import holdings
 from ec2lab.session import Session
-from ec2lab.volumes.devices import letters_of
 from ec2lab.volumes.mount import Instance, Wanted
 from ec2lab.volumes.mounted import MountedVolume
+from ec2lab.volumes.spec import letters_of
 
 
 def wanted(

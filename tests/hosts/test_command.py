@@ -7,8 +7,7 @@ import shlex
 import pytest
 
 from ec2lab.config.models import Experiment
-from ec2lab.runs.command_files import UNITS, command_files
-from ec2lab.runs.command_script import SCRIPT
+from ec2lab.runs.command import SCRIPT, UNITS, command_files
 
 RUNTIME = "/run/ec2-lab/experiment"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ec2lab.config.models import Experiment
-from ec2lab.runs.command_files import command_files
+from ec2lab.runs.command import command_files
 from tests.hosts.host import Host
 from tests.hosts.systemd import CanNotBoot, Systemd
 from tests.waiting import wait_until

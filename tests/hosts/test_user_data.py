@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from ec2lab.capacity_pools import ON_DEMAND, Pool
 from ec2lab.launch.part import LaunchFragment, total
-from ec2lab.launch.parts.boot_commands import answering_for_all
-from ec2lab.launch.request import build_request
+from ec2lab.launch.request import answering_for_all, build_request
 from tests.full import examples
 
 HOSTILE = [

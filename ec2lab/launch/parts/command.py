@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ec2lab.config.models import Experiment
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
-from ec2lab.runs.command_files import ACCOUNT, command_files
+from ec2lab.runs.command import ACCOUNT, command_files
 
 
 class Command(LaunchPart):

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from ec2lab import clock
 from ec2lab.aws.tags import SHARED, from_aws, tag_specifications
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prerequisite, RegionUnavailable
-from ec2lab.launch.parts.stale_rules import description_of, stale
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
 from ec2lab.registry.ownership import Marks
 from ec2lab.registry.reconcile import note_shown
-from ec2lab.registry.record import person
+from ec2lab.registry.record import Record, parse_time, person
 from ec2lab.session import Session
 
 if TYPE_CHECKING:
@@ -238,3 +240,32 @@ def _ssh(network: str, text: str) -> Any:
     if ipaddress.ip_network(network).version == 4:  # noqa: PLR2004
         return permission | {"IpRanges": [{"CidrIp": network, "Description": text}]}
     return permission | {"Ipv6Ranges": [{"CidrIpv6": network, "Description": text}]}
+
+
+SILENT = timedelta(days=1)
+"""After which a host that made no call counts as gone; should it come back, its next launch admits it again."""
+OURS = "ec2-lab: "
+TAKEN = r"[^A-Za-z0-9 ._:/()#,@\[\]+=&;{}!$*-]"
+"""What AWS does not take in a rule's description
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html)."""
+
+
+def description_of(who: str) -> str:
+    """Return the description of the rule for a user's own address."""
+    return re.sub(TAKEN, "_", f"{OURS}{who}")[:255]
+
+
+def stale(rules: Mapping[str, str], records: Iterable[Record]) -> list[str]:
+    """Return the networks whose rules are not needed any more, those first that were silent for longest."""
+    heard: dict[str, datetime] = {}
+    for record in records:
+        who = description_of(str(record.actor).rpartition(":")[0])
+        heard[who] = max(parse_time(record.time), heard.get(who, parse_time(record.time)))
+    mine, never = description_of(person()), datetime.min.replace(tzinfo=clock.now().tzinfo)
+    own = mine.partition("@")[0] + "@"
+    found = [
+        (heard.get(text, never), network)
+        for network, text in rules.items()
+        if text != mine and (text in heard or text.startswith(own)) and clock.now() - heard.get(text, never) > SILENT
+    ]
+    return [network for _, network in sorted(found)]

@@ -16,8 +16,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.program_packer import sent, unit
 from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart
 from ec2lab.templates import text_of
-from ec2lab.volumes.devices import DEVICES
-from ec2lab.volumes.spec import PROGRAM, VOLUMES, VolumeSpec
+from ec2lab.volumes.spec import DEVICES, PROGRAM, VOLUMES, VolumeSpec
 
 UNIT = "ec2-lab-volumes.service"
 OF_PARTS = ("BLOCK_DEVICES", "MBR_LIMIT", "NEARLY_ALL", "SECTOR", "activate", "grow_partition", "kernels_own")

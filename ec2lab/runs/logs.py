@@ -1,0 +1,177 @@
+"""A command's log: in pieces, as an instance sends it; in lines, as its bytes come; and as it is printed.
+
+templates/follow-log.py sends the pieces, each with its place: how many bytes of the log are before it. A place never
+changes, whatever of the log was given up since: so who reads on elsewhere, or after a while, misses nothing and reads
+nothing twice.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ec2lab import clock
+from ec2lab.console import Console
+from ec2lab.errors import UserError
+from ec2lab.events.runs import LogLine, PartialLogLine
+from ec2lab.printable import without_colours
+
+LARGEST = 1 << 20
+"""Bytes; follow-log's pieces are smaller."""
+HEADER = re.compile(rb"(\d{1,18}) (\d{1,7}) (runs|ended)\n")
+LONGEST_HEADER = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a log."""
+
+    place: int
+    data: bytes
+    state: str = "runs"
+    """`ended` in the last one, whose bytes are what there is to say of the log."""
+
+    def after(self, place: int) -> bytes:
+        """Return what of it is after a place."""
+        return self.data[max(0, place - self.place) :]
+
+
+def pieces_in(chunks: Iterable[bytes], who: str) -> Iterator[Piece]:
+    """Yield the pieces that a stream has; one that it breaks off in is left out.
+
+    Raises UserError, which names `who`, where the stream has something else.
+    """
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        while found := _header(held, who):
+            begins, ends = found.end(), found.end() + int(found[2])
+            if len(held) < ends:
+                break
+            yield Piece(int(found[1]), held[begins:ends], found[3].decode())
+            held = held[ends:]
+
+
+def _header(held: bytes, who: str) -> re.Match[bytes] | None:
+    """Return the header that the stream goes on with; None where it has not come as a whole."""
+    found = HEADER.match(held)
+    if (found and int(found[2]) > LARGEST) or (not found and len(held) >= LONGEST_HEADER):
+        raise UserError(f"{who}: its log comes in a form that is none of ours")
+    return found
+
+
+LONGEST = 1 << 20
+"""Bytes: what is longer is shown in pieces, a line each."""
+INNER = range(0x80, 0xC0)
+"""Bytes of UTF-8 that begin no character."""
+UP = b"\x1b[A"
+"""A cursor that goes up again: the line below it was drawn for the moment (tqdm, with several bars)."""
+BELOW = re.compile(rb"\n([^\n]*)\x1b\[A")
+
+
+class LogLines:
+    """Cuts what comes into lines. What a progress bar has drawn over is dropped."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    @property
+    def unfinished(self) -> str:
+        """What came behind the last line, as a terminal would show it."""
+        return _as_text(self._held)
+
+    def taken(self, data: bytes) -> list[str]:
+        """Take some bytes, and return the lines that they finish."""
+        text = self._held + data
+        while UP in text and (once := BELOW.sub(rb"\r\1\r", text)) != text:
+            text = once
+        *lines, rest = text.split(b"\n")
+        pieces = [piece for line in lines for piece in _cut(_last_drawn(line))]
+        *long, self._held = _cut(_last_drawn(rest))
+        return [_as_text(line) for line in [*pieces, *long]]
+
+    def rest(self) -> list[str]:
+        """Return the last line, where the log has no newline at its end."""
+        text, self._held = self.unfinished, b""
+        return [text] if text else []
+
+
+def _last_drawn(line: bytes) -> bytes:
+    """Return what a line shows in the end. What it ends with may be about to be drawn over, and is shown till then."""
+    shown = line.rstrip(b"\r")
+    return shown[shown.rfind(b"\r") + 1 :] + line[len(shown) :]
+
+
+def _cut(line: bytes) -> list[bytes]:
+    """Return a line in pieces that are not too long, cut between characters."""
+    pieces = []
+    while len(line) > LONGEST:
+        end = next((end for end in range(LONGEST, LONGEST - 4, -1) if line[end] not in INNER), LONGEST)
+        pieces.append(line[:end])
+        line = line[end:]
+    return [*pieces, line]
+
+
+def _as_text(line: bytes) -> str:
+    return line.rstrip(b"\r").decode(errors="replace")
+
+
+QUIET = 30.0
+"""Seconds without a line after which a pipe is shown what is unfinished: a progress bar is drawn ten times a second."""
+
+
+class NobodyReads(Exception):
+    """What is printed goes nowhere: there is no point in following a log any further."""
+
+
+@dataclass
+class LogPrinter:
+    """Prints a log as its bytes come.
+
+    A line that is unfinished is shown on a terminal as it changes, and elsewhere where no other came for a while.
+    """
+
+    console: Console
+    instance: str
+    raw: bool = False
+    """Whether every byte is printed as it is, and at once."""
+    _lines: LogLines = field(default_factory=LogLines)
+    _last: float = field(default_factory=clock.monotonic)
+    """When something was printed."""
+    _shown: str = ""
+
+    def __call__(self, data: bytes) -> None:
+        """Print what came, which may be nothing yet. Raises NobodyReads."""
+        if not self.console.has_reader:
+            raise NobodyReads
+        if self.raw and not self.console.as_json:
+            self.console.as_it_is(data)
+            return
+        self._print(self._lines.taken(data))
+        if (text := self._lines.unfinished) != self._shown:
+            self._show(text)
+
+    def end(self) -> None:
+        """Print what is left."""
+        self._print(self._lines.rest())
+
+    def _print(self, lines: list[str]) -> None:
+        if not lines:
+            return
+        if self.console.as_json:
+            self.console.emit(*(LogLine(instance=self.instance, text=line) for line in lines))
+        self.console.log(lines)
+        self._last, self._shown = clock.monotonic(), ""
+
+    def _show(self, text: str) -> None:
+        if self.console.is_terminal:
+            self.console.progress(without_colours(text)[: shutil.get_terminal_size().columns - 1])
+        elif clock.monotonic() - self._last < QUIET:
+            return
+        elif self.console.as_json:
+            self.console.emit(PartialLogLine(instance=self.instance, text=text))
+        else:
+            self.console.log([text])
+        self._last, self._shown = clock.monotonic(), text
