@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ec2lab.plugins import hookimpl
-from ec2lab.registry.backend import RegistryBackend
-from ec2lab.registry.backends import DynamoDbBackend, File
-from ec2lab.resources.base import ResourceType
+from ec2lab.registry.backends import DynamoDbBackend, File, RegistryBackend
+from ec2lab.resource import ResourceType
 from ec2lab.resources.elastic_ip import Address
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.instance_profile import InstanceProfile

@@ -18,7 +18,7 @@ from ec2lab.plugin_guard import Guard, Nonsense, each, guarded, is_a
 from ec2lab.printable import shortened
 from ec2lab.registry.base import Registry
 from ec2lab.registry.record import Record
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 
 LISTS = ("bootcmd", "runcmd", "write_files", "packages", "mounts", "users")
 """Sections of cloud-init to which several launch parts add."""

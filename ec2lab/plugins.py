@@ -28,8 +28,8 @@ from ec2lab.printable import shortened
 if TYPE_CHECKING:
     from ec2lab.doctor.check import Check
     from ec2lab.launch.part import LaunchPart
-    from ec2lab.registry.backend import RegistryBackend
-    from ec2lab.resources.base import ResourceType
+    from ec2lab.registry.backends import RegistryBackend
+    from ec2lab.resource import ResourceType
     from ec2lab.watch.notifier import Notifier
 
 PROJECT = "ec2_lab"
@@ -105,7 +105,7 @@ class Plugins:
 
         A later plugin's kind takes the place of an earlier one of the same name.
         """
-        from ec2lab.resources.base import ResourceType
+        from ec2lab.resource import ResourceType
 
         named = {kind.name: kind for kind in self._all("lab_kinds", ResourceType)}
         return {kind.name: kind for kind in topological_order(list(named.values()))}
@@ -119,7 +119,7 @@ class Plugins:
 
     def registry_backends(self) -> dict[str, RegistryBackend]:
         """Return the places where a registry can be kept, by scheme."""
-        from ec2lab.registry.backend import RegistryBackend
+        from ec2lab.registry.backends import RegistryBackend
 
         return {backend.scheme: backend for backend in self._all("lab_registry_backends", RegistryBackend)}
 

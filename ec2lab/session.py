@@ -36,7 +36,7 @@ from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import ResourceState, holdings
 from ec2lab.registry.tagging import Tagger
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.costs.budget_guard import BudgetGuard
@@ -82,7 +82,9 @@ class Session:
         backends = self.plugins.registry_backends()
         if scheme not in backends:
             raise UserError(f"{where}: {address!r}: no registry is known by {scheme}:// (known: {', '.join(backends)})")
-        registry = backends[scheme].open(self, address, where)
+        registry = backends[scheme].open(
+            address, where, self.directory, lambda service, region: self.clients.make(service, region, attempts=8)
+        )
         registry.checks.append(lambda record: check_readable(record, lambda: self.kinds))
         self._opened.append(registry)
         return registry

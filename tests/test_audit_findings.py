@@ -13,7 +13,7 @@ from ec2lab.registry.ownership import Ownership
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import ResourceState
 from ec2lab.rendering import AUDIT_PLURALS
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.resources.instance import Instance
 from ec2lab.resources.security_group import SecurityGroup
 from ec2lab.resources.snapshot import Snapshot

@@ -297,7 +297,7 @@ def test_a_plugins_kind_takes_part_by_what_it_says_it_costs_a_month(tmp_path):
 
 
 PLUGIN = """
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 from ec2lab.plugins import hookimpl
 
 

@@ -5,7 +5,7 @@ import pytest
 from ec2lab.aws.account import Account
 from ec2lab.registry.elsewhere import Elsewhere
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 
 AWS, OTHER, LOCAL = Account("aws", "111122223333"), Account("aws", "444455556666"), Account("local", "1")
 OTHER_LOCAL = Account("local", "2")

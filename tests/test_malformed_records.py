@@ -139,7 +139,7 @@ def test_a_resource_type_that_no_plugin_knows_is_shown_and_left_alone(lab):
 
 def test_a_response_that_a_plugin_cannot_read_is_set_aside(tmp_path):
     plugin = '''
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 from ec2lab.plugins import hookimpl
 
 

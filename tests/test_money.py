@@ -19,7 +19,7 @@ from ec2lab.errors import PluginFailed, UserError
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.rendering import amount
-from ec2lab.resources.base import UNKNOWN_ID, Resource, ResourceType
+from ec2lab.resource import UNKNOWN_ID, Resource, ResourceType
 from tests.recorded import Prices, answer, note
 from tests.small_aws import small_lab
 

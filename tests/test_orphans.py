@@ -6,7 +6,7 @@ from ec2lab.audit.audit import Finding, Verdict
 from ec2lab.audit.orphans import delete_orphans, forget, import_orphans, named, of_registry, parse_owner, sorted_out
 from ec2lab.errors import UserError
 from ec2lab.registry.record import person
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from tests.small_aws import SETTLING, small_lab
 
 ME = "me@here"

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ec2lab.errors import UserError
-from ec2lab.registry.live_resources import living, seen_alive, within_consistency_window
-from ec2lab.registry.reconcile import note_shown, reconcile, without_experiment
 from ec2lab.registry.record import Event, Record
+from ec2lab.resources.live_resources import living, seen_alive, within_consistency_window
+from ec2lab.resources.reconcile import note_shown, reconcile, without_experiment
 from tests.full import examples
 from tests.small_aws import ACCOUNT, REGION, SETTLING, attachment, small_lab
 

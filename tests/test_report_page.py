@@ -30,7 +30,7 @@ from ec2lab.report.tables import plain
 from ec2lab.report.time_axis import LAST, new_axis
 from ec2lab.report.timeline import MOST_LANES, MOST_ROWS, assign_rows, at_once, hours, time_line
 from ec2lab.report.view_model import page
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from tests.full import examples
 from tests.generated_registry import GeneratedRegistry
 

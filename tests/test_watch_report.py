@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record
 from ec2lab.rendering import text_of
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.runs.progress import Progress, ProgressPoller
 from ec2lab.watch.report import counted, least, time_left
 from ec2lab.watch.watcher import Watching, to_event

@@ -18,7 +18,7 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit
 from ec2lab.events.account import Created
 from ec2lab.registry.state import DISCOVERED, ResourceState, as_annotation
-from ec2lab.resources.base import GLOBAL, Resource
+from ec2lab.resource import GLOBAL, Resource
 from ec2lab.session import Session
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")

@@ -10,7 +10,7 @@ from ec2lab.audit.inventory import Item
 from ec2lab.aws.tags import BY, DATASET, EXPERIMENT, KEPT, REGISTRY, SHARED
 from ec2lab.errors import UserError
 from ec2lab.registry.ownership import Marks, Ownership
-from ec2lab.resources.base import GLOBAL
+from ec2lab.resource import GLOBAL
 from ec2lab.session import Session
 
 INSTANCE, SNAPSHOT = "instance", "snapshot"

@@ -15,7 +15,7 @@ from ec2lab.instance_state import OVER as INSTANCE_OVER
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.ownership import PREFIX, Marks, Ownership
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.volumes.retention import Retention
 
 IsYoung = Callable[[str], bool]

@@ -8,7 +8,7 @@ from functools import partial
 
 from ec2lab.audit.audit import DELETABLE, Finding, Verdict
 from ec2lab.events import Unavailable
-from ec2lab.resources.base import GLOBAL
+from ec2lab.resource import GLOBAL
 from ec2lab.session import Session
 
 MAKERS = "who made it"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ec2lab import clock
 from ec2lab.audit.audit import Finding, findings
 from ec2lab.audit.inventory import Survey, survey
-from ec2lab.registry.live_resources import within_consistency_window
+from ec2lab.resources.live_resources import within_consistency_window
 from ec2lab.session import Session
 
 

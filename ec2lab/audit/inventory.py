@@ -14,7 +14,7 @@ from ec2lab.costs.money import Dollars
 from ec2lab.costs.price_book import PriceBook
 from ec2lab.errors import UserError
 from ec2lab.events import Unavailable
-from ec2lab.resources.base import GLOBAL, Resource, ResourceType
+from ec2lab.resource import GLOBAL, Resource, ResourceType
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 

@@ -16,7 +16,7 @@ from ec2lab.instances.teardown import delete_resources
 from ec2lab.registry.record import person
 from ec2lab.registry.state import DELETED, DISCOVERED, as_annotation
 from ec2lab.registry.tagging import REFUSED
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.session import Session
 
 ALL_OWNERS = "everyone"

@@ -18,9 +18,9 @@ from ec2lab.costs.rates import month_of
 from ec2lab.costs.unanswered import as_if_answered, is_of_unanswered
 from ec2lab.errors import UserError
 from ec2lab.registry.history import History
-from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
+from ec2lab.resources.reconcile import reconcile
 from ec2lab.session import Session
 
 

@@ -24,7 +24,7 @@ from ec2lab.registry.record import Record, by_account
 if TYPE_CHECKING:
     from ec2lab.aws.account import Account
     from ec2lab.costs.price_book import PriceBook
-    from ec2lab.resources.base import ResourceType
+    from ec2lab.resource import ResourceType
     from ec2lab.session import Session
 
 MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from ec2lab.costs.summary import CostSummary, spent
 from ec2lab.events import Unavailable
 from ec2lab.registry.history import History
 from ec2lab.rendering import amount
-from ec2lab.resources.base import UNKNOWN_ID, Resource
+from ec2lab.resource import UNKNOWN_ID, Resource
 from ec2lab.session import Session
 
 NOT_KNOWN = (("no response says whether it was made", "what was perhaps made"),)

@@ -19,7 +19,7 @@ from ec2lab.registry.state import DELETED, DISCOVERED
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.history import History
-    from ec2lab.resources.base import ResourceType
+    from ec2lab.resource import ResourceType
 
 
 class Meter(ABC):
@@ -101,7 +101,7 @@ class KindMeter(Meter):
 
 
 def _free() -> object:
-    from ec2lab.resources.base import ResourceType
+    from ec2lab.resource import ResourceType
 
     return ResourceType.monthly
 

@@ -10,7 +10,7 @@ from ec2lab.costs.charges import CostPeriod
 from ec2lab.registry.evidence import token_of, wanted_by
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import holdings
-from ec2lab.resources.base import UNKNOWN_ID, ResourceType
+from ec2lab.resource import UNKNOWN_ID, ResourceType
 
 
 def as_if_answered(records: Iterable[Record], kinds: Mapping[str, ResourceType]) -> list[Record]:

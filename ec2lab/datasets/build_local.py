@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tags import DATASET
 from ec2lab.datasets.blocks import BLOCK, Digests, changed, digests, whole
 from ec2lab.datasets.dataset import (
@@ -27,6 +26,7 @@ from ec2lab.datasets.versions import numbered
 from ec2lab.errors import UserError
 from ec2lab.files import exists, read_bytes
 from ec2lab.private_files import open_private
+from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 
 LARGEST = 1 << 30

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab.aws.error_codes import ApiError
-from ec2lab.aws.idempotency import attempts, find_or_create
 from ec2lab.aws.tags import DATASET, RECORD, tag_specifications, to_aws
 from ec2lab.datasets.dataset import SOURCE, DataSnapshot, list_snapshots, tags_of
 from ec2lab.datasets.versions import numbered
@@ -16,6 +15,7 @@ from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.registry.evidence import token_of
+from ec2lab.resources.idempotency import attempts, find_or_create
 from ec2lab.session import Session
 from ec2lab.templates import text_of
 from ec2lab.volumes.mounted import MountedVolume

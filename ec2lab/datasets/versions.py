@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from ec2lab.aws.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.aws.tags import DATASET, VERSION
 from ec2lab.datasets.dataset import list_snapshots
 from ec2lab.errors import UserError
 from ec2lab.polling import attempts
 from ec2lab.registry.base import LockHeld
 from ec2lab.registry.record import Record
+from ec2lab.resources.idempotency import requested_tag_sets, unresolved_intents
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 

@@ -69,7 +69,7 @@ class Progress(ForPeople):
 
 
 class HasIdentity(Protocol):
-    """A resource, as ec2lab/resources/base.py has it."""
+    """A resource, as ec2lab/resource.py has it."""
 
     @property
     def kind(self) -> str: ...  # noqa: D102

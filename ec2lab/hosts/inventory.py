@@ -23,8 +23,8 @@ from ec2lab.hosts.ssh_config import SshConfig, SshTarget, can_name
 from ec2lab.instance_state import OVER, InstanceState, state_of
 from ec2lab.printable import printable
 from ec2lab.regions import region_of_zone
-from ec2lab.registry.live_resources import living
 from ec2lab.registry.record import local_user
+from ec2lab.resources.live_resources import living
 from ec2lab.session import Session, locked_session, open_session
 from ec2lab.validators import did_you_mean, experiment_name
 

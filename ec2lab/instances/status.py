@@ -15,11 +15,11 @@ from ec2lab.events import Unavailable
 from ec2lab.events.launch import InstanceRunning
 from ec2lab.hosts.inventory import region_of
 from ec2lab.instance_state import InstanceState
-from ec2lab.registry.live_resources import is_new, seen_by_id
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import UNKNOWN_ID, Resource
+from ec2lab.resource import UNKNOWN_ID, Resource
 from ec2lab.resources.expiry import is_overdue, left
+from ec2lab.resources.live_resources import is_new, seen_by_id
 from ec2lab.session import Session
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from ec2lab.events.teardown import Deleting, DeletionPending
 from ec2lab.polling import attempts
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import unresolved
-from ec2lab.registry.live_resources import is_new, left_alone, seen_alive, seen_by_id, within_consistency_window
-from ec2lab.registry.reconcile import without_experiment
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, ResourceState, as_annotation
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
+from ec2lab.resources.live_resources import is_new, left_alone, seen_alive, seen_by_id, within_consistency_window
+from ec2lab.resources.reconcile import without_experiment
 from ec2lab.session import Session
 
 PATIENCE = 20 * 60

@@ -13,10 +13,10 @@ from ec2lab.launch.request import build_request, pool_of
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.history import History
-from ec2lab.registry.reconcile import AskAgain, reconcile
 from ec2lab.registry.record import Record
 from ec2lab.registry.redaction import redact
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
+from ec2lab.resources.reconcile import AskAgain, reconcile
 from ec2lab.session import Session
 
 

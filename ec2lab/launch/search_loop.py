@@ -30,9 +30,9 @@ from ec2lab.launch.run_instances import Refused, Unclear, ask
 from ec2lab.launch.search import PlacementPreferences, Search, placement_preferences
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
-from ec2lab.registry.reconcile import reconcile
 from ec2lab.registry.record import Record, new_id
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
+from ec2lab.resources.reconcile import reconcile
 from ec2lab.session import Session
 
 

@@ -1,11 +1,13 @@
-"""The built-in places for a registry: a file beside lab.toml, and a DynamoDB table."""
+"""Where a registry can be kept: built in are a file beside lab.toml, and a DynamoDB table."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,13 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from ec2lab.config.fields import Duration
 from ec2lab.errors import UserError
 from ec2lab.regions import no_region, regions
-from ec2lab.registry.backend import RegistryBackend
 from ec2lab.registry.base import Registry
 from ec2lab.trusted_path import followed
 
-if TYPE_CHECKING:
-    from ec2lab.session import Session
-
+ClientFactory = Callable[[str, str], Any]
+"""Makes a client of a service in a region whose calls are not recorded: a record of them would make another."""
 TABLE = r"[A-Za-z0-9_.-]{3,255}"
 """What a table may be called
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html)."""
@@ -29,20 +29,34 @@ SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)
 """Of a lease: it is renewed three times in its length."""
 
 
+class RegistryBackend(ABC):
+    """Opens the registries whose address begins with its scheme and `://`; a bare path is a file."""
+
+    scheme: ClassVar[str]
+
+    @abstractmethod
+    def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
+        """Return the registry at `address`, for the lab in `directory`. `client` makes clients of AWS.
+
+        Raises UserError that begins with `where`, which says who named the address.
+        """
+
+
 class File(RegistryBackend):
     """`registry = "registry.json"`: for one person, or for a team on one instance."""
 
     scheme = "file"
 
-    def open(self, session: Session, address: str, where: str) -> Registry:
+    def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
         """Return the registry at a path, seen from the lab's directory. Raises UserError."""
+        del client
         from ec2lab.registry.file_registry import FileRegistry
 
         if re.match(r"[a-z0-9]+:/(?!/)", address):
             raise UserError(
                 f"{where}: {address!r} is no address; two slashes follow the colon (dynamodb://us-east-1/lab)"
             )
-        path = session.directory / Path(address.removeprefix("file://")).expanduser()
+        path = directory / Path(address.removeprefix("file://")).expanduser()
         if path.is_dir():
             raise UserError(f"{where}: {path} is a directory; name a file in it")
         if not path.parent.is_dir():
@@ -58,8 +72,9 @@ class DynamoDbBackend(RegistryBackend):
 
     scheme = "dynamodb"
 
-    def open(self, session: Session, address: str, where: str) -> Registry:
+    def open(self, address: str, where: str, directory: Path, client: ClientFactory) -> Registry:
         """Return the registry in a table, which is made when it is first used. Raises UserError."""
+        del directory
         from ec2lab.registry.dynamodb_registry import DynamoDbRegistry
 
         parts = urlsplit(address)
@@ -75,5 +90,4 @@ class DynamoDbBackend(RegistryBackend):
             raise UserError(f"{where}: lease: {problem.errors()[0]['ctx']['error']}") from problem
         if not SHORTEST <= lease <= LONGEST:
             raise UserError(f"{where}: lease: {options['lease']} is not from 1s to 1h")
-        client = session.clients.make("dynamodb", region, attempts=8)
-        return DynamoDbRegistry(client, address, table, lease.total_seconds())
+        return DynamoDbRegistry(client("dynamodb", region), address, table, lease.total_seconds())

@@ -12,7 +12,7 @@ from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, by_account
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
 from ec2lab.registry.volume_timeline import is_retention
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """No instance has ended by its ttl by then: whether a kept volume is there does not follow from that."""

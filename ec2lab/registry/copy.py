@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ec2lab.errors import UserError
 from ec2lab.registry.base import Registry
 from ec2lab.registry.compaction import needed_records
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 
 
 def copy_records(source: Registry, target: Registry, kinds: Mapping[str, ResourceType]) -> tuple[int, int]:

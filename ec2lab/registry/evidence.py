@@ -17,7 +17,7 @@ from enum import Enum
 
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES, NEVER_SENT, WAITING_HELPS, ErrorCategory, classify
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.base import Resource, ResourceType
+from ec2lab.resource import Resource, ResourceType
 
 
 class Says(Enum):

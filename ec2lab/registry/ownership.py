@@ -15,7 +15,7 @@ from typing import Any
 from ec2lab.aws.tags import BY, EXPERIMENT, RECORD, REGISTRY, from_aws
 from ec2lab.registry.base import IDENTITY_FORM
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 from ec2lab.validators import NAME
 
 PREFIX = "lab:"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ec2lab.errors import PluginFailed
 from ec2lab.registry.aws_shapes import RESPONSES
 from ec2lab.registry.record import Event, Record, parse_time
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 
 
 def check_readable(record: Record, kinds: Callable[[], Mapping[str, ResourceType]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ec2lab.registry.call import Call
 from ec2lab.registry.evidence import closed_by, token_of
 from ec2lab.registry.record import Event, Record
-from ec2lab.resources.base import Resource, ResourceType
+from ec2lab.resource import Resource, ResourceType
 
 DELETED = "deleted"
 """The note by which the lab says that AWS was asked, and these ids are no more."""

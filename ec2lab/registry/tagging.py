@@ -22,7 +22,7 @@ from ec2lab.aws.tags import (
 )
 from ec2lab.context import current_experiment
 from ec2lab.registry.record import person
-from ec2lab.resources.base import ResourceType
+from ec2lab.resource import ResourceType
 
 IN_IAM = ("role", "instance-profile")
 REFUSED = r"[^\w +\-=.:/@]"

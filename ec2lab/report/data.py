@@ -34,7 +34,7 @@ from ec2lab.registry.history import History, LaunchError
 from ec2lab.registry.instance_timeline import InstanceTimeline, Run
 from ec2lab.registry.record import Record
 from ec2lab.registry.state import holdings
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.session import Session
 from ec2lab.volumes.sources import known_regions
 

@@ -14,7 +14,7 @@ from ec2lab.datasets.costs import PricedSnapshot
 from ec2lab.datasets.dataset import newest
 from ec2lab.registry.history import LaunchError
 from ec2lab.report.timeline import short
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.units import format_bytes
 
 LONGEST_MESSAGE = 240

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.costs.money import Dollars
-from ec2lab.resources.base import Resource, ResourceType
+from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook

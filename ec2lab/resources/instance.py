@@ -14,7 +14,7 @@ from ec2lab.costs.money import Dollars, total
 from ec2lab.instance_state import NO_REASON, UP, InstanceState, StateReason, state_reason_of
 from ec2lab.registry.instance_timeline import instances_in
 from ec2lab.registry.record import Record
-from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.resources.expiry import expiry_details
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
-from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.resources.role import PATH, described
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ec2lab.aws.cloud import Cloud
 from ec2lab.instance_state import InstanceState, state_of
 from ec2lab.registry.instance_timeline import instances_in
-from ec2lab.resources.base import Resource, ResourceType
+from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import matching
-from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call

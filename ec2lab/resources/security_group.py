@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ec2lab.aws.cloud import Cloud
-from ec2lab.resources.base import Resource, ResourceType
+from ec2lab.resource import Resource, ResourceType
 
 if TYPE_CHECKING:
     from ec2lab.registry.call import Call

@@ -11,7 +11,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.snapshot_timeline import CREATE_OPERATIONS
-from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.units import GIB
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ec2lab.aws.tags import KEPT, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.record import Record
 from ec2lab.registry.volume_timeline import is_retention
-from ec2lab.resources.base import Resource, ResourceType, as_text
+from ec2lab.resource import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:
     from ec2lab.costs.meter import Meter

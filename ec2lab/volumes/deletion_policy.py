@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ec2lab import clock
-from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tag_forms import SAVED, disposition_in
 from ec2lab.aws.tags import DELETION_POLICY, EXPERIMENT, device_in, from_aws, tag_specifications, to_aws
 from ec2lab.datasets.dataset import FILESYSTEM, LABEL, LAYOUT, SOURCE, UUID, DataSnapshot, tags_of
@@ -19,10 +18,11 @@ from ec2lab.errors import UserError
 from ec2lab.events import Emit, Step
 from ec2lab.hosts.inventory import region_of, running_instances
 from ec2lab.polling import wait_until
-from ec2lab.registry.live_resources import living, seen_alive
 from ec2lab.registry.record import Record
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.state import DISCOVERED
+from ec2lab.resources.idempotency import find_or_create
+from ec2lab.resources.live_resources import living, seen_alive
 from ec2lab.session import Session
 from ec2lab.volumes.retention import marks
 

@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 
 from ec2lab.aws.error_codes import ErrorCategory
 from ec2lab.aws.errors import AWS_ERRORS, api_error, reason
-from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tags import INSTANCE, MOUNTED, from_aws, tag_specifications
 from ec2lab.context import current_experiment
 from ec2lab.datasets.dataset import UUID
@@ -19,6 +18,7 @@ from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.polling import wait_until
+from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 from ec2lab.volumes.mounted import AttachedVolume, VolumesOnHost
 from ec2lab.volumes.spec import VolumeSpec, free_device

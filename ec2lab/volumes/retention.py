@@ -20,7 +20,7 @@ from ec2lab.events import Event
 from ec2lab.events.teardown import RetainedVolume as Retained
 from ec2lab.registry.history import History
 from ec2lab.registry.ownership import Marks
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.secret_detection import secret_in
 from ec2lab.session import Session
 from ec2lab.units import duration_in

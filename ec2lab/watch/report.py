@@ -16,7 +16,7 @@ from ec2lab.events.launch import InstanceRunning
 from ec2lab.events.watch import RunProgress, WatchWarning
 from ec2lab.printable import without_colours
 from ec2lab.registry.record import parse_time
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.watch.dispatch import NotificationDispatcher
 from ec2lab.watch.notifier import Notifier

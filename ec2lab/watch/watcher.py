@@ -34,10 +34,10 @@ from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
 from ec2lab.registry.launch_notes import EXITED
-from ec2lab.registry.live_resources import is_new
 from ec2lab.registry.record import parse_time
 from ec2lab.registry.state import holdings
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
+from ec2lab.resources.live_resources import is_new
 from ec2lab.runs.progress import ProgressPoller
 from ec2lab.runs.run import last_run_in
 from ec2lab.session import Session

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/registry/ownership.py": ("ownership_proof",),
-    "ec2lab/registry/live_resources.py": ("reconcile", "deletion"),
-    "ec2lab/registry/reconcile.py": ("reconcile", "deletion"),
+    "ec2lab/resources/live_resources.py": ("reconcile", "deletion"),
+    "ec2lab/resources/reconcile.py": ("reconcile", "deletion"),
     "ec2lab/instances/teardown.py": ("deletion",),
     "ec2lab/audit/audit.py": ("audit_findings",),
     "ec2lab/account/uninstall.py": ("audit_findings",),

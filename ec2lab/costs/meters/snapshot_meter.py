@@ -16,7 +16,7 @@ from ec2lab.units import GIB
 if TYPE_CHECKING:
     from ec2lab.costs.price_book import PriceBook
     from ec2lab.registry.history import History
-    from ec2lab.resources.base import ResourceType
+    from ec2lab.resource import ResourceType
 
 
 class SnapshotMeter(Meter):

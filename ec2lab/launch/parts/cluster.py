@@ -8,7 +8,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ec2lab.aws.idempotency import find_or_create
 from ec2lab.aws.tags import EXPERIMENT
 from ec2lab.console import warn
 from ec2lab.errors import UserError
@@ -16,6 +15,7 @@ from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prereq
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
 from ec2lab.registry.record import new_id
+from ec2lab.resources.idempotency import find_or_create
 
 POLL, PATIENCE = (0.2, 5.0), 120
 """Seconds between looks for a new placement group, and until it is given up."""

@@ -18,8 +18,8 @@ from ec2lab.launch.part import LaunchContext, LaunchFragment, LaunchPart, Prereq
 from ec2lab.launch.search import allowed_subnets
 from ec2lab.polling import wait_until
 from ec2lab.registry.ownership import Marks
-from ec2lab.registry.reconcile import note_shown
 from ec2lab.registry.record import Record, parse_time, person
+from ec2lab.resources.reconcile import note_shown
 from ec2lab.session import Session
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 from ec2lab.aws.tags import RECORD, from_aws
 from ec2lab.polling import attempts
 from ec2lab.registry.evidence import makes, stand_alone, token_of, unresolved
-from ec2lab.registry.live_resources import POLL, is_new, left_alone, living, shown_by_id, within_consistency_window
 from ec2lab.registry.record import Event, Record
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, as_annotation, holdings
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
+from ec2lab.resources.live_resources import POLL, is_new, left_alone, living, shown_by_id, within_consistency_window
 from ec2lab.session import Session
 
 AskAgain = Callable[[Record], None]

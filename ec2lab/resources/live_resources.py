@@ -12,7 +12,7 @@ from ec2lab.aws.region_queries import Key, Responses, awaited
 from ec2lab.aws.tags import EXPERIMENT, REGISTRY, from_aws
 from ec2lab.errors import UserError
 from ec2lab.registry.state import ResourceState
-from ec2lab.resources.base import Resource
+from ec2lab.resource import Resource
 from ec2lab.session import Session
 
 POLL = 0.5, 0.5

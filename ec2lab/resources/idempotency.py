@@ -15,8 +15,8 @@ from ec2lab.aws.tags import EXPERIMENT, RECORD, from_aws, tags_in_request
 from ec2lab.errors import UserError
 from ec2lab.polling import wait_until
 from ec2lab.registry.evidence import Says, token_of, what_it_says
-from ec2lab.registry.live_resources import POLL, within_consistency_window
 from ec2lab.registry.record import Event, Record
+from ec2lab.resources.live_resources import POLL, within_consistency_window
 from ec2lab.session import Session
 
 POLL_QUOTA = 1.0, 60.0
