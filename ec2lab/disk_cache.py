@@ -8,8 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ec2lab.files import temp_file_beside
-from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, private_directory
+from ec2lab.files import PRIVATE_FILE, is_trustworthy, private_directory, temp_file_beside
 
 CACHE = Path(__file__).parents[1] / ".cache"
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ec2lab.aws.local_server import ADDRESS_FILE, AWS_CONFIG_FILE, HEALTH, proof_of
-from ec2lab.private_files import private_directory
+from ec2lab.files import private_directory
 from local_cloud import clock
 from local_cloud.access import browser_error, is_authorized
 from local_cloud.admin_api import controlled

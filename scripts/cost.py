@@ -26,8 +26,7 @@ def cost(since: Since = "", until: Until = "", by: By = "experiment", as_json: A
     those of the registry (`make status` updates it).
     """
     from ec2lab.costs.charges import charges_by_account
-    from ec2lab.costs.report import cost_by_account, show_costs, stale_prices
-    from ec2lab.costs.summary import moment, parse_group_by
+    from ec2lab.costs.summary import cost_by_account, moment, parse_group_by, show_costs, stale_prices
     from ec2lab.session import open_session
 
     by = parse_group_by(by or "experiment")

@@ -79,7 +79,7 @@ def build_from_local(
     from ec2lab.datasets.build_local import DatasetBuilder
     from ec2lab.datasets.disk_image import disk_image
     from ec2lab.events.datasets import DatasetBuilt, Unchanged
-    from ec2lab.private_files import private_directory
+    from ec2lab.files import private_directory
     from ec2lab.progress import progress_bars
     from ec2lab.session import open_session
 

@@ -55,9 +55,8 @@ def dataset_verify(
 
 def verify_snapshot(session: Session, snapshot: DataSnapshot, console: Console) -> bool:
     """Verify one snapshot and print the result. Raises UserError if it has no digest to compare with."""
-    from ec2lab.datasets.blocks import whole
     from ec2lab.datasets.dataset import BLOCKS
-    from ec2lab.datasets.ebs_direct import DirectSnapshots
+    from ec2lab.datasets.ebs_direct import DirectSnapshots, whole
     from ec2lab.events.datasets import SnapshotVerified
     from ec2lab.progress import progress_bars
 

@@ -15,7 +15,7 @@ def new(exp: ExperimentName = "", as_json: AsJson = False) -> None:
 
     from ec2lab.config.lab_files import load_lab
     from ec2lab.config.models import Experiment
-    from ec2lab.config.toml_writing import write_new
+    from ec2lab.config.toml_files import write_new
     from ec2lab.events.lab import ExperimentWritten
     from ec2lab.templates import render
 

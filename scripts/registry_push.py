@@ -21,7 +21,7 @@ def registry_push(to: To = "", as_json: AsJson = False) -> None:
     Records that already exist are skipped: if it is interrupted, run it again. This lab's own registry is not
     changed. To use the other from then on, set registry in lab.toml.
     """
-    from ec2lab.config.toml_writing import toml_text
+    from ec2lab.config.toml_files import toml_text
     from ec2lab.events.lab import RecordsCopied
     from ec2lab.registry.copy import copy_records
     from ec2lab.session import open_session

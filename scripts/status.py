@@ -17,7 +17,7 @@ def status(as_json: AsJson = False) -> None:
     Exit status: 3 if a region did not respond.
     """
     from ec2lab.costs.current_costs import costs_of, history_at_hand, rest_text, total_of
-    from ec2lab.costs.report import unpriced
+    from ec2lab.costs.summary import unpriced
     from ec2lab.events import RegionsUnavailable
     from ec2lab.events.costs import Total
     from ec2lab.instances.status import standing, status_event

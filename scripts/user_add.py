@@ -54,7 +54,7 @@ def user_add(
 def _keys(name: str, key: str, console: Console) -> list[str]:
     """Return the given public keys, or that of a new key pair."""
     from ec2lab.config.key_files import keys_given
-    from ec2lab.config.members import new_key_pair
+    from ec2lab.config.lab_files import new_key_pair
     from ec2lab.config.public_key import fingerprint, rsa_bits
     from ec2lab.events.lab import KeyPairCreated
     from ec2lab.registry.record import local_user
@@ -74,7 +74,7 @@ def _keys(name: str, key: str, console: Console) -> list[str]:
 
 
 def _write(directory: Path, name: str, member: Member | None, keys: list[str], console: Console) -> None:
-    from ec2lab.config.members import add, add_keys
+    from ec2lab.config.lab_files import add, add_keys
     from ec2lab.events.lab import MemberAdded
 
     path = add_keys(directory, name, member, keys) if member else add(directory, name, keys)

@@ -14,7 +14,7 @@ def user_remove(name: LeavingMember = "", host: HostName = "", purge: Purge = Fa
 
     A locked account has no keys, and its home directory is kept. PURGE=1 deletes both account and home.
     """
-    from ec2lab.config.members import remove
+    from ec2lab.config.lab_files import remove
     from ec2lab.errors import UserError
     from ec2lab.events.lab import HostUpdated, MemberRemoved
     from ec2lab.hosts.accounts import AccountsDocument, HostAccounts, change_printer

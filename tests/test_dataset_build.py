@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.datasets.blocks import BLOCK, blocks, changed, digests, whole
+from ec2lab.datasets.ebs_direct import BLOCK, blocks, changed, digests, whole
 from tests.waiting import wait_until
 
 MIB = 1 << 20

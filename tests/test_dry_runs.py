@@ -2,7 +2,7 @@
 
 import pytest
 
-from ec2lab.aws.dry_run import HARMLESS
+from ec2lab.aws.authorization import HARMLESS
 from ec2lab.doctor.checks.permissions import Permissions
 from ec2lab.doctor.context import open_readonly
 from ec2lab.doctor.runner import run_checks

@@ -34,7 +34,6 @@ from ec2lab.launch.wait_for_boot import errors_in
 from ec2lab.plugins import Plugins
 from ec2lab.printable import printable_log
 from ec2lab.regions import region_names, regions
-from ec2lab.registry.aws_shapes import RESPONSES
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.dynamodb_items import body_of, item_of, packed, parts_of, unpacked, where_is
 from ec2lab.registry.evidence import unresolved
@@ -43,6 +42,7 @@ from ec2lab.registry.history import History, outcome, told
 from ec2lab.registry.record import Record
 from ec2lab.registry.record_model import BadRecord
 from ec2lab.registry.redaction import redact
+from ec2lab.registry.shapes import RESPONSES
 from ec2lab.registry.state import holdings
 from ec2lab.report.data import past
 from ec2lab.resources.expiry import expires_at, expiry_details, is_overdue, left, restarted_expiry

@@ -6,8 +6,7 @@ import json
 import pytest
 
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import LAUNCHED
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record import LAUNCHED, Event, Record
 from tests.live_resources import living_in
 
 SPOT_TOO = 'instance_types = ["p5.48xlarge", "g5.12xlarge"]\nmarkets = ["spot", "on-demand"]\n'

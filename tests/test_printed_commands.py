@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from ec2lab.aws.errors import remedy_of
-from ec2lab.config.members import new_key_pair
+from ec2lab.config.lab_files import new_key_pair
 from ec2lab.doctor.checks import ssh
 from ec2lab.doctor.checks.registry import RegistryHealth
 from ec2lab.doctor.context import open_readonly

@@ -10,8 +10,8 @@ from ec2lab import disk_cache
 from ec2lab.aws import local_server
 from ec2lab.costs.price_cache import PriceCache
 from ec2lab.errors import UserError
+from ec2lab.files import open_private, private_directory
 from ec2lab.hosts.ssh_config import SshConfig
-from ec2lab.private_files import open_private, private_directory
 from ec2lab.registry import file_lock
 from ec2lab.registry.file_registry import FileRegistry
 from ec2lab.runs import code_archive

@@ -19,8 +19,7 @@ from ec2lab.launch.resume import (
 )
 from ec2lab.launch.search import PlacementPreferences
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import origin
-from ec2lab.registry.record import Event, Record
+from ec2lab.registry.record import Event, Record, origin
 from ec2lab.registry.redaction import redact
 from tests.small_aws import small_lab
 

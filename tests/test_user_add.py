@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ec2lab.config import toml_writing
+from ec2lab.config import toml_files
 from ec2lab.config.key_files import ENCODINGS, keys_in
-from ec2lab.config.lab_files import load_members
-from ec2lab.config.members import add, add_keys
+from ec2lab.config.lab_files import add, add_keys, load_members
 from ec2lab.config.models import Member
 from ec2lab.config.public_key import public_key
-from ec2lab.config.toml_writing import document_text, toml_text
+from ec2lab.config.toml_files import document_text, toml_text
 from ec2lab.errors import UserError
 from tests.test_config import KEY
 
@@ -117,17 +116,17 @@ def test_a_key_is_added_whatever_the_file_looks_like(head, first, last, comma, m
 
 def test_a_file_that_was_changed_meanwhile_or_would_say_something_else_is_left_as_it_is(tmp_path, monkeypatch):
     path = tmp_path / add(tmp_path, "bob", [KEY])
-    member, load = Member(keys=[KEY]), toml_writing.load
+    member, load = Member(keys=[KEY]), toml_files.load
 
     def changing(*given, **named):
         path.write_text("shell = 1\n")
         return load(*given, **named)
 
-    monkeypatch.setattr(toml_writing, "load", changing)
+    monkeypatch.setattr(toml_files, "load", changing)
     with pytest.raises(UserError, match="was changed meanwhile"):
         add_keys(tmp_path, "bob", member, [OTHER])
     assert path.read_text() == "shell = 1\n"
-    monkeypatch.setattr(toml_writing, "load", load)
+    monkeypatch.setattr(toml_files, "load", load)
     path.write_text(before := f"keys = ['{KEY}']\nuid = 4001\n")
     with pytest.raises(UserError, match="could not be written so that it reads as it is meant; edit it by hand"):
         add_keys(tmp_path, "bob", member, [OTHER])

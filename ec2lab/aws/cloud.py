@@ -14,8 +14,7 @@ from ec2lab.aws.account import LOCAL, Account
 from ec2lab.aws.clients import CallRecorder, Clients
 from ec2lab.aws.credentials import expect_credentials
 from ec2lab.aws.errors import in_words
-from ec2lab.aws.identity import end_of_credentials, get_identity
-from ec2lab.aws.known_accounts import KnownAccounts
+from ec2lab.aws.identity import KnownAccounts, end_of_credentials, get_identity
 from ec2lab.aws.local_server import LOCAL_DIRECTORY, account_of
 from ec2lab.config.models import Lab
 from ec2lab.errors import UserError

@@ -25,9 +25,17 @@ from typing import IO, Any
 
 from ec2lab import clock
 from ec2lab.errors import UserError
-from ec2lab.files import exists, open_file, read_text, temp_file_beside
+from ec2lab.files import (
+    PRIVATE_FILE,
+    exists,
+    is_trustworthy,
+    open_file,
+    open_private,
+    private_directory,
+    read_text,
+    temp_file_beside,
+)
 from ec2lab.polling import attempts, wait_until
-from ec2lab.private_files import PRIVATE_FILE, is_trustworthy, open_private, private_directory
 
 LOCAL_DIRECTORY = ".local-cloud"
 """Where, beside lab.toml, the local cloud keeps its address and its log: each clone has its own."""

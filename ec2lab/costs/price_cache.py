@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.costs.money import Dollars
-from ec2lab.files import read_bytes, temp_file_beside
-from ec2lab.private_files import private_directory
+from ec2lab.files import private_directory, read_bytes, temp_file_beside
 
 FORMAT = 1
 LARGEST = 256 << 20

@@ -21,7 +21,7 @@ from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.polling import wait_until
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import PULLS
+from ec2lab.registry.record import PULLS
 from ec2lab.runs.exit_status import LOG, Ending, read_exit_status
 from ec2lab.session import Session
 from ec2lab.volumes.deletion_policy import apply_deletion_policies

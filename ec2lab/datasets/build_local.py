@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from ec2lab.aws.tags import DATASET
-from ec2lab.datasets.blocks import BLOCK, Digests, changed, digests, whole
 from ec2lab.datasets.dataset import (
     BLOCKS,
     PARENT,
@@ -21,11 +20,10 @@ from ec2lab.datasets.dataset import (
     usable,
 )
 from ec2lab.datasets.disk_image import DiskImage
-from ec2lab.datasets.ebs_direct import DirectSnapshots, Report
+from ec2lab.datasets.ebs_direct import BLOCK, Digests, DirectSnapshots, Report, changed, digests, whole
 from ec2lab.datasets.versions import numbered
 from ec2lab.errors import UserError
-from ec2lab.files import exists, read_bytes
-from ec2lab.private_files import open_private
+from ec2lab.files import exists, open_private, read_bytes
 from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session
 

@@ -13,7 +13,7 @@ from ec2lab.aws.region_queries import not_seen
 from ec2lab.aws.tags import DATASET, VERSION, tag_specifications
 from ec2lab.context import ContextThreadPool
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots, list_snapshots_in, newest, told_by, usable
-from ec2lab.datasets.wait import wait_until_completed
+from ec2lab.datasets.snapshot import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.resources.idempotency import find_or_create
 from ec2lab.session import Session

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ec2lab.datasets.tarball import entries, is_tarball, unpacked
 from ec2lab.errors import UserError
-from ec2lab.private_files import open_private
+from ec2lab.files import open_private
 from ec2lab.units import GIB
 
 NAMESPACE = uuid.UUID("8f0c6c0e-3b0f-4f3e-9b5a-2f4d5e6a7b8c")

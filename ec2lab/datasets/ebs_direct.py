@@ -4,23 +4,74 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ec2lab.aws.tags import to_aws
-from ec2lab.datasets.blocks import BLOCK, ZERO, Digests, block
 from ec2lab.datasets.dataset import DataSnapshot, list_snapshots
-from ec2lab.datasets.wait import wait_until_completed
+from ec2lab.datasets.snapshot import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.polling import attempts, wait_until
 from ec2lab.registry.record import new_id
 from ec2lab.session import Session
+
+BLOCK = 512 * 1024
+"""Bytes; the one size that the EBS direct APIs have
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html)."""
+ZERO = bytes(BLOCK)
+
+Digests = Mapping[int, bytes]
+"""The SHA-256 of each block that is not all zeros, by index."""
+
+
+def block(file: BinaryIO, index: int) -> bytes:
+    """Return a block of an image, filled up with zeros at its end."""
+    return os.pread(file.fileno(), BLOCK, index * BLOCK).ljust(BLOCK, b"\0")
+
+
+def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield index and content of every block that is not all zeros; holes of a sparse file are not even read."""
+    with path.open("rb") as file:
+        size, offset = path.stat().st_size, 0
+        while (offset := _next_data(file, offset, size)) < size:
+            index = offset // BLOCK
+            content = block(file, index)
+            if content != ZERO:
+                yield index, content
+            offset = (index + 1) * BLOCK
+
+
+def _next_data(file: BinaryIO, offset: int, size: int) -> int:
+    try:
+        return os.lseek(file.fileno(), offset, os.SEEK_DATA) if offset < size else size
+    except OSError:  # nothing but a hole is left
+        return size
+
+
+def digests(path: Path) -> dict[int, bytes]:
+    """Return the digest of every block of an image that is not all zeros."""
+    return {index: hashlib.sha256(content).digest() for index, content in blocks(path)}
+
+
+def changed(before: Digests, after: Digests) -> list[int]:
+    """Return the blocks to send so that `before` becomes `after`; those that are to be all zeros again among them."""
+    return sorted(index for index in {*before, *after} if before.get(index) != after.get(index))
+
+
+def whole(all_digests: Digests) -> str:
+    """Return one digest for all blocks and their places: two images have the same where they hold the same."""
+    summed = hashlib.sha256()
+    for index in sorted(all_digests):
+        summed.update(index.to_bytes(8, "big") + all_digests[index])
+    return summed.hexdigest()
+
 
 THREADS = 32
 """Blocks on their way at once; AWS takes 1,000 a second for an account and region

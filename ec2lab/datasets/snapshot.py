@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ec2lab.aws.error_codes import ApiError
+from ec2lab import clock
+from ec2lab.aws.error_codes import TRANSIENT, ApiError
+from ec2lab.aws.errors import AWS_ERRORS, AwsError, api_error
 from ec2lab.aws.tags import DATASET, RECORD, tag_specifications, to_aws
 from ec2lab.datasets.dataset import SOURCE, DataSnapshot, list_snapshots, tags_of
 from ec2lab.datasets.versions import numbered
-from ec2lab.datasets.wait import wait_until_completed
 from ec2lab.errors import UserError
 from ec2lab.hosts.ssh import Host
+from ec2lab.polling import wait_until
 from ec2lab.registry.evidence import token_of
 from ec2lab.resources.idempotency import attempts, find_or_create
 from ec2lab.session import Session
@@ -97,3 +99,55 @@ def frozen(host: Host, volume: MountedVolume) -> Iterator[None]:
         if said != "frozen":
             raise UserError(f"{host.name}: {volume.mount} can't be frozen: {said or 'it does not say why'}")
         yield
+
+
+POLL = 0.2, 30.0
+"""Seconds between looks."""
+PATIENCE = 15 * 60
+"""Seconds without an answer after which the waiting is given up; AWS goes on with the snapshot all the same."""
+
+
+def wait_until_completed(
+    session: Session, region: str, identity: str, report: Callable[[DataSnapshot], None]
+) -> DataSnapshot:
+    """Return a snapshot once it is completed; `report` hears how it is at each look.
+
+    Raises UserError where AWS gave it up, or somebody deleted it; the last refusal where AWS answers no more.
+    """
+    answered, seen = clock.monotonic(), False
+    began = answered
+
+    def completed() -> DataSnapshot | None:
+        nonlocal answered, seen
+        try:
+            found = _look(session, region, identity)
+        except AWS_ERRORS as problem:
+            if not _is_transient(problem) or clock.monotonic() - answered > PATIENCE:
+                raise
+            return None
+        answered = clock.monotonic()
+        if found:
+            seen = True
+            report(found)
+            _raise_if_failed(found)
+        elif seen or answered - began > session.cloud.settling_seconds:
+            raise UserError(f"{identity} ({region}): AWS has it no more; somebody deleted it")
+        return found if found and found.completed else None
+
+    return wait_until(completed, session.pause, POLL)
+
+
+def _look(session: Session, region: str, identity: str) -> DataSnapshot | None:
+    wanted = [{"Name": "snapshot-id", "Values": [identity]}]
+    found = session.kinds["snapshot"].find(session.cloud, region, wanted)
+    return next((DataSnapshot.of(snapshot, region) for snapshot in found), None)
+
+
+def _is_transient(problem: AwsError) -> bool:
+    """Say whether an error may be gone at the next look: a night's wait outlives a lost connection."""
+    return api_error(problem).category in TRANSIENT
+
+
+def _raise_if_failed(found: DataSnapshot) -> None:
+    if found.state == "error":
+        raise UserError(f"{found.name}: {found.id} failed: {found.failure or 'AWS says no more'}")

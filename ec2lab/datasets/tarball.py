@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.errors import UserError
-from ec2lab.private_files import PRIVATE_DIRECTORY
+from ec2lab.files import PRIVATE_DIRECTORY
 
 BLOCK = 512
 CHECKSUM = slice(148, 156)

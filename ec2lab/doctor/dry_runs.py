@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from ec2lab.aws.authorization import WOULD_WORK
 from ec2lab.aws.cloud import Cloud
-from ec2lab.aws.dry_run import WOULD_WORK
 from ec2lab.aws.error_codes import ACCESS_DENIED_CODES
 from ec2lab.aws.errors import AWS_ERRORS
 from ec2lab.aws.region_queries import NoResponse, Query

@@ -14,9 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from ec2lab.errors import UserError
-from ec2lab.files import exists, read_bytes, temp_file_beside
+from ec2lab.files import exists, private_directory, read_bytes, temp_file_beside
 from ec2lab.printable import printable
-from ec2lab.private_files import private_directory
 
 OVERRIDDEN = {
     "BatchMode": "yes",

@@ -23,7 +23,7 @@ from ec2lab.launch.run_instances import Instance
 from ec2lab.launch.run_spec import RunSpec
 from ec2lab.launch.search_loop import SearchLoop
 from ec2lab.launch.wait_for_boot import set_up, tell_of_no_key
-from ec2lab.registry.launch_notes import RUN
+from ec2lab.registry.record import RUN
 from ec2lab.runs.code_archive import keep
 from ec2lab.runs.upload import Delivery, check_ssh_access, upload_code
 from ec2lab.session import Session

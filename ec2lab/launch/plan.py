@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ec2lab.aws.dry_run import WOULD_WORK, DryRuns, dry_runs
+from ec2lab.aws.authorization import WOULD_WORK, DryRuns, dry_runs
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.errors import AwsError, api_error, described
 from ec2lab.aws.region_queries import NoResponse

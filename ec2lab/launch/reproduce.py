@@ -10,7 +10,7 @@ from ec2lab.errors import UserError
 from ec2lab.files import exists
 from ec2lab.launch.run_spec import RunSpec, from_record, load_pack
 from ec2lab.registry.history import History
-from ec2lab.registry.launch_notes import PROVENANCE
+from ec2lab.registry.record import PROVENANCE
 from ec2lab.session import Session
 from ec2lab.validators import did_you_mean
 from ec2lab.volumes.spec import DEVICES

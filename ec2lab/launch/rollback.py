@@ -14,7 +14,7 @@ from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import Refused
-from ec2lab.registry.launch_notes import FAILED
+from ec2lab.registry.record import FAILED
 from ec2lab.registry.redaction import text_without_secrets
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ec2lab.config.git_history import file_versions
+from ec2lab.config.git import file_versions
 from ec2lab.config.lab_files import has_file, written_experiment
 from ec2lab.config.models import Code, Experiment
 from ec2lab.config.parameters import Value, chosen

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ec2lab.errors import UserError
-from ec2lab.files import exists
-from ec2lab.private_files import private_directory
+from ec2lab.files import exists, private_directory
 from ec2lab.registry.file_format import as_line, parsed
 from ec2lab.registry.file_io import explained, flush_directory, replace_file
 from ec2lab.registry.record import Record

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from ec2lab.config.fields import Duration
 from ec2lab.errors import UserError
+from ec2lab.output_file import followed
 from ec2lab.regions import no_region, regions
 from ec2lab.registry.base import Registry
-from ec2lab.trusted_path import followed
 
 ClientFactory = Callable[[str, str], Any]
 """Makes a client of a service in a region whose calls are not recorded: a record of them would make another."""

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from ec2lab import clock
 from ec2lab.errors import UserError
-from ec2lab.files import open_file
+from ec2lab.files import open_file, private_directory, private_opener
 from ec2lab.polling import attempts
-from ec2lab.private_files import private_directory, private_opener
 from ec2lab.registry.base import LockHeld, LockOwner
 from ec2lab.registry.file_io import explained
 from ec2lab.registry.record import actor, now

@@ -15,9 +15,8 @@ from typing import Any
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
-from ec2lab.registry.launch_notes import EXITED, FAILED, LAUNCHED, PULLS, RUN
 from ec2lab.registry.looks import Looks
-from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, PULLS, RUN, Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.snapshot_timeline import SnapshotTimeline, SnapshotTimelines
 from ec2lab.registry.volume_timeline import VolumeTimeline, VolumeTimelines

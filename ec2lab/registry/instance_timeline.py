@@ -12,9 +12,8 @@ from ec2lab.aws.account import Account
 from ec2lab.aws.tag_forms import NEVER
 from ec2lab.aws.tags import EXPERIMENT, EXPIRES_AT, from_aws, tags_in_request
 from ec2lab.instance_state import DOWN, UP, InstanceState, state_reason_of
-from ec2lab.registry.launch_notes import RUN
 from ec2lab.registry.looks import Looks
-from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.record import RUN, Event, Record, parse_time
 from ec2lab.registry.state import DELETED, DISCOVERED
 from ec2lab.units import duration
 

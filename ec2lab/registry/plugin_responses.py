@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ec2lab.errors import PluginFailed
-from ec2lab.registry.aws_shapes import RESPONSES
 from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.shapes import RESPONSES
 from ec2lab.resource import ResourceType
 
 

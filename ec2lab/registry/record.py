@@ -1,4 +1,4 @@
-"""One line of the registry: what was asked of AWS, or what it answered."""
+"""A line of the registry: what was asked of AWS, what it answered, or what the lab noted, a launch for one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import getpass
 import os
 import socket
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from ec2lab import clock
 from ec2lab.aws.account import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-from ec2lab import clock
 
 FORMAT = 1
 """The version of this layout, written into every record; a reader refuses a newer one."""
@@ -134,3 +134,34 @@ def by_account(records: Iterable[Record]) -> dict[Account | None, list[Record]]:
     for record in records:
         found.setdefault(record.whose, []).append(record)
     return found
+
+
+RUN = "run"
+"""The annotation by which a launch says what it is about to run."""
+LAUNCHED = "launched"
+"""The annotation by which a launch says that it ended well, with these instances."""
+PROVENANCE = "provenance"
+"""Beside it: what each instance was made from."""
+FAILED = "failed"
+"""The annotation by which a launch says why it failed, or was refused before AWS was asked for anything."""
+EXITED = "exited"
+"""The annotation by which the lab says how an experiment's command ended: `exit_code`."""
+PULLS = "pulls"
+"""The annotation by which `make dataset-build` says from where the next launch pulls."""
+
+
+def origin(region: str, instance: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an instance was made from: its region, type and image, and the snapshot of each device that had
+    one.
+    """  # noqa: D205
+    return {
+        "instance": instance["InstanceId"],
+        "region": region,
+        "type": instance["InstanceType"],
+        "image": instance["ImageId"],
+        "snapshots": {
+            mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"]
+            for mapping in request.get("BlockDeviceMappings", ())
+            if "SnapshotId" in mapping.get("Ebs", {})
+        },
+    }

@@ -10,15 +10,18 @@ from typing import Any
 
 from pydantic_core import CoreSchema, SchemaValidator, ValidationError, core_schema
 
-from ec2lab.registry.annotation_shapes import ANNOTATION, ERROR
-from ec2lab.registry.aws_shapes import ASKED_ONLY, REQUEST, RESPONSES
 from ec2lab.registry.shapes import (
+    ANNOTATION,
     ANYTHING,
     AREA,
+    ASKED_ONLY,
+    ERROR,
     EXPERIMENT,
     LINE,
     MOMENT,
     RECORD_ID,
+    REQUEST,
+    RESPONSES,
     mapping,
     members,
     optional,

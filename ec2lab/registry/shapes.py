@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import TypedDictField
 
+from ec2lab.units import duration
 from ec2lab.validators import NAME
 
 
@@ -98,3 +99,129 @@ RECORD_ID = pattern(r"[0-9a-f]{32}")
 DIGEST = pattern(r"[0-9a-f]{64}")
 COMMIT = pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
 """An argument of git: nothing that could be taken for an option."""
+
+
+TAGS = several(members(Key=TEXT, Value=optional(TEXT)))
+DISK = members(
+    VolumeId=optional(RESOURCE_ID), SnapshotId=optional(TEXT), VolumeSize=optional(AMOUNT), VolumeType=optional(TEXT),
+    Iops=optional(AMOUNT), Throughput=optional(AMOUNT), VolumeInitializationRate=optional(AMOUNT),
+    DeleteOnTermination=optional(YES_OR_NO), AttachTime=optional(MOMENT),
+)  # fmt: skip
+MAPPINGS = several(members(DeviceName=TEXT, Ebs=optional(DISK)))
+PLACEMENT = members(AvailabilityZone=optional(TEXT))
+
+REQUEST = members(
+    ClientToken=optional(TEXT), DryRun=optional(YES_OR_NO), Tags=optional(TAGS), Resources=optional(several(TEXT)),
+    TagSpecifications=optional(several(members(ResourceType=TEXT, Tags=optional(TAGS)))),
+    InstanceIds=optional(several(TEXT)), InstanceType=optional(TEXT), ImageId=optional(TEXT),
+    MinCount=optional(COUNT), MaxCount=optional(COUNT), SubnetId=optional(TEXT),
+    NetworkInterfaces=optional(several(members(SubnetId=optional(TEXT)))),
+    CapacityReservationSpecification=optional(members(
+        CapacityReservationTarget=optional(members(CapacityReservationId=optional(TEXT)))
+    )),
+    InstanceMarketOptions=optional(members(MarketType=optional(TEXT))), Placement=optional(PLACEMENT),
+    BlockDeviceMappings=optional(MAPPINGS), VolumeId=optional(TEXT), SnapshotId=optional(TEXT),
+    VolumeType=optional(TEXT), Size=optional(AMOUNT), Iops=optional(AMOUNT), Throughput=optional(AMOUNT),
+    VolumeInitializationRate=optional(AMOUNT), GroupId=optional(TEXT), GroupName=optional(TEXT),
+    KeyPairId=optional(TEXT), AllocationId=optional(TEXT), RoleName=optional(TEXT), InstanceProfileName=optional(TEXT),
+)  # fmt: skip
+"""What any of the operations below may be asked with."""
+
+INTERFACE = members(
+    Association=optional(members(IpOwnerId=optional(TEXT))), Attachment=optional(members(AttachTime=optional(MOMENT)))
+)
+INSTANCE = members(
+    InstanceId=INSTANCE_ID, State=members(Name=TEXT), InstanceType=optional(TEXT), InstanceLifecycle=optional(TEXT),
+    LaunchTime=optional(MOMENT), Placement=optional(PLACEMENT), PublicIpAddress=optional(TEXT),
+    PrivateIpAddress=optional(TEXT), StateReason=optional(members(Code=optional(TEXT))),
+    StateTransitionReason=optional(TEXT), Tags=optional(TAGS), BlockDeviceMappings=optional(MAPPINGS),
+    NetworkInterfaces=optional(several(INTERFACE)),
+)  # fmt: skip
+INSTANCES = members(Instances=several(INSTANCE))
+VOLUME = members(
+    VolumeId=RESOURCE_ID, SnapshotId=optional(nullable(TEXT)), Size=optional(AMOUNT), VolumeType=optional(TEXT),
+    Iops=optional(AMOUNT), Throughput=optional(AMOUNT), CreateTime=optional(MOMENT), State=optional(TEXT),
+    Tags=optional(TAGS),
+)  # fmt: skip
+STARTED_SNAPSHOT = members(
+    SnapshotId=RESOURCE_ID, VolumeSize=optional(AMOUNT), FullSnapshotSizeInBytes=optional(AMOUNT),
+    StartTime=optional(MOMENT), Tags=optional(TAGS),
+)  # fmt: skip
+"""CopySnapshot tells no more than the id, CreateSnapshot and StartSnapshot the rest."""
+SNAPSHOT = members(
+    SnapshotId=RESOURCE_ID, State=TEXT, VolumeSize=AMOUNT, StartTime=MOMENT, Encrypted=YES_OR_NO,
+    Progress=optional(TEXT), StateMessage=optional(TEXT), FullSnapshotSizeInBytes=optional(AMOUNT), Tags=optional(TAGS),
+)  # fmt: skip
+FAST_RESTORES = several(members(
+    SnapshotId=TEXT, AvailabilityZone=TEXT, State=TEXT, OptimizingTime=optional(MOMENT), EnabledTime=optional(MOMENT),
+    DisabledTime=optional(MOMENT),
+))  # fmt: skip
+FAST_RESTORE = members(Successful=optional(FAST_RESTORES), FastSnapshotRestores=optional(FAST_RESTORES))
+KEY_PAIR = members(KeyPairId=RESOURCE_ID, KeyName=TEXT)
+
+RESPONSES = {
+    "RunInstances": INSTANCES,
+    "DescribeInstances": members(Reservations=optional(several(INSTANCES))),
+    "CreateVolume": VOLUME,
+    "DescribeVolumes": members(Volumes=optional(several(VOLUME)), NextToken=optional(nullable(TEXT))),
+    "CreateSnapshot": STARTED_SNAPSHOT,
+    "StartSnapshot": STARTED_SNAPSHOT,
+    "CopySnapshot": STARTED_SNAPSHOT,
+    "DescribeSnapshots": members(Snapshots=optional(several(SNAPSHOT))),
+    "DescribeImages": members(Images=optional(several(members(ImageId=TEXT, BlockDeviceMappings=optional(MAPPINGS))))),
+    "EnableFastSnapshotRestores": FAST_RESTORE,
+    "DisableFastSnapshotRestores": FAST_RESTORE,
+    "DescribeFastSnapshotRestores": FAST_RESTORE,
+    "CreateKeyPair": KEY_PAIR,
+    "ImportKeyPair": KEY_PAIR,
+    "AllocateAddress": members(AllocationId=RESOURCE_ID, PublicIp=optional(TEXT)),
+    "CreateSecurityGroup": members(GroupId=RESOURCE_ID),
+    "CreatePlacementGroup": members(PlacementGroup=members(GroupName=RESOURCE_ID)),
+    "CreateRole": members(Role=members(RoleName=RESOURCE_ID, CreateDate=optional(MOMENT))),
+    "CreateInstanceProfile": members(
+        InstanceProfile=members(InstanceProfileName=RESOURCE_ID, CreateDate=optional(MOMENT))
+    ),
+}
+ASKED_ONLY = (
+    "CreateTags", "StartInstances", "StopInstances", "TerminateInstances", "DeleteVolume", "DeleteSnapshot",
+    "DeleteKeyPair", "ReleaseAddress", "DeleteSecurityGroup", "DeletePlacementGroup", "DeleteRole",
+    "DeleteInstanceProfile",
+)  # fmt: skip
+"""Operations of which only the request is read."""
+
+
+FOUND = members(
+    kind=TYPE_NAME, id=RESOURCE_ID, region=AREA, record=nullable(LINE), experiment=optional(nullable(EXPERIMENT)),
+    since=core_schema.union_schema([core_schema.literal_schema([""]), MOMENT]), others="ignore",
+)  # fmt: skip
+"""A resource that AWS was found to have."""
+CODE = members(commit=COMMIT, pack_sha256=DIGEST, diff_sha256=optional(DIGEST))
+"""The code of a run: `commit` becomes an argument of git, the digest a file's name."""
+EXPERIMENT_FILE = members(
+    ttl=optional(checked(duration, TEXT)), code=optional(members(path=optional(TEXT))),
+    parameters=optional(mapping(ANYTHING)), data=optional(several(mapping(ANYTHING))),
+)  # fmt: skip
+"""An experiment's file; the rest of it is validated as any such file is where it is launched again."""
+RUN = members(
+    from_=NAME_OF_FILE, experiment=EXPERIMENT_FILE, command_sha256=optional(DIGEST), code=optional(CODE),
+)  # fmt: skip
+ORIGIN = members(instance=INSTANCE_ID, region=AREA, type=LINE, image=LINE, snapshots=mapping(TEXT))
+"""What an instance was made from."""
+
+ANNOTATION = members(
+    deleted=optional(several(RESOURCE_ID)),
+    resolved=optional(several(TEXT)),
+    discovered=optional(several(FOUND)),
+    run=optional(RUN),
+    launched=optional(several(INSTANCE_ID)),
+    provenance=optional(several(ORIGIN)),
+    exited=optional(members(exit_code=whole(-(2**31), 2**31 - 1))),
+    pulls=optional(TEXT),
+    failed=optional(TEXT),
+    kept_bytes=optional(whole(0, 2**53)),
+)
+"""A note of a later version, or of a plugin, may say what it likes under other names."""
+ERROR = members(
+    code=TEXT, message=optional(nullable(TEXT)), http_status=optional(nullable(whole(0, 999))),
+    retries=optional(whole(-(10**6), 10**6)),
+)  # fmt: skip

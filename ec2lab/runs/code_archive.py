@@ -16,8 +16,7 @@ from typing import Any
 from ec2lab.config.git import git
 from ec2lab.config.models import Code
 from ec2lab.errors import UserError
-from ec2lab.files import read_bytes, temp_file_beside
-from ec2lab.private_files import private_directory
+from ec2lab.files import private_directory, read_bytes, temp_file_beside
 from ec2lab.runs.source_tree import SourceFile, SourceTree, shown
 
 MAX_PACKED = 256 << 20

@@ -33,8 +33,7 @@ from ec2lab.instance_state import NO_REASON, InstanceState
 from ec2lab.instances.status import NOT_FOUND, NOT_VISIBLE_YET, seen_running
 from ec2lab.polling import growing
 from ec2lab.registry.history import ExperimentHistory, History, LaunchError
-from ec2lab.registry.launch_notes import EXITED
-from ec2lab.registry.record import parse_time
+from ec2lab.registry.record import EXITED, parse_time
 from ec2lab.registry.state import holdings
 from ec2lab.resource import Resource
 from ec2lab.resources.live_resources import is_new

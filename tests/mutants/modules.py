@@ -31,7 +31,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ec2lab/costs/charges.py": ("money",),
     "ec2lab/costs/summary.py": ("money",),
     "ec2lab/costs/budget.py": ("money",),
-    "ec2lab/costs/unanswered.py": ("budget",),
+    "ec2lab/costs/budget_guard.py": ("budget",),
     "ec2lab/costs/meter.py": ("money",),
     "ec2lab/costs/current_costs.py": ("money",),
 }

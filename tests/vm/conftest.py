@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from ec2lab.aws.local_server import ensure_running, stop
-from ec2lab.datasets.blocks import BLOCK
+from ec2lab.datasets.ebs_direct import BLOCK
 from tests.hosts.debian_root import CanNotBuild
 from tests.lab_directory import Ended, LabDirectory
 from tests.local_cloud_client import LocalCloud

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from ec2lab.aws.authorization import in_words
-from ec2lab.aws.dry_run import DryRuns, dry_runs
+from ec2lab.aws.authorization import DryRuns, dry_runs, in_words
 from ec2lab.aws.error_codes import ApiError
 from ec2lab.aws.region_queries import NoResponse
 from ec2lab.capacity_pools import SPOT, Pool
