@@ -1,7 +1,7 @@
 """make bench: measure all parts, or those that ONLY names, and write docs/benchmarks.md and docs/benchmarks.svg.
 
-Each part is kept in .cache/bench/ as soon as it is measured, and the page is written again: a bench that was
-interrupted is gone on with by ONLY="the parts that are missing".
+Each part's result is stored in .cache/bench/ as soon as it is measured, and the page is written again. After an
+interrupt, ONLY="…" measures the missing parts.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PICTURED = ("launch",)
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 app = script(__doc__)
 Only = Annotated[str, typer.Option("--only", envvar="ONLY", help=f"Parts, separated by spaces: {', '.join(PARTS)}.")]
-Runs = Annotated[int, typer.Option("--runs", envvar="RUNS", min=1, help="How often each thing is measured.")]
+Runs = Annotated[int, typer.Option("--runs", envvar="RUNS", min=1, help="Number of measurements.")]
 
 
 @app.command()
 def bench(only: Only = "", runs: Runs = 7, as_json: AsJson = False) -> None:
-    """Measure, side by side and in turns; nothing here passes or fails."""
+    """Measure ec2-lab beside the AWS CLI and plain boto3. Nothing passes or fails."""
     console = Console(as_json=as_json)
     for part in chosen(only):
         console.hint(f"measuring {part}, {runs} times …")

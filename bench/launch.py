@@ -20,18 +20,19 @@ from ec2lab.errors import UserError
 
 TITLE = "Launch, status, teardown"
 SAID = """
-Whole processes, from `python` or `sh` to their end. All three launch a g5.xlarge with the dataset `speech` on a volume
-of its own that goes with the instance, wait until it runs, look at it, terminate it, and wait until it is gone.
+Each launches a g5.xlarge with a volume created from the dataset `speech`, waits until the instance runs, describes
+it, terminates it, and waits until it is terminated.
 
-- *ec2-lab*: what `make launch`, `make status` and `make teardown` run. Each call is on record, flushed to disk, before
-  it is sent and after; the network's rules are looked at; the teardown ends when AWS shows nothing left.
-- *AWS CLI by hand*: `bench/contenders/by_hand.sh`, eight commands for a launch, each answer kept in a file. It is told
-  the ids of image, security group and snapshot. Nothing is on record of what a command did whose answer was lost.
-- *bare boto3*: `bench/contenders/bare_boto3.py`, the floor: three calls for a launch (the newest snapshot, RunInstances
-  with the volume in it, DescribeInstances), two for a teardown. Nothing is on record at all.
+- *ec2-lab*: what `make launch`, `make status` and `make teardown` run. Each call is recorded, and flushed to disk,
+  before it is sent and after. The launch also checks the security group's rules; the teardown ends when AWS shows
+  nothing left.
+- *AWS CLI by hand*: `bench/contenders/by_hand.sh`, eight commands for a launch, each response kept in a file. The ids
+  of image, security group and snapshot are given. If a response is lost, nothing shows what the command did.
+- *bare boto3*: `bench/contenders/bare_boto3.py`, the lower bound: three calls for a launch (the newest snapshot,
+  RunInstances with the volume, DescribeInstances), two for a teardown. Nothing is recorded.
 
-The stock waiters of the last two ask every 15 s. Where instances stay pending for a while, as they do on AWS, that is
-most of what they take.
+The stock waiters of the last two poll every 15 s. If instances stay pending for a while, as they do on AWS, that is
+most of their time.
 """
 OURS, BY_HAND, FLOOR = "ec2-lab", "AWS CLI by hand", "bare boto3"
 STEPS = ("launch", "status", "teardown")

@@ -9,10 +9,9 @@ from bench.result import Goal, Result, Row, Table
 INTRODUCTION = """\
 # Benchmarks
 
-Made by `make bench`, on the local cloud, which answers at once or after as long as is said;
-`make bench ONLY="launch sweep"` measures some parts again and leaves the others as they are. Each table's contenders
-took turns, after a round that is not counted, so that a slow moment of the instance hits all alike. Whole processes are
-timed, their start included.
+Measured by `make bench` on the local cloud, which responds at once or after a set latency; `make bench ONLY="launch
+sweep"` measures some parts again. The rows of a table take turns, after a round that is not counted, so that a slow
+moment of the computer affects all of them. Times are of whole processes, start-up included.
 
 ![What ec2-lab, the AWS CLI by hand and bare boto3 take](benchmarks.svg)
 """
@@ -43,13 +42,13 @@ def goals_table(goals: Sequence[Goal]) -> str:
         )
         for goal in goals
     ]
-    return markdown({"": TEXT, "found": NUMBER, "at most": NUMBER, "reached": TEXT}, rows)
+    return markdown({"": TEXT, "measured": NUMBER, "limit": NUMBER, "met": TEXT}, rows)
 
 
 def table(found: Table) -> str:
     """Return one table, under its title."""
-    columns = {"": TEXT, "median": NUMBER, "least": NUMBER, "most": NUMBER}
-    columns |= {f"of {found.against}": NUMBER} if found.against else {}
+    columns = {"": TEXT, "median": NUMBER, "min": NUMBER, "max": NUMBER}
+    columns |= {f"relative to {found.against}": NUMBER} if found.against else {}
     columns |= {found.noted: TEXT} if found.noted else {}
     return f"**{found.title}**\n\n" + markdown(columns, [tuple(cells(found, row)) for row in found.rows])
 

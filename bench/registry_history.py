@@ -23,8 +23,8 @@ from tests.registries.long_history import compact, runs_of
 
 TITLE = "A long history"
 SAID = """
-`make status` with a registry of 100,000 records, those of a launch and its teardown again and again under other names,
-put away as use leaves them. A full one has so much at hand besides that the next records would have some put away.
+`make status` with a registry of 100,000 records, those of launches and teardowns under different names, archived as
+in normal use. A full registry is one record away from its next archiving.
 """
 RECORDS, GOAL = 100_000, 1.3
 KINDS = {

@@ -19,9 +19,9 @@ from ec2lab.registry.record import Event, Record
 
 TITLE = "The registry against its size"
 SAID = """
-A record is on disk before the call that it speaks of is sent, so each append waits for the disk (in TMPDIR): the floor
-is a bare write of as many bytes and fdatasync. What is over is put into the archive by itself, so that some hundred
-records are at hand in daily use; a registry of 100,000 is one in which all of them live.
+A record is on disk before its call is sent, so each append waits for the disk (in TMPDIR). The lower bound is a bare
+write of the same number of bytes and fdatasync. Records of deleted experiments are archived automatically, so a
+registry in daily use has some hundred; one with 100,000 has that many live ones.
 """
 FLOOR = "bare write and fdatasync"
 RECORD = 300
@@ -52,7 +52,7 @@ def rows_of(contenders: dict[str, Callable[[], float]], runs: int) -> list[Row]:
 
 def named(size: int) -> str:
     """Return what a registry of so many records is called."""
-    return f"{size:,} records at hand" if size else "an empty registry"
+    return f"{size:,} records" if size else "an empty registry"
 
 
 def record() -> Record:

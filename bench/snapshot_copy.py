@@ -11,8 +11,9 @@ from bench.turns import in_turns
 
 TITLE = "Copies of a dataset to several regions"
 SAID = """
-`make snapshot-copy`, from its start until the copies are completed, at 200 ms a call: to the region whose copy takes
-3 s alone, and to five at once, of which the other four take 0.5 s. One after the other they would take 5 s and more.
+`make snapshot-copy`, from its start until the copies are complete, at 200 ms a call: to one region whose copy takes
+3 s, and to five in parallel, of which the other four take 0.5 s each. One after the other, they would take more than
+5 s.
 """
 SLOW, SLOWEST = "eu-north-1", 3.0
 OTHERS, QUICK = ("eu-west-1", "eu-central-1", "ap-northeast-1", "ca-central-1"), 0.5

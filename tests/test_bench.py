@@ -1,6 +1,7 @@
 """The bench's own arithmetic, page and picture; and each part runs."""
 
 import xml.etree.ElementTree as ET
+from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import launch, registry_size
-from bench.__main__ import PARTS, chosen, write
+from bench.__main__ import DOCUMENTS, PARTS, chosen, write
 from bench.local_lab import local_lab
-from bench.page import markdown, number, page
+from bench.page import INTRODUCTION, markdown, number, page
 from bench.picture import LEFT, RIGHT, WIDTH, picture
 from bench.result import Goal, Result, Row, Table, keep, kept
 from bench.sample import Sample
@@ -112,6 +113,13 @@ def test_page_and_picture_are_written_from_what_is_kept(tmp_path, monkeypatch):
     write(tmp_path)
     assert "## Launch, status, teardown" in (tmp_path / "benchmarks.md").read_text()
     assert parsed((tmp_path / "benchmarks.svg").read_text()) is not None
+
+
+def test_the_published_page_describes_each_part_as_the_bench_does():
+    published = (DOCUMENTS / "benchmarks.md").read_text()
+    assert published.startswith(INTRODUCTION)
+    for part in map(import_module, (f"bench.{name}" for name in PARTS)):
+        assert f"## {part.TITLE}\n\n{part.SAID.strip()}\n\n" in published
 
 
 def test_the_registrys_part_runs():
