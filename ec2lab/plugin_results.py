@@ -12,13 +12,15 @@ from botocore.validate import validate_parameters
 
 from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
+from ec2lab.errors import PluginFailed
 from ec2lab.findings import Finding
 from ec2lab.launch.part import LaunchContext, LaunchFragment, Prerequisite
 from ec2lab.plugin_guard import Guard, Nonsense, each, guarded, is_a
 from ec2lab.printable import shortened
 from ec2lab.registry.base import Registry
-from ec2lab.registry.record import Record
-from ec2lab.resource import Resource
+from ec2lab.registry.record import Event, Record, parse_time
+from ec2lab.registry.shapes import RESPONSES
+from ec2lab.resource import Resource, ResourceType
 
 LISTS = ("bootcmd", "runcmd", "write_files", "packages", "mounts", "users")
 """Sections of cloud-init to which several launch parts add."""
@@ -130,3 +132,19 @@ RESULTS: Mapping[str, Callable[..., Any]] = {
     "looked_up": _one(Mapping, "mapping"),
     "unknown_in": _one(Mapping, "mapping"),
 }
+
+
+def check_readable(record: Record, kinds: Callable[[], Mapping[str, ResourceType]]) -> None:
+    """Raise ValueError where a plugin's resource type cannot read what its own operation answered."""
+    if record.event is not Event.RESPONSE or record.operation in RESPONSES:
+        return
+    for kind in kinds().values():
+        if record.operation in (*kind.created_by, kind.deleted_by):
+            try:
+                for resource in kind.created_resources(record):
+                    parse_time(resource.since or record.time)
+                list(kind.ended_by(record))
+            except (AttributeError, IndexError, KeyError, PluginFailed, TypeError) as problem:
+                raise ValueError(
+                    f"response: no {kind.name} can be read from it ({getattr(problem, 'what', repr(problem))})"
+                ) from problem

@@ -26,12 +26,12 @@ from ec2lab.context import ContextThreadPool, working_on
 from ec2lab.errors import UserError
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.part import LaunchPart
+from ec2lab.plugin_results import check_readable
 from ec2lab.plugins import Plugins
 from ec2lab.registry.base import NullRegistry, Registry, SetAside
 from ec2lab.registry.compaction import needed_records
 from ec2lab.registry.elsewhere import Elsewhere
 from ec2lab.registry.ownership import Ownership
-from ec2lab.registry.plugin_responses import check_readable
 from ec2lab.registry.record import Record, by_account
 from ec2lab.registry.recorder import Recorder
 from ec2lab.registry.state import ResourceState, holdings

@@ -18,7 +18,6 @@ from ec2lab.datasets.dataset import in_no_region
 from ec2lab.errors import UserError
 from ec2lab.events import Emit, Info
 from ec2lab.events.launch import InstancePending, LaunchRejected, RegionSkipped, Resumed, RetryScheduled
-from ec2lab.launch.advice import exhausted_event
 from ec2lab.launch.launched_instances import LaunchedInstances
 from ec2lab.launch.part import RegionUnavailable
 from ec2lab.launch.region_specs import RegionSpecs, Zones, zones_in_time
@@ -27,7 +26,7 @@ from ec2lab.launch.reservations import look_at_reservations
 from ec2lab.launch.resume import is_wanted, requests_of, same_request
 from ec2lab.launch.rollback import Rollback
 from ec2lab.launch.run_instances import Refused, Unclear, ask
-from ec2lab.launch.search import PlacementPreferences, Search, placement_preferences
+from ec2lab.launch.search import PlacementPreferences, Search, exhausted_event, placement_preferences
 from ec2lab.polling import pauses
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.record import Record, new_id

@@ -173,7 +173,7 @@ class Registry(ABC):
         """Say whether it has been made; to read one that is not may make it. Raises UserError."""
         return True
 
-    def ailments(self) -> Iterable[Finding]:
+    def health_findings(self) -> Iterable[Finding]:
         """Return what is the matter with it besides what reading it shows, writing nothing. Raises UserError."""
         return ()
 

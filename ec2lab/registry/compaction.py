@@ -11,7 +11,7 @@ from ec2lab.registry.evidence import closed_by
 from ec2lab.registry.history import History
 from ec2lab.registry.record import Event, Record, by_account
 from ec2lab.registry.state import DELETED, DISCOVERED, RESOLVED, holdings
-from ec2lab.registry.volume_timeline import is_retention
+from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import ResourceType
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)

@@ -184,11 +184,11 @@ class DynamoDbRegistry(Registry):
         """Ask DynamoDB for the table, and make none."""
         return self.table.description() is not None
 
-    def ailments(self) -> Iterable[Finding]:
+    def health_findings(self) -> Iterable[Finding]:
         """Look at the table's own settings."""
-        from ec2lab.registry.table_ailments import ailments
+        from ec2lab.registry.health import table_findings
 
-        return ailments(self.table)
+        return table_findings(self.table)
 
     def lock_owners(self) -> Sequence[LockOwner]:
         """Look at the leases."""

@@ -247,11 +247,11 @@ class FileRegistry(Registry):
         """Look for the file."""
         return exists(self.path)
 
-    def ailments(self) -> Iterable[Finding]:
+    def health_findings(self) -> Iterable[Finding]:
         """Look at the file, its directory and its disk."""
-        from ec2lab.registry.health import ailments
+        from ec2lab.registry.health import file_findings
 
-        return ailments(self.path)
+        return file_findings(self.path)
 
     def lock_owners(self) -> Sequence[LockOwner]:
         """Look at the locks."""

@@ -1,4 +1,4 @@
-"""What can be the matter with registry.json besides its records."""
+"""What can be the matter with a registry besides its records: with registry.json, or with its DynamoDB table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ec2lab.files import exists
 from ec2lab.findings import Diagnosis, Finding, Severity
+from ec2lab.registry.dynamodb_table import Table
 from ec2lab.registry.file_format import is_blank, is_json
 from ec2lab.registry.file_io import locked, read_whole
 
@@ -34,7 +35,7 @@ DISK_LOW = Diagnosis("disk-low", Severity.WARNING, "{free} MiB are free on the d
 DISK_FULL = Diagnosis("disk-full", Severity.WRONG, "{free} MiB are free on the disk of {name}", "free some space")
 
 
-def ailments(path: Path) -> Iterator[Finding]:
+def file_findings(path: Path) -> Iterator[Finding]:
     """Look at the file, its directory and its disk; writes nothing."""
     name, free = path.name, shutil.disk_usage(path.resolve().parent).free
     if free < LITTLE:
@@ -57,3 +58,32 @@ def _is_torn(path: Path) -> bool:
     with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
         document = read_whole(descriptor)
     return not is_blank(document) and not is_json(document)
+
+
+NOT_BACKED_UP = Diagnosis(
+    "table-not-backed-up", Severity.WARNING, "{address}: point-in-time recovery is off: a deleted record is gone",
+    "`aws dynamodb update-continuous-backups --table-name {table} "
+    "--point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`, or in AWS's console",
+)  # fmt: skip
+NOT_PROTECTED = Diagnosis(
+    "table-not-protected", Severity.WARNING, "{address}: deletion protection is off",
+    "`aws dynamodb update-table --table-name {table} --deletion-protection-enabled`, or in AWS's console",
+)  # fmt: skip
+NOT_ACTIVE = Diagnosis(
+    "table-not-active", Severity.WRONG, "{address}: the table is {state}", "wait, or see AWS's console"
+)
+
+
+def table_findings(table: Table) -> Iterator[Finding]:
+    """Look at the table's settings. Raises UserError where it is not reached."""
+    described = table.description()
+    if described is None:
+        return
+    if described["TableStatus"] not in ("ACTIVE", "UPDATING"):
+        yield NOT_ACTIVE.of(address=table.address, state=described["TableStatus"])
+        return
+    table.expect_keys_of(described)
+    if not table.is_backed_up():
+        yield NOT_BACKED_UP.of(address=table.address, table=table.name)
+    if not described.get("DeletionProtectionEnabled"):
+        yield NOT_PROTECTED.of(address=table.address, table=table.name)

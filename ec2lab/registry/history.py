@@ -18,8 +18,7 @@ from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimeline
 from ec2lab.registry.looks import Looks
 from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, PULLS, RUN, Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
-from ec2lab.registry.snapshot_timeline import SnapshotTimeline, SnapshotTimelines
-from ec2lab.registry.volume_timeline import VolumeTimeline, VolumeTimelines
+from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
 
 LAUNCH_OPERATIONS = ("RunInstances", "StartInstances")
 """What capacity may refuse."""

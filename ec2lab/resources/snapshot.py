@@ -10,7 +10,7 @@ from ec2lab import clock
 from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import BYTES, from_aws
 from ec2lab.costs.money import Dollars
-from ec2lab.registry.snapshot_timeline import CREATE_OPERATIONS
+from ec2lab.registry.storage_timeline import CREATE_OPERATIONS
 from ec2lab.resource import Resource, ResourceType, as_text
 from ec2lab.units import GIB
 

@@ -9,7 +9,7 @@ from ec2lab.aws.cloud import Cloud
 from ec2lab.aws.tags import KEPT, from_aws
 from ec2lab.costs.money import Dollars
 from ec2lab.registry.record import Record
-from ec2lab.registry.volume_timeline import is_retention
+from ec2lab.registry.storage_timeline import is_retention
 from ec2lab.resource import Resource, ResourceType, as_text
 
 if TYPE_CHECKING:

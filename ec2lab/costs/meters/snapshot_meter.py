@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ec2lab.costs.charges import CostPeriod
 from ec2lab.costs.meter import Meter
 from ec2lab.costs.rates import HOUR, HourlyRate, Monthly, unlisted
-from ec2lab.registry.snapshot_timeline import SNAPSHOT, SnapshotTimeline
+from ec2lab.registry.storage_timeline import SNAPSHOT, SnapshotTimeline
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 

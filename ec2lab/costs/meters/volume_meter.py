@@ -11,7 +11,7 @@ from ec2lab.costs.meter import Meter
 from ec2lab.costs.price_book import IO2_TIER1_IOPS, PriceBook
 from ec2lab.costs.rates import HourlyRate, Monthly, unlisted
 from ec2lab.registry.history import History
-from ec2lab.registry.volume_timeline import VolumeTimeline
+from ec2lab.registry.storage_timeline import VolumeTimeline
 from ec2lab.resources.snapshot import stored_bytes
 from ec2lab.units import GIB
 

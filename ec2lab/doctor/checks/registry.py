@@ -58,7 +58,7 @@ class RegistryHealth(Check):
         """Read it, without writing to it or making it."""
         try:
             registry = lab.opened.registry
-            yield from registry.ailments()
+            yield from registry.health_findings()
             records = list(registry.records()) if registry.is_there() else []
             lock_owners = registry.lock_owners()
         except CredentialsProblem as problem:
