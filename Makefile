@@ -1,7 +1,7 @@
 # The front door of ec2-lab. `make help` lists the targets by the comments on their lines, in groups that `##@` begins.
 #
-# Recipes interpolate nothing that a user gives: variables are exported, and each script reads its own from the
-# environment, so EXP='a b; c' arrives as one string and is refused there by name. `override … $(value …)` keeps
+# Recipes interpolate no user input: variables are exported, and each script reads its own from the environment, so
+# EXP='a b; c' arrives as one string and is refused there. `override … $(value …)` keeps
 # make itself from expanding a $(shell …) in a value when it exports it.
 
 VARIABLES := EXP SCRIPT COUNT MIN_COUNT DATASET VERSION TTL REGIONS COMPLETE_WITHIN HOST VOLUME SNAPSHOT MOUNT KEEP_LAST RETAIN_FOR REASON YES FIX OWNER BASE SOURCE PARAMS DEST RETRY_FAILED SIZE OUTPUT FORCE NAME KEY MEMBER NEW_EXP PURGE ADOPT DRY_RUN PASSWORD INCLUDE_DATASETS SINCE UNTIL GROUP_BY REGISTRY ONLY RUNS RAW JSON DEBUG COVERAGE FULL
@@ -28,7 +28,7 @@ LIST_TARGETS = /^\#\#@ / { print (groups++ ? "\n" : "") substr($$0, 5) } \
 launch: $(READY)  ## Launch EXP with its data mounted (COUNT=8 for several)
 	$(RUN) scripts.launch
 
-status: $(READY)  ## List instances: state, place, since when, data, expiry
+status: $(READY)  ## List live instances: zone, age, data, expiry, cost
 	$(RUN) scripts.status
 
 logs: $(READY)  ## Follow the log of EXP's command (HOST=foo-2 for one)
@@ -37,7 +37,7 @@ logs: $(READY)  ## Follow the log of EXP's command (HOST=foo-2 for one)
 ssh: $(READY)  ## Log in to EXP's instance, host key pinned (HOST=foo-2)
 	$(RUN) scripts.ssh
 
-teardown: $(READY)  ## Delete all that EXP owns, and verify it (EXP='foo-*')
+teardown: $(READY)  ## Delete everything EXP owns, verify it (EXP='foo-*')
 	$(RUN) scripts.teardown
 
 ##@ Instances and runs
@@ -48,10 +48,10 @@ new: $(READY)  ## Write a commented experiments/EXP.toml to start from
 plan: $(READY)  ## Show what a launch of EXP would do, and its price
 	$(RUN) scripts.plan
 
-sweep: $(READY)  ## Launch all combinations of EXP's matrix; again: failed
+sweep: $(READY)  ## Launch an instance per combination of EXP's matrix
 	$(RUN) scripts.sweep
 
-rerun: $(READY)  ## Launch EXP's last run again, as it was, as NEW_EXP
+rerun: $(READY)  ## Repeat EXP's last run under the name NEW_EXP
 	$(RUN) scripts.rerun
 
 wait: $(READY)  ## Wait for EXP's command; exit with its status
@@ -98,7 +98,7 @@ volume-mount: $(READY)  ## Mount VOLUME, SNAPSHOT or DATASET on HOST at MOUNT
 volume-unmount: $(READY)  ## Unmount MOUNT of HOST, and delete or keep its volume
 	$(RUN) scripts.volume_unmount
 
-volume-retain: $(READY)  ## Retain VOLUME from today on (RETAIN_FOR=30d)
+volume-retain: $(READY)  ## Extend VOLUME's retention (RETAIN_FOR=30d, from today)
 	$(RUN) scripts.volume_retain
 
 volume-delete: $(READY)  ## Delete VOLUME, which a teardown retained (YES=1)
@@ -120,10 +120,10 @@ user-remove: $(READY)  ## Remove member NAME, and their account on HOST
 cost: $(READY)  ## Show costs (SINCE= UNTIL= GROUP_BY=member)
 	$(RUN) scripts.cost
 
-report: $(READY)  ## Write report.html: instances, refusals, costs, data
+report: $(READY)  ## Write report.html: instances, API errors, costs, data
 	$(RUN) scripts.report
 
-audit: $(READY)  ## Find what costs money and nobody manages (FIX=1)
+audit: $(READY)  ## Find unmanaged resources that cost money (FIX=1)
 	$(RUN) scripts.audit
 
 ##@ Administration
@@ -131,7 +131,7 @@ audit: $(READY)  ## Find what costs money and nobody manages (FIX=1)
 doctor: $(READY)  ## Check credentials, quotas, files, ssh; suggest fixes
 	$(RUN) scripts.doctor
 
-setup-aws: $(READY)  ## Show what the account lacks for the lab; YES=1 creates
+setup-aws: $(READY)  ## Show what the AWS account lacks; create it (YES=1)
 	$(RUN) scripts.setup_aws
 
 teardown-aws: $(READY)  ## Delete what the lab owns in the account (YES=1)
@@ -175,7 +175,7 @@ test-vm: $(READY_TO_TEST)  ## Run the tests on a VM in qemu (FULL=1)
 test-crash: $(READY_TO_TEST)  ## Kill commands at every boundary of their work (FULL=1)
 	$(RUN) pytest -m crash -rP tests/crash
 
-test-emulators: $(READY_TO_TEST)  ## Run the lab on emulators that are not moto
+test-emulators: $(READY_TO_TEST)  ## Run the lab on AWS emulators other than moto
 	$(RUN) pytest -m emulator -n 2 tests/emulators
 
 lint: $(READY_TO_TEST)  ## Check style, layers and vocabulary
@@ -198,13 +198,13 @@ dependencies: $(READY_TO_TEST)  ## Check the pinned packages for known vulnerabi
 bench: $(READY_TO_TEST)  ## Measure, and write docs/benchmarks.md (ONLY=launch)
 	$(RUN) bench
 
-demo-svg: $(READY_TO_TEST)  ## Record docs/terminal.svg again
+demo-svg: $(READY_TO_TEST)  ## Record docs/terminal.svg
 	@$(VENV)/bin/python docs/terminal.py
 
-schema: $(READY)  ## Write the reference of JSON events again
+schema: $(READY)  ## Generate the reference of JSON events
 	@$(VENV)/bin/python -m ec2lab.events.schema
 
-lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml again
+lock: $(READY_TO_TEST)  ## Pin the dependencies of pyproject.toml
 	@$(COMPILE) --extra local --output-file requirements.lock
 	@$(COMPILE) --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
