@@ -1,1 +1,1 @@
-"""What a lab's files say, read and checked: the team, its experiments, its members."""
+"""Models of the lab's files: the team's settings, its experiments, its members."""

@@ -1,4 +1,4 @@
-"""What values lab, experiment and member files may hold; each says what would be right."""
+"""Types of the values in lab, experiment and member files. Each error says what would be valid."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ec2lab.validators import NAME, NAME_HELP
 
 SYSTEM = {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr"}
 SYSTEM_DIRS_EXACT = {"/home", "/opt", "/opt/ec2-lab", "/root", "/tmp", "/var", "/var/lib"}  # noqa: S108 - names, no files
-"""Where nothing may be mounted; below those of the second kind it may."""
+"""Directories that are not mount points. Directories below those in SYSTEM_DIRS_EXACT may be."""
 
 SYSTEM_VARIABLES = {
     "_", "DIRSTACK", "ENV", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "EXPERIMENT", "FUNCNAME", "GROUPS", "HISTCMD",
@@ -28,12 +28,12 @@ SYSTEM_VARIABLES = {
     "OPTIND", "OSTYPE", "PATH", "PIPESTATUS", "PPID", "PS4", "PWD", "RANDOM", "REPLY", "SECONDS", "SHELL", "SHELLOPTS",
     "SHLVL", "SRANDOM", "TMPDIR", "UID", "USER",
 }  # fmt: skip
-"""What bash sets or heeds itself (bash(1), Shell Variables), and what a program takes from its account."""
+"""Variables that bash sets or uses itself (bash(1), Shell Variables), and those that programs take from the account."""
 SYSTEM_PREFIXES = ("BASH", "LC_", "LD_")
 
 
 def matching(pattern: str, right: str) -> AfterValidator:
-    """Return a validator that refuses text not wholly matched by `pattern`, saying what would be right."""
+    """Return a validator that refuses text that `pattern` does not match completely; the error says what is `right`."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -45,7 +45,7 @@ def matching(pattern: str, right: str) -> AfterValidator:
 
 
 def mount_point(path: str) -> str:
-    """Return a mount point in its normal form."""
+    """Return a mount point, normalized."""
     parts = PurePosixPath(f"/{path.lstrip('/')}" if path.startswith("/") else path).parts
     if parts[:1] != ("/",) or ".." in parts or len(parts) == 1:
         message = f'{path!r} is not an absolute path (try "/{path.strip("/.") or "data"}")'
@@ -80,7 +80,7 @@ def networks(ssh_allowed_cidrs: Any) -> Any:
 
 
 def parameter_name(name: str) -> str:
-    """Return the name of an environment variable that no program but the experiment's own minds."""
+    """Return a name for an environment variable that only the experiment's own programs use."""
     no_secret(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name):
         message = f'{name!r} can\'t be a parameter (letters, digits and _, no digit first: "lr")'
@@ -95,10 +95,10 @@ def parameter_name(name: str) -> str:
 
 
 def parameter_value(value: Any) -> Any:
-    """Return a value that an environment variable can hold."""
+    """Return a value that fits into an environment variable."""
     if not isinstance(value, bool | int | float | str):
         message = f"{value!r} is neither a text, nor a number, nor true or false"
-        raise ValueError(message)  # noqa: TRY004 - pydantic makes a complaint of it
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueErrors
     if isinstance(value, float) and not math.isfinite(value):
         message = f"{value} is no number"
         raise ValueError(message)
@@ -109,7 +109,7 @@ def parameter_value(value: Any) -> Any:
 
 
 def no_secret(text: str) -> str:
-    """Return a text that is written down and shown, unless it holds a secret, which no complaint repeats."""
+    """Return a text that is recorded and shown. A text with a secret is refused; the error does not repeat it."""
     if kind := secret_in(text):
         message = f"holds {kind}: {REMEDY}"
         raise ValueError(message)
@@ -117,7 +117,7 @@ def no_secret(text: str) -> str:
 
 
 def command_without_secrets(command: str) -> str:
-    """Return a command, unless a secret stands in it."""
+    """Return a command, unless it contains a secret."""
     if kind := secret_in_command(command):
         message = f"holds {kind}: {REMEDY}"
         raise ValueError(message)
@@ -125,7 +125,7 @@ def command_without_secrets(command: str) -> str:
 
 
 def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
-    """Return tags, which everybody in the account can read, unless one is a secret."""
+    """Return tags, which everybody in the account can read, unless one contains a secret."""
     for key, value in tags.items():
         if names_a_secret(key) or secret_in(value):
             message = f"{key!r} looks like a secret, and everybody in the account can read tags; leave it out"
@@ -134,14 +134,14 @@ def tags_without_secrets(tags: dict[str, str]) -> dict[str, str]:
 
 
 def region(name: str) -> str:
-    """Return the name of a region."""
+    """Return a region's name, if it is well-formed."""
     if name not in regions():
         raise ValueError(no_region(name))
     return name
 
 
 def zone(name: str) -> str:
-    """Return the name of a zone, of whichever kind: only AWS knows which there are."""
+    """Return a zone's name, of any kind: only AWS knows which exist."""
     if region_of_zone(name) is None or not _is_word(name):
         message = f'{name!r} is not an availability zone: its name begins with its region\'s (try "us-east-1a")'
         raise ValueError(message)
@@ -149,7 +149,7 @@ def zone(name: str) -> str:
 
 
 def kms_key(arn: str) -> str:
-    """Return the ARN of a key."""
+    """Return a key's ARN."""
     head, _, key = arn.partition(":key/")
     match head.split(":"):
         case ["arn", partition, "kms", where, account] if partition in partitions() and where in regions():
@@ -181,7 +181,7 @@ Subnet = Annotated[
 InstanceType = Annotated[
     str, matching(r"[^\s*?.]+\.[^\s*?]+", 'an instance type (try "g5.xlarge")'), Field(examples=["g5.xlarge"])
 ]
-"""Which there are, AWS knows; `*` and `?` would stand for several in a filter."""
+"""AWS knows which exist. `*` and `?` would match several in a filter."""
 Market = Annotated[capacity_pools.Market, PlainValidator(market), Field(examples=["on-demand"])]
 Duration = Annotated[timedelta, BeforeValidator(duration), Field(examples=["6h"])]
 S3Address = Annotated[
@@ -193,7 +193,7 @@ S3Address = Annotated[
 ]
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, object-keys.html"""
 REASON = re.compile(r"(?! )[^\x00-\x1f\x7f\u2028\u2029]{1,120}(?<! )")
-"""It becomes a tag's value, which takes 256 characters."""
+"""It becomes the value of a tag, which is limited to 256 characters."""
 Reason = Annotated[
     str,
     matching(REASON.pattern, "a reason (one line of at most 120 characters)"),
@@ -217,7 +217,8 @@ KmsKey = Annotated[
     AfterValidator(kms_key),
     Field(examples=["arn:aws:kms:us-east-1:123456789012:key/0b1f7a52-52c5-4c0f-9d0f-0c4c1e7f5a10"]),
 ]
-"""By its ARN: StartSnapshot takes no alias (https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
+"""An ARN, because StartSnapshot accepts no alias
+(https://docs.aws.amazon.com/ebs/latest/APIReference/API_StartSnapshot.html)."""
 ProfileName = Annotated[
     str,
     matching(r"[A-Za-z0-9_+=,.@-]{1,128}", 'the name of an instance profile (try "speech-reader")'),
@@ -234,6 +235,6 @@ Owner = Annotated[
 
 
 class StrictModel(BaseModel):
-    """A section of a file: unknown keys are refused, nothing changes after reading."""
+    """A section of a file. Unknown keys are refused, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -1,8 +1,8 @@
-"""git, asked about one directory, and what a file of the lab was, where the lab is under git.
+"""Runs git on one directory, and reads earlier versions of a file of the lab.
 
-Nothing but that directory and the user's own configuration has a say in it. Within a hook of git's, GIT_DIR and others
-name the hook's repository, and git would take that for every directory. A repository's configuration may name programs
-too: those of which only a person at work has any use are not run.
+Only that directory and the user's own configuration affect it. In a git hook, GIT_DIR and other variables name the
+hook's repository, and git would use that for every directory. Programs that a repository's configuration names for
+interactive use are not run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from ec2lab.files import exists, read_text
 
 KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_SSH", "GIT_SSL_")
-"""How the variables begin that say how git works, and not on what (git(1), ENVIRONMENT VARIABLES)."""
+"""Prefixes of the variables that configure git itself, not the repository (git(1), ENVIRONMENT VARIABLES)."""
 WITHOUT_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false")
 
 
 def git(directory: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run git in a directory, to its end. Raises FileNotFoundError where it is not installed."""
+    """Run git in a directory. Raises FileNotFoundError if git is not installed."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(KEPT)
     }
@@ -31,11 +31,11 @@ def git(directory: Path, *arguments: str, given: bytes = b"") -> subprocess.Comp
 
 
 MAX_COMMITS = 200
-"""Commits that changed the file, from the newest."""
+"""Number of commits that are searched, newest first."""
 
 
 def file_versions(directory: Path, path: Path) -> Iterator[str]:
-    """Yield a file's text as it is, then as it was in each commit that changed it, the newest first."""
+    """Yield a file's current text, then its text in each commit that changed it, newest first."""
     if exists(directory / path):
         yield read_text(directory / path)
     for commit in _git(directory, "log", f"--max-count={MAX_COMMITS}", "--format=%H", "--", str(path)).split():
@@ -43,7 +43,7 @@ def file_versions(directory: Path, path: Path) -> Iterator[str]:
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    """Return what git prints; nothing where there is no git, or nothing of the lab in it."""
+    """Return git's output; an empty string if there is no git, or the lab is not in a repository."""
     try:
         done = git(directory, *arguments)
     except FileNotFoundError:

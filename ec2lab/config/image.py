@@ -1,4 +1,4 @@
-"""What an instance starts from: its image and its own disk, as a lab's or an experiment's file says it."""
+"""The image and the root volume of an instance, as lab.toml or an experiment sets them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ec2lab.config.fields import Gib, Region, StrictModel, matching
 DEEP_LEARNING_IMAGE = (
     "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 )
-"""The current Deep Learning base GPU image for Ubuntu, by the public parameter that AWS keeps for it
+"""The current Deep Learning base GPU image for Ubuntu, by AWS's public parameter
 (https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html)."""
 
 SSM = "resolve:ssm:"
 
 
 class ImageByParameter(StrictModel):
-    """An SSM parameter that holds an image id, resolved by EC2 itself in the region of the launch."""
+    """An SSM parameter that contains an image id. EC2 resolves it in the region of the launch."""
 
     parameter: str
 
@@ -59,9 +59,9 @@ Image = Annotated[ImageByParameter | ImageByRegion | ImageByName, BeforeValidato
 
 
 class RootVolume(StrictModel):
-    """The instance's own disk, always encrypted and deleted with the instance."""
+    """The instance's root volume, always encrypted and deleted with the instance."""
 
     device: Annotated[str, matching(r"/dev/[a-z0-9]+", 'a device (try "/dev/sda1")')] = "/dev/sda1"
     """The image's root device: /dev/sda1 on Ubuntu and Rocky, /dev/xvda on Debian and Amazon Linux (docs/images.md)."""
     size_gib: Gib | None = None
-    """Size; the image's own when left out."""
+    """Size. Default: that of the image."""

@@ -1,6 +1,6 @@
-"""Files with public keys, as people have them: of whatever encoding, and, where one is something else, of what kind.
+"""Reads files with public keys in any common encoding, and recognizes files that are something else.
 
-What a file holds that is no public key is never repeated: it may be a private one.
+Content that is not a public key is never repeated: it may be a private key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ ENCODINGS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""By what a file begins with, the longer first: PowerShell's > writes UTF-16, Windows' editors a mark before UTF-8."""
+"""Encodings by the bytes that a file begins with, longer ones first: PowerShell's `>` writes UTF-16, and editors on
+Windows write a byte-order mark before UTF-8."""
 STAYS = "which stays with its owner"
 SHOW_PUBLIC = "`ssh-keygen -y -f {file} > {pub}` writes its public key, KEY={pub} names that"
 FORMATS = {
@@ -72,11 +73,11 @@ FORMATS = {
         "is a key of ssh's protocol 1, which nobody speaks any more; `ssh-keygen -t ed25519` makes another"
     ),
 }
-"""What people take for a public key, by what is in it, and the way from there to one."""
+"""Formats that are mistaken for a public key, by a typical part of their content, with the way to convert them."""
 
 
 def keys_given(key: str) -> list[str]:
-    """Return the public keys that KEY names: a file's, or the one that it is. Raises UserError."""
+    """Return the public keys in KEY, which is a path or a key. Raises UserError."""
     is_text = "\n" in key or any(re.search(form, key) for form in FORMATS)
     if is_text or key.strip().startswith(tuple(f"{kind} " for kind in KEY_FIELDS)):
         return keys_in(key, "KEY")
@@ -90,15 +91,15 @@ def keys_given(key: str) -> list[str]:
     try:
         content = read_content(path)
     except OSError as problem:
-        shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else str(path)  # base64 may be a private key's
+        shown = "…" if re.fullmatch(r"[A-Za-z0-9+/=]{64,}", key) else str(path)  # may be part of a private key
         raise UserError(f"KEY: {shown}: {_unreadable(path, problem)}") from problem
     return keys_in(content, f"KEY: {path}", path)
 
 
 def keys_in(content: bytes | str, shown_as: str, path: Path | None = None) -> list[str]:
-    """Return the public keys in the content of a file, each once. Raises UserError, naming the line.
+    """Return the distinct public keys in a file's content. Raises UserError that names the line.
 
-    Empty lines and those that begin with # are passed over, as in an authorized_keys file.
+    Empty lines and lines that begin with # are skipped, as in an authorized_keys file.
     """
     text = content if isinstance(content, str) else _decoded(content, shown_as)
     if not text.strip():
@@ -129,7 +130,7 @@ def _key_of(line: str, following: list[str], shown_as: str) -> str:
 
 
 def _decoded(content: bytes, shown_as: str) -> str:
-    """Return the text of a file; a byte that is none in a comment is no reason to refuse a key."""
+    """Return a file's text. An invalid byte in a comment does not invalidate a key."""
     for mark, encoding in ENCODINGS.items():
         if content.startswith(mark):
             return content.decode(encoding, errors="replace")

@@ -1,4 +1,4 @@
-"""lab.toml, experiments/NAME.toml and members/NAME.toml: found and read; those of members also written and removed."""
+"""Finds and reads lab.toml, experiments/NAME.toml and members/NAME.toml. Writes and removes member files."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def load_lab(directory: Path) -> Lab:
 
 
 def load_experiment(directory: Path, name: str) -> Experiment:
-    """Read experiments/NAME.toml. Raises UserError, naming `make new` where there is none."""
+    """Read experiments/NAME.toml. Raises UserError that names `make new` if it does not exist."""
     return checked(written_experiment(directory, name), Experiment, shown_as=f"experiments/{name}.toml")
 
 
 def has_file(directory: Path, name: str) -> bool:
-    """Say whether there is an experiments/NAME.toml. Raises UserError where that is not to be seen."""
+    """Return whether experiments/NAME.toml exists. Raises UserError if that cannot be determined."""
     file = f"experiments/{name}.toml"
     return is_there(directory / file, shown_as=file)
 
 
 def written_experiment(directory: Path, name: str) -> dict[str, Any]:
-    """Return experiments/NAME.toml as it was written. Raises UserError, naming `make new` where there is none."""
+    """Return experiments/NAME.toml as written. Raises UserError that names `make new` if it does not exist."""
     file = f"experiments/{name}.toml"
     if not has_file(directory, name):
         known = [path.stem for path in experiment_files(directory)]
@@ -55,22 +55,22 @@ def load_members(directory: Path) -> Mapping[str, Member]:
 
 
 def member_files(directory: Path) -> list[Path]:
-    """Return the members' files."""
+    """Return the paths of the member files."""
     return _shown_files(directory / "members")
 
 
 def experiment_files(directory: Path) -> list[Path]:
-    """Return the experiments' files."""
+    """Return the paths of the experiment files."""
     return _shown_files(directory / "experiments")
 
 
 def _shown_files(directory: Path) -> list[Path]:
-    """Return the TOML files of a directory; those that begin with a dot are editors' and file managers' own."""
+    """Return the TOML files in a directory, without those of editors and file managers, which begin with a dot."""
     return sorted(path for path in directory.glob("*.toml") if not path.name.startswith("."))
 
 
 def load_member(path: Path) -> Member:
-    """Read a member's file; the keys may stand in a .pub file beside it. Raises UserError."""
+    """Read a member's file; its keys may be in a .pub file next to it. Raises UserError."""
     try:
         valid_login(path.stem)
     except ValueError as problem:
@@ -90,9 +90,9 @@ def _keys_in(path: Path) -> list[str]:
 
 
 def new_key_pair(name: str) -> Path:
-    """Make an ed25519 key pair in ~/.ssh and return the public key's path. Raises UserError where one is there.
+    """Create an ed25519 key pair in ~/.ssh and return the public key's path. Raises UserError if one exists.
 
-    The private key has no passphrase, mode 0600, and never lies in the lab.
+    The private key has no passphrase, has mode 0600, and is never in the lab's directory.
     """
     private = Path("~/.ssh").expanduser() / f"ec2-lab-{name}"
     public = private.with_name(f"{private.name}.pub")
@@ -111,7 +111,7 @@ def new_key_pair(name: str) -> Path:
 
 
 def add(directory: Path, name: str, keys: Sequence[str]) -> str:
-    """Write a new member's file, and return its path in the lab. Raises UserError."""
+    """Write a new member's file and return its path, relative to the lab. Raises UserError."""
     file = f"members/{name}.toml"
     text = document_text({"keys": list(keys)})
     write_new(directory / file, text, Member, shown_as=file, says=Member(keys=list(keys)))
@@ -119,9 +119,9 @@ def add(directory: Path, name: str, keys: Sequence[str]) -> str:
 
 
 def add_keys(directory: Path, name: str, member: Member, keys: Sequence[str]) -> str | None:
-    """Add keys to those of a member, leaving all else in the file as it is; return the file's path in the lab.
+    """Add keys to a member's file, keep everything else in it, and return its path, relative to the lab.
 
-    None where the member has them all. Raises UserError.
+    Returns None if the member already has all of them. Raises UserError.
     """
     known = set(map(fingerprint, member.keys))
     new = [key for key in keys if fingerprint(key) not in known]
@@ -138,7 +138,7 @@ def add_keys(directory: Path, name: str, member: Member, keys: Sequence[str]) ->
 
 
 def remove(directory: Path, name: str) -> list[str]:
-    """Delete a member's files, and return their paths in the lab."""
+    """Delete a member's files and return their paths, relative to the lab."""
     paths = [directory / "members" / f"{name}.{ending}" for ending in ("toml", "pub")]
     there = [path for path in paths if exists(path)]
     for path in there:

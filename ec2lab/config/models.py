@@ -1,6 +1,6 @@
-"""lab.toml, experiments/NAME.toml and members/NAME.toml as checked models.
+"""Models of lab.toml, experiments/NAME.toml and members/NAME.toml.
 
-Every mistake is one line: which file, which key, what is wrong, what would be right.
+Each error is one line: the file, the key, what is wrong, and what would be valid.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ MIN_IDLE = timedelta(minutes=1)
 
 
 class Network(StrictModel):
-    """Who may reach an instance, and where it stands."""
+    """Network settings of the instances."""
 
     ssh_allowed_cidrs: Annotated[Literal["auto"] | list[str], BeforeValidator(networks)] = "auto"
-    """Networks that ssh is admitted from; `auto` is the address that the launch is made from."""
+    """Networks from which ssh is allowed. `auto` is the address of the computer that launches."""
     subnets: dict[Region, list[Subnet]] = {}
-    """Subnets for each region that has no default VPC; left out, EC2 chooses zone and subnet in the default VPC."""
+    """Subnets, for regions without a default VPC. By default, EC2 selects zone and subnet in the default VPC."""
 
 
 class Ssh(StrictModel):
-    """How instances are logged in to."""
+    """Settings of logins to instances."""
 
     boot_timeout: Duration | None = None
-    """How long a launch waits for the instance to boot and to finish its set-up; "0s" not at all."""
+    """How long a launch waits for the instance to boot and complete its set-up. "0s": not at all."""
     host_key_timeout: Duration = timedelta(minutes=5)
-    """How long the host key is looked for on the instance's console before it is trusted on first use."""
+    """How long to wait for the host key on the instance's console. After that, it is trusted on first use."""
     timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
-    """How long a login may take, with the start-up files of the login shell there, before it is given up."""
+    """How long a login may take, including the start-up files of the login shell."""
 
     @property
     def login_timeout(self) -> float:
-        """The same in seconds."""
+        """`timeout` in seconds."""
         return self.timeout.total_seconds()
 
 
@@ -74,11 +74,11 @@ class Accounts(StrictModel):
     """What members may do on an instance."""
 
     sudo: Literal["nopasswd", "password"] = "nopasswd"
-    """Whether members of the group sudo use it without a password. Nobody has a password until one is given."""
+    """Whether members of the group sudo need no password for it. Nobody has a password until it is set."""
     administrators: list[LoginName] = []
-    """Members who need no password for sudo even so, or nobody could give the others theirs."""
+    """Members who never need a password for sudo; otherwise nobody could set the others' passwords."""
     make_groups: list[GroupName] = []
-    """Groups that are made where they do not exist; the others are joined where they do."""
+    """Groups that are created if they do not exist. Other groups are joined only if they exist."""
 
     @model_validator(mode="after")
     def _has_sudo_admin(self) -> Accounts:
@@ -89,10 +89,10 @@ class Accounts(StrictModel):
 
 
 class DatasetBuilder(StrictModel):
-    """The throw-away instance that builds a dataset from a bucket."""
+    """The temporary instance that builds a dataset from a bucket."""
 
     instance_types: Annotated[list[InstanceType], Field(min_length=1)] = ["c6in.4xlarge", "c6i.4xlarge", "m6i.4xlarge"]
-    """Much network for their price; no GPU."""
+    """High network bandwidth for their price, no GPU."""
     instance_profile: ProfileName | None = None
     """The IAM instance profile that may read the bucket."""
     iops: int = 16000
@@ -100,19 +100,19 @@ class DatasetBuilder(StrictModel):
 
 
 class Logs(StrictModel):
-    """Where instances may deliver logs and exit codes: what `make setup-aws` makes a role and a profile for."""
+    """Where instances upload logs and exit statuses. `make setup-aws` creates a role and an instance profile for it."""
 
     artifact_uri: S3Address | None = None
-    """The bucket, or a prefix of one; experiments name it, or what is below it, as their own."""
+    """A bucket, or a prefix in it. Experiments set it, or a prefix below it, as their own."""
 
 
 class Code(StrictModel):
-    """The git repository, or a directory of one, that an experiment's command runs in on the instance."""
+    """The git repository, or a directory in one, in which an experiment's command runs."""
 
     path: Annotated[str, Field(min_length=1, examples=["../speech"])]
-    """From the directory of lab.toml."""
+    """Relative to the directory of lab.toml."""
     commit: Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._/-]*", 'a commit (try "4f2a91c")')] | None = None
-    """A commit, tag or branch; left out, the working tree as it is, without what git ignores."""
+    """A commit, tag or branch. Default: the working tree, without files that git ignores."""
 
 
 class Lab(StrictModel):
@@ -121,10 +121,10 @@ class Lab(StrictModel):
     name: Name = "lab"
     cloud: Literal["local", "aws"] = "local"
     profile: str | None = None
-    """The profile of ~/.aws/config that calls are made with; the usual search when left out."""
+    """The profile in ~/.aws/config. Default: boto3's default credentials."""
     regions: Annotated[list[Region], Field(min_length=1, examples=[["us-east-1", "us-west-2"]])]
     region_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)
-    """How long a region may take to respond to a query, before a command that only reads goes on without it."""
+    """How long a read-only command waits for a region's response before it continues without that region."""
     registry: str = "registry.json"
     image: Image = ImageByParameter(parameter=DEEP_LEARNING_IMAGE)
     root_volume: RootVolume = RootVolume()
@@ -134,33 +134,33 @@ class Lab(StrictModel):
     dataset_builder: DatasetBuilder = DatasetBuilder()
     logs: Logs = Logs()
     budget: Annotated[float, Field(gt=0)] | None = None
-    """Dollars that may be spent in a calendar month of UTC; a launch that would pass it is refused."""
+    """Limit in dollars per calendar month (UTC). A launch that would exceed it is refused."""
     kms_keys: dict[Region, KmsKey] = {}
-    """The KMS key that datasets are encrypted with in a region; the account's default key when left out."""
+    """The KMS key that encrypts datasets in a region. Default: the account's default key."""
     data_of: list[RegistryId] = []
-    """Other registries of the account, by their ids, whose datasets this lab uses too."""
+    """Ids of other registries in the account whose datasets this lab uses too."""
     tags: Tags = {}
 
 
 class Experiment(StrictModel):
-    """experiments/NAME.toml: what an instance for this experiment is."""
+    """experiments/NAME.toml: what to launch, and what to run on it."""
 
     instance_types: Annotated[list[InstanceType], Field(min_length=1, examples=[["p4d.24xlarge", "g5.12xlarge"]])]
     markets: Annotated[list[Market], Field(min_length=1, examples=[["spot", "on-demand"]])] = [ON_DEMAND]
     regions: Annotated[list[Region], Field(min_length=1)] | None = None
     zones: Annotated[list[Zone], Field(min_length=1)] | None = None
     subnets: dict[Region, list[Subnet]] | None = None
-    """Only these subnets; the lab's when left out."""
+    """Only these subnets. Default: those of the lab."""
     capacity_timeout: Duration = timedelta(0)
-    """How long to go on asking for capacity; one round when left out."""
+    """How long to retry while there is no capacity. Default: one round."""
     ttl: Duration | None = None
-    """How long an instance lives; it ends by itself then, with no server."""
+    """Time from the launch until an instance terminates itself."""
     budget: Annotated[float, Field(gt=0)] | None = None
-    """Dollars that all that is launched from this file may cost in all; a launch that would pass it is refused."""
+    """Limit in dollars for everything launched from this file. A launch that would exceed it is refused."""
     idle_timeout: Duration | None = None
-    """How long nothing may be done on an instance before it ends by itself."""
+    """Time without activity after which an instance terminates itself."""
     on_interruption: Literal["end", "relaunch"] = "end"
-    """Whether `make watch` launches an instance again that AWS interrupted."""
+    """Whether `make watch` launches an interrupted instance again."""
     image: Image | None = None
     root_volume: RootVolume | None = None
     data: list[Data] = []
@@ -169,34 +169,34 @@ class Experiment(StrictModel):
     command: Command | None = None
     """Run by bash on the instance once its data is mounted."""
     parameters: dict[ParameterName, ParameterValue] = {}
-    """What the command finds in its environment."""
+    """Environment variables of the command."""
     matrix: dict[ParameterName, Annotated[list[ParameterValue], Field(min_length=1)]] = {}
-    """Parameters with several values: `make sweep` launches an instance for each combination."""
+    """Parameters with several values. `make sweep` launches an instance for each combination."""
     instance_profile: ProfileName | None = None
-    """The name of an IAM instance profile that the instance may use."""
+    """The IAM instance profile of the instance."""
     code: Code | None = None
-    """What the command runs in."""
+    """The code in which the command runs."""
     artifact_uri: S3Address | None = None
-    """Where the instance puts the command's log and exit code; left out, they stay on it."""
+    """Where the instance uploads the command's log and exit status. Default: they stay on the instance."""
     on_completion: Literal["keep", "teardown"] = "keep"
-    """What the instance does with itself once the command has ended."""
+    """Whether the instance terminates itself after the command has exited."""
     nodes: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many instances work together: all launched side by side or none, and told of each other."""
+    """Number of instances that work together. All are launched or none, and each knows the others' addresses."""
     on_boot_failure: Literal["keep", "teardown"] = "keep"
-    """What becomes of an instance whose cloud-init failed."""
+    """What happens to an instance whose cloud-init failed."""
 
     @property
     def needs_code_upload(self) -> bool:
-        """Whether its instances wait after their boot for what is brought to them.
+        """Whether its instances need an upload over ssh after the boot.
 
-        User data never has the room for volumes, a watch on idleness, and a command whose log goes into a bucket.
+        User data has no room for volumes, idle shutdown and a command with a log in a bucket all together.
         """
         is_too_much = bool(self.command and self.artifact_uri and self.idle_timeout and self.mounted)
         return self.code is not None or self.nodes > 1 or is_too_much
 
     @property
     def mounted(self) -> list[Mounted]:
-        """All that is mounted on the instance."""
+        """All file systems to mount on the instance."""
         return [*self.data, *self.scratch, *([self.instance_store] if self.instance_store else [])]
 
     @model_validator(mode="after")
@@ -260,7 +260,7 @@ class Experiment(StrictModel):
 
 
 class Member(StrictModel):
-    """members/NAME.toml: one teammate."""
+    """members/NAME.toml: a team member."""
 
     keys: Annotated[
         list[Annotated[str, AfterValidator(public_key)]],
@@ -269,4 +269,4 @@ class Member(StrictModel):
     groups: list[GroupName] = ["sudo", "docker"]
     shell: Annotated[str, matching(r"/[A-Za-z0-9/._-]+", 'the path of a shell (try "/bin/bash")')] = "/bin/bash"
     uid: Annotated[int, Field(ge=1000, le=60000)] | None = None
-    """The same number on every instance, so that files on kept volumes stay theirs."""
+    """The same on every instance, so that files on retained volumes keep their owner."""

@@ -1,4 +1,4 @@
-"""Parameters of an experiment: chosen by hand, or every combination of a matrix. Pure."""
+"""Parameters of an experiment: those set on the command line, and the combinations of a matrix. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ec2lab.validators import did_you_mean
 
 LONGEST_NAME = 63
 MOST = 10_000
-"""Combinations of a matrix: beyond it, somebody's hand slipped."""
+"""Limit for the combinations of a matrix; more are likely a typing error."""
 DIGEST = 8
 
 Value = bool | int | float | str
@@ -27,7 +27,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One combination, and what its experiment is called."""
+    """One combination, with the name of its trial."""
 
     name: str
     parameters: Mapping[str, Value]
@@ -53,9 +53,10 @@ def parse_parameters(words: str) -> dict[str, str]:
 
 
 def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: str) -> dict[str, Any]:
-    """Return an experiment as it was written, with parameters chosen and no matrix any more.
+    """Return an experiment as written, with the parameters applied and without a matrix.
 
-    Raises UserError where a parameter is none of the experiment's, if it names any, or one of the matrix is open.
+    Raises UserError if a parameter is unknown to an experiment that names its parameters, or if one of the matrix has
+    no value.
     """
     matrix, defaults = written.get("matrix", {}), written.get("parameters", {})
     known = [*defaults, *matrix]
@@ -73,7 +74,7 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
 
 
 def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[str, Value]) -> list[Variation]:
-    """Return every combination of a matrix, in its order; what is `fixed` has one value. Raises UserError."""
+    """Return all combinations of a matrix, in order; `fixed` parameters have one value. Raises UserError."""
     open_to_choice = {name: values for name, values in matrix.items() if name not in fixed}
     _check(base, open_to_choice)
     combinations = [
@@ -88,7 +89,7 @@ def variations(base: str, matrix: Mapping[str, Sequence[Value]], fixed: Mapping[
 
 
 def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
-    """Raise UserError where two of the instances would be one and the same, or far too many."""
+    """Raise UserError if two trials would be identical, or there are too many."""
     for name, values in matrix.items():
         if twice := [text for text, count in Counter(map(as_text, values)).items() if count > 1]:
             raise UserError(f"experiments/{base}.toml: matrix.{name}: {twice[0]} is there twice")
@@ -97,14 +98,14 @@ def _check(base: str, matrix: Mapping[str, Sequence[Value]]) -> None:
 
 
 def variation_name(base: str, parameters: Mapping[str, Value]) -> str:
-    """Return `speech-lr0_1-seed3`: the same for the same parameters, whatever else the matrix holds."""
+    """Return a name such as `speech-lr0_1-seed3`. It does not change when the matrix grows."""
     told = "-".join(re.sub(r"[^a-z0-9]+", "_", f"{name}{as_text(value)}".lower()) for name, value in parameters.items())
     name = f"{base}-{told}".rstrip("_-")
     return name if len(name) <= LONGEST_NAME else _with_digest(name, parameters)
 
 
 def as_text(value: Value) -> str:
-    """Return a value as an environment variable has it."""
+    """Return a value as the text of an environment variable."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,8 +1,8 @@
-"""OpenSSH public keys, as they may enter an authorized_keys file: one text for here and for the program on the host.
+"""OpenSSH public keys for authorized_keys files: one implementation for this computer and for the program on the host.
 
-`templates/accounts.py` imports it, and is sent with it in place of the import; so it runs on Python 3.9 too. What a
-comment may hold is said by code points, because the Unicode of Python is another in every version. What is refused is
-never repeated: it may be a private key.
+`templates/accounts.py` imports this module, which is sent in place of the import, so it also runs on Python 3.9. Valid
+characters of comments are given as code points, because each Python version has another version of Unicode. Refused
+text is never repeated: it may be a private key.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ KEY_FIELDS = {
     "sk-ecdsa-sha2-nistp256@openssh.com": ("nistp256", r"(?s)\x04.{64}", r"(?s).+"),
     "ssh-rsa": (r"(?s).+", r"(?s).+"),
 }
-"""The types that are taken, each with what its blob holds behind the type (RFC 4253, section 6.6; RFC 5656; RFC 8709;
+"""The accepted types, each with the fields of its blob after the type (RFC 4253, section 6.6; RFC 5656; RFC 8709;
 OpenSSH's PROTOCOL.u2f)."""
 RSA_BITS, MOST_RSA_BITS = 2048, 16384
-"""Shorter RSA keys have been disallowed since 2014 (NIST SP 800-131A), of longer ones OpenSSH takes none."""
+"""Shorter RSA keys are disallowed since 2014 (NIST SP 800-131A); OpenSSH accepts no longer ones."""
 LONGEST_COMMENT = 200
 PRIVATE_KEY = r"PRIVATE KEY|AGE-SECRET-KEY-|PuTTY-User-Key-File-"
 LINE_BREAKS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
-"""As str.splitlines has them."""
+"""Those of str.splitlines."""
 NO_TEXT = (
     "[\\x00-\\x08\\x0e-\\x1b\\x1f\\x7f-\\x84\\x86-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff"
     + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}-{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
     + "]"
 )
-"""Control characters, halves of characters, and what Unicode says is none."""
+"""Control characters, surrogates and noncharacters."""
 CLEAN = {
     **dict.fromkeys((0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " "),
     **dict.fromkeys((0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)), ""),
     **dict.fromkeys((0xFEFF, *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)), ""),
 }
-"""What web pages, chats and editors put into a line that is copied, unseen: other blanks become blanks; zero-width
-characters, and those that turn the direction of writing, vanish."""
+"""Invisible characters that web pages, chats and editors add to copied text: unusual spaces become plain spaces;
+zero-width characters and direction marks are removed."""
 
 
 def public_key(text: str) -> str:
     """Return a public key as one clean line: type, base64, comment. Raises ValueError on anything else.
 
-    sshd would obey a forced command or an environment in front of a key, so only the bare form is taken (sshd(8),
-    AUTHORIZED_KEYS FILE FORMAT).
+    sshd would obey options before a key, such as a forced command, so options are refused (sshd(8), AUTHORIZED_KEYS
+    FILE FORMAT).
     """
     line = _one_line(text)
     kind, _, rest = line.partition(" ")
@@ -63,13 +63,13 @@ def public_key(text: str) -> str:
 
 
 def fingerprint(key: str) -> str:
-    """Return the fingerprint of a public key as ssh shows it: "SHA256:…"."""
+    """Return a public key's fingerprint in ssh's format, "SHA256:…"."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def rsa_bits(key: str) -> int | None:
-    """Return how long an RSA key is; None of another type."""
+    """Return the length of an RSA key in bits; None for another type."""
     kind, body = key.split()[:2]
     fields = _fields(base64.b64decode(body))
     return int.from_bytes(fields[-1], "big").bit_length() if kind == "ssh-rsa" else None
@@ -90,7 +90,7 @@ def _one_line(text: str) -> str:
 
 
 def _no_key(line: str) -> str:
-    """Return what a line is that is no public key."""
+    """Return what a line contains that is not a public key."""
     kind, _, body = line.partition(" ")
     if kind.endswith("-cert-v01@openssh.com"):
         return "is a certificate, not a key; name the key that it was made for: the .pub file without -cert"
@@ -105,7 +105,7 @@ def _no_key(line: str) -> str:
 
 
 def _check_blob(kind: str, body: str) -> None:
-    """Raise ValueError where the base64 of a key is not a key of its type."""
+    """Raise ValueError if the base64 is not a key of its type."""
     try:
         fields = _fields(base64.b64decode(body, validate=True))
     except (binascii.Error, ValueError):
@@ -128,7 +128,7 @@ def _check_blob(kind: str, body: str) -> None:
 
 
 def _fields(blob: bytes) -> list[bytes]:
-    """Return the fields of a key's blob, each with its length in front; none if it is cut."""
+    """Return the fields of a key's blob, which are length-prefixed; an empty list if it is truncated."""
     fields = []
     while blob:
         length = int.from_bytes(blob[:4], "big")

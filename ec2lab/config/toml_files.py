@@ -1,7 +1,7 @@
-"""TOML files: read into models, whose complaints come on one line, and written as people edit them.
+"""Reads TOML files into models, with one-line errors, and writes them as people edit them.
 
-What people write stays, their comments and formatting too. A file is written beside its place, read back through the
-model that every command reads it by, and only then put there: what could not be read never takes its place.
+Comments and formatting are kept. A file is written next to its destination and read back through its model before it
+replaces the original, so an unreadable file never does.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     import tomlkit.items
 
 WIDEST_LINE = 200
-"""Characters of a line beyond which an error does not repeat it."""
+"""Longest line, in characters, that an error repeats."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(path: Path, model: type[Model], *, shown_as: str, defaults: Mapping[str, Any] | None = None) -> Model:
-    """Read `path` as `model`, with `defaults` for keys that it has not.
+    """Read `path` as `model`, with `defaults` for missing keys.
 
-    Raises UserError: `shown_as: key: what is wrong (what would be right)`.
+    Raises UserError: `shown_as: key: what is wrong (what would be valid)`.
     """
     return checked({**(defaults or {}), **read(path, shown_as=shown_as)}, model, shown_as=shown_as)
 
 
 def is_there(path: Path, *, shown_as: str) -> bool:
-    """Say whether a file is there. Raises UserError where even that is not to be seen."""
+    """Return whether a file exists. Raises UserError if that cannot be determined."""
     try:
         return exists(path)
     except OSError as problem:
@@ -49,7 +49,7 @@ def is_there(path: Path, *, shown_as: str) -> bool:
 
 
 def read(path: Path, *, shown_as: str) -> dict[str, Any]:
-    """Read `path` as it was written. Raises UserError."""
+    """Read `path` as written. Raises UserError."""
     text = ""
     try:
         text = read_text(path)
@@ -62,12 +62,12 @@ def read(path: Path, *, shown_as: str) -> dict[str, Any]:
         raise UserError(f"{shown_as}: {which}") from problem
     except RecursionError as problem:
         raise UserError(f"{shown_as}: not TOML: is nested too deeply") from problem
-    except ValueError as problem:  # TOMLDecodeError, and what Python says of a number of 5,000 digits
+    except ValueError as problem:  # TOMLDecodeError, and Python's error for a number of 5,000 digits
         raise _not_toml(shown_as, text, str(problem).partition(";")[0]) from problem
 
 
 def _not_toml(shown_as: str, text: str, complaint: str) -> UserError:
-    """Return the error of text that is not TOML: `FILE:LINE: …`, with the line and a caret below it as notes."""
+    """Return the error for invalid TOML: `FILE:LINE: …`, with the line and a caret below it as notes."""
     if not (found := re.search(r" \(at line (\d+), column (\d+)\)", complaint)):
         return UserError(f"{shown_as}: not TOML: {complaint}")
     number, column = int(found[1]), int(found[2])
@@ -81,21 +81,21 @@ def _not_toml(shown_as: str, text: str, complaint: str) -> UserError:
 
 
 def _unquoted(line: str, column: int) -> str:
-    """Return the hint for a word without quotes where a value begins."""
+    """Return a hint if an unquoted word is where a value begins."""
     word = re.match(r"[A-Za-z][\w./:-]*", line[column - 1 :])
     return f': text needs quotes: "{word[0]}"' if word and not secret_in(word[0]) else ""
 
 
 def _odd(line: str, column: int) -> str:
-    """Return what character beyond ASCII is where the line ends to be TOML, as chats and web pages put there."""
-    # A blank that is none is seen a character later, by what does not follow.
+    """Return the non-ASCII character at which a line stops being TOML, as chats and web pages insert them."""
+    # For a special space, the error is at the character after it.
     odd = [c for c in line[max(column - 2, 0) : column] if not c.isascii()]
     quotes = 'a straight " is wanted' if set(odd) & set("\u201c\u201d\u201e\u00ab\u00bb") else "write it again"
     return f": there is {odd[-1]!r} (U+{ord(odd[-1]):04X}), {quotes}" if odd else ""
 
 
 def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) -> Model:
-    """Return what was written as `model`. Raises UserError."""
+    """Return written values as `model`. Raises UserError."""
     try:
         return model.model_validate(written)
     except ValidationError as problem:
@@ -103,7 +103,7 @@ def checked(written: Mapping[str, Any], model: type[Model], *, shown_as: str) ->
 
 
 def complaints(refused: UserError, model: type[BaseModel], *, shown_as: str) -> list[str]:
-    """Return all that is wrong with a file that was refused as `model`, a line each."""
+    """Return all errors in a file that is no valid `model`, one line each."""
     if isinstance(refused.__cause__, ValidationError):
         return [f"{shown_as}: {line}" for line in _lines(refused.__cause__, model)]
     return [str(refused)]
@@ -115,7 +115,7 @@ def _in_one_line(problem: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
-    # A misspelt key is two complaints, unknown and missing: the unknown one tells more.
+    # A misspelt key causes two errors, unknown and missing. The unknown one is more helpful.
     errors = sorted(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
     return [
         f"{key}: {_complaint(error, model)}" if (key := _key(error["loc"])) else _complaint(error, model)
@@ -124,7 +124,7 @@ def _lines(problem: ValidationError, model: type[BaseModel]) -> list[str]:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """Return `data[0].mount` for ("data", 0, "mount"); pydantic marks a complaint of a key itself by "[key]"."""
+    """Return `data[0].mount` for ("data", 0, "mount"). pydantic marks an error about a key itself with "[key]"."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
 
@@ -147,7 +147,7 @@ def _complaint(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return what was written, unless that is a secret in the wrong place."""
+    """Return a written value for an error, unless it is a misplaced secret."""
     kind = secret_in(str(value))
     return f"a text that holds {kind}" if kind else repr(value)
 
@@ -170,7 +170,7 @@ def _toml(value: Any) -> str:
 
 
 def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """Return the model of the section that `location` leads to, or None where it leads into something else."""
+    """Return the model of the section at `location`; None if that is not a section."""
     section: Any = model
     for part in location:
         if isinstance(part, int):
@@ -185,7 +185,7 @@ def _section(model: type[BaseModel], location: tuple[int | str, ...]) -> type[Ba
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the one model inside an annotation such as `list[Data]` or `Root | None`."""
+    """Return the only model in an annotation such as `list[Data]` or `Root | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = [_model_in(argument) for argument in getattr(annotation, "__args__", ())]
@@ -193,14 +193,14 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def toml_text(value: Any) -> str:
-    """Return a value as TOML writes it, on one line."""
+    """Return a value as TOML, on one line."""
     import tomlkit  # 30 ms
 
     return str(tomlkit.item(value).as_string())
 
 
 def document_text(values: Mapping[str, Sequence[str]]) -> str:
-    """Return a TOML document of these lists; one of several texts has a line for each."""
+    """Return a TOML document with these lists; a list of several texts has one line for each."""
     import tomlkit
 
     document = tomlkit.document()
@@ -212,9 +212,9 @@ def document_text(values: Mapping[str, Sequence[str]]) -> str:
 
 
 def with_texts(document: str, key: str, texts: Sequence[str]) -> tuple[str, bool]:
-    """Return a TOML document with more texts in a list of it, all else as it was, and whether they are its last.
+    """Return a TOML document with texts added to one of its lists, and whether they were added at the end.
 
-    They go to its end, unless tomlkit would write them into a comment that stands there: then to its beginning.
+    They are added at the end, or at the beginning if tomlkit would write them into a trailing comment.
     """
     import tomlkit
 
@@ -236,13 +236,11 @@ def _list_in(document: str, key: str) -> list[Any]:
 
 
 def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str, says: BaseModel | None = None) -> None:
-    """Write a file that is not there yet. Raises UserError where it is, or is not read as a `model` that `says`
-    this.
-    """  # noqa: D205
+    """Write a new file. Raises UserError if it exists, or does not read back as `model` with the content of `says`."""
     try:
         path.parent.mkdir(exist_ok=True)
         with _readable_draft(path, text, model, shown_as, says) as draft:
-            os.link(draft, path)  # whole, and never over another
+            os.link(draft, path)  # complete, and never over an existing file
     except FileExistsError as problem:
         raise UserError(f"{shown_as}: exists already; edit it, or take another name") from problem
     except OSError as problem:
@@ -250,12 +248,12 @@ def write_new(path: Path, text: str, model: type[BaseModel], *, shown_as: str, s
 
 
 def rewrite(path: Path, before: str, after: str, says: BaseModel, *, shown_as: str) -> None:
-    """Put a text that `says` this in the place of the one that a file had.
+    """Replace a file's text with one that reads back as `says`.
 
-    Raises UserError, also where somebody changed the file meanwhile.
+    Raises UserError, also if the file was changed in the meantime.
     """
     try:
-        place = path.resolve()  # git may have brought a link
+        place = path.resolve()  # git may have created a link
         with _readable_draft(place, after, type(says), shown_as, says) as draft:
             draft.chmod(stat.S_IMODE(place.stat().st_mode))
             if read_text(place) != before:

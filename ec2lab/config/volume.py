@@ -1,4 +1,4 @@
-"""What is mounted on an instance beside its own disk, as an experiment's file says it."""
+"""The file systems and volumes that an experiment mounts in addition to the root volume."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ LONGEST = timedelta(days=3650)
 
 
 class Mounted(StrictModel):
-    """A file system on the instance, and whose it is there."""
+    """A file system on the instance, and the owner of its mount point."""
 
     mount: MountPoint
     owner: Owner | None = None
-    """The mount point's owner and group, "alice:docker", as the instance knows them; left as they are when left out."""
+    """The mount point's owner and group on the instance, "alice:docker". Default: unchanged."""
     mode: Annotated[str, matching(r"[0-7]{3,4}", 'an octal mode (try "2775")')] | None = None
     options: list[MountOption] = []
-    """How it is mounted; set-uid programs and device files on it count for nothing unless suid and dev are here."""
+    """Mount options. Set-uid programs and device files work only with suid and dev."""
 
     @property
     def is_roots_alone(self) -> bool:
-        """Whether nobody but root can write in its mount point, by what is said here."""
+        """Whether only root can write to its mount point, by this configuration."""
         user = (self.owner or "").partition(":")[0]
         return user in ("", "root") and not int(self.mode or "0", 8) & 0o022
 
 
 class Volume(Mounted):
-    """A volume that comes with the instance."""
+    """A volume that is created with the instance."""
 
     type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1"] = "gp3"
     iops: Annotated[int, Field(ge=100, le=256000)] | None = None
     throughput: Annotated[int, Field(ge=125, le=2000)] | None = None
     """MiB/s, gp3 only."""
     deletion_policy: DeletionPolicy = DeletionPolicy.DELETE
-    """What becomes of it: deleted with the instance; snapshotted first, as a new version of its dataset; kept."""
+    """What a teardown does: delete it, snapshot it first as a new version of its dataset, or retain it."""
     retain_for: Annotated[Duration, Field(examples=["30d"])] | None = None
-    """How long a kept volume may lie there before `make audit` complains."""
+    """How long a retained volume may exist before `make audit` reports it."""
     reason: Reason | None = None
-    """Why it is kept."""
+    """Why it is retained."""
 
     @model_validator(mode="after")
     def _retain_requires_reason(self) -> Volume:
@@ -72,15 +72,15 @@ class Volume(Mounted):
 
 
 class Data(Volume):
-    """A dataset's volume: made from the newest snapshot of the dataset, or of the version that is named."""
+    """A volume created from a dataset: from its newest snapshot, or from the given version."""
 
     dataset: Name
     version: Annotated[str, Field(min_length=1, max_length=64, examples=["2026-11"])] | None = None
     read_only: bool = False
     size_gib: Gib | None = None
-    """Size; the snapshot's own when left out."""
+    """Size. Default: that of the snapshot."""
     initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
-    """MiB/s at which EC2 loads the blocks ahead of their first reading; charged."""
+    """MiB/s at which EC2 loads the blocks ahead of their first use. AWS charges for it."""
 
 
 class Scratch(Volume):
@@ -89,9 +89,9 @@ class Scratch(Volume):
     size_gib: Gib
     filesystem: Filesystem = "ext4"
     dataset: Name | None = None
-    """The dataset that it becomes a version of, where deletion_policy is "snapshot"."""
+    """The dataset that gets a new version if deletion_policy is "snapshot"."""
     version: Annotated[str, matching(r"\S{1,64}", "a version (no spaces, at most 64 characters)")] | None = None
-    """What that version is called; the next number when left out."""
+    """Name of that version. Default: the next number."""
 
     @model_validator(mode="after")
     def _a_snapshot_has_a_name(self) -> Scratch:
@@ -104,6 +104,6 @@ class Scratch(Volume):
 
 
 class InstanceStore(Mounted):
-    """The instance's own NVMe disks, RAID 0 over them if there are several; empty again after every stop."""
+    """The instance's own NVMe disks, as RAID 0 if there are several. A stop erases them."""
 
     filesystem: Filesystem = "ext4"
