@@ -6,8 +6,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +20,8 @@ from ec2lab.printable import printable, printable_document, printable_log
 from ec2lab.rendering import TABLES, render
 
 if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
     from ec2lab.events import Event as LabEvent
 
 INTERRUPTED = 130
@@ -44,6 +46,7 @@ class Console:
         self.as_json = as_json
         self._unfinished = False
         self._lock = Lock()
+        self._display: RichConsole | None = None
 
     def emit(self, *events: LabEvent) -> None:
         """Print events: their text, or in JSON mode an object each."""
@@ -104,13 +107,27 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Show on a terminal how far something is, in a line that the next one takes the place of."""
-        if self.is_terminal:
+        if self.is_terminal and not self._display:
             self._print(f"\r{printable(text)}\033[K", newline=False)
             self._unfinished = True
+
+    @contextmanager
+    def above(self, display: RichConsole) -> Iterator[None]:
+        """Print above a live display of rich's: drawn again, it would wipe lines that it does not know of."""
+        self._display = display
+        try:
+            yield
+        finally:
+            self._display = None
 
     def _print(self, text: str | bytes, *, newline: bool = True) -> None:
         """Print a line. A reader that is gone (`| head`, a closed terminal) must not stop what is being done."""
         try:
+            if self._display and isinstance(text, str):
+                from rich.text import Text
+
+                self._display.print(Text.from_ansi(text), soft_wrap=True)
+                return
             with self._lock:
                 if self._unfinished and newline:
                     typer.echo("\r\033[K", nl=False)

@@ -46,12 +46,13 @@ def progress_bars(console: Console) -> Iterator[ProgressBars]:
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(
+    progress = Progress(
         TextColumn("  {task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TimeRemainingColumn(),
         TextColumn("{task.fields[said]}", markup=False),
         speed_estimate_period=3600,  # AWS tells of progress in whole percents, minutes apart
-    ) as progress:
+    )
+    with progress, console.above(progress.console):
         yield ProgressBars(console, progress)

@@ -224,7 +224,8 @@ def _sweep_started(event: SweepStarted) -> str:
 
 def _trial_finished(event: TrialFinished) -> str:
     what = {"runs": f"{event.instance}, after {event.seconds:.0f} s", "failed": f"failed: {event.reason}"}
-    return f"  {event.experiment}  {what.get(event.state, event.state)}"
+    code = "" if event.exit_code is None else f"; its command ended with {event.exit_code}"
+    return f"  {event.experiment}  {what.get(event.state, event.state)}{code}"
 
 
 def _sweep_complete(event: SweepComplete) -> str:
@@ -422,7 +423,9 @@ LINES: Mapping[str, tuple[Style, Text]] = {
     "ssh-ready": (None, "  reach   {host} at {address}"),
     "expiry-set": (lambda e: YELLOW if e.expires_at == "never" else GREEN, _expiry_set),
     "sweep-started": (None, _sweep_started),
-    "trial-finished": (lambda e: {"runs": GREEN, "failed": RED}.get(e.state), _trial_finished),
+    "trial-finished": (
+        lambda e: RED if e.exit_code else {"runs": GREEN, "failed": RED}.get(e.state), _trial_finished,
+    ),
     "sweep-complete": (None, _sweep_complete),
     "instance-state-changed": (None, lambda e: f"{e.experiment}  {e.instance}  {_state(e)}"),
     "data-loaded": (None, "{experiment}  {instance}  its data is loaded"),

@@ -44,6 +44,9 @@ def plan(
     with open_session("plan", exp) as session:
         console.hint(session.cloud.banner)
         defined = definition(session, exp, base, parse_parameters(parameters), first_of_matrix=True)
+        if defined.trials > 1:
+            sweep = f"`make sweep EXP={defined.base}` launches all {defined.trials}"
+            console.hint(f"{defined.base} has a matrix: this is the first of its trials; {sweep}")
         planned = Plan(session, exp, defined.experiment, max(count, defined.experiment.nodes))
         candidates = planned.candidates()
         for what in planned.unknown():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,18 +15,21 @@ from ec2lab.options import AsJson, Confirm, ExperimentName, Parameters, script
 
 if TYPE_CHECKING:
     from ec2lab.config.models import Experiment
+    from ec2lab.sweeps.sweep import TrialResult
 
 app = script(__doc__)
-Failed = Annotated[
-    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Relaunch the trials whose command failed.")
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", envvar="RETRY_FAILED", help="Relaunch the trials whose command failed, too.")
 ]
+Again = Annotated[bool, typer.Option("--again", envvar="AGAIN", help="Launch all trials again that are not live.")]
 
 
 @app.command()
 def sweep(
     exp: ExperimentName = "",
     parameters: Parameters = "",
-    failed: Failed = False,
+    failed: RetryFailed = False,
+    again: Again = False,
     yes: Confirm = False,
     as_json: AsJson = False,
 ) -> None:
@@ -33,59 +37,80 @@ def sweep(
 
     All trials are launched in parallel, as fast as AWS accepts the requests. Run it again to launch those that
     failed or were not reached; trials that were launched are left alone. PARAMS="seed=3" fixes a parameter.
-    RETRY_FAILED=1 relaunches the trials whose command failed. More than 100 instances require YES=1.
+    RETRY_FAILED=1 also relaunches the trials whose command failed, and AGAIN=1 all that are no longer live, for example
+    after a fix in the code. More than 100 instances require YES=1.
 
     Exit status: 1 if a launch failed.
     """
-    from collections import Counter
-
     from ec2lab import clock
     from ec2lab.config.parameters import parse_parameters, variations
-    from ec2lab.events.runs import SweepComplete, SweepStarted
+    from ec2lab.events.runs import SweepStarted
     from ec2lab.launch.launcher import nobody_can_log_in
+    from ec2lab.registry.history import History
     from ec2lab.runs.code_archive import packed
     from ec2lab.session import open_session
     from ec2lab.sweeps.report import SweepConsole
-    from ec2lab.sweeps.sweep import State, Sweep, pending_trials, require_confirmation
+    from ec2lab.sweeps.sweep import Sweep, launched_before, pending_trials, require_confirmation
 
     fixed = parse_parameters(parameters)
     with open_session("sweep") as session:
         written, experiment = with_matrix(session.directory, exp)
         everything = variations(exp, experiment.matrix, fixed)
-        before = session.of_this_account(session.registry.histories({one.name for one in everything}))
-        wanted = pending_trials(everything, before, failed=failed)
+        records = session.registry.histories({one.name for one in everything})
+        history = History(session.of_this_account(records))
+        wanted = pending_trials(everything, history, failed=failed, again=again)
         require_confirmation(session, exp, experiment, len(wanted) * experiment.nodes, given=yes)
         pack = packed(session.directory, experiment.code) if experiment.code else None
         for remark in pack.remarks if pack else ():
             warn(remark)
         console = Console(as_json=as_json)
         console.hint(session.cloud.banner)
+        before = launched_before(everything, wanted, history)
         console.emit(
             SweepStarted(
                 experiment=exp, instance_types=list(experiment.instance_types),
                 markets=[str(m) for m in experiment.markets], trials=[one.name for one in wanted],
-                launched_before=len(everything) - len(wanted),
-            )
+                launched_before=len(before),
+            ),
+            *(result.event() for result in before),
         )  # fmt: skip
-        console.hint(nobody_can_log_in(session))
+        console.hint(nobody_can_log_in(session) if wanted else "")
+        next_sweep = command(exp, parameters, RETRY_FAILED=failed, AGAIN=again)
+        retried = {one.name for one in wanted if failed and history.of(one.name).exit_code}
         report = SweepConsole(console)
         began = clock.monotonic()
         try:
             with report.live_display():
-                outcomes = Sweep(session, exp, written, report.emit, pack, again=failed).run(wanted)
+                outcomes = Sweep(session, exp, written, report.emit, next_sweep, pack, retried).run(wanted)
         except KeyboardInterrupt:
-            goes_on, ends = f"make sweep EXP={exp}", f"make teardown EXP='{exp}-*'"
-            console.hint(f"what runs goes on running; `{goes_on}` launches the rest, `{ends}` ends it")
+            ends = f"make teardown EXP='{exp}-*'"
+            console.hint(f"what runs goes on running; `{next_sweep}` launches the rest, `{ends}` ends it")
             raise
-        counts = Counter(outcome.state.value for outcome in outcomes)
-        console.emit(SweepComplete(experiment=exp, seconds=round(clock.monotonic() - began, 3), outcomes=dict(counts)))
-        if counts[State.FAILED]:
-            console.hint(f"  next    make sweep EXP={exp} launches those that failed")
-        if not outcomes:
-            console.hint(f'  again   make launch EXP=NAME BASE={exp} PARAMS="…" launches one that was taken down')
-        console.hint(f"  end     make teardown EXP='{exp}-*'")
-        if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
-            raise UserError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
+        report_end(console, exp, parameters, clock.monotonic() - began, outcomes)
+
+
+def report_end(console: Console, exp: str, parameters: str, seconds: float, outcomes: Sequence[TrialResult]) -> None:
+    """Report what became of a sweep, and what to do next. Raises UserError if a launch failed."""
+    from collections import Counter
+
+    from ec2lab.events.runs import SweepComplete
+    from ec2lab.sweeps.sweep import State
+
+    counts = Counter(outcome.state.value for outcome in outcomes)
+    console.emit(SweepComplete(experiment=exp, seconds=round(seconds, 3), outcomes=dict(counts)))
+    if counts[State.FAILED]:
+        console.hint(f"  next    {command(exp, parameters)} launches those that failed")
+    if not outcomes or counts[State.RUNS_ALREADY]:
+        console.hint(f"  again   {command(exp, parameters, AGAIN=True)} launches all of them again, after a teardown")
+    console.hint(f"  end     make teardown EXP='{exp}-*'")
+    if lost := [outcome for outcome in outcomes if outcome.state is State.FAILED]:
+        raise UserError(f"{exp}: {len(lost)} of {len(outcomes)} failed, the first: {lost[0].why}")
+
+
+def command(exp: str, parameters: str, **flags: bool) -> str:
+    """Return the command that sweeps on, as one types it."""
+    chosen = [f"PARAMS={shlex.quote(parameters)}"] if parameters else []
+    return " ".join(["make sweep", f"EXP={exp}", *chosen, *(f"{name}=1" for name, given in flags.items() if given)])
 
 
 def with_matrix(directory: Path, exp: str) -> tuple[Mapping[str, Any], Experiment]:

@@ -91,7 +91,7 @@ def test_choosing_takes_the_matrix_away_and_keeps_the_defaults():
     ("parameters", "said"),
     [
         ({"lrr": "1"}, 'x: has no parameter lrr (did you mean "lr"?)'),
-        ({}, 'x: lr has several values; choose one (PARAMS="lr=0.1"), or `make sweep` launches an instance for each'),
+        ({}, 'x: lr has several values; choose one (PARAMS="lr=0.1"), or `make sweep EXP=x` launches an'),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_refused_by_name(parameters, said):

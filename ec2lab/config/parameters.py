@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import PurePath
 from typing import Any
 
 from ec2lab.config.fields import parameter_name, parameter_value
@@ -66,7 +67,7 @@ def chosen(written: Mapping[str, Any], parameters: Mapping[str, Value], where: s
         first = next(iter(matrix[left[0]]))
         raise UserError(
             f'{where}: {", ".join(left)} has several values; choose one (PARAMS="{left[0]}={as_text(first)}"), '
-            "or `make sweep` launches an instance for each"
+            f"or `make sweep EXP={PurePath(where).stem}` launches an instance for each"
         )
     rest = {key: value for key, value in written.items() if key not in ("matrix", "parameters")}
     together = {**defaults, **parameters}

@@ -47,9 +47,11 @@ class TrialFinished(Event, commands="sweep"):
 
     experiment: str
     state: str
-    """runs, runs already, was launched before, failed or not begun."""
+    """runs, runs already, was launched before or failed."""
     reason: str
     """Of a failure; empty otherwise."""
+    exit_code: int | None
+    """How its command ended, where it was launched before and that is known."""
     seconds: float
     instance: str
     """What runs where, in words; empty where nothing was launched."""

@@ -14,7 +14,8 @@ from ec2lab.instances.teardown import delete_experiment
 from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_instances import Refused
-from ec2lab.registry.record import FAILED
+from ec2lab.launch.wait_for_boot import NotReached
+from ec2lab.registry.record import FAILED, NOT_REACHED
 from ec2lab.registry.redaction import text_without_secrets
 from ec2lab.registry.state import DELETED, RESOLVED
 from ec2lab.session import Session
@@ -28,8 +29,9 @@ def failure_recorded(session: Session) -> Iterator[None]:
     except AlreadyRunning:
         raise
     except (UserError, *AWS_ERRORS) as problem:
+        note = NOT_REACHED if isinstance(problem, NotReached) else FAILED
         with suppress(UserError):  # why the launch failed is what to report
-            session.recorder.annotate(**{FAILED: text_without_secrets(_why(problem))})
+            session.recorder.annotate(**{note: text_without_secrets(_why(problem))})
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,8 @@ class RunSpec:
     """Its code, where that is not to be packed now."""
     recorded_of: str = ""
     """Whose run on record it is, where no file says it."""
+    trials: int = 1
+    """How many combinations of parameters its file has, of which this is the first."""
 
     @property
     def experiment(self) -> Experiment:
@@ -89,10 +92,12 @@ def definition(
     checked(written, Experiment, shown_as=f"experiments/{where}.toml")
     if not parameters and not base and recorded and (again or _lives(session, name)):
         parameters = recorded["experiment"].get("parameters", {})
+    trials = 1
     if first_of_matrix:
-        first = {parameter: values[0] for parameter, values in written.get("matrix", {}).items()}
-        parameters = {**first, **(parameters or {})}
-    return RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where)
+        matrix = {name: values for name, values in written.get("matrix", {}).items() if name not in (parameters or {})}
+        trials = math.prod(map(len, matrix.values()))
+        parameters = {**{name: values[0] for name, values in matrix.items()}, **(parameters or {})}
+    return RunSpec(chosen(written, parameters or {}, f"experiments/{where}.toml"), where, trials=trials)
 
 
 def from_record(session: Session, recorded: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ec2lab.aws.error_codes import ApiError
 from ec2lab.registry.evidence import token_of
 from ec2lab.registry.instance_timeline import InstanceTimeline, InstanceTimelines, market_of
 from ec2lab.registry.looks import Looks
-from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, PULLS, RUN, Event, Record, parse_time
+from ec2lab.registry.record import EXITED, FAILED, LAUNCHED, NOT_REACHED, PULLS, RUN, Event, Record, parse_time
 from ec2lab.registry.recorder import changes_something
 from ec2lab.registry.storage_timeline import SnapshotTimeline, SnapshotTimelines, VolumeTimeline, VolumeTimelines
 
@@ -72,12 +72,19 @@ class ExperimentHistory:
     """The instances of its last launch that ended well."""
     interrupted: bool = False
     """Whether its last launch began and never came to its end."""
+    failed: bool = False
+    """Whether its last launch failed, or was refused."""
     torn_down: bool = False
     """Whether somebody has begun to tear it down since it was last launched."""
     exit_code: int | None = None
     """How the command of its last launch ended."""
     pulls: str | None = None
     """What its last launch was to pull; None where it was an experiment's."""
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether its last launch ended well."""
+        return self.launched is not None and not self.interrupted and not self.failed
 
     def add(self, record: Record) -> None:
         """Take the next record in."""
@@ -91,7 +98,10 @@ class ExperimentHistory:
         if RUN in note:
             # What nodes need for themselves is made before the first instance is asked for.
             self.run, self.interrupted, self.exit_code = note[RUN], True, None
+        if FAILED in note:
+            self.failed = True
         if LAUNCHED in note:
+            self.failed = False
             self.launched, self.interrupted, self.torn_down, self.exit_code = note[LAUNCHED], False, False, None
             self.ran = self.ran if self.run is None else (self.run, note)
         if EXITED in note:
@@ -191,5 +201,6 @@ def outcome(record: Record) -> str:
         case Event.ERROR:
             return str((record.error or {}).get("code"))
         case Event.ANNOTATION:
-            return str((record.annotation or {}).get(FAILED, ""))
+            note = record.annotation or {}
+            return str(note.get(FAILED) or note.get(NOT_REACHED, ""))
     return "done"

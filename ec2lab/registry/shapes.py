@@ -218,6 +218,7 @@ ANNOTATION = members(
     exited=optional(members(exit_code=whole(-(2**31), 2**31 - 1))),
     pulls=optional(TEXT),
     failed=optional(TEXT),
+    not_reached=optional(TEXT),
     kept_bytes=optional(whole(0, 2**53)),
 )
 """A note of a later version, or of a plugin, may say what it likes under other names."""

@@ -31,10 +31,11 @@ class SweepConsole:
         if self.console.as_json or isinstance(event, SweepStarted | TrialFinished | SweepComplete):
             self.console.emit(event)
         with self._lock:
+            name = getattr(event, "experiment", None) or ""
             if isinstance(event, TrialFinished):
-                self._last.pop(event.experiment, None)
+                self._last.pop(name, None)
             elif not isinstance(event, ForPeople) and (text := text_of(event)):
-                self._last[getattr(event, "experiment", None) or ""] = text
+                self._last[name] = text.removeprefix(name).lstrip(": ")
             self._draw()
 
     @contextmanager
@@ -45,7 +46,8 @@ class SweepConsole:
             return
         from rich.live import Live
 
-        with Live(refresh_per_second=8, transient=True, vertical_overflow="ellipsis") as self._live:
+        self._live = Live(refresh_per_second=8, transient=True, vertical_overflow="ellipsis")
+        with self._live, self.console.above(self._live.console):
             yield
         self._live = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,8 +22,7 @@ from ec2lab.interrupts import INTERRUPTS
 from ec2lab.launch.launcher import launch_experiment
 from ec2lab.launch.resume import AlreadyRunning
 from ec2lab.launch.run_spec import RunSpec
-from ec2lab.registry.history import History
-from ec2lab.registry.record import Record
+from ec2lab.registry.history import ExperimentHistory, History
 from ec2lab.runs.code_archive import CodeArchive
 from ec2lab.session import Session
 
@@ -36,9 +35,8 @@ class State(StrEnum):
 
     RUNS = "runs"
     RUNS_ALREADY = "runs already"
-    DONE = "was launched before"
+    LAUNCHED_BEFORE = "was launched before"
     FAILED = "failed"
-    NOT_BEGUN = "not begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class TrialResult:
     why: str = ""
     seconds: float = 0.0
     running: Sequence[InstanceRunning] = ()
+    exit_code: int | None = None
 
     def event(self) -> TrialFinished:
         """Return it as an event."""
@@ -57,7 +56,7 @@ class TrialResult:
         return TrialFinished(
             experiment=self.variation.name, state=self.state.value, reason=self.why, seconds=round(self.seconds, 3),
             instance=f"{first.id}{f' and {more} more' if more else ''}, {first.type} in {first.zone}" if first else "",
-            parameters=dict(self.variation.parameters),
+            exit_code=self.exit_code, parameters=dict(self.variation.parameters),
         )  # fmt: skip
 
 
@@ -70,10 +69,12 @@ class Sweep:
     written: Mapping[str, Any]
     """The experiment's file, its matrix too."""
     emit: Emit
+    command: str
+    """How the next one is run, which launches the rest."""
     pack: CodeArchive | None = None
     """The code of them all."""
-    again: bool = False
-    """Whether one whose instance still lives is a failure: what ended badly there is to be launched once more."""
+    retried: Collection[str] = ()
+    """Trials whose command failed: if the instance of one still lives, it can't be launched again."""
 
     def run(self, variations: Sequence[Variation]) -> list[TrialResult]:
         """Launch variations, and return what became of each, in their order.
@@ -95,7 +96,7 @@ class Sweep:
             threads.shutdown(wait=True, cancel_futures=True)
 
         what = "waiting for the launches that are on their way"
-        return INTERRUPTS.undone_on_failure(let_end, f"`make sweep EXP={self.base}` goes on with it", what)
+        return INTERRUPTS.undone_on_failure(let_end, f"`{self.command}` goes on with it", what)
 
     def _launched(self, variation: Variation) -> TrialResult:
         began = clock.monotonic()
@@ -114,7 +115,7 @@ class Sweep:
             with in_words(), working_on(name), self.session.registry.lock_experiment(name, "sweep"):
                 launch_experiment(self.session, name, experiment, emit, defined=definition)
         except AlreadyRunning as problem:
-            if self.again:
+            if name in self.retried:
                 return TrialResult(variation, State.FAILED, str(problem))
             return TrialResult(variation, State.RUNS_ALREADY)
         except UserError as problem:
@@ -131,15 +132,28 @@ def as_completed(launches: Mapping[Future[TrialResult], Variation]) -> Iterable[
             yield future.result()
 
 
-def pending_trials(variations: Sequence[Variation], records: Iterable[Record], *, failed: bool) -> list[Variation]:
-    """Return which variations are still to be launched, by what is on record: those that never came to run.
+def pending_trials(variations: Sequence[Variation], history: History, *, failed: bool, again: bool) -> list[Variation]:
+    """Return which trials are to be launched: those whose last launch did not end well, or that never had one.
 
-    With `failed`, those whose command ended badly, and no others.
+    With `failed`, those whose command failed too; with `again`, all.
     """
-    history = History(records)
-    if failed:
-        return [variation for variation in variations if history.of(variation.name).exit_code]
-    return [variation for variation in variations if history.of(variation.name).launched is None]
+
+    def is_pending(past: ExperimentHistory) -> bool:
+        return again or not past.is_launched or (failed and bool(past.exit_code))
+
+    return [variation for variation in variations if is_pending(history.of(variation.name))]
+
+
+def launched_before(
+    variations: Sequence[Variation], pending: Sequence[Variation], history: History
+) -> list[TrialResult]:
+    """Return, of the trials that are not pending, how their commands ended as far as that is recorded."""
+    names = {variation.name for variation in pending}
+    return [
+        TrialResult(variation, State.LAUNCHED_BEFORE, exit_code=history.of(variation.name).exit_code)
+        for variation in variations
+        if variation.name not in names
+    ]
 
 
 FEW = 100
