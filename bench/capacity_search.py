@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.local_lab import LocalLab, local_lab
-from bench.result import Result, Row, Table
+from bench.result import Goal, Result, Row, Table
 from bench.sample import Sample
 
 TITLE = "A search for capacity"
@@ -16,6 +16,7 @@ LATENCY = 0.2
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 TYPES = ("p4d.24xlarge", "g5.12xlarge")
 REFUSALS = len(REGIONS) * len(TYPES) - 1
+GOAL = 1.2
 FLOOR, OURS = "the least number of calls", "ec2-lab"
 FILES = {
     "lab.toml": f"regions = {list(REGIONS)}\n".replace("'", '"'),
@@ -30,7 +31,8 @@ def measure(runs: int) -> Result:
         local.cloud.scenario(latency=LATENCY, capacity=only_the_last)
         took = [searched(local) for _ in range(runs + 1)][1:]
     rows = [Row(FLOOR, Sample([(1 + REFUSALS) * LATENCY])), Row(OURS, Sample(took))]
-    return Result([Table("until the last pool is tried", "s", rows, against=FLOOR)], runs=runs)
+    found = Table("until the last pool is tried", "s", rows, against=FLOOR)
+    return Result([found], [Goal(f"a search: of {FLOOR}", found[OURS].over(found[FLOOR]), GOAL)], runs)
 
 
 def searched(local: LocalLab) -> float:

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from ec2lab.aws.throttle import TokenBucket
 from ec2lab.errors import UserError
 from ec2lab.launch import run_instances as asking
+from tests.test_throttle import Clock
 
 TOO_FAST = ClientError(
     {"Error": {"Code": "RequestLimitExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "RunInstances"
@@ -30,7 +31,8 @@ class Ec2:
 
 @pytest.fixture
 def bucket():
-    return TokenBucket(pause=lambda _: None)
+    clock = Clock()
+    return TokenBucket(clock.pause, clock)
 
 
 def test_too_fast_to_the_last_made_nothing_so_the_next_pool_may_be_asked(bucket):

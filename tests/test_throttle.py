@@ -1,5 +1,8 @@
 """Asking in AWS's own time: against a bucket like AWS's, by a clock that only the test moves."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,12 +43,12 @@ def sent(requests, size, refill, every=0.0):
     aws, bucket, refusals = Aws(clock, size, refill), TokenBucket(clock.pause, clock), 0
     for _ in range(requests):
         while True:
-            bucket.take()
+            sent_at = bucket.take()
             clock.pause(every)
             if aws.takes():
                 bucket.granted()
                 break
-            bucket.refused()
+            bucket.refused(sent_at)
             refusals += 1
     return clock() - 100.0, refusals
 
@@ -54,6 +57,37 @@ def test_a_hundred_take_what_the_bucket_allows_and_hardly_any_is_refused():
     seconds, refusals = sent(100, 5, 2)
     assert seconds <= 1.1 * 95 / 2
     assert refusals <= 5
+
+
+def test_a_hundred_threads_that_all_wait_take_what_the_bucket_allows_where_awss_fills_later_than_ours():
+    clock, lock, refusals = Clock(), Lock(), []
+    aws, bucket = Aws(clock, 5, 2), TokenBucket(clock.pause, clock)
+    aws.tokens -= 6  # our first requests were three seconds on their way
+
+    def ask(number):
+        while True:
+            sent_at = bucket.take()
+            with lock:
+                granted = aws.takes()
+            if granted:
+                return bucket.granted()
+            bucket.refused(sent_at)
+            refusals.append(number)
+
+    with ThreadPoolExecutor(100) as threads:
+        list(threads.map(ask, range(100)))
+    assert clock() - 100.0 <= 1.1 * (95 + 6) / 2
+    assert len(refusals) <= 12
+
+
+def test_refusals_of_requests_that_were_on_their_way_together_slow_it_down_no_further():
+    clock = Clock()
+    bucket = TokenBucket(clock.pause, clock)
+    together = [bucket.take() for _ in range(5)]
+    clock.pause(0.2)
+    for sent_at in together:
+        bucket.refused(sent_at)
+    assert bucket.refill == 2.0
 
 
 def test_five_go_at_once():
@@ -73,6 +107,5 @@ def test_after_being_too_fast_again_and_again_it_asks_less_often_but_never_stops
     clock = Clock()
     bucket = TokenBucket(clock.pause, clock)
     for _ in range(60):
-        bucket.take()
-        bucket.refused()
+        bucket.refused(bucket.take())
     assert 0.1 <= bucket.refill < 0.2

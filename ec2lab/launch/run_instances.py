@@ -64,7 +64,7 @@ def ask(
     refusal, unclear = None, False
     for pause in [0.0, *islice(jittered(FIRST_PAUSE, LONGEST_PAUSE), TRIES - 1)]:
         bucket.pause(pause)
-        bucket.take()
+        sent = bucket.take()
         try:
             made: list[Instance] = list(ec2.run_instances(**request, ClientToken=token)["Instances"])
         except AWS_ERRORS as problem:
@@ -72,7 +72,7 @@ def ask(
         else:
             bucket.granted()
             return made
-        bucket.refused() if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
+        bucket.refused(sent) if refusal.category is ErrorCategory.THROTTLED else bucket.granted()
         unclear = unclear or refusal.category is ErrorCategory.AMBIGUOUS
         if refusal.category is ErrorCategory.CLIENT_TOKEN_REUSED and renew:
             token = new_id()
